@@ -1,0 +1,1 @@
+"""What core brings along: plugins like any other, registered in code."""

@@ -1,0 +1,1 @@
+"""Memory: settings, rules, values, and the verbs that a workflow remembers with."""

@@ -1,0 +1,73 @@
+"""Values to bytes and back: strict JSON, exactly what was set or an error.
+
+Nearly every value takes the fast way: orjson writes it, and marshal looks it over, in C. orjson
+alone would let pass what is no JSON (it writes a UUID as text, NaN as null), and marshal refuses
+exactly that. All else takes the exact way, in Python, which names the part that is wrong.
+
+The first byte tells the format: 0x20 for text that only the exact way can read (it holds a number
+of more than 64 bits), any other below 0x80 for JSON, from 0x80 on a sealed record.
+"""
+
+import marshal
+from typing import Any, Final
+
+import orjson
+
+from fibonacci._memory import exact
+from fibonacci.errors import CorruptRecordError, ValueTooLargeError
+from fibonacci.plugin.address import Address
+
+SIZE_LIMIT: Final = 16 * 2**20
+"""Bytes that an encoded value may have."""
+
+_PLAIN: Final = (
+    orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+)
+_EXACT: Final = 0x20
+
+_dumps = orjson.dumps
+_loads = orjson.loads
+_look_over = marshal.dumps
+
+
+def encode(value: Any, name: str = "value") -> bytes:
+    """Return the value as JSON.
+
+    Raises SerializationError with the path of what is no JSON (``history[3].score is NaN``, where
+    ``name`` is "history"), and ValueTooLargeError over 16 MiB.
+    """
+    data = None
+    try:
+        data = _dumps(value, None, _PLAIN)
+        seen = _look_over(value, 4)
+        # orjson writes null for NaN and Infinity. The last byte that marshal writes of those is
+        # 7F or FF, which hardly any other value has in it; the few that do are compared.
+        doubtful = (b"\x7f" in seen or b"\xff" in seen) and b"null" in data
+        if doubtful and _loads(data) != value:
+            data = None
+    except (TypeError, ValueError, RecursionError):
+        data = None
+    if data is None:
+        data = exact.encode(value, name)
+    if len(data) > SIZE_LIMIT:
+        raise ValueTooLargeError(
+            f"{name} has {len(data):,} bytes as JSON; it may have {SIZE_LIMIT:,}. "
+            f"Split it over several keys"
+        )
+    return data
+
+
+def decode(data: bytes, address: Address) -> Any:
+    """Return the value that was encoded.
+
+    Raises CorruptRecordError where the bytes are no JSON of ours.
+    """
+    try:
+        return exact.decode(data) if data[0] == _EXACT else _loads(data)
+    except (ValueError, IndexError, RecursionError) as fault:
+        raise CorruptRecordError(
+            f"the record {address} is not JSON: it was damaged, or written by something else. "
+            f"Delete it, or set it anew"
+        ) from fault

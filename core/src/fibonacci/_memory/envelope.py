@@ -1,0 +1,70 @@
+"""Between values and the store: values become bytes, sealed where that is asked for."""
+
+from typing import Any
+
+from fibonacci._memory import codec
+from fibonacci.errors import CorruptRecordError, DecryptionError, EncryptionError
+from fibonacci.plugin.address import Address, canonical
+from fibonacci.plugin.encryption import Cipher
+
+_SEALED = 0x80
+"""The first byte of a sealed record is this or above; no JSON text starts so."""
+
+
+class PlainEnvelope:
+    """Records as JSON, for all who can read the store."""
+
+    def pack(self, value: Any, address: Address) -> bytes:
+        """Return the record's bytes; SerializationError or ValueTooLargeError."""
+        return codec.encode(value, address.key)
+
+    def unpack(self, data: bytes, address: Address) -> Any:
+        """Return the record's value; CorruptRecordError or DecryptionError."""
+        try:
+            return codec.decode(data, address)
+        except CorruptRecordError:
+            if data[:1] < b"\x80":
+                raise
+        raise DecryptionError(
+            f"the record {address} is sealed, and this memory has no encryption: "
+            f"set encrypt_values=True and the key that it was sealed with"
+        )
+
+
+class SealedEnvelope:
+    """Records sealed for their own address, so that a moved or changed one does not open."""
+
+    def __init__(self, cipher: Cipher, *, seals: bool, mixed: bool) -> None:
+        """Seal what is written if ``seals``; read plain records too if ``mixed``."""
+        self._cipher = cipher
+        self._seals = seals
+        self._mixed = mixed
+
+    def pack(self, value: Any, address: Address) -> bytes:
+        """Return the record's bytes; SerializationError, ValueTooLargeError or EncryptionError."""
+        plain = codec.encode(value, address.key)
+        if not self._seals:
+            return plain
+        sealed = self._cipher.seal(plain, canonical(*address.space, address.key))
+        if not sealed or sealed[0] < _SEALED:
+            raise EncryptionError(
+                "the encryption plugin returned bytes that look like plain text; nothing was "
+                "written. Its sealed records must start with a byte of 0x80 or above"
+            )
+        return sealed
+
+    def unpack(self, data: bytes, address: Address) -> Any:
+        """Return the record's value; CorruptRecordError or DecryptionError."""
+        if data[:1] < b"\x80":
+            if not self._mixed:
+                raise DecryptionError(
+                    f"the record {address} is plain, where all are sealed: somebody wrote it "
+                    f'without the key. While a store is being converted, plaintext_reads="allow" '
+                    f"reads it"
+                )
+            return codec.decode(data, address)
+        plain = self._cipher.open(data, canonical(*address.space, address.key))
+        return codec.decode(plain, address)
+
+
+Envelope = PlainEnvelope | SealedEnvelope

@@ -1,0 +1,44 @@
+"""How long a record lives: what a ttl may be."""
+
+import math
+from enum import Enum
+from typing import Any, Final, Literal
+
+from fibonacci.errors import InvalidArgumentError
+
+CENTURY: Final = 100 * 365.25 * 86_400
+"""The longest ttl, in seconds: every backend's clock can still add it."""
+
+
+class _NoExpiry(Enum):
+    NO_EXPIRY = "NO_EXPIRY"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+NO_EXPIRY: Final = _NoExpiry.NO_EXPIRY
+"""As a ttl: keep the record until it is deleted, whatever ``default_ttl`` says."""
+
+NoExpiry = Literal[_NoExpiry.NO_EXPIRY]
+
+TTL = float | NoExpiry
+"""Seconds, or NO_EXPIRY."""
+
+
+def milliseconds(ttl: Any, name: str = "ttl") -> int | None:
+    """Return the ttl in whole milliseconds, rounded up; None for NO_EXPIRY.
+
+    Raises InvalidArgumentError for what is no number of seconds, or out of bounds.
+    """
+    if ttl is NO_EXPIRY:
+        return None
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
+        raise InvalidArgumentError(
+            f"{name} must be a number of seconds or NO_EXPIRY, not {type(ttl).__name__}"
+        )
+    if not 0 < ttl <= CENTURY:
+        raise InvalidArgumentError(
+            f"{name} must be over 0 and at most 100 years ({CENTURY:.0f} seconds), not {ttl!r}"
+        )
+    return math.ceil(ttl * 1000)

@@ -1,0 +1,33 @@
+r"""Patterns over keys: ``fnmatch.fnmatchcase``, matched here and nowhere else.
+
+Servers have globs of their own, and each means something else by ``[!a]``, ``\*`` or ``?``. A
+backend is told the literal start of a pattern at most, so that it lists less.
+"""
+
+import re
+from collections.abc import Callable
+from fnmatch import translate
+from typing import Any
+
+from fibonacci.errors import InvalidArgumentError
+
+_SPECIAL = re.compile(r"[*?\[]")
+
+
+def literal_start(pattern: str | None) -> str:
+    """Return what every key that matches starts with."""
+    return "" if pattern is None else _SPECIAL.split(pattern, maxsplit=1)[0]
+
+
+def matcher(pattern: Any) -> Callable[[str], object]:
+    """Return the test for a key; None matches every key.
+
+    Raises InvalidArgumentError for what is no text.
+    """
+    if pattern is None:
+        return lambda key: True
+    if not isinstance(pattern, str):
+        raise InvalidArgumentError(
+            f"pattern must be text such as 'cache:*', not {type(pattern).__name__}"
+        )
+    return re.compile(translate(pattern)).match

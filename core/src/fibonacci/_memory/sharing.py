@@ -1,0 +1,207 @@
+"""Stores shared by all memories with the same settings, held by leases, let go with the last.
+
+One store per plugin, URL (credentials included), options and timeout, in a process; one besides
+for each event loop, where the backend has an async store of its own. After a fork the child starts
+anew, and leaves the parent's connections alone.
+"""
+
+import os
+import weakref
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from functools import cache
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from fibonacci._memory.threads import Threaded
+from fibonacci.errors import StorageError
+from fibonacci.plugin.storage import AsyncStore, Backend, Inline, Store
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Task
+
+# Reentrant: a lease may die, and so be let go, while its thread is in here.
+_lock: Final = RLock()
+_shared: Final[dict[Hashable, "SharedStore"]] = {}
+_leases: Final["weakref.WeakSet[Lease]"] = weakref.WeakSet()
+
+
+class GivenStore(Backend):
+    """A store that the user made: connected to as it is."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def connect(self) -> Store:
+        return self.store
+
+
+class SharedStore:
+    """A backend, and the stores that were connected to it in this process."""
+
+    def __init__(self, key: Hashable, backend: Backend) -> None:
+        self.key = key
+        self.backend = backend
+        self.holders = 0
+        self._store: Store | None = None
+        self._threaded: Threaded | None = None
+        self._native: dict[AbstractEventLoop, AsyncStore] = {}
+        self._of_parent: list[object] = []
+
+    def store(self) -> Store:
+        """Return the sync store of this process."""
+        with _lock:
+            if self._store is None:
+                self._store = self.backend.connect()
+            return self._store
+
+    def async_store(self) -> AsyncStore:
+        """Return the async store for the running event loop."""
+        loop = _running_loop()()
+        return self._native.get(loop) or self._connect_to(loop)
+
+    def _connect_to(self, loop: "AbstractEventLoop") -> AsyncStore:
+        with _lock:
+            for other in [other for other in self._native if other.is_closed()]:
+                del self._native[other]  # its connections went with its loop
+            self._native[loop] = self.backend.aconnect() or self._in_threads()
+            return self._native[loop]
+
+    def _in_threads(self) -> Threaded:
+        if self._threaded is None:
+            self._threaded = Threaded(self.store())
+        return self._threaded
+
+    def release(self) -> "list[tuple[AbstractEventLoop, AsyncStore]]":
+        """Give back one hold; with the last, close the sync store and hand out the async ones."""
+        with _lock:
+            self.holders -= 1
+            if self.holders:
+                return []
+            del _shared[self.key]
+            store, native = self._store, self._native
+            self._store, self._threaded, self._native = None, None, {}
+        if store is not None and not isinstance(self.backend, GivenStore):
+            store.close()
+        return list(native.items())
+
+    def forget(self) -> None:
+        """Start anew in a forked child; the parent's stores stay alive here, and untouched."""
+        self._of_parent += [self._store, self._threaded, self._native]
+        self._store = self._threaded = None
+        self._native = {}
+
+
+class SyncSide:
+    """A lease in the sync voice."""
+
+    store: AsyncStore
+    """The sync store in the async shape; ``__getattr__`` makes it at the first use."""
+
+    def __init__(self, shared: SharedStore) -> None:
+        self._shared = shared
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "store":
+            raise AttributeError(name)
+        self.store = Inline(self._shared.store())
+        return self.store
+
+
+class Lease:
+    """One memory's hold on a shared store: until it is released, or nobody refers to it."""
+
+    def __init__(self, shared: SharedStore) -> None:
+        self.sync = SyncSide(shared)
+        self._shared = shared
+        self._finalizer = weakref.finalize(self, _let_go, shared)
+        _leases.add(self)
+
+    @property
+    def store(self) -> AsyncStore:
+        """The async store for the running event loop."""
+        if not self._finalizer.alive:
+            raise _closed()
+        return self._shared.async_store()
+
+    def release(self) -> None:
+        """Give the hold back; all further use raises StorageError."""
+        self.sync.__dict__["store"] = _Closed()
+        self._finalizer()
+
+    async def arelease(self) -> None:
+        """Give the hold back, and wait until the running loop's store is closed."""
+        self.sync.__dict__["store"] = _Closed()
+        if self._finalizer.detach():
+            for loop, store in self._shared.release():
+                if loop is _running_loop()():
+                    await store.close()
+                else:
+                    _close_later(loop, store)
+
+    def forget(self) -> None:
+        """Start anew in a forked child."""
+        self._shared.forget()
+        if self._finalizer.alive:
+            self.sync.__dict__.pop("store", None)
+
+
+class _Closed:
+    """Stands in for the store of a memory that was closed."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _closed()
+
+
+def lease(key: Hashable, make: Callable[[], Backend]) -> Lease:
+    """Return a hold on the store of this key; ``make`` is asked for its backend if it is new."""
+    with _lock:
+        shared = _shared.get(key)
+        if shared is None:
+            shared = _shared[key] = SharedStore(key, make())
+        shared.holders += 1
+        return Lease(shared)
+
+
+def _closed() -> StorageError:
+    return StorageError("this memory was closed: make a new Workflow, or close it later")
+
+
+def _let_go(shared: SharedStore) -> None:
+    for loop, store in shared.release():
+        _close_later(loop, store)
+
+
+def _close_later(loop: "AbstractEventLoop", store: AsyncStore) -> None:
+    """Have the store's own loop close it; a loop that is closed took the connections with it."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(_close_in, loop, store)
+
+
+def _close_in(loop: "AbstractEventLoop", store: AsyncStore) -> None:
+    task = loop.create_task(store.close())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+_closing: "Final[set[Task[None]]]" = set()
+"""Keeps the tasks alive: a loop holds its tasks weakly."""
+
+
+@cache
+def _running_loop() -> "Callable[[], AbstractEventLoop]":
+    import asyncio  # only async programs pay for it: 62 ms
+
+    return asyncio.get_running_loop
+
+
+def _start_anew() -> None:
+    for one in list(_leases):
+        one.forget()
+    _lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_start_anew
+    )

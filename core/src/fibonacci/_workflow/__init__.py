@@ -1,0 +1,1 @@
+"""Workflows: what users make, and what holds their memory."""

@@ -1,0 +1,94 @@
+"""From a MemoryConfig to a memory: the plugin is found, the URL read, the cipher made."""
+
+import os
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from fibonacci._discovery import find_plugin
+from fibonacci._memory.addresses import checked_name
+from fibonacci._memory.config import MemoryConfig
+from fibonacci._memory.envelope import Envelope, PlainEnvelope, SealedEnvelope
+from fibonacci._memory.manager import MemoryManager
+from fibonacci._memory.operations.verbs import Means
+from fibonacci._memory.sharing import GivenStore, Lease, lease
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin.encryption import Cipher, CipherSettings
+from fibonacci.plugin.storage import Backend, Store, StoreSettings
+from fibonacci.plugin.url import StoreURL
+
+
+def open_memory(config: MemoryConfig, workflow: str, organization_id: str | None) -> MemoryManager:
+    """Return a memory with these settings; nothing is connected to yet.
+
+    Raises ConfigurationError or PluginError.
+    """
+    organization = _organization(config, organization_id)
+    envelope = _envelope(config)
+    means = Means(
+        lease=_lease(config),
+        envelope=envelope,
+        timeout=config.timeout,
+        default_ttl=config.default_ttl,
+    )
+    return MemoryManager(config.key_prefix, workflow, organization, means)
+
+
+def _organization(config: MemoryConfig, given: str | None) -> str:
+    """The first that is given: by the workflow, the configuration, the environment."""
+    environment = os.environ.get("FIBONACCI_ORGANIZATION_ID") or "default"
+    for one in (given, config.organization_id, environment):
+        if one is not None:
+            return checked_name(one, "organization_id", ConfigurationError)
+    raise AssertionError
+
+
+def _lease(config: MemoryConfig) -> Lease:
+    if isinstance(config.backend, Store):
+        given = config.backend
+        return lease(("given", id(given)), lambda: GivenStore(given))
+    plugin = find_plugin("storage", config.backend)
+    url = None if config.connection_url is None else StoreURL.parse(config.connection_url)
+    settings = StoreSettings(url=url, options=config.options, timeout=config.timeout)
+
+    def make() -> Backend:
+        backend: Backend = plugin.ask(settings, Backend)
+        return backend
+
+    return lease((plugin, *_identity(settings)), make)
+
+
+def _identity(settings: StoreSettings) -> tuple[Hashable, ...]:
+    url = settings.url
+    parts = url and (url.scheme, url.username, url.password, url.hosts, url.path)
+    query = frozenset(url.query.items()) if url else None
+    return (parts, query, _frozen(settings.options), settings.timeout)
+
+
+def _frozen(value: Any) -> Hashable:
+    """A value of an option as part of a dict key: equal where it is equal and of the same type."""
+    if isinstance(value, Mapping):
+        return frozenset((name, _frozen(part)) for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_frozen, value))
+    return (type(value), value if isinstance(value, str | int | float | None) else id(value))
+
+
+def _envelope(config: MemoryConfig) -> Envelope:
+    mixed = config.plaintext_reads == "allow"
+    if config.encrypt_values and config.encryption_key is None:
+        raise ConfigurationError(
+            "encrypt_values=True needs a key: pass encryption_key=..., or set "
+            "FIBONACCI_MEMORY_ENCRYPTION_KEY and use MemoryConfig.from_env()"
+        )
+    # A key without encrypt_values opens what is sealed while a store is converted back.
+    if config.encryption_key is None or not (config.encrypt_values or mixed):
+        return PlainEnvelope()
+    return SealedEnvelope(_cipher(config), seals=config.encrypt_values, mixed=mixed)
+
+
+def _cipher(config: MemoryConfig) -> Cipher:
+    key = config.encryption_key
+    keys = (key,) if isinstance(key, str) else tuple(key or ())
+    settings = CipherSettings(name=config.encryption, keys=keys)
+    cipher: Cipher = find_plugin("encryption", config.encryption).ask(settings, Cipher)
+    return cipher

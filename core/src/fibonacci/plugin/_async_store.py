@@ -1,0 +1,153 @@
+"""The store contract in the async voice, and the defaults, written here once for both voices."""
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from enum import Enum
+from time import monotonic
+from typing import ClassVar, Final, Literal
+
+import attrs
+
+from fibonacci.errors import ConflictError
+from fibonacci.plugin.address import Address, Space
+
+
+class Marker(Enum):
+    """Answers and arguments that stand beside ``None``."""
+
+    ABSENT = "ABSENT"
+    KEEP = "KEEP"
+
+    def __repr__(self) -> str:
+        """The name alone."""
+        return self.value
+
+
+ABSENT: Final = Marker.ABSENT
+"""No live record. An expired record is no live record, whether it was swept or not."""
+
+KEEP: Final = Marker.KEEP
+"""The expiry that the record has already; none, where there was no record."""
+
+Absent = Literal[Marker.ABSENT]
+Keep = Literal[Marker.KEEP]
+
+
+@attrs.frozen
+class Page:
+    """Some of a space's keys, in code-point order, and where to go on."""
+
+    keys: Sequence[str]
+    cursor: str | None
+    """What the next ``scan`` takes; None at the end. A page may be empty and not be the last."""
+
+
+class AsyncStore(ABC):
+    """A store in the async voice: the methods of Store, awaited. One object serves one loop."""
+
+    clock: ClassVar[Literal["server", "client"]] = "server"
+
+    @abstractmethod
+    async def read(self, address: Address, *, deadline: float) -> bytes | None:
+        """See :meth:`Store.read`."""
+
+    @abstractmethod
+    async def write(
+        self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float
+    ) -> None:
+        """See :meth:`Store.write`."""
+
+    @abstractmethod
+    async def compare_and_set(
+        self,
+        address: Address,
+        expected: bytes | Absent,
+        data: bytes,
+        ttl_ms: int | Keep | None,
+        *,
+        deadline: float,
+    ) -> bool:
+        """See :meth:`Store.compare_and_set`."""
+
+    @abstractmethod
+    async def remove(self, address: Address, *, deadline: float) -> bool:
+        """See :meth:`Store.remove`."""
+
+    @abstractmethod
+    async def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+        """See :meth:`Store.remaining`."""
+
+    @abstractmethod
+    async def scan(
+        self,
+        space: Space,
+        *,
+        prefix: str = "",
+        cursor: str | None = None,
+        limit: int = 1000,
+        deadline: float,
+    ) -> Page:
+        """See :meth:`Store.scan`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """See :meth:`Store.close`."""
+
+    async def read_many(
+        self, addresses: Sequence[Address], *, deadline: float
+    ) -> list[bytes | None]:
+        """See :meth:`Store.read_many`."""
+        return [await self.read(address, deadline=deadline) for address in addresses]
+
+    async def write_many(
+        self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
+    ) -> None:
+        """See :meth:`Store.write_many`."""
+        for address, data in items:
+            await self.write(address, data, ttl_ms, deadline=deadline)
+
+    async def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
+        """See :meth:`Store.remove_many`."""
+        return sum([await self.remove(address, deadline=deadline) for address in addresses])
+
+    async def exists(self, address: Address, *, deadline: float) -> bool:
+        """See :meth:`Store.exists`."""
+        return await self.remaining(address, deadline=deadline) is not ABSENT
+
+    async def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
+        """See :meth:`Store.touch`."""
+        attempt = 0
+        while (data := await self.read(address, deadline=deadline)) is not None:
+            if await self.compare_and_set(address, data, data, ttl_ms, deadline=deadline):
+                return True
+            attempt += 1
+            await self.pause(attempt, address, deadline=deadline)
+        return False
+
+    async def clear(
+        self, space: Space, *, cursor: str | None = None, deadline: float
+    ) -> str | None:
+        """See :meth:`Store.clear`."""
+        page = await self.scan(space, cursor=cursor, deadline=deadline)
+        await self.remove_many([Address(space, key) for key in page.keys], deadline=deadline)
+        return page.cursor
+
+    async def pause(self, attempt: int, address: Address, *, deadline: float) -> None:
+        """Wait before a lost compare-and-set is tried again; ConflictError at the deadline.
+
+        The pause is random up to a bound that doubles from 1 ms to 64 ms, so that writers of one
+        record get out of step.
+        """
+        seconds = random.uniform(0, 0.001 * 2 ** min(attempt, 6))  # noqa: S311 - no secret
+        if monotonic() + seconds > deadline:
+            raise ConflictError(
+                f"gave up on {address} after {attempt} attempts: other writers changed it each "
+                f"time. Raise the timeout, or let fewer writers share one record"
+            )
+        await self._sleep(seconds)
+
+    async def _sleep(self, seconds: float) -> None:
+        import asyncio  # only async programs pay for it: 62 ms
+
+        await asyncio.sleep(seconds)

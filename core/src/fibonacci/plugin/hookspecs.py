@@ -1,0 +1,46 @@
+"""The hooks: all that core asks of a plugin, once, when a workflow is made.
+
+A plugin is a module (or any object) that declares the version of these specs that it was written
+for, and implements the hook of its kind. Core finds it by an entry point whose *name* is the
+string that users write::
+
+    [project.entry-points."fibonacci.storage"]
+    shelf = "fibonacci_shelf"
+"""
+
+import pluggy
+
+from fibonacci.plugin.encryption import Cipher, CipherSettings
+from fibonacci.plugin.storage import Backend, StoreSettings
+
+SPEC_VERSION = 1
+"""What a plugin declares: ``FIBONACCI_SPEC_VERSION = 1``. It grows when a plugin must change."""
+
+hookspec = pluggy.HookspecMarker("fibonacci")
+hookimpl = pluggy.HookimplMarker("fibonacci")
+
+
+@hookspec(firstresult=True)
+def fibonacci_storage(settings: StoreSettings) -> Backend:  # type: ignore[empty-body]
+    """Return the backend for these settings.
+
+    Called once for each workflow with ``MemoryConfig(backend="shelf")``, when it is made. Check
+    the URL and the options here and raise ConfigurationError; touch no network and no file::
+
+        @hookimpl
+        def fibonacci_storage(settings):
+            return ShelfBackend(path=settings.url.path, **read_options(settings, {"create": flag}))
+    """
+
+
+@hookspec(firstresult=True)
+def fibonacci_encryption(settings: CipherSettings) -> Cipher:  # type: ignore[empty-body]
+    """Return the cipher for these keys.
+
+    Called once for each workflow with ``MemoryConfig(encrypt_values=True, encryption="box")``,
+    when it is made. Check the keys here and raise ConfigurationError, without a key in it::
+
+        @hookimpl
+        def fibonacci_encryption(settings):
+            return BoxCipher(seal_with=settings.keys[0], open_with=settings.keys)
+    """

@@ -1,0 +1,67 @@
+"""A backend's own options: from the URL's query and from ``MemoryConfig(options=...)``."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin._hints import did_you_mean
+from fibonacci.plugin.storage import StoreSettings
+
+Reader = Callable[[Any], Any]
+"""Takes the option as given (from a URL always text) and returns its value, or raises ValueError
+with the rule that it breaks; the message must not hold the value, as it may be a secret."""
+
+
+def read_options(settings: StoreSettings, readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """Return the options that were given, read and checked.
+
+    Raises ConfigurationError where one is unknown, breaks its rule, or is given twice with two
+    values.
+    """
+    query = settings.url.query if settings.url else {}
+    found = {name: _read(name, value, readers) for name, value in query.items()}
+    for name, given in settings.options.items():
+        value = _read(name, given, readers)
+        if found.setdefault(name, value) != value:
+            raise ConfigurationError(
+                f"option {name!r} has one value in the connection URL and another in options: "
+                f"give it once"
+            )
+    return found
+
+
+def flag(value: Any) -> bool:
+    """Read true or false, as a bool or as text."""
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return bool(value == "true")
+
+
+def whole_number(value: Any) -> int:
+    """Read a whole number, 0 or more, as an int or as digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("must be a whole number, 0 or more")
+
+
+def text(value: Any) -> str:
+    """Read text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be text, and not empty")
+    return value
+
+
+def _read(name: str, value: Any, readers: Mapping[str, Reader]) -> Any:
+    if name not in readers:
+        known = f"It takes {', '.join(sorted(readers))}." if readers else "It takes none."
+        raise ConfigurationError(
+            f"the backend has no option {name!r}.{did_you_mean(name, readers)} {known}"
+        )
+    try:
+        return readers[name](value)
+    except (ValueError, TypeError) as fault:
+        raise ConfigurationError(f"option {name!r} {fault}") from None

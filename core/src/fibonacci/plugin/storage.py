@@ -1,0 +1,228 @@
+"""What a storage plugin provides: a backend, and the store that it connects to.
+
+Bytes in, bytes out. Rules live above (JSON, patterns, limits, encryption, what a ttl may be); I/O
+lives here. Seven primitives are enough for a store that keeps the whole contract; every other
+method has a default built on them, correct and slower, which a backend may override.
+
+``deadline`` is a reading of ``time.monotonic()``, in seconds. An operation that misses it raises
+BackendUnavailableError if it surely was not applied, OutcomeUnknownError if it may have been.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import attrs
+
+from fibonacci.plugin._async_store import ABSENT, KEEP, Absent, AsyncStore, Keep, Page
+from fibonacci.plugin._run import run
+from fibonacci.plugin.address import Address, Space
+from fibonacci.plugin.url import StoreURL
+
+__all__ = [
+    "ABSENT",
+    "KEEP",
+    "Absent",
+    "AsyncStore",
+    "Backend",
+    "Inline",
+    "Keep",
+    "Page",
+    "Store",
+    "StoreSettings",
+]
+
+
+@attrs.frozen(kw_only=True)
+class StoreSettings:
+    """What core hands to ``fibonacci_storage``: no key prefix, no encryption key."""
+
+    url: StoreURL | None
+    """The connection URL, parsed; its repr and its ``str`` mask the password."""
+    options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    """The backend's own options; see :meth:`StoreURL.options` for those in the URL's query."""
+    timeout: float = 5.0
+    """Seconds that one request may take, connecting included."""
+
+
+class Store(ABC):
+    """A store in the sync voice. One object serves all threads of one process."""
+
+    clock: ClassVar[Literal["server", "client"]] = "server"
+    """Whose clock decides that a record has expired."""
+
+    @abstractmethod
+    def read(self, address: Address, *, deadline: float) -> bytes | None:
+        """Return the live record's bytes, or None."""
+
+    @abstractmethod
+    def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
+        """Create or replace the record, its expiry too: gone in ``ttl_ms``, or never (None)."""
+
+    @abstractmethod
+    def compare_and_set(
+        self,
+        address: Address,
+        expected: bytes | Absent,
+        data: bytes,
+        ttl_ms: int | Keep | None,
+        *,
+        deadline: float,
+    ) -> bool:
+        """Write if the live record's bytes are ``expected``; say whether it was written.
+
+        The comparison and the write are one atomic step. A lost answer is an OutcomeUnknownError,
+        never a second try.
+        """
+
+    @abstractmethod
+    def remove(self, address: Address, *, deadline: float) -> bool:
+        """Remove the record; say whether a live one went."""
+
+    @abstractmethod
+    def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+        """Return the milliseconds until the live record expires; None if it never does."""
+
+    @abstractmethod
+    def scan(
+        self,
+        space: Space,
+        *,
+        prefix: str = "",
+        cursor: str | None = None,
+        limit: int = 1000,
+        deadline: float,
+    ) -> Page:
+        """Return the next page of the space's live keys that start with ``prefix``.
+
+        Following the cursors lists each key that was live all the while exactly once, in
+        code-point order; a page has at most ``limit`` keys.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of all connections. A store that is used afterwards may fail, or connect anew."""
+
+    def read_many(self, addresses: Sequence[Address], *, deadline: float) -> list[bytes | None]:
+        """Read records of any spaces; the answers stand in the order asked."""
+        return run(AsyncStore.read_many(Inline(self), addresses, deadline=deadline))
+
+    def write_many(
+        self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
+    ) -> None:
+        """Write records in any spaces, each of them whole; the batch is no transaction."""
+        run(AsyncStore.write_many(Inline(self), items, ttl_ms, deadline=deadline))
+
+    def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
+        """Remove records of any spaces; return how many live ones went."""
+        return run(AsyncStore.remove_many(Inline(self), addresses, deadline=deadline))
+
+    def exists(self, address: Address, *, deadline: float) -> bool:
+        """Say whether there is a live record."""
+        return run(AsyncStore.exists(Inline(self), address, deadline=deadline))
+
+    def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
+        """Give the live record a new expiry and leave its bytes; say whether there was one."""
+        return run(AsyncStore.touch(Inline(self), address, ttl_ms, deadline=deadline))
+
+    def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
+        """Remove the space's next records, in key order; return where to go on, or None.
+
+        Core follows the cursors until None, with a fresh deadline for each step, so a step is one
+        bounded request. In the end each record that was there at the start is gone or rewritten.
+        """
+        return run(AsyncStore.clear(Inline(self), space, cursor=cursor, deadline=deadline))
+
+
+class Inline(AsyncStore):
+    """A sync store in the async shape: each method answers at once."""
+
+    def __init__(self, store: Store) -> None:
+        """Wrap the store."""
+        self.store = store
+
+    async def read(self, address: Address, *, deadline: float) -> bytes | None:
+        return self.store.read(address, deadline=deadline)
+
+    async def write(
+        self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float
+    ) -> None:
+        self.store.write(address, data, ttl_ms, deadline=deadline)
+
+    async def compare_and_set(
+        self,
+        address: Address,
+        expected: bytes | Absent,
+        data: bytes,
+        ttl_ms: int | Keep | None,
+        *,
+        deadline: float,
+    ) -> bool:
+        return self.store.compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+
+    async def remove(self, address: Address, *, deadline: float) -> bool:
+        return self.store.remove(address, deadline=deadline)
+
+    async def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+        return self.store.remaining(address, deadline=deadline)
+
+    async def scan(
+        self,
+        space: Space,
+        *,
+        prefix: str = "",
+        cursor: str | None = None,
+        limit: int = 1000,
+        deadline: float,
+    ) -> Page:
+        return self.store.scan(space, prefix=prefix, cursor=cursor, limit=limit, deadline=deadline)
+
+    async def close(self) -> None:
+        self.store.close()
+
+    async def read_many(
+        self, addresses: Sequence[Address], *, deadline: float
+    ) -> list[bytes | None]:
+        return self.store.read_many(addresses, deadline=deadline)
+
+    async def write_many(
+        self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
+    ) -> None:
+        self.store.write_many(items, ttl_ms, deadline=deadline)
+
+    async def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
+        return self.store.remove_many(addresses, deadline=deadline)
+
+    async def exists(self, address: Address, *, deadline: float) -> bool:
+        return self.store.exists(address, deadline=deadline)
+
+    async def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
+        return self.store.touch(address, ttl_ms, deadline=deadline)
+
+    async def clear(
+        self, space: Space, *, cursor: str | None = None, deadline: float
+    ) -> str | None:
+        return self.store.clear(space, cursor=cursor, deadline=deadline)
+
+    async def _sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - the sync voice
+
+
+class Backend(ABC):
+    """What ``fibonacci_storage`` returns: it has checked URL and options, and did no I/O."""
+
+    @abstractmethod
+    def connect(self) -> Store:
+        """Return the store for this process, without I/O: the first operation connects.
+
+        Core calls it once in a process, and again in a child after a fork. The parent's store is
+        kept alive in the child and not closed there: its connections are the parent's.
+        """
+
+    def aconnect(self) -> AsyncStore | None:
+        """Return the store for the running event loop, without I/O; core calls it once a loop.
+
+        None, the default, has core run the sync store in worker threads of its own.
+        """
+        return None

@@ -1,0 +1,104 @@
+"""Connection URLs, parsed here once, so that no driver ever sees a malformed one.
+
+A driver quotes what it can't parse, and so prints passwords. The errors raised here name the part
+that is wrong, and never quote the URL.
+"""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+import attrs
+
+from fibonacci.errors import ConfigurationError
+
+Host = tuple[str, int | None]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# [::1]:6379, db.example:5432, or a bare name; a colon belongs to the port or inside brackets.
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:]*)(?::([0-9]{0,5}))?")
+
+
+@attrs.frozen(kw_only=True)
+class StoreURL:
+    """A connection URL, taken apart and decoded; comparable, and safe to print."""
+
+    scheme: str
+    username: str | None = None
+    password: str | None = attrs.field(default=None, repr=False)
+    hosts: tuple[Host, ...] = ()
+    """Names and ports (None where the URL says none), as many as the URL lists."""
+    path: str = ""
+    """With its leading slash."""
+    query: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
+
+    def __str__(self) -> str:
+        """The URL with the password and all query values masked."""
+        user = self.username or ""
+        secret = ":***" if self.password is not None else ""
+        login = f"{user}{secret}@" if user or secret else ""
+        hosts = ",".join(name if port is None else f"{name}:{port}" for name, port in self.hosts)
+        query = "&".join(f"{name}=***" for name in self.query)
+        return f"{self.scheme}://{login}{hosts}{self.path}{'?' if query else ''}{query}"
+
+    @classmethod
+    def parse(cls, text: str) -> "StoreURL":
+        """Take a URL apart (RFC 3986, and several hosts with commas between them).
+
+        Raises ConfigurationError, without the text of the URL in it.
+        """
+        if any(character <= " " or character == "\x7f" for character in text):
+            raise _malformed("has a space or a control character in it")
+        if "#" in text:
+            raise _malformed("has a '#' in it; in a password or a name write it %23")
+        if _BAD_ESCAPE.search(text):
+            raise _malformed("has a '%' that no two hex digits follow; write a '%' itself as %25")
+        scheme, found, rest = text.partition("://")
+        if not found or not _SCHEME.fullmatch(scheme):
+            raise _malformed("does not start like redis://host:port/db")
+        rest, _, query = rest.partition("?")
+        authority, slash, path = rest.partition("/")
+        login, at, hosts = authority.rpartition("@")
+        if "@" in login:
+            raise _malformed("has two '@' before its host; in a password write it %40")
+        username, colon, password = login.partition(":")
+        return cls(
+            scheme=scheme.lower(),
+            username=_decoded(username) if username else None,
+            password=_decoded(password) if at and colon else None,
+            hosts=tuple(_host(host) for host in hosts.split(",")) if hosts else (),
+            path=_decoded(slash + path),
+            query=_query(query),
+        )
+
+
+def _host(text: str) -> Host:
+    match = _HOST.fullmatch(text)
+    if match is None:
+        raise _malformed("has a host that can't be read; write host:port, or [address]:port (IPv6)")
+    name, port = match.groups()
+    if port == "" or (port and int(port) > 65535):
+        raise _malformed("has a port that is no number from 0 to 65535")
+    return _decoded(name.strip("[]")), int(port) if port else None
+
+
+def _query(text: str) -> dict[str, str]:
+    query: dict[str, str] = {}
+    for part in filter(None, text.split("&")):
+        name, _, value = (_decoded(piece) for piece in part.partition("="))
+        if name in query:
+            raise _malformed(f"has the option {name!r} twice")
+        query[name] = value
+    return query
+
+
+def _decoded(text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise _malformed("has %-escapes that are not UTF-8") from None
+
+
+def _malformed(fault: str) -> ConfigurationError:
+    return ConfigurationError(f"the connection URL {fault}")
