@@ -54,8 +54,12 @@ class LocalStore(Store):
         self._shelves: dict[Space, Shelf] = {}
 
     def read(self, address: Address, *, deadline: float) -> bytes | None:
-        record = self._live(address)
-        return record[0] if record else None
+        # _live, written out: a call less on the path of every read.
+        shelf = self._shelves.get(address.space)
+        record = None if shelf is None else shelf.records.get(address.key)
+        if record is None or (record[1] is not None and monotonic() >= record[1]):
+            return None
+        return record[0]
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
         with self.lock:

@@ -99,24 +99,23 @@ class Addresses:
     The checks take microseconds, and a workflow asks for the same few records again and again.
     """
 
-    def __init__(self, places: Places) -> None:
-        """Address the spaces that ``places`` finds."""
-        self.space = places
-        # Typed, so that UNSAID and a given "workflow" stay two.
-        self._remembered = lru_cache(maxsize=1024, typed=True)(self._checked)
+    def __init__(self, space: Places, *, default_scope_matters: bool) -> None:
+        """Address the spaces that ``space`` finds; a view minds whether "workflow" was said."""
+        self.space = space
 
-    def find(self, key: Any, scope: str, user_id: str | None) -> Address:
-        """Return the address of a record.
+        def checked(key: Any, scope: str, user_id: str | None) -> Address:
+            return Address(space(scope, user_id), checked_name(key, "the key", InvalidKeyError))
 
-        Raises InvalidKeyError or ScopeError.
-        """
-        try:
-            return self._remembered(key, scope, user_id)
-        except TypeError:  # one of them can't be hashed, so it is of a wrong type as well
-            return self._checked(key, scope, user_id)
+        remembered = lru_cache(maxsize=1024, typed=default_scope_matters)(checked)
 
-    def _checked(self, key: Any, scope: str, user_id: str | None) -> Address:
-        return Address(self.space(scope, user_id), checked_name(key, "the key", InvalidKeyError))
+        def find(key: Any, scope: str, user_id: str | None) -> Address:
+            try:
+                return remembered(key, scope, user_id)
+            except TypeError:  # one of them can't be hashed, so it is of a wrong type as well
+                return checked(key, scope, user_id)
+
+        self.find = find
+        """Return the address of a record; InvalidKeyError or ScopeError."""
 
 
 def _checked_scope(scope: object) -> Scope:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from fibonacci._memory import exact
-from fibonacci.errors import CorruptRecordError, ValueTooLargeError
+from fibonacci.errors import CorruptRecordError, DecryptionError, ValueTooLargeError
 from fibonacci.plugin.address import Address
 
 SIZE_LIMIT: Final = 16 * 2**20
@@ -32,11 +32,11 @@ _loads = orjson.loads
 _look_over = marshal.dumps
 
 
-def encode(value: Any, name: str = "value") -> bytes:
+def encode(value: Any, address: Address) -> bytes:
     """Return the value as JSON.
 
     Raises SerializationError with the path of what is no JSON (``history[3].score is NaN``, where
-    ``name`` is "history"), and ValueTooLargeError over 16 MiB.
+    "history" is the record's key), and ValueTooLargeError over 16 MiB.
     """
     data = None
     try:
@@ -50,10 +50,11 @@ def encode(value: Any, name: str = "value") -> bytes:
     except (TypeError, ValueError, RecursionError):
         data = None
     if data is None:
-        data = exact.encode(value, name)
+        data = exact.encode(value, address.key)
     if len(data) > SIZE_LIMIT:
         raise ValueTooLargeError(
-            f"{name} has {len(data):,} bytes as JSON; it may have {SIZE_LIMIT:,}. "
+            f"the value for {address} has {len(data):,} bytes as JSON; it may have "
+            f"{SIZE_LIMIT:,}. "
             f"Split it over several keys"
         )
     return data
@@ -62,12 +63,23 @@ def encode(value: Any, name: str = "value") -> bytes:
 def decode(data: bytes, address: Address) -> Any:
     """Return the value that was encoded.
 
-    Raises CorruptRecordError where the bytes are no JSON of ours.
+    Raises CorruptRecordError where the bytes are no JSON of ours, and DecryptionError where they
+    are a sealed record.
     """
     try:
         return exact.decode(data) if data[0] == _EXACT else _loads(data)
     except (ValueError, IndexError, RecursionError) as fault:
+        if is_sealed(data):
+            raise DecryptionError(
+                f"the record {address} is sealed, and this memory has no encryption: "
+                f"set encrypt_values=True and the key that it was sealed with"
+            ) from None
         raise CorruptRecordError(
             f"the record {address} is not JSON: it was damaged, or written by something else. "
             f"Delete it, or set it anew"
         ) from fault
+
+
+def is_sealed(data: bytes) -> bool:
+    """Tell a sealed record from a plain one, by the first byte: no JSON text starts so."""
+    return data[:1] >= b"\x80"

@@ -3,32 +3,16 @@
 from typing import Any
 
 from fibonacci._memory import codec
-from fibonacci.errors import CorruptRecordError, DecryptionError, EncryptionError
+from fibonacci.errors import DecryptionError, EncryptionError
 from fibonacci.plugin.address import Address, canonical
 from fibonacci.plugin.encryption import Cipher
-
-_SEALED = 0x80
-"""The first byte of a sealed record is this or above; no JSON text starts so."""
 
 
 class PlainEnvelope:
     """Records as JSON, for all who can read the store."""
 
-    def pack(self, value: Any, address: Address) -> bytes:
-        """Return the record's bytes; SerializationError or ValueTooLargeError."""
-        return codec.encode(value, address.key)
-
-    def unpack(self, data: bytes, address: Address) -> Any:
-        """Return the record's value; CorruptRecordError or DecryptionError."""
-        try:
-            return codec.decode(data, address)
-        except CorruptRecordError:
-            if data[:1] < b"\x80":
-                raise
-        raise DecryptionError(
-            f"the record {address} is sealed, and this memory has no encryption: "
-            f"set encrypt_values=True and the key that it was sealed with"
-        )
+    pack = staticmethod(codec.encode)
+    unpack = staticmethod(codec.decode)
 
 
 class SealedEnvelope:
@@ -42,11 +26,11 @@ class SealedEnvelope:
 
     def pack(self, value: Any, address: Address) -> bytes:
         """Return the record's bytes; SerializationError, ValueTooLargeError or EncryptionError."""
-        plain = codec.encode(value, address.key)
+        plain = codec.encode(value, address)
         if not self._seals:
             return plain
         sealed = self._cipher.seal(plain, canonical(*address.space, address.key))
-        if not sealed or sealed[0] < _SEALED:
+        if not codec.is_sealed(sealed):
             raise EncryptionError(
                 "the encryption plugin returned bytes that look like plain text; nothing was "
                 "written. Its sealed records must start with a byte of 0x80 or above"
@@ -55,7 +39,7 @@ class SealedEnvelope:
 
     def unpack(self, data: bytes, address: Address) -> Any:
         """Return the record's value; CorruptRecordError or DecryptionError."""
-        if data[:1] < b"\x80":
+        if not codec.is_sealed(data):
             if not self._mixed:
                 raise DecryptionError(
                     f"the record {address} is plain, where all are sealed: somebody wrote it "

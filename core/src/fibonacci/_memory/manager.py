@@ -10,7 +10,7 @@ from fibonacci._memory.operations.life import Life
 from fibonacci._memory.operations.listing import Listing
 from fibonacci._memory.operations.verbs import Means
 from fibonacci.errors import ScopeError
-from fibonacci.plugin.address import Scope, Space
+from fibonacci.plugin.address import Space
 
 
 class AllVerbs(Basic, Listing, Atomic, Batch, Life):
@@ -21,7 +21,7 @@ class MemoryView(AllVerbs):
     """One space of a memory: the same verbs, and no other scope or id."""
 
     def __init__(self, space: Space, means: Means) -> None:
-        super().__init__(Addresses(one_space(space)), means)
+        super().__init__(Addresses(one_space(space), default_scope_matters=True), means)
         self._space = space
 
     def __repr__(self) -> str:
@@ -38,18 +38,19 @@ class MemoryManager(AllVerbs):
 
     def __init__(self, prefix: str, workflow: str, organization: str, means: Means) -> None:
         """Made by a Workflow."""
-        super().__init__(Addresses(all_scopes(prefix, workflow, organization)), means)
+        places = all_scopes(prefix, workflow, organization)
+        super().__init__(Addresses(places, default_scope_matters=False), means)
         self._prefix = prefix
         self._workflow = workflow
 
     def for_user(self, user_id: str) -> MemoryView:
         """Return the memory of one user alone. Raises ScopeError or InvalidKeyError."""
-        return MemoryView(self._addresses.space("user", user_id), self._means)
+        return MemoryView(self._place("user", user_id), self._means)
 
     def for_organization(self, organization_id: str) -> MemoryView:
         """Return the memory of one organization alone. Raises ScopeError."""
         owner = checked_name(organization_id, "the organization id", ScopeError)
-        return MemoryView(_space(self._prefix, "organization", owner), self._means)
+        return MemoryView(Space(self._prefix, "organization", owner), self._means)
 
     def close(self) -> None:
         """Let go of the store; its connections close when no other memory shares them.
@@ -78,7 +79,3 @@ class MemoryManager(AllVerbs):
     def __repr__(self) -> str:
         """Whose memory it is."""
         return f"<MemoryManager of workflow {self._workflow!r}>"
-
-
-def _space(prefix: str, scope: Scope, owner: str) -> Space:
-    return Space(prefix, scope, owner)

@@ -95,17 +95,35 @@ class SharedStore:
 class SyncSide:
     """A lease in the sync voice."""
 
-    store: AsyncStore
-    """The sync store in the async shape; ``__getattr__`` makes it at the first use."""
-
     def __init__(self, shared: SharedStore) -> None:
-        self._shared = shared
+        self.shared = shared
+        self.store: Any = _Unconnected(self)
+        """The sync store in the async shape, as a plain attribute: every sync verb looks it up."""
+
+    def close(self) -> None:
+        self.store = _Closed()
+
+    def forget(self) -> None:
+        if isinstance(self.store, Inline):
+            self.store = _Unconnected(self)
+
+
+class _Unconnected:
+    """Stands in for a store until the first verb asks it for something."""
+
+    def __init__(self, side: SyncSide) -> None:
+        self._side = side
 
     def __getattr__(self, name: str) -> Any:
-        if name != "store":
-            raise AttributeError(name)
-        self.store = Inline(self._shared.store())
-        return self.store
+        self._side.store = Inline(self._side.shared.store())
+        return getattr(self._side.store, name)
+
+
+class _Closed:
+    """Stands in for the store of a memory that was closed."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _closed()
 
 
 class Lease:
@@ -126,12 +144,12 @@ class Lease:
 
     def release(self) -> None:
         """Give the hold back; all further use raises StorageError."""
-        self.sync.__dict__["store"] = _Closed()
+        self.sync.close()
         self._finalizer()
 
     async def arelease(self) -> None:
         """Give the hold back, and wait until the running loop's store is closed."""
-        self.sync.__dict__["store"] = _Closed()
+        self.sync.close()
         if self._finalizer.detach():
             for loop, store in self._shared.release():
                 if loop is _running_loop()():
@@ -142,15 +160,7 @@ class Lease:
     def forget(self) -> None:
         """Start anew in a forked child."""
         self._shared.forget()
-        if self._finalizer.alive:
-            self.sync.__dict__.pop("store", None)
-
-
-class _Closed:
-    """Stands in for the store of a memory that was closed."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise _closed()
+        self.sync.forget()
 
 
 def lease(key: Hashable, make: Callable[[], Backend]) -> Lease:

@@ -8,6 +8,7 @@ from fibonacci._discovery import find_plugin
 from fibonacci._memory.addresses import checked_name
 from fibonacci._memory.config import MemoryConfig
 from fibonacci._memory.envelope import Envelope, PlainEnvelope, SealedEnvelope
+from fibonacci._memory.expiry import milliseconds
 from fibonacci._memory.manager import MemoryManager
 from fibonacci._memory.operations.verbs import Means
 from fibonacci._memory.sharing import GivenStore, Lease, lease
@@ -28,7 +29,7 @@ def open_memory(config: MemoryConfig, workflow: str, organization_id: str | None
         lease=_lease(config),
         envelope=envelope,
         timeout=config.timeout,
-        default_ttl=config.default_ttl,
+        default_ttl_ms=None if config.default_ttl is None else milliseconds(config.default_ttl),
     )
     return MemoryManager(config.key_prefix, workflow, organization, means)
 

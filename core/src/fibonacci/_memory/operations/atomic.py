@@ -36,8 +36,8 @@ class Atomic(Verbs):
 
         Raises what ``set`` raises; OutcomeUnknownError where the answer was lost.
         """
-        address = self._addresses.find(key, scope, user_id)
-        data = self._envelope.pack(value, address)
+        address = self._find(key, scope, user_id)
+        data = self._pack(value, address)
         ttl_ms = self._ttl_ms(ttl)
         added: bool = await self._lease.store.compare_and_set(
             address, ABSENT, data, ttl_ms, deadline=self._deadline()
@@ -71,11 +71,11 @@ class Atomic(Verbs):
         """
         if not callable(fn):
             raise InvalidArgumentError(f"fn must be a function, not {type(fn).__name__}")
-        address = self._addresses.find(key, scope, user_id)
-        start = self._envelope.pack(default, address)
+        address = self._find(key, scope, user_id)
+        start = self._pack(default, address)
 
         def change(data: bytes | None) -> Any:
-            new = fn(self._envelope.unpack(start if data is None else data, address))
+            new = fn(self._unpack(start if data is None else data, address))
             if hasattr(new, "__await__"):
                 close = getattr(new, "close", None)
                 if close:
@@ -84,7 +84,7 @@ class Atomic(Verbs):
             return new
 
         _, data = await self._change(address, change, ttl)
-        return self._envelope.unpack(data, address)
+        return self._unpack(data, address)
 
     update = in_sync(aupdate)
 
@@ -113,10 +113,10 @@ class Atomic(Verbs):
             raise InvalidArgumentError("append needs at least one item")
         if max_items is not None and (type(max_items) is not int or max_items < 1):
             raise InvalidArgumentError("max_items must be a whole number of at least 1, or None")
-        address = self._addresses.find(key, scope, user_id)
+        address = self._find(key, scope, user_id)
 
         def change(data: bytes | None) -> list[Any]:
-            turns = [] if data is None else self._envelope.unpack(data, address)
+            turns = [] if data is None else self._unpack(data, address)
             if not isinstance(turns, list):
                 raise _wrong_type(address, turns, "append to", "a list")
             turns += items
@@ -144,10 +144,10 @@ class Atomic(Verbs):
             raise InvalidArgumentError(f"amount must be a number, not {type(amount).__name__}")
         if amount != amount or amount in (math.inf, -math.inf):
             raise InvalidArgumentError(f"amount must be a finite number, not {amount}")
-        address = self._addresses.find(key, scope, user_id)
+        address = self._find(key, scope, user_id)
 
         def change(data: bytes | None) -> float:
-            number = 0 if data is None else self._envelope.unpack(data, address)
+            number = 0 if data is None else self._unpack(data, address)
             if isinstance(number, bool) or not isinstance(number, int | float):
                 raise _wrong_type(address, number, "increment", "a number")
             try:
@@ -173,7 +173,7 @@ class Atomic(Verbs):
         while True:
             found = await store.read(address, deadline=deadline)
             value = change(found)
-            data = self._envelope.pack(value, address)
+            data = self._pack(value, address)
             expected, expiry = (ABSENT, ttl_ms) if found is None else (found, KEEP)
             if await store.compare_and_set(address, expected, data, expiry, deadline=deadline):
                 return value, data

@@ -31,8 +31,8 @@ class Basic(Verbs):
         Raises InvalidKeyError, ScopeError, SerializationError, InvalidArgumentError or
         StorageError; the old value stays where it does.
         """
-        address = self._addresses.find(key, scope, user_id)
-        data = self._envelope.pack(value, address)
+        address = self._find(key, scope, user_id)
+        data = self._pack(value, address)
         ttl_ms = self._ttl_ms(ttl)
         await self._lease.store.write(address, data, ttl_ms, deadline=self._deadline())
         return True
@@ -51,9 +51,9 @@ class Basic(Verbs):
         The value is a copy of your own. Raises InvalidKeyError, ScopeError, StorageError or
         DecryptionError: a fault is never told as ``default``.
         """
-        address = self._addresses.find(key, scope, user_id)
+        address = self._find(key, scope, user_id)
         data = await self._lease.store.read(address, deadline=monotonic() + self._timeout)
-        return default if data is None else self._envelope.unpack(data, address)
+        return default if data is None else self._unpack(data, address)
 
     get = in_sync(aget)
 
@@ -62,7 +62,7 @@ class Basic(Verbs):
 
         Raises InvalidKeyError, ScopeError or StorageError.
         """
-        address = self._addresses.find(key, scope, user_id)
+        address = self._find(key, scope, user_id)
         removed: bool = await self._lease.store.remove(address, deadline=self._deadline())
         return removed
 
@@ -73,7 +73,7 @@ class Basic(Verbs):
 
         Raises InvalidKeyError, ScopeError or StorageError.
         """
-        address = self._addresses.find(key, scope, user_id)
+        address = self._find(key, scope, user_id)
         found: bool = await self._lease.store.exists(address, deadline=self._deadline())
         return found
 
@@ -85,7 +85,7 @@ class Basic(Verbs):
         Records that others write meanwhile may stay. Each request has the timeout to itself.
         Raises ScopeError or StorageError.
         """
-        space = self._addresses.space(scope, user_id)
+        space = self._place(scope, user_id)
         cursor: str | None = await self._lease.store.clear(space, deadline=self._deadline())
         while cursor is not None:
             cursor = await self._lease.store.clear(space, cursor=cursor, deadline=self._deadline())

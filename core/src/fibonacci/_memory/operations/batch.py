@@ -33,7 +33,7 @@ class Batch(Verbs):
             found = await self._lease.store.read_many(part, deadline=self._deadline())
             for address, data in zip(part, found, strict=True):
                 if data is not None:
-                    values[address.key] = self._envelope.unpack(data, address)
+                    values[address.key] = self._unpack(data, address)
         return values
 
     get_many = in_sync(aget_many)
@@ -56,8 +56,8 @@ class Batch(Verbs):
         ttl_ms = self._ttl_ms(ttl)
         items = []
         for key, value in mapping.items():
-            address = self._addresses.find(key, scope, user_id)
-            items.append((address, self._envelope.pack(value, address)))
+            address = self._find(key, scope, user_id)
+            items.append((address, self._pack(value, address)))
         for start in range(0, len(items), AT_ONCE):
             part = items[start : start + AT_ONCE]
             await self._lease.store.write_many(part, ttl_ms, deadline=self._deadline())
@@ -88,5 +88,5 @@ class Batch(Verbs):
                 f"keys must be a list of keys, not {type(keys).__name__}: "
                 f"for one key there is the verb for one"
             )
-        self._addresses.space(scope, user_id)
-        return list(dict.fromkeys(self._addresses.find(key, scope, user_id) for key in keys))
+        self._place(scope, user_id)
+        return list(dict.fromkeys(self._find(key, scope, user_id) for key in keys))

@@ -16,7 +16,7 @@ class Life(Verbs):
 
         Raises InvalidKeyError, ScopeError or StorageError.
         """
-        address = self._addresses.find(key, scope, user_id)
+        address = self._find(key, scope, user_id)
         left = await self._lease.store.remaining(address, deadline=self._deadline())
         if left is ABSENT:
             return None
@@ -32,7 +32,7 @@ class Life(Verbs):
         ``ttl`` is in seconds, or NO_EXPIRY. Raises InvalidArgumentError, InvalidKeyError,
         ScopeError or StorageError.
         """
-        address = self._addresses.find(key, scope, user_id)
+        address = self._find(key, scope, user_id)
         ttl_ms = milliseconds(ttl)
         touched: bool = await self._lease.store.touch(address, ttl_ms, deadline=self._deadline())
         return touched

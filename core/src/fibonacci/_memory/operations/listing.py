@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.operations.verbs import Verbs, in_sync
 from fibonacci._memory.patterns import literal_start, matcher
-from fibonacci.plugin._run import run
 from fibonacci.plugin.address import Space
 from fibonacci.plugin.storage import Page
 
@@ -21,11 +20,11 @@ class Listing(Verbs):
         ``*`` matches everything, ``?`` one character, ``[seq]`` and ``[!seq]`` one of some
         (``fnmatch.fnmatchcase``). Raises ScopeError, InvalidArgumentError or StorageError.
         """
-        space, match = self._addresses.space(scope, user_id), matcher(pattern)
-        page = await self._page(space, pattern, None)
+        space, match = self._place(scope, user_id), matcher(pattern)
+        page = await self._apage(space, pattern, None)
         keys = list(filter(match, page.keys))
         while page.cursor is not None:
-            page = await self._page(space, pattern, page.cursor)
+            page = await self._apage(space, pattern, page.cursor)
             keys += filter(match, page.keys)
         return keys
 
@@ -35,13 +34,13 @@ class Listing(Verbs):
         self, pattern: str | None = None, scope: str = UNSAID, user_id: str | None = None
     ) -> AsyncIterator[str]:
         """Iterate over what ``list_keys`` returns, a page at a time: ``async for``."""
-        space, match = self._addresses.space(scope, user_id), matcher(pattern)
+        space, match = self._place(scope, user_id), matcher(pattern)
 
         async def pages() -> AsyncIterator[str]:
             page = Page((), "")
             cursor = None
             while page.cursor is not None:
-                page = await self._page(space, pattern, cursor)
+                page = await self._apage(space, pattern, cursor)
                 cursor = page.cursor
                 for key in filter(match, page.keys):
                     yield key
@@ -52,20 +51,22 @@ class Listing(Verbs):
         self, pattern: str | None = None, scope: str = UNSAID, user_id: str | None = None
     ) -> Iterator[str]:
         """Iterate over what ``list_keys`` returns, a page at a time."""
-        space, match = self._addresses.space(scope, user_id), matcher(pattern)
+        space, match = self._place(scope, user_id), matcher(pattern)
 
         def pages() -> Iterator[str]:
             page = Page((), "")
             cursor = None
             while page.cursor is not None:
-                page = run(self._spoken._page(space, pattern, cursor))
+                page = self._page(space, pattern, cursor)
                 cursor = page.cursor
                 yield from filter(match, page.keys)
 
         return pages()
 
-    async def _page(self, space: Space, pattern: str | None, cursor: str | None) -> Page:
+    async def _apage(self, space: Space, pattern: str | None, cursor: str | None) -> Page:
         page: Page = await self._lease.store.scan(
             space, prefix=literal_start(pattern), cursor=cursor, deadline=self._deadline()
         )
         return page
+
+    _page = in_sync(_apage)

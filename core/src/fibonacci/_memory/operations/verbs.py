@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Coroutine
 from copy import copy
 from time import monotonic
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 
@@ -27,21 +27,23 @@ class Means:
     envelope: Envelope
     timeout: float
     """Seconds for one request."""
-    default_ttl: float | None
-    """Seconds, or None for no expiry."""
+    default_ttl_ms: int | None
+    """Milliseconds that a new record lives if its writer does not say; None: for ever."""
 
 
 class Verbs:
     """The ground of the classes that hold the verbs."""
 
     def __init__(self, addresses: Addresses, means: Means) -> None:
-        self._addresses = addresses
         self._means = means
-        self._envelope = means.envelope
+        self._place = addresses.space
+        self._find = addresses.find
+        self._pack = means.envelope.pack
+        self._unpack = means.envelope.unpack
         self._timeout = means.timeout
         self._lease: Any = means.lease
         # The same object in the sync voice: its lease answers at once.
-        self._spoken: Self = copy(self)
+        self._spoken = copy(self)
         self._spoken._lease = means.lease.sync
 
     def _deadline(self) -> float:
@@ -49,9 +51,7 @@ class Verbs:
 
     def _ttl_ms(self, ttl: TTL | None) -> int | None:
         """The ttl of a new record: the one given, else the memory's own, else none."""
-        if ttl is None:
-            ttl = self._means.default_ttl
-        return None if ttl is None else milliseconds(ttl)
+        return self._means.default_ttl_ms if ttl is None else milliseconds(ttl)
 
 
 def in_sync(
