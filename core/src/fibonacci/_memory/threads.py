@@ -1,7 +1,6 @@
 """The async voice of a backend that has only a sync store: its calls run in worker threads."""
 
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
@@ -32,6 +31,8 @@ class Threaded(AsyncStore):
 
     def __init__(self, store: Store) -> None:
         """Wrap the store; closing this leaves it open."""
+        from concurrent.futures import ThreadPoolExecutor  # 5 ms that few programs need
+
         self.store = store
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="fibonacci")
 

@@ -1,0 +1,246 @@
+"""Changes that concurrent writers don't lose (C16)."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from enum import IntEnum
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    ConflictError,
+    InvalidArgumentError,
+    MemoryConfig,
+    MemoryManager,
+    SerializationError,
+    Workflow,
+    WrongTypeError,
+)
+from fibonacci.plugin import Address, Keep, Page, Space, Store
+
+
+def in_threads(work: Callable[[int], Any], threads: int = 8, times: int = 50) -> None:
+    """Do the work at once in several threads, several times each."""
+    start = Barrier(threads)
+
+    def one(number: int) -> None:
+        start.wait()
+        for time in range(times):
+            work(number * times + time)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(one, range(threads)))
+
+
+def test_threads_append(memory: MemoryManager) -> None:
+    """8 threads × 50 appends to one list: 400 of 400 items (C16)."""
+    in_threads(lambda number: memory.append("k", number))
+    assert sorted(memory.get("k")) == list(range(400))
+
+
+def test_threads_increment(memory: MemoryManager) -> None:
+    """8 threads × 50 increments of one number: 400 (C16)."""
+    in_threads(lambda _: memory.increment("k"))
+    assert memory.get("k") == 400
+
+
+def test_tasks_append(memory: MemoryManager) -> None:
+    """8 tasks × 50 appends to one list: 400 of 400 items (C16)."""
+
+    async def one(number: int) -> None:
+        for time in range(50):
+            await memory.aappend("k", number * 50 + time)
+            await asyncio.sleep(0)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*map(one, range(8)))
+
+    asyncio.run(all_of_them())
+    assert sorted(memory.get("k")) == list(range(400))
+
+
+def test_tasks_increment(memory: MemoryManager) -> None:
+    """8 tasks × 50 increments of one number: 400 (C16)."""
+
+    async def one() -> None:
+        for _ in range(50):
+            await memory.aincrement("k")
+            await asyncio.sleep(0)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(one() for _ in range(8)))
+
+    asyncio.run(all_of_them())
+    assert memory.get("k") == 400
+
+
+def test_one_add_wins(memory: MemoryManager) -> None:
+    """Of 8 threads that add one key, one is told that it did (C16)."""
+    won: list[int] = []
+    in_threads(lambda number: won.append(number) if memory.add("k", number) else None, times=1)
+    assert won == [memory.get("k")]
+
+
+class Contended(Store):
+    """A third-party store in which somebody else always came first."""
+
+    def read(self, address: Address, *, deadline: float) -> bytes | None:
+        return b"1"
+
+    def compare_and_set(
+        self, address: Address, expected: Any, data: bytes, ttl_ms: int | Keep | None, **_: float
+    ) -> bool:
+        return False
+
+    def write(self, address: Address, data: bytes, ttl_ms: int | None, **_: float) -> None: ...
+
+    def remove(self, address: Address, *, deadline: float) -> bool:
+        return True
+
+    def remaining(self, address: Address, *, deadline: float) -> None: ...
+
+    def scan(self, space: Space, **_: Any) -> Page:
+        return Page([], None)
+
+    def close(self) -> None: ...
+
+
+def test_contention_ends_at_the_deadline() -> None:
+    """A change that never wins ends as ConflictError, with the record named (C16, C18)."""
+    memory = Workflow("flow", MemoryConfig(Contended(), timeout=0.1)).memory
+    with pytest.raises(ConflictError, match=r"gave up on 'k' in workflow scope of 'flow'"):
+        memory.increment("k")
+    with pytest.raises(ConflictError):
+        asyncio.run(memory.aincrement("k"))
+    with pytest.raises(ConflictError):
+        memory.touch("k", 5)
+
+
+def test_update(memory: MemoryManager) -> None:
+    """update replaces the value by what the function makes of it, and returns it as stored."""
+    memory.set("k", {"a": 1})
+    assert memory.update("k", lambda old: {**old, "b": (1, 2)}) == {"a": 1, "b": [1, 2]}
+    assert memory.get("k") == {"a": 1, "b": [1, 2]}
+
+
+def test_update_gets_a_default_of_its_own(memory: MemoryManager) -> None:
+    """The function may change the default that it gets: it is a copy."""
+    default = ["first"]
+
+    def grow(items: list[str]) -> list[str]:
+        items.append("more")
+        return items
+
+    assert memory.update("k", grow, default) == ["first", "more"]
+    assert default == ["first"]
+
+
+def test_update_passes_on_what_the_function_raises(memory: MemoryManager) -> None:
+    """What the function raises passes through, and nothing is written."""
+    memory.set("k", 1)
+    with pytest.raises(ZeroDivisionError):
+        memory.update("k", lambda old: old / 0)
+    assert memory.get("k") == 1
+
+
+def test_update_takes_plain_functions(memory: MemoryManager) -> None:
+    """An async function, and what is no function, are refused, and nothing is written."""
+
+    async def change(old: Any) -> Any:
+        return old
+
+    with pytest.raises(InvalidArgumentError, match="plain function"):
+        memory.update("k", change)
+    with pytest.raises(InvalidArgumentError, match="not int"):
+        memory.update("k", 3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+    class Later:
+        def __await__(self) -> Any: ...
+
+    with pytest.raises(InvalidArgumentError, match="plain function"):
+        memory.update("k", lambda _: Later())
+    assert not memory.exists("k")
+
+
+def test_verbs_within_update(memory: MemoryManager) -> None:
+    """The function of an update may itself use the memory."""
+    memory.set("rate", 3)
+    assert memory.update("price", lambda old: old * memory.get("rate"), default=2) == 6
+
+
+def test_append_keeps_the_newest(memory: MemoryManager) -> None:
+    """append adds one element an item, returns the length, and keeps the newest max_items."""
+    assert memory.append("k", 1) == 1
+    assert memory.append("k", [2], "3", max_items=2) == 2
+    assert memory.get("k") == [[2], "3"]
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, True, "3"])
+def test_max_items_is_a_whole_number(memory: MemoryManager, bad: Any) -> None:
+    """max_items is None or a whole number of at least 1."""
+    with pytest.raises(InvalidArgumentError, match="max_items"):
+        memory.append("k", 1, max_items=bad)
+    assert not memory.exists("k")
+
+
+def test_append_of_nothing(memory: MemoryManager) -> None:
+    """append without an item is a mistake, and says so."""
+    with pytest.raises(InvalidArgumentError, match="at least one item"):
+        memory.append("k")
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", {"a": 1}, True])
+def test_append_needs_a_list(memory: MemoryManager, value: Any) -> None:
+    """append to what is no list is a WrongTypeError, and the value stays."""
+    memory.set("k", value)
+    with pytest.raises(WrongTypeError, match=f"holds a {type(value).__name__}, not a list"):
+        memory.append("k", 1)
+    assert memory.get("k") == value
+
+
+@pytest.mark.parametrize("value", [None, "1", [1], {}, True])
+def test_increment_needs_a_number(memory: MemoryManager, value: Any) -> None:
+    """increment of what is no number, a bool included, is a WrongTypeError; the value stays."""
+    memory.set("k", value)
+    with pytest.raises(WrongTypeError, match="not a number"):
+        memory.increment("k")
+    assert memory.get("k") == value
+
+
+class Level(IntEnum):
+    """An int that is more than an int."""
+
+    HIGH = 3
+
+
+def test_increment_adds(memory: MemoryManager) -> None:
+    """An absent number counts as 0; int and int make an int, of any size (C7)."""
+    assert memory.increment("k") == 1
+    assert memory.increment("k", 2**70) == 2**70 + 1
+    assert type(memory.increment("k", -(2**70))) is int
+    assert memory.increment("k", 0.5) == 1.5
+    assert memory.increment("n", Level.HIGH) == 3
+    assert memory.increment("m", 10**400) == 10**400
+
+
+@pytest.mark.parametrize("amount", [True, "1", None, math.nan, math.inf, -math.inf, 1j])
+def test_increment_takes_finite_numbers(memory: MemoryManager, amount: Any) -> None:
+    """An amount that is no finite number is refused, and nothing is written."""
+    with pytest.raises(InvalidArgumentError, match="amount"):
+        memory.increment("k", amount)
+    assert not memory.exists("k")
+
+
+def test_increment_beyond_floats(memory: MemoryManager) -> None:
+    """A sum that no float can hold is refused, and the number stays."""
+    memory.set("k", 10**400)
+    with pytest.raises(InvalidArgumentError, match="don't add up"):
+        memory.increment("k", 0.5)
+    memory.set("f", 1.7e308)
+    with pytest.raises(SerializationError, match="f is Infinity"):
+        memory.increment("f", 1.7e308)
+    assert memory.get("k") == 10**400
+    assert memory.get("f") == 1.7e308

@@ -1,0 +1,158 @@
+"""A memory after a fork: the child has a store of its own, the parent keeps its (C21)."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from fibonacci import MemoryConfig, MemoryManager, StorageError, Workflow, register_plugin
+from fibonacci.plugin import Address, Backend, Page, Store, StoreSettings, hookimpl
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork"),
+    # Forking beside threads is what is tested.
+    pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning"),
+]
+
+
+def in_child(work: Callable[[], object]) -> None:
+    """Do the work in a forked child; it must return something true within ten seconds."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            status = 0 if work() else 2
+        finally:
+            os._exit(status)
+    for _ in range(1_000):
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            assert os.waitstatus_to_exitcode(status) == 0
+            return
+        time.sleep(0.01)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    pytest.fail("the child hangs")
+
+
+class OfProcess(Store):
+    """A third party's store that tells in which process it was connected, and closed."""
+
+    made: list["OfProcess"] = []
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.closed_by: list[int] = []
+        OfProcess.made.append(self)
+
+    def read(self, address: Address, *, deadline: float) -> bytes | None:
+        return str(self.pid).encode()
+
+    def write(self, address: Address, data: bytes, ttl_ms: int | None, **_: float) -> None: ...
+
+    def compare_and_set(self, *args: Any, **kwargs: Any) -> bool:
+        return True
+
+    def remove(self, address: Address, *, deadline: float) -> bool:
+        return True
+
+    def remaining(self, address: Address, *, deadline: float) -> None: ...
+
+    def scan(self, space: Any, **kwargs: Any) -> Page:
+        return Page([], None)
+
+    def close(self) -> None:
+        self.closed_by.append(os.getpid())
+
+
+class ProcessBackend(Backend):
+    """Connects to the process that it is in."""
+
+    def connect(self) -> Store:
+        return OfProcess()
+
+
+class ProcessPlugin:
+    """The plugin ``process``."""
+
+    FIBONACCI_SPEC_VERSION = 1
+
+    @hookimpl
+    def fibonacci_storage(self, settings: StoreSettings) -> Backend:
+        return ProcessBackend()
+
+
+@pytest.fixture
+def process() -> Iterator[Workflow]:
+    """A workflow over ``process``."""
+    OfProcess.made.clear()
+    with register_plugin("storage", "process", ProcessPlugin()):
+        yield Workflow("w", MemoryConfig("process"))
+
+
+def test_child_connects_anew(process: Workflow) -> None:
+    """The child has a store of its own, and leaves the parent's alone, alive and open."""
+    memory = process.memory
+    assert memory.get("k") == os.getpid()
+
+    def child() -> bool:
+        parents = OfProcess.made[0]
+        assert memory.get("k") == os.getpid()
+        process.close()
+        return parents.closed_by == [] and OfProcess.made[1].closed_by == [os.getpid()]
+
+    in_child(child)
+    assert memory.get("k") == os.getpid()
+    assert len(OfProcess.made) == 1
+
+
+def test_child_of_a_closed_memory(process: Workflow) -> None:
+    """A memory that was closed before the fork is closed in the child."""
+    process.memory.set("k", 1)
+    process.close()
+
+    def child() -> bool:
+        with pytest.raises(StorageError):
+            process.memory.get("k")
+        return True
+
+    in_child(child)
+
+
+def test_child_keeps_the_data_in_process(memory: MemoryManager) -> None:
+    """The in-process store is copied with its process, and each goes on with its own."""
+    memory.set("k", "before")
+
+    def child() -> bool:
+        found = memory.get("k")
+        memory.set("k", "child")
+        return bool(found == "before" and memory.get("k") == "child")
+
+    in_child(child)
+    assert memory.get("k") == "before"
+
+
+def test_fork_beside_busy_threads(memory: MemoryManager) -> None:
+    """Children that are forked while threads write neither hang nor see half a change."""
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            memory.set_many({"a": 1, "b": 2}, ttl=5)
+            memory.append("turns", 1, max_items=5)
+            memory.delete("a")
+            memory.list_keys()
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            in_child(lambda: memory.set("mine", 1) and "mine" in memory.list_keys())
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,62 @@
+"""Which keys a scope has (C6, C14, C15)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from fibonacci import InvalidArgumentError, MemoryManager, ScopeError
+
+
+def test_patterns(memory: MemoryManager) -> None:
+    """Patterns are fnmatchcase on the whole key (C15)."""
+    for key in ("cache:1", "cache:20", "Cache:1", "other", "a[b", "a*b"):
+        memory.set(key, 0)
+    assert memory.list_keys(pattern="cache:*") == ["cache:1", "cache:20"]
+    assert memory.list_keys(pattern="cache:?") == ["cache:1"]
+    assert memory.list_keys(pattern="[cC]ache:1") == ["Cache:1", "cache:1"]
+    assert memory.list_keys(pattern="[!c]*") == ["Cache:1", "a*b", "a[b", "other"]
+    assert memory.list_keys(pattern="a[[]b") == ["a[b"]
+    assert memory.list_keys(pattern="a[*]b") == ["a*b"]
+    assert memory.list_keys(pattern="ther") == []
+    assert memory.list_keys(pattern="") == []
+
+
+def test_pages(memory: MemoryManager) -> None:
+    """A listing of several pages is complete, sorted and without duplicates, in both voices."""
+    keys = [f"k{number:05}" for number in range(2_500)]
+    memory.set_many(dict.fromkeys(reversed(keys), 0))
+
+    async def listed() -> tuple[list[str], list[str]]:
+        return await memory.alist_keys(), [key async for key in memory.aiter_keys()]
+
+    assert memory.list_keys() == keys
+    assert list(memory.iter_keys()) == keys
+    assert asyncio.run(listed()) == (keys, keys)
+    assert list(memory.iter_keys("k0001*")) == keys[10:20]
+
+
+def test_iterating_while_deleting(memory: MemoryManager) -> None:
+    """The keys may be deleted while they are iterated over."""
+    memory.set_many({f"k{number}": 0 for number in range(1_500)})
+    assert sum(memory.delete(key) for key in memory.iter_keys()) == 1_500
+    assert memory.list_keys() == []
+
+
+@pytest.mark.parametrize("pattern", [1, b"a*", ["a"]])
+def test_pattern_is_text(memory: MemoryManager, pattern: Any) -> None:
+    """A pattern that is no text is refused when the verb is called."""
+    with pytest.raises(InvalidArgumentError, match="pattern must be text"):
+        memory.list_keys(pattern=pattern)
+    with pytest.raises(InvalidArgumentError):
+        memory.iter_keys(pattern)
+    with pytest.raises(InvalidArgumentError):
+        memory.aiter_keys(pattern)
+
+
+def test_iterating_over_no_scope(memory: MemoryManager) -> None:
+    """A wrong scope is refused when iter_keys is called, not when it is iterated over (C4)."""
+    with pytest.raises(ScopeError):
+        memory.iter_keys(scope="usr")
+    with pytest.raises(ScopeError):
+        memory.aiter_keys(scope="user")

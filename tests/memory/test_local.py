@@ -1,0 +1,86 @@
+"""The in-process store beyond the contract: names, and memory that is given back."""
+
+import signal
+import time
+
+import pytest
+
+from fibonacci import ConfigurationError, MemoryConfig, Workflow
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address, Space
+
+SPACE = Space("p:", "workflow", "w")
+NEVER = float("inf")
+
+
+def test_keyed_by_name() -> None:
+    """The store of a name is one in the process, and keeps its data when all have closed (C22)."""
+    with Workflow("w", MemoryConfig(connection_url="memory://kept")) as workflow:
+        workflow.memory.set("k", 1)
+    other = MemoryConfig(connection_url="memory://kept", timeout=1)
+    assert Workflow("w", other).memory.get("k") == 1
+    assert Workflow("w", MemoryConfig(connection_url="memory://Kept")).memory.get("k") is None
+
+
+def test_without_a_url() -> None:
+    """No URL and memory:// are the store without a name."""
+    Workflow("local-store", MemoryConfig()).memory.set("k", 1)
+    assert Workflow("local-store", MemoryConfig(connection_url="memory://")).memory.get("k") == 1
+    Workflow("local-store").memory.clear()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost:6379/0",
+        "memory://name:80",
+        "memory://user@name",
+        "memory://name/path",
+        "memory://one,two",
+        "memory://name?create=true",
+    ],
+)
+def test_urls_it_does_not_take(url: str) -> None:
+    """A URL with anything but a name is refused when the workflow is made."""
+    with pytest.raises(ConfigurationError):
+        Workflow("w", MemoryConfig(connection_url=url))
+
+
+def test_expired_records_are_swept() -> None:
+    """Records that expired go from memory as others are written, asked for or not."""
+    store = LocalStore()
+    for number in range(1_000):
+        store.write(Address(SPACE, f"old{number}"), b"1", 1, deadline=NEVER)
+    time.sleep(0.01)
+    for number in range(1_000):
+        store.write(Address(SPACE, f"new{number}"), b"1", 60_000, deadline=NEVER)
+    store.write(Address(SPACE, "kept"), b"1", None, deadline=NEVER)
+    records = store._shelves[SPACE].records
+    assert "old0" not in records
+    assert len(store.scan(SPACE, limit=5_000, deadline=NEVER).keys) == 1_001
+
+
+def test_empty_spaces_go() -> None:
+    """A space without records takes no memory."""
+    store = LocalStore()
+    address = Address(SPACE, "k")
+    store.write(address, b"1", None, deadline=NEVER)
+    assert store.remove(address, deadline=NEVER)
+    assert store._shelves == {}
+
+
+def test_signal_in_mid_change() -> None:
+    """A signal handler may use the store that it interrupted."""
+    store = LocalStore()
+    address = Address(SPACE, "k")
+
+    def handler(*_: object) -> None:
+        store.write(address, b"2", None, deadline=NEVER)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with store.lock:
+            signal.raise_signal(signal.SIGUSR1)
+        assert store.read(address, deadline=NEVER) == b"2"
+    finally:
+        signal.signal(signal.SIGUSR1, before)

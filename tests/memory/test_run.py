@@ -1,0 +1,88 @@
+"""The sync voice: coroutines that are run without a loop, and what becomes of those that wait."""
+
+import inspect
+from typing import Any
+
+import pytest
+
+from fibonacci import MemoryManager
+from fibonacci.plugin._run import run
+
+
+async def answer(value: Any) -> Any:
+    """Return the value."""
+    return value
+
+
+def test_runs_to_the_end() -> None:
+    """run returns what the coroutine returns, nested calls too."""
+
+    async def outer() -> int:
+        return run(answer(1)) + await answer(2)
+
+    assert run(outer()) == 3
+
+
+def test_raises_what_the_coroutine_raises() -> None:
+    """An exception comes out as it is, and the next call works."""
+
+    async def fail() -> None:
+        raise KeyError("k")
+
+    with pytest.raises(KeyError):
+        run(fail())
+    assert run(answer(1)) == 1
+
+
+def test_waiting_is_refused() -> None:
+    """A coroutine that suspends is closed and told so."""
+
+    class Wait:
+        def __await__(self) -> Any:
+            yield
+
+    closed = []
+
+    async def wait() -> None:
+        try:
+            await Wait()
+        finally:
+            closed.append(True)
+
+    with pytest.raises(RuntimeError, match="waited for an event loop"):
+        run(wait())
+    assert closed == [True]
+    assert run(answer(1)) == 1
+
+
+VERBS = sorted(
+    name.removeprefix("a")
+    for name in dir(MemoryManager)
+    if name.startswith("a") and hasattr(MemoryManager, name.removeprefix("a"))
+)
+
+
+def test_sixteen_verbs() -> None:
+    """Each verb exists in both voices."""
+    assert VERBS == [
+        "add", "append", "clear", "close", "delete", "delete_many", "exists", "get", "get_many",
+        "increment", "iter_keys", "list_keys", "set", "set_many", "touch", "ttl", "update",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_voices_have_one_signature(verb: str) -> None:
+    """A verb and its async twin take the same arguments and say the same of themselves."""
+    sync, twin = getattr(MemoryManager, verb), getattr(MemoryManager, f"a{verb}")
+    assert [
+        (p.name, p.kind, p.default) for p in inspect.signature(sync).parameters.values()
+    ] == [(p.name, p.kind, p.default) for p in inspect.signature(twin).parameters.values()]
+    assert sync.__name__ == verb
+    assert sync.__doc__
+
+
+def test_default_scope_reads_workflow() -> None:
+    """The default of scope reads as the reference has it."""
+    signature = inspect.signature(MemoryManager.get)
+    assert str(signature).startswith("(self, key: str, scope: str = 'workflow'")
+    assert signature.parameters["scope"].default == "workflow"

@@ -1,0 +1,416 @@
+"""Which memories share a store, and when it is let go (C21, C22)."""
+
+import asyncio
+import gc
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fibonacci import MemoryConfig, StorageError, Workflow, register_plugin
+from fibonacci.plugin import (
+    ABSENT,
+    Absent,
+    Address,
+    AsyncStore,
+    Backend,
+    Keep,
+    Page,
+    Space,
+    Store,
+    StoreSettings,
+    hookimpl,
+)
+
+
+class Drawer(Store):
+    """A third party's store, which knows when it was closed."""
+
+    def __init__(self) -> None:
+        self.records: dict[Address, bytes] = {}
+        self.closed = 0
+
+    def read(self, address: Address, *, deadline: float) -> bytes | None:
+        return self.records.get(address)
+
+    def write(self, address: Address, data: bytes, ttl_ms: int | None, **_: float) -> None:
+        self.records[address] = data
+
+    def compare_and_set(
+        self,
+        address: Address,
+        expected: bytes | Absent,
+        data: bytes,
+        ttl_ms: int | Keep | None,
+        **_: float,
+    ) -> bool:
+        if self.records.get(address, ABSENT) != expected:
+            return False
+        self.records[address] = data
+        return True
+
+    def remove(self, address: Address, *, deadline: float) -> bool:
+        return self.records.pop(address, None) is not None
+
+    def remaining(self, address: Address, *, deadline: float) -> Absent | None:
+        return None if address in self.records else ABSENT
+
+    def scan(self, space: Space, *, prefix: str = "", **_: Any) -> Page:
+        keys = (address.key for address in self.records if address.space == space)
+        return Page(sorted(key for key in keys if key.startswith(prefix)), None)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class AsyncDrawer(AsyncStore):
+    """The same in the async voice, bound to the loop that it was made in."""
+
+    def __init__(self, drawer: Drawer) -> None:
+        self.drawer = drawer
+        self.loop = asyncio.get_running_loop()
+        self.closed_in: list[asyncio.AbstractEventLoop] = []
+
+    async def read(self, address: Address, *, deadline: float) -> bytes | None:
+        assert asyncio.get_running_loop() is self.loop
+        return self.drawer.read(address, deadline=deadline)
+
+    async def write(self, address: Address, data: bytes, ttl_ms: int | None, **_: float) -> None:
+        assert asyncio.get_running_loop() is self.loop
+        self.drawer.write(address, data, ttl_ms)
+
+    async def compare_and_set(self, address: Address, *args: Any, **kwargs: Any) -> bool:
+        return self.drawer.compare_and_set(address, *args, **kwargs)
+
+    async def remove(self, address: Address, *, deadline: float) -> bool:
+        return self.drawer.remove(address, deadline=deadline)
+
+    async def remaining(self, address: Address, *, deadline: float) -> Absent | None:
+        return self.drawer.remaining(address, deadline=deadline)
+
+    async def scan(self, space: Space, **kwargs: Any) -> Page:
+        return self.drawer.scan(space, **kwargs)
+
+    async def close(self) -> None:
+        self.closed_in.append(asyncio.get_running_loop())
+
+
+class Cabinet(Backend):
+    """Counts what is asked of it."""
+
+    def __init__(self, native: bool) -> None:
+        self.native = native
+        self.drawers: list[Drawer] = []
+        self.async_drawers: list[AsyncDrawer] = []
+
+    def connect(self) -> Store:
+        self.drawers.append(Drawer())
+        return self.drawers[-1]
+
+    def aconnect(self) -> AsyncStore | None:
+        if not self.native:
+            return None
+        self.async_drawers.append(AsyncDrawer(Drawer()))
+        return self.async_drawers[-1]
+
+
+class Plugin:
+    """The plugin ``cabinet``; it keeps the backends that it made."""
+
+    FIBONACCI_SPEC_VERSION = 1
+
+    def __init__(self, native: bool = False) -> None:
+        self.native = native
+        self.made: list[Cabinet] = []
+
+    @hookimpl
+    def fibonacci_storage(self, settings: StoreSettings) -> Backend:
+        self.made.append(Cabinet(self.native))
+        return self.made[-1]
+
+
+@pytest.fixture
+def plugin() -> Iterator[Plugin]:
+    """A plugin with a sync store alone."""
+    plugin = Plugin()
+    with register_plugin("storage", "cabinet", plugin):
+        yield plugin
+
+
+@pytest.fixture
+def native() -> Iterator[Plugin]:
+    """A plugin with stores in both voices."""
+    plugin = Plugin(native=True)
+    with register_plugin("storage", "cabinet", plugin):
+        yield plugin
+
+
+def cabinet(name: str = "w", **settings: Any) -> Workflow:
+    """A workflow over the plugin."""
+    settings.setdefault("connection_url", "cabinet://u:secret@host/1")
+    return Workflow(name, MemoryConfig("cabinet", **settings))
+
+
+def test_connects_when_it_is_used(plugin: Plugin) -> None:
+    """Making a workflow connects to nothing; the first verb does, once (C21)."""
+    memory = cabinet().memory
+    assert plugin.made[0].drawers == []
+    memory.set("k", 1)
+    memory.get("k")
+    assert len(plugin.made[0].drawers) == 1
+
+
+def test_equal_settings_share(plugin: Plugin) -> None:
+    """Workflows of equal settings share a store, whatever their prefix and ttl (C22)."""
+    url = "cabinet://u:secret@host/1?a=1&b=2"
+    one = cabinet("one", connection_url=url, options={"x": [1, {"y": 2}]})
+    other = cabinet(
+        "other",
+        connection_url="CABINET://u:secret@host/1?b=2&a=1",
+        options={"x": [1, {"y": 2}]},
+        key_prefix="p:",
+        default_ttl=5,
+    )
+    one.memory.set("k", 1)
+    other.memory.set("k", 1)
+    assert len(plugin.made) == 1
+    assert len(plugin.made[0].drawers) == 1
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"connection_url": "cabinet://u:other@host/1"},
+        {"connection_url": "cabinet://u:secret@host/2"},
+        {"connection_url": "cabinet://u:secret@host/1?a=1"},
+        {"timeout": 1.0},
+        {"options": {"x": 1}},
+        {"options": {"x": True}},
+        {"options": {"x": object()}},
+    ],
+)
+def test_other_settings_do_not_share(plugin: Plugin, different: dict[str, Any]) -> None:
+    """Another password, path, option or timeout is another store (C22)."""
+    keep = [cabinet(), cabinet(**different)]
+    assert len(plugin.made) == 2
+    del keep
+
+
+def test_last_one_closes(plugin: Plugin) -> None:
+    """The store is closed with the last memory that holds it, and once (C22)."""
+    one, other = cabinet("one"), cabinet("other")
+    one.memory.set("k", 1)
+    (drawer,) = plugin.made[0].drawers
+    one.close()
+    one.close()
+    other.memory.set("k", 1)
+    assert drawer.closed == 0
+    other.close()
+    assert drawer.closed == 1
+    assert cabinet().memory.get("k") is None
+    assert len(plugin.made) == 2
+
+
+def test_store_goes_with_the_memory(plugin: Plugin) -> None:
+    """A memory that nobody refers to any more lets go of its store, the workflow or not (C22)."""
+    memory = cabinet().memory
+    memory.set("k", 1)
+    gc.collect()
+    (drawer,) = plugin.made[0].drawers
+    assert drawer.closed == 0
+    view = memory.for_user("u")
+    del memory
+    assert drawer.closed == 0
+    view.set("k", 1)
+    del view
+    assert drawer.closed == 1
+
+
+def test_given_store_is_never_closed() -> None:
+    """A Store as backend is shared by identity, and its owner's to close (C22)."""
+    drawer = Drawer()
+    with Workflow("w", MemoryConfig(drawer)) as one, Workflow("w", MemoryConfig(drawer)) as other:
+        one.memory.set("k", 1)
+        assert other.memory.get("k") == 1
+        assert asyncio.run(other.memory.aget("k")) == 1
+    assert drawer.closed == 0
+
+
+def test_plugins_of_one_name_do_not_share(plugin: Plugin) -> None:
+    """Another plugin of the same name has stores of its own."""
+    keep = cabinet()
+    with register_plugin("storage", "cabinet", Plugin()) as registered:
+        cabinet().memory.set("k", 1)
+        assert len(plugin.made) == 1
+        registered.undo()
+        cabinet().memory.get("k")
+    assert len(plugin.made) == 1
+    del keep
+
+
+def test_threads_connect_once(plugin: Plugin) -> None:
+    """Threads that use a memory for the first time at once connect one store (C21)."""
+    memory = cabinet().memory
+    start = threading.Barrier(16)
+
+    def use() -> None:
+        start.wait()
+        memory.set("k", 1)
+
+    threads = [threading.Thread(target=use) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(plugin.made[0].drawers) == 1
+
+
+def test_sync_store_is_awaited_in_threads(plugin: Plugin) -> None:
+    """Without an async store of its own, a backend's calls run in worker threads."""
+    memory = cabinet().memory
+
+    async def use() -> list[Any]:
+        await memory.aset("k", [1])
+        await memory.aappend("k", 2)
+        return [
+            await memory.aget("k"),
+            await memory.alist_keys(),
+            await memory.aget_many(["k"]),
+            await memory.attl("k"),
+            await memory.adelete("k"),
+        ]
+
+    assert asyncio.run(use()) == [[1, 2], ["k"], {"k": [1, 2]}, float("inf"), True]
+    assert asyncio.run(memory.aexists("k")) is False
+    assert len(plugin.made[0].drawers) == 1
+    asyncio.run(memory.aclose())
+    assert plugin.made[0].drawers[0].closed == 1
+
+
+def test_an_async_store_for_each_loop(native: Plugin) -> None:
+    """Several loops in a row have a store each, and those of closed loops are dropped (C21)."""
+    memory = cabinet().memory
+    for _ in range(3):
+        asyncio.run(memory.aset("k", 1))
+    assert len(native.made[0].async_drawers) == 3
+    assert len({store.loop for store in native.made[0].async_drawers}) == 3
+    assert len(memory._means.lease._shared._native) == 1
+    assert native.made[0].drawers == []
+
+
+def test_loops_side_by_side(native: Plugin) -> None:
+    """Two loops in two threads use one memory at once (C21)."""
+    memory = cabinet().memory
+    start = threading.Barrier(2)
+
+    async def use() -> None:
+        for number in range(100):
+            await memory.aset(f"k{number}", number)
+            assert await memory.aget(f"k{number}") == number
+
+    def loop() -> None:
+        start.wait()
+        asyncio.run(use())
+
+    threads = [threading.Thread(target=loop) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(native.made[0].async_drawers) == 2
+
+
+def test_aclose_closes_in_the_loop(native: Plugin) -> None:
+    """aclose awaits the close of the running loop's store (C22)."""
+
+    async def use() -> None:
+        async with cabinet() as workflow:
+            await workflow.memory.aset("k", 1)
+
+    asyncio.run(use())
+    (store,) = native.made[0].async_drawers
+    assert store.closed_in == [store.loop]
+
+
+def test_close_leaves_it_to_the_loop(native: Plugin) -> None:
+    """close, and the death of the memory, have each store closed by the loop that it is of."""
+
+    async def use(close: bool) -> None:
+        workflow = cabinet()
+        await workflow.memory.aset("k", 1)
+        if close:
+            workflow.close()
+        del workflow
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    for close in (True, False):
+        asyncio.run(use(close))
+        store = native.made[-1].async_drawers[0]
+        assert store.closed_in == [store.loop]
+
+
+def test_store_of_a_closed_loop_is_dropped(native: Plugin) -> None:
+    """A loop that is closed took its connections along: its store is not closed again (C21)."""
+    workflow = cabinet()
+    asyncio.run(workflow.memory.aset("k", 1))
+    workflow.close()
+    assert native.made[0].async_drawers[0].closed_in == []
+
+
+def test_aclose_from_another_loop(native: Plugin) -> None:
+    """aclose in one loop leaves the store of another loop to that loop (C22)."""
+    workflow = cabinet()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(workflow.memory.aset("k", 1))
+    asyncio.run(workflow.aclose())
+    asyncio.run(workflow.aclose())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    (store,) = native.made[0].async_drawers
+    assert store.closed_in == [loop]
+
+
+def test_closing_one_of_two_from_a_loop(native: Plugin) -> None:
+    """aclose of one memory leaves the store to the other (C22)."""
+
+    async def use() -> None:
+        other = cabinet("other")
+        async with cabinet() as workflow:
+            await workflow.memory.aset("k", 1)
+        await other.memory.aset("k", 2)
+        assert await other.memory.aget("k") == 2
+        await other.aclose()
+        with pytest.raises(StorageError):
+            await other.memory.aget("k")
+
+    asyncio.run(use())
+
+
+def test_sync_verbs_inside_a_loop(native: Plugin) -> None:
+    """Sync verbs work where a loop runs, without it (C21)."""
+
+    async def use() -> int:
+        memory = cabinet().memory
+        memory.set("k", 1)
+        return memory.increment("k", 1)  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+
+    assert asyncio.run(use()) == 2
+
+
+def test_cancelled_caller(plugin: Plugin) -> None:
+    """A caller that is cancelled while a thread works for it leaves the memory usable (C21)."""
+    memory = cabinet().memory
+
+    async def use() -> Any:
+        task = asyncio.ensure_future(memory.aset("k", 1))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await memory.aset("j", 2)
+        return await memory.aget("j")
+
+    assert asyncio.run(use()) == 2

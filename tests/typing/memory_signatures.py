@@ -1,0 +1,85 @@
+"""What a user of the memory verbs sees in an editor; read by the type checkers, never run."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, Literal, Protocol, assert_type
+
+from fibonacci import NO_EXPIRY, MemoryConfig, MemoryManager, MemoryView, Workflow
+
+memory = Workflow("typed", MemoryConfig(backend="memory")).memory
+assert_type(memory, MemoryManager)
+
+
+class Get(Protocol):
+    """The reference's signature of ``get``."""
+
+    def __call__(
+        self, key: str, scope: str = ..., user_id: str | None = ..., default: Any = ...
+    ) -> Any: ...
+
+
+class AsyncGet(Protocol):
+    """The same, awaited."""
+
+    def __call__(
+        self, key: str, scope: str = ..., user_id: str | None = ..., default: Any = ...
+    ) -> Coroutine[Any, Any, Any]: ...
+
+
+class Set(Protocol):
+    """The reference's signature of ``set``."""
+
+    def __call__(
+        self,
+        key: str,
+        value: Any,
+        scope: str = ...,
+        user_id: str | None = ...,
+        ttl: int | None = ...,
+    ) -> bool: ...
+
+
+get: Get = memory.get
+aget: AsyncGet = memory.aget
+set_: Set = memory.set
+
+assert_type(memory.set("k", 1, ttl=NO_EXPIRY), Literal[True])
+assert_type(memory.delete("k"), bool)
+assert_type(memory.exists("k", scope="user", user_id="u"), bool)
+assert_type(memory.clear(), Literal[True])
+assert_type(memory.list_keys(pattern="cache:*"), list[str])
+assert_type(memory.iter_keys(), Iterator[str])
+assert_type(memory.aiter_keys(), AsyncIterator[str])
+assert_type(memory.add("k", 1), bool)
+assert_type(memory.append("k", 1, 2, max_items=20), int)
+assert_type(memory.increment("k", 0.5), float)
+assert_type(memory.get_many(["k"]), dict[str, Any])
+assert_type(memory.set_many({"k": 1}, ttl=0.5), Literal[True])
+assert_type(memory.delete_many(["k"]), int)
+assert_type(memory.ttl("k"), float | None)
+assert_type(memory.touch("k", 60), bool)
+assert_type(memory.for_user("u"), MemoryView)
+assert_type(memory.for_user("u").delete("k"), bool)
+
+
+async def in_a_loop() -> None:
+    """The async twins return what the sync verbs do."""
+    assert_type(await memory.adelete("k"), bool)
+    assert_type(await memory.alist_keys(), list[str])
+    assert_type(await memory.attl("k"), float | None)
+    assert_type(await memory.aappend("k", 1), int)
+    assert_type(await memory.for_user("u").aexists("k"), bool)
+
+
+def what_is_refused() -> None:
+    """Each line is an error to both type checkers; an unused ignore would be one, too."""
+    memory.get(1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    memory.get("k", defualt=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    memory.set("k")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    memory.touch("k")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    memory.append("k", max_items="3")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    MemoryConfig(default_ttl="5")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    MemoryConfig(backnd="redis")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+
+
+updater: Callable[[list[str]], list[str]] = sorted
+memory.update("k", updater, default=[])
