@@ -36,19 +36,19 @@ def in_threads(work: Callable[[int], Any], threads: int = 8, times: int = 50) ->
 
 
 def test_threads_append(memory: MemoryManager) -> None:
-    """8 threads × 50 appends to one list: 400 of 400 items (C16)."""
+    """8 threads append 50 items each to one list: 400 of 400 items (C16)."""
     in_threads(lambda number: memory.append("k", number))
     assert sorted(memory.get("k")) == list(range(400))
 
 
 def test_threads_increment(memory: MemoryManager) -> None:
-    """8 threads × 50 increments of one number: 400 (C16)."""
+    """8 threads increment one number 50 times each: 400 of 400 (C16)."""
     in_threads(lambda _: memory.increment("k"))
     assert memory.get("k") == 400
 
 
 def test_tasks_append(memory: MemoryManager) -> None:
-    """8 tasks × 50 appends to one list: 400 of 400 items (C16)."""
+    """8 tasks append 50 items each to one list: 400 of 400 items (C16)."""
 
     async def one(number: int) -> None:
         for time in range(50):
@@ -63,7 +63,7 @@ def test_tasks_append(memory: MemoryManager) -> None:
 
 
 def test_tasks_increment(memory: MemoryManager) -> None:
-    """8 tasks × 50 increments of one number: 400 (C16)."""
+    """8 tasks increment one number 50 times each: 400 of 400 (C16)."""
 
     async def one() -> None:
         for _ in range(50):

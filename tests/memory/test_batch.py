@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
-from fibonacci import InvalidArgumentError, InvalidKeyError, MemoryManager, ScopeError
-from fibonacci import SerializationError
+from fibonacci import (
+    InvalidArgumentError,
+    InvalidKeyError,
+    MemoryManager,
+    ScopeError,
+    SerializationError,
+)
 
 
 def test_batches(memory: MemoryManager) -> None:

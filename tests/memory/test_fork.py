@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -41,7 +41,7 @@ def in_child(work: Callable[[], object]) -> None:
 class OfProcess(Store):
     """A third party's store that tells in which process it was connected, and closed."""
 
-    made: list["OfProcess"] = []
+    made: ClassVar[list["OfProcess"]] = []
 
     def __init__(self) -> None:
         self.pid = os.getpid()

@@ -74,9 +74,9 @@ def test_sixteen_verbs() -> None:
 def test_voices_have_one_signature(verb: str) -> None:
     """A verb and its async twin take the same arguments and say the same of themselves."""
     sync, twin = getattr(MemoryManager, verb), getattr(MemoryManager, f"a{verb}")
-    assert [
-        (p.name, p.kind, p.default) for p in inspect.signature(sync).parameters.values()
-    ] == [(p.name, p.kind, p.default) for p in inspect.signature(twin).parameters.values()]
+    assert [(p.name, p.kind, p.default) for p in inspect.signature(sync).parameters.values()] == [
+        (p.name, p.kind, p.default) for p in inspect.signature(twin).parameters.values()
+    ]
     assert sync.__name__ == verb
     assert sync.__doc__
 

@@ -34,7 +34,7 @@ class Basic(Verbs):
         address = self._find(key, scope, user_id)
         data = self._pack(value, address)
         ttl_ms = self._ttl_ms(ttl)
-        await self._lease.store.write(address, data, ttl_ms, deadline=self._deadline())
+        await self._lease.store.write(address, data, ttl_ms, deadline=monotonic() + self._timeout)
         return True
 
     set = in_sync(aset)
