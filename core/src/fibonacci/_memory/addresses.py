@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from fibonacci.errors import FibonacciError, InvalidKeyError, ScopeError
 from fibonacci.plugin._hints import did_you_mean
-from fibonacci.plugin.address import SCOPES, Address, Scope, Space
-
-NAME_LIMIT = 1_000
-"""Bytes of UTF-8 that a key, an id or a name may have: what the tightest backend takes."""
+from fibonacci.plugin.address import SCOPES, Address, Scope, Space, name_fault
 
 
 class _Unsaid(str):
@@ -23,26 +20,13 @@ UNSAID: str = _Unsaid("workflow")
 
 
 def checked_name(name: Any, what: str, error: type[FibonacciError]) -> str:
-    """Return the name as plain ``str`` if it may be a part of an address.
-
-    It is text as it is, without folding or trimming: "A" is not "a", and composed characters are
-    not the decomposed ones.
-    """
-    if not isinstance(name, str):
+    """Return the name as plain ``str`` if it may be a part of an address."""
+    if not issubclass(type(name), str):
         raise error(f"{what} must be text, not {type(name).__name__}")
     plain: str = str.__str__(name)
-    if not plain:
-        raise error(f"{what} is empty; it needs at least one character")
-    if "\0" in plain:
-        raise error(f"{what} has a NUL character in it, at position {plain.index(chr(0))}")
-    try:
-        size = len(plain.encode())
-    except UnicodeEncodeError as fault:
-        raise error(
-            f"{what} has half of a surrogate pair in it, at position {fault.start}"
-        ) from None
-    if size > NAME_LIMIT:
-        raise error(f"{what} has {size:,} bytes in UTF-8; it may have {NAME_LIMIT:,}")
+    fault = name_fault(plain)
+    if fault is not None:
+        raise error(f"{what} {fault}")
     return plain
 
 
@@ -63,7 +47,7 @@ def all_scopes(prefix: str, workflow: str, organization: str) -> Places:
                     f'say scope="user", or leave the user_id out'
                 )
             return Space(prefix, known, owners[known])
-        if not isinstance(user_id, str) or not user_id:
+        if not issubclass(type(user_id), str) or not user_id:
             raise ScopeError(
                 f'scope="user" needs a user id, as text that is not empty; it was '
                 f"{user_id if user_id is None or user_id == '' else type(user_id).__name__!r}. "
@@ -99,29 +83,38 @@ class Addresses:
     The checks take microseconds, and a workflow asks for the same few records again and again.
     """
 
-    def __init__(self, space: Places, *, default_scope_matters: bool) -> None:
-        """Address the spaces that ``space`` finds; a view minds whether "workflow" was said."""
+    def __init__(self, space: Places) -> None:
+        """Address the spaces that ``space`` finds."""
         self.space = space
 
         def checked(key: Any, scope: str, user_id: str | None) -> Address:
             return Address(space(scope, user_id), checked_name(key, "the key", InvalidKeyError))
 
-        remembered = lru_cache(maxsize=1024, typed=default_scope_matters)(checked)
+        # Typed, so that the default scope and a said "workflow" stay two.
+        @lru_cache(maxsize=1024, typed=True)
+        def remembered(key: Any, scope: str, user_id: str | None) -> Address:
+            if not {type(key), type(scope), type(user_id)} <= _TRUSTED:
+                raise TypeError
+            return checked(key, scope, user_id)
 
         def find(key: Any, scope: str, user_id: str | None) -> Address:
             try:
                 return remembered(key, scope, user_id)
-            except TypeError:  # one of them can't be hashed, so it is of a wrong type as well
+            except TypeError:  # not to be hashed, or not to be trusted when it says it is equal
                 return checked(key, scope, user_id)
 
         self.find = find
         """Return the address of a record; InvalidKeyError or ScopeError."""
 
 
-def _checked_scope(scope: object) -> Scope:
-    if not isinstance(scope, str) or scope not in SCOPES:
-        named = repr(scope) if isinstance(scope, str) else type(scope).__name__
+_TRUSTED = {str, _Unsaid, type(None)}
+
+
+def _checked_scope(scope: Any) -> Scope:
+    plain = str.__str__(scope) if issubclass(type(scope), str) else None
+    if plain not in SCOPES:
+        named = type(scope).__name__ if plain is None else repr(plain)
         raise ScopeError(
-            f"unknown scope {named}: it is one of {', '.join(SCOPES)}.{did_you_mean(scope, SCOPES)}"
+            f"unknown scope {named}: it is one of {', '.join(SCOPES)}.{did_you_mean(plain, SCOPES)}"
         )
-    return cast(Scope, str.__str__(scope))
+    return plain

@@ -68,7 +68,8 @@ def decode(data: bytes, address: Address) -> Any:
     """
     try:
         return exact.decode(data) if data[0] == _EXACT else _loads(data)
-    except (ValueError, IndexError, RecursionError) as fault:
+    except (ValueError, IndexError, RecursionError):
+        # Their own errors stay out: they hold the record.
         if is_sealed(data):
             raise DecryptionError(
                 f"the record {address} is sealed, and this memory has no encryption: "
@@ -77,7 +78,7 @@ def decode(data: bytes, address: Address) -> Any:
         raise CorruptRecordError(
             f"the record {address} is not JSON: it was damaged, or written by something else. "
             f"Delete it, or set it anew"
-        ) from fault
+        ) from None
 
 
 def is_sealed(data: bytes) -> bool:

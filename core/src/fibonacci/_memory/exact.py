@@ -2,14 +2,17 @@
 
 import json
 import math
+from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any, Final
 
+import attrs
 import orjson
 
 from fibonacci.errors import SerializationError
 
 DEPTH_LIMIT: Final = 254
-"""How deep containers may nest; orjson's own limit."""
+"""How many containers may stand around a value, an empty container included; orjson's limit."""
 
 DIGITS_LIMIT: Final = 4_300
 """Digits of an int; Python's own limit for reading one back."""
@@ -32,106 +35,151 @@ _ADVICE: Final = {
 
 def encode(value: Any, name: str) -> bytes:
     """Return the value as JSON, or raise SerializationError with the path of what is none."""
-    walk = _Walk(name)
-    try:
-        plain = walk.plain(value)
-    except RecursionError:
-        raise walk.refusal("is nested too deep for what is left of Python's stack") from None
+    plain = _Walk(name).plain(value)
     try:
         return orjson.dumps(plain)
     except TypeError:  # an int beyond 64 bits: only the standard library writes and reads it
-        text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        try:
+            text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        except ValueError:
+            raise SerializationError(
+                f"{_cut(name)} has an int in it with more digits than this process writes: "
+                f"see sys.set_int_max_str_digits"
+            ) from None
         return b" " + text.encode()
 
 
 def decode(data: bytes) -> Any:
     """Return the value; ValueError where the bytes are no strict JSON."""
-    return json.loads(data.decode(), parse_constant=_no_constant, parse_float=_finite)
+    value = json.loads(data.decode(), parse_constant=_no_constant, parse_float=_finite)
+    if b"\\ud" in data.lower():  # half of a surrogate pair, perhaps: that would not encode
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+@attrs.define
+class _Container:
+    """A container that the walk is in: what is left of it, and its plain copy so far."""
+
+    source: Any
+    parts: Iterator[tuple[str | int, Any]]
+    copy: Any
+    step: str | int = ""
+
+    def put(self, part: Any) -> None:
+        if isinstance(self.copy, list):
+            self.copy.append(part)
+        else:
+            self.copy[self.step] = part
 
 
 class _Walk:
-    """A walk through one value; it knows the way to where it stands."""
+    """A walk through one value, without recursion; it knows the way to where it stands.
+
+    It looks at what a type inherits from, and takes the contents from the plain type's own methods:
+    an object may say anything of its class, and a subclass may show anything as its contents.
+    """
 
     def __init__(self, name: str) -> None:
-        self.steps: list[str | int] = [name]
-        self.around: set[int] = set()
+        self.around = [_Container(None, iter([(name, None)]), [], name)]
 
     def plain(self, value: Any) -> Any:
         """Copy the value with nothing but the plain types of JSON in it."""
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, str):
-            return self.text(value, "has")
-        if isinstance(value, int):
-            return self.whole(value)
-        if isinstance(value, float):
-            return self.fraction(value)
-        if isinstance(value, dict | list | tuple):
-            return self.container(value)
-        kind = type(value).__name__
-        advice = f": {_ADVICE[kind]}" if kind in _ADVICE else ""
-        raise self.refusal(f"is of type {kind}, for which JSON has no form{advice}")
+        root = self.around[0]
+        self._take(value)
+        while len(self.around) > 1:
+            inmost = self.around[-1]
+            for step, part in inmost.parts:
+                if len(self.around) - 1 > DEPTH_LIMIT:
+                    raise self._outer_refusal(f"is nested deeper than {DEPTH_LIMIT} containers")
+                inmost.step = step
+                self._take(part)
+                if self.around[-1] is not inmost:
+                    break
+            else:
+                self.around.pop()
+        return root.copy[0]
 
-    def container(self, value: Any) -> Any:
-        if id(value) in self.around:
-            raise self.refusal("holds itself, and JSON has no cycles")
-        if len(self.around) == DEPTH_LIMIT:
-            raise self.refusal(f"is nested deeper than {DEPTH_LIMIT} containers")
-        self.around.add(id(value))
-        if isinstance(value, dict):
-            copy: Any = self.members(value)
+    def _take(self, value: Any) -> None:
+        """Put a leaf where it belongs; put an empty copy of a container there, and go inside."""
+        kind = type(value)
+        if issubclass(kind, dict):
+            self._enter(value, self._members(value), {})
+        elif issubclass(kind, list | tuple):
+            parts = list.__iter__(value) if issubclass(kind, list) else tuple.__iter__(value)
+            self._enter(value, enumerate(parts), [])
         else:
-            parts = tuple.__iter__(value) if isinstance(value, tuple) else list.__iter__(value)
-            copy = [self.part(index, part) for index, part in enumerate(parts)]
-        self.around.discard(id(value))
-        return copy
+            self.around[-1].put(self._leaf(value, kind))
 
-    def members(self, value: dict[Any, Any]) -> dict[str, Any]:
-        copy: dict[str, Any] = {}
-        for key, part in value.items():
-            if not isinstance(key, str):
-                raise self.refusal(
+    def _enter(self, value: Any, parts: Iterator[tuple[str | int, Any]], copy: Any) -> None:
+        if any(one.source is value for one in self.around):
+            raise self._refusal("holds itself, and JSON has no cycles")
+        self.around[-1].put(copy)
+        self.around.append(_Container(value, parts, copy))
+
+    def _members(self, value: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+        seen: set[str] = set()
+        # An OrderedDict keeps its order beside that of the dict that it is.
+        kind: type[dict[Any, Any]] = OrderedDict if issubclass(type(value), OrderedDict) else dict
+        for key, part in kind.items(value):
+            if not issubclass(type(key), str):
+                raise self._outer_refusal(
                     f"has a key of type {type(key).__name__}, and JSON's keys are text"
                 )
-            plain = self.text(key, "has a key with")
-            if plain in copy:
-                raise self.refusal("has two keys that are the same text")
-            copy[plain] = self.part(plain, part)
-        return copy
+            plain = str.__str__(key)
+            if plain in seen:
+                raise self._outer_refusal("has two keys that are the same text")
+            fault = _surrogate(plain)
+            if fault is not None:
+                raise self._outer_refusal(
+                    f"has a key with half of a surrogate pair, at position {fault}"
+                )
+            seen.add(plain)
+            yield plain, part
 
-    def part(self, step: str | int, value: Any) -> Any:
-        self.steps.append(step)
-        copy = self.plain(value)
-        self.steps.pop()
-        return copy
+    def _leaf(self, value: Any, kind: type) -> Any:
+        if value is None or kind is bool:
+            return value
+        if issubclass(kind, str):
+            text = str.__str__(value)
+            fault = _surrogate(text)
+            if fault is not None:
+                raise self._refusal(f"has half of a surrogate pair, at position {fault}")
+            return text
+        if issubclass(kind, int):
+            whole = int.__int__(value)
+            if not -_TOO_LONG < whole < _TOO_LONG:
+                raise self._refusal(f"is an int of over {DIGITS_LIMIT:,} digits")
+            return whole
+        if issubclass(kind, float):
+            number = float.__float__(value)
+            if not math.isfinite(number):
+                name = "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+                raise self._refusal(f"is {name}, for which JSON has no form")
+            return number
+        advice = f": {_ADVICE[kind.__name__]}" if kind.__name__ in _ADVICE else ""
+        raise self._refusal(f"is of type {kind.__name__}, for which JSON has no form{advice}")
 
-    def text(self, value: str, verb: str) -> str:
-        value = str.__str__(value)
-        try:
-            value.encode()
-        except UnicodeEncodeError as fault:
-            raise self.refusal(
-                f"{verb} half of a surrogate pair, at position {fault.start}"
-            ) from None
-        return value
-
-    def whole(self, value: int) -> int:
-        value = int.__int__(value)
-        if not -_TOO_LONG < value < _TOO_LONG:
-            raise self.refusal(f"is an int of over {DIGITS_LIMIT:,} digits")
-        return value
-
-    def fraction(self, value: float) -> float:
-        value = float.__float__(value)
-        if not math.isfinite(value):
-            name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-            raise self.refusal(f"is {name}, for which JSON has no form")
-        return value
-
-    def refusal(self, fault: str) -> SerializationError:
+    def _refusal(self, fault: str) -> SerializationError:
         """The error, with the path: dict keys may stand in it, and nothing else of the value."""
-        name, *steps = self.steps
-        return SerializationError(f"{_cut(str(name))}{''.join(map(_step, steps))} {fault}")
+        return SerializationError(f"{_path([one.step for one in self.around])} {fault}")
+
+    def _outer_refusal(self, fault: str) -> SerializationError:
+        """The error for the container that the walk is in, rather than for a part of it."""
+        return SerializationError(f"{_path([one.step for one in self.around[:-1]])} {fault}")
+
+
+def _surrogate(text: str) -> int | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as fault:
+        return fault.start
+    return None
+
+
+def _path(steps: list[str | int]) -> str:
+    name, *inner = steps
+    return _cut(str(name)) + "".join(map(_step, inner))
 
 
 def _step(step: str | int) -> str:

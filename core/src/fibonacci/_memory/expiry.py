@@ -38,7 +38,9 @@ def milliseconds(ttl: Any, name: str = "ttl") -> int | None:
             f"{name} must be a number of seconds or NO_EXPIRY, not {type(ttl).__name__}"
         )
     if not 0 < ttl <= CENTURY:
+        # A huge int is not shown: Python may refuse to print it.
+        given = "not longer" if ttl > CENTURY and ttl != math.inf else f"not {ttl!r}"
         raise InvalidArgumentError(
-            f"{name} must be over 0 and at most 100 years ({CENTURY:.0f} seconds), not {ttl!r}"
+            f"{name} must be over 0 and at most 100 years ({CENTURY:.0f} seconds), {given}"
         )
     return math.ceil(ttl * 1000)

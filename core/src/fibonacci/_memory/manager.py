@@ -21,7 +21,7 @@ class MemoryView(AllVerbs):
     """One space of a memory: the same verbs, and no other scope or id."""
 
     def __init__(self, space: Space, means: Means) -> None:
-        super().__init__(Addresses(one_space(space), default_scope_matters=True), means)
+        super().__init__(Addresses(one_space(space)), means)
         self._space = space
 
     def __repr__(self) -> str:
@@ -38,8 +38,7 @@ class MemoryManager(AllVerbs):
 
     def __init__(self, prefix: str, workflow: str, organization: str, means: Means) -> None:
         """Made by a Workflow."""
-        places = all_scopes(prefix, workflow, organization)
-        super().__init__(Addresses(places, default_scope_matters=False), means)
+        super().__init__(Addresses(all_scopes(prefix, workflow, organization)), means)
         self._prefix = prefix
         self._workflow = workflow
 

@@ -11,19 +11,24 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from functools import cache
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from fibonacci._memory.threads import Threaded
-from fibonacci.errors import StorageError
+from fibonacci.errors import FibonacciError, StorageError
 from fibonacci.plugin.storage import AsyncStore, Backend, Inline, Store
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
 
+S = TypeVar("S")
+
 # Reentrant: a lease may die, and so be let go, while its thread is in here.
 _lock: Final = RLock()
 _shared: Final[dict[Hashable, "SharedStore"]] = {}
 _leases: Final["weakref.WeakSet[Lease]"] = weakref.WeakSet()
+_of_parent: Final[list[object]] = []
+"""A forked child's copies of its parent's stores. They live as long as the child: a driver's
+finalizer could say goodbye to the server, on a connection that is the parent's."""
 
 
 class GivenStore(Backend):
@@ -46,25 +51,26 @@ class SharedStore:
         self._store: Store | None = None
         self._threaded: Threaded | None = None
         self._native: dict[AbstractEventLoop, AsyncStore] = {}
-        self._of_parent: list[object] = []
 
     def store(self) -> Store:
         """Return the sync store of this process."""
         with _lock:
             if self._store is None:
-                self._store = self.backend.connect()
+                self._store = _connected(self.backend.connect)
             return self._store
 
     def async_store(self) -> AsyncStore:
         """Return the async store for the running event loop."""
         loop = _running_loop()()
-        return self._native.get(loop) or self._connect_to(loop)
+        store = self._native.get(loop)
+        return self._connect_to(loop) if store is None else store
 
     def _connect_to(self, loop: "AbstractEventLoop") -> AsyncStore:
         with _lock:
             for other in [other for other in self._native if other.is_closed()]:
                 del self._native[other]  # its connections went with its loop
-            self._native[loop] = self.backend.aconnect() or self._in_threads()
+            store = _connected(self.backend.aconnect)
+            self._native[loop] = self._in_threads() if store is None else store
             return self._native[loop]
 
     def _in_threads(self) -> Threaded:
@@ -78,7 +84,7 @@ class SharedStore:
             self.holders -= 1
             if self.holders:
                 return []
-            del _shared[self.key]
+            _shared.pop(self.key, None)
             store, native = self._store, self._native
             self._store, self._threaded, self._native = None, None, {}
         if store is not None and not isinstance(self.backend, GivenStore):
@@ -86,8 +92,8 @@ class SharedStore:
         return list(native.items())
 
     def forget(self) -> None:
-        """Start anew in a forked child; the parent's stores stay alive here, and untouched."""
-        self._of_parent += [self._store, self._threaded, self._native]
+        """Start anew in a forked child."""
+        _of_parent.extend([self._store, self._threaded, self._native])
         self._store = self._threaded = None
         self._native = {}
 
@@ -165,12 +171,33 @@ class Lease:
 
 def lease(key: Hashable, make: Callable[[], Backend]) -> Lease:
     """Return a hold on the store of this key; ``make`` is asked for its backend if it is new."""
+    held = _hold(key)
+    while held is None:
+        fresh = SharedStore(key, make())  # outside the lock, as it may import a plugin
+        with _lock:
+            _shared.setdefault(key, fresh)
+        held = _hold(key)
+    return held
+
+
+def _hold(key: Hashable) -> Lease | None:
     with _lock:
         shared = _shared.get(key)
         if shared is None:
-            shared = _shared[key] = SharedStore(key, make())
+            return None
         shared.holders += 1
-        return Lease(shared)
+        # The collector may have come just before, and with it the last of the other leases gone.
+        return Lease(shared) if _shared.get(key) is shared else None
+
+
+def _connected(connect: "Callable[[], S]") -> "S":
+    try:
+        return connect()
+    except FibonacciError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - whatever a backend raises
+        # Its own text stays out: a driver's may quote the URL with the password.
+        raise StorageError(f"the backend failed to connect: {type(fault).__name__}") from None
 
 
 def _closed() -> StorageError:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import attrs
+
 from fibonacci._discovery import find_plugin
 from fibonacci._memory.addresses import checked_name
 from fibonacci._memory.config import MemoryConfig
@@ -71,7 +73,22 @@ def _frozen(value: Any) -> Hashable:
         return frozenset((name, _frozen(part)) for name, part in value.items())
     if isinstance(value, list | tuple):
         return tuple(map(_frozen, value))
-    return (type(value), value if isinstance(value, str | int | float | None) else id(value))
+    if isinstance(value, str | int | float | None):
+        return (type(value), value)
+    return _Same(value)
+
+
+@attrs.frozen(eq=False)
+class _Same:
+    """Anything else that is an option: equal to itself alone, and alive as long as its key is."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 def _envelope(config: MemoryConfig) -> Envelope:

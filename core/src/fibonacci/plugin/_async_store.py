@@ -31,7 +31,10 @@ KEEP: Final = Marker.KEEP
 """The expiry that the record has already; none, where there was no record."""
 
 Absent = Literal[Marker.ABSENT]
+"""The type of ABSENT."""
+
 Keep = Literal[Marker.KEEP]
+"""The type of KEEP."""
 
 
 @attrs.frozen

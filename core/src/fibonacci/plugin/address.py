@@ -9,8 +9,16 @@ from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 Scope = Literal["workflow", "user", "organization", "global"]
+"""Who sees a record."""
 
 SCOPES: tuple[Scope, ...] = ("workflow", "user", "organization", "global")
+"""All scopes, in the order of their reach."""
+
+NAME_LIMIT = 1_000
+"""Bytes of UTF-8 that a key, an id or a name may have: what the tightest backend takes."""
+
+PREFIX_LIMIT = 128
+"""Characters that a key prefix may have."""
 
 _LETTERS: dict[Scope, str] = {scope: scope[0] for scope in SCOPES}
 _SCOPES: dict[str, Scope] = {letter: scope for scope, letter in _LETTERS.items()}
@@ -66,7 +74,41 @@ def parse(text: str) -> Address | None:
     letter, owner, key = fields
     space = Space(head.removesuffix("v1"), _SCOPES[letter], unquote(owner))
     address = Address(space, unquote(key))
-    return address if address.text == text else None
+    named = name_fault(address.key) is None and prefix_fault(space.prefix) is None
+    owned = not space.owner if space.scope == "global" else name_fault(space.owner) is None
+    return address if named and owned and address.text == text else None
+
+
+def name_fault(name: str) -> str | None:
+    """Return what is wrong with a key, an id or a workflow's name; None if nothing is.
+
+    A name is text as it is, without folding or trimming: "A" is not "a", and composed characters
+    are not the decomposed ones.
+    """
+    if not name:
+        return "is empty; it needs at least one character"
+    if "\0" in name:
+        return f"has a NUL character in it, at position {name.index(chr(0))}"
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError as fault:
+        return f"has half of a surrogate pair in it, at position {fault.start}"
+    if size > NAME_LIMIT:
+        return f"has {size:,} bytes in UTF-8; it may have {NAME_LIMIT:,}"
+    return None
+
+
+def prefix_fault(prefix: str) -> str | None:
+    """Return what is wrong with a key prefix; None if nothing is."""
+    if len(prefix) > PREFIX_LIMIT:
+        return f"has {len(prefix)} characters; it may have {PREFIX_LIMIT}"
+    for character in prefix:
+        if not "!" <= character <= "~" or character in "{}*?[]\\%":
+            return (
+                f"may not hold {character!r}: it is printable ASCII without spaces "
+                f"and without any of {{}}*?[]\\%"
+            )
+    return None
 
 
 def canonical(*parts: str) -> bytes:

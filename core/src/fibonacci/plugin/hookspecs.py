@@ -21,7 +21,9 @@ SPEC_VERSION = 1
 """What a plugin declares: ``FIBONACCI_SPEC_VERSION = 1``. It grows when a plugin must change."""
 
 hookspec = pluggy.HookspecMarker("fibonacci")
+
 hookimpl = pluggy.HookimplMarker("fibonacci")
+"""Marks a function as the implementation of a hook."""
 
 
 @hookspec(firstresult=True)

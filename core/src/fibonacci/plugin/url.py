@@ -17,7 +17,7 @@ Host = tuple[str, int | None]
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # [::1]:6379, db.example:5432, or a bare name; a colon belongs to the port or inside brackets.
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:]*)(?::([0-9]{0,5}))?")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%25[\w.~-]+)?\]|[^\[\]:]+)(?::([0-9]{0,5}))?", re.ASCII)
 
 
 @attrs.frozen(kw_only=True)
@@ -38,7 +38,7 @@ class StoreURL:
         user = self.username or ""
         secret = ":***" if self.password is not None else ""
         login = f"{user}{secret}@" if user or secret else ""
-        hosts = ",".join(name if port is None else f"{name}:{port}" for name, port in self.hosts)
+        hosts = ",".join(map(_written, self.hosts))
         query = "&".join(f"{name}=***" for name in self.query)
         return f"{self.scheme}://{login}{hosts}{self.path}{'?' if query else ''}{query}"
 
@@ -59,6 +59,11 @@ class StoreURL:
             raise _malformed("does not start like redis://host:port/db")
         rest, _, query = rest.partition("?")
         authority, slash, path = rest.partition("/")
+        if "@" in path or "@" in query:
+            raise _malformed(
+                "has an '@' behind its host; in a password write / as %2F, ? as %3F, "
+                "and @ anywhere as %40"
+            )
         login, at, hosts = authority.rpartition("@")
         if "@" in login:
             raise _malformed("has two '@' before its host; in a password write it %40")
@@ -71,6 +76,12 @@ class StoreURL:
             path=_decoded(slash + path),
             query=_query(query),
         )
+
+
+def _written(host: Host) -> str:
+    name, port = host
+    name = f"[{name}]" if ":" in name else name
+    return name if port is None else f"{name}:{port}"
 
 
 def _host(text: str) -> Host:
@@ -95,9 +106,12 @@ def _query(text: str) -> dict[str, str]:
 
 def _decoded(text: str) -> str:
     try:
-        return unquote(text, errors="strict")
+        plain = unquote(text, errors="strict")
     except UnicodeDecodeError:
         raise _malformed("has %-escapes that are not UTF-8") from None
+    if any(character < " " or character == "\x7f" for character in plain):
+        raise _malformed("has an escaped control character in it")
+    return plain
 
 
 def _malformed(fault: str) -> ConfigurationError:

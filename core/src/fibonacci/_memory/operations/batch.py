@@ -53,6 +53,7 @@ class Batch(Verbs):
             raise InvalidArgumentError(
                 f"mapping must be a dict of values by key, not {type(mapping).__name__}"
             )
+        self._place(scope, user_id)
         ttl_ms = self._ttl_ms(ttl)
         items = []
         for key, value in mapping.items():

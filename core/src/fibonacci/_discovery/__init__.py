@@ -1,0 +1,140 @@
+"""Finding plugins: metadata first, import last, and only the one that was asked for.
+
+A plugin is looked for among those registered in this process, the newest first, and then among the
+entry points of its kind's group.
+"""
+
+from types import TracebackType
+from typing import Final
+
+import attrs
+
+from fibonacci._builtin import local
+from fibonacci._discovery.installed import installed, is_blocked
+from fibonacci._discovery.kinds import KINDS, Kind
+from fibonacci._discovery.plugin import Plugin, State
+from fibonacci.errors import PluginConflictError, PluginNotFoundError
+from fibonacci.plugin._hints import did_you_mean
+
+
+@attrs.frozen(kw_only=True)
+class PluginInfo:
+    """One plugin that this process could use, as :func:`plugins` lists it."""
+
+    kind: str
+    name: str
+    distribution: str | None
+    """None for a plugin that was registered in this process."""
+    version: str | None
+    state: State
+    """``loaded`` and ``failed`` say how it went when the plugin was last asked for."""
+
+
+class Registration:
+    """A plugin registered in this process, until :meth:`undo` or the end of a ``with`` block."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
+        _registered.insert(0, plugin)
+
+    def undo(self) -> None:
+        """Take the plugin out again; a workflow that uses it keeps it."""
+        if self._plugin in _registered:
+            _registered.remove(self._plugin)
+
+    def __enter__(self) -> "Registration":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.undo()
+
+
+_registered: Final[list[Plugin]] = [
+    Plugin(kind=KINDS["storage"], name="memory", source=lambda: local),
+]
+
+
+def register_plugin(kind: str, name: str, plugin: object) -> Registration:
+    """Register a plugin for this process; it goes before an installed one of the same name.
+
+    It takes effect at once, and ends with ``with`` or ``.undo()``. ``plugin`` is a module or an
+    object with ``FIBONACCI_SPEC_VERSION`` and the hook of its kind.
+
+    Raises PluginNotFoundError for a kind that does not exist.
+    """
+    if kind not in KINDS:
+        raise PluginNotFoundError(
+            f"unknown kind of plugin {kind!r}.{did_you_mean(kind, KINDS)} "
+            f"There are: {', '.join(KINDS)}"
+        )
+    return Registration(Plugin(kind=KINDS[kind], name=name, source=lambda: plugin))
+
+
+def plugins() -> tuple[PluginInfo, ...]:
+    """List the plugins that are installed or registered, without importing any."""
+    found = [_info(plugin, plugin.state) for plugin in _registered]
+    for kind in KINDS.values():
+        usable = [plugin.name for plugin in installed(kind) if not is_blocked(plugin)]
+        for plugin in installed(kind):
+            state: State = "conflict" if usable.count(plugin.name) > 1 else plugin.state
+            found.append(_info(plugin, "blocked" if is_blocked(plugin) else state))
+    return tuple(sorted(found, key=lambda info: (info.kind, info.name, info.distribution or "")))
+
+
+def find_plugin(kind: str, name: str) -> Plugin:
+    """Return the one plugin of this kind and name.
+
+    Raises PluginNotFoundError where there is none, and PluginConflictError where there are two.
+    """
+    for plugin in _registered:
+        if (plugin.kind.name, plugin.name) == (kind, name):
+            return plugin
+    named = [plugin for plugin in installed(KINDS[kind]) if plugin.name == name]
+    usable = [plugin for plugin in named if not is_blocked(plugin)]
+    if len(usable) > 1:
+        raise _conflict(usable)
+    if not usable:
+        raise _missing(KINDS[kind], name, blocked=bool(named))
+    return usable[0]
+
+
+def _info(plugin: Plugin, state: State) -> PluginInfo:
+    return PluginInfo(
+        kind=plugin.kind.name,
+        name=plugin.name,
+        distribution=plugin.distribution,
+        version=plugin.version,
+        state=state,
+    )
+
+
+def _conflict(rivals: list[Plugin]) -> PluginConflictError:
+    names = sorted({f"{plugin.distribution} {plugin.version}" for plugin in rivals})
+    if len(names) == 1:
+        return PluginConflictError(f"{rivals[0].label} names two modules in its entry points")
+    count = {2: "two"}.get(len(names), str(len(names)))
+    return PluginConflictError(
+        f"{rivals[0].kind.short} {rivals[0].name!r} is provided by {count} distributions: "
+        f"{', '.join(names)}. Uninstall one, or name it in FIBONACCI_BLOCK_PLUGINS"
+    )
+
+
+def _missing(kind: Kind, name: str, *, blocked: bool) -> PluginNotFoundError:
+    usable = {info.name for info in plugins() if info.kind == kind.name and info.state != "blocked"}
+    listing = f"Installed: {', '.join(sorted(usable)) or 'none'}."
+    if blocked:
+        return PluginNotFoundError(
+            f"{kind.noun} {name!r} is blocked by FIBONACCI_BLOCK_PLUGINS. {listing}"
+        )
+    if name in kind.extras:
+        return PluginNotFoundError(
+            f"{kind.noun} {name!r} is not installed. "
+            f"Install it: pip install 'fibonacci-core[{kind.extras[name]}]'. {listing}"
+        )
+    hint = did_you_mean(name, usable | kind.extras.keys())
+    return PluginNotFoundError(f"unknown {kind.noun} {name!r}.{hint or f' {listing}'}")

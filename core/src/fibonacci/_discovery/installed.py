@@ -1,0 +1,67 @@
+"""The plugins that are installed, read from the metadata of distributions."""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from fibonacci._discovery.kinds import Kind
+from fibonacci._discovery.plugin import Plugin
+
+if TYPE_CHECKING:
+    from importlib_metadata import EntryPoint
+
+_seen: Final[dict[tuple[str, ...], Plugin]] = {}
+
+
+def installed(kind: Kind) -> list[Plugin]:
+    """Return the plugins of one kind, without importing any."""
+    found: dict[tuple[str, ...], Plugin] = {}
+    for point in _entry_points(f"fibonacci.{kind.name}"):
+        distribution, version = _origin(point)
+        key = (kind.name, point.name, distribution, version, point.value)
+        fresh = Plugin(
+            kind=kind,
+            name=point.name,
+            distribution=distribution,
+            version=version,
+            source=point.load,
+        )
+        # The one that was found earlier, if it was: it knows how its import went.
+        found[key] = _seen.setdefault(key, fresh)
+    return list(found.values())
+
+
+def is_blocked(plugin: Plugin) -> bool:
+    """Say whether FIBONACCI_BLOCK_PLUGINS names the plugin, or its distribution."""
+    blocked = os.environ.get("FIBONACCI_BLOCK_PLUGINS", "").split(",")
+    named = {name.strip() for name in blocked} - {""}
+    return plugin.name in named or plugin.distribution in named
+
+
+def _entry_points(group: str) -> "Iterable[EntryPoint]":
+    # Imported here: it costs 33 ms, and backend="memory" never needs it.
+    import importlib_metadata
+
+    try:
+        return importlib_metadata.entry_points(group=group)
+    except Exception:  # noqa: BLE001 - one distribution's metadata can't be read: leave it out
+        return list(_readable_entry_points(group))
+
+
+def _readable_entry_points(group: str) -> "Iterator[EntryPoint]":
+    import importlib_metadata
+
+    for distribution in importlib_metadata.distributions():
+        try:
+            yield from distribution.entry_points.select(group=group)
+        except Exception:  # noqa: BLE001, S112 - it is this one that can't be read
+            continue
+
+
+def _origin(point: "EntryPoint") -> tuple[str, str]:
+    """The distribution's name and version, as far as what is left of its metadata says."""
+    try:
+        assert point.dist is not None
+        return point.dist.name, point.dist.version
+    except Exception:  # noqa: BLE001 - a half-finished uninstall leaves anything behind
+        return "a broken distribution", "of unknown version"

@@ -1,0 +1,36 @@
+"""The kinds of plugins, and the words that errors use for them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Kind:
+    """One kind of plugin."""
+
+    name: str
+    hook: str
+    noun: str
+    short: str
+    extras: Mapping[str, str]
+    """Plugins that we publish, and the extra of fibonacci-core that installs each."""
+
+
+KINDS: Final = {
+    "storage": Kind(
+        name="storage",
+        hook="fibonacci_storage",
+        noun="storage backend",
+        short="backend",
+        extras={name: name for name in ("redis", "postgres", "dynamodb", "sqlite")},
+    ),
+    "encryption": Kind(
+        name="encryption",
+        hook="fibonacci_encryption",
+        noun="encryption",
+        short="encryption",
+        extras={"aes-256-gcm": "crypto"},
+    ),
+}

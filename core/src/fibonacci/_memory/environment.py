@@ -1,0 +1,65 @@
+"""MemoryConfig's fields from environment variables."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin._hints import did_you_mean
+
+PREFIX: Final = "FIBONACCI_MEMORY_"
+
+
+def fields(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields that are set; a variable that is empty counts as unset.
+
+    Raises ConfigurationError for a variable of our prefix that does not exist, or can't be read.
+    """
+    found: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if variable.startswith(PREFIX) and text:
+            name = _field(variable)
+            found[name] = _read(name, variable, text)
+    return found
+
+
+def _number(text: str) -> float:
+    return int(text) if text.isdigit() else float(text)
+
+
+def _flag(text: str) -> bool:
+    return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+
+
+def _text(text: str) -> str:
+    return text
+
+
+_READERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "backend": (_text, ""),
+    "connection_url": (_text, ""),
+    "key_prefix": (_text, ""),
+    "default_ttl": (_number, "a number of seconds"),
+    "encryption_key": (str.splitlines, ""),
+    "encrypt_values": (_flag, "true or false"),
+    "timeout": (_number, "a number of seconds"),
+    "encryption": (_text, ""),
+    "plaintext_reads": (_text, ""),
+}
+
+
+def _field(variable: str) -> str:
+    name = variable.removeprefix(PREFIX).lower()
+    if name not in _READERS:
+        known = [PREFIX + field.upper() for field in _READERS]
+        raise ConfigurationError(
+            f"unknown environment variable {variable}.{did_you_mean(variable, known)}"
+        )
+    return name
+
+
+def _read(name: str, variable: str, text: str) -> Any:
+    read, rule = _READERS[name]
+    try:
+        return read(text)
+    except (ValueError, KeyError):
+        raise ConfigurationError(f"the environment variable {variable} must be {rule}") from None
