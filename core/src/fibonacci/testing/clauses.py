@@ -1,0 +1,27 @@
+"""The clauses of the contract, in few words: what the report prints."""
+
+PROMISES = {
+    "C1": "addresses never meet, and decode back",
+    "C2": "names are never normalised, folded or trimmed",
+    "C3": "limits of names: the same on every backend",
+    "C4": "no user scope without a user",
+    "C5": "organizations are apart",
+    "C6": "clear and list_keys touch one space",
+    "C7": "values: strict JSON, exact, never the caller's object",
+    "C8": "corrupt bytes raise",
+    "C9": "None is a value",
+    "C10": "large values: whole, or refused before the write",
+    "C11": "ttl: milliseconds, checked",
+    "C12": "expired is absent, at once and for every verb",
+    "C13": "which verb gives or keeps an expiry",
+    "C14": "answers tell the truth; listings are complete and sorted",
+    "C15": "patterns mean the same everywhere",
+    "C16": "concurrent changes lose nothing",
+    "C17": "each record of a batch is whole",
+    "C18": "a request out of time raises",
+    "C19": "an interrupted call harms no other",
+    "C21": "threads, event loops and forks",
+    "C22": "one store for all, closed with the last",
+    "C23": "no secret is told",
+    "C25": "foreign and sealed records: kept, never misread",
+}

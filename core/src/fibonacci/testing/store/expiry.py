@@ -1,0 +1,306 @@
+"""An expired record is absent, at once and for every verb, whether it was swept or not."""
+
+import math
+import time
+
+import pytest
+
+from fibonacci import NO_EXPIRY, InvalidArgumentError, MemoryManager
+from fibonacci.plugin import ABSENT, KEEP
+from fibonacci.testing.store.bench import Bench, Opener
+from fibonacci.testing.store.spoken import Raw
+
+UNFIT_TTLS = [0, -1, True, "60", math.nan, math.inf, 101 * 366 * 86_400, [1]]
+
+
+class Expired(Bench):
+    """C12: each test finds the record "k" expired a moment ago."""
+
+    @pytest.fixture
+    def late(self, memory: MemoryManager) -> MemoryManager:
+        """A memory with one record, which has just expired."""
+        memory.set("k", 1, ttl=self.short)
+        self.outlive()
+        return memory
+
+    def test_expired_get(self, late: MemoryManager) -> None:
+        """An expired record is not returned (C12)."""
+        assert late.get("k", default="absent") == "absent"
+
+    def test_expired_get_many(self, late: MemoryManager) -> None:
+        """An expired record is not returned in a batch (C12)."""
+        late.set("live", 2)
+        assert late.get_many(["k", "live"]) == {"live": 2}
+
+    def test_expired_exists(self, late: MemoryManager) -> None:
+        """An expired record does not exist (C12)."""
+        assert late.exists("k") is False
+
+    def test_expired_delete(self, late: MemoryManager) -> None:
+        """Deleting an expired record says False (C12, C14)."""
+        assert late.delete("k") is False
+
+    def test_expired_delete_many(self, late: MemoryManager) -> None:
+        """An expired record is not counted among the deleted ones (C12, C14)."""
+        late.set("live", 2)
+        assert late.delete_many(["k", "live"]) == 1
+
+    def test_expired_list(self, late: MemoryManager) -> None:
+        """An expired record is not listed (C12)."""
+        late.set("live", 2)
+        assert late.list_keys() == ["live"]
+        assert list(late.iter_keys()) == ["live"]
+
+    def test_expired_ttl(self, late: MemoryManager) -> None:
+        """An expired record has no ttl (C12)."""
+        assert late.ttl("k") is None
+
+    def test_expired_touch(self, late: MemoryManager) -> None:
+        """Touching an expired record says False, and does not bring it back (C12)."""
+        assert late.touch("k", 60) is False
+        assert late.touch("k", NO_EXPIRY) is False
+        assert late.get("k") is None
+        assert late.list_keys() == []
+
+    def test_expired_add(self, late: MemoryManager) -> None:
+        """Adding where a record expired stores the value, without the old expiry (C12, C13)."""
+        assert late.add("k", 2) is True
+        assert late.get("k") == 2
+        assert late.ttl("k") == math.inf
+
+    def test_expired_append(self, late: MemoryManager) -> None:
+        """Appending to an expired record starts a new list, with a new expiry (C12, C13)."""
+        assert late.append("k", "a", ttl=60) == 1
+        assert late.get("k") == ["a"]
+        assert 50 < (late.ttl("k") or 0) <= 60
+
+    def test_expired_increment(self, late: MemoryManager) -> None:
+        """Incrementing an expired record starts from 0, without the old expiry (C12, C13)."""
+        assert late.increment("k", 5) == 5
+        assert late.ttl("k") == math.inf
+
+    def test_expired_update(self, late: MemoryManager) -> None:
+        """Updating an expired record starts from the default (C12)."""
+        assert late.update("k", lambda value: [value], default="none") == ["none"]
+        assert late.get("k") == ["none"]
+
+    def test_expired_set(self, late: MemoryManager) -> None:
+        """Setting an expired record makes a new one, without the old expiry (C12, C13)."""
+        late.set("k", 2)
+        assert late.ttl("k") == math.inf
+        assert late.list_keys() == ["k"]
+
+    def test_expired_compare_and_set(self, late: MemoryManager, raw: Raw) -> None:
+        """A compare-and-set that expects an expired record's bytes fails (C12, C16)."""
+        address = raw.address("k")
+        assert raw.compare_and_set(address, b"1", b"2") is False
+        assert raw.compare_and_set(address, b"1", b"2", KEEP) is False
+        assert late.get("k") is None
+
+    def test_expired_compare_with_absent(self, late: MemoryManager, raw: Raw) -> None:
+        """A compare-and-set takes an expired record as absent, its expiry too (C12, C16)."""
+        address = raw.address("k")
+        assert raw.compare_and_set(address, ABSENT, b"2", KEEP) is True
+        assert raw.remaining(address) is None
+        assert late.get("k") == 2
+
+    def test_expired_store_methods(self, late: MemoryManager, raw: Raw) -> None:
+        """Each method of a store takes an expired record as absent (C12)."""
+        address = raw.address("k")
+        late.set("live", 2)
+        assert raw.read(address) is None
+        assert raw.read_many([address]) == [None]
+        assert raw.remaining(address) is ABSENT
+        assert raw.exists(address) is False
+        assert raw.keys(address.space, limit=1) == ["live"]
+        assert raw.touch(address, None) is False
+        assert raw.remove(address) is False
+
+
+class Lifetimes(Bench):
+    """C11 and C13: how long records live, and who decides."""
+
+    def test_live_until_then(self, memory: MemoryManager) -> None:
+        """A record is there until its ttl is over, also of a fraction of a second (C11, C12)."""
+        ttl = 0.25
+        while True:
+            start = time.monotonic()
+            memory.set("k", 1, ttl=ttl)
+            found = (memory.get("k"), memory.exists("k"), memory.list_keys())
+            if time.monotonic() - start < ttl:
+                break
+            ttl *= 2  # too slow a machine to have looked in time
+        assert found == (1, True, ["k"])
+
+    def test_gone_afterwards(self, memory: MemoryManager) -> None:
+        """A ttl of 50 ms ends after 50 ms, not after a second (C11)."""
+        memory.set("k", 1, ttl=0.05)
+        time.sleep(0.05 + self.grace)
+        assert memory.get("k") is None
+
+    def test_milliseconds(self, memory: MemoryManager) -> None:
+        """A ttl is kept to the millisecond, not rounded to seconds (C11)."""
+        for ttl in (60.5, 0.9, 1.4):
+            start = time.monotonic()
+            memory.set("k", 1, ttl=ttl)
+            left = memory.ttl("k")
+            passed = time.monotonic() - start
+            if passed < ttl / 2:
+                assert left is not None
+                assert ttl - passed - 0.05 <= left <= ttl
+
+    def test_long_lives(self, memory: MemoryManager) -> None:
+        """A ttl may be as long as a hundred years (C11)."""
+        century = 100 * 365.25 * 86_400
+        memory.set("k", 1, ttl=century)
+        assert memory.get("k") == 1
+        assert century - 60 < (memory.ttl("k") or 0) <= century
+
+    def test_shortest_life(self, memory: MemoryManager) -> None:
+        """A ttl under a millisecond is rounded up to one, and then over (C11)."""
+        memory.set("k", 1, ttl=1e-9)
+        time.sleep(0.001 + self.grace)
+        assert memory.get("k") is None
+
+    @pytest.mark.parametrize("ttl", UNFIT_TTLS, ids=repr)
+    def test_unfit_ttl(self, memory: MemoryManager, ttl: float) -> None:
+        """A ttl that is no number of seconds in bounds is refused before the write (C11)."""
+        memory.set("k", "old")
+        with pytest.raises(InvalidArgumentError):
+            memory.set("k", "new", ttl=ttl)
+        with pytest.raises(InvalidArgumentError):
+            memory.touch("k", ttl)
+        with pytest.raises(InvalidArgumentError):
+            memory.set_many({"k": "new"}, ttl=ttl)
+        assert memory.get("k") == "old"
+        assert memory.ttl("k") == math.inf
+
+    def test_set_gives_a_new_expiry(self, memory: MemoryManager) -> None:
+        """A set replaces the expiry as well: by a longer one, a shorter one, or none (C13)."""
+        memory.set("longer", 1, ttl=self.short)
+        memory.set("longer", 2, ttl=60)
+        memory.set("none", 1, ttl=self.short)
+        memory.set("none", 2)
+        memory.set("shorter", 1, ttl=60)
+        memory.set("shorter", 2, ttl=self.short)
+        memory.set("some", 1)
+        memory.set("some", 2, ttl=self.short)
+        self.outlive()
+        assert memory.get_many(["longer", "none", "shorter", "some"]) == {"longer": 2, "none": 2}
+        assert memory.ttl("none") == math.inf
+
+    def test_set_many_gives_a_new_expiry(self, memory: MemoryManager) -> None:
+        """A batch gives each of its records the new expiry (C13)."""
+        memory.set("a", 1)
+        memory.set("c", 1, ttl=self.short)
+        memory.set_many({"a": 2, "b": 2}, ttl=self.short)
+        memory.set_many({"c": 2})
+        self.outlive()
+        assert memory.list_keys() == ["c"]
+        assert memory.ttl("c") == math.inf
+
+    def test_changes_keep_the_expiry(self, memory: MemoryManager) -> None:
+        """append, increment and update keep the expiry they find, whatever ttl they get (C13)."""
+        memory.set("list", [1], ttl=60)
+        memory.append("list", 2, ttl=9_999)
+        memory.set("number", 1, ttl=60)
+        memory.increment("number", ttl=9_999)
+        memory.set("value", 1, ttl=60)
+        memory.update("value", lambda value: value + 1, ttl=9_999)
+        memory.set("ever", 1)
+        memory.increment("ever", ttl=60)
+        for key in ("list", "number", "value"):
+            assert 40 < (memory.ttl(key) or 0) <= 60
+        assert memory.ttl("ever") == math.inf
+
+    def test_kept_expiry_is_over_in_time(self, memory: MemoryManager) -> None:
+        """A record that was changed still expires when it was to expire at first (C13)."""
+        memory.set("k", 1, ttl=0.1)
+        memory.increment("k")
+        time.sleep(0.1 + self.grace)
+        assert memory.get("k") is None
+
+    def test_changes_create_with_a_ttl(self, memory: MemoryManager) -> None:
+        """append, increment, update and add give a record that they create its ttl (C13)."""
+        memory.append("list", 1, ttl=60)
+        memory.increment("number", ttl=60)
+        memory.update("value", lambda value: value, ttl=60)
+        memory.add("added", 1, ttl=60)
+        memory.add("ever", 1)
+        for key in ("list", "number", "value", "added"):
+            assert 40 < (memory.ttl(key) or 0) <= 60
+        assert memory.ttl("ever") == math.inf
+
+    def test_reads_keep_the_expiry(self, memory: MemoryManager) -> None:
+        """Reading a record in any way does not lengthen its life (C13)."""
+        memory.set("k", 1, ttl=0.1)
+        end = time.monotonic() + 0.1 + self.grace
+        while time.monotonic() < end:
+            memory.get("k")
+            memory.get_many(["k"])
+            memory.exists("k")
+            memory.ttl("k")
+            memory.list_keys()
+        assert memory.exists("k") is False
+
+    def test_default_ttl(self, opener: Opener) -> None:
+        """A record gets the memory's default_ttl, unless its writer says otherwise (C13)."""
+        memory = opener.memory(default_ttl=60)
+        memory.set("set", 1)
+        memory.add("add", 1)
+        memory.increment("increment")
+        memory.set_many({"many": 1})
+        memory.set("own", 1, ttl=600)
+        memory.set("ever", 1, ttl=NO_EXPIRY)
+        for key in ("set", "add", "increment", "many"):
+            assert 40 < (memory.ttl(key) or 0) <= 60
+        assert 500 < (memory.ttl("own") or 0) <= 600
+        assert memory.ttl("ever") == math.inf
+
+    def test_store_keeps_the_expiry(self, memory: MemoryManager, raw: Raw) -> None:
+        """A store keeps the expiry it was given, and none it was not given (C13)."""
+        raw.write(raw.address("none"), b"1")
+        raw.write(raw.address("some"), b"1", 60_000)
+        assert raw.remaining(raw.address("none")) is None
+        left = raw.remaining(raw.address("some"))
+        assert isinstance(left, int)
+        assert 40_000 < left <= 60_000
+        assert raw.remaining(raw.address("absent")) is ABSENT
+        assert memory.ttl("absent") is None
+
+
+class Touch(Bench):
+    """C12 and C13: a new expiry for the record that is there."""
+
+    def test_touch_lengthens(self, memory: MemoryManager) -> None:
+        """Touching a live record gives it the new expiry, and leaves its value (C13)."""
+        memory.set("k", {"a": 1}, ttl=self.short + 1)
+        assert memory.touch("k", 60) is True
+        assert memory.get("k") == {"a": 1}
+        assert 40 < (memory.ttl("k") or 0) <= 60
+
+    def test_touch_shortens(self, memory: MemoryManager) -> None:
+        """Touching may end a life sooner, also one without an end (C13)."""
+        memory.set("k", 1)
+        assert memory.touch("k", self.short) is True
+        self.outlive()
+        assert memory.exists("k") is False
+        assert memory.list_keys() == []
+
+    def test_touch_for_ever(self, memory: MemoryManager) -> None:
+        """Touching with NO_EXPIRY takes the expiry away (C13)."""
+        memory.set("k", 1, ttl=60)
+        assert memory.touch("k", NO_EXPIRY) is True
+        assert memory.ttl("k") == math.inf
+
+    def test_touch_absent(self, memory: MemoryManager) -> None:
+        """Touching what is not there says False, and makes nothing (C14)."""
+        assert memory.touch("k", 60) is False
+        assert memory.list_keys() == []
+
+    def test_touch_leaves_the_bytes(self, raw: Raw) -> None:
+        """Touching leaves the bytes as they are, whatever they are (C13)."""
+        for data in (b"", b"\x00\xff", b"{oops", b"x" * 10_000):
+            raw.write(raw.address("k"), data)
+            assert raw.touch(raw.address("k"), 60_000) is True
+            assert raw.read(raw.address("k")) == data

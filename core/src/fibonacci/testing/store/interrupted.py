@@ -1,0 +1,96 @@
+"""Calls that are broken off midway: the next ones still get their own answers."""
+
+import asyncio
+import random
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fibonacci import MemoryManager
+from fibonacci.testing.store.bench import Bench, Opener
+from fibonacci.testing.voices import AsyncVoice, Voice
+
+KEYS = [f"k{number}" for number in range(10)]
+
+
+class Interrupted(Bench):
+    """C19."""
+
+    def test_interrupted_calls(self, opener: Opener, voice: Voice) -> None:
+        """After a call was interrupted or cancelled, each answer is still the asker's own (C19)."""
+        workflow = opener.workflow()
+        memory = opener.speak(workflow)
+        memory.set_many({key: [key] * 20 for key in KEYS})
+        dice = random.Random(1)  # noqa: S311 - no secret
+        for turn in range(15):
+            if isinstance(voice, AsyncVoice):
+                voice.run(lambda: _cancel_some(workflow.memory, dice))
+            else:
+                _interrupt(workflow.memory, dice)
+            key = KEYS[turn % len(KEYS)]
+            assert memory.get(key) == [key] * 20
+            assert memory.get_many(KEYS) == {key: [key] * 20 for key in KEYS}
+        assert memory.list_keys() == KEYS
+
+
+async def _cancel_some(memory: MemoryManager, dice: random.Random) -> None:
+    async def work(key: str) -> None:
+        while True:
+            assert await memory.aget(key) == [key] * 20
+            await memory.aset(key, [key] * 20)
+            await asyncio.sleep(0)  # in-process stores never wait
+
+    tasks = [asyncio.create_task(work(key)) for key in KEYS]
+    await asyncio.sleep(dice.uniform(0, 0.003))
+    for task in tasks:
+        task.cancel()
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if not isinstance(ended, asyncio.CancelledError):
+            raise ended
+
+
+class _Interrupt(BaseException):
+    pass
+
+
+def _interrupt(memory: MemoryManager, dice: random.Random) -> None:
+    if not hasattr(signal, "pthread_kill") or threading.current_thread() is not (
+        threading.main_thread()
+    ):
+        pytest.skip("this platform interrupts no calls")
+    delay, main = dice.uniform(0, 0.003), threading.get_ident()
+
+    def strike() -> None:
+        time.sleep(delay)
+        signal.pthread_kill(main, signal.SIGUSR2)
+
+    before = signal.signal(signal.SIGUSR2, _raise)
+    striker = threading.Thread(target=strike)
+    try:
+        # A verb that was called and not yet begun, when the signal comes, says so.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            _until_interrupted(memory, striker.start)
+    finally:
+        striker.join()
+        signal.signal(signal.SIGUSR2, before)
+
+
+def _until_interrupted(memory: MemoryManager, start: Callable[[], None]) -> None:
+    try:
+        start()
+        while True:
+            for key in KEYS:
+                assert memory.get(key) == [key] * 20
+                memory.set(key, [key] * 20)
+    except _Interrupt:
+        pass
+
+
+def _raise(*_: Any) -> None:
+    raise _Interrupt

@@ -1,0 +1,5 @@
+from fibonacci.testing import StoreContract
+
+
+class TestMemory(StoreContract):
+    backend = "memory"

@@ -1,0 +1,34 @@
+"""The seven primitives are enough: a store that has nothing else keeps the whole contract."""
+
+import pytest
+from minimal import MinimalAsyncStore, MinimalStore, toy_plugin
+
+from fibonacci import register_plugin
+from fibonacci.testing import StoreContract
+
+
+class TestMinimal(StoreContract):
+    backend = "minimal"
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def plugin(cls):
+        with register_plugin("storage", "minimal", toy_plugin(MinimalStore())):
+            yield
+
+
+class TestMinimalAsync(StoreContract):
+    backend = "minimal-async"
+    voices = ("async", "mixed")
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def plugin(cls):
+        toy = toy_plugin(MinimalStore(), MinimalAsyncStore)
+        with register_plugin("storage", "minimal-async", toy):
+            yield
+
+
+class TestGivenStore(StoreContract):
+    backend = MinimalStore()
+    voices = ("sync",)

@@ -1,0 +1,374 @@
+"""Plugins that are broken, each in its own way: the error names it, and nobody else suffers."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import fibonacci
+from fibonacci import (
+    ConfigurationError,
+    FibonacciError,
+    MemoryConfig,
+    PluginConflictError,
+    PluginIncompatibleError,
+    PluginLoadError,
+    Workflow,
+    register_plugin,
+)
+
+Install = Callable[..., Path]
+
+CANARY = "canary-3f9a"
+
+HOOK = """
+from fibonacci.plugin import hookimpl
+FIBONACCI_SPEC_VERSION = 1
+
+@hookimpl
+def fibonacci_storage(settings):
+    {}
+"""
+
+
+def state_of(name: str) -> str:
+    (state,) = [info.state for info in fibonacci.plugins() if info.name == name]
+    return state
+
+
+def test_a_plugin_whose_import_fails_is_named(install: Install):
+    """The promised text; the cause is chained, so that the traceback shows where."""
+    install("toy-x", storage={"x": "toy_x"}, toy_x="import a_missing_driver")
+    with pytest.raises(PluginLoadError) as caught:
+        Workflow("w", MemoryConfig("x"))
+    assert str(caught.value) == (
+        "backend 'x' (toy-x 1.0) failed to import: "
+        "ModuleNotFoundError: No module named 'a_missing_driver'"
+    )
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+    assert state_of("x") == "failed"
+
+
+def test_a_plugin_of_a_known_name_whose_import_fails_is_no_missing_one(install: Install):
+    """Installed and broken is told apart from not installed."""
+    install("fibonacci-redis", "0.1.0", storage={"redis": "toy_redis"}, toy_redis="import no_redis")
+    with pytest.raises(PluginLoadError) as caught:
+        Workflow("w", MemoryConfig("redis", "redis://localhost"))
+    assert str(caught.value) == (
+        "backend 'redis' (fibonacci-redis 0.1.0) failed to import: "
+        "ModuleNotFoundError: No module named 'no_redis'"
+    )
+
+
+def test_a_broken_plugin_costs_nobody_else(install: Install):
+    """Memory and a good neighbour work before and after the broken one was tried."""
+    install("toy-broken", storage={"broken": "toy_broken"}, toy_broken="import a_missing_driver")
+    install("toy-good", storage={"good": "toy_good"}, toy_good=None)
+    memory = Workflow("w").memory
+    good = Workflow("w", MemoryConfig("good")).memory
+    good.set("k", 1)
+    with pytest.raises(PluginLoadError):
+        Workflow("w", MemoryConfig("broken"))
+    assert good.get("k") == 1
+    assert Workflow("w", MemoryConfig("good")).memory.set("k", 2)
+    assert memory.set("k", 1)
+    assert Workflow("w").memory.get("k") == 1
+
+
+def test_a_broken_plugin_is_tried_again_when_it_is_asked_for_again(install: Install, site: Path):
+    """Once its driver is there, it works without a restart."""
+    install("toy-late", storage={"late": "toy_late"}, toy_late="from toy_late_driver import *")
+    with pytest.raises(PluginLoadError):
+        Workflow("w", MemoryConfig("late"))
+    assert state_of("late") == "failed"
+    source = (Path(__file__).parent / "toys" / "toy_shelf.py").read_text()
+    (site / "toy_late_driver.py").write_text(source)
+    sys.path_importer_cache.clear()
+    assert Workflow("w", MemoryConfig("late")).memory.set("k", 1)
+    assert state_of("late") == "loaded"
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "fault"),
+    [
+        ("quits", "raise SystemExit(3)", "SystemExit: 3"),
+        ("exits", "import sys; sys.exit('no licence')", "SystemExit: no licence"),
+        ("divides", "1 / 0", "ZeroDivisionError: division by zero"),
+        ("recurs", "def f(): f()\nf()", "RecursionError: maximum recursion depth exceeded"),
+        ("garbled", "def", "SyntaxError: invalid syntax (toy_garbled.py, line 1)"),
+        (
+            "configures",
+            "import fibonacci.errors as e; raise e.ConfigurationError('no')",
+            "ConfigurationError: no",
+        ),
+    ],
+)
+def test_whatever_an_import_raises_becomes_one_error(
+    install: Install, name: str, source: str, fault: str
+):
+    """SystemExit too: a plugin that quits does not end the program."""
+    install(f"toy-{name}", storage={name: f"toy_{name}"}, **{f"toy_{name}": source})
+    with pytest.raises(PluginLoadError) as caught:
+        Workflow("w", MemoryConfig(name))
+    assert str(caught.value) == f"backend {name!r} (toy-{name} 1.0) failed to import: {fault}"
+
+
+def test_an_interrupted_import_is_an_interruption(install: Install):
+    """Ctrl-C is no fault of the plugin, and passes through."""
+    install("toy-ctrl-c", storage={"ctrl-c": "toy_ctrl_c"}, toy_ctrl_c="raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        Workflow("w", MemoryConfig("ctrl-c"))
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "fault"),
+    [
+        ("nowhere", "toy_nowhere_at_all", "ModuleNotFoundError: No module named"),
+        ("less", "toy_less:plugin", "AttributeError: module 'toy_less' has no attribute 'plugin'"),
+        ("prose", "not a module!", "ValueError: "),
+    ],
+)
+def test_an_entry_point_that_leads_nowhere_is_named(
+    install: Install, name: str, target: str, fault: str
+):
+    """What the metadata promises and the wheel lacks is told like a failed import."""
+    install(f"toy-{name}", storage={name: target}, **{f"toy_{name}": ""})
+    with pytest.raises(PluginLoadError) as caught:
+        Workflow("w", MemoryConfig(name))
+    assert str(caught.value).startswith(
+        f"backend {name!r} (toy-{name} 1.0) failed to import: {fault}"
+    )
+
+
+def test_a_newer_version_of_the_hook_specs_is_refused(install: Install):
+    """The text names both versions, and what to upgrade."""
+    install("toy-new", "3.1", storage={"new": "toy_new"}, toy_new="FIBONACCI_SPEC_VERSION = 2")
+    with pytest.raises(PluginIncompatibleError) as caught:
+        Workflow("w", MemoryConfig("new"))
+    assert str(caught.value) == (
+        "backend 'new' (toy-new 3.1) speaks hook specs 2, and this fibonacci-core speaks 1. "
+        "Upgrade it: pip install --upgrade fibonacci-core"
+    )
+    assert state_of("new") == "failed"
+    assert Workflow("w").memory.set("k", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("mute", ""),
+        ("true", "FIBONACCI_SPEC_VERSION = True"),
+        ("text", "FIBONACCI_SPEC_VERSION = '1'"),
+        ("zero", "FIBONACCI_SPEC_VERSION = 0"),
+        ("minus", "FIBONACCI_SPEC_VERSION = -1"),
+        ("float", "FIBONACCI_SPEC_VERSION = 1.0"),
+        ("none", "FIBONACCI_SPEC_VERSION = None"),
+    ],
+)
+def test_a_version_that_is_no_version_is_refused(install: Install, name: str, line: str):
+    """A plugin says which hook specs it was written for: a whole number, 1 or more."""
+    install(f"toy-{name}", storage={name: f"toy_{name}"}, **{f"toy_{name}": line})
+    with pytest.raises(PluginIncompatibleError) as caught:
+        Workflow("w", MemoryConfig(name))
+    assert str(caught.value) == (
+        f"backend {name!r} (toy-{name} 1.0) does not say which hook specs it speaks: "
+        f"it needs a line FIBONACCI_SPEC_VERSION = 1"
+    )
+
+
+def test_a_misspelt_hook_is_named(install: Install):
+    """A hook that core does not know is a mistake, and told with its name."""
+    source = HOOK.format("pass").replace("fibonacci_storage", "fibonacci_storag")
+    install("toy-typo", storage={"typo": "toy_typo"}, toy_typo=source)
+    with pytest.raises(
+        PluginLoadError,
+        match=r"'typo' \(toy-typo 1\.0\) does not fit the hook specs: .*fibonacci_storag\b",
+    ):
+        Workflow("w", MemoryConfig("typo"))
+    assert state_of("typo") == "failed"
+
+
+def test_a_hook_with_an_argument_that_core_does_not_give_is_named(install: Install):
+    """The argument is named too."""
+    source = HOOK.format("pass").replace("settings", "settings, flavour")
+    install("toy-args", storage={"args": "toy_args"}, toy_args=source)
+    with pytest.raises(
+        PluginLoadError,
+        match=r"^backend 'args' \(toy-args 1\.0\) does not fit the hook specs: .*flavour",
+    ):
+        Workflow("w", MemoryConfig("args"))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("idle", "FIBONACCI_SPEC_VERSION = 1"),
+        (
+            "plain",
+            "FIBONACCI_SPEC_VERSION = 1\ndef fibonacci_storage(settings): raise SystemExit",
+        ),
+        ("other", HOOK.format("pass").replace("fibonacci_storage", "fibonacci_encryption")),
+    ],
+)
+def test_a_plugin_without_the_hook_of_its_kind_is_refused(install: Install, name: str, source: str):
+    """No hook, one without @hookimpl, or only that of another kind."""
+    install(f"toy-{name}", storage={name: f"toy_{name}"}, **{f"toy_{name}": source})
+    with pytest.raises(PluginLoadError) as caught:
+        Workflow("w", MemoryConfig(name))
+    assert str(caught.value) == (f"backend {name!r} (toy-{name} 1.0) has no hook fibonacci_storage")
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "returned"),
+    [
+        ("nothing", "return None", "NoneType"),
+        ("number", "return 42", "int"),
+        ("class", "from fibonacci.plugin import Backend; return Backend", "ABCMeta"),
+        ("settings", "return settings", "StoreSettings"),
+    ],
+)
+def test_a_hook_that_returns_something_else_is_told(
+    install: Install, name: str, body: str, returned: str
+):
+    """The message says what came, and what is due."""
+    install(f"toy-{name}", storage={name: f"toy_{name}"}, **{f"toy_{name}": HOOK.format(body)})
+    with pytest.raises(PluginLoadError) as caught:
+        Workflow("w", MemoryConfig(name))
+    assert str(caught.value) == (
+        f"backend {name!r} (toy-{name} 1.0) returned {returned}, where Backend is due"
+    )
+    assert state_of(name) == "failed"
+
+
+def test_what_a_hook_raises_is_told_without_its_text(install: Install):
+    """C23: a driver quotes the URL, password and all; neither str nor traceback may show it."""
+    body = "raise RuntimeError(f'can not parse {settings.url.password}')"
+    install("toy-loud", storage={"loud": "toy_loud"}, toy_loud=HOOK.format(body))
+    with pytest.raises(PluginLoadError) as caught:
+        Workflow("w", MemoryConfig("loud", f"loud://u:{CANARY}@h"))
+    assert str(caught.value) == "backend 'loud' (toy-loud 1.0) failed to start: RuntimeError"
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_encryption_key_stays_out_of_what_a_hook_raises(install: Install):
+    """C23: the keys that a cipher refuses show nowhere."""
+    source = HOOK.format("raise ValueError(settings.keys)").replace("_storage", "_encryption")
+    install("toy-tells", encryption={"tells": "toy_tells"}, toy_tells=source)
+    with pytest.raises(PluginLoadError) as caught:
+        Workflow("w", MemoryConfig(encrypt_values=True, encryption_key=CANARY, encryption="tells"))
+    assert str(caught.value) == "encryption 'tells' (toy-tells 1.0) failed to start: ValueError"
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_hook_that_quits_does_not_end_the_program(install: Install):
+    """SystemExit in the hook is a fault of the plugin, as it is in its import."""
+    body = "raise SystemExit(3)"
+    install("toy-leaves", storage={"leaves": "toy_leaves"}, toy_leaves=HOOK.format(body))
+    with pytest.raises(PluginLoadError, match="failed to start: SystemExit"):
+        Workflow("w", MemoryConfig("leaves"))
+
+
+def test_a_configuration_error_of_the_hook_passes_through(install: Install):
+    """A plugin checks its URL and options, and says what is wrong with them itself."""
+    body = "from fibonacci.errors import ConfigurationError; raise ConfigurationError('no shelf')"
+    install("toy-checks", storage={"checks": "toy_checks"}, toy_checks=HOOK.format(body))
+    with pytest.raises(ConfigurationError, match=r"^no shelf$"):
+        Workflow("w", MemoryConfig("checks"))
+
+
+def test_an_object_that_breaks_when_it_is_looked_at_is_told():
+    """Whatever looking for hooks raises is the plugin's fault, and named so."""
+
+    class Fragile:
+        FIBONACCI_SPEC_VERSION = 1
+
+        @property
+        def driver(self) -> object:
+            raise RuntimeError("not yet")
+
+    with (
+        register_plugin("storage", "fragile", Fragile()),
+        pytest.raises(PluginLoadError, match="'fragile'"),
+    ):
+        Workflow("w", MemoryConfig("fragile"))
+
+
+def test_a_module_that_breaks_when_its_version_is_read_is_told(install: Install):
+    """A module-level ``__getattr__`` that imports late may fail late."""
+    source = "def __getattr__(name):\n    import a_missing_driver"
+    install("toy-lazy", storage={"lazy": "toy_lazy"}, toy_lazy=source)
+    with pytest.raises(PluginLoadError, match=r"'lazy' \(toy-lazy 1\.0\)"):
+        Workflow("w", MemoryConfig("lazy"))
+
+
+def test_a_backend_that_can_not_connect_is_told_without_the_password():
+    """C23: what ``connect`` raises at the first verb leaks no driver's text."""
+    from fibonacci.plugin import Backend, hookimpl
+
+    class Loud(Backend):
+        def connect(self):
+            raise RuntimeError(f"redis://u:{CANARY}@h is not there")
+
+    @hookimpl
+    def fibonacci_storage(settings):
+        return Loud()
+
+    plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_storage=fibonacci_storage)
+    with register_plugin("storage", "loud-connect", plugin):
+        memory = Workflow("w", MemoryConfig("loud-connect")).memory
+    with pytest.raises(FibonacciError) as caught:
+        memory.get("k")
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, "", "Metadata-Version: 2.1\nName: toy-half\n", "Version: 1.0\n\xff"]
+)
+def test_a_neighbour_with_broken_metadata_costs_nobody_else(install: Install, metadata):
+    """What a half-finished uninstall leaves behind is no reason to fail."""
+    left = install("toy-half", storage={"half": "toy_half"}, toy_half=None)
+    if metadata is None:
+        (left / "METADATA").unlink()
+    else:
+        (left / "METADATA").write_text(metadata, encoding="latin-1")
+    install("toy-whole", storage={"whole": "toy_whole"}, toy_whole=None)
+    assert Workflow("w", MemoryConfig("whole")).memory.set("k", 1)
+    assert "whole" in {info.name for info in fibonacci.plugins()}
+
+
+@pytest.mark.parametrize(
+    "points",
+    [b"[fibonacci.storage]\njust words\n", b"[fibonacci.storage]\ncaf\xe9 = x\n", b"\x00\x01\n"],
+)
+def test_a_neighbour_with_unreadable_entry_points_costs_nobody_else(
+    install: Install, points: bytes
+):
+    """Entry points that can't be read are those of one distribution, not of all."""
+    left = install("toy-smudged", storage={"smudged": "toy_smudged"}, toy_smudged=None)
+    (left / "entry_points.txt").write_bytes(points)
+    install("toy-clean", storage={"clean": "toy_clean"}, toy_clean=None)
+    assert Workflow("w", MemoryConfig("clean")).memory.set("k", 1)
+    assert "clean" in {info.name for info in fibonacci.plugins()}
+
+
+def test_one_distribution_that_names_a_plugin_twice_is_no_conflict_of_two(install: Install):
+    """A line that stands twice in one wheel's metadata is one plugin, of one distribution."""
+    left = install("toy-stutter", storage={"stutter": "toy_stutter"}, toy_stutter=None)
+    text = "[fibonacci.storage]\nstutter = toy_stutter\nstutter = toy_stutter\n"
+    (left / "entry_points.txt").write_text(text)
+    assert Workflow("w", MemoryConfig("stutter")).memory.set("k", 1)
+
+
+def test_one_distribution_that_names_two_modules_for_a_plugin_is_told(install: Install):
+    """Nobody guesses which is meant, and no second distribution is claimed."""
+    left = install("toy-forked", storage={"forked": "toy_forked"}, toy_forked=None, toy_other=None)
+    text = "[fibonacci.storage]\nforked = toy_forked\nforked = toy_other\n"
+    (left / "entry_points.txt").write_text(text)
+    with pytest.raises(PluginConflictError) as caught:
+        Workflow("w", MemoryConfig("forked"))
+    assert str(caught.value) == (
+        "backend 'forked' (toy-forked 1.0) names two modules in its entry points"
+    )

@@ -1,0 +1,195 @@
+"""The codec: every JSON value to bytes and back, and no bytes that raise a stray error."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fibonacci import CorruptRecordError, DecryptionError, FibonacciError, MemoryConfig, Workflow
+from fibonacci._builtin.local import LocalStore
+from fibonacci._memory import codec, exact
+from fibonacci.plugin import Address, Space
+
+ADDRESS = Address(Space("fibonacci:", "workflow", "w"), "turn")
+
+text = st.text(st.characters(exclude_categories=["Cs"]))
+floats = st.floats(allow_nan=False, allow_infinity=False)
+edges = st.sampled_from([2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 127, -1, 255])
+leaves = st.none() | st.booleans() | st.integers() | edges | floats | text
+values = st.recursive(
+    leaves,
+    lambda inside: st.lists(inside, max_size=5) | st.dictionaries(text, inside, max_size=5),
+    max_leaves=12,
+)
+
+
+def has_huge_int(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(has_huge_int, value.values()))
+    if isinstance(value, list):
+        return any(map(has_huge_int, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**64
+
+
+def decoded(data: bytes) -> Any:
+    """The value, or the error of ours that the bytes raise."""
+    try:
+        return codec.decode(data, ADDRESS)
+    except (CorruptRecordError, DecryptionError) as fault:
+        return fault
+
+
+@given(values)
+@settings(max_examples=500, deadline=None)
+def test_decode_undoes_encode(value: Any):
+    """C7: what is decoded equals what was encoded, and is of the same types."""
+    assert repr(codec.decode(codec.encode(value, ADDRESS), ADDRESS)) == repr(value)
+
+
+@given(values)
+@settings(deadline=None)
+def test_the_first_byte_tells_the_format(value: Any):
+    """C25: a space where a number of over 64 bits is inside, JSON otherwise, never a seal."""
+    first = codec.encode(value, ADDRESS)[0]
+    assert first < 0x80
+    assert (first == 0x20) is has_huge_int(value)
+
+
+@given(values)
+@settings(deadline=None)
+def test_the_fast_way_and_the_exact_way_write_the_same(value: Any):
+    """Which way a value takes shows nowhere: the bytes are the same, so they compare alike."""
+    assert codec.encode(value, ADDRESS) == exact.encode(value, "turn")
+
+
+@given(values)
+@settings(deadline=None)
+def test_equal_values_have_equal_bytes(value: Any):
+    """A value that is read and written back has the bytes that it had."""
+    data = codec.encode(value, ADDRESS)
+    assert codec.encode(codec.decode(data, ADDRESS), ADDRESS) == data
+
+
+@given(st.binary() | st.binary().map(b" ".__add__) | st.text().map(lambda s: s.encode("utf-16")))
+@settings(max_examples=500, deadline=None)
+def test_no_bytes_raise_a_stray_error(data: bytes):
+    """C8: bytes are a value, or raise one of two errors of ours."""
+    decoded(data)
+
+
+@given(values, st.data())
+@settings(max_examples=300, deadline=None)
+def test_damaged_records_raise_no_stray_error(value: Any, data: st.DataObject):
+    """C8: cut, extended, or with one byte changed."""
+    whole = codec.encode(value, ADDRESS)
+    place = data.draw(st.integers(0, len(whole) - 1))
+    byte = bytes([data.draw(st.integers(0, 255))])
+    decoded(whole[:place])
+    decoded(whole + byte)
+    decoded(whole[:place] + byte + whole[place + 1 :])
+
+
+@given(values.filter(lambda value: isinstance(value, dict | list | str)), st.data())
+@settings(deadline=None)
+def test_a_record_that_was_cut_is_never_a_value(value: Any, data: st.DataObject):
+    """C8: a container or a text that lost its end does not read as a shorter one."""
+    whole = codec.encode(value, ADDRESS)
+    cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    assert isinstance(decoded(cut), FibonacciError)
+
+
+CORRUPT = {
+    "nothing": b"",
+    "a space": b" ",
+    "a word": b"nul",
+    "two values": b"1 2",
+    "two values, exact": b" 1 2",
+    "a rest": b"[1]x",
+    "single quotes": b"{'a':1}",
+    "a comma too many": b"[1,]",
+    "an int key": b"{1:2}",
+    "a leading zero": b"01",
+    "a leading zero, exact": b" 01",
+    "a plus": b"+1",
+    "no digit before the point": b".5",
+    "no digit before the point, exact": b" .5",
+    "NaN": b"NaN",
+    "NaN, exact": b" NaN",
+    "NaN inside, exact": b" [1,NaN]",
+    "Infinity": b"Infinity",
+    "-Infinity, exact": b" -Infinity",
+    "a number out of range": b"1e999",
+    "a number out of range, exact": b" 1e999",
+    "a number out of range, exact, inside": b' {"a":[-1e999]}',
+    "4,301 digits": b" " + b"9" * 4301,
+    "NUL": b"\x00",
+    "a control character": b'"\x01"',
+    "a control character, exact": b' "\x01"',
+    "half a surrogate pair": b'"\\ud800"',
+    "half a surrogate pair, exact": b' "\\ud800"',
+    "half a surrogate pair, exact, as a key": b' {"\\udfff":1}',
+    "a surrogate in UTF-8": b'"\xed\xa0\x80"',
+    "a surrogate in UTF-8, exact": b' "\xed\xa0\x80"',
+    "Latin-1": b'"\xe9"',
+    "Latin-1, exact": b' "\xe9"',
+    "2,000 brackets": b"[" * 2_000,
+    "100,000 brackets": b"[" * 100_000,
+    "100,000 brackets, exact": b" " + b"[" * 100_000,
+    "pickle, protocol 0": b"I1\n.",
+    "YAML": b"- a\n- b",
+}
+
+
+@pytest.mark.parametrize("name", CORRUPT)
+def test_bytes_that_are_no_json_raise(name: str):
+    """C8: nothing wrong reads as a value, or as a default; the error names the record."""
+    store = LocalStore()
+    memory = Workflow("w", MemoryConfig(store)).memory
+    store.write(ADDRESS, CORRUPT[name], None, deadline=0)
+    with pytest.raises(CorruptRecordError) as caught:
+        memory.get("turn", default="none")
+    assert str(caught.value) == (
+        "the record 'turn' in workflow scope of 'w' is not JSON: it was damaged, or written by "
+        "something else. Delete it, or set it anew"
+    )
+    assert memory.exists("turn")
+    assert memory.delete("turn")
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x80", b"\xff" * 50, b"\x80\x04K\x01.", b"\xef\xbb\xbf1", b"\xff\xfe1\x00"]
+)
+def test_bytes_that_look_sealed_raise_too(data: bytes):
+    """C25: from 0x80 on, a record is sealed, and this memory has no key."""
+    with pytest.raises(DecryptionError, match="is sealed, and this memory has no encryption"):
+        codec.decode(data, ADDRESS)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda memory: memory.update("turn", lambda old: 1),
+        lambda memory: memory.append("turn", 1),
+        lambda memory: memory.increment("turn"),
+        lambda memory: memory.get_many(["turn"]),
+    ],
+    ids=["update", "append", "increment", "get_many"],
+)
+def test_no_verb_builds_on_a_corrupt_record(verb):
+    """C8: a verb that reads a corrupt record raises, and leaves it as it is."""
+    store = LocalStore()
+    memory = Workflow("w", MemoryConfig(store)).memory
+    store.write(ADDRESS, b"[1, 2", None, deadline=0)
+    with pytest.raises(CorruptRecordError):
+        verb(memory)
+    assert store.read(ADDRESS, deadline=0) == b"[1, 2"
+
+
+def test_a_corrupt_record_can_be_set_anew():
+    """What the message advises works."""
+    store = LocalStore()
+    memory = Workflow("w", MemoryConfig(store)).memory
+    store.write(ADDRESS, b"[1, 2", None, deadline=0)
+    assert memory.set("turn", 1)
+    assert memory.get("turn") == 1

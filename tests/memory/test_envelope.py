@@ -1,0 +1,460 @@
+"""Sealed records: bound to their address, told from plain ones, and opened with the key alone.
+
+The cipher here stands for a third party's plugin. It is a stream of hashes under a MAC: enough to
+show every duty of an envelope, and nothing to protect anything with.
+"""
+
+import asyncio
+import hmac
+import secrets
+import traceback
+from hashlib import blake2b
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    CorruptRecordError,
+    DecryptionError,
+    EncryptionError,
+    MemoryConfig,
+    SerializationError,
+    ValueTooLargeError,
+    Workflow,
+    WrongTypeError,
+    register_plugin,
+)
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address, Cipher, CipherSettings, Space, canonical, hookimpl
+
+CANARY = "canary-3f9a"
+
+
+class ToyCipher(Cipher):
+    """0x80, a nonce, the text under a stream of hashes, and a MAC over all of it and the aad."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self.keys = [key.encode() for key in keys]
+
+    def seal(self, plain: bytes, aad: bytes) -> bytes:
+        nonce, key = secrets.token_bytes(12), self.keys[0]
+        body = b"\x80" + nonce + self.hide(plain, nonce, key)
+        return body + self.mac(body, aad, key)
+
+    def open(self, sealed: bytes, aad: bytes) -> bytes:
+        body, mac = sealed[:-32], sealed[-32:]
+        for key in self.keys:
+            if hmac.compare_digest(mac, self.mac(body, aad, key)):
+                return self.hide(body[13:], body[1:13], key)
+        raise DecryptionError("the record does not open with any of the keys")
+
+    def hide(self, text: bytes, nonce: bytes, key: bytes) -> bytes:
+        blocks = range(len(text) // 64 + 1)
+        stream = b"".join(blake2b(nonce + bytes([n % 256]), key=key).digest() for n in blocks)
+        return bytes(a ^ b for a, b in zip(text, stream, strict=False))
+
+    def mac(self, body: bytes, aad: bytes, key: bytes) -> bytes:
+        return hmac.digest(
+            key, canonical("mac") + len(aad).to_bytes(8, "big") + aad + body, "sha256"
+        )
+
+
+class Answering(Cipher):
+    """A cipher that returns what it is told to."""
+
+    def __init__(self, sealed: Any, opened: bytes = b"1") -> None:
+        self.sealed, self.opened = sealed, opened
+
+    def seal(self, plain: bytes, aad: bytes) -> bytes:
+        return self.sealed
+
+    def open(self, sealed: bytes, aad: bytes) -> bytes:
+        return self.opened
+
+
+def plugin(make: Any) -> SimpleNamespace:
+    @hookimpl
+    def fibonacci_encryption(settings: CipherSettings) -> Cipher:
+        return make(settings)
+
+    return SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_encryption=fibonacci_encryption)
+
+
+@pytest.fixture(autouse=True)
+def toy_cipher():
+    """The toy is registered under a name of its own."""
+    with register_plugin("encryption", "toy", plugin(lambda settings: ToyCipher(settings.keys))):
+        yield
+
+
+@pytest.fixture
+def store() -> LocalStore:
+    """The store that all the memories of a test look into."""
+    return LocalStore()
+
+
+def sealed(store: LocalStore, keys: Any = "key", **fields: Any):
+    config = MemoryConfig(
+        store, encryption_key=keys, encrypt_values=True, encryption="toy", **fields
+    )
+    return Workflow("w", config).memory
+
+
+def plain(store: LocalStore, **fields: Any):
+    return Workflow("w", MemoryConfig(store, encryption="toy", **fields)).memory
+
+
+def address(key: str = "k", scope: Any = "workflow", owner: str = "w") -> Address:
+    return Address(Space("fibonacci:", scope, owner), key)
+
+
+def raw(store: LocalStore, key: str = "k") -> bytes:
+    data = store.read(address(key), deadline=0)
+    assert data is not None
+    return data
+
+
+def plant(store: LocalStore, data: bytes, where: Address | None = None) -> None:
+    store.write(where or address(), data, None, deadline=0)
+
+
+@pytest.mark.parametrize("value", [None, 0, "", [], {"a": [1, 2**70, -0.0, "é\0"]}, "x" * 10_000])
+def test_a_sealed_value_comes_back_exactly(store, value: Any):
+    """C24: sealing changes nothing of what is read."""
+    memory = sealed(store)
+    memory.set("k", value)
+    assert repr(memory.get("k")) == repr(value)
+
+
+def test_the_store_sees_no_value(store):
+    """C24: what lies in the store starts with 0x80 or above, and holds nothing of the value."""
+    sealed(store).set("k", {"ssn": CANARY})
+    assert raw(store)[0] >= 0x80
+    assert CANARY.encode() not in raw(store)
+    assert b"ssn" not in raw(store)
+
+
+def test_the_first_byte_of_a_plain_record_is_below_0x80(store):
+    """C25: JSON, or a space and JSON."""
+    memory = plain(store)
+    memory.set("k", [1])
+    assert raw(store) == b"[1]"
+    memory.set("k", [2**64])
+    assert raw(store) == b" [18446744073709551616]"
+
+
+def test_every_verb_works_on_sealed_records(store):
+    """C24: the atomic verbs compare what was sealed, and seal what is new."""
+    memory = sealed(store)
+    assert memory.add("k", [1]) is True
+    assert memory.add("k", [2]) is False
+    assert memory.append("k", 2, 3) == 3
+    assert memory.append("k", 4, max_items=2) == 2
+    assert memory.update("k", lambda turns: turns[::-1]) == [4, 3]
+    assert memory.increment("n", 2) == 2
+    assert memory.increment("n", 0.5) == 2.5
+    assert memory.set_many({"a": 1, "b": None})
+    assert memory.get_many(["a", "b", "absent"]) == {"a": 1, "b": None}
+    assert memory.update("new", lambda old: [old], default={"d": 1}) == [{"d": 1}]
+    assert all(raw(store, key)[0] >= 0x80 for key in memory.list_keys())
+
+
+def test_every_verb_works_on_sealed_records_in_the_async_voice(store):
+    """C24: the same envelope stands in both voices."""
+
+    async def use() -> None:
+        memory = sealed(store)
+        await memory.aset("k", [1])
+        assert await memory.aappend("k", 2) == 2
+        assert await memory.aget("k") == [1, 2]
+        assert await memory.aincrement("n") == 1
+
+    asyncio.run(use())
+    assert sealed(store).get("k") == [1, 2]
+
+
+def test_atomic_verbs_on_a_wrong_type_leave_the_sealed_record(store):
+    """The type is told, the value is not."""
+    memory = sealed(store)
+    memory.set("k", {"secret": CANARY})
+    before = raw(store)
+    for verb in (lambda: memory.append("k", 1), lambda: memory.increment("k")):
+        with pytest.raises(WrongTypeError) as caught:
+            verb()
+        assert CANARY not in str(caught.value)
+    assert raw(store) == before
+
+
+def test_an_expiry_is_kept_through_sealing(store):
+    """C13: append keeps what it finds, sealed or not."""
+    memory = sealed(store)
+    memory.set("k", [1], ttl=100)
+    memory.append("k", 2)
+    assert 99 < memory.ttl("k") <= 100
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        address("other"),
+        address("k", "user", "w"),
+        address("k", "workflow", "other"),
+        Address(Space("other:", "workflow", "w"), "k"),
+    ],
+    ids=["key", "scope", "owner", "prefix"],
+)
+def test_a_record_that_was_moved_does_not_open(store, where: Address):
+    """C24: a sealed record is bound to its prefix, scope, owner and key."""
+    sealed(store).set("k", CANARY)
+    plant(store, raw(store), where)
+    memory = Workflow(
+        where.space.owner,
+        MemoryConfig(
+            store,
+            None,
+            where.space.prefix,
+            encryption_key="key",
+            encrypt_values=True,
+            encryption="toy",
+        ),
+    ).memory
+    user = where.space.owner if where.space.scope == "user" else None
+    with pytest.raises(DecryptionError):
+        memory.get(where.key, scope=where.space.scope, user_id=user)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:-1],
+        lambda data: data[:20],
+        lambda data: data[:1],
+        lambda data: data + b"\0",
+        lambda data: data[:14] + bytes([data[14] ^ 1]) + data[15:],
+        lambda data: bytes([data[0] ^ 1]) + data[1:],
+        lambda data: data[:-1] + bytes([data[-1] ^ 0x80]),
+        lambda data: b"\x80",
+        lambda data: b"\xff" * 100,
+    ],
+)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_record_that_was_changed_does_not_open(store, change: Any, mixed: bool):
+    """C24: cut, extended, flipped or planted; also while a store is being converted."""
+    memory = sealed(store, plaintext_reads="allow" if mixed else "refuse")
+    memory.set("k", CANARY)
+    plant(store, change(raw(store)))
+    with pytest.raises(DecryptionError):
+        memory.get("k", default="none")
+
+
+def test_another_key_does_not_open(store):
+    """C24: a wrong key is an error, and never a default."""
+    sealed(store, "key").set("k", 1)
+    with pytest.raises(DecryptionError):
+        sealed(store, "another").get("k", default="none")
+
+
+def test_the_first_key_seals_and_all_open(store):
+    """Keys change one write at a time."""
+    sealed(store, "old").set("k", 1)
+    both = sealed(store, ["new", "old"])
+    assert both.get("k") == 1
+    assert both.update("k", lambda old: old + 1) == 2
+    assert sealed(store, "new").get("k") == 2
+    with pytest.raises(DecryptionError):
+        sealed(store, "old").get("k")
+
+
+@pytest.mark.parametrize("data", [b"1", b"[1]", b" 18446744073709551616", b'"planted"', b"", b" "])
+def test_a_plain_record_where_all_are_sealed_is_refused(store, data: bytes):
+    """C25: somebody wrote it without the key; the message says how to convert a store."""
+    plant(store, data)
+    with pytest.raises(DecryptionError) as caught:
+        sealed(store).get("k", default="none")
+    assert str(caught.value) == (
+        "the record 'k' in workflow scope of 'w' is plain, where all are sealed: somebody wrote "
+        'it without the key. While a store is being converted, plaintext_reads="allow" reads it'
+    )
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda memory: memory.append("k", 1),
+        lambda memory: memory.update("k", lambda old: old),
+        lambda memory: memory.get_many(["k"]),
+    ],
+    ids=["append", "update", "get_many"],
+)
+def test_no_verb_builds_on_a_planted_record(store, verb):
+    """C25: what is plain is not taken up into what is sealed."""
+    plant(store, b"[1]")
+    with pytest.raises(DecryptionError):
+        verb(sealed(store))
+    assert raw(store) == b"[1]"
+
+
+def test_plain_records_may_be_read_while_a_store_is_converted(store):
+    """C25: ``plaintext_reads="allow"`` reads both, and seals what it writes."""
+    plain(store).set("k", [1])
+    memory = sealed(store, plaintext_reads="allow")
+    assert memory.get("k") == [1]
+    memory.append("k", 2)
+    assert raw(store)[0] >= 0x80
+    assert sealed(store).get("k") == [1, 2]
+
+
+def test_a_corrupt_plain_record_is_corrupt_while_a_store_is_converted(store):
+    """C8: allowing plain records allows no broken ones."""
+    plant(store, b"[1")
+    with pytest.raises(CorruptRecordError):
+        sealed(store, plaintext_reads="allow").get("k")
+
+
+def test_a_sealed_record_without_encryption_is_refused(store):
+    """C25: the message says what is missing."""
+    sealed(store).set("k", 1)
+    with pytest.raises(DecryptionError) as caught:
+        plain(store).get("k", default="none")
+    assert str(caught.value) == (
+        "the record 'k' in workflow scope of 'w' is sealed, and this memory has no encryption: "
+        "set encrypt_values=True and the key that it was sealed with"
+    )
+
+
+def test_a_sealed_record_is_refused_although_plain_ones_are_allowed(store):
+    """C25: without the key there is nothing that could be allowed."""
+    sealed(store).set("k", 1)
+    with pytest.raises(DecryptionError, match="is sealed"):
+        plain(store, plaintext_reads="allow").get("k")
+
+
+def test_a_key_alone_does_not_open_sealed_records(store):
+    """C25: with encryption off, a sealed record is an error, unless that is allowed."""
+    sealed(store).set("k", 1)
+    with pytest.raises(DecryptionError, match="is sealed"):
+        plain(store, encryption_key="key").get("k")
+
+
+def test_sealed_records_may_be_read_while_a_store_is_converted_back(store):
+    """C25: the key, encryption off, and ``plaintext_reads="allow"``: reads both, writes plain."""
+    sealed(store).set("k", [1])
+    memory = plain(store, encryption_key="key", plaintext_reads="allow")
+    assert memory.get("k") == [1]
+    memory.append("k", 2)
+    assert raw(store) == b"[1,2]"
+
+
+def test_what_needs_no_value_needs_no_key(store):
+    """C25: exists, ttl, touch, list, delete and clear work without the key."""
+    sealed(store).set_many({"k": 1, "other": 2})
+    memory = plain(store)
+    assert memory.exists("k")
+    assert memory.list_keys() == ["k", "other"]
+    assert memory.ttl("k") > 0
+    assert memory.touch("k", 50)
+    assert memory.delete("k")
+    assert memory.delete_many(["other"]) == 1
+    assert memory.clear()
+
+
+def test_a_sealed_record_can_be_overwritten_without_the_key(store):
+    """``set`` reads nothing; the owner of the store decides who may write."""
+    sealed(store).set("k", 1)
+    plain(store).set("k", 2)
+    assert raw(store) == b"2"
+
+
+def test_add_finds_a_sealed_record_without_the_key(store):
+    """C16: a live record is a live record."""
+    sealed(store).set("k", 1)
+    assert plain(store).add("k", 2) is False
+
+
+@pytest.mark.parametrize("answer", [b"", b"{}", b" 1", b"\x00", b"\x7f\xff"], ids=repr)
+def test_a_cipher_that_returns_what_looks_plain_is_refused(store, answer: bytes):
+    """C25: else the record could not be told from one that nobody sealed; nothing is written."""
+    with register_plugin("encryption", "bad", plugin(lambda settings: Answering(answer))):
+        config = MemoryConfig(store, encryption_key="k", encrypt_values=True, encryption="bad")
+        memory = Workflow("w", config).memory
+    with pytest.raises(EncryptionError, match="must start with a byte of 0x80 or above"):
+        memory.set("k", CANARY)
+    assert not memory.exists("k")
+
+
+@pytest.mark.parametrize("opened", [b"", b"no JSON", b"\x80again", b"[1"], ids=repr)
+def test_a_record_that_opens_to_no_json_raises(store, opened: bytes):
+    """C8: what a cipher returns is read as strictly as what lies in the store."""
+    with register_plugin("encryption", "bad", plugin(lambda settings: Answering(b"\x80x", opened))):
+        config = MemoryConfig(store, encryption_key="k", encrypt_values=True, encryption="bad")
+        memory = Workflow("w", config).memory
+    memory.set("k", 1)
+    with pytest.raises((CorruptRecordError, DecryptionError)):
+        memory.get("k")
+
+
+def test_what_is_no_json_is_refused_before_it_is_sealed(store):
+    """C7: the old value is intact."""
+    memory = sealed(store)
+    memory.set("k", 1)
+    before = raw(store)
+    with pytest.raises(SerializationError):
+        memory.set("k", {1: 2})
+    with pytest.raises(ValueTooLargeError):
+        memory.set("k", "x" * 2**24)
+    assert raw(store) == before
+
+
+def test_a_cipher_that_fails_to_seal_writes_nothing(store):
+    """An EncryptionError passes through, and no plain text slips out."""
+
+    class Failing(ToyCipher):
+        def seal(self, plain: bytes, aad: bytes) -> bytes:
+            raise EncryptionError("out of nonces")
+
+    with register_plugin("encryption", "bad", plugin(lambda settings: Failing(settings.keys))):
+        config = MemoryConfig(store, encryption_key="k", encrypt_values=True, encryption="bad")
+        memory = Workflow("w", config).memory
+    with pytest.raises(EncryptionError, match="out of nonces"):
+        memory.set("k", 1)
+    assert memory.list_keys() == []
+
+
+def test_views_seal_as_well(store):
+    """C24: one envelope for a memory and its views."""
+    memory = sealed(store)
+    memory.for_user("ann").set("k", CANARY)
+    data = store.read(address("k", "user", "ann"), deadline=0)
+    assert data is not None
+    assert CANARY.encode() not in data
+    assert memory.get("k", scope="user", user_id="ann") == CANARY
+
+
+def test_the_keys_arrive_in_order_and_show_nowhere():
+    """C23: a plugin gets the keys as a tuple, and its settings can be logged."""
+    seen: list[CipherSettings] = []
+
+    def make(settings: CipherSettings) -> Cipher:
+        seen.append(settings)
+        return ToyCipher(settings.keys)
+
+    with register_plugin("encryption", "looking", plugin(make)):
+        for keys in (CANARY, [CANARY, "old"]):
+            Workflow(
+                "w", MemoryConfig(encryption_key=keys, encrypt_values=True, encryption="looking")
+            )
+    assert [settings.keys for settings in seen] == [(CANARY,), (CANARY, "old")]
+    assert CANARY not in repr(seen)
+    assert {settings.name for settings in seen} == {"looking"}
+
+
+def test_no_error_of_an_envelope_shows_a_value_or_a_key(store):
+    """C23: whatever goes wrong with a sealed record."""
+    memory = sealed(store, f"{CANARY}-key")
+    memory.set("k", CANARY)
+    plant(store, raw(store)[:-1])
+    with pytest.raises(DecryptionError) as caught:
+        memory.get("k")
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+    assert CANARY not in repr(memory)

@@ -1,0 +1,145 @@
+"""What a ttl may be, and how it is rounded (C11)."""
+
+import decimal
+import fractions
+import math
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fibonacci import NO_EXPIRY, InvalidArgumentError, MemoryConfig, Workflow
+from fibonacci._memory.expiry import CENTURY, milliseconds
+
+
+class Seconds(float):
+    """A subclass of float, as numpy.float64 is one."""
+
+
+@pytest.mark.parametrize(
+    ("ttl", "ms"),
+    [
+        (1, 1_000),
+        (0.5, 500),
+        (1.5, 1_500),
+        (3600, 3_600_000),
+        (0.001, 1),
+        (0.0001, 1),
+        (5e-324, 1),
+        (0.0011, 2),
+        (Seconds(2), 2_000),
+        (CENTURY, 3_155_760_000_000),
+        (NO_EXPIRY, None),
+    ],
+)
+def test_a_ttl_is_rounded_up_to_a_millisecond(ttl: Any, ms: int | None):
+    """C11: never to nothing, and never to less than was asked."""
+    assert milliseconds(ttl) == ms
+    assert type(milliseconds(ttl)) in (int, type(None))
+
+
+@given(st.floats(min_value=0, max_value=CENTURY, exclude_min=True) | st.integers(1, int(CENTURY)))
+@settings(deadline=None)
+def test_rounding_is_never_off_by_more_than_a_millisecond(ttl: float):
+    """C11: for every ttl there may be, in exact arithmetic up to the float's own precision."""
+    ms = milliseconds(ttl)
+    exact = fractions.Fraction(ttl) * 1000
+    assert ms is not None
+    assert ms >= 1
+    assert exact - exact / 2**52 <= ms < exact + 1 + exact / 2**52
+
+
+BAD: list[tuple[Any, str]] = [
+    (0, "must be over 0 and at most 100 years (3155760000 seconds)"),
+    (0.0, "must be over 0"),
+    (-0.0, "must be over 0"),
+    (-1, "must be over 0"),
+    (-0.001, "must be over 0"),
+    (math.nan, "must be over 0"),
+    (math.inf, "must be over 0"),
+    (-math.inf, "must be over 0"),
+    (CENTURY + 1, "at most 100 years"),
+    (10**30, "at most 100 years"),
+    (10**5_000, "at most 100 years"),
+    (True, "must be a number of seconds or NO_EXPIRY, not bool"),
+    (False, "must be a number of seconds or NO_EXPIRY, not bool"),
+    ("60", "must be a number of seconds or NO_EXPIRY, not str"),
+    ("NO_EXPIRY", "not str"),
+    (b"1", "not bytes"),
+    (1j, "not complex"),
+    (decimal.Decimal(1), "not Decimal"),
+    (fractions.Fraction(1), "not Fraction"),
+    (time.struct_time([0] * 9), "not struct_time"),
+    ([1], "not list"),
+    (object(), "not object"),
+]
+
+IDS = ["huge" if value == 10**5_000 else repr(value)[:14] for value, _ in BAD]
+
+
+@pytest.fixture
+def memory():
+    """A memory that holds a value already."""
+    memory = Workflow("w", MemoryConfig("memory", "memory://expiry")).memory
+    memory.set("k", [0])
+    yield memory
+    memory.clear()
+
+
+@pytest.mark.parametrize(("ttl", "message"), BAD, ids=IDS)
+def test_a_bad_ttl_is_refused(memory, ttl: Any, message: str):
+    """C11: InvalidArgumentError with the rule; nothing is written."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        memory.set("k", 1, ttl=ttl)
+    assert str(caught.value).startswith("ttl must be ")
+    assert message in str(caught.value)
+    assert memory.get("k") == [0]
+    assert memory.ttl("k") == math.inf
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda memory, ttl: memory.add("new", 1, ttl=ttl),
+        lambda memory, ttl: memory.update("new", lambda old: 1, ttl=ttl),
+        lambda memory, ttl: memory.append("new", 1, ttl=ttl),
+        lambda memory, ttl: memory.increment("new", ttl=ttl),
+        lambda memory, ttl: memory.set_many({"new": 1}, ttl=ttl),
+        lambda memory, ttl: memory.touch("k", ttl),
+        lambda memory, ttl: memory.append("k", 1, ttl=ttl),
+    ],
+    ids=["add", "update", "append", "increment", "set_many", "touch", "append to"],
+)
+@pytest.mark.parametrize("ttl", [0, -1, True, "60", math.nan], ids=repr)
+def test_every_verb_refuses_a_bad_ttl(memory, verb, ttl: Any):
+    """C11: the same rule for all that take one, whether it would be used or not."""
+    with pytest.raises(InvalidArgumentError, match=r"^ttl must be "):
+        verb(memory, ttl)
+    assert memory.list_keys() == ["k"]
+    assert memory.get("k") == [0]
+
+
+def test_touch_needs_a_ttl(memory):
+    """None would not say what is meant: for ever is NO_EXPIRY."""
+    with pytest.raises(InvalidArgumentError, match="NO_EXPIRY, not NoneType"):
+        memory.touch("k", None)
+
+
+def test_no_expiry_says_what_it_is():
+    """In a message or a log it reads as it is written."""
+    assert repr(NO_EXPIRY) == "NO_EXPIRY"
+
+
+def test_the_default_ttl_is_for_records_that_say_none():
+    """C13: ttl, else default_ttl, else none; NO_EXPIRY overrides."""
+    config = MemoryConfig("memory", "memory://expiry-default", default_ttl=100)
+    memory = Workflow("w", config).memory
+    memory.set("default", 1)
+    memory.set("own", 1, ttl=10)
+    memory.set("ever", 1, ttl=NO_EXPIRY)
+    assert 99 < memory.ttl("default") <= 100
+    assert 9 < memory.ttl("own") <= 10
+    assert memory.ttl("ever") == math.inf
+    assert memory.ttl("absent") is None

@@ -1,0 +1,435 @@
+"""Keys, ids, names and scopes: what may be addressed, and what each refusal says (C2 to C4)."""
+
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    ConfigurationError,
+    FibonacciError,
+    InvalidKeyError,
+    MemoryConfig,
+    ScopeError,
+    Workflow,
+)
+
+HUGE = "k" * 70_000
+
+
+@pytest.fixture
+def memory():
+    """A memory of its own, with one record."""
+    config = MemoryConfig("memory", "memory://keys", organization_id="acme")
+    with Workflow("w", config) as workflow:
+        workflow.memory.set("k", "old")
+        yield workflow.memory
+        for scope in ("workflow", "organization", "global"):
+            workflow.memory.clear(scope)
+
+
+@pytest.fixture
+def other():
+    """A memory of another workflow in the same store."""
+    with Workflow("other", MemoryConfig("memory", "memory://keys")) as workflow:
+        yield workflow.memory
+        workflow.memory.clear()
+
+
+ODD_NAMES = [
+    *(
+        "a:b",
+        "::",
+        "a/b",
+        "a%3Ab",
+        "%",
+        "*",
+        "?",
+        "[a]",
+        "[!a]",
+        "{a}",
+        "{{ memory.x }}",
+        "\\",
+        "'",
+    ),
+    *(" ", " a ", "\n", "\t", "\x01", "\x7f", "é", "e\u0301", "\u212b", "İ", "ß", "😀", "\ufeff"),
+    *("A", "a", "None", "default", "v1:w:w:k", "fibonacci:", "../..", "k\u0000".strip("\0"), '"'),
+    *("x" * 1_000, "é" * 500, "😀" * 250, "-1", "0", "__proto__", "; DROP TABLE k", "\r\nDEL k"),
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=lambda name: ascii(name[:20]))
+def test_any_text_is_a_key(memory, name: str):
+    """C2, C3: no character but NUL is special, and up to 1,000 bytes are taken."""
+    memory.set(name, [name])
+    assert memory.get(name) == [name]
+    assert name in memory.list_keys()
+    assert memory.delete(name)
+
+
+def test_odd_keys_do_not_meet(memory):
+    """C2: keys that differ are different records, however they look."""
+    names = list(dict.fromkeys(ODD_NAMES))
+    memory.set_many({name: number for number, name in enumerate(names)})
+    assert memory.get_many(names) == {name: number for number, name in enumerate(names)}
+    assert memory.list_keys() == sorted({*names, "k"})
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=lambda name: ascii(name[:20]))
+def test_any_text_is_a_user_id_and_a_name(name: str):
+    """C3: ids and names follow the rules of keys, and owners never meet."""
+    config = MemoryConfig("memory", "memory://odd-names")
+    memory = Workflow(name, config, organization_id=name).memory
+    for scope, user in (("workflow", None), ("organization", None), ("user", name)):
+        memory.set("k", scope, scope=scope, user_id=user)
+    assert memory.get("k") == "workflow"
+    assert memory.get("k", scope="organization") == "organization"
+    assert memory.for_user(name).get("k") == "user"
+    assert memory.get("k", scope="global") is None
+
+
+BAD_KEYS: list[tuple[Any, str]] = [
+    (None, "the key must be text, not NoneType"),
+    (1, "the key must be text, not int"),
+    (True, "the key must be text, not bool"),
+    (1.5, "the key must be text, not float"),
+    (b"k", "the key must be text, not bytes"),
+    (["k"], "the key must be text, not list"),
+    ({"k": 1}, "the key must be text, not dict"),
+    ({"k"}, "the key must be text, not set"),
+    (("k",), "the key must be text, not tuple"),
+    (object(), "the key must be text, not object"),
+    ("", "the key is empty; it needs at least one character"),
+    ("\0", "the key has a NUL character in it, at position 0"),
+    ("ab\0c", "the key has a NUL character in it, at position 2"),
+    ("\ud800", "the key has half of a surrogate pair in it, at position 0"),
+    ("a\udfff", "the key has half of a surrogate pair in it, at position 1"),
+    ("k" * 1_001, "the key has 1,001 bytes in UTF-8; it may have 1,000"),
+    ("é" * 501, "the key has 1,002 bytes in UTF-8; it may have 1,000"),
+    (HUGE, "the key has 70,000 bytes in UTF-8; it may have 1,000"),
+]
+
+
+@pytest.mark.parametrize(("key", "message"), BAD_KEYS, ids=[text[8:40] for _, text in BAD_KEYS])
+def test_a_bad_key_is_refused(memory, key: Any, message: str):
+    """C3: InvalidKeyError that says what is wrong; nothing is written."""
+    with pytest.raises(InvalidKeyError) as caught:
+        memory.set(key, 1)
+    assert str(caught.value) == message
+    assert memory.list_keys() == ["k"]
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda memory, key: memory.get(key),
+        lambda memory, key: memory.get(key, default=1),
+        lambda memory, key: memory.delete(key),
+        lambda memory, key: memory.exists(key),
+        lambda memory, key: memory.ttl(key),
+        lambda memory, key: memory.touch(key, 5),
+        lambda memory, key: memory.add(key, 1),
+        lambda memory, key: memory.update(key, lambda old: old),
+        lambda memory, key: memory.append(key, 1),
+        lambda memory, key: memory.increment(key),
+        lambda memory, key: memory.get_many(["k", key]),
+        lambda memory, key: memory.delete_many(["k", key]),
+    ],
+    ids="get default delete exists ttl touch add update append increment many gone".split(),  # noqa: SIM905
+)
+@pytest.mark.parametrize(
+    "key", [None, 1, b"k", "", "\0", "\ud800", HUGE], ids=lambda k: repr(k)[:9]
+)
+def test_every_verb_refuses_a_bad_key(memory, verb, key: Any):
+    """C3: the same error everywhere, and never an answer like None or False."""
+    with pytest.raises(InvalidKeyError):
+        verb(memory, key)
+    assert memory.get("k") == "old"
+
+
+@pytest.mark.parametrize("keys", [[["unhashable"]], [{}], [object()]])
+def test_a_key_that_can_not_be_hashed_is_refused_in_a_batch(memory, keys: Any):
+    """C3: a wrong type is told as such, also where a dict of keys is made."""
+    with pytest.raises(InvalidKeyError, match="the key must be text"):
+        memory.get_many(keys)
+
+
+def test_set_many_checks_all_keys_before_the_first_write(memory):
+    """C3: one bad key, and nothing is written."""
+    with pytest.raises(InvalidKeyError):
+        memory.set_many({"a": 1, "": 2})
+    assert memory.list_keys() == ["k"]
+
+
+class Text(str):
+    """A subclass of str with a face of its own."""
+
+    def __str__(self) -> str:
+        return "another"
+
+    __repr__ = __str__
+
+
+class Caseless(str):
+    """Equal where the letters are, whatever their case; some libraries have such a type."""
+
+    def __eq__(self, other: object) -> bool:
+        return self.lower() == str.lower(other) if isinstance(other, str) else False
+
+    def __hash__(self) -> int:
+        return hash(self.lower())
+
+
+class Anything(str):
+    """Equal to everything."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = str.__hash__
+
+
+def test_a_key_of_a_subclass_of_str_is_its_text(memory):
+    """C3: what counts is the text that it holds."""
+    memory.set(Text("held"), 1)
+    assert memory.get("held") == 1
+    assert memory.list_keys() == ["held", "k"]
+    assert type(memory.list_keys()[0]) is str
+
+
+def test_keys_that_only_claim_to_be_equal_are_two(memory):
+    """C2: "A" is not "a", whatever the class of the key says."""
+    memory.set(Caseless("A"), 1)
+    assert memory.get(Caseless("a")) is None
+    memory.set(Caseless("a"), 2)
+    assert memory.list_keys() == ["A", "a", "k"]
+
+
+def test_user_ids_that_only_claim_to_be_equal_are_two_users(memory):
+    """C4: one user's records are not given to another, whatever the class of the id says."""
+    memory.set("k", "of Ann", scope="user", user_id=Caseless("Ann"))
+    assert memory.get("k", scope="user", user_id=Caseless("ANN")) is None
+
+
+def test_a_scope_that_only_claims_to_be_equal_is_unknown(memory):
+    """C4: a scope is what its text says."""
+    with pytest.raises(ScopeError, match="unknown scope"):
+        memory.get("k", scope=Anything("everywhere"))
+
+
+@pytest.mark.parametrize("scope", ["workflow", "organization", "global"])
+def test_a_user_id_with_another_scope_is_refused(memory, scope: str):
+    """C4: it would write one person's data where all read it; the message says what to say."""
+    with pytest.raises(ScopeError) as caught:
+        memory.set("k", 1, scope=scope, user_id="ann")
+    assert str(caught.value) == (
+        f"a user_id came with scope {scope!r}, where all would share the record: "
+        f'say scope="user", or leave the user_id out'
+    )
+    assert memory.get("k") == "old"
+
+
+def test_a_user_id_without_a_scope_is_refused(memory):
+    """C4: the scope that is not said is the workflow's."""
+    with pytest.raises(ScopeError, match='say scope="user"'):
+        memory.get("k", user_id="ann")
+
+
+@pytest.mark.parametrize("user", ["", 0, False, b"ann", ["ann"], object()], ids=repr)
+def test_even_an_empty_user_id_does_not_go_with_another_scope(memory, user: Any):
+    """C4: only None is no user id."""
+    with pytest.raises(ScopeError):
+        memory.get("k", user_id=user)
+
+
+@pytest.mark.parametrize(
+    ("user", "named"),
+    [
+        (None, "None"),
+        ("", "''"),
+        (0, "'int'"),
+        (7, "'int'"),
+        (b"ann", "'bytes'"),
+        (["ann"], "'list'"),
+        (False, "'bool'"),
+        (object(), "'object'"),
+    ],
+    ids=repr,
+)
+def test_the_user_scope_needs_a_user_id(memory, user: Any, named: str):
+    """C4: None, empty, or of another type: an error, and never a shared bucket."""
+    with pytest.raises(ScopeError) as caught:
+        memory.set("k", 1, scope="user", user_id=user)
+    assert str(caught.value) == (
+        f'scope="user" needs a user id, as text that is not empty; it was {named}. '
+        f"Pass user_id=..., or use memory.for_user(...)"
+    )
+
+
+@pytest.mark.parametrize("user", ["\0", "\ud800", "u" * 1_001, HUGE], ids=lambda u: ascii(u[:6]))
+def test_a_user_id_follows_the_rules_of_keys(memory, user: str):
+    """C3: the message says that it is the user id."""
+    with pytest.raises(InvalidKeyError, match=r"^the user id has "):
+        memory.set("k", 1, scope="user", user_id=user)
+
+
+@pytest.mark.parametrize(
+    ("scope", "message"),
+    [
+        ("usr", "unknown scope 'usr': it is one of S. Did you mean 'user'?"),
+        ("User", "unknown scope 'User': it is one of S. Did you mean 'user'?"),
+        ("workflows", "unknown scope 'workflows': it is one of S. Did you mean 'workflow'?"),
+        ("organisation", "unknown scope 'organisation': it is one of S. Did you mean 'organi"),
+        ("", "unknown scope '': it is one of S."),
+        ("x", "unknown scope 'x': it is one of S."),
+    ],
+    ids=repr,
+)
+def test_an_unknown_scope_is_refused(memory, scope: Any, message: str):
+    """C4: the message lists the four, and the nearest."""
+    scopes = "workflow, user, organization, global"
+    with pytest.raises(ScopeError) as caught:
+        memory.get("k", scope=scope)
+    assert str(caught.value).startswith(message.replace("one of S", f"one of {scopes}"))
+
+
+@pytest.mark.parametrize("scope", [None, 1, True, b"user", ["user"], object()], ids=repr)
+def test_a_scope_that_is_no_text_is_told_by_its_type(memory, scope: Any):
+    """C4: and with the four that there are."""
+    with pytest.raises(ScopeError) as caught:
+        memory.get("k", scope=scope)
+    assert "workflow, user, organization, global" in str(caught.value)
+    assert type(scope).__name__ in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda memory: memory.clear("usr"),
+        lambda memory: memory.list_keys("usr"),
+        lambda memory: memory.iter_keys(scope="usr"),
+        lambda memory: memory.clear("user"),
+        lambda memory: memory.list_keys("user"),
+        lambda memory: memory.iter_keys(scope="user"),
+        lambda memory: memory.get_many([], "usr"),
+        lambda memory: memory.delete_many([], "user"),
+        lambda memory: memory.set_many({}, "usr"),
+    ],
+)
+def test_verbs_without_a_key_check_the_scope_too(memory, verb):
+    """C4: at once, also where nothing would be done."""
+    with pytest.raises(ScopeError):
+        verb(memory)
+
+
+def test_scopes_are_apart(memory, other):
+    """C6: the same key in four scopes, of two workflows, is as many records."""
+    memory.set("k", "user", scope="user", user_id="ann")
+    memory.set("k", "organization", scope="organization")
+    memory.set("k", "global", scope="global")
+    assert other.get("k") is None
+    assert other.get("k", scope="user", user_id="ann") == "user"
+    assert other.get("k", scope="user", user_id="bob") is None
+    assert other.get("k", scope="organization") is None
+    assert other.for_organization("acme").get("k") == "organization"
+    assert other.get("k", scope="global") == "global"
+    memory.clear("user", "ann")
+
+
+def test_a_view_is_of_its_space_alone(memory):
+    """C4: the same verbs, the scope and the id given once."""
+    ann = memory.for_user("ann")
+    ann.set("k", 1)
+    assert memory.get("k", scope="user", user_id="ann") == 1
+    assert ann.get("k", scope="user", user_id="ann") == 1
+    assert memory.for_user("bob").list_keys() == []
+    assert ann.clear()
+    acme = memory.for_organization("acme")
+    acme.set("k", 2)
+    assert memory.get("k", scope="organization") == 2
+    assert acme.get("k", scope="organization") == 2
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"scope": "workflow"},
+        {"scope": "organization"},
+        {"scope": "global"},
+        {"user_id": "bob"},
+        {"user_id": ""},
+        {"scope": "user", "user_id": "bob"},
+        {"scope": "usr"},
+        {"scope": None},
+    ],
+    ids=repr,
+)
+def test_a_view_of_a_user_refuses_another_scope_or_id(memory, asked: dict[str, Any]):
+    """C4: a view can't be talked into another space."""
+    with pytest.raises(ScopeError):
+        memory.for_user("ann").get("k", **asked)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"scope": "workflow"}, {"scope": "user"}, {"user_id": "ann"}, {"user_id": "acme"}],
+    ids=repr,
+)
+def test_a_view_of_an_organization_refuses_another_scope_or_any_user(memory, asked):
+    """C4: not even a user whose id is the organization's."""
+    with pytest.raises(ScopeError):
+        memory.for_organization("acme").get("k", **asked)
+
+
+def test_what_a_view_says_names_itself_and_not_the_other_id(memory):
+    """C4: the message points the way back."""
+    with pytest.raises(ScopeError) as caught:
+        memory.for_user("ann").get("k", user_id="bob")
+    assert str(caught.value) == (
+        "this view is of user 'ann' alone, and was given another user_id: use memory.for_user(...)"
+    )
+    with pytest.raises(ScopeError) as caught:
+        memory.for_user("ann").get("k", scope="global")
+    assert str(caught.value) == (
+        "this view is of user scope alone, and was asked for scope 'global': "
+        "use the workflow's memory"
+    )
+
+
+@pytest.mark.parametrize("user", [None, "", 1, b"u"], ids=repr)
+def test_a_view_needs_a_user_id(memory, user: Any):
+    """C4: refused when the view is made."""
+    with pytest.raises(ScopeError):
+        memory.for_user(user)
+
+
+@pytest.mark.parametrize(
+    "owner", [None, "", 1, b"o", "\0", "\ud800", HUGE], ids=lambda o: repr(o)[:9]
+)
+def test_a_view_needs_an_organization_id(memory, owner: Any):
+    """C4: refused when the view is made."""
+    with pytest.raises(ScopeError, match=r"^the organization id "):
+        memory.for_organization(owner)
+
+
+@pytest.mark.parametrize(
+    "name", [None, "", 1, b"w", "\0", "\ud800", HUGE], ids=lambda n: repr(n)[:9]
+)
+def test_a_workflow_needs_a_name(name: Any):
+    """C3: the owner of the workflow scope follows the rules of keys."""
+    with pytest.raises(ConfigurationError, match=r"^the workflow's name "):
+        Workflow(name)
+
+
+def test_a_workflow_takes_a_memory_config_and_nothing_else():
+    """A dict or a URL in its place is told by its type."""
+    with pytest.raises(
+        ConfigurationError, match=r"^memory_config must be a MemoryConfig, not str$"
+    ):
+        Workflow("w", "redis://u:secret@h")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("keys", ["k", b"k", None, 5], ids=repr)
+def test_a_batch_takes_a_list_of_keys(memory, keys: Any):
+    """A single text is not taken for a list of its letters."""
+    with pytest.raises(FibonacciError, match="keys must be a list of keys"):
+        memory.get_many(keys)

@@ -1,0 +1,128 @@
+"""Patterns: ``fnmatch.fnmatchcase`` on the logical key, whatever the backend (C15)."""
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fibonacci import InvalidArgumentError, MemoryConfig, Workflow
+from fibonacci._memory.patterns import literal_start, matcher
+
+letters = st.text("ab*?[]!-\\^:.\n{}é", max_size=8)
+
+
+@given(letters, letters)
+@settings(max_examples=500, deadline=None)
+def test_a_pattern_means_what_fnmatchcase_says(pattern: str, key: str):
+    """C15: no server's dialect, no case folding."""
+    assert bool(matcher(pattern)(key)) is fnmatchcase(key, pattern)
+
+
+@given(letters, letters)
+@settings(max_examples=300, deadline=None)
+def test_what_matches_starts_with_the_literal_start(pattern: str, key: str):
+    """A backend may list by it, and misses nothing."""
+    if fnmatchcase(key, pattern):
+        assert key.startswith(literal_start(pattern))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "start"),
+    [
+        (None, ""),
+        ("", ""),
+        ("*", ""),
+        ("cache:*", "cache:"),
+        ("a?b", "a"),
+        ("a[bc]", "a"),
+        ("a]b", "a]b"),
+        ("a\\*", "a\\"),
+        ("plain", "plain"),
+    ],
+)
+def test_the_literal_start(pattern: str | None, start: str):
+    """All before the first of ``*``, ``?`` and ``[``."""
+    assert literal_start(pattern) == start
+
+
+@pytest.fixture
+def memory():
+    """A memory with keys that patterns are about."""
+    with Workflow("w", MemoryConfig("memory", "memory://patterns")) as workflow:
+        workflow.memory.clear()
+        for key in KEYS:
+            workflow.memory.set(key, 1)
+        yield workflow.memory
+
+
+KEYS = [
+    "A",
+    "a",
+    "a*",
+    "a\\b",
+    "a\nb",
+    "ab",
+    "b",
+    "cache:",
+    "cache:1",
+    "cache:a:b",
+    "é",
+    "[a]",
+    "%_",
+]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "keys"),
+    [
+        (None, sorted(KEYS)),
+        ("*", sorted(KEYS)),
+        ("", []),
+        ("cache:*", ["cache:", "cache:1", "cache:a:b"]),
+        ("cache:?", ["cache:1"]),
+        ("a", ["a"]),
+        ("a?", ["a*", "ab"]),
+        ("a[*]", ["a*"]),
+        ("a*", ["a", "a\nb", "a*", "a\\b", "ab"]),
+        ("a\\*", ["a\\b"]),
+        ("[[]a]", ["[a]"]),
+        ("[!a]", ["A", "b", "é"]),
+        ("%_", ["%_"]),
+        ("a%", []),
+        ("?", ["A", "a", "b", "é"]),
+        ("[", []),
+        ("a|b", []),
+        (".*", []),
+    ],
+)
+def test_a_listing_by_pattern(memory, pattern: str | None, keys: list[str]):
+    """C14, C15: the keys that match, sorted by code point; every way to list agrees."""
+    assert memory.list_keys(pattern=pattern) == sorted(keys)
+    assert list(memory.iter_keys(pattern)) == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    "pattern", [1, b"a*", ["a*"], True, object()], ids=lambda p: type(p).__name__
+)
+def test_a_pattern_is_text(memory, pattern: Any):
+    """Anything else is refused at once, before the first page."""
+    message = rf"^pattern must be text such as 'cache:\*', not {type(pattern).__name__}$"
+    with pytest.raises(InvalidArgumentError, match=message):
+        memory.list_keys(pattern=pattern)
+    with pytest.raises(InvalidArgumentError, match=message):
+        memory.iter_keys(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["\0", "\ud800*", "x" * 70_000, "[" * 1_000, "*" * 1_000])
+def test_a_pattern_that_no_key_can_match_matches_none(memory, pattern: str):
+    """A pattern need not follow the rules of keys, and takes no time either."""
+    expected = sorted(KEYS) if set(pattern) == {"*"} else []
+    assert memory.list_keys(pattern=pattern) == expected
+
+
+def test_a_pattern_can_not_be_made_to_backtrack(memory):
+    """Many stars against a long key end at once."""
+    memory.set("a" * 1_000, 1)
+    assert memory.list_keys(pattern="*a" * 100 + "b") == []

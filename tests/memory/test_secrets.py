@@ -1,0 +1,183 @@
+"""Secrets: no value, password or key shows in an error, a repr or a log (C23)."""
+
+import logging
+import traceback
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    CorruptRecordError,
+    FibonacciError,
+    MemoryConfig,
+    SerializationError,
+    ValueTooLargeError,
+    Workflow,
+    WrongTypeError,
+)
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address, Space
+
+CANARY = "canary-3f9a"
+
+
+class Told(str):
+    """A value whose class is odd enough for the exact way."""
+
+
+class Loose:
+    """A value that says too much of itself."""
+
+    def __repr__(self) -> str:
+        return CANARY
+
+    __str__ = __repr__
+
+
+def told(fault: BaseException) -> str:
+    """All that a handler, a traceback or a log could print of an error and of what is behind it."""
+    texts = ["".join(traceback.format_exception(fault))]
+    seen: BaseException | None = fault
+    while seen is not None:
+        texts += [str(seen), repr(seen), repr(seen.args), repr(vars(seen))]
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return "\n".join(texts)
+
+
+@pytest.fixture
+def memory():
+    """A memory that holds a secret already."""
+    memory = Workflow("w", MemoryConfig("memory", "memory://secrets")).memory
+    memory.set("k", {"secret": CANARY})
+    yield memory
+    memory.clear()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [CANARY, float("nan")],
+        {"a": CANARY, "b": {1}},
+        {"a": CANARY, 1: 2},
+        {(CANARY,): 1},
+        {CANARY.encode(): 1},
+        f"{CANARY}\ud800",
+        [Told(CANARY), "\udfff" + CANARY],
+        {f"{'x' * 40}{CANARY}": float("inf")},
+        {f"{CANARY}\ud800": 1},
+        CANARY.encode(),
+        [Loose()],
+        {Loose(): 1},
+        ValueError(CANARY),
+        {"a": {CANARY, "b"}},
+        10**5_000,
+    ],
+    ids=lambda value: ascii(type(value).__name__),
+)
+def test_a_refused_value_is_not_quoted(memory, value: Any):
+    """C23: type names and dict keys cut at 40 characters, and nothing else of it."""
+    with pytest.raises(SerializationError) as caught:
+        memory.set("k", value)
+    assert CANARY not in told(caught.value)
+    assert memory.get("k") == {"secret": CANARY}
+
+
+def test_a_value_that_is_too_large_is_not_quoted(memory):
+    """C23: its size is told."""
+    with pytest.raises(ValueTooLargeError) as caught:
+        memory.set("k", CANARY * 2**21)
+    assert CANARY not in told(caught.value)
+
+
+def test_a_value_of_a_wrong_type_is_not_quoted(memory):
+    """C23: its type is told."""
+    for verb in (lambda: memory.append("k", CANARY), lambda: memory.increment("k")):
+        with pytest.raises(WrongTypeError) as caught:
+            verb()
+        assert CANARY not in told(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        f'["{CANARY}"',
+        f' ["{CANARY}"',
+        f'"{CANARY}\x01"',
+        f' "{CANARY}\x01"',
+        f' ["{CANARY}", NaN]',
+        f' ["{CANARY}", 1e999]',
+        CANARY,
+        f" {CANARY}",
+    ],
+)
+@pytest.mark.parametrize("end", [b"", b"\xff"], ids=["", "not UTF-8"])
+def test_a_corrupt_record_is_not_quoted(data: str, end: bytes):
+    """C23: not in the message, and not by the error that is chained to it."""
+    store = LocalStore()
+    address = Address(Space("fibonacci:", "workflow", "w"), "k")
+    store.write(address, data.encode() + end, None, deadline=0)
+    with pytest.raises(CorruptRecordError) as caught:
+        Workflow("w", MemoryConfig(store)).memory.get("k")
+    assert CANARY not in told(caught.value)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda memory: memory.set(CANARY, 1, scope="user"),
+        lambda memory: memory.get("k", user_id=CANARY),
+        lambda memory: memory.get("k", scope="user", user_id=[CANARY]),
+        lambda memory: memory.for_user("u").get("k", user_id=CANARY),
+        lambda memory: memory.get([CANARY]),
+        lambda memory: memory.get_many(CANARY),
+        lambda memory: memory.set_many(CANARY),
+        lambda memory: memory.set("k", 1, ttl=CANARY),
+        lambda memory: memory.list_keys(pattern=[CANARY]),
+        lambda memory: memory.update("k", CANARY),
+        lambda memory: memory.increment("k", CANARY),
+        lambda memory: memory.append("k", 1, max_items=CANARY),
+        lambda memory: memory.get(f"{CANARY}\0"),
+        lambda memory: memory.get(f"{CANARY}\ud800"),
+        lambda memory: memory.get(CANARY * 200),
+    ],
+)
+def test_a_wrong_argument_is_not_quoted(memory, ask):
+    """A value that landed in the wrong place is told by its type."""
+    with pytest.raises(FibonacciError) as caught:
+        ask(memory)
+    assert CANARY not in told(caught.value)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("backend", "connection_url", "default_ttl", "encryption_key", "encrypt_values"),
+        *("organization_id", "timeout", "options", "encryption", "plaintext_reads"),
+    ],
+)
+def test_a_wrong_setting_is_not_quoted(field: str):
+    """C23: a secret in the wrong field is told by its type."""
+    with pytest.raises(FibonacciError) as caught:
+        MemoryConfig(**{field: [[CANARY]]})
+    assert CANARY not in told(caught.value)
+
+
+def test_reprs_show_names_alone(memory):
+    """C23: a workflow, a memory and its views can be logged."""
+    config = MemoryConfig("memory", "memory://secrets", encryption_key=CANARY, options={})
+    workflow = Workflow("w", config)
+    assert repr(workflow) == "<Workflow 'w'>"
+    assert repr(workflow.memory) == "<MemoryManager of workflow 'w'>"
+    assert repr(workflow.memory.for_user("ann")) == "<MemoryView of user 'ann'>"
+    assert repr(workflow.memory.for_organization("o")) == "<MemoryView of organization 'o'>"
+
+
+def test_logs_show_no_value(memory, caplog):
+    """C23: not even at DEBUG, and no record key or user id either."""
+    caplog.set_level(logging.DEBUG)
+    memory.set(f"key-{CANARY}", CANARY, scope="user", user_id=f"user-{CANARY}")
+    memory.append("list", CANARY)
+    with pytest.raises(FibonacciError):
+        memory.append("k", 1)
+    assert CANARY not in caplog.text
+    memory.for_user(f"user-{CANARY}").clear()

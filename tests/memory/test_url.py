@@ -1,0 +1,219 @@
+"""Connection URLs: taken apart here, once; what is malformed is refused and never quoted (C23)."""
+
+import traceback
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fibonacci import ConfigurationError, MemoryConfig, Workflow
+from fibonacci.plugin import StoreURL
+
+CANARY = "s3cret-canary"
+
+GOOD = {
+    "redis://localhost:6379/0": StoreURL(scheme="redis", hosts=(("localhost", 6379),), path="/0"),
+    "redis://localhost": StoreURL(scheme="redis", hosts=(("localhost", None),)),
+    "rediss://:pw@h:1/2": StoreURL(scheme="rediss", password="pw", hosts=(("h", 1),), path="/2"),
+    "REDIS://H:1": StoreURL(scheme="redis", hosts=(("H", 1),)),
+    "redis://ann@h": StoreURL(scheme="redis", username="ann", hosts=(("h", None),)),
+    "redis://ann:@h": StoreURL(scheme="redis", username="ann", password="", hosts=(("h", None),)),
+    "redis://:@h": StoreURL(scheme="redis", password="", hosts=(("h", None),)),
+    "redis://@h": StoreURL(scheme="redis", hosts=(("h", None),)),
+    "redis://ann:a:b:c@h": StoreURL(
+        scheme="redis", username="ann", password="a:b:c", hosts=(("h", None),)
+    ),
+    "redis://%40nn:p%40%3A%2F%25%23%20%C3%A9@h": StoreURL(
+        scheme="redis", username="@nn", password="p@:/%# é", hosts=(("h", None),)
+    ),
+    "redis://[::1]:6379/0": StoreURL(scheme="redis", hosts=(("::1", 6379),), path="/0"),
+    "redis://[fe80::1%25eth0]": StoreURL(scheme="redis", hosts=(("fe80::1%eth0", None),)),
+    "redis://[::ffff:1.2.3.4]:1": StoreURL(scheme="redis", hosts=(("::ffff:1.2.3.4", 1),)),
+    "redis+cluster://h1:1,h2:2": StoreURL(scheme="redis+cluster", hosts=(("h1", 1), ("h2", 2))),
+    "redis+sentinel://h1:1,[::1],h3/mymaster/0": StoreURL(
+        scheme="redis+sentinel",
+        hosts=(("h1", 1), ("::1", None), ("h3", None)),
+        path="/mymaster/0",
+    ),
+    "unix:///run/redis.sock": StoreURL(scheme="unix", path="/run/redis.sock"),
+    "unix://ann:pw@/run/redis.sock?db=1": StoreURL(
+        scheme="unix", username="ann", password="pw", path="/run/redis.sock", query={"db": "1"}
+    ),
+    "postgresql://u:p@h/db?sslmode=require&application_name=a%20b": StoreURL(
+        scheme="postgresql",
+        username="u",
+        password="p",
+        hosts=(("h", None),),
+        path="/db",
+        query={"sslmode": "require", "application_name": "a b"},
+    ),
+    "dynamodb://eu-west-1?table=t&endpoint_url=http://localhost:8000": StoreURL(
+        scheme="dynamodb",
+        hosts=(("eu-west-1", None),),
+        query={"table": "t", "endpoint_url": "http://localhost:8000"},
+    ),
+    "sqlite:///file.db": StoreURL(scheme="sqlite", path="/file.db"),
+    "sqlite:////var/file.db": StoreURL(scheme="sqlite", path="//var/file.db"),
+    "sqlite:///a%20b%3F.db": StoreURL(scheme="sqlite", path="/a b?.db"),
+    "memory://": StoreURL(scheme="memory"),
+    "memory://name": StoreURL(scheme="memory", hosts=(("name", None),)),
+    "x://h?a": StoreURL(scheme="x", hosts=(("h", None),), query={"a": ""}),
+    "x://h?a=": StoreURL(scheme="x", hosts=(("h", None),), query={"a": ""}),
+    "x://h?a=b=c&": StoreURL(scheme="x", hosts=(("h", None),), query={"a": "b=c"}),
+    "x://h?a=b?c/d": StoreURL(scheme="x", hosts=(("h", None),), query={"a": "b?c/d"}),
+    "x://h:0": StoreURL(scheme="x", hosts=(("h", 0),)),
+    "x://h:65535": StoreURL(scheme="x", hosts=(("h", 65535),)),
+    "x://ü:1": StoreURL(scheme="x", hosts=(("ü", 1),)),
+}
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_a_url_is_taken_apart_and_decoded(text: str):
+    """Scheme, login, hosts, path and query, each percent-decoded after it was split off."""
+    assert StoreURL.parse(text) == GOOD[text]
+
+
+MALFORMED = {
+    "redis://u:s3cret-canary%zzret@h": "has a '%' that no two hex digits follow",
+    "redis://u:s3cret-canary%@h": "has a '%' that no two hex digits follow",
+    "redis://u:s3cret-canary%4@h": "write a '%' itself as %25",
+    "redis://u:s3cret-canary%FF@h": "has %-escapes that are not UTF-8",
+    "redis://u:s3cret-canary%ED%A0%80@h": "has %-escapes that are not UTF-8",
+    "redis://u:s3cret-canary@x@h": "has two '@' before its host; in a password write it %40",
+    "redis://u@s3cret-canary@h": "has two '@' before its host",
+    "redis://u:s3cret-canary#1@h": "has a '#' in it; in a password or a name write it %23",
+    "redis://h/0#s3cret-canary": "has a '#' in it",
+    "redis://u:s3cret-canary @h": "has a space or a control character in it",
+    " redis://u:s3cret-canary@h": "has a space or a control character in it",
+    "redis://u:s3cret-canary@h\n": "has a space or a control character in it",
+    "redis://u:s3cret-canary\t@h": "has a space or a control character in it",
+    "redis://u:s3cret-canary\0@h": "has a space or a control character in it",
+    "redis://u:s3cret-canary@h:port": "has a host that can't be read",
+    "redis://u:s3cret-canary@h:": "has a port that is no number from 0 to 65535",
+    "redis://u:s3cret-canary@h:65536": "has a port that is no number from 0 to 65535",
+    "redis://u:s3cret-canary@h:99999": "has a port that is no number from 0 to 65535",
+    "redis://u:s3cret-canary@h:999999": "has a ",
+    "redis://u:s3cret-canary@h:-1": "has a host that can't be read",
+    "redis://u:s3cret-canary@h:1:2": "has a host that can't be read",
+    "redis://u:s3cret-canary@h:٣": "has a host that can't be read",
+    "redis://u:s3cret-canary@::1": "or [address]:port (IPv6)",
+    "redis://u:s3cret-canary@[::1": "has a host that can't be read",
+    "redis://u:s3cret-canary@[::1]x": "has a host that can't be read",
+    "redis://u:s3cret-canary@[localhost]": "has a host that can't be read",
+    "redis://u:s3cret-canary": "has a host that can't be read",
+    "redis://u:s3cret-canary/0": "has a host that can't be read",
+    "redis://u:p/s3cret-canary@h": "has an '@' behind its host",
+    "redis://u:12/s3cret-canary@h/0": "in a password write / as %2F",
+    "redis://u:12?s3cret-canary@h": "has an '@' behind its host",
+    "redis://u:p?s3cret-canary@h": "has an '@' behind its host",
+    "redis:/u:s3cret-canary@h": "does not start like redis://host:port/db",
+    "redis:u:s3cret-canary@h": "does not start like redis://host:port/db",
+    "://u:s3cret-canary@h": "does not start like redis://host:port/db",
+    "//u:s3cret-canary@h": "does not start like redis://host:port/db",
+    "1redis://u:s3cret-canary@h": "does not start like redis://host:port/db",
+    "re_dis://u:s3cret-canary@h": "does not start like redis://host:port/db",
+    "u:s3cret-canary@h": "does not start like redis://host:port/db",
+    "s3cret-canary": "does not start like redis://host:port/db",
+    "redis://h?a=s3cret-canary&a=2": "has the option 'a' twice",
+}
+
+
+@pytest.mark.parametrize("text", MALFORMED, ids=ascii)
+def test_a_malformed_url_is_refused_and_not_quoted(text: str):
+    """C23: our own error, that names the part; the password is in no message and no traceback."""
+    with pytest.raises(ConfigurationError) as caught:
+        Workflow("w", MemoryConfig("memory", text))
+    assert str(caught.value).startswith("the connection URL ")
+    assert MALFORMED[text] in str(caught.value)
+    assert CANARY not in repr(caught.value)
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("text", MALFORMED, ids=ascii)
+def test_a_malformed_url_shows_in_no_repr(text: str):
+    """C23: the config that holds it can be logged."""
+    assert CANARY not in repr(MemoryConfig("memory", text))
+
+
+@given(
+    st.text(max_size=5),
+    st.sampled_from(["", ":", "@", "/", "?", "#", "%", "%zz", " ", "\0", "[", "]", ",", "&", "="]),
+    st.integers(0, 40),
+)
+@settings(max_examples=500, deadline=None)
+def test_any_disturbed_url_shows_no_password(noise: str, sign: str, place: int):
+    """C23: whatever stands wherever in a URL, its password shows in no repr and no error."""
+    url = f"redis://ann:{CANARY}@host:6379/0?a=1"
+    place = min(place, url.index(CANARY)) if place < 20 else place - 20 + url.index("@")
+    disturbed = url[:place] + noise + sign + url[place:]
+    try:
+        shown = f"{StoreURL.parse(disturbed)!r} {StoreURL.parse(disturbed)}"
+    except ConfigurationError as fault:
+        shown = "".join(traceback.format_exception(fault))
+    assert CANARY not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("redis://h:1/0", "redis://h:1/0"),
+        (f"redis://ann:{CANARY}@h:1/0", "redis://ann:***@h:1/0"),
+        (f"redis://:{CANARY}@h", "redis://:***@h"),
+        ("redis://ann@h", "redis://ann@h"),
+        ("redis://ann:@h", "redis://ann:***@h"),
+        (f"redis://h1:1,h2/0?password={CANARY}&a=1", "redis://h1:1,h2/0?password=***&a=***"),
+        (f"redis://ann:{CANARY}@[::1]:6379/0", "redis://ann:***@[::1]:6379/0"),
+        ("redis://[::1],h2:2", "redis://[::1],h2:2"),
+        ("sqlite:////var/file.db", "sqlite:////var/file.db"),
+    ],
+)
+def test_a_url_prints_without_its_secrets(text: str, masked: str):
+    """C23: the password and all query values are masked, the rest is as it was written."""
+    url = StoreURL.parse(text)
+    assert str(url) == masked
+    assert CANARY not in repr(url)
+
+
+@pytest.mark.parametrize("text", ["redis://h%00", "redis://h/%00", "x://h?a=%00", "x://u%00@h"])
+def test_no_escape_smuggles_in_a_nul(text: str):
+    """No driver takes a NUL, and each says so in its own way."""
+    with pytest.raises(ConfigurationError):
+        StoreURL.parse(text)
+
+
+def test_urls_compare_by_what_they_say():
+    """The same login, hosts, path and query are the same URL, however they were escaped."""
+    assert StoreURL.parse("Redis://%61nn:p%61@h") == StoreURL.parse("redis://ann:pa@h")
+    assert StoreURL.parse("redis://ann:a@h") != StoreURL.parse("redis://ann:b@h")
+    assert StoreURL.parse("redis://h?a=1") != StoreURL.parse("redis://h?a=2")
+    assert len({StoreURL.parse("redis://h"), StoreURL.parse("redis://h")}) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "memory://name:1",
+        "memory://name/path",
+        "memory:///path",
+        "memory://a,b",
+        f"memory://u:{CANARY}@name",
+        f"memory://:{CANARY}@name",
+        "memory://u@name",
+    ],
+)
+def test_the_default_backend_takes_a_name_alone(url: str):
+    """``memory://name``; another scheme, a port, a path or a login are refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        Workflow("w", MemoryConfig("memory", url))
+    assert str(caught.value) == (
+        "backend 'memory' takes no connection URL, or memory://name for a store apart"
+    )
+
+
+def test_a_named_memory_is_a_store_apart():
+    """Records of one name are not those of another; the same name is the same store."""
+    one = Workflow("w", MemoryConfig("memory", "memory://url-one")).memory
+    one.set("k", 1)
+    assert Workflow("w", MemoryConfig("memory", "memory://url-two")).memory.get("k") is None
+    assert Workflow("w", MemoryConfig("memory", "memory://url-one")).memory.get("k") == 1
