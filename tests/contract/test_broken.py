@@ -1,99 +1,78 @@
 """The suite finds each of these defects, and by the clause that it breaks."""
 
-from secrets import token_hex
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from broken import BROKEN, BROKEN_ASYNC
-from minimal import MinimalStore, toy_plugin
 
-from fibonacci import register_plugin
+from fibonacci.testing import StoreContract
 from fibonacci.testing.plugin import clauses_of
 
-MODULE = """
-from fibonacci.testing import StoreContract
-
-class TestBroken(StoreContract):
-    backend = "broken"
-    voices = {voices!r}
-    timeout = 0.5
-    short, grace = 0.01, 0.01
-    many, examples = 1_100, 5
-"""
+SUITE = Path(__file__).with_name("suite_of_broken.py")
+PROCESSES = 4  # they sleep half of the time
+HISTORIES = ["FoldsCase", "WriteKeepsExpiry", "ListsUnsorted", "CountsAllRemoved"]
 
 
-class Failures:
-    """Gathers the clauses of the tests that fail."""
-
-    def __init__(self):
-        self.clauses = set()
-        self.tests = []
-        self.cited = {}
-
-    def pytest_collection_modifyitems(self, items):
-        self.cited = {item.nodeid: clauses_of(item.function) for item in items}
-
-    def pytest_runtest_logreport(self, report):
-        if report.failed:
-            self.tests.append(report.nodeid.partition("::test_")[2])
-            self.clauses.update(self.cited[report.nodeid])
-
-
-@pytest.fixture
-def failing(tmp_path, request):
-    """Runs the suite on a store, and returns what failed."""
-    file = tmp_path / f"test_{token_hex(4)}.py"  # a module of its own
-    config = tmp_path / "pytest.ini"
-    config.write_text("[pytest]")
-
-    def run(plugin, voice, chosen):
-        failures = Failures()
-        file.write_text(MODULE.format(voices=[voice]))
-        # In this process, as each start of Python would cost a second.
-        options = [
-            "-q",
-            "--tb=no",
-            "-k",
-            chosen,
-            "-c",
-            str(config),
-            "-p",
-            "no:cacheprovider",
-            "--import-mode=importlib",
-        ]
-        with register_plugin("storage", "broken", plugin):
-            pytest.main([str(file), *options], plugins=[failures])
-        assert failures.cited, "no test was collected"
-        request.node.user_properties.append(("failures", failures))
-        return failures
-
-    return run
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory):
+    """The names of the tests that failed, by store."""
+    names = [*BROKEN, *BROKEN_ASYNC, "MinimalStore"]
+    files = [tmp_path_factory.mktemp("suite") / f"{share}.xml" for share in range(PROCESSES)]
+    runs = [
+        start(file, names[share::PROCESSES], HISTORIES[share::PROCESSES])
+        for share, file in enumerate(files)
+    ]
+    for run in runs:
+        told, _ = run.communicate()
+        assert run.returncode in (0, 1), told
+    failed = {}
+    for file in files:
+        for case in ElementTree.parse(file).iter("testcase"):
+            _, _, name = case.attrib["classname"].rpartition(".Test")
+            tests = failed.setdefault(name, set())
+            if case.find("failure") is not None or case.find("error") is not None:
+                tests.add(case.attrib["name"].partition("[")[0])
+    return failed
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_defect_is_found(failing, name):
+def start(file, names, histories):
+    """Run the suite on some stores in a process of its own."""
+    options = ["-q", "--tb=short", "-p", "no:cacheprovider", "-c", os.devnull]
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", SUITE, *options, f"--junitxml={file}"],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(SUITE.parent), *sys.path]),
+            "BROKEN_STORES": ",".join(names),
+            "BROKEN_HISTORIES": ",".join(histories),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("name", [*BROKEN, *BROKEN_ASYNC])
+def test_defect_is_found(failed, record_testsuite_property, name):
     """A store with one defect fails, by a test of the clause that it breaks."""
-    store = BROKEN[name]
-    # Without the histories: a defect has to be found by a test that says what it is.
-    failures = failing(toy_plugin(store()), "sync", "not any_history")
-    assert store.clause in failures.clauses
+    store = {**BROKEN, **BROKEN_ASYNC}[name]
+    clauses = {
+        clause for test in failed[name] for clause in clauses_of(getattr(StoreContract, test))
+    }
+    record_testsuite_property(name, " ".join([*sorted(clauses), "by", *sorted(failed[name])]))
+    assert store.clause in clauses
 
 
-@pytest.mark.parametrize("name", BROKEN_ASYNC)
-def test_async_defect_is_found(failing, name):
-    """A defect of the async side alone is found by the async voice."""
-    store = BROKEN_ASYNC[name]
-    failures = failing(toy_plugin(MinimalStore(), store), "async", "not any_history")
-    assert store.clause in failures.clauses
-
-
-@pytest.mark.parametrize(
-    "name", ["FoldsCase", "WriteKeepsExpiry", "ListsUnsorted", "CountsAllRemoved"]
-)
-def test_histories_find_defects(failing, name):
+@pytest.mark.parametrize("name", HISTORIES)
+def test_histories_find_defects(failed, name):
     """The comparison with a dict finds defects, too."""
-    assert failing(toy_plugin(BROKEN[name]()), "sync", "any_history").tests
+    assert failed[f"History{name}"] == {"test_any_history"}
 
 
-def test_sound_store_passes(failing):
+def test_sound_store_passes(failed):
     """The store that the broken ones are made of has no failure in the same run."""
-    assert failing(toy_plugin(MinimalStore()), "sync", "test").tests == []
+    assert failed["MinimalStore"] == set()

@@ -5,13 +5,14 @@ import builtins
 import inspect
 import pickle
 import re
+from typing import Any
 
 import pytest
 
 import fibonacci
 from fibonacci import errors
 
-CLASSES = {
+CLASSES: dict[str, Any] = {
     name: thing
     for name, thing in vars(errors).items()
     if inspect.isclass(thing) and thing.__module__ == errors.__name__

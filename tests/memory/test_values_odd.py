@@ -37,12 +37,17 @@ class Text(str):
 
 
 class Whole(int):
-    """A subclass of int, as numpy.int64 is none."""
+    """A subclass of int that says nothing true of itself."""
 
     def __repr__(self) -> str:
         return "not a number"
 
-    __str__ = __int__ = __index__ = __repr__  # type: ignore[assignment]
+    __str__ = __repr__
+
+    def __int__(self) -> int:
+        return 0
+
+    __index__ = __int__
 
 
 class Float64(float):
@@ -152,9 +157,8 @@ class Liar:
     def __init__(self, kind: type) -> None:
         self.kind = kind
 
-    @property  # type: ignore[override]
-    def __class__(self) -> type:  # type: ignore[override]
-        return self.kind
+    def __getattribute__(self, name: str) -> Any:
+        return object.__getattribute__(self, "kind" if name == "__class__" else name)
 
 
 class Dictlike(dict):
@@ -395,7 +399,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "date Enum": (lambda: Day.FIRST, "turn is of type Day"),
     "bytes Enum": (lambda: Raw.A, "turn is of type Raw"),
     "UUID": (lambda: {"id": uuid.UUID(int=7)}, "turn.id is of type UUID"),
-    "Fragment": (lambda: [orjson.Fragment(b"not json")], "turn[0] is of type Fragment"),
+    "Fragment": (lambda: [vars(orjson)["Fragment"](b"not json")], "turn[0] is of type Fragment"),
     "datetime": (
         lambda: {"at": datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)},
         "turn.at is of type datetime, for which JSON has no form: use its .isoformat()",

@@ -236,5 +236,5 @@ def _release() -> None:
 
 
 # A child forked while another thread held a lock would wait for that thread for ever.
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
     os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release)

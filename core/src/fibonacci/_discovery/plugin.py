@@ -75,6 +75,10 @@ class Plugin:
         except pluggy.PluginValidationError as fault:
             reason = str(fault).strip().splitlines()[-1]
             raise PluginLoadError(f"{self.label} does not fit the hook specs: {reason}") from fault
+        except Exception as fault:
+            raise PluginLoadError(
+                f"{self.label} failed to load: {type(fault).__name__}: {fault}"
+            ) from fault
         hook: pluggy.HookCaller = getattr(manager.hook, self.kind.hook)
         if not hook.get_hookimpls():
             raise PluginLoadError(f"{self.label} has no hook {self.kind.hook}")

@@ -34,12 +34,16 @@ def _text(text: str) -> str:
     return text
 
 
+def _lines(text: str) -> list[str]:
+    return [line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")]
+
+
 _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "backend": (_text, ""),
     "connection_url": (_text, ""),
     "key_prefix": (_text, ""),
     "default_ttl": (_number, "a number of seconds"),
-    "encryption_key": (str.splitlines, ""),
+    "encryption_key": (_lines, ""),
     "encrypt_values": (_flag, "true or false"),
     "timeout": (_number, "a number of seconds"),
     "encryption": (_text, ""),

@@ -179,7 +179,10 @@ def _surrogate(text: str) -> int | None:
 
 def _path(steps: list[str | int]) -> str:
     name, *inner = steps
-    return _cut(str(name)) + "".join(map(_step, inner))
+    shown = [_step(step) for step in inner]
+    if len(shown) > 16:
+        shown[8:-8] = ["…"]
+    return _cut(str(name)) + "".join(shown)
 
 
 def _step(step: str | int) -> str:

@@ -10,13 +10,15 @@ from fnmatch import translate
 from typing import Any
 
 from fibonacci.errors import InvalidArgumentError
+from fibonacci.plugin.address import name_fault
 
 _SPECIAL = re.compile(r"[*?\[]")
 
 
 def literal_start(pattern: str | None) -> str:
     """Return what every key that matches starts with."""
-    return "" if pattern is None else _SPECIAL.split(pattern, maxsplit=1)[0]
+    start = "" if pattern is None else _SPECIAL.split(pattern, maxsplit=1)[0]
+    return "" if name_fault(start) else start  # what no key can start with, no server may see
 
 
 def matcher(pattern: Any) -> Callable[[str], object]:

@@ -107,7 +107,8 @@ class SyncSide:
         """The sync store in the async shape, as a plain attribute: every sync verb looks it up."""
 
     def close(self) -> None:
-        self.store = _Closed()
+        with _lock:
+            self.store = _Closed()
 
     def forget(self) -> None:
         if isinstance(self.store, Inline):
@@ -121,7 +122,9 @@ class _Unconnected:
         self._side = side
 
     def __getattr__(self, name: str) -> Any:
-        self._side.store = Inline(self._side.shared.store())
+        with _lock:
+            if self._side.store is self:  # no other thread has connected it, or closed it
+                self._side.store = Inline(self._side.shared.store())
         return getattr(self._side.store, name)
 
 
@@ -238,7 +241,7 @@ def _start_anew() -> None:
     _lock.release()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
     os.register_at_fork(
         before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_start_anew
     )

@@ -39,10 +39,8 @@ def open_memory(config: MemoryConfig, workflow: str, organization_id: str | None
 def _organization(config: MemoryConfig, given: str | None) -> str:
     """The first that is given: by the workflow, the configuration, the environment."""
     environment = os.environ.get("FIBONACCI_ORGANIZATION_ID") or "default"
-    for one in (given, config.organization_id, environment):
-        if one is not None:
-            return checked_name(one, "organization_id", ConfigurationError)
-    raise AssertionError
+    named = (one for one in (given, config.organization_id, environment) if one is not None)
+    return checked_name(next(named), "organization_id", ConfigurationError)
 
 
 def _lease(config: MemoryConfig) -> Lease:

@@ -40,6 +40,14 @@ class Voice(ABC):
     def close(self) -> None:
         """End the event loop, if there is one."""
 
+    def __enter__(self) -> "Voice":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Close."""
+        self.close()
+
     def fresh(self) -> "Voice":
         """Return a voice of the same kind, with an event loop of its own."""
         return type(self)()

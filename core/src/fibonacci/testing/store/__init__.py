@@ -3,7 +3,8 @@
 from fibonacci.testing.store.addresses import Addresses
 from fibonacci.testing.store.atomic import Atomic
 from fibonacci.testing.store.batch import Batches
-from fibonacci.testing.store.expiry import Expired, Lifetimes, Touch
+from fibonacci.testing.store.expired import Expired
+from fibonacci.testing.store.expiry import Lifetimes, Touch
 from fibonacci.testing.store.faults import Faults
 from fibonacci.testing.store.fork import Fork
 from fibonacci.testing.store.interrupted import Interrupted

@@ -1,5 +1,7 @@
 """Batches: several records in few requests, each of them whole."""
 
+from typing import Any, cast
+
 import pytest
 
 from fibonacci import InvalidArgumentError, MemoryManager
@@ -103,5 +105,5 @@ class Batches(Bench):
         with pytest.raises(InvalidArgumentError):
             memory.delete_many("abc")
         with pytest.raises(InvalidArgumentError):
-            memory.set_many([("a", 1)])  # type: ignore[arg-type]
+            memory.set_many(cast(Any, [("a", 1)]))
         assert memory.list_keys() == []

@@ -27,7 +27,7 @@ class Opener:
 
     def workflow(self, name: str = "w", *, prefix: str = "", **config: Any) -> Workflow:
         """Return a workflow, closed after the test; ``prefix`` goes behind the test's own."""
-        settings = self.config | {"key_prefix": self.prefix + prefix} | config
+        settings: dict[str, Any] = {**self.config, "key_prefix": self.prefix + prefix, **config}
         organization = settings.pop("organization_id", None)
         workflow = Workflow(name, MemoryConfig(**settings), organization_id=organization)
         self._workflows.append(workflow)
@@ -70,7 +70,7 @@ class Bench:
     """The backend's name, as users write it; or a Store."""
     url: str | None = None
     """The connection URL. A property will do as well, or a fixture of this name."""
-    options: Mapping[str, Any] = {}  # noqa: RUF012 - subclasses replace it
+    options: Mapping[str, Any] = {}
     """The backend's own options."""
 
     voices: ClassVar[Sequence[str]] = tuple(VOICES)
@@ -99,9 +99,8 @@ class Bench:
     @classmethod
     def voice(cls, request: pytest.FixtureRequest) -> Iterator[Voice]:
         """The voice, with one event loop for all tests of the class."""
-        voice = VOICES[request.param]()
-        yield voice
-        voice.close()
+        with VOICES[request.param]() as voice:
+            yield voice
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -118,7 +117,7 @@ class Bench:
     ) -> Iterator[Opener]:
         """What opens memories for this test."""
         url = self.url if isinstance(self.url, str | None) else request.getfixturevalue("url")
-        config = {
+        config: dict[str, Any] = {
             "backend": self.backend,
             "connection_url": url,
             "options": self.options,

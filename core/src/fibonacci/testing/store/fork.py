@@ -50,11 +50,10 @@ class Fork(Bench):
         enough = Event()
 
         def write() -> None:
-            own = voice.fresh()
-            writer = opener.speak(workflow, own)
-            while not enough.is_set():
-                writer.set("written", 1)
-            own.close()
+            with voice.fresh() as own:
+                writer = opener.speak(workflow, own)
+                while not enough.is_set():
+                    writer.set("written", 1)
 
         def child() -> None:
             own = opener.speak(workflow, voice.fresh())

@@ -50,7 +50,7 @@ async def _cancel_some(memory: MemoryManager, dice: random.Random) -> None:
     for task in tasks:
         task.cancel()
     for ended in await asyncio.gather(*tasks, return_exceptions=True):
-        if not isinstance(ended, asyncio.CancelledError):
+        if isinstance(ended, BaseException) and not isinstance(ended, asyncio.CancelledError):
             raise ended
 
 

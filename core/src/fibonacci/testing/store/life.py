@@ -1,5 +1,8 @@
 """The life of a memory: opened, shared, used from everywhere, closed."""
 
+from functools import partial
+from typing import Any
+
 import pytest
 
 from fibonacci import MemoryManager, StorageError
@@ -47,7 +50,9 @@ class Life(Bench):
 
     def test_closing_one(self, opener: Opener, voice: Voice) -> None:
         """Closing one of two workflows leaves the other working (C22)."""
-        settings = {"timeout": self.timeout + 2}  # so that they share a store of their own
+        settings: dict[str, Any] = {
+            "timeout": self.timeout + 2
+        }  # so that they share a store of their own
         one, other = opener.workflow(**settings), opener.workflow(**settings)
         opener.speak(one).set("k", 1)
         memory = opener.speak(other)
@@ -58,7 +63,7 @@ class Life(Bench):
 
     def test_records_outlive_workflows(self, opener: Opener, voice: Voice) -> None:
         """What a workflow wrote is there for the next, after the store was closed (C22)."""
-        settings = {"timeout": self.timeout + 3}
+        settings: dict[str, Any] = {"timeout": self.timeout + 3}
         first = opener.workflow(**settings)
         opener.speak(first).set("k", [1], ttl=60)
         shut(first, voice)
@@ -80,11 +85,10 @@ class Life(Bench):
         first = opener.speak(workflow)
         first.increment("k")
         for number in range(3):
-            fresh = voice.fresh()
-            memory = opener.speak(workflow, fresh)
-            assert memory.increment("k") == number + 2
-            assert together(memory, [call("get", "k")] * 16) == [number + 2] * 16
-            fresh.close()
+            with voice.fresh() as fresh:
+                memory = opener.speak(workflow, fresh)
+                assert memory.increment("k") == number + 2
+                assert together(memory, [call("get", "k")] * 16) == [number + 2] * 16
         assert first.get("k") == 4
 
     def test_threads(self, opener: Opener, voice: Voice) -> None:
@@ -92,15 +96,14 @@ class Life(Bench):
         workflow = opener.workflow()
 
         def work(number: int) -> None:
-            own = voice.fresh()
-            memory = opener.speak(workflow, own)
-            for turn in range(10):
-                memory.set(f"k{number}", [number, turn])
-                assert memory.get(f"k{number}") == [number, turn]
-                memory.increment("n")
-            own.close()
+            with voice.fresh() as own:
+                memory = opener.speak(workflow, own)
+                for turn in range(10):
+                    memory.set(f"k{number}", [number, turn])
+                    assert memory.get(f"k{number}") == [number, turn]
+                    memory.increment("n")
 
-        in_threads([lambda number=number: work(number) for number in range(6)])
+        in_threads([partial(work, number) for number in range(6)])
         memory = opener.speak(workflow)
         assert memory.get("n") == 60
         assert memory.get_many([f"k{number}" for number in range(6)]) == {

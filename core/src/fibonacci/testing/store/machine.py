@@ -61,6 +61,19 @@ class Machine(RuleBasedStateMachine):
         if there:
             self.records[_at(place, key)] = (value, there[1])
 
+    def look(self, place: dict[str, str], key: str) -> None:
+        """Compare the record's value, and whether it expires."""
+        left = self.memory.ttl(key, **place)
+        there = self.records.get(_at(place, key))
+        if there is None:
+            assert left is None
+        elif there[1]:
+            assert left is not None
+            assert 0 < left <= 3600.5
+        else:
+            assert left == math.inf
+        assert _same(self.memory.get(key, default="-", **place), self.found(place, key, "-"))
+
     def keys_in(self, place: dict[str, str]) -> list[str]:
         return sorted(key for *where, key in self.records if where == list(place.values()))
 
@@ -68,6 +81,7 @@ class Machine(RuleBasedStateMachine):
     def set(self, place: dict[str, str], key: str, value: Any, life: Any) -> None:
         assert self.memory.set(key, value, ttl=life, **place) is True
         self.put(place, key, value, life)
+        self.look(place, key)
 
     @rule(place=places, key=keys)
     def get(self, place: dict[str, str], key: str) -> None:
@@ -100,12 +114,14 @@ class Machine(RuleBasedStateMachine):
         assert self.memory.add(key, value, ttl=life, **place) is free
         if free:
             self.put(place, key, value, life)
+        self.look(place, key)
 
     @rule(place=places, key=keys, life=lives)
     def update(self, place: dict[str, str], key: str, life: Any) -> None:
         value = [self.found(place, key)] if key != "b" else None
         assert _same(self.memory.update(key, lambda _: value, ttl=life, **place), value)
         self.keep(place, key, value, life)
+        self.look(place, key)
 
     @rule(place=places, key=keys, items=st.lists(values, min_size=1, max_size=3), life=lives)
     def append(self, place: dict[str, str], key: str, items: list[Any], life: Any) -> None:
@@ -118,6 +134,7 @@ class Machine(RuleBasedStateMachine):
         turns = [*there, *items][-4:]
         assert length == len(turns)
         self.keep(place, key, turns, life)
+        self.look(place, key)
 
     @rule(place=places, key=keys, amount=amounts, life=lives)
     def increment(self, place: dict[str, str], key: str, amount: float, life: Any) -> None:
@@ -132,6 +149,7 @@ class Machine(RuleBasedStateMachine):
             return
         assert _same(new, there + amount)
         self.keep(place, key, new, life)
+        self.look(place, key)
 
     @rule(place=places, asked=some_keys)
     def get_many(self, place: dict[str, str], asked: list[str]) -> None:
@@ -154,14 +172,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(place=places, key=keys)
     def ttl(self, place: dict[str, str], key: str) -> None:
-        left = self.memory.ttl(key, **place)
-        if _at(place, key) not in self.records:
-            assert left is None
-        elif self.records[_at(place, key)][1]:
-            assert left is not None
-            assert 0 < left <= 3600.5
-        else:
-            assert left == math.inf
+        self.look(place, key)
 
     @rule(place=places, key=keys, life=st.sampled_from([60, NO_EXPIRY]))
     def touch(self, place: dict[str, str], key: str, life: Any) -> None:
@@ -169,6 +180,7 @@ class Machine(RuleBasedStateMachine):
         assert self.memory.touch(key, life, **place) is there
         if there:
             self.put(place, key, self.found(place, key), life)
+        self.look(place, key)
 
     @precondition(lambda self: self.expired < 2)
     @rule(place=places, given=st.lists(keys, min_size=1, max_size=4), value=values)
@@ -196,7 +208,7 @@ class AnyHistory(Bench):
                 self.memory = opener.memory(prefix=f"{number}:")
 
         histories: list[int] = []
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             Bound,
             settings=settings(
                 max_examples=self.examples,
@@ -204,7 +216,7 @@ class AnyHistory(Bench):
                 deadline=None,
                 database=None,
                 derandomize=True,
-                suppress_health_check=list(HealthCheck),
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
                 print_blob=False,
                 phases=[Phase.generate, *([Phase.shrink] if self.shrink else [])],
             ),

@@ -44,6 +44,11 @@ class Spoken:
 
         return speak
 
+    @property
+    def plain(self) -> MemoryManager | MemoryView:
+        """The memory itself."""
+        return self._memory
+
     def together(self, calls: Sequence[Call]) -> list[Any]:
         """Make the calls, several at a time; return their answers in order."""
         return self._voice.ask_together(list(map(self._question, calls)))
@@ -61,7 +66,7 @@ class Spoken:
         return self._views[-1]
 
     def _question(self, call: Call) -> Question:
-        place = {name: call.named[name] for name in ("scope", "user_id") if name in call.named}
+        place = {name: value for name, value in call.named.items() if name in ("scope", "user_id")}
         if place not in self._places:
             self._places.append(place)
         plain, awaited = getattr(self._memory, call.verb), getattr(self._memory, "a" + call.verb)

@@ -100,7 +100,8 @@ class Values(Bench):
 
     def test_falsy_values(self, memory: MemoryManager) -> None:
         """False, 0, "" and empty containers are values, and no absence (C9, C14)."""
-        for value in (False, 0, "", [], {}):
+        falsy: list[Any] = [False, 0, "", [], {}]
+        for value in falsy:
             memory.set("k", value)
             assert memory.get("k", default="absent") == value
             assert memory.add("k", 1) is False

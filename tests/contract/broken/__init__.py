@@ -1,0 +1,20 @@
+"""Stores with one defect each, most of them seen in released software.
+
+Each docstring says what is wrong.
+"""
+
+from broken import addresses, atomicity, batches, expiry, faults, life, listings, native
+from broken.entry import BROKEN, BROKEN_ASYNC
+
+__all__ = [
+    "BROKEN",
+    "BROKEN_ASYNC",
+    "addresses",
+    "atomicity",
+    "batches",
+    "expiry",
+    "faults",
+    "life",
+    "listings",
+    "native",
+]

@@ -1,0 +1,53 @@
+"""Stores whose batches do something else than single calls."""
+
+import time
+
+from minimal import MinimalStore
+
+from broken.entry import broken
+
+
+@broken("C14")
+class ReadsManyInItsOwnOrder(MinimalStore):
+    """A batch answers in the order of the store, not of the question."""
+
+    def read_many(self, addresses, *, deadline):
+        return super().read_many(sorted(addresses), deadline=deadline)
+
+
+@broken("C14")
+class ReadsManyDropsAbsent(MinimalStore):
+    """A batch leaves out what it did not find."""
+
+    def read_many(self, addresses, *, deadline):
+        found = super().read_many(addresses, deadline=deadline)
+        live = [data for data in found if data is not None]
+        return live + [None] * (len(found) - len(live))
+
+
+@broken("C13")
+class WritesManyForEver(MinimalStore):
+    """A batch ignores its ttl."""
+
+    def write_many(self, items, ttl_ms, *, deadline):
+        super().write_many(items, None, deadline=deadline)
+
+
+@broken("C14")
+class CountsAllRemoved(MinimalStore):
+    """A batch counts what it was asked to remove."""
+
+    def remove_many(self, addresses, *, deadline):
+        super().remove_many(addresses, deadline=deadline)
+        return len(addresses)
+
+
+@broken("C17")
+class WritesManyInHalves(MinimalStore):
+    """A batch writes half of each record, and then the rest."""
+
+    def write_many(self, items, ttl_ms, *, deadline):
+        for address, data in items:
+            self.write(address, data[: len(data) // 2], ttl_ms, deadline=deadline)
+            time.sleep(0.0002)
+            self.write(address, data, ttl_ms, deadline=deadline)

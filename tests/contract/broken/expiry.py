@@ -1,0 +1,178 @@
+"""Stores whose records live too long, or not long enough."""
+
+import math
+import time
+
+from minimal import MinimalStore
+
+from broken.entry import broken
+from fibonacci.plugin import ABSENT, KEEP
+
+
+@broken("C12")
+class ReturnsExpired(MinimalStore):
+    """An expired record is returned until somebody sweeps it."""
+
+    def read(self, address, *, deadline):
+        record = self.records.get(self.place(address))
+        return record[0] if record else None
+
+
+@broken("C12")
+class ListsExpired(MinimalStore):
+    """An expired record is listed."""
+
+    def inside(self, space):
+        return {one[2].key: one for one in list(self.records.values()) if one[2].space == space}
+
+
+@broken("C12")
+class ExpiredExists(MinimalStore):
+    """An expired record exists."""
+
+    def exists(self, address, *, deadline):
+        return self.place(address) in self.records
+
+
+@broken("C12")
+class RemovesExpired(MinimalStore):
+    """Removing an expired record says True."""
+
+    def remove(self, address, *, deadline):
+        return self.records.pop(self.place(address), None) is not None
+
+
+@broken("C12")
+class AddsNotOverExpired(MinimalStore):
+    """A compare-and-set takes an expired record for a live one."""
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        with self.lock:
+            found, expires, _ = self.records.get(self.place(address), (ABSENT, math.inf, None))
+            if found != expected:
+                return False
+            self.put(address, data, expires if ttl_ms is KEEP else self.expiry(ttl_ms))
+            return True
+
+
+@broken("C12")
+class KeepsExpiredExpiry(MinimalStore):
+    """KEEP on creation keeps the expiry of the record that expired there."""
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        with self.lock:
+            record = self.records.get(self.place(address))
+            if ttl_ms is KEEP and expected is ABSENT and record and not self.found(address):
+                self.put(address, data, record[1])
+                return True
+            return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+
+
+@broken("C13")
+class KeepDropsExpiry(MinimalStore):
+    """KEEP makes the record live for ever."""
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        ttl_ms = None if ttl_ms is KEEP else ttl_ms
+        return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+
+
+@broken("C13")
+class WriteKeepsExpiry(MinimalStore):
+    """A write without a ttl keeps the old expiry, as an SQL upsert does that forgets a column."""
+
+    def write(self, address, data, ttl_ms, *, deadline):
+        with self.lock:
+            record = self.found(address)
+            expires = record[1] if record and ttl_ms is None else self.expiry(ttl_ms)
+            self.put(address, data, expires)
+
+
+@broken("C11")
+class WholeSecondsUp(MinimalStore):
+    """A ttl is rounded up to whole seconds."""
+
+    def expiry(self, ttl_ms):
+        return super().expiry(ttl_ms and math.ceil(ttl_ms / 1000) * 1000)
+
+
+@broken("C11")
+class WholeSecondsDown(MinimalStore):
+    """A ttl is cut to whole seconds."""
+
+    def expiry(self, ttl_ms):
+        return super().expiry(ttl_ms and ttl_ms // 1000 * 1000)
+
+
+@broken("C11")
+class SecondsTakenForMilliseconds(MinimalStore):
+    """The remaining time is told in seconds."""
+
+    def remaining(self, address, *, deadline):
+        left = super().remaining(address, deadline=deadline)
+        return left // 1000 if isinstance(left, int) else left
+
+
+@broken("C13")
+class RefreshesOnRead(MinimalStore):
+    """Each read gives the record its whole life again."""
+
+    def put(self, address, data, expires):
+        super().put(address, data, expires)
+        self.records[self.place(address)] += (expires - self.now(),)
+
+    def read(self, address, *, deadline):
+        record = self.found(address)
+        if record:
+            self.put(address, record[0], self.now() + record[3])
+        return record and record[0]
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        with self.lock:
+            found = (self.found(address) or (ABSENT,))[0]
+            if found != expected:
+                return False
+            kept = self.records[self.place(address)][1] if found is not ABSENT else math.inf
+            self.put(address, data, kept if ttl_ms is KEEP else self.expiry(ttl_ms))
+            return True
+
+    def remaining(self, address, *, deadline):
+        record = self.found(address)
+        if record is None:
+            return ABSENT
+        return None if record[1] == math.inf else math.ceil((record[1] - self.now()) * 1000)
+
+
+@broken("C12")
+class TouchResurrects(MinimalStore):
+    """Touching an expired record brings it back."""
+
+    def touch(self, address, ttl_ms, *, deadline):
+        with self.lock:
+            record = self.records.get(self.place(address))
+            if record:
+                self.put(address, record[0], self.expiry(ttl_ms))
+            return record is not None
+
+
+@broken("C16")
+class TouchWritesBack(MinimalStore):
+    """Touching reads the record and writes it back, and so takes changes back."""
+
+    def touch(self, address, ttl_ms, *, deadline):
+        data = self.read(address, deadline=deadline)
+        time.sleep(0.001)
+        if data is not None:
+            self.write(address, data, ttl_ms, deadline=deadline)
+        return data is not None
+
+
+@broken("C13")
+class TouchChangesBytes(MinimalStore):
+    """Touching writes the value anew, in another form."""
+
+    def touch(self, address, ttl_ms, *, deadline):
+        data = self.read(address, deadline=deadline)
+        return data is not None and self.compare_and_set(
+            address, data, data.strip() + b" ", ttl_ms, deadline=deadline
+        )

@@ -1,0 +1,75 @@
+"""Stores that fail other threads, other processes, or those who come later."""
+
+import os
+import threading
+import time
+
+from minimal import MinimalStore
+
+from broken.entry import broken
+
+
+@broken("C21")
+class MixesThreads(MinimalStore):
+    """Calls share one buffer, and so get each other's answers."""
+
+    asked = None
+
+    def read(self, address, *, deadline):
+        self.asked = address
+        time.sleep(0.0001)
+        return super().read(self.asked, deadline=deadline)
+
+
+@broken("C21")
+class OneThreadOnly(MinimalStore):
+    """Only the thread that made the store may use it."""
+
+    def __init__(self):
+        super().__init__()
+        self.thread = threading.get_ident()
+
+    def read(self, address, *, deadline):
+        if threading.get_ident() != self.thread:
+            raise RuntimeError("created in another thread")
+        return super().read(address, deadline=deadline)
+
+
+@broken("C21")
+class DiesAfterFork(MinimalStore):
+    """A child goes on with the parent's connection, and hangs up on it."""
+
+    def __init__(self):
+        super().__init__()
+        self.process = os.getpid()
+
+    def read(self, address, *, deadline):
+        if os.getpid() != self.process:
+            raise ConnectionResetError
+        return super().read(address, deadline=deadline)
+
+
+@broken("C19")
+class AnswersTheLastQuestion(MinimalStore):
+    """A call that is broken off leaves its answer for the next one."""
+
+    def __init__(self):
+        super().__init__()
+        self.left = threading.local()
+
+    def read(self, address, *, deadline):
+        if getattr(self.left, "answer", None):
+            answer, self.left.answer = self.left.answer, None
+            return answer
+        self.left.answer = super().read(address, deadline=deadline)
+        time.sleep(0.0005)  # the network
+        answer, self.left.answer = self.left.answer, None
+        return answer
+
+
+@broken("C22")
+class ForgetsWhenClosed(MinimalStore):
+    """Closing takes the records along."""
+
+    def close(self):
+        self.records.clear()

@@ -1,0 +1,49 @@
+"""Stores whose async side alone is broken."""
+
+import asyncio
+
+from minimal import MinimalAsyncStore
+
+from broken.entry import broken
+from fibonacci.plugin import ABSENT
+
+
+@broken("C21")
+class OneLoopOnly(MinimalAsyncStore):
+    """The first event loop is the only one that the store serves."""
+
+    async def read(self, address, *, deadline):
+        loop = asyncio.get_running_loop()
+        if self.store.__dict__.setdefault("loop", loop) is not loop:
+            raise RuntimeError("Event loop is closed")
+        return await super().read(address, deadline=deadline)
+
+
+@broken("C19")
+class LosesCancelled(MinimalAsyncStore):
+    """A cancelled call leaves its answer for the next one."""
+
+    answer = None
+
+    async def read(self, address, *, deadline):
+        if self.answer:
+            answer, self.answer = self.answer, None
+            return answer
+        self.answer = self.store.read(address, deadline=deadline)
+        await asyncio.sleep(0)
+        answer, self.answer = self.answer, None
+        return answer
+
+
+@broken("C16")
+class AwaitedNotAtomic(MinimalAsyncStore):
+    """Compare-and-set gives way between the comparison and the write."""
+
+    async def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        found = self.store.read(address, deadline=deadline)
+        if (ABSENT if found is None else found) != expected:
+            return False
+        await asyncio.sleep(0)
+        found = self.store.read(address, deadline=deadline)
+        expected = ABSENT if found is None else found
+        return self.store.compare_and_set(address, expected, data, ttl_ms, deadline=deadline)

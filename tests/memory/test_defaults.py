@@ -1,0 +1,185 @@
+"""The methods that a store need not have: defaults on the seven primitives, in both voices."""
+
+import asyncio
+import math
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from fibonacci import MemoryConfig, MemoryManager, Workflow
+from fibonacci._builtin.local import LocalStore
+from fibonacci._memory.threads import Threaded
+from fibonacci.plugin import (
+    ABSENT,
+    KEEP,
+    Absent,
+    Address,
+    Keep,
+    Page,
+    Space,
+    Store,
+)
+from fibonacci.plugin.storage import Inline
+
+
+class Primitive(Store):
+    """A third party's store with the primitives alone; its pages are short."""
+
+    def __init__(self) -> None:
+        self.inner = LocalStore()
+        self.lost = 0
+        """How many compare-and-sets another writer wins."""
+
+    def read(self, address: Address, *, deadline: float) -> bytes | None:
+        return self.inner.read(address, deadline=deadline)
+
+    def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
+        self.inner.write(address, data, ttl_ms, deadline=deadline)
+
+    def compare_and_set(
+        self,
+        address: Address,
+        expected: bytes | Absent,
+        data: bytes,
+        ttl_ms: int | Keep | None,
+        *,
+        deadline: float,
+    ) -> bool:
+        self.lost -= 1
+        return self.lost < 0 and self.inner.compare_and_set(
+            address, expected, data, ttl_ms, deadline=deadline
+        )
+
+    def remove(self, address: Address, *, deadline: float) -> bool:
+        return self.inner.remove(address, deadline=deadline)
+
+    def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+        return self.inner.remaining(address, deadline=deadline)
+
+    def scan(
+        self,
+        space: Space,
+        *,
+        prefix: str = "",
+        cursor: str | None = None,
+        limit: int = 1000,
+        deadline: float,
+    ) -> Page:
+        return self.inner.scan(space, prefix=prefix, cursor=cursor, limit=2, deadline=deadline)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.fixture
+def store() -> Primitive:
+    """An empty store."""
+    return Primitive()
+
+
+@pytest.fixture
+def memory(store: Primitive) -> MemoryManager:
+    """A memory over the store."""
+    return Workflow("w", MemoryConfig(store)).memory
+
+
+def awaited(question: Coroutine[Any, Any, Any]) -> Any:
+    """The answer, in an event loop of its own."""
+
+    async def ask() -> Any:
+        return await question
+
+    return asyncio.run(ask())
+
+
+def test_batches(memory: MemoryManager) -> None:
+    """Batches read, write and remove one record after the other."""
+    values = {f"k{number}": number for number in range(5)}
+    memory.set_many(values, ttl=60)
+    assert memory.get_many([*values, "absent"]) == values
+    assert awaited(memory.aget_many(values)) == values
+    assert 0 < (memory.ttl("k0") or 0) <= 60
+    assert memory.delete_many(["k0", "absent"]) == 1
+    assert awaited(memory.adelete_many(["k1", "absent"])) == 1
+    assert awaited(memory.aset_many({"k9": 9}))
+    assert memory.list_keys() == ["k2", "k3", "k4", "k9"]
+
+
+def test_clear(memory: MemoryManager) -> None:
+    """clear removes page after page, in both voices."""
+    for clear in (lambda: memory.clear(), lambda: awaited(memory.aclear())):
+        memory.set_many(dict.fromkeys("abcde", 0))
+        assert clear()
+        assert memory.list_keys() == []
+
+
+def test_exists(memory: MemoryManager) -> None:
+    """exists asks for what remains of the record."""
+    memory.set("k", 1)
+    assert memory.exists("k")
+    assert not memory.exists("absent")
+
+
+def test_touch(memory: MemoryManager) -> None:
+    """touch writes what it read, with the new expiry; an absent record stays absent."""
+    memory.set("k", 1, ttl=0.05)
+    assert memory.touch("k", 60)
+    assert not memory.touch("absent", 60)
+    time.sleep(0.06)
+    assert memory.get("k") == 1
+
+
+def test_touch_tries_again(memory: MemoryManager, store: Primitive) -> None:
+    """touch goes on when another writer came between, in both voices."""
+    memory.set("k", 1, ttl=5)
+    store.lost = 3
+    assert memory.touch("k", 60)
+    store.lost = 3
+    assert awaited(memory.atouch("k", 600))
+    assert 60 < (memory.ttl("k") or 0) <= 600
+
+
+def test_async_store_pauses_without_blocking(store: Primitive) -> None:
+    """Between two tries the async voice lets the loop go on."""
+    address = Address(Space("p:", "workflow", "w"), "k")
+
+    async def ask() -> int:
+        threaded = Threaded(store)
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.ensure_future(count())
+        await threaded.pause(6, address, deadline=math.inf)
+        counting.cancel()
+        await threaded.close()
+        return turns
+
+    assert asyncio.run(ask()) > 0
+
+
+def test_close_through_the_inline_shape(store: Primitive) -> None:
+    """The inline shape closes the store that it wraps."""
+    asyncio.run(Inline(store).close())
+
+
+def test_markers_print_their_names() -> None:
+    """ABSENT and KEEP show as what they are."""
+    assert repr(ABSENT) == "ABSENT"
+    assert repr(KEEP) == "KEEP"
+
+
+def test_local_touch_of_nothing(memory: MemoryManager) -> None:
+    """The in-process store touches no absent record, and lists no expired one."""
+    store = LocalStore()
+    space = Space("p:", "workflow", "w")
+    assert not store.touch(Address(space, "k"), 60, deadline=math.inf)
+    store.write(Address(space, "k"), b"1", 1, deadline=math.inf)
+    time.sleep(0.01)
+    assert store.scan(space, deadline=math.inf) == Page([], None)
