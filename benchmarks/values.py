@@ -3,20 +3,20 @@
 import random
 from typing import Any
 
-_WORDS = (
+_TEXT = (
     "the of and a to in is you that it he was for on are as with his they at be this have from or "
     "one had by word but not what all were we when your can said there use an each which she do "
     "how their if will up other about out many then them these so some her would make like him"
-).split()
+)
 
 
 def chat(messages: int, words: int) -> list[dict[str, Any]]:
     """A chat's history, the same at each call."""
-    chance = random.Random(1)
+    chance, text = random.Random(1), _TEXT.split()
     return [
         {
             "role": "assistant" if number % 2 else "user",
-            "content": " ".join(chance.choice(_WORDS) for _ in range(words)),
+            "content": " ".join(chance.choice(text) for _ in range(words)),
         }
         for number in range(messages)
     ]

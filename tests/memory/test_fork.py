@@ -1,7 +1,6 @@
 """A memory after a fork: the child has a store of its own, the parent keeps its (C21)."""
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -133,26 +132,3 @@ def test_child_keeps_the_data_in_process(memory: MemoryManager) -> None:
 
     in_child(child)
     assert memory.get("k") == "before"
-
-
-def test_fork_beside_busy_threads(memory: MemoryManager) -> None:
-    """Children that are forked while threads write neither hang nor see half a change."""
-    stop = threading.Event()
-
-    def write() -> None:
-        while not stop.is_set():
-            memory.set_many({"a": 1, "b": 2}, ttl=5)
-            memory.append("turns", 1, max_items=5)
-            memory.delete("a")
-            memory.list_keys()
-
-    threads = [threading.Thread(target=write) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(20):
-            in_child(lambda: memory.set("mine", 1) and "mine" in memory.list_keys())
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()

@@ -120,7 +120,7 @@ class _Walk:
     def _members(self, value: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
         seen: set[str] = set()
         # An OrderedDict keeps its order beside that of the dict that it is.
-        kind: type[dict[Any, Any]] = OrderedDict if issubclass(type(value), OrderedDict) else dict
+        kind: Any = OrderedDict if issubclass(type(value), OrderedDict) else dict
         for key, part in kind.items(value):
             if not issubclass(type(key), str):
                 raise self._outer_refusal(
