@@ -255,3 +255,10 @@ def test_a_store_is_shared_where_the_options_are_the_same(one: Any, other: Any, 
     assert len(asked) == (1 if shared else 2)
     for workflow in workflows:
         workflow.close()
+
+
+@pytest.mark.parametrize(("kind", "name"), [([], "x"), ("storage", ""), ("storage", 3)])
+def test_kind_and_name_are_texts(kind, name):
+    """Anything else is refused at once."""
+    with pytest.raises(PluginNotFoundError):
+        register_plugin(kind, name, object())

@@ -244,3 +244,28 @@ def test_increment_beyond_floats(memory: MemoryManager) -> None:
         memory.increment("f", 1.7e308)
     assert memory.get("k") == 10**400
     assert memory.get("f") == 1.7e308
+
+
+def test_default_is_looked_at_when_it_is_needed(memory: MemoryManager) -> None:
+    """A default that is no JSON matters where there is no record, and only there."""
+    memory.set("k", [1])
+    assert memory.update("k", len, default={1, 2}) == 1
+    with pytest.raises(SerializationError):
+        memory.update("absent", len, default={1, 2})
+
+
+def test_amounts_are_plain_numbers(memory: MemoryManager) -> None:
+    """A subclass of a number adds what it is, whatever it says of adding."""
+
+    class Liar(int):
+        def __radd__(self, other: Any) -> str:
+            return "x"
+
+    assert memory.increment("k", Liar(3)) == 3
+    assert memory.increment("k", Liar(3)) == 6
+
+
+def test_stop_iteration_in_update(memory: MemoryManager) -> None:
+    """A function that raises StopIteration fails the update, as a RuntimeError."""
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        memory.update("k", lambda _: next(iter([])))

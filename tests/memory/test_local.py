@@ -1,12 +1,13 @@
 """The in-process store beyond the contract: names, and memory that is given back."""
 
+import asyncio
 import signal
 import time
 
 import pytest
 
 from fibonacci import ConfigurationError, MemoryConfig, Workflow
-from fibonacci._builtin.local import LocalStore
+from fibonacci._builtin.local import LocalBackend, LocalStore
 from fibonacci.plugin import Address, Space
 
 SPACE = Space("p:", "workflow", "w")
@@ -47,17 +48,43 @@ def test_urls_it_does_not_take(url: str) -> None:
 
 
 def test_expired_records_are_swept() -> None:
-    """Records that expired go from memory as others are written, asked for or not."""
+    """Records that expired go from memory as others are written, in whatever space."""
     store = LocalStore()
     for number in range(1_000):
-        store.write(Address(SPACE, f"old{number}"), b"1", 1, deadline=NEVER)
+        space = Space("p:", "user", f"u{number}")
+        store.write(Address(space, "session"), b"1", 1, deadline=NEVER)
     time.sleep(0.01)
+    store.write(Address(SPACE, "kept"), b"1", None, deadline=NEVER)
     for number in range(1_000):
         store.write(Address(SPACE, f"new{number}"), b"1", 60_000, deadline=NEVER)
-    store.write(Address(SPACE, "kept"), b"1", None, deadline=NEVER)
-    records = store._shelves[SPACE].records
-    assert "old0" not in records
-    assert len(store.scan(SPACE, limit=5_000, deadline=NEVER).keys) == 1_001
+    assert list(store._shelves) == [SPACE]
+    assert store._size == 1_001
+
+
+def test_overwritten_expiries_are_forgotten() -> None:
+    """A record that is written again and again takes no more memory for it."""
+    store = LocalStore()
+    for number in range(1_000):
+        store.write(Address(SPACE, "k"), b"%d" % number, 60_000, deadline=NEVER)
+    store.write(Address(SPACE, "forever"), b"1", None, deadline=NEVER)
+    store.write(Address(SPACE, "k"), b"last", 60_000, deadline=NEVER)
+    assert len(store._due) < 200
+    store.clear(SPACE, deadline=NEVER)
+    assert store._size == 0
+
+
+def test_a_record_that_lives_on_is_not_swept() -> None:
+    """An expiry that was taken back sweeps nothing."""
+    store = LocalStore()
+    kept, other = Address(SPACE, "kept"), Address(SPACE, "other")
+    store.write(kept, b"1", 1, deadline=NEVER)
+    store.touch(kept, None, deadline=NEVER)
+    time.sleep(0.01)
+    store.write(other, b"1", 1, deadline=NEVER)
+    assert store.read(kept, deadline=NEVER) == b"1"
+    time.sleep(0.01)
+    store.write(Address(Space("p:", "global", ""), "k"), b"1", 1, deadline=NEVER)
+    assert list(store._shelves[SPACE].records) == ["kept"]
 
 
 def test_empty_spaces_go() -> None:
@@ -84,3 +111,25 @@ def test_signal_in_mid_change() -> None:
         assert store.read(address, deadline=NEVER) == b"2"
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_async_pauses_let_the_loop_go_on() -> None:
+    """A change that waits for others does not hold up the event loop."""
+    backend = LocalBackend("pauses")
+    address = Address(SPACE, "k")
+
+    async def use() -> int:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.ensure_future(count())
+        await backend.aconnect().pause(6, address, deadline=NEVER)
+        counting.cancel()
+        return turns
+
+    assert asyncio.run(use()) > 0

@@ -1,6 +1,7 @@
 """The sync voice: coroutines that are run without a loop, and what becomes of those that wait."""
 
 import inspect
+import weakref
 from typing import Any
 
 import pytest
@@ -53,6 +54,24 @@ def test_waiting_is_refused() -> None:
         run(wait())
     assert closed == [True]
     assert run(answer(1)) == 1
+
+
+def test_answers_are_not_kept() -> None:
+    """Nothing holds an answer once the caller has let go of it: it may be large, or secret."""
+
+    class Answer:
+        pass
+
+    answer = Answer()
+    gone = weakref.ref(answer)
+    run(run_nested(answer))
+    del answer
+    assert gone() is None
+
+
+async def run_nested(value: Any) -> Any:
+    """Return the value, through a call inside."""
+    return run(answer(value))
 
 
 VERBS = sorted(

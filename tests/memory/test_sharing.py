@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fibonacci import MemoryConfig, StorageError, Workflow, register_plugin
+from fibonacci._memory import sharing
 from fibonacci.plugin import (
     ABSENT,
     Absent,
@@ -414,3 +415,114 @@ def test_cancelled_caller(plugin: Plugin) -> None:
         return await memory.aget("j")
 
     assert asyncio.run(use()) == 2
+
+
+def test_collector_in_a_thread_that_others_wait_for(plugin: Plugin) -> None:
+    """A memory that is collected while another thread connects hangs neither (C22)."""
+    lock, connecting = threading.Lock(), threading.Event()
+
+    class Slow(Cabinet):
+        def connect(self) -> Store:
+            connecting.set()
+            with lock:
+                return super().connect()
+
+    cyclic = cabinet("cyclic", connection_url="cabinet://other")
+    cyclic.itself = cyclic  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    cyclic.memory.set("k", 1)
+    (drawer,) = plugin.made[0].drawers
+    slow = cabinet("slow")
+    slow.memory._means.lease._shared.backend = Slow(native=False)
+    with lock:
+        thread = threading.Thread(target=slow.memory.set, args=("k", 1))
+        thread.start()
+        assert connecting.wait(5)
+        del cyclic
+        gc.collect()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert drawer.closed == 1
+
+
+def test_word_of_the_collector_is_read_by_who_has_the_lock(plugin: Plugin) -> None:
+    """What the collector could not do at once, the thread that has the registry does (C22)."""
+    workflow = cabinet()
+    workflow.memory.set("k", 1)
+    (drawer,) = plugin.made[0].drawers
+    with sharing._registry():
+        finalizer = workflow.memory._means.lease._finalizer
+        thread = threading.Thread(target=finalizer)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive()
+        assert drawer.closed == 0
+    assert drawer.closed == 1
+
+
+def test_closing_during_a_change(plugin: Plugin) -> None:
+    """A change that is under way when its memory closes ends as StorageError (C22)."""
+
+    class Lost(Drawer):
+        def compare_and_set(self, *args: Any, **kwargs: Any) -> bool:
+            return False
+
+    async def use(close: bool) -> None:
+        memory = Workflow("w", MemoryConfig(Lost())).memory
+        task = asyncio.ensure_future(memory.aincrement("k"))
+        await asyncio.sleep(0.02)
+        threaded = memory._means.lease.store
+        if close:
+            memory.close()
+        else:
+            await threaded.close()
+        with pytest.raises(StorageError, match="was closed"):
+            await task
+
+    asyncio.run(use(close=True))
+    asyncio.run(use(close=False))
+
+
+def test_store_that_fails_to_close(native: Plugin) -> None:
+    """A store that fails to close is told as ours, and the others are closed all the same."""
+
+    class Stuck(Drawer):
+        def close(self) -> None:
+            raise OSError("cabinet://u:secret@host is stuck")
+
+    async def use() -> None:
+        workflow = cabinet()
+        workflow.memory._means.lease._shared._store = Stuck()
+        await workflow.memory.aset("k", 1)
+        with pytest.raises(StorageError, match=r"the backend failed to close: OSError$"):
+            await workflow.aclose()
+
+    asyncio.run(use())
+    (store,) = native.made[0].async_drawers
+    assert store.closed_in == [store.loop]
+
+
+def test_connecting_after_the_last_let_go(native: Plugin) -> None:
+    """A store that nobody holds is not connected to any more, in either voice (C22)."""
+    workflow = cabinet()
+    shared, side = workflow.memory._means.lease._shared, workflow.memory._means.lease.sync
+    unconnected = side.store
+    workflow.close()
+    with pytest.raises(StorageError, match="was closed"):
+        unconnected.read(None)
+
+    async def use() -> None:
+        with pytest.raises(StorageError, match="was closed"):
+            shared.async_store()
+
+    asyncio.run(use())
+
+
+def test_two_threads_meet_at_the_first_verb(plugin: Plugin) -> None:
+    """The thread that connects second takes what the first one made (C21)."""
+    memory = cabinet().memory
+    side = memory._means.lease.sync
+    first, second = side.store, side.store
+    first.write(None, b"", None, deadline=0)
+    connected = side.store
+    second.write(None, b"", None, deadline=0)
+    assert side.store is connected

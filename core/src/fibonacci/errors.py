@@ -24,7 +24,8 @@
         └── DecryptionError           a value can't be opened
 
 A message says what is wrong, where, and how to mend it. No built-in exception is shadowed, and no
-driver's exception leaks: it is chained as ``__cause__``.
+driver's exception leaks: it is chained as ``__cause__``, or left out where its text may quote a URL
+with a password, or a value.
 """
 
 
@@ -45,7 +46,7 @@ class PluginNotFoundError(PluginError):
 
 
 class PluginLoadError(PluginError):
-    """The plugin is installed, but its import or its hook failed; the cause is chained."""
+    """The plugin is installed, but its import or its hook failed; the message names the error."""
 
 
 class PluginConflictError(PluginError):

@@ -3,6 +3,7 @@
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
 from math import ceil
 from threading import RLock
 from time import monotonic
@@ -33,14 +34,13 @@ Record = tuple[bytes, float | None]
 
 
 class Shelf:
-    """One space's records; its keys in order, once someone asked; expiring writes since a sweep."""
+    """One space's records; and its keys in order, once someone asked."""
 
-    __slots__ = ("expiring", "ordered", "records")
+    __slots__ = ("ordered", "records")
 
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
         self.ordered: list[str] | None = None
-        self.expiring = 0
 
 
 class LocalStore(Store):
@@ -52,6 +52,9 @@ class LocalStore(Store):
         # Reentrant: a signal handler or a finalizer may use the store while this thread does.
         self.lock = RLock()
         self._shelves: dict[Space, Shelf] = {}
+        self._due: list[tuple[float, Address]] = []
+        """A heap of expiries, with those of records that were overwritten since."""
+        self._size = 0
 
     def read(self, address: Address, *, deadline: float) -> bytes | None:
         # _live, written out: a call less on the path of every read.
@@ -84,11 +87,7 @@ class LocalStore(Store):
     def remove(self, address: Address, *, deadline: float) -> bool:
         with self.lock:
             live = self._live(address) is not None
-            shelf = self._shelves.get(address.space)
-            if shelf and shelf.records.pop(address.key, None):
-                shelf.ordered = None
-                if not shelf.records:
-                    del self._shelves[address.space]
+            self._drop(address)
             return live
 
     def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
@@ -143,7 +142,8 @@ class LocalStore(Store):
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
         with self.lock:
-            self._shelves.pop(space, None)
+            shelf = self._shelves.pop(space, None)
+            self._size -= len(shelf.records) if shelf else 0
         return None
 
     def _live(self, address: Address) -> Record | None:
@@ -161,12 +161,38 @@ class LocalStore(Store):
             shelf = self._shelves[address.space] = Shelf()
         if address.key not in shelf.records:
             shelf.ordered = None
+            self._size += 1
         shelf.records[address.key] = (data, expires)
         if expires is not None:
-            shelf.expiring += 1
-            # A sweep looks at every record, and pays for itself over half as many writes.
-            if shelf.expiring > 64 + len(shelf.records) // 2:
-                _sweep(shelf)
+            heappush(self._due, (expires, address))
+            self._sweep()
+
+    def _drop(self, address: Address) -> None:
+        shelf = self._shelves.get(address.space)
+        if shelf and shelf.records.pop(address.key, None):
+            shelf.ordered = None
+            self._size -= 1
+            if not shelf.records:
+                del self._shelves[address.space]
+
+    def _sweep(self) -> None:
+        """Drop the records that expired first: more at each expiring write than it added."""
+        now = monotonic()
+        for _ in range(3):
+            if not self._due or self._due[0][0] > now:
+                break
+            expires, address = heappop(self._due)
+            shelf = self._shelves.get(address.space)
+            if shelf and shelf.records.get(address.key, (b"", None))[1] == expires:
+                self._drop(address)
+        if len(self._due) > 64 + 2 * self._size:  # mostly of overwritten records
+            self._due = [
+                (record[1], Address(space, key))
+                for space, shelf in self._shelves.items()
+                for key, record in shelf.records.items()
+                if record[1] is not None
+            ]
+            heapify(self._due)
 
     def _ordered(self, space: Space) -> list[str]:
         with self.lock:
@@ -182,25 +208,24 @@ def _expiry(ttl_ms: int | None) -> float | None:
     return None if ttl_ms is None else monotonic() + ttl_ms / 1000
 
 
-def _sweep(shelf: Shelf) -> None:
-    now = monotonic()
-    kept = {key: record for key, record in shelf.records.items() if (record[1] or now + 1) > now}
-    shelf.records = kept
-    shelf.ordered = None
-    shelf.expiring = 0
+class AwaitedStore(Inline):
+    """The store in the async voice: it answers at once, and lets the loop go on in a pause."""
+
+    _sleep = AsyncStore._sleep
 
 
 class LocalBackend(Backend):
     """The store of one name: the same object for all who ask, in this process."""
 
     def __init__(self, name: str) -> None:
-        self._store = _stores.setdefault(name, LocalStore())
+        with _naming:
+            self._store = _stores.setdefault(name, LocalStore())
 
     def connect(self) -> Store:
         return self._store
 
     def aconnect(self) -> AsyncStore:
-        return Inline(self._store)
+        return AwaitedStore(self._store)
 
 
 @hookimpl
@@ -221,18 +246,19 @@ def _name(url: StoreURL) -> str:
 
 
 _stores: Final[dict[str, LocalStore]] = {}
-_held: Final[list[LocalStore]] = []
+_naming: Final = RLock()
 
 
 def _hold() -> None:
-    _held[:] = _stores.values()
-    for store in _held:
+    _naming.acquire()
+    for store in _stores.values():
         store.lock.acquire()
 
 
 def _release() -> None:
-    for store in _held:
+    for store in _stores.values():
         store.lock.release()
+    _naming.release()
 
 
 # A child forked while another thread held a lock would wait for that thread for ever.

@@ -67,7 +67,9 @@ def register_plugin(kind: str, name: str, plugin: object) -> Registration:
 
     Raises PluginNotFoundError for a kind that does not exist.
     """
-    if kind not in KINDS:
+    if not isinstance(name, str) or not name:
+        raise PluginNotFoundError("a plugin needs a name, as text that is not empty")
+    if not isinstance(kind, str) or kind not in KINDS:
         raise PluginNotFoundError(
             f"unknown kind of plugin {kind!r}.{did_you_mean(kind, KINDS)} "
             f"There are: {', '.join(KINDS)}"

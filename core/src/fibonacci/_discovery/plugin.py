@@ -47,7 +47,6 @@ class Plugin:
         Raises PluginLoadError or PluginIncompatibleError where the plugin is at fault, and passes
         on what the hook raises of our own tree.
         """
-        self.failed = True
         try:
             if self.hook is None:
                 self.hook = self._load()

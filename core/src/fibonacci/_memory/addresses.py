@@ -100,7 +100,9 @@ class Addresses:
         def find(key: Any, scope: str, user_id: str | None) -> Address:
             try:
                 return remembered(key, scope, user_id)
-            except TypeError:  # not to be hashed, or not to be trusted when it says it is equal
+            except FibonacciError:
+                raise
+            except Exception:  # noqa: BLE001 - not to be hashed, or not to be trusted to be equal
                 return checked(key, scope, user_id)
 
         self.find = find
@@ -113,7 +115,7 @@ _TRUSTED = {str, _Unsaid, type(None)}
 def _checked_scope(scope: Any) -> Scope:
     plain = str.__str__(scope) if issubclass(type(scope), str) else None
     if plain not in SCOPES:
-        named = type(scope).__name__ if plain is None else repr(plain)
+        named = type(scope).__name__ if plain is None else repr(plain[:40])
         raise ScopeError(
             f"unknown scope {named}: it is one of {', '.join(SCOPES)}.{did_you_mean(plain, SCOPES)}"
         )

@@ -1,6 +1,6 @@
 """Values to bytes and back: strict JSON, exactly what was set or an error.
 
-Nearly every value takes the fast way: marshal looks it over and orjson writes it, in C. orjson
+Nearly every value takes the fast way: orjson writes it and marshal looks it over, in C. orjson
 alone would let pass what is no JSON (it writes a UUID as text, NaN as null), and marshal refuses
 exactly that. All else takes the exact way, in Python, which names the part that is wrong.
 
@@ -40,8 +40,8 @@ def encode(value: Any, address: Address) -> bytes:
     """
     data = None
     try:
-        seen = _look_over(value, 4)  # first: it stops at cycles and depths that crash some orjson
         data = _dumps(value, None, _PLAIN)
+        seen = _look_over(value, 4)
         # orjson writes null for NaN and Infinity. The last byte that marshal writes of those is
         # 7F or FF, which hardly any other value has in it; the few that do are compared.
         doubtful = (b"\x7f" in seen or b"\xff" in seen) and b"null" in data
@@ -69,16 +69,16 @@ def decode(data: bytes, address: Address) -> Any:
     try:
         return exact.decode(data) if data[0] == _EXACT else _loads(data)
     except (ValueError, IndexError, RecursionError):
-        # Their own errors stay out: they hold the record.
-        if is_sealed(data):
-            raise DecryptionError(
-                f"the record {address} is sealed, and this memory has no encryption: "
-                f"set encrypt_values=True and the key that it was sealed with"
-            ) from None
-        raise CorruptRecordError(
-            f"the record {address} is not JSON: it was damaged, or written by something else. "
-            f"Delete it, or set it anew"
-        ) from None
+        pass  # their errors hold the record: not even as a context may they be kept
+    if is_sealed(data):
+        raise DecryptionError(
+            f"the record {address} is sealed, and this memory has no encryption: "
+            f"set encrypt_values=True and the key that it was sealed with"
+        )
+    raise CorruptRecordError(
+        f"the record {address} is not JSON: it was damaged, or written by something else. "
+        f"Delete it, or set it anew"
+    )
 
 
 def is_sealed(data: bytes) -> bool:

@@ -29,7 +29,7 @@ class MemoryConfig:
     default_ttl: float | None = attrs.field(default=None, validator=fields.check_ttl)
     """Seconds that a record lives if its writer does not say; None: for ever."""
     encryption_key: str | Sequence[str] | None = attrs.field(
-        default=None, validator=fields.check_keys, repr=False
+        default=None, converter=fields.kept, validator=fields.check_keys, repr=False
     )
     """The key, or several: the first seals, all of them open."""
     encrypt_values: bool = attrs.field(default=False, validator=fields.check_flag)
@@ -47,6 +47,7 @@ class MemoryConfig:
         validator=fields.check_options,
         kw_only=True,
         repr=False,
+        hash=False,
     )
     """The backend's own options; they may stand in the URL's query as well."""
     encryption: str = attrs.field(

@@ -192,7 +192,8 @@ def _step(step: str | int) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    short = text if len(text) <= 40 else f"{text[:39]}…"
+    return short if short.isprintable() else repr(short)
 
 
 def _no_constant(name: str) -> Any:

@@ -101,7 +101,7 @@ def check_encryption(_: Any, __: Any, value: Any) -> None:
 
 
 def check_plaintext(_: Any, __: Any, value: Any) -> None:
-    if value not in ("refuse", "allow"):
+    if not isinstance(value, str) or value not in ("refuse", "allow"):
         raise ConfigurationError(
             f"plaintext_reads must be 'refuse' or 'allow'; it is {described(value)}"
         )
@@ -109,7 +109,9 @@ def check_plaintext(_: Any, __: Any, value: Any) -> None:
 
 def described(value: object) -> str:
     """Say what type it is, and no part of the value: in the wrong place that may be a secret."""
-    return "empty" if value == "" else "None" if value is None else f"a {type(value).__name__}"
+    if value is None:
+        return "None"
+    return "empty" if isinstance(value, str) and not value else f"a {type(value).__name__}"
 
 
 def masked(url: str | None) -> str:
@@ -122,3 +124,8 @@ def masked(url: str | None) -> str:
 
 def copied(options: Any) -> Any:
     return dict(options) if isinstance(options, Mapping) else options
+
+
+def kept(keys: Any) -> Any:
+    """Several keys as a tuple, which nobody can change later."""
+    return tuple(keys) if isinstance(keys, list) else keys

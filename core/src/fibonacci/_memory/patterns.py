@@ -12,6 +12,9 @@ from typing import Any
 from fibonacci.errors import InvalidArgumentError
 from fibonacci.plugin.address import name_fault
 
+LENGTH_LIMIT = 2_000
+"""Characters of a pattern: making a matcher of more could take seconds."""
+
 _SPECIAL = re.compile(r"[*?\[]")
 
 
@@ -31,5 +34,9 @@ def matcher(pattern: Any) -> Callable[[str], object]:
     if not isinstance(pattern, str):
         raise InvalidArgumentError(
             f"pattern must be text such as 'cache:*', not {type(pattern).__name__}"
+        )
+    if len(pattern) > LENGTH_LIMIT:
+        raise InvalidArgumentError(
+            f"pattern has {len(pattern):,} characters; it may have {LENGTH_LIMIT:,}"
         )
     return re.compile(translate(pattern)).match

@@ -7,8 +7,9 @@ anew, and leaves the parent's connections alone.
 
 import os
 import weakref
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
-# Reentrant: a lease may die, and so be let go, while its thread is in here.
 _lock: Final = RLock()
 _shared: Final[dict[Hashable, "SharedStore"]] = {}
 _leases: Final["weakref.WeakSet[Lease]"] = weakref.WeakSet()
+_let_go: Final["deque[SharedStore]"] = deque()
+"""Stores whose leases were collected. The collector runs in any thread at any moment, under any
+lock, so it only leaves a word here: whoever has the registry's lock, or gets it at once, reads it.
+"""
 _of_parent: Final[list[object]] = []
 """A forked child's copies of its parent's stores. They live as long as the child: a driver's
 finalizer could say goodbye to the server, on a connection that is the parent's."""
 
 
 class GivenStore(Backend):
-    """A store that the user made: connected to as it is."""
+    """A store that the user made: connected to as it is, and theirs to close."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -48,15 +52,19 @@ class SharedStore:
         self.key = key
         self.backend = backend
         self.holders = 0
+        # Its own: a backend may take its time to connect, and may take locks of its own.
+        self._lock = RLock()
         self._store: Store | None = None
         self._threaded: Threaded | None = None
         self._native: dict[AbstractEventLoop, AsyncStore] = {}
 
     def store(self) -> Store:
-        """Return the sync store of this process."""
-        with _lock:
+        """Return the sync store of this process; StorageError when all have let go."""
+        with self._lock:
+            if not self.holders:
+                raise closed()
             if self._store is None:
-                self._store = _connected(self.backend.connect)
+                self._store = _guarded("connect", self.backend.connect)
             return self._store
 
     def async_store(self) -> AsyncStore:
@@ -66,10 +74,12 @@ class SharedStore:
         return self._connect_to(loop) if store is None else store
 
     def _connect_to(self, loop: "AbstractEventLoop") -> AsyncStore:
-        with _lock:
+        with self._lock:
+            if not self.holders:
+                raise closed()
             for other in [other for other in self._native if other.is_closed()]:
                 del self._native[other]  # its connections went with its loop
-            store = _connected(self.backend.aconnect)
+            store = _guarded("connect", self.backend.aconnect)
             self._native[loop] = self._in_threads() if store is None else store
             return self._native[loop]
 
@@ -78,24 +88,20 @@ class SharedStore:
             self._threaded = Threaded(self.store())
         return self._threaded
 
-    def release(self) -> "list[tuple[AbstractEventLoop, AsyncStore]]":
-        """Give back one hold; with the last, close the sync store and hand out the async ones."""
-        with _lock:
-            self.holders -= 1
-            if self.holders:
-                return []
-            _shared.pop(self.key, None)
-            store, native = self._store, self._native
-            self._store, self._threaded, self._native = None, None, {}
-        if store is not None and not isinstance(self.backend, GivenStore):
-            store.close()
-        return list(native.items())
+    def drop(self) -> "tuple[Store | None, list[tuple[AbstractEventLoop, AsyncStore]]]":
+        """Hand out what is connected, to be closed; the registry's lock is held."""
+        _shared.pop(self.key, None)
+        store = None if isinstance(self.backend, GivenStore) else self._store
+        native = list(self._native.items())
+        self._store, self._threaded, self._native = None, None, {}
+        return store, native
 
     def forget(self) -> None:
         """Start anew in a forked child."""
         _of_parent.extend([self._store, self._threaded, self._native])
         self._store = self._threaded = None
         self._native = {}
+        self._lock = RLock()
 
 
 class SyncSide:
@@ -122,9 +128,10 @@ class _Unconnected:
         self._side = side
 
     def __getattr__(self, name: str) -> Any:
+        store = Inline(self._side.shared.store())
         with _lock:
             if self._side.store is self:  # no other thread has connected it, or closed it
-                self._side.store = Inline(self._side.shared.store())
+                self._side.store = store
         return getattr(self._side.store, name)
 
 
@@ -132,7 +139,7 @@ class _Closed:
     """Stands in for the store of a memory that was closed."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise _closed()
+        raise closed()
 
 
 class Lease:
@@ -141,14 +148,14 @@ class Lease:
     def __init__(self, shared: SharedStore) -> None:
         self.sync = SyncSide(shared)
         self._shared = shared
-        self._finalizer = weakref.finalize(self, _let_go, shared)
+        self._finalizer = weakref.finalize(self, _leave, shared)
         _leases.add(self)
 
     @property
     def store(self) -> AsyncStore:
         """The async store for the running event loop."""
         if not self._finalizer.alive:
-            raise _closed()
+            raise closed()
         return self._shared.async_store()
 
     def release(self) -> None:
@@ -159,12 +166,16 @@ class Lease:
     async def arelease(self) -> None:
         """Give the hold back, and wait until the running loop's store is closed."""
         self.sync.close()
-        if self._finalizer.detach():
-            for loop, store in self._shared.release():
-                if loop is _running_loop()():
-                    await store.close()
-                else:
-                    _close_later(loop, store)
+        if not self._finalizer.detach():
+            return
+        with _registry():
+            store, native = _give_back(self._shared)
+        own = [one for loop, one in native if loop is _running_loop()()]
+        try:
+            _close(store, [(loop, one) for loop, one in native if one not in own])
+        finally:
+            for one in own:
+                await one.close()
 
     def forget(self) -> None:
         """Start anew in a forked child."""
@@ -177,45 +188,63 @@ def lease(key: Hashable, make: Callable[[], Backend]) -> Lease:
     held = _hold(key)
     while held is None:
         fresh = SharedStore(key, make())  # outside the lock, as it may import a plugin
-        with _lock:
+        with _registry():
             _shared.setdefault(key, fresh)
         held = _hold(key)
     return held
 
 
+def closed() -> StorageError:
+    """What a memory that was closed raises."""
+    return StorageError("this memory was closed: make a new Workflow, or close it later")
+
+
 def _hold(key: Hashable) -> Lease | None:
-    with _lock:
+    with _registry():
         shared = _shared.get(key)
         if shared is None:
             return None
         shared.holders += 1
-        # The collector may have come just before, and with it the last of the other leases gone.
-        return Lease(shared) if _shared.get(key) is shared else None
+        return Lease(shared)
 
 
-def _connected(connect: "Callable[[], S]") -> "S":
-    try:
-        return connect()
-    except FibonacciError:
-        raise
-    except Exception as fault:  # noqa: BLE001 - whatever a backend raises
-        # Its own text stays out: a driver's may quote the URL with the password.
-        raise StorageError(f"the backend failed to connect: {type(fault).__name__}") from None
+@contextmanager
+def _registry() -> Iterator[None]:
+    with _lock:
+        yield
+    _read_words()
 
 
-def _closed() -> StorageError:
-    return StorageError("this memory was closed: make a new Workflow, or close it later")
+def _leave(shared: SharedStore) -> None:
+    """Let go of a store for a lease that is gone; the finalizer, so it waits for nothing."""
+    _let_go.append(shared)
+    _read_words()
 
 
-def _let_go(shared: SharedStore) -> None:
-    for loop, store in shared.release():
-        _close_later(loop, store)
+def _read_words() -> None:
+    """Let go of what the collector left here. Who can't have the lock leaves it to its holder."""
+    while _let_go and _lock.acquire(blocking=False):
+        try:
+            store, native = _give_back(_let_go.popleft()) if _let_go else (None, [])
+        finally:
+            _lock.release()
+        _close(store, native)
 
 
-def _close_later(loop: "AbstractEventLoop", store: AsyncStore) -> None:
-    """Have the store's own loop close it; a loop that is closed took the connections with it."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(_close_in, loop, store)
+def _give_back(
+    shared: SharedStore,
+) -> "tuple[Store | None, list[tuple[AbstractEventLoop, AsyncStore]]]":
+    shared.holders -= 1
+    return (None, []) if shared.holders else shared.drop()
+
+
+def _close(store: Store | None, native: "list[tuple[AbstractEventLoop, AsyncStore]]") -> None:
+    """Close the sync store here, and have each async one closed by its own loop."""
+    for loop, one in native:
+        with suppress(RuntimeError):  # a loop that is closed took the connections with it
+            loop.call_soon_threadsafe(_close_in, loop, one)
+    if store is not None:
+        _guarded("close", store.close)
 
 
 def _close_in(loop: "AbstractEventLoop", store: AsyncStore) -> None:
@@ -226,6 +255,17 @@ def _close_in(loop: "AbstractEventLoop", store: AsyncStore) -> None:
 
 _closing: "Final[set[Task[None]]]" = set()
 """Keeps the tasks alive: a loop holds its tasks weakly."""
+
+
+def _guarded(verb: str, call: "Callable[[], S]") -> "S":
+    try:
+        return call()
+    except FibonacciError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - whatever a backend raises
+        kind = type(fault).__name__
+    # Its own text stays out: a driver's may quote the URL with the password.
+    raise StorageError(f"the backend failed to {verb}: {kind}")
 
 
 @cache

@@ -5,6 +5,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
+from fibonacci.errors import StorageError
 from fibonacci.plugin.storage import AsyncStore, Store
 
 WORKERS: Final = 8
@@ -17,7 +18,10 @@ def _in_thread(name: str) -> Any:
 
         method: Callable[..., Any] = getattr(store.store, name)
         work = partial(copy_context().run, method, *args, **kwargs)
-        answer: Awaitable[Any] = asyncio.get_running_loop().run_in_executor(store.workers, work)
+        try:
+            answer: Awaitable[Any] = asyncio.get_running_loop().run_in_executor(store.workers, work)
+        except RuntimeError:  # the workers are shut down
+            raise StorageError("this memory was closed while it was in use") from None
         return await answer
 
     return call

@@ -62,7 +62,10 @@ def _identity(settings: StoreSettings) -> tuple[Hashable, ...]:
     url = settings.url
     parts = url and (url.scheme, url.username, url.password, url.hosts, url.path)
     query = frozenset(url.query.items()) if url else None
-    return (parts, query, _frozen(settings.options), settings.timeout)
+    try:
+        return (parts, query, _frozen(settings.options), settings.timeout)
+    except RecursionError:
+        raise ConfigurationError("options hold themselves, or are nested too deep") from None
 
 
 def _frozen(value: Any) -> Hashable:

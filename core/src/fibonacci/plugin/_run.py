@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 @coroutine
 def _driver() -> Generator[Any, Any, Any]:
-    answer = None
+    question = yield
     while True:
-        question = yield answer
-        answer = yield from question
+        # No name for the answer: it would live here until the next one comes.
+        question = yield (yield from question)
 
 
 # Drivers at rest. One that runs is in nobody's reach, so threads and nested calls never meet in

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from fibonacci._memory import codec
 from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.expiry import TTL
 from fibonacci._memory.operations.verbs import Verbs, in_sync
@@ -60,7 +61,8 @@ class Atomic(Verbs):
         Args:
             key: the record's name in its scope.
             fn: takes the value and returns the new one. It is a plain function, may be called
-                several times if other writers come between, and what it raises passes through.
+                several times if other writers come between, and what it raises passes through
+                (but for StopIteration, which Python makes a RuntimeError here).
             default: what ``fn`` gets where there is no record, as a copy of its own each time.
             scope: whose record it is.
             user_id: the user, for the user scope alone.
@@ -72,10 +74,11 @@ class Atomic(Verbs):
         if not callable(fn):
             raise InvalidArgumentError(f"fn must be a function, not {type(fn).__name__}")
         address = self._find(key, scope, user_id)
-        start = self._pack(default, address)
 
         def change(data: bytes | None) -> Any:
-            new = fn(self._unpack(start if data is None else data, address))
+            # The default as a copy: fn may change it, and may be called again.
+            start = codec.encode(default, address) if data is None else b""
+            new = fn(codec.decode(start, address) if data is None else self._unpack(data, address))
             if hasattr(new, "__await__"):
                 close = getattr(new, "close", None)
                 if close:
@@ -145,13 +148,14 @@ class Atomic(Verbs):
         if amount != amount or amount in (math.inf, -math.inf):
             raise InvalidArgumentError(f"amount must be a finite number, not {amount}")
         address = self._find(key, scope, user_id)
+        plain = int.__int__(amount) if isinstance(amount, int) else float.__float__(amount)
 
         def change(data: bytes | None) -> float:
             number = 0 if data is None else self._unpack(data, address)
             if isinstance(number, bool) or not isinstance(number, int | float):
                 raise _wrong_type(address, number, "increment", "a number")
             try:
-                return number + amount
+                return number + plain
             except OverflowError:
                 raise InvalidArgumentError(
                     f"can't increment {address}: an int and a float don't add up where the int "
@@ -168,9 +172,9 @@ class Atomic(Verbs):
         self, address: Address, change: Callable[[bytes | None], Any], ttl: TTL | None
     ) -> tuple[Any, bytes]:
         """Compare and set until it holds; return the new value, and its bytes."""
-        store, deadline, attempt = self._lease.store, self._deadline(), 0
-        ttl_ms = self._ttl_ms(ttl)
+        deadline, attempt, ttl_ms = self._deadline(), 0, self._ttl_ms(ttl)
         while True:
+            store = self._lease.store  # each time anew: the memory may have been closed
             found = await store.read(address, deadline=deadline)
             value = change(found)
             data = self._pack(value, address)

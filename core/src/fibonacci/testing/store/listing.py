@@ -110,7 +110,7 @@ class Listing(Bench):
     def test_unfit_patterns(self, memory: MemoryManager) -> None:
         """A pattern that no key can match lists nothing; one that is no text is refused (C15)."""
         memory.set("k", 1)
-        for pattern in ("k\0*", "\ud800*", "k" * 2_000 + "*"):
+        for pattern in ("k\0*", "\ud800*", "k" * 1_001 + "*"):
             assert memory.list_keys(pattern=pattern) == []
         with pytest.raises(InvalidArgumentError):
             memory.list_keys(pattern=cast(Any, b"k*"))
