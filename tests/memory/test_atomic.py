@@ -258,7 +258,7 @@ def test_amounts_are_plain_numbers(memory: MemoryManager) -> None:
     """A subclass of a number adds what it is, whatever it says of adding."""
 
     class Liar(int):
-        def __radd__(self, other: Any) -> str:
+        def __radd__(self, other: Any) -> Any:
             return "x"
 
     assert memory.increment("k", Liar(3)) == 3

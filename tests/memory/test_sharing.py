@@ -23,6 +23,7 @@ from fibonacci.plugin import (
     StoreSettings,
     hookimpl,
 )
+from fibonacci.plugin._run import run
 
 
 class Drawer(Store):
@@ -522,7 +523,7 @@ def test_two_threads_meet_at_the_first_verb(plugin: Plugin) -> None:
     memory = cabinet().memory
     side = memory._means.lease.sync
     first, second = side.store, side.store
-    first.write(None, b"", None, deadline=0)
+    run(first.write(None, b"", None, deadline=0))
     connected = side.store
-    second.write(None, b"", None, deadline=0)
+    run(second.write(None, b"", None, deadline=0))
     assert side.store is connected
