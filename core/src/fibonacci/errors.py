@@ -173,8 +173,9 @@ class NodeExecutionError(WorkflowError):
 
     def __reduce__(self) -> Any:
         """Let task queues pickle it."""
-        about = {"node_id": self.node_id, "cause": self.cause, "results": dict(self.results)}
-        return partial(type(self), **about), self.args
+        results = dict(self.results)
+        remade = partial(type(self), node_id=self.node_id, cause=self.cause, results=results)
+        return remade, self.args
 
 
 class WorkflowTimeoutError(WorkflowError):
