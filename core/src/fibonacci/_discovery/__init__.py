@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from fibonacci._builtin import local
+from fibonacci._builtin import braces, local
 from fibonacci._discovery.installed import installed, is_blocked
 from fibonacci._discovery.kinds import KINDS, Kind
 from fibonacci._discovery.plugin import Plugin, State
@@ -56,6 +56,7 @@ class Registration:
 
 _registered: Final[list[Plugin]] = [
     Plugin(kind=KINDS["storage"], name="memory", source=lambda: local),
+    Plugin(kind=KINDS["templating"], name="builtin", source=lambda: braces),
 ]
 
 
