@@ -20,5 +20,7 @@ class Echo(Model):
 def fibonacci_model(settings: ModelSettings) -> Model:
     """Return the echo."""
     if settings.model != "echo":
-        raise ConfigurationError(f"there is one echo, and it is named 'echo', not {settings.model!r}")
+        raise ConfigurationError(
+            f"there is one echo, and it is named 'echo', not {settings.model!r}"
+        )
     return Echo()

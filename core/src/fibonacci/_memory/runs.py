@@ -1,13 +1,14 @@
 """A workflow's memory as one run of it sees it: the run's own user, the run's own organization."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from fibonacci._memory.addresses import Addresses, checked_name, reachable
 from fibonacci._memory.manager import AllVerbs, MemoryManager
 from fibonacci._memory.operations.verbs import Means
 from fibonacci._memory.recall import Recalled, Spaces, Wanted, recall
 from fibonacci.errors import ScopeError
-from fibonacci.plugin.address import SCOPES, Space
+from fibonacci.plugin.address import SCOPES, Scope, Space
 
 
 class RunMemory(AllVerbs):
@@ -29,7 +30,9 @@ def reach(memory: MemoryManager, user_id: str | None, organization_id: str | Non
 
     Raises ScopeError or InvalidKeyError.
     """
-    spaces = {scope: memory._place(scope, None) for scope in SCOPES if scope != "user"}
+    spaces: dict[Scope, Space] = {
+        scope: memory._place(scope, None) for scope in SCOPES if scope != "user"
+    }
     if organization_id is not None:
         owner = checked_name(organization_id, "the organization id", ScopeError)
         spaces["organization"] = Space(memory._prefix, "organization", owner)
@@ -45,7 +48,7 @@ def bound(memory: MemoryManager, spaces: Spaces) -> RunMemory:
 
 def spoken(memory: RunMemory, *, plainly: bool) -> RunMemory:
     """Return the memory whose async verbs answer at once, for the sync voice; or itself."""
-    return memory._spoken if plainly else memory
+    return cast(RunMemory, memory._spoken) if plainly else memory
 
 
 async def recalled(

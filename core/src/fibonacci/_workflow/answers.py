@@ -22,6 +22,6 @@ def read_json(text: str) -> Any:
     except (ValueError, RecursionError):
         pass  # their errors hold the answer: not even as a context may it be kept
     raise ModelError(
-        "the answer is not JSON. Ask for nothing but JSON in the prompt, or give it more max_tokens",
+        "the answer is not JSON. Ask for nothing but JSON in the prompt, or raise max_tokens",
         retryable=True,
     )

@@ -22,7 +22,7 @@ class NodeContext:
     """The user of the execution."""
     organization_id: str
     """The organization of the execution."""
-    _remember: Callable[[], RunMemory] = attrs.field(repr=False)
+    _remember: Callable[[], RunMemory] = attrs.field(repr=False, alias="remember")
 
     @property
     def memory(self) -> RunMemory:

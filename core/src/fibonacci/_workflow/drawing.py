@@ -12,27 +12,27 @@ def to_mermaid(steps: Mapping[str, Step]) -> str:
     The syntax is that of https://mermaid.js.org/syntax/flowchart.html. Numbers stand for ids, as
     some words ("end") mean something else there.
     """
-    numbers = {id: f"n{number}" for number, id in enumerate(steps)}
+    numbers = {node_id: f"n{number}" for number, node_id in enumerate(steps)}
     records = {record: f"m{number}" for number, record in enumerate(dict.fromkeys(_records(steps)))}
     return "\n".join(
         [
             "flowchart TD",
-            *(f"    {numbers[id]}{_shape(step)}" for id, step in steps.items()),
+            *(f"    {numbers[node_id]}{_shape(step)}" for node_id, step in steps.items()),
             *(f'    {name}[("{_escaped(record)}")]' for record, name in records.items()),
             *(
-                f"    {numbers[need]} --> {numbers[id]}"
-                for id, step in steps.items()
+                f"    {numbers[need]} --> {numbers[node_id]}"
+                for node_id, step in steps.items()
                 for need in steps
                 if need in step.needs
             ),
             *(
-                f"    {records[_label(one.scope, one.key)]} -.-> {numbers[id]}"
-                for id, step in steps.items()
+                f"    {records[_label(one.scope, one.key)]} -.-> {numbers[node_id]}"
+                for node_id, step in steps.items()
                 for one in step.node.memory_read
             ),
             *(
-                f"    {numbers[id]} -.-> {records[_label(one.scope, one.key)]}"
-                for id, step in steps.items()
+                f"    {numbers[node_id]} -.-> {records[_label(one.scope, one.key)]}"
+                for node_id, step in steps.items()
                 for one in step.node.memory_write
             ),
         ]
@@ -41,8 +41,8 @@ def to_mermaid(steps: Mapping[str, Step]) -> str:
 
 def _records(steps: Mapping[str, Step]) -> Iterator[str]:
     for step in steps.values():
-        for one in (*step.node.memory_read, *step.node.memory_write):
-            yield _label(one.scope, one.key)
+        yield from (_label(one.scope, one.key) for one in step.node.memory_read)
+        yield from (_label(one.scope, one.key) for one in step.node.memory_write)
 
 
 def _label(scope: str | None, key: str) -> str:

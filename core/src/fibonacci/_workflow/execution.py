@@ -43,7 +43,10 @@ def prepare(steps: Mapping[str, Step]) -> Prepared:
     """Check that the nodes fit together, and find their models."""
     graph = make_graph(steps)
     asking = [step.node for step in steps.values() if isinstance(step.node, LLMNode)]
-    named = {name: find_model(name) for name in {one.model for one in asking if isinstance(one.model, str)}}
+    named = {
+        name: find_model(name)
+        for name in {one.model for one in asking if isinstance(one.model, str)}
+    }
     models = {
         node.id: named[node.model] if isinstance(node.model, str) else find_model(node.model)
         for node in asking
@@ -80,7 +83,10 @@ async def execute(
     await schedule.go()
     if schedule.fault is not None:
         raise _told(run, *schedule.fault)
-    return ExecutionResult(run.outputs, run.traces)
+    return ExecutionResult(
+        {node_id: run.outputs[node_id] for node_id in graph.steps},
+        {node_id: run.traces[node_id] for node_id in graph.steps},
+    )
 
 
 def _checked_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -54,7 +54,10 @@ def check_temperature(node: Any, _: Any, value: Any) -> None:
         raise _fault(node, "temperature must be a number from 0 to 2, or None")
 
 
-def check_format(node: Any, _: Any, value: Any) -> None:
+OutputFormat = Literal["text", "json"]
+
+
+def check_format(node: Any, _: Any, value: OutputFormat) -> None:
     if not isinstance(value, str) or value not in ("text", "json"):
         raise _fault(node, "output_format must be 'text' or 'json'")
 

@@ -27,9 +27,9 @@ class Graph:
     inputs: Mapping[str, Demand]
     """The inputs that the run surely needs, and a text that asks for each."""
     users: tuple[str, ...]
-    """What needs a user id, in words."""
+    """What needs a user node_id, in words."""
     asynchronous: str | None
-    """The id of a node that can run in the async voice alone, if there is one."""
+    """The node_id of a node that can run in the async voice alone, if there is one."""
 
 
 def make_graph(steps: Mapping[str, Step]) -> Graph:
@@ -42,31 +42,34 @@ def make_graph(steps: Mapping[str, Step]) -> Graph:
     faults = [fault for step in steps.values() for fault in _unknown(step, steps)]
     if faults:
         raise WorkflowValidationError("; ".join(faults))
-    needs = {id: step.needs for id, step in steps.items()}
+    needs = {node_id: step.needs for node_id, step in steps.items()}
     _refuse_cycles(needs)
     return Graph(
         steps=steps,
-        first=tuple(steps[id] for id in steps if not needs[id]),
-        after={id: tuple(one for one in steps.values() if id in one.needs) for id in steps},
-        needs={id: len(needs[id]) for id in steps if needs[id]},
+        first=tuple(steps[node_id] for node_id in steps if not needs[node_id]),
+        after={
+            node_id: tuple(one for one in steps.values() if node_id in one.needs)
+            for node_id in steps
+        },
+        needs={node_id: len(needs[node_id]) for node_id in steps if needs[node_id]},
         inputs={name: demand for step in steps.values() for name, demand in step.texts.inputs},
         users=tuple(use for step in steps.values() for use in _for_a_user(step)),
-        asynchronous=next((id for id, step in steps.items() if step.asynchronous), None),
+        asynchronous=next((one.node.id for one in steps.values() if one.asynchronous), None),
     )
 
 
 def _unknown(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
-    for id in step.node.dependencies:
-        if id not in steps:
+    for node_id in step.node.dependencies:
+        if node_id not in steps:
             yield (
-                f"node {step.node.id!r} depends on {id!r}, and there is no such node."
-                f"{did_you_mean(id, steps)}"
+                f"node {step.node.id!r} depends on {node_id!r}, and there is no such node."
+                f"{did_you_mean(node_id, steps)}"
             )
-    for id, (reference, text) in step.texts.nodes.items():
-        if id not in steps:
+    for node_id, (reference, text) in step.texts.nodes.items():
+        if node_id not in steps:
             yield (
-                f"{text}: line {reference.line}, column {reference.column} asks for {id!r}, and "
-                f"there is no such node.{did_you_mean(id, (*steps, 'input', 'memory'))}"
+                f"{text}: line {reference.line}, column {reference.column} asks for {node_id!r}, "
+                f"and there is no such node.{did_you_mean(node_id, (*steps, 'input', 'memory'))}"
             )
 
 

@@ -87,7 +87,8 @@ def _write(given: Any) -> MemoryWrite:
     mode = fields.get("mode", "set")
     if mode not in MODES:
         raise WorkflowValidationError(
-            f"memory_write: unknown mode; it is one of {', '.join(MODES)}.{did_you_mean(mode, MODES)}"
+            f"memory_write: unknown mode: it is one of {', '.join(MODES)}."
+            f"{did_you_mean(mode, MODES)}"
         )
     return MemoryWrite(
         key=fields["key"],
@@ -135,9 +136,11 @@ def _default(fields: Mapping[str, Any], name: str) -> bytes | None:
 
 def _ttl(given: Any) -> Any:
     try:
-        return given if given is None or milliseconds(given) is None else given
+        if given is not None:
+            milliseconds(given)
     except FibonacciError as fault:
         raise WorkflowValidationError(f"memory_write: {fault}") from None
+    return given
 
 
 def _max_items(fields: Mapping[str, Any], mode: Mode) -> int | None:

@@ -78,8 +78,7 @@ async def _write(
     for write, key in zip(step.node.memory_write, keys, strict=True):
         await _write_one(run, write, key, output)
     return tuple(
-        MemoryKey(write.scope, key)
-        for write, key in zip(step.node.memory_write, keys, strict=True)
+        MemoryKey(write.scope, key) for write, key in zip(step.node.memory_write, keys, strict=True)
     )
 
 

@@ -1,7 +1,7 @@
 """The nodes of a workflow: what users write, checked when it is written."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -28,9 +28,7 @@ class Node:
     memory_read: Sequence[Wanted] = attrs.field(default=(), converter=reads, kw_only=True)
     """What to read when it starts, and nothing else reaches it: keys, or dicts with ``key``, and
     ``scope``, ``default`` or ``as``."""
-    memory_write: Sequence[MemoryWrite] = attrs.field(
-        default=None, converter=writes, kw_only=True
-    )
+    memory_write: Sequence[MemoryWrite] = attrs.field(default=None, converter=writes, kw_only=True)
     """Where to write the output, once it has succeeded: a key, a dict with ``key``, and ``scope``,
     ``ttl``, ``mode`` or ``max_items``, or a list of them."""
     timeout: float | None = attrs.field(default=None, validator=fields.check_timeout, kw_only=True)
@@ -62,7 +60,7 @@ class LLMNode(Node):
         default=(), converter=fields.several, validator=fields.check_names, kw_only=True
     )
     """Texts at which the answer ends; they are no part of it."""
-    output_format: Literal["text", "json"] = attrs.field(
+    output_format: fields.OutputFormat = attrs.field(
         default="text", validator=fields.check_format, kw_only=True
     )
     """``"json"``: the output is the answer, read as JSON; one that is none fails the attempt."""

@@ -37,7 +37,7 @@ class ExecutionResult(Mapping[str, Any]):
         """Made by a workflow."""
         self._outputs = outputs
         self.trace = trace
-        """How each node went, by its id, in the order in which they ended."""
+        """How each node went, by its id."""
 
     @property
     def usage(self) -> Usage:
@@ -49,7 +49,7 @@ class ExecutionResult(Mapping[str, Any]):
         return self._outputs[node_id]
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the ids, in the order in which the nodes ended."""
+        """Iterate over the ids, in the order in which the nodes were added."""
         return iter(self._outputs)
 
     def __len__(self) -> int:

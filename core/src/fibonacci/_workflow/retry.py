@@ -44,7 +44,7 @@ class Retry:
 
     def pause(self, attempt: int, fault: Exception) -> float:
         """Return the seconds to wait after this attempt; a provider may have asked for more."""
-        longest = min(self.backoff * 2 ** (attempt - 1), LONGEST_PAUSE)
+        longest: float = min(self.backoff * 2 ** (attempt - 1), LONGEST_PAUSE)
         chosen = longest * (1 - self.jitter * random.random())  # noqa: S311 - no secret
         asked = fault.retry_after if isinstance(fault, ModelError) else None
         return max(chosen, asked or 0.0)

@@ -74,7 +74,7 @@ class LLMStep(Step):
         node, system = self.node, self.system_prompt
         return ModelRequest(
             prompt=self.prompt.render(namespace),
-            system_prompt=system and system.render(namespace),
+            system_prompt=None if system is None else system.render(namespace),
             max_tokens=node.max_tokens,
             temperature=node.temperature,
             stop=tuple(node.stop),
@@ -107,7 +107,9 @@ class FunctionStep(Step):
         user = run.spaces.get("user")
         return NodeContext(
             inputs=MappingProxyType(run.inputs),
-            results=MappingProxyType({id: run.outputs[id] for id in self.node.dependencies}),
+            results=MappingProxyType(
+                {node_id: run.outputs[node_id] for node_id in self.node.dependencies}
+            ),
             recalled=MappingProxyType(namespace["memory"]),
             user_id=user and user.owner,
             organization_id=run.spaces["organization"].owner,

@@ -13,12 +13,14 @@ from inspect import iscoroutinefunction
 from queue import Empty, SimpleQueue
 from threading import Lock
 from time import monotonic, sleep
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from fibonacci._workflow.workers import hand_over
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin._run import run
 from fibonacci.plugin.models import Completion, Model, ModelRequest
+
+T = TypeVar("T")
 
 Strand = Coroutine[Any, Any, None]
 """A part of a run that goes on beside the others, and tells the run how it ended."""
@@ -85,11 +87,12 @@ class SyncVoice(Voice):
     def start(self, strand: Strand) -> None:
         with self._lock:
             self._strands += 1
-        hand_over(partial(self._run, partial(copy_context().run, run, strand)))
+        context = copy_context()
+        hand_over(lambda: context.run(self._run, strand))
 
-    def _run(self, strand: Callable[[], None]) -> None:
+    def _run(self, strand: Strand) -> None:
         with suppress(BaseException):  # the schedule has it
-            strand()
+            run(strand)
         with self._lock:
             self._strands -= 1
             last = not self._strands
@@ -106,7 +109,8 @@ class SyncVoice(Voice):
 
 def is_async(function: Any) -> bool:
     """Say whether calling it returns something to await."""
-    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))
+    called = getattr(type(function), "__call__", None)  # noqa: B004 - an object's own may be async
+    return iscoroutinefunction(function) or iscoroutinefunction(called)
 
 
 def plain_answer(answer: Any) -> Any:
@@ -120,11 +124,11 @@ def plain_answer(answer: Any) -> Any:
     )
 
 
-def _within(work: Callable[[], Any], deadline: float | None) -> Any:
+def _within(work: Callable[[], T], deadline: float | None) -> T:
     """Do the work here; or, where it is due, in a thread that can be left behind."""
     if deadline is None:
         return work()
-    answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
     hand_over(partial(_answer, partial(copy_context().run, work), answers))
     try:
         answer, fault = answers.get(timeout=max(0.0, deadline - monotonic()))
@@ -132,7 +136,7 @@ def _within(work: Callable[[], Any], deadline: float | None) -> Any:
         raise Overdue from None
     if fault is not None:
         raise fault
-    return answer
+    return cast(T, answer)
 
 
 def _answer(

@@ -77,7 +77,9 @@ class Workflow:
         """
         step = make_step(node, self._engine)
         if node.id in self._steps:
-            raise WorkflowValidationError(f"there is a node {node.id!r} already: give it another id")
+            raise WorkflowValidationError(
+                f"there is a node {node.id!r} already: give it another id"
+            )
         # A new dict: a run that has started keeps the old one.
         self._steps = {**self._steps, node.id: step}
         self._prepared = None
