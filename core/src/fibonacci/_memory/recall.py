@@ -1,7 +1,7 @@
 """Recalling: the values that a node reads when it starts, all in one request to the store."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -48,6 +48,10 @@ class Recalled(NamedTuple):
 
     values: dict[str, Any]
     read: tuple[MemoryKey, ...]
+
+
+NOTHING: Final = Recalled({}, ())
+"""What a node recalls that reads no memory."""
 
 
 async def recall(

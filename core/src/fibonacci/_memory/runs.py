@@ -8,7 +8,7 @@ from fibonacci._memory.manager import AllVerbs, MemoryManager
 from fibonacci._memory.operations.verbs import Means
 from fibonacci._memory.recall import Recalled, Spaces, Wanted, recall
 from fibonacci.errors import ScopeError
-from fibonacci.plugin.address import SCOPES, Scope, Space
+from fibonacci.plugin.address import Scope, Space
 
 
 class RunMemory(AllVerbs):
@@ -30,9 +30,7 @@ def reach(memory: MemoryManager, user_id: str | None, organization_id: str | Non
 
     Raises ScopeError or InvalidKeyError.
     """
-    spaces: dict[Scope, Space] = {
-        scope: memory._place(scope, None) for scope in SCOPES if scope != "user"
-    }
+    spaces: dict[Scope, Space] = memory._shared.copy()
     if organization_id is not None:
         owner = checked_name(organization_id, "the organization id", ScopeError)
         spaces["organization"] = Space(memory._prefix, "organization", owner)

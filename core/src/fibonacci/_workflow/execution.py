@@ -83,10 +83,8 @@ async def execute(
     await schedule.go()
     if schedule.fault is not None:
         raise _told(run, *schedule.fault)
-    return ExecutionResult(
-        {node_id: run.outputs[node_id] for node_id in graph.steps},
-        {node_id: run.traces[node_id] for node_id in graph.steps},
-    )
+    records = {node_id: run.records[node_id] for node_id in graph.steps}
+    return ExecutionResult(records, run.began_at - run.began)
 
 
 def _checked_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> dict[str, Any]:

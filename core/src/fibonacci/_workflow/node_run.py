@@ -1,14 +1,13 @@
 """Running one node: recall, ask until it succeeds, write once."""
 
 from collections.abc import Mapping
-from itertools import count
 from time import monotonic
 from typing import Any
 
-from fibonacci._memory.recall import MemoryKey
+from fibonacci._memory.recall import NOTHING, MemoryKey
 from fibonacci._memory.runs import spoken
 from fibonacci._workflow.memory_use import MemoryWrite
-from fibonacci._workflow.result import NodeTrace
+from fibonacci._workflow.result import Record
 from fibonacci._workflow.retry import may_succeed
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.step import Answer, Step
@@ -26,30 +25,20 @@ async def run_node(step: Step, run: Run) -> None:
     if run.abandoned:
         raise Abandoned
     deadline = run.until(node.timeout)
-    recalled = await run.recall(tuple(node.memory_read), deadline)
-    namespace = {**run.outputs, "input": run.inputs, "memory": recalled.values}
-    answer, attempts = await _ask(step, run, namespace, deadline)
-    written = await _write(step, run, {**namespace, node.id: answer.output}, answer.output)
-    trace = NodeTrace(
-        node_id=node.id,
-        start=run.wall_clock(start),
-        end=run.wall_clock(monotonic()),
-        attempts=attempts,
-        read=recalled.read,
-        written=written,
-        usage=answer.usage,
+    recalled = await run.recall(node.memory_read, deadline) if node.memory_read else NOTHING
+    question = step.question(run, recalled.values, deadline)
+    answer, attempts = await _ask(step, run, question, deadline)
+    written = await _write(step, run, recalled.values, answer.output) if step.keys else ()
+    run.end(
+        node.id,
+        Record(answer.output, answer.usage, start, monotonic(), attempts, recalled.read, written),
     )
-    run.traces[node.id] = trace
-    run.outputs[node.id] = answer.output
 
 
-async def _ask(
-    step: Step, run: Run, namespace: Mapping[str, Any], deadline: float | None
-) -> tuple[Answer, int]:
+async def _ask(step: Step, run: Run, question: Any, deadline: float | None) -> tuple[Answer, int]:
     """Ask until an attempt succeeds; return its answer, and which attempt it was."""
-    retry = step.node.retry
-    question = step.question(run, namespace, deadline)
-    for attempt in count(1):
+    attempt, retry = 1, step.node.retry
+    while True:
         try:
             return await step.ask(run, question, deadline), attempt
         except Overdue:
@@ -63,15 +52,14 @@ async def _ask(
             if deadline is not None and monotonic() + pause >= deadline:
                 raise
         await run.voice.pause(pause)
-    raise AssertionError("count() has no end")
+        attempt += 1
 
 
 async def _write(
-    step: Step, run: Run, namespace: Mapping[str, Any], output: Any
+    step: Step, run: Run, recalled: Mapping[str, Any], output: Any
 ) -> tuple[MemoryKey, ...]:
     """Write the output where the node says; return what was written."""
-    if not step.keys:
-        return ()
+    namespace = {**run.namespace(recalled), step.node.id: output}
     keys = [template.render(namespace) for template in step.keys]
     if run.abandoned:
         raise Abandoned

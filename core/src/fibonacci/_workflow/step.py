@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -23,6 +23,9 @@ class Answer(NamedTuple):
 
     output: Any
     usage: Usage
+
+
+_NONE: Final = Usage()
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -46,7 +49,7 @@ class Step(ABC):
         return False
 
     @abstractmethod
-    def question(self, run: Run, namespace: Mapping[str, Any], deadline: float | None) -> Any:
+    def question(self, run: Run, recalled: Mapping[str, Any], deadline: float | None) -> Any:
         """Return what each attempt asks. Raises TemplateError."""
 
     @abstractmethod
@@ -61,6 +64,7 @@ class LLMStep(Step):
     node: LLMNode
     prompt: Template
     system_prompt: Template | None
+    stop: tuple[str, ...]
 
     @property
     def asynchronous(self) -> bool:
@@ -68,16 +72,16 @@ class LLMStep(Step):
         return is_async(self.node.model)
 
     def question(
-        self, run: Run, namespace: Mapping[str, Any], deadline: float | None
+        self, run: Run, recalled: Mapping[str, Any], deadline: float | None
     ) -> ModelRequest:
         """Render the prompts, once for all attempts."""
-        node, system = self.node, self.system_prompt
+        node, system, namespace = self.node, self.system_prompt, run.namespace(recalled)
         return ModelRequest(
             prompt=self.prompt.render(namespace),
             system_prompt=None if system is None else system.render(namespace),
             max_tokens=node.max_tokens,
             temperature=node.temperature,
-            stop=tuple(node.stop),
+            stop=self.stop,
             output_format=node.output_format,
             deadline=deadline,
         )
@@ -101,7 +105,7 @@ class FunctionStep(Step):
         return is_async(self.node.function)
 
     def question(
-        self, run: Run, namespace: Mapping[str, Any], deadline: float | None
+        self, run: Run, recalled: Mapping[str, Any], deadline: float | None
     ) -> NodeContext:
         """Gather what the function may see: nothing but what its node asked for."""
         user = run.spaces.get("user")
@@ -110,7 +114,7 @@ class FunctionStep(Step):
             results=MappingProxyType(
                 {node_id: run.outputs[node_id] for node_id in self.node.dependencies}
             ),
-            recalled=MappingProxyType(namespace["memory"]),
+            recalled=MappingProxyType(recalled),
             user_id=user and user.owner,
             organization_id=run.spaces["organization"].owner,
             remember=run.memory,
@@ -118,7 +122,7 @@ class FunctionStep(Step):
 
     async def ask(self, run: Run, question: NodeContext, deadline: float | None) -> Answer:
         """Call the function once."""
-        return Answer(await run.voice.call(self.node.function, question, deadline), Usage())
+        return Answer(await run.voice.call(self.node.function, question, deadline), _NONE)
 
 
 def make_step(node: Node, engine: Engine) -> Step:
@@ -135,6 +139,7 @@ def make_step(node: Node, engine: Engine) -> Step:
             node=node,
             prompt=prompt,
             system_prompt=system or None,
+            stop=tuple(node.stop),
             keys=texts.add_keys(),
             texts=texts,
         )

@@ -74,12 +74,16 @@ class SyncVoice(Voice):
         self._ended: SimpleQueue[None] = SimpleQueue()
 
     async def complete(self, model: Model, request: ModelRequest) -> Completion:
-        return _within(partial(model.complete, request), request.deadline)
+        if request.deadline is None:
+            return model.complete(request)
+        return _late_or_not(partial(model.complete, request), request.deadline)
 
     async def call(
         self, function: Callable[[Any], Any], argument: Any, deadline: float | None
     ) -> Any:
-        return plain_answer(_within(partial(function, argument), deadline))
+        if deadline is None:
+            return plain_answer(function(argument))
+        return plain_answer(_late_or_not(partial(function, argument), deadline))
 
     async def pause(self, seconds: float) -> None:
         sleep(seconds)  # noqa: ASYNC251 - the sync voice
@@ -124,10 +128,8 @@ def plain_answer(answer: Any) -> Any:
     )
 
 
-def _within(work: Callable[[], T], deadline: float | None) -> T:
-    """Do the work here; or, where it is due, in a thread that can be left behind."""
-    if deadline is None:
-        return work()
+def _late_or_not(work: Callable[[], T], deadline: float) -> T:
+    """Do the work in a thread that can be left behind. Raises Overdue."""
     answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
     hand_over(partial(_answer, partial(copy_context().run, work), answers))
     try:
