@@ -50,12 +50,9 @@ def _lease(config: MemoryConfig) -> Lease:
     plugin = find_plugin("storage", config.backend)
     url = None if config.connection_url is None else StoreURL.parse(config.connection_url)
     settings = StoreSettings(url=url, options=config.options, timeout=config.timeout)
-
-    def make() -> Backend:
-        backend: Backend = plugin.ask(settings, Backend)
-        return backend
-
-    return lease((plugin, *_identity(settings)), make)
+    backend: Backend = plugin.ask(settings, Backend)
+    same = _identity(settings) if backend.identity is None else (backend.identity, config.timeout)
+    return lease((plugin, *same), lambda: backend)
 
 
 def _identity(settings: StoreSettings) -> tuple[Hashable, ...]:
