@@ -42,7 +42,9 @@ class Authority:
 
     name: str
     folder: Path
-    key: ec.EllipticCurvePrivateKey = attrs.field(factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    key: ec.EllipticCurvePrivateKey = attrs.field(
+        factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
 
     def certify(self, name: str, kind: x509.ObjectIdentifier | None = None) -> tuple[Path, Path]:
         """Write `name.pem` and `name.key`; without a `kind`, the authority's own."""

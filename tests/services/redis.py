@@ -1,7 +1,6 @@
 """Redis, where the machine has it: Debian's 7.0, which can do TLS. Settings are as for Valkey."""
 
 import shutil
-from pathlib import Path
 from urllib.parse import quote
 
 from services import cluster as _cluster
@@ -12,7 +11,7 @@ from services.certificates import Certificates, certificates
 from services.cluster import Cluster
 from services.process import Process
 from services.sentinel import Watched
-from services.standalone import Settings, Standalone
+from services.standalone import Standalone
 
 USER = "fibonacci"
 PASSWORD = "p@ss/word:#1"
@@ -52,7 +51,7 @@ def secured(keys: str = "*", **settings: str | int) -> Secured:
     process = _standalone.process(binary(), _standalone.data(_tls(port) | settings))
     rule = f">{PASSWORD} ~{keys} &* +@all -@dangerous"
     with (process.folder / "server.conf").open("a") as file:
-        file.write(f'user default off\nuser {USER} on {rule}\n')
+        file.write(f"user default off\nuser {USER} on {rule}\n")
     return Secured(process, port, certificates(process.folder)).start()
 
 

@@ -16,12 +16,14 @@ class ReplyError(Exception):
 class Client:
     """One connection. Commands and arguments are text, replies bytes; an error reply raises."""
 
-    def __init__(self, url: str, *, tls: ssl.SSLContext | None = None, timeout: float = 2.0) -> None:
+    def __init__(
+        self, url: str, *, tls: ssl.SSLContext | None = None, timeout: float = 2.0
+    ) -> None:
         parts = urlsplit(url)
-        assert parts.hostname and parts.port, "host and port are needed"
-        connection = socket.create_connection((parts.hostname, parts.port), timeout)
+        address = parts.hostname or "localhost", parts.port or 6379
+        connection = socket.create_connection(address, timeout)
         if tls:
-            connection = tls.wrap_socket(connection, server_hostname=parts.hostname)
+            connection = tls.wrap_socket(connection, server_hostname=address[0])
         self._connection = connection
         self._replies = connection.makefile("rb")
         if parts.password:
@@ -32,22 +34,17 @@ class Client:
 
     def __call__(self, *words: str | int) -> Reply:
         """Send a command, and return its reply."""
+        self.send(*words)
+        return self.receive()
+
+    def send(self, *words: str | int) -> None:
+        """Send a command, and do not wait for its reply."""
         encoded = [str(word).encode() for word in words]
         parts = [b"*%d\r\n" % len(encoded), *(b"$%d\r\n%s\r\n" % (len(w), w) for w in encoded)]
         self._connection.sendall(b"".join(parts))
-        return self._read()
 
-    def close(self) -> None:
-        self._replies.close()
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _read(self) -> Reply:
+    def receive(self) -> Reply:
+        """The next reply."""
         line = self._replies.readline()
         if not line.endswith(b"\r\n"):
             raise ConnectionError("the server closed the connection")
@@ -62,5 +59,23 @@ class Client:
             case b"$":
                 return None if rest == b"-1" else self._replies.read(int(rest) + 2)[:-2]
             case b"*":
-                return None if rest == b"-1" else [self._read() for _ in range(int(rest))]
+                return None if rest == b"-1" else [self.receive() for _ in range(int(rest))]
         raise ConnectionError(f"not RESP2: {line!r}")
+
+    def rest(self) -> bytes:
+        """All bytes up to the connection's end."""
+        return self._replies.read()
+
+    def timeout(self, seconds: float) -> None:
+        """How long to wait for a reply from here on."""
+        self._connection.settimeout(seconds)
+
+    def close(self) -> None:
+        self._replies.close()
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -56,9 +56,7 @@ def launched(binary: str, settings: Settings) -> Watched:
     ]
     claimed = [ports.claim() for _ in range(3)]
     sentinels = [
-        Standalone(
-            process(binary, _lines(port, claimed, primary, replica), "--sentinel"), port
-        )
+        Standalone(process(binary, _lines(port, claimed, primary, replica), "--sentinel"), port)
         for port in claimed
     ]
     return Watched(servers, sentinels).start()
@@ -94,4 +92,8 @@ def _agreed(sentinel: Standalone) -> bool:
 
 def _follows(replica: Standalone, primary: Standalone) -> bool:
     about = replica.answers() and replica.info("replication")
-    return bool(about) and about.get("master_link_status") == "up" and about["master_port"] == str(primary.port)
+    return (
+        bool(about)
+        and about.get("master_link_status") == "up"
+        and about["master_port"] == str(primary.port)
+    )
