@@ -26,11 +26,14 @@ class Client:
             connection = tls.wrap_socket(connection, server_hostname=address[0])
         self._connection = connection
         self._replies = connection.makefile("rb")
-        if parts.password:
-            words = [unquote(word) for word in (parts.username, parts.password) if word]
-            self("AUTH", *words)
-        if (database := parts.path.strip("/")) not in ("", "0"):
-            self("SELECT", database)
+        try:
+            if parts.password:
+                self("AUTH", *(unquote(w) for w in (parts.username, parts.password) if w))
+            if (database := parts.path.strip("/")) not in ("", "0"):
+                self("SELECT", database)
+        except BaseException:
+            self.close()
+            raise
 
     def __call__(self, *words: str | int) -> Reply:
         """Send a command, and return its reply."""
