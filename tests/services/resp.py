@@ -42,9 +42,11 @@ class Client:
 
     def send(self, *words: str | int) -> None:
         """Send a command, and do not wait for its reply."""
-        encoded = [str(word).encode() for word in words]
-        parts = [b"*%d\r\n" % len(encoded), *(b"$%d\r\n%s\r\n" % (len(w), w) for w in encoded)]
-        self._connection.sendall(b"".join(parts))
+        self.send_many(words)
+
+    def send_many(self, *commands: tuple[str | int, ...]) -> None:
+        """Send a pipeline at one go."""
+        self._connection.sendall(b"".join(_encoded(words) for words in commands))
 
     def receive(self) -> Reply:
         """The next reply."""
@@ -82,3 +84,8 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _encoded(words: tuple[str | int, ...]) -> bytes:
+    encoded = [str(word).encode() for word in words]
+    return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in encoded)
