@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-import services
 from services import account, farm, postgres
 from services.process import Process
 from services.reaper import family, living
@@ -33,7 +32,7 @@ def owner():
     def start(end):
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(OWNER).format(end=end)],
-            env={**os.environ, "PYTHONPATH": str(Path(services.__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -87,7 +86,7 @@ def test_what_ignores_its_end_is_killed(monkeypatch):
     assert not living(members)
 
 
-@pytest.mark.parametrize("kind", [account.account, account.nobody])
+@pytest.mark.parametrize("kind", [account.account, account.bare])
 def test_postgres_runs_as_no_root(kind, monkeypatch):
     """PostgreSQL runs, whoever we are, with and without user namespaces."""
     monkeypatch.setattr(postgres, "account", kind)
