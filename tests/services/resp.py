@@ -67,6 +67,13 @@ class Client:
                 return None if rest == b"-1" else [self.receive() for _ in range(int(rest))]
         raise ConnectionError(f"not RESP2: {line!r}")
 
+    def ended(self) -> bool:
+        """Wait for the connection's end, in whichever way."""
+        try:
+            return self._connection.recv(1) == b""
+        except ConnectionError:
+            return True
+
     def rest(self) -> bytes:
         """All bytes up to the connection's end."""
         return self._replies.read()

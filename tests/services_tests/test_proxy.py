@@ -101,6 +101,18 @@ def test_a_black_hole_is_silent_then_late(proxy, client, count):
         assert late("PING") == b"PONG"
 
 
+def test_a_black_hole_hides_a_server_s_end():
+    """Who is parted from a server does not learn of its death before the fault is over."""
+    with valkey.standalone() as server, Proxy(server) as proxy, Client(proxy.url) as client:
+        assert client("PING") == b"PONG"
+        with proxy.fault(faults.BlackHole()):
+            server.kill()
+            client.timeout(0.1)
+            with pytest.raises(TimeoutError):
+                client("PING")
+        assert client.ended()
+
+
 def test_a_black_hole_for_replies(proxy, client, count):
     """With `requests=False` the server does what the client never hears of."""
     value, key = count
