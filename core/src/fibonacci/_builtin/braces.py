@@ -12,6 +12,7 @@ from fibonacci.plugin.templating import (
     Reference,
     Template,
     as_text,
+    below,
     missing,
 )
 
@@ -97,7 +98,7 @@ def _find(namespace: Mapping[str, Any], reference: Reference) -> Any:
     """Return the value; of memory, where it is missing, empty text."""
     value: Any = namespace
     for depth, key in enumerate((reference.root, *reference.path)):
-        found = _below(value, key)
+        found = below(value, key, _NO_KEY)
         if found is _NO_KEY:
             if reference.root == "memory":
                 return ""
@@ -106,15 +107,6 @@ def _find(namespace: Mapping[str, Any], reference: Reference) -> Any:
             raise missing(name, known, line=reference.line, column=reference.column)
         value = found
     return value
-
-
-def _below(value: Any, key: str | int) -> Any:
-    # By get: an item that is missing may be made by asking for it, as in a defaultdict.
-    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dicts first: fast
-        return value.get(str(key), _NO_KEY)
-    if isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
-        return value[key]
-    return _NO_KEY
 
 
 def _names(value: Any) -> list[str]:

@@ -99,6 +99,20 @@ def _plain(value: Any) -> dict[str, Any]:
     raise TypeError(f"JSON has no form for {type(value).__name__}")
 
 
+def below(value: Any, key: str | int, default: Any = None) -> Any:
+    """Return what a value holds under a key or an index, or the default; nothing else is looked at.
+
+    A mapping is asked for the key, and for the digits of an index; a list for the item of an index
+    from 0 on. Attributes and methods are never seen, and nothing else holds anything.
+    """
+    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dicts first: fast
+        # By get: an item that is missing may be made by asking for it, as in a defaultdict.
+        return value.get(str(key), default)
+    if isinstance(value, list | tuple) and isinstance(key, int) and 0 <= key < len(value):
+        return value[key]
+    return default
+
+
 def missing(name: str, known: Iterable[str], *, line: int, column: int) -> TemplateError:
     """Return the error for a name that has no value.
 
