@@ -1,5 +1,7 @@
 """The code that a template becomes: Jinja's, with our look-ups in it."""
 
+# ruff: noqa: N802 - Jinja finds visitors by the names of nodes
+
 from collections.abc import Callable, Mapping
 from io import StringIO
 from typing import Any

@@ -16,11 +16,11 @@ class Line(int):
     column = 1
 
     @classmethod
-    def at(cls, text: str, index: int) -> "Line":
-        """Return the place of a character."""
-        line = cls(text.count("\n", 0, index) + 1)
-        line.column = index - text.rfind("\n", 0, index)
-        return line
+    def at(cls, line: int, column: int) -> "Line":
+        """Return a line number with a column."""
+        place = cls(line)
+        place.column = column
+        return place
 
 
 def column(line: int) -> int:
@@ -40,12 +40,17 @@ class PlacedLexer(Lexer):
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
     ) -> Iterator[tuple[int, str, str]]:
         text, end = normalized(source), 0
+        line, begin = 1, 0
         try:
             for _, token, value in super().tokeniter(source, name, filename, state):
                 # Not always at `end`: blanks that a tag strips belong to no token.
                 start = text.index(value, end)
+                line += text.count("\n", end, start)
+                begin = text.rfind("\n", end, start) + 1 or begin
+                yield Line.at(line, start - begin + 1), token, value
                 end = start + len(value)
-                yield Line.at(text, start), token, value
+                line += value.count("\n")
+                begin = text.rfind("\n", start, end) + 1 or begin
         except TemplateSyntaxError as fault:
-            fault.lineno = Line.at(text, end)
+            fault.lineno = Line.at(line, end - begin + 1)
             raise

@@ -1,5 +1,7 @@
 """Reading a template's tree: which values it asks for, and what is none of its business."""
 
+# ruff: noqa: N802 - Jinja finds visitors by the names of nodes
+
 import re
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
@@ -121,6 +123,8 @@ class Reader(NodeVisitor):
     # Names that the template sets.
 
     def _set(self, target: nodes.Node, in_memory: bool = False) -> None:
+        if isinstance(target, nodes.NSRef) or target.find(nodes.NSRef):
+            self._refuse(target, "a name with a dot can't be set: values are never changed")
         for name in target.find_all(nodes.Name) if not isinstance(target, nodes.Name) else [target]:
             self._locals[name.name] = in_memory
 
@@ -181,10 +185,9 @@ class Reader(NodeVisitor):
 
     def _body(self, node: nodes.Macro | nodes.CallBlock) -> None:
         with self._perhaps(), self._scope("caller", "varargs", "kwargs"):
-            self._visit_all(node.defaults)
             for argument in node.args:
                 self._set(argument)
-            self._visit_all(node.body)
+            self._visit_all([*node.defaults, *node.body])
 
     # What is asked for only perhaps.
 
