@@ -30,7 +30,7 @@ class Missing(Bench):
         fault = self.fault(compiler, "input.mesage", input={"message": "canary", "user": 1})
         assert (fault.name, fault.nearest) == ("input.mesage", "input.message")
 
-    def test_deep(self, compiler: Engine) -> None:
+    def test_deep_key(self, compiler: Engine) -> None:
         """The error names the path as far as the key that is missing (C26)."""
         fault = self.fault(compiler, "input.user.nmae.first", input={"user": {"name": "canary"}})
         assert (fault.name, fault.nearest) == ("input.user.nmae", "input.user.name")
