@@ -2,45 +2,33 @@
 
 # ruff: noqa: N802 - Jinja finds visitors by the names of nodes
 
-import re
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
-from typing import Any, Final, NoReturn
 
 from jinja2 import Environment, nodes
-from jinja2.visitor import NodeVisitor
 
-from fibonacci.errors import TemplateError
 from fibonacci.plugin import Reference
 from fibonacci_jinja.environment import Way
 from fibonacci_jinja.places import column
-
-_STANDS_ALONE: Final[dict[type[nodes.Node], str]] = {
-    nodes.Include: "include",
-    nodes.Import: "import",
-    nodes.FromImport: "import",
-    nodes.Extends: "extends",
-    nodes.Block: "block",
-    nodes.ScopedEvalContextModifier: "autoescape",
-}
-_ID_BEFORE_MINUS: Final = re.compile(r"[A-Za-z0-9_.\-]*[A-Za-z0-9_]-$")
+from fibonacci_jinja.refusals import Refusals
 
 Subscript = nodes.Getattr | nodes.Getitem
 
 
-class Reader(NodeVisitor):
+class Reader(Refusals):
     """Finds references and the way of every look-up. Names that the template sets are local."""
 
     def __init__(self, environment: Environment, source: str) -> None:
+        super().__init__(environment, source)
         self.ways: dict[nodes.Node, Way] = {}
         self._found: list[Reference] = []
-        self._environment = environment
-        self._lines = source.split("\n")
         self._locals: ChainMap[str, bool] = ChainMap()
         """Of each local name, whether it holds a part of memory."""
         self._certain = True
+
+    def is_local(self, name: str) -> bool:
+        return name in self._locals
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -48,8 +36,7 @@ class Reader(NodeVisitor):
         return tuple(sorted(self._found, key=lambda one: (one.line, one.column)))
 
     def visit_Name(self, node: nodes.Name) -> None:
-        if node.ctx == "load":
-            self._follow(node)
+        self._follow(node)
 
     def visit_Getattr(self, node: nodes.Getattr) -> None:
         self._follow(node)
@@ -70,7 +57,7 @@ class Reader(NodeVisitor):
         for step in steps:
             if isinstance(step, nodes.Getitem):
                 self.visit(step.arg)
-        if isinstance(root, nodes.Name) and root.name not in self._locals:
+        if isinstance(root, nodes.Name) and not self.is_local(root.name):
             self._refer(root, steps)
 
     def _note(self, root: nodes.Expr, steps: list[Subscript]) -> None:
@@ -92,10 +79,10 @@ class Reader(NodeVisitor):
             path.append(key)
         name = root.name
         if name == "self":
-            self._refuse(root, "'self' is Jinja's own here; a node of that id is nodes['self']")
+            self.refuse(root, "'self' is Jinja's own here; a node of that id is nodes['self']")
         if name == "nodes":
             if not path or not isinstance(path[0], str):
-                self._refuse(root, "nodes takes the id of a node: nodes['my-node'].text")
+                self.refuse(root, "nodes takes the id of a node: nodes['my-node'].text")
             name = str(path.pop(0))
         self._found.append(
             Reference(
@@ -124,7 +111,7 @@ class Reader(NodeVisitor):
 
     def _set(self, target: nodes.Node, in_memory: bool = False) -> None:
         if isinstance(target, nodes.NSRef) or target.find(nodes.NSRef):
-            self._refuse(target, "a name with a dot can't be set: values are never changed")
+            self.refuse(target, "a name with a dot can't be set: values are never changed")
         for name in target.find_all(nodes.Name) if not isinstance(target, nodes.Name) else [target]:
             self._locals[name.name] = in_memory
 
@@ -217,7 +204,7 @@ class Reader(NodeVisitor):
             self._visit_all(others)
 
     def visit_Filter(self, node: nodes.Filter) -> None:
-        self._check_known(node, "filter", self._environment.filters)
+        self.check_known(node, "filter", self._environment.filters)
         if node.name in ("d", "default"):
             with self._perhaps():
                 self.generic_visit(node)
@@ -225,70 +212,12 @@ class Reader(NodeVisitor):
             self.generic_visit(node)
 
     def visit_Test(self, node: nodes.Test) -> None:
-        self._check_known(node, "test", self._environment.tests)
+        self.check_known(node, "test", self._environment.tests)
         if node.name in ("defined", "undefined"):
             with self._perhaps():
                 self.generic_visit(node)
         else:
             self.generic_visit(node)
-
-    # What is refused.
-
-    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> None:
-        if type(node) in _STANDS_ALONE:
-            told = f"{_STANDS_ALONE[type(node)]!r} is off: a template stands alone"
-            self._refuse(node, told)
-        super().generic_visit(node, *args, **kwargs)
-
-    def visit_Call(self, node: nodes.Call) -> None:
-        called = node.node
-        if isinstance(called, nodes.Getattr):
-            allowed = isinstance(called.node, nodes.Name) and called.node.name == "loop"
-        else:
-            allowed = isinstance(called, nodes.Name) and called.name in self._locals
-        if not allowed:
-            self._refuse(node, "values have no methods, and there are no functions: use filters")
-        self.generic_visit(node)
-
-    def visit_Sub(self, node: nodes.Sub) -> None:
-        right: Any = node.right
-        while isinstance(right, nodes.Getattr | nodes.Getitem | nodes.Filter | nodes.Test):
-            right = right.node
-        if isinstance(right, nodes.Name) and right.name not in self._locals:
-            before = self._lines[right.lineno - 1][: column(right.lineno) - 1]
-            written = _ID_BEFORE_MINUS.search(before)
-            if written:
-                self._refuse_minus(right, written[0] + right.name)
-        self.generic_visit(node)
-
-    def _refuse_minus(self, node: nodes.Name, name: str) -> NoReturn:
-        owner, dot, key = name.rpartition(".")
-        better = f"{owner}[{key!r}]" if dot else f"nodes[{name!r}]"
-        self._refuse(
-            node,
-            f"{name!r} is read as a subtraction: write {better}, or blanks around the minus",
-            name,
-        )
-
-    def _check_known(
-        self, node: nodes.Filter | nodes.Test, kind: str, known: Mapping[str, Any]
-    ) -> None:
-        if node.name not in known:
-            nearest = get_close_matches(node.name, known, n=1)
-            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-            self._refuse(node, f"there is no {kind} {node.name!r}.{hint}", node.name, *nearest)
-
-    def _refuse(
-        self, node: nodes.Node, told: str, name: str | None = None, nearest: str | None = None
-    ) -> NoReturn:
-        line, start = int(node.lineno), column(node.lineno)
-        raise TemplateError(
-            f"line {line}, column {start}: {told}",
-            line=line,
-            column=start,
-            name=name,
-            nearest=nearest,
-        )
 
 
 def _key(step: Subscript) -> str | int | None:

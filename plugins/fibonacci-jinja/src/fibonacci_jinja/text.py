@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from jinja2 import ChainableUndefined, Undefined
 from jinja2.exceptions import TemplateRuntimeError
+from jinja2.runtime import LoopContext
 
 from fibonacci.plugin import as_text
 
@@ -50,7 +51,7 @@ def plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, Mapping):
         return {key: plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple | Iterator):
+    if isinstance(value, list | tuple | Iterator) and not isinstance(value, LoopContext):
         return [plain(one) for one in islice(value, LIMIT)]
     return value
 
