@@ -3,7 +3,7 @@
 # ruff: noqa: N802 - Jinja finds visitors by the names of nodes
 
 import re
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Final, NoReturn
@@ -25,7 +25,7 @@ _STANDS_ALONE: Final[dict[type[nodes.Node], str]] = {
 _NAME_BEFORE_MINUS: Final = re.compile(r"\b[A-Za-z_](?:[\w.-]*\w)?-$", re.ASCII)
 
 
-class Refusals(NodeVisitor):
+class Refusals(NodeVisitor, ABC):
     """Walks through a tree, and raises TemplateError at what the sandbox does not have."""
 
     def __init__(self, environment: Environment, source: str) -> None:
