@@ -41,12 +41,18 @@ class Wrapped(Template):
         return self.template.render(namespace)
 
 
+def insides(wrapped):
+    """The parts and the slots of the sound template."""
+    assert isinstance(wrapped.template, braces.BracesTemplate)
+    return wrapped.template._parts, wrapped.template._slots
+
+
 class Soft(BracesEngine):
     """A sound engine whose templates ask ``find`` for each value, and ``write`` for its form."""
 
     def compile(self, source):
         wrapped = Wrapped(super().compile(source))
-        parts, slots = wrapped.template._parts, wrapped.template._slots
+        parts, slots = insides(wrapped)
 
         def render(namespace):
             filled = parts.copy()
@@ -299,7 +305,7 @@ class FillsInPlace(Soft):
 
     def compile(self, source):
         wrapped = super().compile(source)
-        parts, slots = wrapped.template._parts, wrapped.template._slots
+        parts, slots = insides(wrapped)
 
         def render(namespace):
             for index, _, _, reference in slots:
@@ -328,8 +334,8 @@ class RemembersValues(Soft):
     """What is missing now is what it was the last time."""
 
     def compile(self, source):
-        wrapped = super().compile(source)
-        template, seen = wrapped.template, {}
+        wrapped, seen = super().compile(source), {}
+        template = wrapped.template
 
         def render(namespace):
             seen.update(namespace["memory"])

@@ -116,7 +116,7 @@ def below(value: Any, key: str | int, default: Any = None) -> Any:
 def missing(name: str, known: Iterable[str], *, line: int, column: int) -> TemplateError:
     """Return the error for a name that has no value.
 
-    ``name`` is as it is written, up to the key that is missing (``input.user.nmae``); ``known``
+    ``name`` is as it is written, up to the key that is missing (``input.user.names``); ``known``
     are the keys that could stand in the place of the last one (``name``, ``mail``).
     """
     before, dot, last = name.rpartition(".")

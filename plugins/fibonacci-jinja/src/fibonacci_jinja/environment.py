@@ -1,7 +1,7 @@
 """The sandbox: what a template may look at, call and compute."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from jinja2 import StrictUndefined, Undefined
@@ -54,11 +54,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         )
         self.globals.clear()
         self.filters = {**{name: self.filters[name] for name in FILTERS.kept}, **FILTERS.ours}
+        self._lexer = PlacedLexer(self)
 
-    @cached_property
+    @property
     def lexer(self) -> PlacedLexer:
-        """The lexer; Jinja's own property takes its plain one from a cache."""
-        return PlacedLexer(self)
+        """The lexer; Jinja's own property takes a plain one from a cache."""
+        return self._lexer
 
     def look_up(self, value: Any, key: Any, place: tuple[Any, ...]) -> Any:
         """Return what a value holds, or what stands for it where it is missing."""

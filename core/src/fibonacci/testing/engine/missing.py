@@ -27,20 +27,20 @@ class Missing(Bench):
 
     def test_input(self, compiler: Engine) -> None:
         """A missing input is an error that says where, which, and what was meant (C26)."""
-        fault = self.fault(compiler, "input.mesage", input={"message": "canary", "user": 1})
-        assert (fault.name, fault.nearest) == ("input.mesage", "input.message")
+        fault = self.fault(compiler, "input.messages", input={"message": "canary", "user": 1})
+        assert (fault.name, fault.nearest) == ("input.messages", "input.message")
 
     def test_deep_key(self, compiler: Engine) -> None:
         """The error names the path as far as the key that is missing (C26)."""
-        fault = self.fault(compiler, "input.user.nmae.first", input={"user": {"name": "canary"}})
-        assert (fault.name, fault.nearest) == ("input.user.nmae", "input.user.name")
+        fault = self.fault(compiler, "input.user.names.first", input={"user": {"name": "canary"}})
+        assert (fault.name, fault.nearest) == ("input.user.names", "input.user.name")
         fault = self.fault(compiler, "input.user.3", input={"user": ["canary"]})
         assert (fault.name, fault.nearest) == ("input.user.3", None)
 
     def test_node(self, compiler: Engine) -> None:
         """A missing node is such an error, and so is what is missing in its output (C26)."""
-        fault = self.fault(compiler, "sumarize", summarize="canary")
-        assert (fault.name, fault.nearest) == ("sumarize", "summarize")
+        fault = self.fault(compiler, "summarizer", summarize="canary")
+        assert (fault.name, fault.nearest) == ("summarizer", "summarize")
         fault = self.fault(compiler, "node.txt", node={"text": "canary"})
         assert (fault.name, fault.nearest) == ("node.txt", "node.text")
 
