@@ -1,7 +1,10 @@
 """What core gives to engines: forms of values, look-ups, and the error of a missing name."""
 
 from collections import OrderedDict, defaultdict
+from datetime import date
+from math import inf, nan
 from types import MappingProxyType
+from uuid import UUID
 
 import pytest
 
@@ -28,17 +31,23 @@ def test_json_of_mappings():
     assert as_text(OrderedDict(b=1, a=2)) == '{"b":1,"a":2}'
 
 
-@pytest.mark.parametrize("value", [{1}, object(), [2**64, object()], b"x"])
+@pytest.mark.parametrize(
+    "value", [{1}, object(), [2**64, object()], b"x", date(2025, 1, 23), [None, Reference]]
+)
 def test_no_json(value):
     """What JSON has no form for is a TypeError."""
     with pytest.raises(TypeError):
         as_text(value)
 
 
-def test_no_nan_beside_large_numbers():
-    """NaN is no JSON."""
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        as_text([2**64, float("nan")])
+@pytest.mark.parametrize("number", [nan, inf, -inf])
+def test_no_number(number):
+    """What is no number is no JSON, and never null; null itself is."""
+    for value in (number, [None, {"a": number}], [2**64, number]):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            as_text(value)
+    assert as_text([None, "null", {"null": None}]) == '[null,"null",{"null":null}]'
+    assert as_text([None, UUID(int=0)]) == '[null,"00000000-0000-0000-0000-000000000000"]'
 
 
 def test_below():

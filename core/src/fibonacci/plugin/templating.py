@@ -9,14 +9,17 @@ never looked through for templates again.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import orjson
 
 from fibonacci.errors import TemplateError
 from fibonacci.plugin._hints import nearest_name
+
+_STRICT: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 @attrs.frozen(kw_only=True)
@@ -86,17 +89,29 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return str.__str__(value)
     try:
-        return orjson.dumps(value, _plain).decode()
+        data = orjson.dumps(value, _plain, _STRICT)
     except TypeError:  # an int beyond 64 bits, perhaps: the standard library writes those
-        return json.dumps(
-            value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
-        )
+        return _exact.encode(value)
+    if b"null" in data:
+        _refuse_nan(value)
+    return data.decode()
 
 
 def _plain(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"JSON has no form for {type(value).__name__}")
+
+
+_exact = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
+)
+
+
+def _refuse_nan(value: Any) -> None:
+    # orjson writes null where a number is none; of all it writes, that alone would be a lie.
+    with suppress(TypeError):
+        _exact.encode(value)
 
 
 def below(value: Any, key: str | int, default: Any = None) -> Any:

@@ -116,7 +116,7 @@ def _raising(make: Callable[[str], TemplateError]) -> Any:
 def _missing(way: Way, known: Any, told: str) -> TemplateError:
     if way.name is None:
         return TemplateError(
-            f"line {way.line}, column {way.column}: a computed key has no value here",
+            f"line {way.line}, column {way.column}: the key that is asked for here has no value",
             line=way.line,
             column=way.column,
         )
@@ -125,7 +125,7 @@ def _missing(way: Way, known: Any, told: str) -> TemplateError:
 
 
 def _unfit(way: Way, told: str) -> TemplateError:
-    name = repr(way.name) if way.name else "a computed key"
+    name = repr(way.name) if way.name else "the key that is asked for here"
     return TemplateError(
         f"line {way.line}, column {way.column}: {name} is missing in memory, and empty text does "
         f"not do here. Give it a value: | default(0)",

@@ -58,7 +58,7 @@ class Refusals(NodeVisitor, ABC):
             right = right.node
         if isinstance(right, nodes.Name) and not self.is_local(right.name):
             before = self._lines[right.lineno - 1][: column(right.lineno) - 1]
-            written = _NAME_BEFORE_MINUS.search(before)
+            written = _NAME_BEFORE_MINUS.search(before[-200:])
             if written:
                 self._refuse_minus(right, written[0] + right.name)
         self.generic_visit(node)
