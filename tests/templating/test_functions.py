@@ -4,7 +4,6 @@ from collections import OrderedDict, defaultdict
 from datetime import date
 from math import inf, nan
 from types import MappingProxyType
-from uuid import UUID
 
 import pytest
 
@@ -40,14 +39,12 @@ def test_no_json(value):
         as_text(value)
 
 
-@pytest.mark.parametrize("number", [nan, inf, -inf])
-def test_no_number(number):
+@pytest.mark.parametrize("value", [nan, inf, -inf, [2**64, nan]])
+def test_no_number(value):
     """What is no number is no JSON, and never null; null itself is."""
-    for value in (number, [None, {"a": number}], [2**64, number]):
-        with pytest.raises(ValueError, match="not JSON compliant"):
-            as_text(value)
-    assert as_text([None, "null", {"null": None}]) == '[null,"null",{"null":null}]'
-    assert as_text([None, UUID(int=0)]) == '[null,"00000000-0000-0000-0000-000000000000"]'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        as_text(value)
+    assert as_text(None) == "null"
 
 
 def test_below():

@@ -9,7 +9,6 @@ never looked through for templates again.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
 
@@ -82,19 +81,18 @@ def as_text(value: Any) -> str:
     """Return what a value looks like in a rendered text: text as it is, else compact JSON.
 
     Characters beyond ASCII stay as they are. Raises TypeError, ValueError or RecursionError for
-    what JSON has no form for.
+    what JSON has no form for; what a list or mapping holds is strict JSON, as core sees to.
     """
     if type(value) is str:
         return value
     if isinstance(value, str):
         return str.__str__(value)
     try:
-        data = orjson.dumps(value, _plain, _STRICT)
+        written = orjson.dumps(value, _plain, _STRICT).decode()
     except TypeError:  # an int beyond 64 bits, perhaps: the standard library writes those
-        return _exact.encode(value)
-    if b"null" in data:
-        _refuse_nan(value)
-    return data.decode()
+        return _EXACT.encode(value)
+    # orjson writes null where a number is none.
+    return _EXACT.encode(value) if written == "null" else written
 
 
 def _plain(value: Any) -> dict[str, Any]:
@@ -103,15 +101,9 @@ def _plain(value: Any) -> dict[str, Any]:
     raise TypeError(f"JSON has no form for {type(value).__name__}")
 
 
-_exact = json.JSONEncoder(
+_EXACT: Final = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
 )
-
-
-def _refuse_nan(value: Any) -> None:
-    # orjson writes null where a number is none; of all it writes, that alone would be a lie.
-    with suppress(TypeError):
-        _exact.encode(value)
 
 
 def below(value: Any, key: str | int, default: Any = None) -> Any:
