@@ -1,0 +1,97 @@
+"""Every statement that operations use, and the steps on a connection that run them.
+
+The texts are constant, so SQLite parses each once a connection. Time is a parameter: milliseconds
+since 1970 on this machine's clock.
+"""
+
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any, Final
+
+from fibonacci.errors import BackendUnavailableError
+from fibonacci_sqlite.connection import Connection
+
+Row = tuple[Any, ...]
+"""Parameters of a statement, or a row of its answer."""
+
+_LIVE: Final = "(expires_ms IS NULL OR expires_ms > ?)"
+_AT: Final = "WHERE space = ? AND key = ?"
+
+READ: Final = f"SELECT value, expires_ms FROM fibonacci_records {_AT}"
+
+REMAINING: Final = f"SELECT expires_ms FROM fibonacci_records {_AT}"
+
+WRITE: Final = """\
+INSERT INTO fibonacci_records (value, expires_ms, space, key) VALUES (?, ?, ?, ?)
+ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms"""
+
+# One statement is one atomic step: it takes the write lock before it reads, or fails as busy.
+CREATE: Final = f"{WRITE} WHERE expires_ms <= ?"
+
+SWAP: Final = (
+    f"UPDATE fibonacci_records SET value = ?, expires_ms = ? {_AT} AND value = ? AND {_LIVE}"
+)
+
+SWAP_KEEPING: Final = f"UPDATE fibonacci_records SET value = ? {_AT} AND value = ? AND {_LIVE}"
+
+TOUCH: Final = f"UPDATE fibonacci_records SET expires_ms = ? {_AT} AND {_LIVE}"
+
+REMOVE: Final = f"DELETE FROM fibonacci_records {_AT} AND {_LIVE}"
+
+SCAN: Final = f"""\
+SELECT key FROM fibonacci_records WHERE space = ? AND key >= ? AND key < ? AND {_LIVE}
+ORDER BY key LIMIT ?"""
+
+LAST_OF_STEP: Final = """\
+SELECT key FROM fibonacci_records WHERE space = ? AND key >= ? ORDER BY key LIMIT 1 OFFSET ?"""
+
+CLEAR: Final = "DELETE FROM fibonacci_records WHERE space = ? AND key >= ? AND key < ?"
+
+SWEEP: Final = """\
+DELETE FROM fibonacci_records WHERE rowid IN (
+  SELECT rowid FROM fibonacci_records WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?
+)"""
+
+
+def fetch(connection: Connection, question: str, given: Row) -> Row | None:
+    """Return the only row, or None."""
+    row: Row | None = connection.cursor.execute(question, given).fetchone()
+    return row
+
+
+def fetch_all(connection: Connection, question: str, given: Row) -> list[Row]:
+    """Return all rows."""
+    return connection.cursor.execute(question, given).fetchall()
+
+
+def fetch_each(connection: Connection, question: str, all_given: Sequence[Row]) -> list[Row | None]:
+    """Ask for several rows, of one and the same moment."""
+    cursor = connection.cursor
+    cursor.execute("BEGIN")
+    rows = [cursor.execute(question, given).fetchone() for given in all_given]
+    cursor.execute("COMMIT")
+    return rows
+
+
+def change(connection: Connection, order: str, given: Row) -> int:
+    """Return how many rows were changed."""
+    return connection.cursor.execute(order, given).rowcount
+
+
+def change_each(
+    connection: Connection, order: str, all_given: Sequence[Row], deadline: float
+) -> int:
+    """Change rows in one transaction; return how many were changed.
+
+    Raises BackendUnavailableError at the deadline; nothing is changed then.
+    """
+    cursor, changed = connection.cursor, 0
+    cursor.execute("BEGIN IMMEDIATE")
+    for given in all_given:
+        changed += cursor.execute(order, given).rowcount
+        if monotonic() > deadline:
+            raise BackendUnavailableError(
+                "a batch was not written by its deadline, and none of it was: raise the timeout"
+            )
+    cursor.execute("COMMIT")
+    return changed

@@ -1,0 +1,191 @@
+"""The store: one statement for most operations, one transaction for the batches."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from itertools import count
+from time import time
+from typing import Any, ClassVar, Final, Literal
+
+from fibonacci.errors import CorruptRecordError, StorageError
+from fibonacci.plugin import ABSENT, KEEP, Absent, Address, Keep, Page, Space, Store, canonical
+from fibonacci_sqlite import statements as sql
+from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.file import DatabaseFile
+
+STEP: Final = 200
+"""Records that one step of ``clear`` removes: other writers wait that long."""
+
+SWEEP_EVERY: Final = 64
+"""Writes between two sweeps, each of which removes more than so many could have left behind."""
+
+_END: Final = b"\xff"
+"""Above all UTF-8."""
+
+
+class SqliteStore(Store):
+    """Records in one table of one file, which any number of processes share."""
+
+    clock: ClassVar[Literal["server", "client"]] = "client"
+
+    def __init__(self, opening: Opening) -> None:
+        """Open nothing: the first operation does."""
+        self._file = DatabaseFile(opening)
+        self._writes = count()
+
+    def read(self, address: Address, *, deadline: float) -> bytes | None:
+        row = self._file.do(sql.fetch, sql.READ, _at(address), deadline=deadline)
+        return None if row is None else self._value(address, *row)
+
+    def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
+        given = (data, _expiry(ttl_ms), *_at(address))
+        self._file.do(sql.change, sql.WRITE, given, deadline=deadline, writes=True)
+        self._sweep()
+
+    def compare_and_set(
+        self,
+        address: Address,
+        expected: bytes | Absent,
+        data: bytes,
+        ttl_ms: int | Keep | None,
+        *,
+        deadline: float,
+    ) -> bool:
+        at, now = _at(address), _now()
+        order: str
+        given: sql.Row
+        if expected is ABSENT:
+            order, given = sql.CREATE, (data, None if ttl_ms is KEEP else _expiry(ttl_ms), *at, now)
+        elif ttl_ms is KEEP:
+            order, given = sql.SWAP_KEEPING, (data, *at, expected, now)
+        else:
+            order, given = sql.SWAP, (data, _expiry(ttl_ms), *at, expected, now)
+        changed = self._file.do(sql.change, order, given, deadline=deadline, writes=True)
+        self._sweep()
+        return changed == 1
+
+    def remove(self, address: Address, *, deadline: float) -> bool:
+        given = (*_at(address), _now())
+        return self._file.do(sql.change, sql.REMOVE, given, deadline=deadline, writes=True) == 1
+
+    def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+        row = self._file.do(sql.fetch, sql.REMAINING, _at(address), deadline=deadline)
+        if row is None:
+            return ABSENT
+        (expires,) = row
+        if not isinstance(expires, int | None):
+            raise self._corrupt(address)
+        if expires is None:
+            return None
+        left = expires - _now()
+        return left if left > 0 else ABSENT
+
+    def scan(
+        self,
+        space: Space,
+        *,
+        prefix: str = "",
+        cursor: str | None = None,
+        limit: int = 1000,
+        deadline: float,
+    ) -> Page:
+        start = prefix.encode() if cursor is None else _behind(cursor)
+        given = (_bytes_of(space), start, prefix.encode() + _END, _now(), limit)
+        rows = self._file.do(sql.fetch_all, sql.SCAN, given, deadline=deadline)
+        keys = [self._key(key) for (key,) in rows]
+        return Page(keys, keys[-1] if len(keys) == limit else None)
+
+    def close(self) -> None:
+        """Close all connections; an operation that comes later opens one for itself."""
+        self._file.close()
+
+    def read_many(self, addresses: Sequence[Address], *, deadline: float) -> list[bytes | None]:
+        places = [_at(address) for address in addresses]
+        rows = self._file.do(sql.fetch_each, sql.READ, places, deadline=deadline)
+        return [
+            None if row is None else self._value(address, *row)
+            for address, row in zip(addresses, rows, strict=True)
+        ]
+
+    def write_many(
+        self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
+    ) -> None:
+        expires = _expiry(ttl_ms)
+        given = [(data, expires, *_at(address)) for address, data in items]
+        self._file.do(
+            sql.change_each, sql.WRITE, given, deadline, deadline=deadline, writes=True
+        )
+        self._sweep()
+
+    def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
+        now = _now()
+        given = [(*_at(address), now) for address in addresses]
+        return self._file.do(
+            sql.change_each, sql.REMOVE, given, deadline, deadline=deadline, writes=True
+        )
+
+    def exists(self, address: Address, *, deadline: float) -> bool:
+        return self.remaining(address, deadline=deadline) is not ABSENT
+
+    def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
+        given = (_expiry(ttl_ms), *_at(address), _now())
+        return self._file.do(sql.change, sql.TOUCH, given, deadline=deadline, writes=True) == 1
+
+    def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
+        start = b"" if cursor is None else _behind(cursor)
+        given = (_bytes_of(space), start, STEP - 1)
+        last = self._file.do(sql.fetch, sql.LAST_OF_STEP, given, deadline=deadline)
+        key = None if last is None else self._key(last[0])
+        end = _END if key is None else _behind(key)
+        given = (_bytes_of(space), start, end)
+        self._file.do(sql.change, sql.CLEAR, given, deadline=deadline, writes=True)
+        return key
+
+    def _sweep(self) -> None:
+        """Now and then, remove some records that expired. A fault is for the next write to tell."""
+        if next(self._writes) % SWEEP_EVERY == 0:
+            with suppress(StorageError):
+                given = (_now(), 2 * SWEEP_EVERY)
+                self._file.do(sql.change, sql.SWEEP, given, deadline=0, writes=True)
+
+    def _value(self, address: Address, value: Any, expires: Any) -> bytes | None:
+        if type(value) is not bytes or not isinstance(expires, int | None):
+            raise self._corrupt(address)
+        return None if expires is not None and expires <= _now() else value
+
+    def _corrupt(self, address: Address) -> CorruptRecordError:
+        return CorruptRecordError(
+            f"{address} was not written by fibonacci-sqlite: its value must be a BLOB, and "
+            f"expires_ms an INTEGER or NULL, in database {self._file.path!r}"
+        )
+
+    def _key(self, key: bytes) -> str:
+        try:
+            return key.decode()
+        except UnicodeDecodeError:
+            raise CorruptRecordError(
+                f"a key in database {self._file.path!r} was not written by fibonacci-sqlite: it "
+                f"is not UTF-8"
+            ) from None
+
+
+@lru_cache(maxsize=1024)
+def _bytes_of(space: Space) -> bytes:
+    return canonical(*space)
+
+
+def _at(address: Address) -> tuple[bytes, bytes]:
+    return _bytes_of(address.space), address.key.encode()
+
+
+def _behind(key: str) -> bytes:
+    """The first bytes above the key; no key has a NUL in it."""
+    return key.encode() + b"\0"
+
+
+def _now() -> int:
+    return int(time() * 1000)
+
+
+def _expiry(ttl_ms: int | None) -> int | None:
+    return None if ttl_ms is None else _now() + ttl_ms
