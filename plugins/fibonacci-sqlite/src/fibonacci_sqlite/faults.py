@@ -20,8 +20,6 @@ _NOT_APPLIED: Final = {
         "the log is"
     ),
     sqlite3.SQLITE_FULL: "has no room: the disk is full, or its max_page_count is reached",
-    sqlite3.SQLITE_PERM: "can't be opened: this user has no right to",
-    sqlite3.SQLITE_NOMEM: "can't be used: this process has no memory left",
 }
 
 

@@ -31,7 +31,7 @@ class DatabaseFile:
         deadline: float,
         writes: bool = False,
     ) -> T:
-        """Do work on a connection; while the file is busy again and again, until the deadline.
+        """Do work on a connection, again and again while the file is busy, until the deadline.
 
         SQLite's own waiting is switched off: it knows no deadline, and would keep hold of the
         connection, for which a fork in this process has to wait. Raises StorageError.
@@ -43,12 +43,9 @@ class DatabaseFile:
                 connection = self._pool.take()
                 answer = work(connection, *given)
             except sqlite3.Error as fault:
-                self._give_back_or_close(connection, fault)
+                begun = self._part_with(connection, fault)
                 if not is_busy(fault):
-                    # What failed before the work began was surely not applied.
-                    raise told(fault, self.path, writing=writes and connection is not None) from (
-                        fault
-                    )
+                    raise told(fault, self.path, writing=writes and begun) from fault
                 if not _paused(attempt, deadline):
                     raise self._still_busy() from fault
                 attempt += 1
@@ -64,13 +61,15 @@ class DatabaseFile:
         """Close all connections; those in use as soon as their work is done."""
         self._pool.close()
 
-    def _give_back_or_close(self, connection: Connection | None, fault: sqlite3.Error) -> None:
+    def _part_with(self, connection: Connection | None, fault: sqlite3.Error) -> bool:
+        """Give the connection back, or close it; say whether there was one to work on."""
         if connection is None:
-            return
+            return False
         if is_busy(fault) and not connection.database.in_transaction:
             self._pool.give(connection)
         else:
             connection.close()
+        return True
 
     def _still_busy(self) -> BackendUnavailableError:
         return BackendUnavailableError(

@@ -12,6 +12,7 @@ they are needed, on both sides.
 import os
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from threading import RLock
 from time import monotonic, sleep
 from typing import Final
@@ -94,12 +95,9 @@ class Pool:
             return connection
 
     def _shed(self, kept: int) -> None:
-        while len(self._idle) > kept:
-            try:
-                connection = self._idle.pop()
-            except IndexError:  # another thread was faster
-                return
-            connection.close()
+        with suppress(IndexError):  # another thread may be faster
+            while len(self._idle) > kept:
+                self._idle.pop().close()
 
     def _in_use(self) -> list[Connection]:
         found = (one() for one in self._opened)

@@ -43,7 +43,7 @@ def prepare(database: sqlite3.Connection, path: str, *, create: bool) -> None:
     Whoever else does the same at this moment is either waited for or seen: a busy database raises
     here, and is asked again. Raises StorageError, with nothing changed; sqlite3.Error.
     """
-    if _is_empty(database):
+    if _state(database) == _EMPTY:
         if not create:
             raise StorageError(
                 f"database {path!r} is empty, and create=false: make its table with "
@@ -51,7 +51,7 @@ def prepare(database: sqlite3.Connection, path: str, *, create: bool) -> None:
             )
         _use_log(database, path)
         database.execute("BEGIN IMMEDIATE")
-        if _is_empty(database):
+        if _state(database) == _EMPTY:
             for statement in STATEMENTS:
                 database.execute(statement)
         database.execute("COMMIT")
@@ -59,17 +59,25 @@ def prepare(database: sqlite3.Connection, path: str, *, create: bool) -> None:
     _use_log(database, path)
 
 
-def _is_empty(database: sqlite3.Connection) -> bool:
-    return _number(database, "SELECT count(*) FROM sqlite_master") == 0
+_EMPTY: Final = (0, 0, 0)
+
+
+def _state(database: sqlite3.Connection) -> tuple[int, int, int]:
+    """How many tables and indexes there are, whose they are, and of which version."""
+    found: tuple[int, int, int] = database.execute(
+        "SELECT (SELECT count(*) FROM sqlite_master), application_id, user_version "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
+    return found
 
 
 def _check(database: sqlite3.Connection, path: str) -> None:
-    if _number(database, "PRAGMA application_id") != APPLICATION_ID:
+    _, owner, version = _state(database)
+    if owner != APPLICATION_ID:
         raise StorageError(
             f"database {path!r} is another application's, and was left as it is: give the memory "
             f"a file of its own"
         )
-    version = _number(database, "PRAGMA user_version")
     if version > VERSION:
         raise StorageError(
             f"database {path!r} was made by a newer fibonacci-sqlite (its schema has version "
@@ -91,8 +99,3 @@ def _use_log(database: sqlite3.Connection, path: str) -> None:
             f"database {path!r} can't have a write-ahead log (its journal is {mode!r}): the file "
             f"must be on a disk of this machine, where processes can share memory"
         )
-
-
-def _number(database: sqlite3.Connection, question: str) -> int:
-    (answer,) = database.execute(question).fetchone()
-    return int(answer)

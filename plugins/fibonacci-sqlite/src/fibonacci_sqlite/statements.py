@@ -14,32 +14,37 @@ from fibonacci_sqlite.connection import Connection
 Row = tuple[Any, ...]
 """Parameters of a statement, or a row of its answer."""
 
-_LIVE: Final = "(expires_ms IS NULL OR expires_ms > ?)"
-_AT: Final = "WHERE space = ? AND key = ?"
+READ: Final = "SELECT value, expires_ms FROM fibonacci_records WHERE space = ? AND key = ?"
 
-READ: Final = f"SELECT value, expires_ms FROM fibonacci_records {_AT}"
-
-REMAINING: Final = f"SELECT expires_ms FROM fibonacci_records {_AT}"
+REMAINING: Final = "SELECT expires_ms FROM fibonacci_records WHERE space = ? AND key = ?"
 
 WRITE: Final = """\
 INSERT INTO fibonacci_records (value, expires_ms, space, key) VALUES (?, ?, ?, ?)
 ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms"""
 
-# One statement is one atomic step: it takes the write lock before it reads, or fails as busy.
-CREATE: Final = f"{WRITE} WHERE expires_ms <= ?"
+# A compare-and-set is one statement, and so one atomic step: it has the write lock before it
+# reads, or fails as busy.
+CREATE: Final = WRITE + " WHERE expires_ms <= ?"
 
-SWAP: Final = (
-    f"UPDATE fibonacci_records SET value = ?, expires_ms = ? {_AT} AND value = ? AND {_LIVE}"
-)
+SWAP: Final = """\
+UPDATE fibonacci_records SET value = ?, expires_ms = ?
+WHERE space = ? AND key = ? AND value = ? AND (expires_ms IS NULL OR expires_ms > ?)"""
 
-SWAP_KEEPING: Final = f"UPDATE fibonacci_records SET value = ? {_AT} AND value = ? AND {_LIVE}"
+SWAP_KEEPING: Final = """\
+UPDATE fibonacci_records SET value = ?
+WHERE space = ? AND key = ? AND value = ? AND (expires_ms IS NULL OR expires_ms > ?)"""
 
-TOUCH: Final = f"UPDATE fibonacci_records SET expires_ms = ? {_AT} AND {_LIVE}"
+TOUCH: Final = """\
+UPDATE fibonacci_records SET expires_ms = ?
+WHERE space = ? AND key = ? AND (expires_ms IS NULL OR expires_ms > ?)"""
 
-REMOVE: Final = f"DELETE FROM fibonacci_records {_AT} AND {_LIVE}"
+REMOVE: Final = """\
+DELETE FROM fibonacci_records
+WHERE space = ? AND key = ? AND (expires_ms IS NULL OR expires_ms > ?)"""
 
-SCAN: Final = f"""\
-SELECT key FROM fibonacci_records WHERE space = ? AND key >= ? AND key < ? AND {_LIVE}
+SCAN: Final = """\
+SELECT key FROM fibonacci_records
+WHERE space = ? AND key >= ? AND key < ? AND (expires_ms IS NULL OR expires_ms > ?)
 ORDER BY key LIMIT ?"""
 
 LAST_OF_STEP: Final = """\

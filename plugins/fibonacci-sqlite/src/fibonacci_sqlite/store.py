@@ -112,9 +112,7 @@ class SqliteStore(Store):
     ) -> None:
         expires = _expiry(ttl_ms)
         given = [(data, expires, *_at(address)) for address, data in items]
-        self._file.do(
-            sql.change_each, sql.WRITE, given, deadline, deadline=deadline, writes=True
-        )
+        self._file.do(sql.change_each, sql.WRITE, given, deadline, deadline=deadline, writes=True)
         self._sweep()
 
     def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
@@ -132,12 +130,12 @@ class SqliteStore(Store):
         return self._file.do(sql.change, sql.TOUCH, given, deadline=deadline, writes=True) == 1
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
-        start = b"" if cursor is None else _behind(cursor)
-        given = (_bytes_of(space), start, STEP - 1)
-        last = self._file.do(sql.fetch, sql.LAST_OF_STEP, given, deadline=deadline)
+        where, start = _bytes_of(space), b"" if cursor is None else _behind(cursor)
+        last = self._file.do(
+            sql.fetch, sql.LAST_OF_STEP, (where, start, STEP - 1), deadline=deadline
+        )
         key = None if last is None else self._key(last[0])
-        end = _END if key is None else _behind(key)
-        given = (_bytes_of(space), start, end)
+        given = (where, start, _END if key is None else _behind(key))
         self._file.do(sql.change, sql.CLEAR, given, deadline=deadline, writes=True)
         return key
 
