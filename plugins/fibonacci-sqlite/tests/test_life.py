@@ -1,7 +1,9 @@
 """Durability, expiry and housekeeping, as far as the contract does not see them."""
 
 import os
+import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -26,7 +28,7 @@ def test_restart(path: Path, open_memory: Open):
     first = open_memory(path)
     first.set("k", [1], ttl=60)
     first.set("user's", 2, scope="user", user_id="u")
-    first._means.lease.release()
+    first.close()
     assert not path.with_name("memory.db-wal").exists()
     second = open_memory(path)
     assert second.get("k") == [1]
@@ -126,6 +128,28 @@ def test_last_used_first(pool: Pool):
         pool.give(connection)
     assert [one.closed for one in taken] == [False] * (KEPT - 1) + [False, True, True, True]
     assert pool.take() is taken[KEPT - 1]
+
+
+def descriptors(path: Path) -> int:
+    """How often this process has the file open."""
+    file, found = path.stat(), 0
+    for number in os.listdir("/dev/fd"):
+        with suppress(OSError):  # the listing's own
+            found += os.path.samestat(os.fstat(int(number)), file)
+    return found
+
+
+def test_closed_is_closed(path: Path, pool: Pool):
+    """A connection that is closed has left the file, whatever its last statement came to."""
+    other, failed, half = pool.take(), pool.take(), pool.take()
+    other.cursor.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        failed.cursor.execute("BEGIN IMMEDIATE")
+    half.cursor.execute("SELECT 1 FROM sqlite_master")
+    assert descriptors(path) > 0
+    for connection in (failed, half, other):
+        connection.close()
+    assert descriptors(path) == 0
 
 
 def test_rest_waits(pool: Pool):

@@ -141,9 +141,12 @@ def test_file_mended_meanwhile(path: Path, memory: MemoryManager):
 
 def test_another_journal(path: Path, open_memory: Open, raw):
     """A file that was taken out of WAL by hand is put back."""
-    open_memory(path).set("k", 1)
-    for workflow_memory in (open_memory(path),):
-        assert workflow_memory.get("k") == 1
+    memory = open_memory(path)
+    memory.set("k", 1)
+    memory.close()
+    assert raw(path).execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    assert open_memory(path).get("k") == 1
+    assert raw(path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_made_by_two_at_once(path: Path, raw):

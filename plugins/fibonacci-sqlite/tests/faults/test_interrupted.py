@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from children import Child, Tell
 
 from fibonacci import MemoryConfig, Workflow
 
@@ -66,8 +67,6 @@ def test_broken_off_anywhere(path: Path, alarms: None):
 
 def test_fork_after_a_break(path: Path, alarms: None):
     """A connection that was broken off keeps no fork waiting."""
-    from children import Child, Tell
-
     workflow = Workflow("w", MemoryConfig("sqlite", f"sqlite:///{path}", timeout=2))
     memory = workflow.memory
     memory.set("n", 0)
