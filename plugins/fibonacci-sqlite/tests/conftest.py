@@ -1,16 +1,17 @@
 import os
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fibonacci_sqlite import SqliteStore
 from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.store import SqliteStore
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 
-Open = Callable[..., MemoryManager]
+sys.path.insert(0, os.fspath(Path(__file__).parent))  # for sqlite_bench, from all test files
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_memory() -> Iterator[Open]:
+def open_memory() -> Iterator[Callable[..., MemoryManager]]:
     """Opens memories on a file, each with a store of its own; they are closed after the test."""
     workflows = []
 
@@ -36,7 +37,7 @@ def open_memory() -> Iterator[Open]:
 
 
 @pytest.fixture
-def memory(path: Path, open_memory: Open) -> MemoryManager:
+def memory(path: Path, open_memory: Callable[..., MemoryManager]) -> MemoryManager:
     """A memory in the file."""
     return open_memory(path)
 

@@ -13,12 +13,11 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from children import Child, Gate, Tell
-from conftest import Open
-from fibonacci_sqlite import SqliteStore
 from fibonacci_sqlite import statements as sql
 from fibonacci_sqlite.connection import Connection, Opening
 from fibonacci_sqlite.file import DatabaseFile
+from fibonacci_sqlite.store import SqliteStore
+from sqlite_bench import Child, Connect, Gate, Open, Tell
 
 from fibonacci import (
     BackendUnavailableError,
@@ -103,7 +102,7 @@ def test_write_lock_let_go(path: Path, memory: MemoryManager):
     child.end()
 
 
-def test_locked_before_first_use(path: Path, open_memory: Open, raw):
+def test_locked_before_first_use(path: Path, open_memory: Open, raw: Connect):
     """A file that another process locks whole is given up at the deadline, and works later."""
     raw(path).execute("CREATE TABLE t (x)")
     raw(path).execute("DROP TABLE t")
@@ -145,7 +144,7 @@ def test_interrupted_work(path: Path):
     file.close()
 
 
-def test_lost_connection(path: Path, raw):
+def test_lost_connection(path: Path, raw: Connect):
     """A connection that gets lost amid a transaction is closed, and its lock with it (C19)."""
     file = DatabaseFile(Opening(path=os.fspath(path)))
     connections: list[Connection] = []
@@ -156,7 +155,7 @@ def test_lost_connection(path: Path, raw):
     raw(path).execute("BEGIN IMMEDIATE")
 
 
-def test_busy_amid_a_transaction(path: Path, raw):
+def test_busy_amid_a_transaction(path: Path, raw: Connect):
     """Work that meets a lock after it began is rolled back, and done again."""
     file = DatabaseFile(Opening(path=os.fspath(path)))
     other, turns = raw(path), []
@@ -255,7 +254,7 @@ def test_damaged_file(path: Path, open_memory: Open):
         open_memory(path).get("k1", default="default")
 
 
-def test_table_gone(path: Path, memory: MemoryManager, raw):
+def test_table_gone(path: Path, memory: MemoryManager, raw: Connect):
     """A table that was dropped under the memory is told, not taken for empty."""
     memory.set("k", 1)
     raw(path).execute("DROP TABLE fibonacci_records")
@@ -266,7 +265,7 @@ def test_table_gone(path: Path, memory: MemoryManager, raw):
 
 
 @pytest.mark.parametrize("change", ["value = 'text'", "value = 5", "expires_ms = 'soon'"])
-def test_foreign_record(path: Path, memory: MemoryManager, raw, change: str):
+def test_foreign_record(path: Path, memory: MemoryManager, raw: Connect, change: str):
     """A record that somebody else changed to another type raises, and reads as no default (C8)."""
     memory.set("k", 1)
     raw(path).execute("UPDATE fibonacci_records SET " + change)
@@ -280,7 +279,7 @@ def test_foreign_record(path: Path, memory: MemoryManager, raw, change: str):
     assert memory.get("k") == 2
 
 
-def test_foreign_expiry(path: Path, memory: MemoryManager, raw):
+def test_foreign_expiry(path: Path, memory: MemoryManager, raw: Connect):
     """An expiry that is no number raises where it is asked for (C8)."""
     memory.set("k", 1)
     raw(path).execute("UPDATE fibonacci_records SET expires_ms = 'soon'")
@@ -290,7 +289,7 @@ def test_foreign_expiry(path: Path, memory: MemoryManager, raw):
         memory.exists("k")
 
 
-def test_foreign_key(path: Path, memory: MemoryManager, raw):
+def test_foreign_key(path: Path, memory: MemoryManager, raw: Connect):
     """A key that is no UTF-8 is told, and not listed as something else (C1)."""
     memory.set("k", 1)
     raw(path).execute("UPDATE fibonacci_records SET key = x'6bff'")

@@ -8,10 +8,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from conftest import Open
-from fibonacci_sqlite import SqliteStore
 from fibonacci_sqlite.connection import Connection, Opening, open_connection
 from fibonacci_sqlite.pool import KEPT, Pool
+from fibonacci_sqlite.store import SqliteStore
+from sqlite_bench import Connect, Open
 
 from fibonacci import MemoryManager
 from fibonacci.plugin import Address, Space, canonical
@@ -56,7 +56,7 @@ def test_synchronous(path: Path, option, level: int):
     connection.close()
 
 
-def test_rows(path: Path, memory: MemoryManager, raw):
+def test_rows(path: Path, memory: MemoryManager, raw: Connect):
     """A row is found by the canonical bytes of its space, and its key."""
     memory.set("k", "v", scope="user", user_id="u")
     rows = raw(path).execute("SELECT space, key, value, expires_ms FROM fibonacci_records")
@@ -64,7 +64,7 @@ def test_rows(path: Path, memory: MemoryManager, raw):
     assert rows.fetchall() == [(space, b"k", b'"v"', None)]
 
 
-def test_sweep(path: Path, memory: MemoryManager, store: SqliteStore, raw):
+def test_sweep(path: Path, memory: MemoryManager, store: SqliteStore, raw: Connect):
     """Writes remove expired records of all spaces, now and then, a bounded number at a time."""
     addresses = [Address(SPACE, f"k{number}") for number in range(300)]
     store.write_many([(one, b"1") for one in addresses], 1, deadline=now())
@@ -82,7 +82,7 @@ def test_sweep(path: Path, memory: MemoryManager, store: SqliteStore, raw):
     assert store.scan(SPACE, deadline=now()).keys == ["live"]
 
 
-def test_sweep_of_a_busy_file(path: Path, raw, store: SqliteStore):
+def test_sweep_of_a_busy_file(path: Path, raw: Connect, store: SqliteStore):
     """A sweep that meets another writer is left to a later write, and harms nobody."""
     store.read(Address(SPACE, "k"), deadline=now())
     raw(path).execute("BEGIN IMMEDIATE")

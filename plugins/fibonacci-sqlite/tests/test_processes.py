@@ -4,8 +4,7 @@ import sqlite3
 from collections import Counter
 from pathlib import Path
 
-from children import Child, Gate, Tell
-from conftest import Open
+from sqlite_bench import Child, Gate, Open, Tell
 
 
 def test_cold_start(path: Path, open_memory: Open):

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Open
 from fibonacci_sqlite.schema import STATEMENTS, prepare, script
+from sqlite_bench import Connect, Open
 
 from fibonacci import BackendUnavailableError, MemoryManager, StorageError
 
 
-def test_printed_sql(path: Path, open_memory: Open, raw):
+def test_printed_sql(path: Path, open_memory: Open, raw: Connect):
     """What ``python -m fibonacci_sqlite`` prints makes the database that create=false needs."""
     command = [sys.executable, "-m", "fibonacci_sqlite"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -23,7 +23,9 @@ def test_printed_sql(path: Path, open_memory: Open, raw):
     assert memory.get("k") == 1
 
 
-def test_printed_and_created_are_one(path: Path, tmp_path: Path, memory: MemoryManager, raw):
+def test_printed_and_created_are_one(
+    path: Path, tmp_path: Path, memory: MemoryManager, raw: Connect
+):
     """The printed SQL makes the very tables that create=true makes."""
     memory.set("k", 1)
     by_hand = raw(tmp_path / "hand.db")
@@ -79,7 +81,7 @@ def test_mode_of_a_file_that_exists(path: Path, memory: MemoryManager):
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_newer_schema(path: Path, open_memory: Open, raw):
+def test_newer_schema(path: Path, open_memory: Open, raw: Connect):
     """A newer schema is refused, says what to upgrade, and is left as it is."""
     open_memory(path).set("k", 1)
     database = raw(path)
@@ -93,7 +95,7 @@ def test_newer_schema(path: Path, open_memory: Open, raw):
     assert database.execute("PRAGMA user_version").fetchone() == (2,)
 
 
-def test_unknown_old_schema(path: Path, open_memory: Open, raw):
+def test_unknown_old_schema(path: Path, open_memory: Open, raw: Connect):
     """A version that no release wrote is refused, and left as it is."""
     open_memory(path).set("k", 1)
     raw(path).execute("PRAGMA user_version = 0")
@@ -111,7 +113,7 @@ def test_unknown_old_schema(path: Path, open_memory: Open, raw):
         "PRAGMA user_version = 1; CREATE TABLE fibonacci_records (x)",
     ],
 )
-def test_another_applications_database(path: Path, open_memory: Open, raw, made: str):
+def test_another_applications_database(path: Path, open_memory: Open, raw: Connect, made: str):
     """A database of another application is refused, and not one byte of it changes."""
     raw(path).executescript(made)
     before = path.read_bytes()
@@ -139,7 +141,7 @@ def test_file_mended_meanwhile(path: Path, memory: MemoryManager):
     assert memory.get("k") == 1
 
 
-def test_another_journal(path: Path, open_memory: Open, raw):
+def test_another_journal(path: Path, open_memory: Open, raw: Connect):
     """A file that was taken out of WAL by hand is put back."""
     memory = open_memory(path)
     memory.set("k", 1)
@@ -149,7 +151,7 @@ def test_another_journal(path: Path, open_memory: Open, raw):
     assert raw(path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_made_by_two_at_once(path: Path, raw):
+def test_made_by_two_at_once(path: Path, raw: Connect):
     """Whoever finds the database empty, and filled a moment later, takes it as it is."""
     slow, fast = raw(path), raw(path)
 

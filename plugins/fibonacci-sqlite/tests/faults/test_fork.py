@@ -12,9 +12,9 @@ from threading import Event, Thread
 from time import sleep
 
 import pytest
-from children import Child, Gate, Tell
-from fibonacci_sqlite import SqliteStore
 from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.store import SqliteStore
+from sqlite_bench import Child, Gate, Tell
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci.plugin import Address, Space

@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from children import Child, Tell
+from sqlite_bench import Child, Tell
 
 from fibonacci import MemoryConfig, Workflow
 

@@ -1,17 +1,26 @@
-"""Forked children, told apart from the code under test by their pipes."""
+"""What the tests of this backend share: names of types, and forked children."""
 
 import os
 import signal
+import sqlite3
 import time
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO
+
+from fibonacci import MemoryManager
 
 PATIENCE = 30.0
 """Seconds that a child may take; one that hangs is killed."""
 
+Open = Callable[..., MemoryManager]
+"""Opens a memory in a file, with options."""
+Connect = Callable[[Path], sqlite3.Connection]
+"""Opens a file behind the memory's back."""
 Tell = Callable[[str], None]
+"""Tells the parent a line."""
 
 
 class Child:
@@ -77,11 +86,11 @@ class Gate:
 
 
 def _run(work: Callable[[Tell], object], report: int) -> None:
-    code = 1
+    code, told = 1, os.fdopen(report, "w", closefd=False)
     try:
-        work(lambda line: os.write(report, f"{line}\n".encode()) and None)
+        work(lambda line: print(line, file=told, flush=True))
         code = 0
     except BaseException:  # noqa: BLE001 - told to the parent
-        os.write(report, traceback.format_exc()[-4_000:].encode())
+        print(traceback.format_exc()[-4_000:], file=told, flush=True)
     finally:
         os._exit(code)
