@@ -8,13 +8,15 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from fibonacci_sqlite import fibonacci_storage
+from fibonacci_sqlite import statements as sql
 from fibonacci_sqlite.connection import Connection, Opening, open_connection
 from fibonacci_sqlite.pool import KEPT, Pool
 from fibonacci_sqlite.store import SqliteStore
 from sqlite_bench import Connect, Open
 
 from fibonacci import MemoryManager
-from fibonacci.plugin import Address, Space, canonical
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, canonical
 
 SPACE = Space("p:", "workflow", "w")
 
@@ -47,13 +49,15 @@ def test_two_handles(path: Path, open_memory: Open):
     assert two.exists("n") is False
 
 
-@pytest.mark.parametrize(("option", "level"), [({}, 1), ({"synchronous": "full"}, 2)])
-def test_synchronous(path: Path, option, level: int):
+@pytest.mark.parametrize(("query", "level"), [("", 1), ("?synchronous=full", 2)])
+def test_synchronous(path: Path, query: str, level: int):
     """A commit is forced to the disk by the next checkpoint, or at once where one asks for it."""
-    connection = open_connection(Opening(path=os.fspath(path), **option))
-    assert connection.database.execute("PRAGMA synchronous").fetchone() == (level,)
-    assert connection.database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    connection.close()
+    settings = StoreSettings(url=StoreURL.parse(f"sqlite:///{path}{query}"))
+    store = fibonacci_storage(settings).connect()
+    assert isinstance(store, SqliteStore)
+    asked = store._file.do(sql.fetch, "PRAGMA synchronous", (), deadline=now())
+    assert asked == (level,)
+    store.close()
 
 
 def test_rows(path: Path, memory: MemoryManager, raw: Connect):

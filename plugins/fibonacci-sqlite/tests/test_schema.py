@@ -2,9 +2,8 @@
 
 import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
+from runpy import run_module
 
 import pytest
 from fibonacci_sqlite.schema import STATEMENTS, prepare, script
@@ -13,11 +12,12 @@ from sqlite_bench import Connect, Open
 from fibonacci import BackendUnavailableError, MemoryManager, StorageError
 
 
-def test_printed_sql(path: Path, open_memory: Open, raw: Connect):
+def test_printed_sql(
+    path: Path, open_memory: Open, raw: Connect, capsys: pytest.CaptureFixture[str]
+):
     """What ``python -m fibonacci_sqlite`` prints makes the database that create=false needs."""
-    command = [sys.executable, "-m", "fibonacci_sqlite"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    raw(path).executescript(printed)
+    run_module("fibonacci_sqlite", run_name="__main__")
+    raw(path).executescript(capsys.readouterr().out)
     memory = open_memory(path, create=False)
     memory.set("k", 1)
     assert memory.get("k") == 1
