@@ -29,6 +29,23 @@ def test_relative_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert (tmp_path / "b" / "memory.db").exists()
 
 
+def test_directory_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The working directory's name may be no UTF-8."""
+    directory = os.path.join(os.fsencode(tmp_path), b"d\xff?#%41")
+    os.mkdir(directory)
+    monkeypatch.chdir(os.fsdecode(directory))
+    with Workflow("w", MemoryConfig("sqlite", "sqlite:///memory.db")) as workflow:
+        workflow.memory.set("k", 1)
+    assert os.path.exists(os.path.join(directory, b"memory.db"))
+
+
+def test_more_slashes(tmp_path: Path):
+    """Slashes beyond the fourth change nothing."""
+    with Workflow("w", MemoryConfig("sqlite", f"sqlite:////{tmp_path}/memory.db")) as workflow:
+        workflow.memory.set("k", 1)
+    assert (tmp_path / "memory.db").exists()
+
+
 def test_four_slashes_are_absolute(tmp_path: Path):
     """Four slashes: from the root."""
     url = f"sqlite:///{tmp_path}/memory.db"

@@ -65,7 +65,7 @@ def open_connection(opening: Opening) -> Connection:
         _make_file(opening.path)
     connection = Connection(
         sqlite3.connect(
-            f"file://{quote(opening.path)}?mode=rw",
+            f"file://{quote(os.fsencode(opening.path))}?mode=rw",
             uri=True,
             timeout=0,
             isolation_level=None,

@@ -71,10 +71,12 @@ class Pool:
     def come_to_rest(self, until: float) -> None:
         """Close all connections: those in use as soon as they are given back."""
         kept, self._kept = self._kept, 0
-        self._shed(0)
-        while self._in_use() and monotonic() < until:
-            sleep(0.0005)
-        self._kept = kept
+        try:
+            self._shed(0)
+            while self._in_use() and monotonic() < until:
+                sleep(0.0005)
+        finally:
+            self._kept = kept
 
     def start_anew(self) -> None:
         """Part with what the parent had in use: nothing can be done with it in this process."""
