@@ -71,9 +71,9 @@ def test_rows(path: Path, memory: MemoryManager, raw: Connect):
 def test_sweep(path: Path, memory: MemoryManager, store: SqliteStore, raw: Connect):
     """Writes remove expired records of all spaces, now and then, a bounded number at a time."""
     addresses = [Address(SPACE, f"k{number}") for number in range(300)]
-    store.write_many([(one, b"1") for one in addresses], 1, deadline=now())
+    store.write_many([(one, b"1") for one in addresses], 200, deadline=now())
     store.write_many([(Address(SPACE, "live"), b"1")], 60_000, deadline=now())
-    time.sleep(0.01)
+    time.sleep(0.25)
     rows = "SELECT count(*) FROM fibonacci_records"
     left = []
     for _ in range(4):
@@ -86,11 +86,21 @@ def test_sweep(path: Path, memory: MemoryManager, store: SqliteStore, raw: Conne
     assert store.scan(SPACE, deadline=now()).keys == ["live"]
 
 
+def test_sweep_keeps_up(path: Path, store: SqliteStore, raw: Connect):
+    """Batches of records that soon expire don't pile up."""
+    for turn in range(20):
+        items = [(Address(SPACE, f"{turn}-{number}"), b"1") for number in range(100)]
+        store.write_many(items, 1, deadline=now())
+        time.sleep(0.002)
+    (rows,) = raw(path).execute("SELECT count(*) FROM fibonacci_records").fetchone()
+    assert rows <= 300
+
+
 def test_sweep_of_a_busy_file(path: Path, raw: Connect, store: SqliteStore):
     """A sweep that meets another writer is left to a later write, and harms nobody."""
     store.read(Address(SPACE, "k"), deadline=now())
     raw(path).execute("BEGIN IMMEDIATE")
-    store._sweep()
+    store._sweep(1_000)
     assert store.read(Address(SPACE, "k"), deadline=now()) is None
 
 

@@ -44,7 +44,7 @@ class Pool:
         """Open no connection yet."""
         self._open_one = open_one
         self._idle: list[Connection] = []
-        self._kept = KEPT
+        self._wanted = self._kept = KEPT
         self._opened: list[weakref.ref[Connection]] = []
         self._usable = True
         with _opening:
@@ -55,7 +55,8 @@ class Pool:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._open()
+            pass
+        return self._open()
 
     def give(self, connection: Connection) -> None:
         """Take back a connection on which nothing is begun."""
@@ -65,23 +66,23 @@ class Pool:
 
     def close(self) -> None:
         """Close what rests now, and what is used as soon as it is given back."""
-        self._kept = 0
+        self._wanted = self._kept = 0
         self._shed(0)
 
     def come_to_rest(self, until: float) -> None:
         """Close all connections: those in use as soon as they are given back."""
-        kept, self._kept = self._kept, 0
+        self._kept = 0
         try:
             self._shed(0)
             while self._in_use() and monotonic() < until:
                 sleep(0.0005)
         finally:
-            self._kept = kept
+            self._kept = self._wanted
 
     def start_anew(self) -> None:
         """Part with what the parent had in use: nothing can be done with it in this process."""
         left = self._in_use()
-        self._usable = not left
+        self._usable = self._usable and not left
         _of_parent.extend(left)
         self._opened.clear()
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
-from itertools import count
 from time import time
 from typing import Any, ClassVar, Final, Literal
 
@@ -17,7 +16,7 @@ STEP: Final = 200
 """Records that one step of ``clear`` removes: other writers wait that long."""
 
 SWEEP_EVERY: Final = 64
-"""Writes between two sweeps, each of which removes more than so many could have left behind."""
+"""Records written between two sweeps, each of which removes up to twice as many."""
 
 _END: Final = b"\xff"
 """Above all UTF-8."""
@@ -31,7 +30,7 @@ class SqliteStore(Store):
     def __init__(self, opening: Opening) -> None:
         """Open nothing: the first operation does."""
         self._file = DatabaseFile(opening)
-        self._writes = count()
+        self._written = SWEEP_EVERY  # the first write sweeps: some processes make few
 
     def read(self, address: Address, *, deadline: float) -> bytes | None:
         row = self._file.do(sql.fetch, sql.READ, _at(address), deadline=deadline)
@@ -113,7 +112,7 @@ class SqliteStore(Store):
         expires = _expiry(ttl_ms)
         given = [(data, expires, *_at(address)) for address, data in items]
         self._file.do(sql.change_each, sql.WRITE, given, deadline, deadline=deadline, writes=True)
-        self._sweep()
+        self._sweep(len(items))
 
     def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
         now = _now()
@@ -139,12 +138,15 @@ class SqliteStore(Store):
         self._file.do(sql.change, sql.CLEAR, given, deadline=deadline, writes=True)
         return key
 
-    def _sweep(self) -> None:
+    def _sweep(self, written: int = 1) -> None:
         """Now and then, remove some records that expired. A fault is for the next write to tell."""
-        if next(self._writes) % SWEEP_EVERY == 0:
-            with suppress(StorageError):
-                given = (_now(), 2 * SWEEP_EVERY)
-                self._file.do(sql.change, sql.SWEEP, given, deadline=0, writes=True)
+        self._written += written  # threads may lose a count or two; nobody counts on it
+        if self._written < SWEEP_EVERY:
+            return
+        given = (_now(), 2 * self._written)
+        self._written = 0
+        with suppress(StorageError):
+            self._file.do(sql.change, sql.SWEEP, given, deadline=0, writes=True)
 
     def _value(self, address: Address, value: Any, expires: Any) -> bytes | None:
         if type(value) is not bytes or not isinstance(expires, int | None):
