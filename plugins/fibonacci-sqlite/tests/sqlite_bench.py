@@ -86,6 +86,8 @@ class Gate:
 
 
 def _run(work: Callable[[Tell], object], report: int) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(2 * round(PATIENCE))  # it ends, even if the test that waits for it is gone
     code, told = 1, os.fdopen(report, "w", closefd=False)
     try:
         work(lambda line: print(line, file=told, flush=True))

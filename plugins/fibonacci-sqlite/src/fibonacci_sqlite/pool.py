@@ -55,8 +55,7 @@ class Pool:
         try:
             return self._idle.pop()
         except IndexError:
-            pass
-        return self._open()
+            return self._open()
 
     def give(self, connection: Connection) -> None:
         """Take back a connection on which nothing is begun."""
