@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
+from threading import Timer
 from time import monotonic, sleep
 from typing import Any
 
@@ -26,7 +27,7 @@ from fibonacci import (
     OutcomeUnknownError,
     StorageError,
 )
-from fibonacci.plugin import ABSENT, Address, Space
+from fibonacci.plugin import ABSENT, KEEP, Address, Space
 
 SPACE = Space("p:", "workflow", "w")
 ADDRESS = Address(SPACE, "k")
@@ -100,6 +101,28 @@ def test_write_lock_let_go(path: Path, memory: MemoryManager):
     child.next()
     assert memory.increment("k") == 2
     child.end()
+
+
+@pytest.mark.parametrize("verb", ["swap", "keep", "touch", "remove", "remove_many"])
+def test_expired_while_waiting(path: Path, store: SqliteStore, verb: str):
+    """A record that expires while a write waits for a lock is expired for that write (C12)."""
+    store.read(ADDRESS, deadline=now())
+    acts: dict[str, Callable[[], object]] = {
+        "swap": lambda: store.compare_and_set(ADDRESS, b"1", b"2", None, deadline=now()),
+        "keep": lambda: store.compare_and_set(ADDRESS, b"1", b"2", KEEP, deadline=now()),
+        "touch": lambda: store.touch(ADDRESS, None, deadline=now()),
+        "remove": lambda: store.remove(ADDRESS, deadline=now()),
+        "remove_many": lambda: store.remove_many([ADDRESS], deadline=now()),
+    }
+    store.write(ADDRESS, b"1", 150, deadline=now())
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    letting_go = Timer(0.2, other.execute, ["COMMIT"])
+    letting_go.start()
+    assert acts[verb]() in (False, 0)
+    letting_go.join()
+    other.close()
+    assert store.read(ADDRESS, deadline=now()) is None
 
 
 def test_locked_before_first_use(path: Path, open_memory: Open, raw: Connect):

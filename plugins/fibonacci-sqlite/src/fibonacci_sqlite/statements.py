@@ -1,11 +1,12 @@
 """Every statement that operations use, and the steps on a connection that run them.
 
-The texts are constant, so SQLite parses each once a connection. Time is a parameter: milliseconds
-since 1970 on this machine's clock.
+The texts are constant, so SQLite parses each once a connection. What asks whether a record is live
+has the time as its last parameter: milliseconds since 1970 on this machine's clock. The step reads
+it, not the operation, as the operation may have waited for a lock since.
 """
 
-from collections.abc import Sequence
-from time import monotonic
+from collections.abc import Callable, Sequence
+from time import monotonic, time
 from typing import Any, Final
 
 from fibonacci.errors import BackendUnavailableError
@@ -44,8 +45,8 @@ WHERE space = ? AND key = ? AND (expires_ms IS NULL OR expires_ms > ?)"""
 
 SCAN: Final = """\
 SELECT key FROM fibonacci_records
-WHERE space = ? AND key >= ? AND key < ? AND (expires_ms IS NULL OR expires_ms > ?)
-ORDER BY key LIMIT ?"""
+WHERE space = ?1 AND key >= ?2 AND key < ?3 AND (expires_ms IS NULL OR expires_ms > ?5)
+ORDER BY key LIMIT ?4"""
 
 LAST_OF_STEP: Final = """\
 SELECT key FROM fibonacci_records WHERE space = ? AND key >= ? ORDER BY key LIMIT 1 OFFSET ?"""
@@ -54,8 +55,13 @@ CLEAR: Final = "DELETE FROM fibonacci_records WHERE space = ? AND key >= ? AND k
 
 SWEEP: Final = """\
 DELETE FROM fibonacci_records WHERE rowid IN (
-  SELECT rowid FROM fibonacci_records WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?
+  SELECT rowid FROM fibonacci_records WHERE expires_ms <= ?2 ORDER BY expires_ms LIMIT ?1
 )"""
+
+
+def now_ms() -> int:
+    """The time now, as statements take it."""
+    return int(time() * 1000)
 
 
 def fetch(connection: Connection, question: str, given: Row) -> Row | None:
@@ -64,9 +70,9 @@ def fetch(connection: Connection, question: str, given: Row) -> Row | None:
     return row
 
 
-def fetch_all(connection: Connection, question: str, given: Row) -> list[Row]:
-    """Return all rows."""
-    return connection.cursor.execute(question, given).fetchall()
+def fetch_live(connection: Connection, question: str, given: Row) -> list[Row]:
+    """Return all rows that are live now."""
+    return connection.cursor.execute(question, (*given, now_ms())).fetchall()
 
 
 def fetch_each(connection: Connection, question: str, all_given: Sequence[Row]) -> list[Row | None]:
@@ -83,20 +89,29 @@ def change(connection: Connection, order: str, given: Row) -> int:
     return connection.cursor.execute(order, given).rowcount
 
 
+def change_live(connection: Connection, order: str, given: Row) -> int:
+    """Return how many rows were changed, by whether they are live now."""
+    return connection.cursor.execute(order, (*given, now_ms())).rowcount
+
+
 def change_each(
-    connection: Connection, order: str, all_given: Sequence[Row], deadline: float
+    connection: Connection,
+    step: Callable[[Connection, str, Row], int],
+    order: str,
+    all_given: Sequence[Row],
+    deadline: float,
 ) -> int:
     """Change rows in one transaction; return how many were changed.
 
     Raises BackendUnavailableError at the deadline; nothing is changed then.
     """
-    cursor, changed = connection.cursor, 0
-    cursor.execute("BEGIN IMMEDIATE")
+    changed = 0
+    connection.cursor.execute("BEGIN IMMEDIATE")
     for given in all_given:
-        changed += cursor.execute(order, given).rowcount
+        changed += step(connection, order, given)
         if monotonic() > deadline:
             raise BackendUnavailableError(
                 "a batch was not written by its deadline, and none of it was: raise the timeout"
             )
-    cursor.execute("COMMIT")
+    connection.cursor.execute("COMMIT")
     return changed

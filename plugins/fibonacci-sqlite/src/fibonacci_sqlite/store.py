@@ -1,15 +1,14 @@
 """The store: one statement for most operations, one transaction for the batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from time import time
 from typing import Any, ClassVar, Final, Literal
 
 from fibonacci.errors import CorruptRecordError, StorageError
 from fibonacci.plugin import ABSENT, KEEP, Absent, Address, Keep, Page, Space, Store, canonical
 from fibonacci_sqlite import statements as sql
-from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.connection import Connection, Opening
 from fibonacci_sqlite.file import DatabaseFile
 
 STEP: Final = 200
@@ -50,22 +49,21 @@ class SqliteStore(Store):
         *,
         deadline: float,
     ) -> bool:
-        at, now = _at(address), _now()
+        at = _at(address)
         order: str
         given: sql.Row
         if expected is ABSENT:
-            order, given = sql.CREATE, (data, None if ttl_ms is KEEP else _expiry(ttl_ms), *at, now)
+            order, given = sql.CREATE, (data, None if ttl_ms is KEEP else _expiry(ttl_ms), *at)
         elif ttl_ms is KEEP:
-            order, given = sql.SWAP_KEEPING, (data, *at, expected, now)
+            order, given = sql.SWAP_KEEPING, (data, *at, expected)
         else:
-            order, given = sql.SWAP, (data, _expiry(ttl_ms), *at, expected, now)
-        changed = self._file.do(sql.change, order, given, deadline=deadline, writes=True)
+            order, given = sql.SWAP, (data, _expiry(ttl_ms), *at, expected)
+        written = self._change_live(order, given, deadline)
         self._sweep()
-        return changed == 1
+        return written
 
     def remove(self, address: Address, *, deadline: float) -> bool:
-        given = (*_at(address), _now())
-        return self._file.do(sql.change, sql.REMOVE, given, deadline=deadline, writes=True) == 1
+        return self._change_live(sql.REMOVE, _at(address), deadline)
 
     def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
         row = self._file.do(sql.fetch, sql.REMAINING, _at(address), deadline=deadline)
@@ -76,7 +74,7 @@ class SqliteStore(Store):
             raise self._corrupt(address)
         if expires is None:
             return None
-        left = expires - _now()
+        left = expires - sql.now_ms()
         return left if left > 0 else ABSENT
 
     def scan(
@@ -89,8 +87,8 @@ class SqliteStore(Store):
         deadline: float,
     ) -> Page:
         start = prefix.encode() if cursor is None else _behind(cursor)
-        given = (_bytes_of(space), start, prefix.encode() + _END, _now(), limit)
-        rows = self._file.do(sql.fetch_all, sql.SCAN, given, deadline=deadline)
+        given = (_bytes_of(space), start, prefix.encode() + _END, limit)
+        rows = self._file.do(sql.fetch_live, sql.SCAN, given, deadline=deadline)
         keys = [self._key(key) for (key,) in rows]
         return Page(keys, keys[-1] if len(keys) == limit else None)
 
@@ -111,22 +109,18 @@ class SqliteStore(Store):
     ) -> None:
         expires = _expiry(ttl_ms)
         given = [(data, expires, *_at(address)) for address, data in items]
-        self._file.do(sql.change_each, sql.WRITE, given, deadline, deadline=deadline, writes=True)
+        self._change_each(sql.change, sql.WRITE, given, deadline)
         self._sweep(len(items))
 
     def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
-        now = _now()
-        given = [(*_at(address), now) for address in addresses]
-        return self._file.do(
-            sql.change_each, sql.REMOVE, given, deadline, deadline=deadline, writes=True
-        )
+        given = [_at(address) for address in addresses]
+        return self._change_each(sql.change_live, sql.REMOVE, given, deadline)
 
     def exists(self, address: Address, *, deadline: float) -> bool:
         return self.remaining(address, deadline=deadline) is not ABSENT
 
     def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
-        given = (_expiry(ttl_ms), *_at(address), _now())
-        return self._file.do(sql.change, sql.TOUCH, given, deadline=deadline, writes=True) == 1
+        return self._change_live(sql.TOUCH, (_expiry(ttl_ms), *_at(address)), deadline)
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
         where, start = _bytes_of(space), b"" if cursor is None else _behind(cursor)
@@ -138,20 +132,33 @@ class SqliteStore(Store):
         self._file.do(sql.change, sql.CLEAR, given, deadline=deadline, writes=True)
         return key
 
+    def _change_live(self, order: str, given: sql.Row, deadline: float) -> bool:
+        return self._file.do(sql.change_live, order, given, deadline=deadline, writes=True) == 1
+
+    def _change_each(
+        self,
+        step: Callable[[Connection, str, sql.Row], int],
+        order: str,
+        given: Sequence[sql.Row],
+        deadline: float,
+    ) -> int:
+        return self._file.do(
+            sql.change_each, step, order, given, deadline, deadline=deadline, writes=True
+        )
+
     def _sweep(self, written: int = 1) -> None:
         """Now and then, remove some records that expired. A fault is for the next write to tell."""
         self._written += written  # threads may lose a count or two; nobody counts on it
         if self._written < SWEEP_EVERY:
             return
-        given = (_now(), 2 * self._written)
-        self._written = 0
+        limit, self._written = 2 * self._written, 0
         with suppress(StorageError):
-            self._file.do(sql.change, sql.SWEEP, given, deadline=0, writes=True)
+            self._change_live(sql.SWEEP, (limit,), deadline=0)
 
     def _value(self, address: Address, value: Any, expires: Any) -> bytes | None:
         if type(value) is not bytes or not isinstance(expires, int | None):
             raise self._corrupt(address)
-        return None if expires is not None and expires <= _now() else value
+        return None if expires is not None and expires <= sql.now_ms() else value
 
     def _corrupt(self, address: Address) -> CorruptRecordError:
         return CorruptRecordError(
@@ -183,9 +190,5 @@ def _behind(key: str) -> bytes:
     return key.encode() + b"\0"
 
 
-def _now() -> int:
-    return int(time() * 1000)
-
-
 def _expiry(ttl_ms: int | None) -> int | None:
-    return None if ttl_ms is None else _now() + ttl_ms
+    return None if ttl_ms is None else sql.now_ms() + ttl_ms
