@@ -34,8 +34,6 @@ async def answer(wire: Wire, request: ModelRequest) -> AsyncGenerator[TextDelta 
                 usage=Usage(input_tokens=len(prompt), output_tokens=event["tokens_predicted"]),
                 stop_reason=STOP_REASONS.get(event["stop_type"]),
             )
-            return
-    raise ModelError("llamacpp: the answer broke off", retryable=True)
 
 
 async def prompt_tokens(wire: Wire, request: ModelRequest) -> list[int]:

@@ -20,21 +20,13 @@ class Engine:
         self._running: RunningServer | None = None
         self._ending: weakref.finalize[[], Engine] | None = None
 
-    @property
-    def is_loaded(self) -> bool:
-        """Say whether :meth:`address` returns at once."""
-        return self._running is not None
-
-    def address(self) -> str:
-        """Return the path of the server's socket; load the model first, if it is not.
-
-        Raises ModelError.
-        """
+    def running(self) -> RunningServer:
+        """Return the server; start it first, which loads the model. Raises ModelError."""
         with self._lock:
             if self._running is None:
                 self._running = RunningServer(self._weights)
                 self._ending = weakref.finalize(self, self._running.stop)
-            return self._running.address
+            return self._running
 
     def begin_in_child(self) -> None:
         """Load anew when asked: of the server, a forked child has all but its threads."""

@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 from fibonacci_llamacpp.dialogue import answer
 from fibonacci_llamacpp.engine import Engine
-from fibonacci_llamacpp.link import BlockingLink, LoopLink
+from fibonacci_llamacpp.link import Link, LoopLink
 from fibonacci_llamacpp.wire import Wire
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ class LlamaModel(Model):
 
     def complete(self, request: ModelRequest) -> Completion:
         """Return the answer. Raises ModelError."""
-        return _run(_whole(self._pieces(BlockingLink, request)))
+        return _run(_whole(self._pieces(Link, request)))
 
     async def acomplete(self, request: ModelRequest) -> Completion:
         """Return the answer; if the task is cancelled, the generation ends."""
@@ -32,7 +32,7 @@ class LlamaModel(Model):
 
     def stream(self, request: ModelRequest) -> Iterator[TextDelta | Completion]:
         """Yield the answer token by token, and the whole; closed early, the generation ends."""
-        pieces = self._pieces(BlockingLink, request)
+        pieces = self._pieces(Link, request)
         try:
             while (piece := _run(anext(pieces, None))) is not None:
                 yield piece
@@ -45,10 +45,9 @@ class LlamaModel(Model):
             async for piece in pieces:
                 yield piece
 
-    async def _pieces(
-        self, kind: type[BlockingLink] | type[LoopLink], request: ModelRequest
-    ) -> Pieces:
-        link = await kind.open(self._engine, request.deadline)
+    async def _pieces(self, kind: type[Link], request: ModelRequest) -> Pieces:
+        # Loading holds up the event loop as well: xllamacpp keeps the interpreter's lock.
+        link = kind(self._engine.running(), request.deadline)
         try:
             async with aclosing(answer(Wire(link), request)) as pieces:
                 async for piece in pieces:
@@ -59,10 +58,9 @@ class LlamaModel(Model):
 
 async def _whole(answering: Pieces) -> Completion:
     async with aclosing(answering) as pieces:
-        async for piece in pieces:
-            if isinstance(piece, Completion):
-                return piece
-    raise AssertionError("an answer ends with the whole")
+        *_, whole = [piece async for piece in pieces]
+    assert isinstance(whole, Completion)
+    return whole
 
 
 def _run(awaitable: Awaitable[T]) -> T:

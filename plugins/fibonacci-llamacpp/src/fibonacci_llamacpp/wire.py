@@ -27,7 +27,7 @@ class Wire:
         return json.loads(answer)
 
     async def events(self, path: str, body: dict[str, Any]) -> AsyncIterator[Any]:
-        """Yield the events of a stream. Raises ModelError."""
+        """Yield the events of a stream, up to the one that says ``stop``. Raises ModelError."""
         await self._ask(path, body)
         buffer = b""
         async for chunk in self._chunks():
@@ -36,8 +36,11 @@ class Wire:
                 if line.startswith(EVENT):
                     event = json.loads(line.removeprefix(EVENT))
                     if "error" in event:
-                        raise refusal(event["error"])
+                        raise _refusal(event["error"])
                     yield event
+                    if event["stop"]:
+                        return
+        raise ModelError("llamacpp: the answer broke off", retryable=True)
 
     async def _ask(self, path: str, body: dict[str, Any]) -> None:
         content = _encoded(body)
@@ -49,7 +52,7 @@ class Wire:
         assert isinstance(response, h11.Response)
         if response.status_code != 200:
             answer = b"".join([chunk async for chunk in self._chunks()])
-            raise refusal(json.loads(answer)["error"])
+            raise _refusal(json.loads(answer)["error"])
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         while isinstance(event := await self._next(), h11.Data):
@@ -76,8 +79,7 @@ def _encoded(body: dict[str, Any]) -> bytes:
         raise ModelError("llamacpp: the prompt holds half a surrogate pair") from None
 
 
-def refusal(error: dict[str, Any]) -> ModelError:
-    """Return the error that says what the server said."""
+def _refusal(error: dict[str, Any]) -> ModelError:
     if error["type"] == "exceed_context_size_error":
         return ModelError(
             f"llamacpp: the prompt has {error['n_prompt_tokens']} tokens, and the model can take "
