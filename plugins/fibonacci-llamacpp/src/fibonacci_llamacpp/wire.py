@@ -22,9 +22,9 @@ class Wire:
     async def call(self, path: str, body: dict[str, Any]) -> Any:
         """Return what the server answers. Raises ModelError."""
         await self._ask(path, body)
-        answer = b"".join([chunk async for chunk in self._chunks()])
+        answer = await self._whole()
         self._http.start_next_cycle()
-        return json.loads(answer)
+        return _read(answer)
 
     async def events(self, path: str, body: dict[str, Any]) -> AsyncIterator[Any]:
         """Yield the events of a stream, up to the one that says ``stop``. Raises ModelError."""
@@ -34,9 +34,7 @@ class Wire:
             *lines, buffer = (buffer + chunk).split(b"\n")
             for line in lines:
                 if line.startswith(EVENT):
-                    event = json.loads(line.removeprefix(EVENT))
-                    if "error" in event:
-                        raise _refusal(event["error"])
+                    event = _read(line.removeprefix(EVENT))
                     yield event
                     if event["stop"]:
                         return
@@ -51,8 +49,10 @@ class Wire:
         response = await self._next()
         assert isinstance(response, h11.Response)
         if response.status_code != 200:
-            answer = b"".join([chunk async for chunk in self._chunks()])
-            raise _refusal(json.loads(answer)["error"])
+            _read(await self._whole())
+
+    async def _whole(self) -> bytes:
+        return b"".join([chunk async for chunk in self._chunks()])
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         while isinstance(event := await self._next(), h11.Data):
@@ -77,6 +77,15 @@ def _encoded(body: dict[str, Any]) -> bytes:
     except UnicodeEncodeError:
         # Without the cause: it holds the prompt.
         raise ModelError("llamacpp: the prompt holds half a surrogate pair") from None
+
+
+def _read(answer: bytes) -> Any:
+    if not answer:  # the HTTP layer refuses, and says no more than a number
+        raise ModelError("llama.cpp: the request is malformed or too large")
+    value = json.loads(answer)
+    if error := value.get("error"):
+        raise _refusal(error)
+    return value
 
 
 def _refusal(error: dict[str, Any]) -> ModelError:
