@@ -34,10 +34,6 @@ driver's exception leaks: it is chained as ``__cause__``, or left out where its 
 with a password, or a value.
 """
 
-from collections.abc import Mapping
-from functools import partial
-from typing import Any
-
 
 class FibonacciError(Exception):
     """The root of the tree: ``except FibonacciError`` catches all that Fibonacci raises."""
@@ -163,19 +159,18 @@ class NodeExecutionError(WorkflowError):
     """A node failed, after all its attempts; ``cause`` says why."""
 
     def __init__(
-        self, message: str, *, node_id: str, cause: BaseException, results: Mapping[str, Any]
+        self,
+        message: str,
+        *,
+        node_id: str = "",
+        cause: BaseException | None = None,
+        results: "dict[str, object] | None" = None,
     ) -> None:
-        """Keep the outputs of the nodes that came to their end, by their id."""
+        """Say which node it was, and why; and keep the outputs of those that came to their end."""
         super().__init__(message)
         self.node_id = node_id
         self.cause = cause
-        self.results = results
-
-    def __reduce__(self) -> Any:
-        """Let task queues pickle it."""
-        results = dict(self.results)
-        remade = partial(type(self), node_id=self.node_id, cause=self.cause, results=results)
-        return remade, self.args
+        self.results = results or {}
 
 
 class WorkflowTimeoutError(WorkflowError):

@@ -9,6 +9,7 @@ never looked through for templates again.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -59,8 +60,10 @@ class Template(ABC):
 
         The namespace holds ``input`` and ``memory``, both mappings, and the outputs of nodes by
         their id. Text goes in as it is, all else as :func:`as_text` writes it. Names are keys of
-        mappings and indexes of lists, never attributes or methods. What is missing in ``memory``
-        is empty text; what is missing elsewhere is the TemplateError of :func:`missing`.
+        mappings and indexes of lists, never attributes or methods; a number is also the key of
+        its digits. What is missing in ``memory`` is empty text; what is missing elsewhere is the
+        TemplateError of :func:`missing`, and so is a value that JSON has no form for. Rendering
+        changes nothing: not the namespace, not what is in it.
         """
 
 
@@ -75,21 +78,36 @@ class Engine(ABC):
 def as_text(value: Any) -> str:
     """Return what a value looks like in a rendered text: text as it is, else compact JSON.
 
-    Characters beyond ASCII stay as they are. Raises TypeError for what JSON has no form for.
+    Characters beyond ASCII stay as they are. Raises TypeError, ValueError or RecursionError for
+    what JSON has no form for.
     """
     if type(value) is str:
         return value
     if isinstance(value, str):
         return str.__str__(value)
     try:
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value, _plain).decode()
     except TypeError:  # an int beyond 64 bits, perhaps: the standard library writes those
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(
+            value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
+        )
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"JSON has no form for {type(value).__name__}")
 
 
 def missing(name: str, known: Iterable[str], *, line: int, column: int) -> TemplateError:
-    """Return the error for a name that has no value; ``known`` are those that have one there."""
-    nearest = nearest_name(name, known)
+    """Return the error for a name that has no value.
+
+    ``name`` is as it is written, up to the key that is missing (``input.user.nmae``); ``known``
+    are the keys that could stand in the place of the last one (``name``, ``mail``).
+    """
+    before, dot, last = name.rpartition(".")
+    nearest = nearest_name(last, islice(known, 1000))  # each takes microseconds
+    nearest = nearest and before + dot + nearest
     hint = f" Did you mean {nearest!r}?" if nearest else ""
     return TemplateError(
         f"line {line}, column {column}: {name!r} has no value.{hint}",
