@@ -32,10 +32,10 @@ def test_no_more_tokens_than_allowed(model: Model) -> None:
 
 def test_an_answer_ends_with_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where prompt and answer fill the context, the answer ends as if at max_tokens."""
-    monkeypatch.setattr("fibonacci_llamacpp.server.CONTEXT", 256)
+    monkeypatch.setattr("fibonacci_llamacpp.worker.CONTEXT", 256)
     small = LlamaModel(Engine(find_weights("smollm2")))
-    answer = small.complete(ModelRequest(prompt="word " * 200, max_tokens=1000))
-    assert 250 < answer.usage.input_tokens + answer.usage.output_tokens <= 257
+    answer = small.complete(ModelRequest(prompt="Tell a long story. " * 30, max_tokens=1000))
+    assert 255 <= answer.usage.input_tokens + answer.usage.output_tokens <= 257
     assert answer.stop_reason == "max_tokens"
 
 

@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 from fibonacci_llamacpp.model import _run
-from fibonacci_llamacpp.server import SLOTS
+from fibonacci_llamacpp.worker import SLOTS
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Model, ModelRequest, TextDelta

@@ -3,7 +3,7 @@
 from time import monotonic
 
 import pytest
-from fibonacci_llamacpp.server import SLOTS
+from fibonacci_llamacpp.worker import SLOTS
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta

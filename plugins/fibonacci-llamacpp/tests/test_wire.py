@@ -1,5 +1,7 @@
 """What goes wrong between here and llama.cpp's server: a real one."""
 
+from collections.abc import Iterator
+
 import pytest
 from fibonacci_llamacpp.link import Link
 from fibonacci_llamacpp.model import LlamaModel, _run
@@ -9,8 +11,10 @@ from fibonacci.errors import ModelError
 
 
 @pytest.fixture
-def wire(model: LlamaModel) -> Wire:
-    return Wire(Link(model._engine.running(), deadline=None))
+def wire(model: LlamaModel) -> Iterator[Wire]:
+    link = Link(model._engine.server(None), deadline=None)
+    yield Wire(link)
+    link.close()
 
 
 def test_a_refusal_brings_the_servers_words(wire: Wire) -> None:
@@ -23,7 +27,7 @@ def test_a_refusal_brings_the_servers_words(wire: Wire) -> None:
 def test_a_refusal_without_words(wire: Wire) -> None:
     """Where the HTTP layer refuses, there is no explanation, and still our error."""
     with pytest.raises(ModelError, match="malformed or too large"):
-        _run(wire.call("/" + "x" * 10_000, {}))
+        _run(wire.call("/tokenize", {"content": "x" * 110_000_000}))
 
 
 def test_a_stream_without_an_end(wire: Wire) -> None:

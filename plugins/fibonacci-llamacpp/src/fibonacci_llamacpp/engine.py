@@ -5,7 +5,9 @@ import weakref
 from pathlib import Path
 from threading import RLock
 
-from fibonacci_llamacpp.server import RunningServer
+from fibonacci.errors import ModelError
+from fibonacci_llamacpp.deadline import left
+from fibonacci_llamacpp.server import Server
 
 
 class Engine:
@@ -17,22 +19,49 @@ class Engine:
 
     def _begin(self) -> None:
         self._lock = RLock()
-        self._running: RunningServer | None = None
+        self._server: Server | None = None
         self._ending: weakref.finalize[[], Engine] | None = None
 
-    def running(self) -> RunningServer:
-        """Return the server; start it first, which loads the model. Raises ModelError."""
-        with self._lock:
-            if self._running is None:
-                self._running = RunningServer(self._weights)
-                self._ending = weakref.finalize(self, self._running.stop)
-            return self._running
+    @property
+    def is_ready(self) -> bool:
+        """Say whether :meth:`server` returns at once."""
+        return self._server is not None and self._server.is_ready and self._server.is_running
+
+    def server(self, deadline: float | None) -> Server:
+        """Return the server, with the model loaded; start it if it does not run.
+
+        Raises ModelError, and TimeoutError at the deadline; then it goes on loading.
+        """
+        if not self._lock.acquire(timeout=left(deadline) or -1):
+            raise TimeoutError
+        try:
+            server = self._server
+            if server is None or not server.is_running:
+                server = self._start()
+            server.wait(left(deadline))
+        except ModelError:
+            self._stop()
+            raise
+        finally:
+            self._lock.release()
+        return server
+
+    def _start(self) -> Server:
+        self._stop()
+        self._server = Server(self._weights)
+        self._ending = weakref.finalize(self, self._server.stop)
+        return self._server
+
+    def _stop(self) -> None:
+        if self._ending is not None:
+            self._ending()
+        self._server = self._ending = None
 
     def begin_in_child(self) -> None:
-        """Load anew when asked: of the server, a forked child has all but its threads."""
-        if self._running is not None and self._ending is not None:
+        """Start anew, in a forked child; the parent's server is the parent's."""
+        if self._server is not None and self._ending is not None:
             self._ending.detach()
-            self._running.leave_to_parent()
+            self._server.leave_to_parent()
         self._begin()
 
 

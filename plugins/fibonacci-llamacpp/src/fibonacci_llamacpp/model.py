@@ -46,8 +46,7 @@ class LlamaModel(Model):
                 yield piece
 
     async def _pieces(self, kind: type[Link], request: ModelRequest) -> Pieces:
-        # Loading holds up the event loop as well: xllamacpp keeps the interpreter's lock.
-        link = kind(self._engine.running(), request.deadline)
+        link = await kind.open(self._engine, request.deadline)
         try:
             async with aclosing(answer(Wire(link), request)) as pieces:
                 async for piece in pieces:
