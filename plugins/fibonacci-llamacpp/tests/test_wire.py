@@ -24,10 +24,12 @@ def test_a_refusal_brings_the_servers_words(wire: Wire) -> None:
     assert not caught.value.retryable
 
 
-def test_a_refusal_without_words(wire: Wire) -> None:
-    """Where the HTTP layer refuses, there is no explanation, and still our error."""
-    with pytest.raises(ModelError, match="malformed or too large"):
-        _run(wire.call("/tokenize", {"content": "x" * 110_000_000}))
+def test_an_answer_that_is_no_json(wire: Wire) -> None:
+    """What can't be read is our error, and is not quoted."""
+    stream = {"prompt": "secret", "n_predict": 1, "stream": True}
+    with pytest.raises(ModelError, match=r"llama\.cpp: the answer is not JSON$") as caught:
+        _run(wire.call("/completion", stream))
+    assert caught.value.__suppress_context__
 
 
 def test_a_stream_without_an_end(wire: Wire) -> None:

@@ -80,9 +80,11 @@ def _encoded(body: dict[str, Any]) -> bytes:
 
 
 def _read(answer: bytes) -> Any:
-    if not answer:  # the HTTP layer refuses, and says no more than a number
-        raise ModelError("llama.cpp: the request is malformed or too large")
-    value = json.loads(answer)
+    try:
+        value = json.loads(answer)
+    except ValueError:
+        # Without the cause: it holds the answer.
+        raise ModelError("llama.cpp: the answer is not JSON") from None
     if error := value.get("error"):
         raise _refusal(error)
     return value
