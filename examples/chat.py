@@ -15,7 +15,7 @@ HELP = """\
 /forget       forget it
 /user NAME    be somebody else: each user has a memory of their own
 /quit         leave; the memory stays
-With Claude and Redis: chat.py --model claude-sonnet-4-5-20250929 --backend redis --url redis://localhost:6379/0"""
+Claude and Redis: ./demo --model claude-sonnet-4-5-20250929 --backend redis --url redis://localhost"""
 
 
 def chatbot(backend: str, url: str | None, model: str) -> Workflow:
@@ -25,8 +25,8 @@ def chatbot(backend: str, url: str | None, model: str) -> Workflow:
     answer = LLMNode(
         id="answer",
         model=model,
-        system_prompt="You talk with {{input.user}}. Answer in one or two friendly sentences.",
-        prompt="Our conversation so far: {{memory.history}}\n\n{{input.message}}",
+        system_prompt="You are a helpful AI assistant. Answer in one or two sentences.",
+        prompt="So far we said:\n{{memory.history}}\n\nNow answer this:\n{{input.message}}",
         memory_read=[{"key": "history", "scope": "user", "default": "none"}],
         max_tokens=80,
     )
@@ -43,10 +43,12 @@ class Chat:
         self.be(user)
 
     def be(self, user: str) -> None:
-        """Greet a user, and say what is remembered."""
+        """Turn to a user."""
         self.user = user
-        known = len(self.history())
-        self.say(f"Hello {user}. I remember {known} messages of yours and mine.", "bold")
+        self.tell_how_much()
+
+    def tell_how_much(self) -> None:
+        self.say(f"Remembered of {self.user}: {len(self.history())} messages.", "dim")
 
     def history(self) -> list[dict[str, str]]:
         return self.workflow.memory.get("history", scope="user", user_id=self.user, default=[])
@@ -55,11 +57,12 @@ class Chat:
         """Do what a line that begins with / says."""
         match command.split():
             case ["/memory"]:
-                lines = [f"{turn['role']}: {turn['content']}" for turn in self.history()]
-                self.say("\n".join(lines) or "Nothing.", "cyan")
+                for turn in self.history():
+                    self.say(f"{turn['role']}: {' '.join(turn['content'].split())}", "cyan")
+                self.tell_how_much()
             case ["/forget"]:
                 self.workflow.memory.delete("history", scope="user", user_id=self.user)
-                self.say("Forgotten.", "cyan")
+                self.tell_how_much()
             case ["/user", name]:
                 self.be(name)
             case _:
@@ -68,8 +71,7 @@ class Chat:
     def talk(self, message: str) -> None:
         """Answer one message, and remember both."""
         with self.console.status("…") if self.console.is_terminal else nullcontext():
-            inputs = {"message": message, "user": self.user}
-            result = self.workflow.execute(inputs=inputs, user_id=self.user)
+            result = self.workflow.execute(inputs={"message": message}, user_id=self.user)
         self.workflow.memory.append(
             "history",
             {"role": "user", "content": message},
