@@ -26,7 +26,7 @@ def chatbot(backend: str, url: str | None, model: str) -> Workflow:
         id="answer",
         model=model,
         system_prompt="You are a helpful AI assistant. Answer in one or two sentences.",
-        prompt="So far we said:\n{{memory.history}}\n\nNow answer this:\n{{input.message}}",
+        prompt="Our conversation so far: {{memory.history}}\n\n{{input.message}}",
         memory_read=[{"key": "history", "scope": "user", "default": "none"}],
         max_tokens=80,
     )

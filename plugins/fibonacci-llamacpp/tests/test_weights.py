@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 from fibonacci_llamacpp import fibonacci_model
+from fibonacci_llamacpp.engine import Engine
+from fibonacci_llamacpp.model import LlamaModel
 from fibonacci_llamacpp.weights import find_weights
 
 from fibonacci.errors import ConfigurationError, ModelError
@@ -84,3 +86,18 @@ def test_a_damaged_file(tmp_path: Path, share: float) -> None:
         with pytest.raises(ModelError, match=r"can't load .*cut\.gguf") as caught:
             model.complete(ModelRequest(prompt="Hi"))
         assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("missing", "mend"), [("libgomp.so.1", "apt-get install libgomp1$"), ("libm.so.6", r"file\.$")]
+)
+def test_a_missing_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, mend: str
+) -> None:
+    """Where llama.cpp can't be imported, the error says why, and what to install."""
+    why = f"{missing}: cannot open shared object file"
+    (tmp_path / "xllamacpp.py").write_text(f"raise ImportError({why!r})")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    model = LlamaModel(Engine(find_weights("smollm2")))
+    with pytest.raises(ModelError, match=rf"can't be imported: {missing}: .*{mend}"):
+        model.complete(ModelRequest(prompt="Hi"))

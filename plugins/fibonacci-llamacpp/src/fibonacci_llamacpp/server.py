@@ -59,12 +59,12 @@ class Server:
 
     def wait(self, seconds: float | None) -> None:
         """Wait until the model is loaded. Raises TimeoutError or ModelError."""
+        if self._is_ready:
+            return
         self._channel.settimeout(seconds)
-        if not self._is_ready and self._channel.recv(1) != worker.READY:
-            raise ModelError(
-                f"llamacpp: can't load {self._weights}: the file is damaged, or of a kind that "
-                "this version of llama.cpp does not know, or too large for the memory"
-            )
+        word = self._channel.recv(1000)
+        if word != worker.READY:
+            raise ModelError(_reason(word.decode(), self._weights))
         self._is_ready = True
 
     def connect(self) -> socket.socket:
@@ -106,3 +106,13 @@ def _private_folder() -> str:
         return folder
     os.rmdir(folder)
     return tempfile.mkdtemp(prefix="fibonacci-", dir="/tmp")
+
+
+def _reason(said: str, weights: Path) -> str:
+    if said:
+        mend = " On Debian: apt-get install libgomp1" if "libgomp" in said else ""
+        return f"llamacpp: llama.cpp can't be imported: {said}.{mend}"
+    return (
+        f"llamacpp: can't load {weights}: the file is damaged, or of a kind that this version of "
+        "llama.cpp does not know, or too large for the memory"
+    )

@@ -2,7 +2,8 @@
 
 It answers on a Unix socket, in a folder that only this user can enter, and on no port: a port would
 be open, with no password, to every user of the machine, and to the web pages in its browsers. On
-its standard input, a socket too, it says when it is ready; when that ends, so does it.
+its standard input, a socket too, it says when it is ready, or why it can't be; when that ends, so
+does it.
 """
 
 import os
@@ -42,7 +43,11 @@ def set_up(params: Any, weights: str, address: str, context: int) -> Any:
 def main(weights: str, address: str, context: str) -> None:
     """Serve until the other side of standard input is closed."""
     owner = socket.socket(fileno=0)
-    llama: Any = import_module("xllamacpp")  # by name, as it has no types
+    try:
+        llama: Any = import_module("xllamacpp")  # by name, as it has no types
+    except ImportError as error:
+        owner.sendall(f"{error}".encode())
+        return
     server = llama.Server(set_up(llama.CommonParams(), weights, address, int(context)))
     owner.sendall(READY)
     owner.recv(1)
