@@ -19,7 +19,7 @@ from fibonacci_llamacpp.server import LONGEST_SOCKET
 from fibonacci_llamacpp.weights import find_weights
 
 from fibonacci.errors import ModelError
-from fibonacci.plugin import Model, ModelRequest, ModelSettings
+from fibonacci.plugin import Model, ModelRequest, ModelSettings, TextDelta
 
 SHORT = ModelRequest(prompt="Tell me about the sea.", max_tokens=12)
 
@@ -153,6 +153,23 @@ def test_the_program_ends_in_mid_answer_and_nothing_is_printed() -> None:
     """A program that ends is not held up by an answer; llama.cpp never says a word."""
     done = run("")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_fork_in_mid_answer(model: Model) -> None:
+    """A child answers by itself, and what it closes, its parent still has."""
+    stream = model.stream(ModelRequest(prompt="Count to a million.", max_tokens=3000))
+    next(stream)
+    child = os.fork()
+    if not child:
+        try:
+            stream.close()
+            os._exit(model.complete(SHORT).usage.output_tokens)
+        finally:
+            os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 12
+    assert isinstance(next(stream), TextDelta)
+    stream.close()
+    assert model.complete(SHORT).usage.output_tokens == 12
 
 
 def test_a_forked_child_loads_its_own() -> None:
