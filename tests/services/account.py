@@ -12,7 +12,6 @@ import subprocess
 from pathlib import Path
 
 import attrs
-
 from services import farm
 
 # With --ipc the shared memory of a killed PostgreSQL goes with it.

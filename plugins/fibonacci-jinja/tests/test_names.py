@@ -1,9 +1,9 @@
 """Names in Jinja: what is missing, what is in memory, ids with hyphens."""
 
 import pytest
-from fibonacci_jinja import JinjaEngine
 
 from fibonacci.errors import TemplateError
+from fibonacci_jinja import JinjaEngine
 
 ENGINE = JinjaEngine()
 

@@ -1,9 +1,9 @@
 """What prompts are made of: loops, filters, JSON."""
 
 import pytest
-from fibonacci_jinja import JinjaEngine
 
 from fibonacci.errors import TemplateError
+from fibonacci_jinja import JinjaEngine
 
 HISTORY = [
     {"role": "user", "content": "Hé <b>"},

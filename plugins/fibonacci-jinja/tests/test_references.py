@@ -1,6 +1,7 @@
 """References: what a template asks for, surely or perhaps, and what is its own."""
 
 import pytest
+
 from fibonacci_jinja import JinjaEngine
 
 ENGINE = JinjaEngine()

@@ -1,12 +1,12 @@
 """The sandbox: what a template can't reach, call, load or grow."""
 
 import pytest
-from fibonacci_jinja import JinjaEngine
-from fibonacci_jinja.environment import Sandbox
-from fibonacci_jinja.text import LIMIT
 from jinja2 import Undefined
 
 from fibonacci.errors import TemplateError
+from fibonacci_jinja import JinjaEngine
+from fibonacci_jinja.environment import Sandbox
+from fibonacci_jinja.text import LIMIT
 
 ENGINE = JinjaEngine()
 

@@ -2,9 +2,9 @@ from collections.abc import Iterator
 from time import monotonic
 
 import pytest
-from fibonacci_llamacpp import fibonacci_model
 
 from fibonacci.plugin import Model, ModelRequest, ModelSettings
+from fibonacci_llamacpp import fibonacci_model
 
 
 @pytest.fixture(scope="session")

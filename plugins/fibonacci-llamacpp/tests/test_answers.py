@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from fibonacci_llamacpp.engine import Engine
-from fibonacci_llamacpp.model import LlamaModel
-from fibonacci_llamacpp.weights import find_weights
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
+from fibonacci_llamacpp.engine import Engine
+from fibonacci_llamacpp.model import LlamaModel
+from fibonacci_llamacpp.weights import find_weights
 
 STORY = ModelRequest(prompt="Tell me a story about a ship.", max_tokens=40)
 

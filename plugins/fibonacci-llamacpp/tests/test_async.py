@@ -6,11 +6,11 @@ from contextlib import suppress
 from time import monotonic
 
 import pytest
-from fibonacci_llamacpp.model import _run
-from fibonacci_llamacpp.worker import SLOTS
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Model, ModelRequest, TextDelta
+from fibonacci_llamacpp.model import _run
+from fibonacci_llamacpp.worker import SLOTS
 
 ENDLESS = ModelRequest(prompt="Count from 1 to 1000.", max_tokens=3000)
 SHORT = ModelRequest(prompt="Tell me about the sea.", max_tokens=16)

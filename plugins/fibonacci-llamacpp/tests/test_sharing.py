@@ -12,14 +12,14 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
+
+from fibonacci.errors import ModelError
+from fibonacci.plugin import Model, ModelRequest, ModelSettings, TextDelta
 from fibonacci_llamacpp import fibonacci_model
 from fibonacci_llamacpp.engine import Engine
 from fibonacci_llamacpp.model import LlamaModel
 from fibonacci_llamacpp.server import LONGEST_SOCKET
 from fibonacci_llamacpp.weights import find_weights
-
-from fibonacci.errors import ModelError
-from fibonacci.plugin import Model, ModelRequest, ModelSettings, TextDelta
 
 SHORT = ModelRequest(prompt="Tell me about the sea.", max_tokens=12)
 

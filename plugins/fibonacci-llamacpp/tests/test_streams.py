@@ -3,10 +3,10 @@
 from time import monotonic
 
 import pytest
-from fibonacci_llamacpp.worker import SLOTS
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
+from fibonacci_llamacpp.worker import SLOTS
 
 ENDLESS = ModelRequest(prompt="Count from 1 to 1000.", max_tokens=3000)
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+
+from fibonacci.errors import ConfigurationError, ModelError
+from fibonacci.plugin import ModelRequest, ModelSettings
 from fibonacci_llamacpp import fibonacci_model
 from fibonacci_llamacpp.engine import Engine
 from fibonacci_llamacpp.model import LlamaModel
 from fibonacci_llamacpp.weights import find_weights
-
-from fibonacci.errors import ConfigurationError, ModelError
-from fibonacci.plugin import ModelRequest, ModelSettings
 
 
 def make(model: str) -> None:

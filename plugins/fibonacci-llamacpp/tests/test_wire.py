@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+
+from fibonacci.errors import ModelError
 from fibonacci_llamacpp.link import Link
 from fibonacci_llamacpp.model import LlamaModel, _run
 from fibonacci_llamacpp.wire import Wire
-
-from fibonacci.errors import ModelError
 
 
 @pytest.fixture

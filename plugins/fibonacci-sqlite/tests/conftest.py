@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fibonacci_sqlite.connection import Opening
-from fibonacci_sqlite.store import SqliteStore
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
+from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.store import SqliteStore
 
 sys.path.insert(0, os.fspath(Path(__file__).parent))  # for sqlite_bench, from all test files
 

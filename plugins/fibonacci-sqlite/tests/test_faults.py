@@ -14,10 +14,6 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from fibonacci_sqlite import statements as sql
-from fibonacci_sqlite.connection import Connection, Opening
-from fibonacci_sqlite.file import DatabaseFile
-from fibonacci_sqlite.store import SqliteStore
 from sqlite_bench import Child, Connect, Gate, Open, Tell
 
 from fibonacci import (
@@ -28,6 +24,10 @@ from fibonacci import (
     StorageError,
 )
 from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci_sqlite import statements as sql
+from fibonacci_sqlite.connection import Connection, Opening
+from fibonacci_sqlite.file import DatabaseFile
+from fibonacci_sqlite.store import SqliteStore
 
 SPACE = Space("p:", "workflow", "w")
 ADDRESS = Address(SPACE, "k")

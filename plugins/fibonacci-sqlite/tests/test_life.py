@@ -8,15 +8,15 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from sqlite_bench import Connect, Open
+
+from fibonacci import MemoryManager
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, canonical
 from fibonacci_sqlite import fibonacci_storage
 from fibonacci_sqlite import statements as sql
 from fibonacci_sqlite.connection import Connection, Opening, open_connection
 from fibonacci_sqlite.pool import KEPT, Pool
 from fibonacci_sqlite.store import SqliteStore
-from sqlite_bench import Connect, Open
-
-from fibonacci import MemoryManager
-from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, canonical
 
 SPACE = Space("p:", "workflow", "w")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from runpy import run_module
 
 import pytest
-from fibonacci_sqlite.schema import STATEMENTS, prepare, script
 from sqlite_bench import Connect, Open
 
 from fibonacci import BackendUnavailableError, MemoryManager, StorageError
+from fibonacci_sqlite.schema import STATEMENTS, prepare, script
 
 
 def test_printed_sql(

@@ -5,7 +5,7 @@ correct, and without the pieces.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -95,7 +95,7 @@ class Model(ABC):
         """Return the answer without holding up the event loop; by default, from a thread."""
         return await in_thread(partial(self.complete, request))
 
-    def stream(self, request: ModelRequest) -> Iterator[TextDelta | Completion]:
+    def stream(self, request: ModelRequest) -> Generator[TextDelta | Completion]:
         """Yield the answer's pieces, and at the end the whole: the texts of the pieces joined.
 
         Closing the iterator early ends the request. Raises what ``complete`` raises.
@@ -104,7 +104,7 @@ class Model(ABC):
         yield TextDelta(whole.text)
         yield whole
 
-    async def astream(self, request: ModelRequest) -> AsyncIterator[TextDelta | Completion]:
+    async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
         """Yield what ``stream`` yields, without holding up the event loop."""
         whole = await self.acomplete(request)
         yield TextDelta(whole.text)

@@ -1,6 +1,6 @@
 """The model that core sees. How it answers is written once, and spoken in both voices."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextlib import aclosing
 from typing import ClassVar, TypeVar
 
@@ -30,7 +30,7 @@ class LlamaModel(Model):
         """Return the answer; if the task is cancelled, the generation ends."""
         return await _whole(self._pieces(LoopLink, request))
 
-    def stream(self, request: ModelRequest) -> Iterator[TextDelta | Completion]:
+    def stream(self, request: ModelRequest) -> Generator[TextDelta | Completion]:
         """Yield the answer token by token, and the whole; closed early, the generation ends."""
         pieces = self._pieces(Link, request)
         try:
@@ -39,7 +39,7 @@ class LlamaModel(Model):
         finally:
             _run(pieces.aclose())
 
-    async def astream(self, request: ModelRequest) -> AsyncIterator[TextDelta | Completion]:
+    async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
         """Yield what ``stream`` yields; closed or cancelled, the generation ends."""
         async with aclosing(self._pieces(LoopLink, request)) as pieces:
             async for piece in pieces:

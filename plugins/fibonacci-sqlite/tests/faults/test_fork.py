@@ -12,12 +12,12 @@ from threading import Event, Thread
 from time import sleep
 
 import pytest
-from fibonacci_sqlite.connection import Opening
-from fibonacci_sqlite.store import SqliteStore
 from sqlite_bench import Child, Gate, Tell
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci.plugin import Address, Space
+from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.store import SqliteStore
 
 ADDRESS = Address(Space("p:", "workflow", "w"), "k")
 
