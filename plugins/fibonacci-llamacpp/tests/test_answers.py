@@ -10,7 +10,7 @@ from fibonacci_llamacpp.engine import Engine
 from fibonacci_llamacpp.model import LlamaModel
 from fibonacci_llamacpp.weights import find_weights
 
-STORY = ModelRequest(prompt="Tell me a story about a ship.", max_tokens=40)
+STORY = ModelRequest(prompt="Tell me a story about a ship.", max_tokens=24)
 
 
 def test_it_answers_and_ends_by_itself(model: Model) -> None:
@@ -26,7 +26,7 @@ def test_it_answers_and_ends_by_itself(model: Model) -> None:
 def test_no_more_tokens_than_allowed(model: Model) -> None:
     """The answer ends at max_tokens, and says so."""
     answer = model.complete(STORY)
-    assert answer.usage.output_tokens == 40
+    assert answer.usage.output_tokens == 24
     assert answer.stop_reason == "max_tokens"
 
 
@@ -34,7 +34,8 @@ def test_an_answer_ends_with_the_context(monkeypatch: pytest.MonkeyPatch) -> Non
     """Where prompt and answer fill the context, the answer ends as if at max_tokens."""
     monkeypatch.setattr("fibonacci_llamacpp.worker.CONTEXT", 256)
     small = LlamaModel(Engine(find_weights("smollm2")))
-    answer = small.complete(ModelRequest(prompt="Tell a long story. " * 30, max_tokens=1000))
+    long = {"type": "array", "items": {"type": "integer"}, "minItems": 500}
+    answer = small.complete(ModelRequest(prompt="Count.", output_format="json", output_schema=long))
     assert 255 <= answer.usage.input_tokens + answer.usage.output_tokens <= 257
     assert answer.stop_reason == "max_tokens"
 
@@ -43,7 +44,7 @@ def test_stop_text_is_left_out(model: Model) -> None:
     """The answer ends before the first text of `stop`, also in the pieces of a stream."""
     said = model.complete(STORY).text
     word = said.split()[8]
-    request = ModelRequest(prompt=STORY.prompt, max_tokens=40, stop=("never said", word))
+    request = ModelRequest(prompt=STORY.prompt, max_tokens=24, stop=("never said", word))
     answer = model.complete(request)
     assert answer.text == said[: said.index(word)]
     assert answer.stop_reason == "stop"
@@ -64,7 +65,7 @@ def test_the_system_prompt_reaches_the_model(model: Model) -> None:
 
 def test_the_same_prompt_brings_the_same_answer(model: Model) -> None:
     """Without a temperature, and at 0, the likeliest tokens are taken."""
-    zero = ModelRequest(prompt=STORY.prompt, max_tokens=40, temperature=0)
+    zero = ModelRequest(prompt=STORY.prompt, max_tokens=24, temperature=0)
     assert model.complete(STORY).text == model.complete(zero).text == model.complete(STORY).text
 
 

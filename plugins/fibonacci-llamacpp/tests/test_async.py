@@ -5,6 +5,7 @@ import threading
 from contextlib import suppress
 from time import monotonic
 
+import attrs
 import pytest
 
 from fibonacci.errors import ModelError
@@ -12,7 +13,10 @@ from fibonacci.plugin import Model, ModelRequest, TextDelta
 from fibonacci_llamacpp.model import _run
 from fibonacci_llamacpp.worker import SLOTS
 
-ENDLESS = ModelRequest(prompt="Count from 1 to 1000.", max_tokens=3000)
+NUMBERS = {"type": "array", "items": {"type": "integer"}, "minItems": 1500}
+ENDLESS = ModelRequest(
+    prompt="Count.", max_tokens=3000, output_format="json", output_schema=NUMBERS
+)
 SHORT = ModelRequest(prompt="Tell me about the sea.", max_tokens=16)
 
 
@@ -87,7 +91,7 @@ def test_the_deadline(model: Model) -> None:
     """At the deadline there is an error that says so; a passed one asks nothing."""
 
     async def ask(seconds: float) -> None:
-        request = ModelRequest(prompt="Count.", max_tokens=3000, deadline=monotonic() + seconds)
+        request = attrs.evolve(ENDLESS, deadline=monotonic() + seconds)
         with pytest.raises(ModelError, match="deadline"):
             await model.acomplete(request)
 

@@ -23,14 +23,22 @@ from fibonacci_llamacpp.weights import find_weights
 
 SHORT = ModelRequest(prompt="Tell me about the sea.", max_tokens=12)
 
+NUMBERS = {"type": "array", "items": {"type": "integer"}, "minItems": 1500}
+ENDLESS = ModelRequest(
+    prompt="Count.", max_tokens=3000, output_format="json", output_schema=NUMBERS
+)
+
 SCRIPT = """
 import os, sys
 from fibonacci.plugin import ModelRequest, ModelSettings
 from fibonacci_llamacpp import fibonacci_model
 
 model = fibonacci_model(ModelSettings(model="smollm2"))
-request = ModelRequest(prompt="Count to a million.", max_tokens=3000)
-stream = model.stream(request)
+numbers = {"type": "array", "items": {"type": "integer"}, "minItems": 1500}
+endless = ModelRequest(
+    prompt="Count.", max_tokens=3000, output_format="json", output_schema=numbers
+)
+stream = model.stream(endless)
 next(stream)
 """
 
@@ -82,7 +90,7 @@ def test_a_long_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_a_model_that_dies_is_loaded_again() -> None:
     """An answer that breaks off is an error that another try may mend, and it does."""
     model = LlamaModel(Engine(find_weights("smollm2")))
-    stream = model.stream(ModelRequest(prompt="Count to a million.", max_tokens=3000))
+    stream = model.stream(ENDLESS)
     next(stream)
     process = model._engine.server(None)._process
     process.kill()
@@ -125,6 +133,16 @@ def test_the_deadline_holds_behind_a_load() -> None:
         model._engine._lock.release()
 
 
+def test_a_program_that_is_no_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where sys.executable can't be started, the error says so, and nothing is left behind."""
+    monkeypatch.setattr(sys, "executable", "/nowhere/app")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    model = LlamaModel(Engine(find_weights("smollm2")))
+    with pytest.raises(ModelError, match=r"can't start sys\.executable, '/nowhere/app': No such"):
+        model.complete(SHORT)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_worker_listens_on_no_port(model: LlamaModel) -> None:
     """Nobody can reach the model by the network."""
     pid = model._engine.server(None)._process.pid
@@ -157,7 +175,7 @@ def test_the_program_ends_in_mid_answer_and_nothing_is_printed() -> None:
 
 def test_a_fork_in_mid_answer(model: Model) -> None:
     """A child answers by itself, and what it closes, its parent still has."""
-    stream = model.stream(ModelRequest(prompt="Count to a million.", max_tokens=3000))
+    stream = model.stream(ENDLESS)
     next(stream)
     child = os.fork()
     if not child:

@@ -2,13 +2,17 @@
 
 from time import monotonic
 
+import attrs
 import pytest
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 from fibonacci_llamacpp.worker import SLOTS
 
-ENDLESS = ModelRequest(prompt="Count from 1 to 1000.", max_tokens=3000)
+NUMBERS = {"type": "array", "items": {"type": "integer"}, "minItems": 1500}
+ENDLESS = ModelRequest(
+    prompt="Count.", max_tokens=3000, output_format="json", output_schema=NUMBERS
+)
 
 
 def test_the_pieces_are_the_whole(model: Model) -> None:
@@ -41,9 +45,7 @@ def test_the_deadline_ends_the_generation(model: Model) -> None:
     """At the deadline there is an error that says so, and the model is free again."""
     for _ in range(SLOTS):
         with pytest.raises(ModelError, match="deadline") as caught:
-            model.complete(
-                ModelRequest(prompt="Count.", max_tokens=3000, deadline=monotonic() + 0.5)
-            )
+            model.complete(attrs.evolve(ENDLESS, deadline=monotonic() + 0.5))
         assert caught.value.retryable
 
 

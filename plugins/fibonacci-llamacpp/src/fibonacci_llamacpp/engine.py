@@ -25,7 +25,8 @@ class Engine:
     @property
     def is_ready(self) -> bool:
         """Say whether :meth:`server` returns at once."""
-        return self._server is not None and self._server.is_ready and self._server.is_running
+        server = self._server  # once: another thread may be replacing it
+        return server is not None and server.is_ready and server.is_running
 
     def server(self, deadline: float | None) -> Server:
         """Return the server, with the model loaded; start it if it does not run.

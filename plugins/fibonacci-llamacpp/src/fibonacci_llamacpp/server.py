@@ -35,17 +35,26 @@ class Server:
         self._is_ours = True
         self._channel, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
-                # -P: its folder has modules of ours, and is no place for others to be found in.
-                [sys.executable, "-P", worker.__file__, *self._arguments()],
-                stdin=theirs.fileno(),
+            self._process = self._start(theirs.fileno())
+
+    def _start(self, channel: int) -> subprocess.Popen[bytes]:
+        # -P: the worker's folder has modules of ours, and is no place for others to be found in.
+        command = [sys.executable, "-P", worker.__file__]
+        try:
+            return subprocess.Popen(  # noqa: S603 - our own program
+                [*command, str(self._weights), self._address, str(worker.CONTEXT)],
+                stdin=channel,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # a Ctrl-C is for the program, not for its worker
             )
-
-    def _arguments(self) -> list[str]:
-        return [str(self._weights), self._address, str(worker.CONTEXT)]
+        except OSError as error:
+            self._channel.close()
+            os.rmdir(self._folder)
+            raise ModelError(
+                f"llamacpp: can't start sys.executable, {sys.executable!r}: {error.strerror}. "
+                "Set it to a Python that has fibonacci-llamacpp"
+            ) from error
 
     @property
     def is_ready(self) -> bool:
