@@ -1,8 +1,8 @@
 """Every statement that operations use, and the steps on a connection that run them.
 
 The texts are constant, so SQLite parses each once a connection. What asks whether a record is live
-has the time as its last parameter: milliseconds since 1970 on this machine's clock. The step reads
-it, not the operation, as the operation may have waited for a lock since.
+takes the time behind its other parameters: milliseconds since 1970 on this machine's clock. The
+step reads it, not the operation, as the operation may have waited for a lock since.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,8 +45,8 @@ WHERE space = ? AND key = ? AND (expires_ms IS NULL OR expires_ms > ?)"""
 
 SCAN: Final = """\
 SELECT key FROM fibonacci_records
-WHERE space = ?1 AND key >= ?2 AND key < ?3 AND (expires_ms IS NULL OR expires_ms > ?5)
-ORDER BY key LIMIT ?4"""
+WHERE space = ? AND key >= ? AND key < ? AND (expires_ms IS NULL OR expires_ms > ?)
+ORDER BY key LIMIT ?"""
 
 LAST_OF_STEP: Final = """\
 SELECT key FROM fibonacci_records WHERE space = ? AND key >= ? ORDER BY key LIMIT 1 OFFSET ?"""
@@ -55,7 +55,7 @@ CLEAR: Final = "DELETE FROM fibonacci_records WHERE space = ? AND key >= ? AND k
 
 SWEEP: Final = """\
 DELETE FROM fibonacci_records WHERE rowid IN (
-  SELECT rowid FROM fibonacci_records WHERE expires_ms <= ?2 ORDER BY expires_ms LIMIT ?1
+  SELECT rowid FROM fibonacci_records WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?
 )"""
 
 
@@ -70,9 +70,9 @@ def fetch(connection: Connection, question: str, given: Row) -> Row | None:
     return row
 
 
-def fetch_live(connection: Connection, question: str, given: Row) -> list[Row]:
-    """Return all rows that are live now."""
-    return connection.cursor.execute(question, (*given, now_ms())).fetchall()
+def fetch_live(connection: Connection, question: str, given: Row, limit: int) -> list[Row]:
+    """Return the first rows that are live now."""
+    return connection.cursor.execute(question, (*given, now_ms(), limit)).fetchall()
 
 
 def fetch_each(connection: Connection, question: str, all_given: Sequence[Row]) -> list[Row | None]:

@@ -87,8 +87,8 @@ class SqliteStore(Store):
         deadline: float,
     ) -> Page:
         start = prefix.encode() if cursor is None else _behind(cursor)
-        given = (_bytes_of(space), start, prefix.encode() + _END, limit)
-        rows = self._file.do(sql.fetch_live, sql.SCAN, given, deadline=deadline)
+        given = (_bytes_of(space), start, prefix.encode() + _END)
+        rows = self._file.do(sql.fetch_live, sql.SCAN, given, limit, deadline=deadline)
         keys = [self._key(key) for (key,) in rows]
         return Page(keys, keys[-1] if len(keys) == limit else None)
 
@@ -151,9 +151,10 @@ class SqliteStore(Store):
         self._written += written  # threads may lose a count or two; nobody counts on it
         if self._written < SWEEP_EVERY:
             return
-        limit, self._written = 2 * self._written, 0
+        given = (sql.now_ms(), 2 * self._written)
+        self._written = 0
         with suppress(StorageError):
-            self._change_live(sql.SWEEP, (limit,), deadline=0)
+            self._file.do(sql.change, sql.SWEEP, given, deadline=0, writes=True)
 
     def _value(self, address: Address, value: Any, expires: Any) -> bytes | None:
         if type(value) is not bytes or not isinstance(expires, int | None):
