@@ -1,10 +1,34 @@
+import os
 from collections.abc import Iterator
+from ctypes import CDLL
+from importlib.metadata import files
+from pathlib import Path
 from time import monotonic
 
 import pytest
 
 from fibonacci.plugin import Model, ModelRequest, ModelSettings
 from fibonacci_llamacpp import fibonacci_model
+
+
+def libgomp() -> str | None:
+    """The folder of a libgomp that another wheel carries, where the machine has none."""
+    try:
+        CDLL("libgomp.so.1")
+    except OSError:
+        (carried,) = (one for one in files("pykdtree") or () if "libgomp" in one.name)
+        return str(Path(str(carried.locate())).parent)
+    return None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_bare_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """llama.cpp needs libgomp, which a bare Debian has not; its worker finds it by this path."""
+    folder = libgomp()
+    if folder is not None:
+        link = tmp_path_factory.mktemp("lib") / "libgomp.so.1"
+        link.symlink_to(next(Path(folder).glob("libgomp*")))
+        os.environ["LD_LIBRARY_PATH"] = str(link.parent)
 
 
 @pytest.fixture(scope="session")

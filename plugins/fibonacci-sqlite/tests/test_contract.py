@@ -8,5 +8,5 @@ class TestSqlite(StoreContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def url(cls, tmp_path_factory: pytest.TempPathFactory) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def url(cls, tmp_path_factory: pytest.TempPathFactory) -> str:
         return f"sqlite:///{tmp_path_factory.mktemp('db') / 'memory.db'}"

@@ -112,3 +112,18 @@ def test_options_may_stand_apart(tmp_path: Path):
         Workflow("w", MemoryConfig("sqlite", url, options={"create": False}))
     with pytest.raises(ConfigurationError):
         Workflow("w", MemoryConfig("sqlite", url, options={"synchronous": 1}))
+
+
+def test_one_place_is_one_store_whatever_its_spelling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Two spellings of a path share a store; one spelling in two directories does not (C22)."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    relative = Workflow("w", MemoryConfig("sqlite", "sqlite:///memory.db")).memory
+    absolute = Workflow("w", MemoryConfig("sqlite", f"sqlite:///{tmp_path}/memory.db")).memory
+    relative.set("k", 1)
+    assert absolute.get("k") == 1
+    assert relative._means.lease.sync.shared is absolute._means.lease.sync.shared
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert Workflow("w", MemoryConfig("sqlite", "sqlite:///memory.db")).memory.get("k") is None

@@ -14,8 +14,9 @@ class SqliteBackend(Backend):
     """Connects to one file, whatever the working directory is by then."""
 
     def __init__(self, opening: Opening) -> None:
-        """Take how to open the file."""
+        """Take how to open the file; two spellings of one path share a store."""
         self.opening = opening
+        self.identity = opening
 
     def connect(self) -> SqliteStore:
         """Return the store; the first operation opens the file."""

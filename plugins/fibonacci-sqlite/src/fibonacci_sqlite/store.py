@@ -25,6 +25,7 @@ class SqliteStore(Store):
     """Records in one table of one file, which any number of processes share."""
 
     clock: ClassVar[Literal["server", "client"]] = "client"
+    remote = False  # busy is waited for here, and nothing else gets better by itself
 
     def __init__(self, opening: Opening) -> None:
         """Open nothing: the first operation does."""
