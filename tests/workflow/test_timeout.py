@@ -1,0 +1,144 @@
+"""Timeouts, of a node and of a workflow: what is late is left behind, and writes nothing."""
+
+import asyncio
+import time
+from threading import Event
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    FunctionNode,
+    LLMNode,
+    NodeExecutionError,
+    Workflow,
+    WorkflowTimeoutError,
+)
+
+
+class Late:
+    """A function, and a model, that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.go = Event()
+        self.ended = Event()
+
+    def __call__(self, _: Any) -> str:
+        self.go.wait(10)
+        self.ended.set()
+        return "late"
+
+
+@pytest.mark.parametrize("kind", ["function", "model"])
+def test_a_late_node(workflow: Workflow, execute: Any, kind: str) -> None:
+    """A node over its timeout fails in time; what its function returns later is dropped."""
+    late, after = Late(), []
+    node: Any = (
+        FunctionNode("n", late, timeout=0.1, memory_write="k", retry=3)
+        if kind == "function"
+        else LLMNode("n", late, "x", timeout=0.1, memory_write="k", retry=3)
+    )
+    workflow.add_node(node)
+    workflow.add_node(FunctionNode("after", lambda _: after.append(1), dependencies=["n"]))
+    start = time.monotonic()
+    with pytest.raises(NodeExecutionError, match="took longer than its timeout of 0.1 s") as told:
+        execute(workflow)
+    assert time.monotonic() - start < 5
+    assert isinstance(told.value.cause, WorkflowTimeoutError)
+    late.go.set()
+    assert late.ended.wait(5)
+    assert (after, workflow.memory.list_keys()) == ([], [])
+
+
+@pytest.mark.parametrize("kind", ["function", "model"])
+def test_a_late_workflow(execute: Any, kind: str) -> None:
+    """A run over the workflow's timeout is a WorkflowTimeoutError that names the node."""
+    late = Late()
+    workflow = Workflow("flow", timeout=0.1)
+    node: Any = FunctionNode("n", late) if kind == "function" else LLMNode("n", late, "x")
+    workflow.add_node(node)
+    start = time.monotonic()
+    with pytest.raises(WorkflowTimeoutError, match="timeout of 0.1 s; node 'n' had not ended"):
+        execute(workflow)
+    assert time.monotonic() - start < 5
+    late.go.set()
+
+
+def test_a_late_async_function(workflow: Workflow) -> None:
+    """An async function that is late is cancelled."""
+    cancelled: list[int] = []
+
+    async def late(_: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(1)
+            raise
+
+    workflow.add_node(FunctionNode("n", late, timeout=0.05))
+    with pytest.raises(NodeExecutionError, match="WorkflowTimeoutError"):
+        asyncio.run(workflow.aexecute())
+    assert cancelled == [1]
+
+
+def test_in_time(execute: Any) -> None:
+    """What ends in time is not touched by its timeouts, whatever it returns or raises."""
+    workflow = Workflow("flow", timeout=60)
+    workflow.add_node(FunctionNode("n", lambda _: "fine", timeout=30))
+    workflow.add_node(LLMNode("m", lambda request: request.prompt, "{{n}}", timeout=30))
+    assert execute(workflow) == {"n": "fine", "m": "fine"}
+
+    def fail(_: Any) -> None:
+        raise TimeoutError
+
+    workflow.add_node(FunctionNode("bad", fail, timeout=30))
+    with pytest.raises(NodeExecutionError, match="node 'bad' failed: TimeoutError$"):
+        execute(workflow)
+
+
+def test_a_timeout_error_of_its_own(workflow: Workflow) -> None:
+    """A TimeoutError that an async function raises in time is its own."""
+
+    async def fail(_: Any) -> None:
+        raise TimeoutError
+
+    workflow.add_node(FunctionNode("n", fail, timeout=30))
+    with pytest.raises(NodeExecutionError, match="node 'n' failed: TimeoutError$"):
+        asyncio.run(workflow.aexecute())
+
+
+def test_models_see_the_deadline(workflow: Workflow, execute: Any) -> None:
+    """A request tells when its answer is due: the earlier of the node's and the workflow's."""
+    seen: list[float | None] = []
+
+    def model(request: Any) -> str:
+        seen.append(request.deadline and request.deadline - time.monotonic())
+        return ""
+
+    workflow.add_node(LLMNode("n", model, "x"))
+    execute(workflow)
+    bounded = Workflow("bounded", timeout=50)
+    bounded.add_node(LLMNode("own", model, "x", timeout=10))
+    bounded.add_node(LLMNode("run", model, "{{own}}", timeout=100))
+    bounded.add_node(LLMNode("none", model, "{{run}}"))
+    execute(bounded)
+    first, *rest = seen
+    assert first is None
+    for left, bound in zip(rest, (10, 50, 50), strict=True):
+        assert left is not None
+        assert bound - 5 < left <= bound
+
+
+def test_a_cancelled_call_in_a_thread(workflow: Workflow) -> None:
+    """What a late plain function returns, or raises, into a loop that went on is dropped."""
+    late = Late()
+    workflow.add_node(FunctionNode("n", late, timeout=0.05))
+
+    async def main() -> None:
+        with pytest.raises(NodeExecutionError):
+            await workflow.aexecute()
+        late.go.set()
+        await asyncio.to_thread(late.ended.wait, 5)
+        await asyncio.sleep(0.05)
+
+    asyncio.run(main())
