@@ -86,9 +86,7 @@ def test_appends_of_many(config: MemoryConfig) -> None:
 def test_one_user_after_another(config: MemoryConfig, execute: Any) -> None:
     """A run without a user finds nothing of the run before it."""
     workflow = Workflow("chat", config)
-    workflow.add_node(
-        LLMNode("n", "echo", "<{{memory.k}}>", memory_read=["k"])
-    )
+    workflow.add_node(LLMNode("n", "echo", "<{{memory.k}}>", memory_read=["k"]))
     workflow.memory.set("k", "mine", scope="user", user_id="u")
     assert execute(workflow, user_id="u")["n"] == "<mine>"
     assert execute(workflow)["n"] == execute(workflow, user_id="v")["n"] == "<>"

@@ -163,9 +163,7 @@ def test_a_hidden_record_that_is_none(counted: Workflow, store: Any, execute: An
 def test_a_name_that_is_not_read(workflow: Workflow) -> None:
     """A prompt that asks for memory its node does not read is refused, with what to add (C26)."""
     with pytest.raises(TemplateError) as told:
-        workflow.add_node(
-            LLMNode("chat", "echo", "{{ memory.histry.0 }}", memory_read=["history"])
-        )
+        workflow.add_node(LLMNode("chat", "echo", "{{ memory.histry.0 }}", memory_read=["history"]))
     assert str(told.value) == (
         "the prompt of node 'chat': line 1, column 4 asks for memory.histry, which the node does "
         "not read: add 'histry' to its memory_read. Did you mean memory.history?"

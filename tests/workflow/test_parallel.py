@@ -23,7 +23,9 @@ def test_overlap(workflow: Workflow, execute: Any, kind: str) -> None:
 
     for number in range(8):
         node_id = f"n{number}"
-        node: Any = FunctionNode(node_id, meet) if kind == "function" else LLMNode(node_id, meet, "")
+        node: Any = (
+            FunctionNode(node_id, meet) if kind == "function" else LLMNode(node_id, meet, "")
+        )
         workflow.add_node(node)
     assert set(execute(workflow).values()) == {"met"}
 
