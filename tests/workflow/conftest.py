@@ -57,7 +57,7 @@ class Counting(LocalStore):
         self.reads.append([address])
         return super().read(address, deadline=deadline)
 
-    def read_many(self, addresses: Sequence[Address], *, deadline: float) -> Sequence[bytes | None]:
+    def read_many(self, addresses: Sequence[Address], *, deadline: float) -> list[bytes | None]:
         self.reads.append(list(addresses))
         return [super(Counting, self).read(one, deadline=deadline) for one in addresses]
 

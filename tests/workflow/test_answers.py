@@ -78,5 +78,7 @@ def test_a_part_that_is_not_there(workflow: Workflow, execute: Any) -> None:
     """A part that an answer lacks is an error that names it, and what is near."""
     reading(workflow, '{"citys": []}')
     workflow.add_node(LLMNode("next", "echo", "{{n.cities.0}}"))
-    with pytest.raises(NodeExecutionError, match="'n.cities' has no value. Did you mean 'n.citys'"):
+    with pytest.raises(
+        NodeExecutionError, match=r"'n.cities' has no value. Did you mean 'n.citys'"
+    ):
         execute(workflow)

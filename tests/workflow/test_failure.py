@@ -52,7 +52,7 @@ def test_our_texts_are_told(workflow: Workflow, execute: Any) -> None:
     """An error of our own tree is told in full."""
     workflow.add_node(LLMNode("bad", busy, "x"))
     with pytest.raises(
-        NodeExecutionError, match="^node 'bad' failed: ModelError: the model is overloaded$"
+        NodeExecutionError, match=r"^node 'bad' failed: ModelError: the model is overloaded$"
     ):
         execute(workflow)
 
@@ -131,6 +131,6 @@ def test_nested_failure(workflow: Workflow, execute: Any) -> None:
     workflow.add_node(FunctionNode("n", lambda _: inner.execute()))
     with pytest.raises(
         NodeExecutionError,
-        match="^node 'n' failed: NodeExecutionError: node 'deep' failed: KeyError$",
+        match=r"^node 'n' failed: NodeExecutionError: node 'deep' failed: KeyError$",
     ):
         execute(workflow)

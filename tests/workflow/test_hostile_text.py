@@ -58,7 +58,7 @@ def test_attributes_are_out_of_reach(workflow: Workflow, execute: Any, path: str
     with pytest.raises(TemplateError, match="add '__"):
         workflow.add_node(LLMNode("m", "echo", f"{{{{memory.{path}}}}}", memory_read=["k"]))
     workflow.add_node(LLMNode("n", "echo", f"{{{{input.x.{path}}}}}"))
-    with pytest.raises(NodeExecutionError, match="TemplateError: .*has no value"):
+    with pytest.raises(NodeExecutionError, match=r"TemplateError: .*has no value"):
         execute(workflow, {"x": object()})
 
 
@@ -89,7 +89,9 @@ def test_inputs_that_json_has_no_form_for(workflow: Workflow, execute: Any, make
     """An input that JSON can't write fails the node that writes it, and no model is asked."""
     asked: list[Any] = []
     workflow.add_node(LLMNode("n", lambda request: asked.append(request) or "", "{{input.x}}"))
-    with pytest.raises(NodeExecutionError, match="JSON has no form for what 'input.x' is, or hold"):
+    with pytest.raises(
+        NodeExecutionError, match=r"JSON has no form for what 'input.x' is, or hold"
+    ):
         execute(workflow, {"x": make()})
     assert asked == []
 

@@ -120,6 +120,29 @@ def test_cancelling_at_the_end(workflow: Workflow) -> None:
     assert workflow.memory.list_keys() == []
 
 
+def test_no_node_starts_after_a_cancellation(workflow: Workflow) -> None:
+    """Where a node beside swallows its cancellation, what waited for it does not start."""
+    ran: list[int] = []
+
+    async def stubborn(_: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return
+
+    async def main() -> None:
+        workflow.add_node(FunctionNode("quick", lambda _: 1))
+        workflow.add_node(FunctionNode("stubborn", stubborn))
+        workflow.add_node(FunctionNode("after", lambda _: ran.append(1), dependencies=["stubborn"]))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await workflow.aexecute()
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+    assert ran == []
+
+
 def test_cancelling_beside_a_plain_function(workflow: Workflow) -> None:
     """A thread can't be stopped; what its function returns is dropped, and nothing is written."""
     side = Side()

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import time
 import weakref
-from collections.abc import Iterator
 from contextvars import ContextVar
 from threading import Event, current_thread
 from typing import Any
@@ -117,10 +116,9 @@ def test_outputs_are_let_go_of(workflow: Workflow, execute: Any) -> None:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads at rest end soon."""
     monkeypatch.setattr(workers, "REST", 0.02)
-    yield
 
 
 def threads_of(tasks: int) -> list[Any]:

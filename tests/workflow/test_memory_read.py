@@ -38,7 +38,7 @@ def test_a_bare_name(workflow: Workflow, execute: Any, first: int) -> None:
     result = execute(workflow, user_id="u")
     scope = PLACES[first][0]
     assert result["n"] == {"k": scope}
-    assert result.trace["n"].read == (MemoryKey(scope, "k"),)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert result.trace["n"].read == (MemoryKey(scope, "k"),)
 
 
 def test_a_bare_name_without_a_user(workflow: Workflow, execute: Any) -> None:
@@ -77,7 +77,7 @@ def test_a_pinned_scope(workflow: Workflow, execute: Any) -> None:
 
 
 def test_a_default(workflow: Workflow, execute: Any) -> None:
-    """A default stands where no record is, a fresh one each time, and is no record that was read."""
+    """A default stands where no record is, fresh each time, and is no record that was read."""
     grown = FunctionNode(
         "n",
         lambda ctx: ctx.recalled["k"].append(1) or list(ctx.recalled["k"]),
@@ -161,7 +161,7 @@ def test_a_hidden_record_that_is_none(counted: Workflow, store: Any, execute: An
 
 
 def test_a_name_that_is_not_read(workflow: Workflow) -> None:
-    """A prompt that asks for memory its node does not read is refused, with what to add (C26)."""
+    """A prompt that asks for memory its node does not read is refused, with the cure (C26)."""
     with pytest.raises(TemplateError) as told:
         workflow.add_node(LLMNode("chat", "echo", "{{ memory.histry.0 }}", memory_read=["history"]))
     assert str(told.value) == (
@@ -169,7 +169,7 @@ def test_a_name_that_is_not_read(workflow: Workflow) -> None:
         "not read: add 'histry' to its memory_read. Did you mean memory.history?"
     )
     assert (told.value.name, told.value.nearest) == ("memory.histry.0", "memory.history")
-    with pytest.raises(TemplateError, match="add 'zzz' to its memory_read\\.$"):
+    with pytest.raises(TemplateError, match=r"add 'zzz' to its memory_read\.$"):
         workflow.add_node(FunctionNode("f", print, memory_write="{{memory.zzz}}"))
     with pytest.raises(TemplateError, match="asks for all memory: name a key"):
         workflow.add_node(LLMNode("all", "echo", "{{memory}}", memory_read=["history"]))
@@ -180,7 +180,7 @@ def test_a_pinned_user_scope_without_a_user(workflow: Workflow, execute: Any) ->
     asked: list[int] = []
     workflow.add_node(FunctionNode("first", lambda _: asked.append(1)))
     reading(workflow, {"key": "k", "scope": "user"})
-    with pytest.raises(ScopeError, match="node 'n' reads 'k' in user scope.*pass user_id"):
+    with pytest.raises(ScopeError, match=r"node 'n' reads 'k' in user scope.*pass user_id"):
         execute(workflow)
     assert asked == []
 

@@ -149,7 +149,7 @@ def test_user_scope_without_a_user(counted: Workflow, store: Any, execute: Any) 
     counted.add_node(
         LLMNode("n", lambda request: asked.append(request) or "", "x", memory_write=USER_RECORD)
     )
-    with pytest.raises(ScopeError, match="node 'n' writes 'k' in user scope.*pass user_id"):
+    with pytest.raises(ScopeError, match=r"node 'n' writes 'k' in user scope.*pass user_id"):
         execute(counted)
     assert (asked, store.reads, store.writes) == ([], [], [])
 

@@ -38,6 +38,11 @@ def test_reserved_ids(node_id: str) -> None:
         FunctionNode(node_id, print)
 
 
+def make(kind: Any, fields: dict[str, Any]) -> None:
+    """Make one with these fields, whatever their types."""
+    kind(**fields)
+
+
 LLM_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"model": None}, "model must be a model's name, a function, or a Model"),
     ({"model": ""}, "model must be a model's name"),
@@ -77,7 +82,7 @@ LLM_FAULTS: list[tuple[dict[str, Any], str]] = [
 def test_fields_of_an_llm_node(fields: dict[str, Any], fault: str) -> None:
     """A field that is wrong is refused when the node is made, with the rule."""
     with pytest.raises(WorkflowValidationError, match=fault):
-        LLMNode(**{"id": "n", "model": "echo", "prompt": "x"} | fields)
+        make(LLMNode, {"id": "n", "model": "echo", "prompt": "x"} | fields)
 
 
 def test_function_must_be_one() -> None:
@@ -122,7 +127,7 @@ WORKFLOW_FAULTS: list[tuple[dict[str, Any], str]] = [
 def test_fields_of_a_workflow(fields: dict[str, Any], fault: str) -> None:
     """A setting that is wrong is refused when the workflow is made."""
     with pytest.raises(ConfigurationError, match=fault):
-        Workflow(**{"name": "w"} | fields)
+        make(Workflow, {"name": "w"} | fields)
 
 
 def test_what_a_workflow_keeps(config: MemoryConfig) -> None:
@@ -154,11 +159,32 @@ def test_only_nodes_are_added(workflow: Workflow) -> None:
 @pytest.mark.parametrize("field", ["prompt", "system_prompt"])
 def test_a_text_that_is_no_template(workflow: Workflow, field: str) -> None:
     """A faulty template is refused by add_node, with node, field, line and column."""
-    texts = {"prompt": "fine"} | {field: "one\n{{ input. }}"}
+    texts: dict[str, Any] = {"prompt": "fine"} | {field: "one\n{{ input. }}"}
     with pytest.raises(TemplateError, match=f"the {field} of node 'n': line 2, column 10") as told:
         workflow.add_node(LLMNode(id="n", model="echo", **texts))
     assert (told.value.line, told.value.column) == (2, 10)
     assert workflow.nodes == ()
+
+
+TEXTS = [
+    (
+        "{{ input.x | upper }}",
+        r"column 12: }} is expected, not '\|'. Filters, calls and subscripts",
+    ),
+    ("{{ input.x[0] }}", r"}} is expected, not '\['. Filters, calls and subscripts"),
+    ("{{ 1 }}", "column 4: a name is expected, not '1'. Names are such as input.message"),
+    ("a {{ input.x", "column 3: this {{ is never closed: }} is expected"),
+    ("{{", "this {{ is never closed: a name is expected"),
+    ("{{input.", "this {{ is never closed: a key or an index is expected"),
+    ("{{ input.é }}", "a key or an index is expected, not 'é'. Keys are letters"),
+]
+
+
+@pytest.mark.parametrize(("text", "fault"), TEXTS)
+def test_what_is_due(workflow: Workflow, text: str, fault: str) -> None:
+    """The error says where a template stops being one, and what is due there."""
+    with pytest.raises(TemplateError, match=fault):
+        workflow.add_node(LLMNode("n", "echo", text))
 
 
 def test_one_node_in_two_workflows(workflow: Workflow) -> None:

@@ -214,7 +214,7 @@ def test_a_cancellation_that_is_swallowed(workflow: Workflow) -> None:
 def test_numbers_that_are_no_json(workflow: Workflow, value: Any) -> None:
     """NaN and Infinity are not written as null into a prompt: JSON has no form for them (C27)."""
     workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))
-    with pytest.raises(NodeExecutionError, match="JSON has no form for what 'input.x' is"):
+    with pytest.raises(NodeExecutionError, match=r"JSON has no form for what 'input.x' is"):
         workflow.execute({"x": value})
 
 

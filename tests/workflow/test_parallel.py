@@ -190,10 +190,10 @@ def test_random_graphs(graph: list[set[int]], limit: int | None, order: Any) -> 
     for one in nodes:
         workflow.add_node(one)
     plain = workflow.execute()
-    assert ended == {number: 1 for number in range(len(graph))}
+    assert ended == dict.fromkeys(range(len(graph)), 1)
     ended.clear()
     awaited = asyncio.run(workflow.aexecute())
-    assert ended == {number: 1 for number in range(len(graph))}
+    assert ended == dict.fromkeys(range(len(graph)), 1)
     assert dict(plain) == dict(awaited)
     assert crowd.most <= (limit or len(graph))
     for number, needs in enumerate(graph):

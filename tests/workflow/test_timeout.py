@@ -41,7 +41,7 @@ def test_a_late_node(workflow: Workflow, execute: Any, kind: str) -> None:
     workflow.add_node(node)
     workflow.add_node(FunctionNode("after", lambda _: after.append(1), dependencies=["n"]))
     start = time.monotonic()
-    with pytest.raises(NodeExecutionError, match="took longer than its timeout of 0.1 s") as told:
+    with pytest.raises(NodeExecutionError, match=r"took longer than its timeout of 0.1 s") as told:
         execute(workflow)
     assert time.monotonic() - start < 5
     assert isinstance(told.value.cause, WorkflowTimeoutError)
@@ -58,7 +58,7 @@ def test_a_late_workflow(execute: Any, kind: str) -> None:
     node: Any = FunctionNode("n", late) if kind == "function" else LLMNode("n", late, "x")
     workflow.add_node(node)
     start = time.monotonic()
-    with pytest.raises(WorkflowTimeoutError, match="timeout of 0.1 s; node 'n' had not ended"):
+    with pytest.raises(WorkflowTimeoutError, match=r"timeout of 0.1 s; node 'n' had not ended"):
         execute(workflow)
     assert time.monotonic() - start < 5
     late.go.set()
@@ -92,7 +92,7 @@ def test_in_time(execute: Any) -> None:
         raise TimeoutError
 
     workflow.add_node(FunctionNode("bad", fail, timeout=30))
-    with pytest.raises(NodeExecutionError, match="node 'bad' failed: TimeoutError$"):
+    with pytest.raises(NodeExecutionError, match=r"node 'bad' failed: TimeoutError$"):
         execute(workflow)
 
 
@@ -103,7 +103,7 @@ def test_a_timeout_error_of_its_own(workflow: Workflow) -> None:
         raise TimeoutError
 
     workflow.add_node(FunctionNode("n", fail, timeout=30))
-    with pytest.raises(NodeExecutionError, match="node 'n' failed: TimeoutError$"):
+    with pytest.raises(NodeExecutionError, match=r"node 'n' failed: TimeoutError$"):
         asyncio.run(workflow.aexecute())
 
 
