@@ -1,6 +1,7 @@
 """Ctrl-C while the calling thread only waits for the nodes beside."""
 
-import _thread
+import signal
+import threading
 import time
 from threading import Event
 
@@ -16,7 +17,7 @@ def test_ctrl_c_while_waiting() -> None:
 
     def side(_: object) -> None:
         time.sleep(0.1)  # the calling thread has ended its own node by then, and waits
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         assert go.wait(5)
         ended.set()
 
