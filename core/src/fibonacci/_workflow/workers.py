@@ -1,7 +1,8 @@
 """Threads for what must not hold up its caller: made when they are needed, kept for a while.
 
 Not a ThreadPoolExecutor: that has a size, and a run that waits inside another one for a free
-thread would wait for ever.
+thread would wait for ever. Here each task has a thread to itself, from the moment that it is
+handed over.
 """
 
 import os
@@ -15,49 +16,64 @@ KEPT: Final = 32
 """Threads at rest; one more that comes to rest ends."""
 
 REST: Final = 10.0
-"""Seconds that a thread waits for work before it ends."""
+"""Seconds that a thread waits for a task before it ends."""
 
 Task = Callable[[], None]
 
-_idle: Final[list["SimpleQueue[Task]"]] = []
 _numbers: Final = count(1)
 
 
-def hand_over(task: Task) -> None:
-    """Have a thread run the task, which must not raise. Nobody waits for it at exit."""
-    try:
-        inbox = _idle.pop()
-    except IndexError:
-        inbox = SimpleQueue()
-        name = f"fibonacci-node-{next(_numbers)}"
-        Thread(target=_work, args=(inbox,), name=name, daemon=True).start()
-    inbox.put(task)
+class Workers:
+    """All threads take from one queue, so the first to wake may do the work of several."""
 
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[Task] = SimpleQueue()
+        # One for each thread that has no task and none waiting for it; lists are atomic.
+        self._free: list[None] = []
 
-def _work(inbox: "SimpleQueue[Task]") -> None:
-    while True:
+    def hand_over(self, task: Task) -> None:
+        """Have a thread run the task, which must not raise. Nobody waits for it at exit."""
         try:
-            task = inbox.get(timeout=REST)
-        except Empty:
-            if _leave(inbox):
+            self._free.pop()
+        except IndexError:
+            name = f"fibonacci-node-{next(_numbers)}"
+            Thread(target=self._work, name=name, daemon=True).start()
+        self._tasks.put(task)
+
+    def _work(self) -> None:
+        while True:
+            try:
+                task = self._tasks.get(timeout=REST)
+            except Empty:
+                if self._may_leave():
+                    return
+                continue
+            task()
+            del task  # or it would live until the next one comes
+            if len(self._free) >= KEPT:
                 return
-            continue
-        task()
-        del task  # or it would live until the next one comes
-        if len(_idle) >= KEPT:
-            return
-        _idle.append(inbox)
+            self._free.append(None)
+
+    def _may_leave(self) -> bool:
+        try:
+            self._free.pop()
+        except IndexError:  # somebody has just counted on this thread
+            return False
+        return True
 
 
-def _leave(inbox: "SimpleQueue[Task]") -> bool:
-    """Leave the rest; not where somebody has just taken this thread out, and brings a task."""
-    try:
-        _idle.remove(inbox)
-    except ValueError:
-        return False
-    return True
+_workers = Workers()
 
 
-# The threads did not come along into a forked child.
+def hand_over(task: Task) -> None:
+    """See :meth:`Workers.hand_over`; the threads are shared by all workflows of the process."""
+    _workers.hand_over(task)
+
+
+def _start_anew() -> None:
+    global _workers
+    _workers = Workers()
+
+
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
-    os.register_at_fork(after_in_child=_idle.clear)
+    os.register_at_fork(after_in_child=_start_anew)
