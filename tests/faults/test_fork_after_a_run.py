@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-import time
 from threading import Barrier
 
 import pytest
+from forks import in_child
 
 from fibonacci import FunctionNode, Workflow
 
@@ -21,20 +21,9 @@ def test_fork_after_a_run() -> None:
     for number in range(4):
         workflow.add_node(FunctionNode(f"n{number}", lambda _: together.wait(5) >= 0, timeout=5))
     workflow.execute()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            ran = [workflow.execute(), asyncio.run(workflow.aexecute())]
-            status = 0 if all(all(one.values()) for one in ran) else 2
-        finally:
-            os._exit(status)
-    for _ in range(1_000):
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            assert os.waitstatus_to_exitcode(status) == 0
-            return
-        time.sleep(0.01)
-    os.kill(pid, 9)
-    os.waitpid(pid, 0)
-    pytest.fail("the child hangs")
+
+    def child() -> bool:
+        ran = [workflow.execute(), asyncio.run(workflow.aexecute())]
+        return all(all(one.values()) for one in ran)
+
+    in_child(child)

@@ -1,17 +1,15 @@
-"""A workflow's life: loops, contexts, threads, memory that is let go of."""
+"""A workflow's life: loops, contexts, and what is let go of."""
 
 import asyncio
 import gc
 import time
 import weakref
 from contextvars import ContextVar
-from threading import Event, current_thread
 from typing import Any
 
 import pytest
 
 from fibonacci import FunctionNode, LLMNode, MemoryConfig, StorageError, Workflow
-from fibonacci._workflow import workers
 from fibonacci.plugin import Engine, Template
 
 request_id: ContextVar[str] = ContextVar("request_id")
@@ -113,64 +111,6 @@ def test_outputs_are_let_go_of(workflow: Workflow, execute: Any) -> None:
         time.sleep(0.01)
     assert len(made) == 6
     assert [one() for one in made] == [None] * 6
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads at rest end soon."""
-    monkeypatch.setattr(workers, "REST", 0.02)
-
-
-def threads_of(tasks: int) -> list[Any]:
-    """The threads that so many tasks at once run in."""
-    go, found = Event(), []
-
-    def task() -> None:
-        found.append(current_thread())
-        go.wait(10)
-
-    for _ in range(tasks):
-        workers.hand_over(task)
-    while len(found) < tasks:
-        time.sleep(0.001)
-    go.set()
-    return found
-
-
-def test_threads_end(impatient: None) -> None:
-    """A thread that finds no work ends after a while, and those over the number kept at once."""
-    threads = threads_of(len(workers._idle) + workers.KEPT + 3)
-    for thread in threads:
-        thread.join(5)
-        assert not thread.is_alive()
-    assert not workers._idle
-
-
-def test_threads_are_used_again() -> None:
-    """A thread at rest takes the next task."""
-    [first] = threads_of(1)
-    for _ in range(500):
-        if workers._idle:
-            break
-        time.sleep(0.001)
-    assert first.is_alive()
-    [again] = threads_of(1)
-    assert again.daemon
-    assert again.name.startswith("fibonacci-node-")
-
-
-def test_a_thread_that_was_just_taken_out(impatient: None) -> None:
-    """A thread that gives up while somebody brings it a task takes the task."""
-    threads_of(1)
-    for _ in range(500):
-        if workers._idle:
-            break
-        time.sleep(0.001)
-    inbox = workers._idle.pop()
-    time.sleep(0.1)  # its patience ends meanwhile
-    done = Event()
-    inbox.put(done.set)
-    assert done.wait(5)
 
 
 def test_closing(config: MemoryConfig) -> None:
