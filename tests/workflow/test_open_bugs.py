@@ -205,6 +205,7 @@ def test_a_cancellation_that_is_swallowed(workflow: Workflow) -> None:
         await asyncio.sleep(0.05)
         task.cancel()
         await asyncio.wait([task])
+        assert task.cancelled()
 
     asyncio.run(main())
     assert (ran, workflow.memory.list_keys()) == ([], [])
