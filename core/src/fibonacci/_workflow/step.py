@@ -15,7 +15,7 @@ from fibonacci._workflow.schema import Check, make_check
 from fibonacci._workflow.texts import Texts
 from fibonacci._workflow.voice import is_async
 from fibonacci.errors import WorkflowValidationError
-from fibonacci.plugin.models import ModelRequest, Usage
+from fibonacci.plugin.models import Completion, ModelRequest, Usage
 from fibonacci.plugin.templating import Engine, Template
 
 
@@ -93,6 +93,10 @@ class LLMStep(Step):
     async def ask(self, run: Run, question: ModelRequest, deadline: float | None) -> Answer:
         """Ask the model once."""
         whole = await run.voice.complete(run.models[self.node.id], question)
+        if not isinstance(whole, Completion):
+            raise WorkflowValidationError(
+                f"a model must return a Completion, not {type(whole).__name__}"
+            )
         if self.node.output_format == "text":
             return Answer(whole.text, whole.usage)
         output = read_json(whole.text)

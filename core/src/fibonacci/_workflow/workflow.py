@@ -17,6 +17,7 @@ from fibonacci._workflow.step import Step, make_step
 from fibonacci._workflow.voice import SyncVoice
 from fibonacci.errors import ConfigurationError, WorkflowValidationError
 from fibonacci.plugin._run import run
+from fibonacci.plugin.models import Model
 from fibonacci.plugin.templating import Engine, EngineSettings
 
 
@@ -65,6 +66,7 @@ class Workflow:
         self._engine = _engine(templating)
         self._steps: dict[str, Step] = {}
         self._prepared: Prepared | None = None
+        self._models: dict[str, Model] = {}
         self.memory: MemoryManager = open_memory(
             memory_config or MemoryConfig(), self.name, organization_id
         )
@@ -82,7 +84,6 @@ class Workflow:
             )
         # A new dict: a run that has started keeps the old one.
         self._steps = {**self._steps, node.id: step}
-        self._prepared = None
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -134,9 +135,11 @@ class Workflow:
         return drawing.to_mermaid(self._steps)
 
     def _prepare(self) -> Prepared:
-        if self._prepared is None:
-            self._prepared = prepare(self._steps)
-        return self._prepared
+        steps, prepared = self._steps, self._prepared
+        # Another thread may add a node just now: what is prepared says of which nodes.
+        if prepared is None or prepared.graph.steps is not steps:
+            self._prepared = prepared = prepare(steps, self._models)
+        return prepared
 
     def close(self) -> None:
         """Close the memory; see :meth:`MemoryManager.close`."""
