@@ -52,3 +52,13 @@ def test_hostile_keys(workflow: Workflow) -> None:
 def test_a_workflow_without_nodes(workflow: Workflow) -> None:
     """No nodes make an empty flowchart."""
     assert workflow.to_mermaid() == "flowchart TD"
+
+
+def test_two_records_are_drawn_as_two(workflow: Workflow) -> None:
+    """The key "user: k" and the user's own "k" are two records in a drawing."""
+    workflow.add_node(
+        FunctionNode(
+            "n", print, memory_read=["user: k", {"key": "k", "scope": "user", "as": "own"}]
+        )
+    )
+    assert workflow.to_mermaid().count("[(") == 2

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from fibonacci import FunctionNode, LLMNode, Workflow, WorkflowValidationError
+from fibonacci import FunctionNode, LLMNode, Workflow, WorkflowValidationError, register_plugin
+from fibonacci._builtin.echo import Echo
+from fibonacci.plugin import Model, ModelSettings, hookimpl
 
 
 def test_edges_from_templates(workflow: Workflow, execute: Any) -> None:
@@ -124,3 +126,21 @@ def test_add_node_during_a_run(workflow: Workflow, execute: Any) -> None:
     workflow.add_node(FunctionNode("next", lambda _: 1, dependencies=["grow"]))
     assert execute(workflow) == {"grow": None, "next": 1}
     assert [node.id for node in workflow.nodes] == ["grow", "next", "late"]
+
+
+def test_no_node_is_lost(workflow: Workflow) -> None:
+    """A node that is added while an execution prepares is part of the next one."""
+
+    class Provider:
+        FIBONACCI_SPEC_VERSION = 1
+
+        @hookimpl
+        def fibonacci_model(self, settings: ModelSettings) -> Model:
+            if len(workflow.nodes) == 1:  # stands for another thread that adds one just now
+                workflow.add_node(LLMNode("late", "echo", "x"))
+            return Echo()
+
+    with register_plugin("models", "provider", Provider()):
+        workflow.add_node(LLMNode("n", "provider", "x"))
+        workflow.execute()
+        assert [*workflow.execute()] == ["n", "late"]

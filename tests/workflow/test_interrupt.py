@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from fibonacci import FunctionNode, MemoryConfig, Workflow
+from fibonacci import FunctionNode, MemoryConfig, Retry, Workflow
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address
 
 BEYOND = [KeyboardInterrupt, SystemExit, GeneratorExit]
 
@@ -213,3 +215,76 @@ def test_abandoned_before_the_write(config: MemoryConfig) -> None:
     workflow.close()
     with Workflow("flow", config) as again:
         assert again.memory.list_keys() == []
+
+
+def test_abandoned_attempts(workflow: Workflow) -> None:
+    """After Ctrl-C, a node beside that fails is not tried again."""
+    calls: list[int] = []
+    running, go = Event(), Event()
+
+    def beside(_: Any) -> None:
+        calls.append(1)
+        running.set()
+        assert go.wait(5)
+        raise OSError
+
+    def interrupted(_: Any) -> None:
+        assert running.wait(5)
+        raise KeyboardInterrupt
+
+    workflow.add_node(FunctionNode("here", interrupted))
+    workflow.add_node(FunctionNode("beside", beside, retry=Retry(attempts=5, backoff=0)))
+    with pytest.raises(KeyboardInterrupt):
+        workflow.execute()
+    go.set()
+    time.sleep(0.2)
+    assert calls == [1]
+
+
+def test_abandoned_between_two_writes() -> None:
+    """After Ctrl-C, a node that was writing its first record does not write its second."""
+    writing, go = Event(), Event()
+
+    class Slow(LocalStore):
+        def write(self, address: Address, *args: Any, **kwargs: Any) -> None:
+            writing.set()
+            assert go.wait(5)
+            super().write(address, *args, **kwargs)
+
+    workflow = Workflow("flow", MemoryConfig(Slow()))
+
+    def interrupted(_: Any) -> None:
+        assert writing.wait(5)
+        raise KeyboardInterrupt
+
+    workflow.add_node(FunctionNode("here", interrupted))
+    workflow.add_node(FunctionNode("beside", lambda _: 1, memory_write=["first", "second"]))
+    with pytest.raises(KeyboardInterrupt):
+        workflow.execute()
+    go.set()
+    time.sleep(0.2)
+    assert not workflow.memory.exists("second")
+
+
+def test_a_cancellation_that_is_swallowed(workflow: Workflow) -> None:
+    """A function that swallows a cancellation does not make the run go on."""
+    ran: list[int] = []
+
+    async def stubborn(_: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return
+
+    workflow.add_node(FunctionNode("n", stubborn, memory_write="k"))
+    workflow.add_node(FunctionNode("after", lambda _: ran.append(1), dependencies=["n"]))
+
+    async def main() -> None:
+        task = asyncio.create_task(workflow.aexecute())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    asyncio.run(main())
+    assert (ran, workflow.memory.list_keys()) == ([], [])

@@ -232,3 +232,10 @@ def test_user_ids(workflow: Workflow, execute: Any, user_id: Any) -> None:
     reading(workflow, "k")
     with pytest.raises(ScopeError, match="needs a user id"):
         execute(workflow, user_id=user_id)
+
+
+def test_keys_of_digits(workflow: Workflow) -> None:
+    """``{{memory.0}}`` is the key "0", once the node reads it."""
+    workflow.memory.set("0", "zero")
+    workflow.add_node(LLMNode("n", "echo", "{{memory.0}}", memory_read=["0"]))
+    assert workflow.execute()["n"] == "zero"

@@ -1,15 +1,18 @@
 """Side by side: nodes that don't wait for each other, and how many at once."""
 
 import asyncio
+import threading
+import time
 from collections import Counter
-from threading import Barrier, Lock
+from threading import Barrier, Event, Lock, Thread
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fibonacci import FunctionNode, LLMNode, Workflow
+from fibonacci import FibonacciError, FunctionNode, LLMNode, Workflow
+from fibonacci.plugin import _workers as workers
 
 
 @pytest.mark.parametrize("kind", ["function", "model"])
@@ -199,3 +202,37 @@ def test_random_graphs(graph: list[set[int]], limit: int | None, order: Any) -> 
     for number, needs in enumerate(graph):
         for need in needs:
             assert plain.trace[f"n{need}"].end <= plain.trace[f"n{number}"].start
+
+
+def test_a_thread_that_can_not_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no more threads, a run ends, with an error of ours or its results."""
+    monkeypatch.setattr(workers, "_workers", workers.Workers())  # none is at rest in it
+    workflow, ended = Workflow("flow"), []
+    started, go = Event(), Event()
+
+    def exhaust(_: Any) -> None:
+        assert started.wait(5)
+        threading.stack_size(1 << 46)  # no system has that much: no thread starts
+
+    def hold(_: Any) -> None:
+        started.set()
+        go.wait(10)
+
+    workflow.add_node(FunctionNode("hold", hold))
+    workflow.add_node(FunctionNode("exhaust", exhaust))
+    for node_id in "abc":
+        workflow.add_node(FunctionNode(node_id, lambda _: 1, dependencies=["exhaust"]))
+
+    def run() -> None:
+        try:
+            ended.append(workflow.execute())
+        except FibonacciError as fault:
+            ended.append(fault)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    time.sleep(0.3)
+    threading.stack_size(0)
+    go.set()
+    thread.join(5)
+    assert ended

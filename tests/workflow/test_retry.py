@@ -132,3 +132,14 @@ def test_no_pause_over_the_deadline(execute: Any, whose: str) -> None:
         execute(workflow)
     assert time.monotonic() - start < 4
     assert function.calls == 1
+
+
+def test_a_pause_without_end(workflow: Workflow) -> None:
+    """A provider that asks for a pause without end gets none: its own error is told."""
+
+    def model(_: Any) -> str:
+        raise ModelError("busy", retryable=True, retry_after=float("inf"))
+
+    workflow.add_node(LLMNode("n", model, "x", retry=2))
+    with pytest.raises(NodeExecutionError, match="ModelError: busy"):
+        workflow.execute()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from threading import Event
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 from fibonacci import (
     FunctionNode,
     LLMNode,
+    MemoryConfig,
     NodeExecutionError,
     Workflow,
     WorkflowTimeoutError,
 )
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address
 
 
 class Late:
@@ -142,3 +146,42 @@ def test_a_cancelled_call_in_a_thread(workflow: Workflow) -> None:
         await asyncio.sleep(0.05)
 
     asyncio.run(main())
+
+
+def test_what_failed_first_is_told(execute: Any) -> None:
+    """A node that failed in time is told, also where the run's time is over by then."""
+    workflow = Workflow("flow", timeout=0.3)
+
+    def bad(_: Any) -> None:
+        raise ValueError
+
+    workflow.add_node(FunctionNode("bad", bad))
+    workflow.add_node(FunctionNode("slow", lambda _: time.sleep(0.5)))
+    with pytest.raises(NodeExecutionError, match="node 'bad' failed: ValueError"):
+        execute(workflow)
+
+
+def test_nothing_starts_after_the_deadline(execute: Any) -> None:
+    """A function is not called where the run's time was over before its turn came."""
+
+    class Slow(LocalStore):
+        def read_many(self, addresses: Sequence[Address], *, deadline: float) -> Any:
+            time.sleep(0.3)
+            return super().read_many(addresses, deadline=deadline)
+
+    called: list[int] = []
+    workflow = Workflow("flow", MemoryConfig(Slow()), timeout=0.1)
+    workflow.add_node(FunctionNode("n", lambda _: called.append(1), memory_read=["k"]))
+    with pytest.raises(WorkflowTimeoutError):
+        execute(workflow)
+    time.sleep(0.1)
+    assert called == []
+
+
+def test_whose_timeout_it_was(execute: Any) -> None:
+    """The chained cause of a late workflow does not speak of a timeout of None seconds."""
+    workflow = Workflow("flow", timeout=0.1)
+    workflow.add_node(FunctionNode("n", lambda _: time.sleep(0.3)))
+    with pytest.raises(WorkflowTimeoutError) as told:
+        execute(workflow)
+    assert "None" not in str(told.value.__cause__)

@@ -5,8 +5,8 @@ from threading import Event, Thread, current_thread
 
 import pytest
 
-from fibonacci._workflow import workers
-from fibonacci._workflow.workers import Workers
+from fibonacci.plugin import _workers as workers
+from fibonacci.plugin._workers import Workers
 
 
 def threads_of(pool: Workers, tasks: int) -> list[Thread]:
