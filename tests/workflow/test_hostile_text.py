@@ -1,5 +1,6 @@
 """Hostile text: what comes from people and from memory arrives as it is (C27)."""
 
+import math
 from typing import Any
 
 import pytest
@@ -84,7 +85,9 @@ def deep() -> list[Any]:
     return one
 
 
-@pytest.mark.parametrize("make", [cyclic, deep, object, lambda: {1, 2}, lambda: b"x"])
+@pytest.mark.parametrize(
+    "make", [cyclic, deep, object, lambda: {1, 2}, lambda: b"x", lambda: math.nan]
+)
 def test_inputs_that_json_has_no_form_for(workflow: Workflow, execute: Any, make: Any) -> None:
     """An input that JSON can't write fails the node that writes it, and no model is asked."""
     asked: list[Any] = []

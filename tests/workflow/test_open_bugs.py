@@ -7,7 +7,7 @@ import pytest
 from fibonacci import LLMNode, NodeExecutionError, Workflow
 
 
-@pytest.mark.parametrize("value", [float("nan"), [float("inf")]])
+@pytest.mark.parametrize("value", [[float("nan")], {"score": float("inf")}])
 def test_numbers_that_are_no_json(workflow: Workflow, value: Any) -> None:
     """NaN and Infinity are not written as null into a prompt: JSON has no form for them (C27)."""
     workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))

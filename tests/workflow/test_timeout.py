@@ -185,3 +185,19 @@ def test_whose_timeout_it_was(execute: Any) -> None:
     with pytest.raises(WorkflowTimeoutError) as told:
         execute(workflow)
     assert "None" not in str(told.value.__cause__)
+
+
+def test_a_late_function_that_swallows_its_cancellation(workflow: Workflow) -> None:
+    """What an async function returns after its timeout is dropped, though it would not end."""
+
+    async def stubborn(_: Any) -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "late"
+        return "never"
+
+    workflow.add_node(FunctionNode("n", stubborn, timeout=0.05, memory_write="k"))
+    with pytest.raises(NodeExecutionError, match=r"timeout of 0.05 s"):
+        asyncio.run(workflow.aexecute())
+    assert workflow.memory.list_keys() == []
