@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from fibonacci import FunctionNode, InvalidArgumentError, LLMNode, Workflow
+from fibonacci import (
+    FunctionNode,
+    InvalidArgumentError,
+    LLMNode,
+    NodeExecutionError,
+    Workflow,
+)
 
 
 @pytest.mark.parametrize("make", [dict, OrderedDict, UserDict])
@@ -64,3 +70,11 @@ def test_inputs_that_nobody_asks_for(workflow: Workflow, execute: Any) -> None:
     workflow.add_node(FunctionNode("n", lambda ctx: len(ctx.inputs)))
     assert execute(workflow, {"x": 1, "y": object()})["n"] == 2
     assert execute(workflow)["n"] == 0
+
+
+@pytest.mark.parametrize("value", [[float("nan")], {"score": float("inf")}])
+def test_numbers_that_are_no_json(workflow: Workflow, value: Any) -> None:
+    """NaN and Infinity are not written as null into a prompt: JSON has no form for them (C27)."""
+    workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))
+    with pytest.raises(NodeExecutionError, match=r"JSON has no form for what 'input.x' is"):
+        workflow.execute({"x": value})

@@ -12,7 +12,8 @@ def to_mermaid(steps: Mapping[str, Step]) -> str:
     The syntax is that of https://mermaid.js.org/syntax/flowchart.html. Numbers stand for ids, as
     some words ("end") mean something else there.
     """
-    numbers = {node_id: f"n{number}" for number, node_id in enumerate(steps)}
+    order = {node_id: number for number, node_id in enumerate(steps)}
+    numbers = {node_id: f"n{number}" for node_id, number in order.items()}
     records = {record: f"m{number}" for number, record in enumerate(dict.fromkeys(_records(steps)))}
     return "\n".join(
         [
@@ -22,8 +23,7 @@ def to_mermaid(steps: Mapping[str, Step]) -> str:
             *(
                 f"    {numbers[need]} --> {numbers[node_id]}"
                 for node_id, step in steps.items()
-                for need in steps
-                if need in step.needs
+                for need in sorted(step.needs & numbers.keys(), key=order.__getitem__)
             ),
             *(
                 f"    {records[one.scope, one.key]} -.-> {numbers[node_id]}"

@@ -49,7 +49,7 @@ def prepare(steps: Mapping[str, Step], named: dict[str, Model]) -> Prepared:
     models = {node.id: _model(node.model, named) for node in asking}
     faults = [fault for node in asking for fault in refusals(node, models[node.id])]
     if faults:
-        raise WorkflowValidationError("; ".join(faults))
+        raise WorkflowValidationError("\n".join(faults))
     return Prepared(graph, models)
 
 

@@ -45,9 +45,9 @@ class Step(ABC):
         return frozenset((*self.node.dependencies, *self.texts.nodes))
 
     @property
+    @abstractmethod
     def asynchronous(self) -> bool:
         """Whether it can run in the async voice alone."""
-        return False
 
     @abstractmethod
     def question(self, run: Run, recalled: Mapping[str, Any], deadline: float | None) -> Any:

@@ -1,6 +1,7 @@
 """Workflow: nodes, and a memory that outlives their runs."""
 
 from collections.abc import Mapping
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -64,6 +65,7 @@ class Workflow:
                 f"memory_config must be a MemoryConfig, not {type(memory_config).__name__}"
             )
         self._engine = _engine(templating)
+        self._adding = Lock()
         self._steps: dict[str, Step] = {}
         self._prepared: Prepared | None = None
         self._models: dict[str, Model] = {}
@@ -78,12 +80,13 @@ class Workflow:
         read; WorkflowValidationError where its id is taken.
         """
         step = make_step(node, self._engine)
-        if node.id in self._steps:
-            raise WorkflowValidationError(
-                f"there is a node {node.id!r} already: give it another id"
-            )
-        # A new dict: a run that has started keeps the old one.
-        self._steps = {**self._steps, node.id: step}
+        with self._adding:
+            if node.id in self._steps:
+                raise WorkflowValidationError(
+                    f"there is a node {node.id!r} already: give it another id"
+                )
+            # A new dict: a run that has started keeps the old one.
+            self._steps = {**self._steps, node.id: step}
 
     @property
     def nodes(self) -> tuple[Node, ...]:

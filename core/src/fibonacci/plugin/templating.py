@@ -81,7 +81,7 @@ def as_text(value: Any) -> str:
     """Return what a value looks like in a rendered text: text as it is, else compact JSON.
 
     Characters beyond ASCII stay as they are. Raises TypeError, ValueError or RecursionError for
-    what JSON has no form for; what a list or mapping holds is strict JSON, as core sees to.
+    what JSON has no form for.
     """
     if type(value) is str:
         return value
@@ -91,8 +91,8 @@ def as_text(value: Any) -> str:
         written = orjson.dumps(value, _plain, _STRICT).decode()
     except TypeError:  # an int beyond 64 bits, perhaps: the standard library writes those
         return _EXACT.encode(value)
-    # orjson writes null where a number is none.
-    return _EXACT.encode(value) if written == "null" else written
+    # orjson writes null where a number is none; the standard library refuses that.
+    return _EXACT.encode(value) if "null" in written else written
 
 
 def _plain(value: Any) -> dict[str, Any]:
