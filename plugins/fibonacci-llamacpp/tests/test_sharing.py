@@ -116,9 +116,10 @@ def test_the_deadline_holds_while_the_model_is_loaded() -> None:
     for complete in (model.complete, lambda request: asyncio.run(model.acomplete(request))):
         with pytest.raises(ModelError, match="deadline"):
             complete(ModelRequest(prompt="Hi", deadline=monotonic() + 0.01))
-    process = model._engine._server._process
+    loading = model._engine._server
+    assert loading is not None
     assert model.complete(SHORT).text
-    assert model._engine.server(None)._process is process
+    assert model._engine.server(None)._process is loading._process
 
 
 def test_the_deadline_holds_behind_a_load() -> None:
