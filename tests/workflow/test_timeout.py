@@ -201,3 +201,15 @@ def test_a_late_function_that_swallows_its_cancellation(workflow: Workflow) -> N
     with pytest.raises(NodeExecutionError, match=r"timeout of 0.05 s"):
         asyncio.run(workflow.aexecute())
     assert workflow.memory.list_keys() == []
+
+
+def test_a_function_that_raises_what_a_timeout_raises(workflow: Workflow) -> None:
+    """A TimeoutError of a function's own, within its time, is told as its own."""
+
+    async def refused(_: Any) -> None:
+        raise TimeoutError
+
+    workflow.add_node(FunctionNode("n", refused, timeout=5))
+    with pytest.raises(NodeExecutionError, match=r"node 'n' failed: TimeoutError") as told:
+        asyncio.run(workflow.aexecute())
+    assert isinstance(told.value.cause, TimeoutError)
