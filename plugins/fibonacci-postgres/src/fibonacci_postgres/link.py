@@ -1,0 +1,135 @@
+"""One connection, in steps that never wait: a voice waits between them."""
+
+import select
+from collections.abc import Sequence
+from math import inf
+from typing import Final
+
+from fibonacci_postgres.driver import BINARY, DriverError, PGconn, PGresult, pq
+from fibonacci_postgres.statements import Statement
+
+READ: Final = select.POLLIN
+WRITE: Final = select.POLLOUT
+
+
+class Link:
+    """A connection to the server, for one caller at a time.
+
+    libpq is asked to send without waiting, and to parse what has come. So a deadline holds against
+    a server that says nothing, or a byte a second, and a signal handler runs at once.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "fd",
+        "lost",
+        "patience",
+        "pgconn",
+        "poller",
+        "prepared",
+        "results",
+        "sent",
+        "used",
+        "wants",
+    )
+
+    pgconn: PGconn
+
+    def __init__(self) -> None:
+        self.fd = -1
+        self.wants = 0
+        self.poller = select.poll()
+        self.patience = inf
+        """Seconds to wait at most before libpq is asked again."""
+        self.prepared: set[bytes] = set()
+        self.results: list[PGresult] = []
+        self.sent = True
+        """Whether the last byte of the question went out: without it, nothing is committed."""
+        self.lost = False
+        self.used = 0.0
+        """When it was last taken, on the monotonic clock."""
+
+    def watch(self, fd: int, wants: int) -> None:
+        """Say what the voice waits for; libpq may change sockets while it connects."""
+        if fd != self.fd:
+            self.poller = select.poll()
+        self.poller.register(fd, wants)
+        self.fd, self.wants = fd, wants
+
+    def attach(self) -> None:
+        """Begin to work, now that the connection is made."""
+        self.pgconn.nonblocking = 1
+        self.watch(self.pgconn.socket, READ)
+        if self.pgconn.ssl_in_use:
+            # libpq may hold decrypted bytes back, and no socket becomes readable for those.
+            self.patience = 0.1
+
+    def start(self, statement: Statement, parameters: Sequence[bytes | None]) -> None:
+        """Send a statement that is prepared."""
+        self._begin()
+        self.pgconn.send_query_prepared(statement.name, parameters, statement.formats, BINARY)
+        self._flush()
+
+    def start_unprepared(self, statement: Statement, parameters: Sequence[bytes | None]) -> None:
+        """Send a statement with its text."""
+        self._begin()
+        self.pgconn.send_query_params(
+            statement.sql, parameters, statement.types, statement.formats, BINARY
+        )
+        self._flush()
+
+    def start_preparing(self, statement: Statement) -> None:
+        """Have the server prepare a statement."""
+        self._begin()
+        self.pgconn.send_prepare(statement.name, statement.sql, statement.types)
+        self._flush()
+
+    def start_script(self, sql: bytes) -> None:
+        """Send statements without parameters; they are one transaction."""
+        self._begin()
+        self.pgconn.send_query(sql)
+        self._flush()
+
+    def advance(self) -> bool:
+        """Take in what has come, send what is left; say whether the answer is complete."""
+        pgconn = self.pgconn
+        try:
+            pgconn.consume_input()
+            if not self.sent:
+                self._flush()
+        except DriverError:
+            self.lost = True  # what came before, a reason perhaps, can still be read
+        while not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:
+                return True
+            self.results.append(result)
+        return self.lost
+
+    def quiet(self) -> bool:
+        """Say whether nothing came while it was idle: a server that goes away says so."""
+        return not self.poller.poll(0)
+
+    def close(self) -> None:
+        """Let go of the connection; the server is told, if that takes no waiting."""
+        self.lost = True
+        if self.fd >= 0:
+            self.pgconn.finish()
+
+    def _begin(self) -> None:
+        self.results = []
+        self.sent = False
+
+    def _flush(self) -> None:
+        self.sent = not self.pgconn.flush()
+        wants = READ if self.sent else READ | WRITE
+        if wants != self.wants:
+            self.watch(self.fd, wants)
+
+
+def succeeded(results: Sequence[PGresult]) -> bool:
+    """Say whether every statement was done."""
+    return all(result.status in _DONE for result in results) and bool(results)
+
+
+_DONE: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)

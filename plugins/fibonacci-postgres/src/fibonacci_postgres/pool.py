@@ -1,0 +1,120 @@
+"""The connections of one store: as many as needed up to a limit, the last used is used next."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from threading import RLock
+from time import monotonic
+from typing import Final
+from weakref import WeakSet
+
+from fibonacci_postgres.link import Link
+from fibonacci_postgres.voices import Turn, Voice, left_until
+
+IDLE_LIMIT: Final = 60.0
+"""Seconds without use after which a connection is not trusted: routers forget idle ones, and then
+swallow what is sent."""
+
+
+class Pool:
+    """Connections to take and to give back.
+
+    A connection that is not given back needs no clean-up: whoever drops the last reference closes
+    it, and frees its place. So an exception may come anywhere, also from a signal handler. A forked
+    child never closes one: psycopg looks at the process id first.
+    """
+
+    def __init__(self, limit: int, voice: Voice) -> None:
+        self._limit = limit
+        self._voice = voice
+        self._idle: list[Link] = []
+        self._open: WeakSet[Link] = WeakSet()
+        # Reentrant: a signal handler may use the store while its thread is in here.
+        self._lock = RLock()
+        self._turns: deque[Turn] = deque()
+        self._closed = False
+
+    async def take(
+        self, connect: Callable[[Link, float], Awaitable[None]], deadline: float
+    ) -> Link:
+        """Return a connection that is free, a new one, or wait; TimeoutError at the deadline."""
+        now = monotonic()
+        while (link := self._idle_one(now)) is None and (link := self._place()) is None:
+            await self._wait(deadline)
+        if link.fd < 0:
+            try:
+                await connect(link, deadline)
+            except BaseException:
+                self.drop(link)
+                raise
+        link.used = now
+        return link
+
+    def give(self, link: Link) -> None:
+        """Take back a connection whose last answer was read to its end."""
+        if self._closed:
+            self.drop(link)
+            return
+        self._idle.append(link)
+        if self._turns:
+            self._wake_one()
+
+    def drop(self, link: Link) -> None:
+        """Close a connection."""
+        link.close()
+        with self._lock:
+            self._open.discard(link)
+        self._wake_one()
+
+    def close(self) -> None:
+        """Close what is idle; what is in use is closed when it comes back."""
+        self._closed = True
+        while (link := self._pop()) is not None:
+            self.drop(link)
+
+    def _idle_one(self, now: float) -> Link | None:
+        while (link := self._pop()) is not None:
+            if link.used + IDLE_LIMIT > now and link.quiet():
+                return link
+            self.drop(link)
+        return None
+
+    def _pop(self) -> Link | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _place(self) -> Link | None:
+        """A connection still to be made, if there is room for one."""
+        with self._lock:
+            if len(self._open) >= self._limit:
+                return None
+            link = Link()
+            self._open.add(link)
+            return link
+
+    async def _wait(self, deadline: float) -> None:
+        turn = self._voice.turn()
+        self._turns.append(turn)
+        if self._idle:  # given back before it saw this turn
+            self._wake_one()
+        woken = False
+        try:
+            # Not for long: a place that became free by itself wakes nobody.
+            woken = await turn.wait(min(left_until(deadline), 0.05))
+        finally:
+            if not woken:
+                self._leave(turn)
+
+    def _leave(self, turn: Turn) -> None:
+        try:
+            self._turns.remove(turn)
+        except ValueError:  # woken at the same moment: somebody else's luck
+            self._wake_one()
+
+    def _wake_one(self) -> None:
+        try:
+            turn = self._turns.popleft()
+        except IndexError:
+            return
+        turn.wake()
