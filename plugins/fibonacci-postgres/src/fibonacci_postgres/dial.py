@@ -73,7 +73,9 @@ async def _attempt(link: Link, parameters: Parameters, voice: Voice, deadline: f
         if state == pq.PollingStatus.FAILED:
             raise _Refused(pgconn.error_message.decode(errors="replace"))
         link.watch(pgconn.socket, READ if state == pq.PollingStatus.READING else WRITE)
-        await voice.wait(link, deadline)
+        waiting = voice.wait(link, deadline)
+        if waiting is not None:
+            await waiting
 
 
 async def _attempts(parameters: Parameters, voice: Voice, deadline: float) -> list[Parameters]:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from threading import RLock
 from time import monotonic
 from typing import Final
@@ -37,8 +38,7 @@ class Pool:
         self, connect: Callable[[Link, float], Awaitable[None]], deadline: float
     ) -> Link:
         """Return a connection that is free, a new one, or wait; TimeoutError at the deadline."""
-        now = monotonic()
-        while (link := self._idle_one(now)) is None and (link := self._place()) is None:
+        while (link := self.idle_one()) is None and (link := self._place()) is None:
             await self._wait(deadline)
         if link.fd < 0:
             try:
@@ -46,8 +46,20 @@ class Pool:
             except BaseException:
                 self.drop(link)
                 raise
-        link.used = now
         return link
+
+    def idle_one(self) -> Link | None:
+        """Return a free connection that is there already, if one is."""
+        try:
+            while True:
+                link = self._idle.pop()
+                now = monotonic()
+                if now < link.used + IDLE_LIMIT and link.quiet():
+                    link.used = now
+                    return link
+                self.drop(link)
+        except IndexError:
+            return None
 
     def give(self, link: Link) -> None:
         """Take back a connection whose last answer was read to its end."""
@@ -68,21 +80,9 @@ class Pool:
     def close(self) -> None:
         """Close what is idle; what is in use is closed when it comes back."""
         self._closed = True
-        while (link := self._pop()) is not None:
-            self.drop(link)
-
-    def _idle_one(self, now: float) -> Link | None:
-        while (link := self._pop()) is not None:
-            if link.used + IDLE_LIMIT > now and link.quiet():
-                return link
-            self.drop(link)
-        return None
-
-    def _pop(self) -> Link | None:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
+        with suppress(IndexError):
+            while True:
+                self.drop(self._idle.pop())
 
     def _place(self) -> Link | None:
         """A connection still to be made, if there is room for one."""

@@ -54,7 +54,8 @@ class Records(AsyncStore):
     ) -> None:
         parameters = (*_place(address), data, milliseconds(ttl_ms))
         await self._server.ask(self._do.write, parameters, deadline)
-        await self._sweep(deadline)
+        if monotonic() >= self._next_sweep:
+            await self._sweep(deadline)
 
     async def compare_and_set(
         self,
@@ -140,7 +141,8 @@ class Records(AsyncStore):
         for part in _parts([(*place, data) for place, data in rows]):
             parameters = [*_columns(part), milliseconds(ttl_ms)]
             await self._server.ask(self._do.write_many, parameters, deadline)
-        await self._sweep(deadline)
+        if monotonic() >= self._next_sweep:
+            await self._sweep(deadline)
 
     async def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
         if not addresses:
@@ -155,8 +157,6 @@ class Records(AsyncStore):
     async def _sweep(self, deadline: float) -> None:
         """Remove some expired rows, now and then; nothing depends on it."""
         now = monotonic()
-        if now < self._next_sweep:
-            return
         self._next_sweep = now + SWEEP_EVERY
         with suppress(StorageError):
             result = await self._server.ask(self._do.sweep, (), min(deadline, now + 1))

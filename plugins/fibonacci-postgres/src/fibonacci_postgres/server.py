@@ -8,7 +8,7 @@ from fibonacci_postgres import schema
 from fibonacci_postgres.dial import dial
 from fibonacci_postgres.driver import DriverError, PGresult
 from fibonacci_postgres.faults import MISSING_TABLE, Answer, rejected, unanswered
-from fibonacci_postgres.link import Link, succeeded
+from fibonacci_postgres.link import Link
 from fibonacci_postgres.pool import Pool
 from fibonacci_postgres.settings import Settings
 from fibonacci_postgres.statements import Statement
@@ -21,6 +21,7 @@ class Server:
     def __init__(self, settings: Settings, voice: Voice) -> None:
         self._settings = settings
         self._voice = voice
+        self._wait = voice.wait
         self._pool = Pool(settings.max_connections, voice)
         self._found = False
         """Whether the table was seen."""
@@ -37,7 +38,7 @@ class Server:
         Raises OutcomeUnknownError where a write's answer was lost, BackendUnavailableError where it
         was not applied, and StorageError where trying again would not help.
         """
-        link = await self._take(deadline)
+        link = self._pool.idle_one() or await self._take(deadline)
         asked = False
         try:
             if not self._found:
@@ -49,7 +50,15 @@ class Server:
                     await self._prepare(link, statement, deadline)
                 link.start(statement, parameters)
             asked = True
-            result = await self._answer(link, deadline, writes=statement.writes)
+            while True:
+                waiting = self._wait(link, deadline)
+                if waiting is not None:
+                    await waiting
+                if link.advance():
+                    break
+            result = link.result()
+            if result is None:
+                raise self._fault(link, writes=statement.writes)
         except (TimeoutError, DriverError) as fault:
             self._pool.drop(link)
             applied = asked and statement.writes and link.sent
@@ -112,12 +121,16 @@ class Server:
 
     async def _answer(self, link: Link, deadline: float, *, writes: bool = False) -> PGresult:
         """Read the answer to its end, and return the last statement's result."""
-        await self._voice.wait(link, deadline)
-        while not link.advance():
-            await self._voice.wait(link, deadline)
-        if link.lost or not succeeded(link.results):
+        while True:
+            waiting = self._wait(link, deadline)
+            if waiting is not None:
+                await waiting
+            if link.advance():
+                break
+        result = link.result()
+        if result is None:
             raise self._fault(link, writes=writes)
-        return link.results[-1]
+        return result
 
     def _fault(self, link: Link, *, writes: bool) -> StorageError:
         answer = Answer(link.results, lost=link.lost)

@@ -28,9 +28,11 @@ class Statement:
     types: tuple[int, ...]
     writes: bool
 
-    @property
-    def formats(self) -> list[int]:
-        """The parameters' formats, as libpq takes them."""
+    formats: list[int] = attrs.field(init=False)
+    """The parameters' formats: all binary."""
+
+    @formats.default
+    def _all_binary(self) -> list[int]:
         return [1] * len(self.types)
 
 

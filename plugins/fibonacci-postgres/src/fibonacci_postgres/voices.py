@@ -7,7 +7,6 @@ The store's code is made of coroutines. In the sync voice what they await comes 
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
-from math import ceil
 from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -69,9 +68,13 @@ def left_until(deadline: float) -> float:
 class Blocking(Voice):
     """The calling thread waits."""
 
-    async def wait(self, link: Link, deadline: float) -> None:
-        left = min(left_until(deadline), link.patience)
-        link.poller.poll(ceil(left * 1000))
+    def wait(self, link: Link, deadline: float) -> None:
+        left = deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        if left > link.patience:
+            left = link.patience
+        link.poller.poll(int(left * 1000) + 1)
 
     async def resolve(self, host: str, port: str, deadline: float) -> list[str]:
         # The resolver of the C library takes no deadline: a thread waits for it, and is left
