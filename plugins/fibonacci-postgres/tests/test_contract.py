@@ -1,9 +1,11 @@
 """The contract of stores, kept on PostgreSQL: as it comes, and as a transaction pooler needs it."""
 
+from typing import ClassVar
+
 import pytest
+from services.postgres import Postgres
 
 from fibonacci.testing import StoreContract
-from services.postgres import Postgres
 
 
 class TestPostgres(StoreContract):
@@ -16,4 +18,4 @@ class TestPostgres(StoreContract):
 
 
 class TestUnprepared(TestPostgres):
-    options = {"prepare": False, "table": "unprepared"}
+    options: ClassVar = {"prepare": False, "table": "unprepared"}

@@ -9,7 +9,7 @@ from typing import Final
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci_postgres.driver import ambient, conninfo, pq, secret_names
 from fibonacci_postgres.link import READ, WRITE, Link
-from fibonacci_postgres.voices import Voice, left_until
+from fibonacci_postgres.voices import Voice
 
 Parameters = Mapping[str, str]
 
@@ -24,12 +24,12 @@ _PERMANENT: Final = (
     "permission denied",
     "no password supplied",
     "invalid",
-    "certificate verify failed",
+    "certificate",
     "but SSL was required",
-    "SSL error",
     "unsupported startup parameter",
     "unrecognized configuration parameter",
 )
+_DEFAULTS: Final = {"fallback_application_name": "fibonacci", "client_encoding": "UTF8"}
 _PASSING: Final = ("No such file or directory", "Connection refused", "starting up")
 
 
@@ -37,7 +37,9 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
     """One attempt failed, with what libpq said of it."""
 
 
-async def dial(link: Link, parameters: Parameters, where: str, voice: Voice, deadline: float) -> None:
+async def dial(
+    link: Link, parameters: Parameters, where: str, voice: Voice, deadline: float
+) -> None:
     """Connect; BackendUnavailableError, or StorageError where trying again would not help."""
     try:
         attempts = await _attempts(parameters, voice, deadline)
@@ -63,7 +65,7 @@ async def dial(link: Link, parameters: Parameters, where: str, voice: Voice, dea
 
 
 async def _attempt(link: Link, parameters: Parameters, voice: Voice, deadline: float) -> None:
-    link.pgconn = pgconn = pq.PGconn.connect_start(conninfo(parameters))
+    link.pgconn = pgconn = pq.PGconn.connect_start(conninfo({**_DEFAULTS, **parameters}))
     while True:
         bad = pgconn.status == pq.ConnStatus.BAD
         state = pq.PollingStatus.FAILED if bad else pgconn.connect_poll()
@@ -94,8 +96,8 @@ async def _attempts(parameters: Parameters, voice: Voice, deadline: float) -> li
     if parameters.get("load_balance_hosts") == "random":
         random.shuffle(attempts)
     if parameters.get("target_session_attrs") == "prefer-standby":
-        anyone = [{**one, "target_session_attrs": "any"} for one in attempts]
-        return [{**one, "target_session_attrs": "standby"} for one in attempts] + anyone
+        standby, anyone = {"target_session_attrs": "standby"}, {"target_session_attrs": "any"}
+        return [{**one, **wanted} for wanted in (standby, anyone) for one in attempts]
     return attempts
 
 

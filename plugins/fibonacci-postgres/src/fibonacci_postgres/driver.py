@@ -6,19 +6,25 @@ C, where neither a deadline nor a signal handler reaches them.
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Final
 
 from psycopg import Error as DriverError
 from psycopg import pq
 from psycopg.pq.abc import PGconn, PGresult
 
-__all__ = ["DriverError", "PGconn", "PGresult", "ambient", "conninfo", "parameter_names", "pq"]
-
-BINARY: Final = pq.Format.BINARY
+__all__ = [
+    "DriverError",
+    "PGconn",
+    "PGresult",
+    "ambient",
+    "conninfo",
+    "parameter_names",
+    "pq",
+    "secret_names",
+]
 
 
 def conninfo(parameters: Mapping[str, str]) -> bytes:
-    r"""Write parameters as libpq reads them: ``name='value'``, with ``\`` before ``\`` and ``'``."""
+    r"""Write parameters as libpq reads them: ``name='value'``, and ``\`` before ``\`` or ``'``."""
     written = [
         f"{name}='" + value.replace("\\", r"\\").replace("'", r"\'") + "'"
         for name, value in parameters.items()

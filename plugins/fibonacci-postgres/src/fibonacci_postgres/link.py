@@ -67,8 +67,7 @@ class Link:
 
     def start(self, statement: Statement, parameters: Sequence[bytes | None]) -> None:
         """Send a statement that is prepared."""
-        # _begin and _flush, written out: every call takes this path.
-        self.results = []
+        # _flush, written out: every call takes this path.
         self.sent = False
         pgconn = self.pgconn
         pgconn.send_query_prepared(statement.name, parameters, statement.formats, BINARY)
@@ -79,7 +78,7 @@ class Link:
 
     def start_unprepared(self, statement: Statement, parameters: Sequence[bytes | None]) -> None:
         """Send a statement with its text."""
-        self._begin()
+        self.sent = False
         self.pgconn.send_query_params(
             statement.sql, parameters, statement.types, statement.formats, BINARY
         )
@@ -87,13 +86,13 @@ class Link:
 
     def start_preparing(self, statement: Statement) -> None:
         """Have the server prepare a statement."""
-        self._begin()
+        self.sent = False
         self.pgconn.send_prepare(statement.name, statement.sql, statement.types)
         self._flush()
 
     def start_script(self, sql: bytes) -> None:
         """Send statements without parameters; they are one transaction."""
-        self._begin()
+        self.sent = False
         self.pgconn.send_query(sql)
         self._flush()
 
@@ -114,10 +113,14 @@ class Link:
 
     def result(self) -> PGresult | None:
         """Return the last statement's result, if all were done."""
-        for result in self.results:
+        results = self.results
+        for result in results:
             if result.status not in _DONE:
                 return None
-        return self.results[-1] if self.results and not self.lost else None
+        if not results or self.lost:
+            return None
+        self.results = []  # a value may be large, and the connection idle for long
+        return results[-1]
 
     def quiet(self) -> bool:
         """Say whether nothing came while it was idle: a server that goes away says so."""
@@ -128,10 +131,6 @@ class Link:
         self.lost = True
         if self.fd >= 0:
             self.pgconn.finish()
-
-    def _begin(self) -> None:
-        self.results = []
-        self.sent = False
 
     def _flush(self) -> None:
         self.sent = not self.pgconn.flush()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from math import ceil
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from fibonacci.errors import StorageError
 from fibonacci.plugin import ABSENT, KEEP, Absent, Address, AsyncStore, Keep, Page, Space
@@ -43,7 +43,7 @@ class Records(AsyncStore):
         self._next_sweep = 0.0
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._server}>"
+        return f"<{type(self).__name__} in {self._server}>"
 
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
         result = await self._server.ask(self._do.read, _place(address), deadline)
@@ -149,7 +149,7 @@ class Records(AsyncStore):
             return 0
         parameters = _columns(list(map(_place, addresses)))
         result = await self._server.ask(self._do.remove_many, parameters, deadline)
-        return read_int8(result.get_value(0, 0))
+        return read_int8(result.get_value(0, 0) or b"")
 
     async def close(self) -> None:
         self._server.close()
@@ -173,7 +173,7 @@ def _columns(rows: Sequence[tuple[bytes, ...]]) -> list[bytes]:
     return [array(column) for column in zip(*rows, strict=True)]
 
 
-def _column(result: PGresult) -> list:
+def _column(result: PGresult) -> list[Any]:
     return [result.get_value(row, 0) for row in range(result.ntuples)]
 
 

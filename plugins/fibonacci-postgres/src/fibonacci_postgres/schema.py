@@ -25,6 +25,10 @@ EXCEPTION WHEN feature_not_supported OR syntax_error THEN NULL;
 END $do$;
 """
 
+_SEARCH: Final = """\
+SELECT substring(obj_description(found, 'pg_class') from 'schema ([0-9]+)')::int
+FROM to_regclass('{table}') AS found WHERE found IS NOT NULL"""
+
 
 def quoted(table: str) -> str:
     """Return the table's name as SQL writes it, with its schema's if that is given."""
@@ -47,10 +51,7 @@ def locked_creation(table: str) -> bytes:
 
 def search(table: str) -> bytes:
     """Return the SQL that says whether the table is there, and the version in its comment."""
-    return (
-        f"SELECT substring(obj_description(found, 'pg_class') from 'schema (\\d+)')::int "
-        f"FROM to_regclass('{quoted(table)}') AS found WHERE found IS NOT NULL"
-    ).encode()
+    return _SEARCH.format(table=quoted(table)).encode()
 
 
 def time_limit(milliseconds: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import ceil
+from time import monotonic
 
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci_postgres import schema
@@ -26,6 +27,9 @@ class Server:
         self._found = False
         """Whether the table was seen."""
 
+    def __repr__(self) -> str:
+        return f"PostgreSQL at {self._settings.where}"
+
     def close(self) -> None:
         """Close all connections."""
         self._pool.close()
@@ -38,6 +42,8 @@ class Server:
         Raises OutcomeUnknownError where a write's answer was lost, BackendUnavailableError where it
         was not applied, and StorageError where trying again would not help.
         """
+        if monotonic() >= deadline:
+            raise unanswered("the time was up", self._settings.where, applied=False)
         link = self._pool.idle_one() or await self._take(deadline)
         asked = False
         try:
@@ -50,6 +56,7 @@ class Server:
                     await self._prepare(link, statement, deadline)
                 link.start(statement, parameters)
             asked = True
+            # _answer, written out: every call takes this path.
             while True:
                 waiting = self._wait(link, deadline)
                 if waiting is not None:

@@ -126,4 +126,5 @@ def _check_name(name: str) -> None:
 
 
 def _where(url: StoreURL) -> str:
-    return str(StoreURL(scheme=url.scheme, hosts=url.hosts, path=url.path)).partition("://")[2]
+    hosts = url.hosts or (("its default address", None),)
+    return str(StoreURL(scheme=url.scheme, hosts=hosts, path=url.path)).partition("://")[2]

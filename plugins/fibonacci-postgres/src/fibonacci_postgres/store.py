@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from fibonacci.plugin import Absent, Address, AsyncStore, Backend, Keep, Page, Space, Store
+from fibonacci.plugin import Absent, Address, AsyncStore, Keep, Page, Space, Store
+from fibonacci.plugin._run import run
 from fibonacci_postgres.records import Records
 from fibonacci_postgres.settings import Settings
-from fibonacci_postgres.voices import Blocking, Looping, run
+from fibonacci_postgres.voices import Blocking, Looping
 
 
 class PostgresStore(Store):
@@ -58,9 +59,7 @@ class PostgresStore(Store):
         deadline: float,
     ) -> Page:
         return run(
-            self._records.scan(
-                space, prefix=prefix, cursor=cursor, limit=limit, deadline=deadline
-            )
+            self._records.scan(space, prefix=prefix, cursor=cursor, limit=limit, deadline=deadline)
         )
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:

@@ -1,32 +1,27 @@
 """How each voice waits; everything else is written once.
 
-The store's code is made of coroutines. In the sync voice what they await comes at once, as
-:class:`Blocking` waits inside; so they run without an event loop.
+The store's code is made of coroutines. In the sync voice whatever they await comes at once, as
+:class:`Blocking` waits by itself; so they run to their end without an event loop.
 """
 
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from threading import Lock, Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from fibonacci_postgres.link import WRITE, Link
+from fibonacci_postgres.link import READ, WRITE, Link
 
 if TYPE_CHECKING:
     from asyncio import Future
 
-T = TypeVar("T")
-
-
-def run(question: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of the sync voice, and return what it returns."""
-    try:
-        question.send(None)
-    except StopIteration as answer:
-        return answer.value  # type: ignore[no-any-return]
-    question.close()
-    raise RuntimeError(f"{question!r} waited for an event loop in the sync voice")
+def left_until(deadline: float) -> float:
+    """Return the seconds until then; TimeoutError when there are none."""
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 class Turn(ABC):
@@ -34,7 +29,7 @@ class Turn(ABC):
 
     @abstractmethod
     def wake(self) -> None:
-        """Let the caller go on; from any thread."""
+        """Let the caller go on."""
 
     @abstractmethod
     async def wait(self, seconds: float) -> bool:
@@ -42,11 +37,14 @@ class Turn(ABC):
 
 
 class Voice(ABC):
-    """How to wait for a socket, a name and a turn."""
+    """How to wait for a socket, for a name and for a turn."""
 
     @abstractmethod
-    async def wait(self, link: Link, deadline: float) -> None:
-        """Wait until there is something to do for the link; TimeoutError at the deadline."""
+    def wait(self, link: Link, deadline: float) -> Awaitable[None] | None:
+        """Wait until there may be something to do for the link; TimeoutError at the deadline.
+
+        What it returns is to be awaited; None where it has waited already.
+        """
 
     @abstractmethod
     async def resolve(self, host: str, port: str, deadline: float) -> list[str]:
@@ -55,14 +53,6 @@ class Voice(ABC):
     @abstractmethod
     def turn(self) -> Turn:
         """Return a place in a queue."""
-
-
-def left_until(deadline: float) -> float:
-    """Return the seconds until then; TimeoutError when there are none."""
-    left = deadline - monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
 
 
 class Blocking(Voice):
@@ -83,7 +73,7 @@ class Blocking(Voice):
 
         def look_up() -> None:
             try:
-                found.append(addresses(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+                found.append(_addresses(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
             except OSError as fault:
                 found.append(fault)
 
@@ -97,10 +87,10 @@ class Blocking(Voice):
         return found[0]
 
     def turn(self) -> Turn:
-        return BlockingTurn()
+        return _BlockingTurn()
 
 
-class BlockingTurn(Turn):
+class _BlockingTurn(Turn):
     """A lock that its waiter can't have until it is woken."""
 
     def __init__(self) -> None:
@@ -118,35 +108,37 @@ class Looping(Voice):
     """The running event loop goes on meanwhile."""
 
     async def wait(self, link: Link, deadline: float) -> None:
-        from asyncio import get_running_loop
+        from asyncio import get_running_loop  # only async programs pay for it: 62 ms
 
-        left = min(left_until(deadline), link.patience)
         loop = get_running_loop()
         ready = loop.create_future()
-        timer = loop.call_later(left, _wake, ready)
-        loop.add_reader(link.fd, _wake, ready)
-        if link.wants & WRITE:
-            loop.add_writer(link.fd, _wake, ready)
+        timer = loop.call_later(min(left_until(deadline), link.patience), _wake, ready)
+        fd, wants = link.fd, link.wants
+        if wants & READ:
+            loop.add_reader(fd, _wake, ready)
+        if wants & WRITE:
+            loop.add_writer(fd, _wake, ready)
         try:
             await ready
         finally:
             timer.cancel()
-            loop.remove_reader(link.fd)
-            if link.wants & WRITE:
-                loop.remove_writer(link.fd)
+            if wants & READ:
+                loop.remove_reader(fd)
+            if wants & WRITE:
+                loop.remove_writer(fd)
 
     async def resolve(self, host: str, port: str, deadline: float) -> list[str]:
         from asyncio import get_running_loop, wait_for
 
         looking = get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return addresses(await wait_for(looking, left_until(deadline)))
+        return _addresses(await wait_for(looking, left_until(deadline)))
 
     def turn(self) -> Turn:
-        return LoopingTurn()
+        return _LoopingTurn()
 
 
-class LoopingTurn(Turn):
-    """A future of the running loop; only its own thread takes and gives connections here."""
+class _LoopingTurn(Turn):
+    """A future: connections are taken and given in the loop's own thread alone."""
 
     def __init__(self) -> None:
         from asyncio import get_running_loop
@@ -168,6 +160,6 @@ def _wake(waiting: "Future[None]") -> None:
         waiting.set_result(None)
 
 
-def addresses(found: list[Any]) -> list[str]:
-    """Return the addresses in the resolver's answer, in its order, each once."""
+def _addresses(found: list[Any]) -> list[str]:
+    """The addresses in the resolver's answer, in its order, each once."""
     return list(dict.fromkeys(address[0] for *_, address in found))
