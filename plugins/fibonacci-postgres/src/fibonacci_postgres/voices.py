@@ -16,6 +16,7 @@ from fibonacci_postgres.link import READ, WRITE, Link
 if TYPE_CHECKING:
     from asyncio import Future
 
+
 def left_until(deadline: float) -> float:
     """Return the seconds until then; TimeoutError when there are none."""
     left = deadline - monotonic()
