@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from services.link import Direction, Link
 
 
-class Struck(Exception):
+class CutError(Exception):
     """A connection ends here: by a reset (RST), or in good order."""
 
     def __init__(self, *, reset: bool = False) -> None:
@@ -23,11 +23,11 @@ class Pass:
 
     listens: ClassVar[bool] = True
     """Whether new connections are accepted."""
-    strikes: ClassVar[Struck | None] = None
+    strikes: ClassVar[CutError | None] = None
     """How it ends connections that are open when it begins, or open later."""
 
     async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
-        """Treat a piece of a request or of a reply."""
+        """Treat a piece of a request or of a reply; an empty one is the sender's end."""
         await link.send(direction, data)
 
 
@@ -68,10 +68,12 @@ class Trickle(Pass):
     rate: float
 
     async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
-        step = len(data) if direction == "request" else 1
-        for at in range(0, len(data), step):
-            await link.send(direction, data[at : at + step])
-            await asyncio.sleep(0 if direction == "request" else 1 / self.rate)
+        if direction == "request":
+            await link.send(direction, data)
+            return
+        for byte in data:
+            await asyncio.sleep(1 / self.rate)
+            await link.send(direction, bytes([byte]))
 
 
 @attrs.frozen(kw_only=True)
@@ -89,6 +91,8 @@ class Cut(Pass):
     times: int | None = None
 
     async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
+        if not data:
+            return
         limit = self.requests if direction == "request" else self.replies
         armed = link.armed or (direction == "request" and self.after in data)
         if not armed or limit is None:
@@ -100,7 +104,7 @@ class Cut(Pass):
         link.passed[direction] += len(data)
         await link.send(direction, data[:left])
         if left <= len(data):
-            link.strike(Struck(reset=self.reset), times=self.times)
+            link.strike(CutError(reset=self.reset), times=self.times)
 
 
 def lost_reply(*, after: bytes = b"", reset: bool = False, times: int | None = None) -> Cut:
@@ -117,7 +121,7 @@ def lost_request(*, after: bytes = b"", reset: bool = False, times: int | None =
 class Reset(Pass):
     """Reset every connection that is open, and every new one as soon as it is accepted."""
 
-    strikes = Struck(reset=True)
+    strikes = CutError(reset=True)
 
 
 @attrs.frozen
@@ -125,4 +129,4 @@ class Refuse(Pass):
     """Be like a server that has gone: open connections end, new ones are refused."""
 
     listens = False
-    strikes = Struck()
+    strikes = CutError()
