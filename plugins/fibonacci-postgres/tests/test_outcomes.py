@@ -217,7 +217,7 @@ def test_increments_with_lost_replies(
     for number in range(count):
         before = memory.get("n")
         lose = lost_reply if number % 2 else lost_request
-        with postgres_proxy.fault(lose(after=b"fibonacci_swap", times=1)):
+        with postgres_proxy.fault(lose(after=b"\0fibonacci_swap", times=1)):
             with pytest.raises(OutcomeUnknownError):
                 memory.increment("n")
         applied[memory.get("n") - before] += 1
