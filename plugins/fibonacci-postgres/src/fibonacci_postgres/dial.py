@@ -56,7 +56,7 @@ async def dial(
         except TimeoutError:
             reason = "it did not answer in time"
         except _Refused as refused:
-            reason = _masked(str(refused), parameters)
+            reason = str(refused)
             if _permanent(link, reason):
                 raise StorageError(f"can't connect to PostgreSQL at {where}: {reason}") from None
         else:
@@ -73,7 +73,8 @@ async def _attempt(link: Link, parameters: Parameters, voice: Voice, deadline: f
             link.attach()
             return
         if state == pq.PollingStatus.FAILED:
-            raise _Refused(pgconn.error_message.decode(errors="replace"))
+            # Masked at once: an error that is raised in place of this one still refers to it.
+            raise _Refused(_masked(pgconn.error_message.decode(errors="replace"), parameters))
         link.watch(pgconn.socket, READ if state == pq.PollingStatus.READING else WRITE)
         waiting = voice.wait(link, deadline)
         if waiting is not None:

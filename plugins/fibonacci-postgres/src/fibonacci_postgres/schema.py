@@ -54,14 +54,18 @@ def search(table: str) -> bytes:
     return _SEARCH.format(table=quoted(table)).encode()
 
 
-def time_limit(milliseconds: int) -> bytes:
-    """Return the SQL that has the server give up on a statement, unless it would do so earlier.
+_SESSION: Final = """\
+SELECT set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),
+  set_config('statement_timeout', CASE
+    WHEN current_setting('statement_timeout')::interval BETWEEN '1 ms' AND '{limit} ms'
+    THEN current_setting('statement_timeout') ELSE '{limit}' END, false)"""
 
-    Whoever waits for a lock goes on waiting although its client has left: without a limit, more and
-    more do.
+
+def session(milliseconds: int) -> bytes:
+    """Return the SQL that sets up a session which is ours alone.
+
+    Statements go by the primary key, whatever the statistics say: it is faster, and rows are locked
+    in the order of their keys. And the server gives up on a statement in time: whoever waits for a
+    lock goes on waiting although its client has left, and without a limit more and more do.
     """
-    return (
-        f"SELECT set_config('statement_timeout', '{milliseconds}', false) WHERE "
-        f"current_setting('statement_timeout')::interval "
-        f"NOT BETWEEN '1 ms' AND '{milliseconds} ms'"
-    ).encode()
+    return _SESSION.format(limit=milliseconds).encode()

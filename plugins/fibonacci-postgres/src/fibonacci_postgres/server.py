@@ -89,7 +89,7 @@ class Server:
         settings = self._settings
         await dial(link, settings.parameters, settings.where, self._voice, deadline)
         if settings.prepare:  # else the session is not ours to change
-            await self._script(link, schema.time_limit(ceil(settings.timeout * 1000)), deadline)
+            await self._script(link, schema.session(ceil(settings.timeout * 1000)), deadline)
 
     async def _find_table(self, link: Link, deadline: float) -> None:
         """See whether the table is there; make it, if it is not and that is wanted."""

@@ -120,15 +120,16 @@ _SCAN: Final = """
 SELECT key FROM {table}
 WHERE space = $1 AND key >= $2 AND key < $3 AND {live} ORDER BY key LIMIT $4"""
 
-# Rows are locked in the order of their keys, as all batches do, so that none waits for another
-# in a circle.
+# All that lock several rows lock them in the order of their keys, so that none waits for another in
+# a circle: here as the session scans by the primary key alone (schema.session).
 _CLEAR: Final = """
-WITH old AS MATERIALIZED (
-  SELECT key FROM {table} WHERE space = $1 AND key >= $2 ORDER BY key LIMIT $3 FOR UPDATE
+WITH last AS MATERIALIZED (
+  SELECT key FROM {table} WHERE space = $1 AND key >= $2 ORDER BY key OFFSET $3 - 1 LIMIT 1
 ), gone AS (
-  DELETE FROM {table} AS t USING old WHERE t.space = $1 AND t.key = old.key
+  DELETE FROM {table}
+  WHERE space = $1 AND key >= $2 AND key <= coalesce((SELECT key FROM last), '\\xff'::bytea)
 )
-SELECT key FROM old ORDER BY key OFFSET $3 - 1 LIMIT 1"""
+SELECT key FROM last"""
 
 # A subquery for each key goes by the primary key, whatever the planner thinks of the array.
 _READ_MANY: Final = """
