@@ -204,8 +204,7 @@ def batches(size: str, value: Any, url: str, memory: MemoryManager) -> None:
         cursor = connection.cursor(binary=True)
 
         def write() -> None:
-            data = orjson.dumps(value)
-            cursor.executemany(WRITE, [(SPACE, key, data) for key in encoded])
+            cursor.executemany(WRITE, [(SPACE, key, orjson.dumps(value)) for key in encoded])
 
         def read() -> None:
             rows = cursor.execute(READ_MANY, (SPACE, encoded)).fetchall()

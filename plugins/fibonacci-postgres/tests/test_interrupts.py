@@ -181,9 +181,9 @@ def test_fork_among_busy_threads(store: Speaker) -> None:
 
     def work() -> None:
         while not enough.is_set():
-            for one in KEYS:
-                if (found := store.read(one)) != one.key.encode():
-                    wrong.append(found)
+            found = [store.read(one) for one in KEYS]
+            if found != [one.key.encode() for one in KEYS]:
+                wrong.append(found)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

@@ -4,12 +4,11 @@ import logging
 import traceback
 
 import pytest
-from fibonacci_postgres import fibonacci_storage
 from services.faults import BlackHole, Reset, lost_reply
 from services.proxy import Proxy
 
+from fibonacci import MemoryConfig, Workflow
 from fibonacci.errors import FibonacciError
-from fibonacci.plugin import StoreSettings, StoreURL
 
 from .speaking import VERBS, A, Attempt, Opening, Speaker
 
@@ -72,9 +71,9 @@ def test_connecting(opening: Opening, postgres_url: str, change: str) -> None:
 )
 def test_refused_urls(url: str) -> None:
     """Nor does an error of a URL that is refused."""
+    config = MemoryConfig(backend="postgres", connection_url=url.format(password=PASSWORD))
     with pytest.raises(FibonacciError) as caught:
-        parsed = StoreURL.parse(url.format(password=PASSWORD))
-        fibonacci_storage(StoreSettings(url=parsed))
+        Workflow("w", config)
     assert PASSWORD not in told(caught.value)
 
 

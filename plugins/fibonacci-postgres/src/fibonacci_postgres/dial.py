@@ -29,8 +29,9 @@ _PERMANENT: Final = (
     "unsupported startup parameter",
     "unrecognized configuration parameter",
 )
-_DEFAULTS: Final = {"fallback_application_name": "fibonacci", "client_encoding": "UTF8"}
 _PASSING: Final = ("No such file or directory", "Connection refused", "starting up")
+
+_DEFAULTS: Final = {"fallback_application_name": "fibonacci", "client_encoding": "UTF8"}
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module
@@ -43,8 +44,12 @@ async def dial(
     """Connect; BackendUnavailableError, or StorageError where trying again would not help."""
     try:
         attempts = await _attempts(parameters, voice, deadline)
-    except (OSError, TimeoutError) as fault:
-        reason = "that took too long" if isinstance(fault, TimeoutError) else fault.strerror
+    except TimeoutError:
+        raise BackendUnavailableError(
+            f"can't look up the address of PostgreSQL at {where} in time"
+        ) from None
+    except (OSError, UnicodeError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else "that is no host's name"
         raise BackendUnavailableError(
             f"can't look up the address of PostgreSQL at {where}: {reason}"
         ) from None
@@ -84,13 +89,13 @@ async def _attempt(link: Link, parameters: Parameters, voice: Voice, deadline: f
 async def _attempts(parameters: Parameters, voice: Voice, deadline: float) -> list[Parameters]:
     """One set of parameters for each address: libpq's own trying has no deadline."""
     attempts: list[Parameters] = []
-    fault: OSError | None = None
+    fault: OSError | UnicodeError | None = None
     for one in _hosts(parameters):
         try:
             attempts += await _resolved(one, voice, deadline)
         except TimeoutError:
             raise
-        except OSError as failed:
+        except (OSError, UnicodeError) as failed:
             fault = failed
     if not attempts and fault:
         raise fault

@@ -14,7 +14,6 @@ MISSING_TABLE: Final = "42P01"
 # Classes and codes of errors that pass, if one waits or connects anew: the statement was rolled
 # back. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _PASSING: Final = (
-    "08",  # connection exception
     "25006",  # read-only transaction: this server is no primary any more
     "40",  # transaction rollback: a deadlock, a serialization failure
     "53",  # insufficient resources: disk full, out of memory, too many connections
@@ -22,6 +21,10 @@ _PASSING: Final = (
     "57",  # operator intervention: shutting down, starting up, cancelled, statement_timeout
     "58",  # system error: an I/O error
 )
+
+# What nobody can tell: a pooler says so when it loses the server amid a statement, or the server
+# of itself.
+_UNCERTAIN: Final = ("08", "40003")
 
 _POOLER: Final = "Behind a transaction pooler, add prepare=off to the connection URL"
 
@@ -33,7 +36,7 @@ _HINTS: Final = {
         "to make it, CREATE on the schema"
     ),
     "42P01": (
-        "Make it with the SQL that `python -m fibonacci_postgres` prints, or let create=true do it"
+        "Make it with the SQL that `python -m fibonacci_postgres` prints, or let create=on do it"
     ),
     "3F000": "Create the schema first, or name another one in the option table",
     "42703": "A table of this name, made by somebody else? Name another one in the option table",
@@ -46,21 +49,24 @@ class Answer:
 
     def __init__(self, results: Sequence[PGresult], *, lost: bool) -> None:
         # A statement that was done, and then cut off before the server said that it was
-        # committed, has a result and no failure: nobody knows.
+        # committed, has a result and then a failure, or none: nobody knows.
         failed = next((one for one in results if one.status == pq.ExecStatus.FATAL_ERROR), None)
-        self._certain = None if lost and failed is not results[0] else failed
-        self.code = self._field(pq.DiagnosticField.SQLSTATE)
+        certain = failed if not lost or results[:1] == [failed] else None
+        self._text = _field(certain, pq.DiagnosticField.MESSAGE_PRIMARY)
+        code = _field(certain, pq.DiagnosticField.SQLSTATE)
+        self.code = "" if code.startswith(_UNCERTAIN) else code
         """The SQLSTATE, where the server surely rejected it; else ""."""
 
     def fault(self, where: str, *, applied: bool) -> StorageError:
         """Return the error to raise; ``applied`` says whether it may have been, if none knows."""
         if self.code:
-            return rejected(self.code, self._field(pq.DiagnosticField.MESSAGE_PRIMARY), where)
+            return rejected(self.code, self._text, where)
         return unanswered("the connection broke", where, applied=applied)
 
-    def _field(self, field: pq.DiagnosticField) -> str:
-        text = self._certain.error_field(field) if self._certain else None
-        return text.decode(errors="replace") if text else ""
+
+def _field(result: PGresult | None, field: pq.DiagnosticField) -> str:
+    text = result.error_field(field) if result else None
+    return text.decode(errors="replace") if text else ""
 
 
 def rejected(code: str, text: str, where: str) -> StorageError:

@@ -3,6 +3,7 @@
 import select
 from collections.abc import Sequence
 from math import inf
+from time import monotonic
 from typing import Final
 
 from fibonacci_postgres.driver import DriverError, PGconn, PGresult, pq
@@ -47,7 +48,7 @@ class Link:
         self.sent = True
         """Whether the last byte of the question went out: without it, nothing is committed."""
         self.lost = False
-        self.used = inf
+        self.used = 0.0
         """When it was last taken, on the monotonic clock."""
 
     def watch(self, fd: int, wants: int) -> None:
@@ -61,6 +62,7 @@ class Link:
         """Begin to work, now that the connection is made."""
         self.pgconn.nonblocking = 1
         self.watch(self.pgconn.socket, READ)
+        self.used = monotonic()
         if self.pgconn.ssl_in_use:
             # libpq may hold decrypted bytes back, and no socket becomes readable for those.
             self.patience = 0.1

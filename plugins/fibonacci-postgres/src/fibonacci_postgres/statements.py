@@ -50,6 +50,7 @@ class Statements:
     touch: Statement
     scan: Statement
     clear: Statement
+    read_some: Statement
     read_many: Statement
     write_many: Statement
     remove_many: Statement
@@ -76,6 +77,7 @@ def statements(table: str) -> Statements:
         touch=one("touch", _TOUCH, BYTEA, BYTEA, FLOAT8),
         scan=one("scan", _SCAN, BYTEA, BYTEA, BYTEA, INT4, writes=False),
         clear=one("clear", _CLEAR, BYTEA, BYTEA, INT4),
+        read_some=one("read_some", _READ_SOME, BYTEA, BYTEAS, writes=False),
         read_many=one("read_many", _READ_MANY, BYTEAS, BYTEAS, writes=False),
         write_many=one("write_many", _WRITE_MANY, BYTEAS, BYTEAS, BYTEAS, FLOAT8),
         remove_many=one("remove_many", _REMOVE_MANY, BYTEAS, BYTEAS),
@@ -131,7 +133,10 @@ WITH last AS MATERIALIZED (
 )
 SELECT key FROM last"""
 
-# A subquery for each key goes by the primary key, whatever the planner thinks of the array.
+_READ_SOME: Final = """
+SELECT key, value FROM {table} WHERE space = $1 AND key = ANY ($2) AND {live}"""
+
+# Of several spaces. A subquery for each goes by the primary key, whatever the planner thinks.
 _READ_MANY: Final = """
 SELECT (SELECT value FROM {table} AS t
         WHERE t.space = asked.space AND t.key = asked.key AND {live})

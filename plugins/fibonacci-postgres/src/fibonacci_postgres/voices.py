@@ -49,7 +49,10 @@ class Voice(ABC):
 
     @abstractmethod
     async def resolve(self, host: str, port: str, deadline: float) -> list[str]:
-        """Return the addresses of a host; OSError, or TimeoutError at the deadline."""
+        """Return the addresses of a host.
+
+        Raises OSError or UnicodeError where it has none, and TimeoutError at the deadline.
+        """
 
     @abstractmethod
     def turn(self) -> Turn:
@@ -70,12 +73,12 @@ class Blocking(Voice):
     async def resolve(self, host: str, port: str, deadline: float) -> list[str]:
         # The resolver of the C library takes no deadline: a thread waits for it, and is left
         # behind when it takes too long.
-        found: list[list[str] | OSError] = []
+        found: list[list[str] | Exception] = []
 
         def look_up() -> None:
             try:
                 found.append(_addresses(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-            except OSError as fault:
+            except (OSError, UnicodeError) as fault:
                 found.append(fault)
 
         thread = Thread(target=look_up, name="fibonacci-postgres-resolve", daemon=True)
@@ -83,7 +86,7 @@ class Blocking(Voice):
         thread.join(left_until(deadline))
         if not found:
             raise TimeoutError
-        if isinstance(found[0], OSError):
+        if isinstance(found[0], Exception):
             raise found[0]
         return found[0]
 
