@@ -78,7 +78,7 @@ def test_signal_while_waiting(store: Speaker, alarms: None, postgres_url: str) -
 
 def test_signal_while_connecting(alarms: None, postgres_proxy: Proxy) -> None:
     """So it does while a connection is made; its place is free for the next."""
-    store = Speaker("sync", backend(postgres_proxy.url, timeout=5, max_connections=1))
+    store = Speaker("sync", backend(postgres_proxy.url, table="struck", max_connections=1))
     with postgres_proxy.fault(BlackHole()):
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(Interruption):

@@ -15,6 +15,7 @@ from .speaking import VERBS, A, Attempt, Opening
 class TestPooled(StoreContract):
     backend = "postgres"
     options: ClassVar = {"prepare": False}
+    voices = ("mixed",)
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -1,13 +1,12 @@
 """One connection, in steps that never wait: a voice waits between them."""
 
 import select
-from collections.abc import Sequence
 from math import inf
 from time import monotonic
 from typing import Final
 
 from fibonacci_postgres.driver import DriverError, PGconn, PGresult, pq
-from fibonacci_postgres.statements import Statement
+from fibonacci_postgres.statements import Parameters, Statement
 
 BINARY: Final = int(pq.Format.BINARY)
 READ: Final = select.POLLIN
@@ -67,7 +66,7 @@ class Link:
             # libpq may hold decrypted bytes back, and no socket becomes readable for those.
             self.patience = 0.1
 
-    def start(self, statement: Statement, parameters: Sequence[bytes | None]) -> None:
+    def start(self, statement: Statement, parameters: Parameters) -> None:
         """Send a statement that is prepared."""
         # _flush, written out: every call takes this path.
         self.sent = False
@@ -78,7 +77,7 @@ class Link:
         else:
             self.sent = True
 
-    def start_unprepared(self, statement: Statement, parameters: Sequence[bytes | None]) -> None:
+    def start_unprepared(self, statement: Statement, parameters: Parameters) -> None:
         """Send a statement with its text."""
         self.sent = False
         self.pgconn.send_query_params(

@@ -12,7 +12,7 @@ from fibonacci_postgres.driver import PGresult
 from fibonacci_postgres.schema import quoted
 from fibonacci_postgres.server import Server
 from fibonacci_postgres.settings import Settings
-from fibonacci_postgres.statements import SWEPT_AT_ONCE, Statement, statements
+from fibonacci_postgres.statements import SWEPT_AT_ONCE, Parameters, Statement, statements
 from fibonacci_postgres.voices import Voice
 from fibonacci_postgres.wire import (
     NO_KEY_STARTS_SO,
@@ -46,13 +46,13 @@ class Records(AsyncStore):
         return f"<{type(self).__name__} in {self._server}>"
 
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
-        result = await self._server.ask(self._do.read, _place(address), deadline)
+        result = await self._server.ask(self._do.read, _parameters(address), deadline)
         return result.get_value(0, 0) if result.ntuples else None
 
     async def write(
         self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float
     ) -> None:
-        parameters = (*_place(address), data, milliseconds(ttl_ms))
+        parameters = [*_place(address), data, milliseconds(ttl_ms)]
         await self._server.ask(self._do.write, parameters, deadline)
         if monotonic() >= self._next_sweep:
             await self._sweep(deadline)
@@ -72,7 +72,7 @@ class Records(AsyncStore):
 
     def _swap(
         self, expected: bytes | Absent, ttl_ms: int | Keep | None
-    ) -> tuple[Statement, list[bytes | None]]:
+    ) -> tuple[Statement, Parameters]:
         """The statement that compares and sets, and its parameters behind the new bytes."""
         if expected is ABSENT:
             return self._do.create, [milliseconds(None if ttl_ms is KEEP else ttl_ms)]
@@ -81,18 +81,18 @@ class Records(AsyncStore):
         return self._do.swap, [milliseconds(ttl_ms), expected]
 
     async def remove(self, address: Address, *, deadline: float) -> bool:
-        result = await self._server.ask(self._do.remove, _place(address), deadline)
+        result = await self._server.ask(self._do.remove, _parameters(address), deadline)
         return result.ntuples == 1 and result.get_value(0, 0) == TRUE
 
     async def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
-        result = await self._server.ask(self._do.remaining, _place(address), deadline)
+        result = await self._server.ask(self._do.remaining, _parameters(address), deadline)
         if not result.ntuples:
             return ABSENT
         left = result.get_value(0, 0)
         return None if left is None else max(1, ceil(read_float8(left)))
 
     async def exists(self, address: Address, *, deadline: float) -> bool:
-        result = await self._server.ask(self._do.remaining, _place(address), deadline)
+        result = await self._server.ask(self._do.remaining, _parameters(address), deadline)
         return result.ntuples == 1
 
     async def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
@@ -111,7 +111,7 @@ class Records(AsyncStore):
     ) -> Page:
         start = prefix.encode() if cursor is None else bytes.fromhex(cursor)
         end = prefix.encode() + NO_KEY_STARTS_SO
-        parameters = (space_bytes(space), start, end, int4(limit))
+        parameters: Parameters = [space_bytes(space), start, end, int4(limit)]
         keys = _column(await self._server.ask(self._do.scan, parameters, deadline))
         follows = (keys[-1] + NEXT).hex() if len(keys) == limit else None
         return Page([key for raw in keys if (key := _decoded(raw)) is not None], follows)
@@ -119,7 +119,11 @@ class Records(AsyncStore):
     async def clear(
         self, space: Space, *, cursor: str | None = None, deadline: float
     ) -> str | None:
-        parameters = (space_bytes(space), bytes.fromhex(cursor or ""), int4(CLEARED_AT_ONCE))
+        parameters: Parameters = [
+            space_bytes(space),
+            bytes.fromhex(cursor or ""),
+            int4(CLEARED_AT_ONCE),
+        ]
         result = await self._server.ask(self._do.clear, parameters, deadline)
         last = result.get_value(0, 0) if result.ntuples else None
         return None if last is None else (last + NEXT).hex()
@@ -135,7 +139,7 @@ class Records(AsyncStore):
         # Of one space, as most are: three times faster.
         found: dict[bytes | None, bytes | None] = {}
         for space in spaces:
-            parameters = (space, array([key for _, key in places]))
+            parameters: Parameters = [space, array([key for _, key in places])]
             result = await self._server.ask(self._do.read_some, parameters, deadline)
             found = dict(zip(_column(result), _column(result, 1), strict=True))
         return [found.get(key) for _, key in places]
@@ -167,7 +171,7 @@ class Records(AsyncStore):
         now = monotonic()
         self._next_sweep = now + SWEEP_EVERY
         with suppress(StorageError):
-            result = await self._server.ask(self._do.sweep, (), min(deadline, now + 1))
+            result = await self._server.ask(self._do.sweep, [], min(deadline, now + 1))
             if result.command_tuples == SWEPT_AT_ONCE:
                 self._next_sweep = now
 
@@ -177,7 +181,12 @@ def _place(address: Address) -> tuple[bytes, bytes]:
     return space_bytes(space), key.encode()
 
 
-def _columns(rows: Sequence[tuple[bytes, ...]]) -> list[bytes]:
+def _parameters(address: Address) -> Parameters:
+    space, key = address
+    return [space_bytes(space), key.encode()]
+
+
+def _columns(rows: Sequence[tuple[bytes, ...]]) -> Parameters:
     return [array(column) for column in zip(*rows, strict=True)]
 
 

@@ -1,6 +1,5 @@
 """Asking the server: one attempt a question, and the truth about it."""
 
-from collections.abc import Sequence
 from math import ceil
 from time import monotonic
 
@@ -12,7 +11,7 @@ from fibonacci_postgres.faults import MISSING_TABLE, Answer, rejected, unanswere
 from fibonacci_postgres.link import Link
 from fibonacci_postgres.pool import Pool
 from fibonacci_postgres.settings import Settings
-from fibonacci_postgres.statements import Statement
+from fibonacci_postgres.statements import Parameters, Statement
 from fibonacci_postgres.voices import Voice
 
 
@@ -34,9 +33,7 @@ class Server:
         """Close all connections."""
         self._pool.close()
 
-    async def ask(
-        self, statement: Statement, parameters: Sequence[bytes | None], deadline: float
-    ) -> PGresult:
+    async def ask(self, statement: Statement, parameters: Parameters, deadline: float) -> PGresult:
         """Return the result of a statement.
 
         Raises OutcomeUnknownError where a write's answer was lost, BackendUnavailableError where it

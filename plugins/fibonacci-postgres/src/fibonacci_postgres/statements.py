@@ -15,6 +15,9 @@ FLOAT8: Final = 701
 INT4: Final = 23
 # Types by the numbers that every PostgreSQL has for them (src/include/catalog/pg_type.dat).
 
+Parameters = list[bytes | None]
+"""A list, as older releases of psycopg take no tuple."""
+
 LIVE: Final = "(expires_at IS NULL OR expires_at > clock_timestamp())"
 SWEPT_AT_ONCE: Final = 1_000
 
@@ -25,7 +28,7 @@ class Statement:
 
     name: bytes
     sql: bytes
-    types: tuple[int, ...]
+    types: list[int]
     writes: bool
 
     formats: list[int] = attrs.field(init=False)
@@ -63,7 +66,7 @@ def statements(table: str) -> Statements:
     def one(name: str, sql: str, *types: int, writes: bool = True) -> Statement:
         text = sql.format(table=table, live=LIVE, swept=SWEPT_AT_ONCE)
         return Statement(
-            name=b"fibonacci_" + name.encode(), sql=text.encode(), types=types, writes=writes
+            name=b"fibonacci_" + name.encode(), sql=text.encode(), types=list(types), writes=writes
         )
 
     return Statements(
