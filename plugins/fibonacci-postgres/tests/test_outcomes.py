@@ -78,6 +78,24 @@ def test_rejected_at_commit(server: psycopg.Connection, store: Speaker) -> None:
     assert store.read(A) == b"old"
 
 
+def test_rejected_in_part(server: psycopg.Connection, store: Speaker) -> None:
+    """A batch that is too large for one statement, and was written in part, says so (C17)."""
+    server.execute("""
+        CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$""")
+    server.execute(
+        "CREATE TRIGGER reject BEFORE INSERT ON fibonacci FOR EACH ROW "
+        "WHEN (new.key = 'b') EXECUTE FUNCTION reject()"
+    )
+    large = b"x" * 3 * 2**20
+    attempt = Attempt(store, "write_many", [(B, large), (A, large)], None)
+    assert type(attempt.fault) is OutcomeUnknownError
+    assert "1 of 2 records were written" in str(attempt.fault)
+    assert store.read_many([A, B]) == [large, None]
+    attempt = Attempt(store, "write_many", [(B, large)], None)
+    assert type(attempt.fault) is BackendUnavailableError
+
+
 def test_ended_before_commit(server: psycopg.Connection, store: Speaker) -> None:
     """A session that is ended in a statement has not applied it: 57P01 says so."""
     server.execute("""

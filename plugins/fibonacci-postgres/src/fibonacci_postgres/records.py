@@ -1,14 +1,13 @@
 """The records, in a shape that both voices use: each method is one statement."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from math import ceil
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
-from fibonacci.errors import StorageError
+from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci.plugin import ABSENT, KEEP, Absent, Address, AsyncStore, Keep, Page, Space
-from fibonacci_postgres.driver import PGresult
 from fibonacci_postgres.schema import quoted
 from fibonacci_postgres.server import Server
 from fibonacci_postgres.settings import Settings
@@ -17,16 +16,18 @@ from fibonacci_postgres.voices import Voice
 from fibonacci_postgres.wire import (
     NO_KEY_STARTS_SO,
     array,
+    column,
+    columns,
     int4,
     milliseconds,
+    parts,
     read_float8,
     read_int8,
     space_bytes,
+    text,
 )
 
 CLEARED_AT_ONCE: Final = 10_000
-BATCH_BYTES: Final = 4 * 2**20
-"""Bytes of values that one statement writes, if there is more than one value."""
 NEXT: Final = b"\0"
 """A key with this behind it is the next one: no key holds it."""
 TRUE: Final = b"\1"
@@ -112,9 +113,9 @@ class Records(AsyncStore):
         start = prefix.encode() if cursor is None else bytes.fromhex(cursor)
         end = prefix.encode() + NO_KEY_STARTS_SO
         parameters: Parameters = [space_bytes(space), start, end, int4(limit)]
-        keys = _column(await self._server.ask(self._do.scan, parameters, deadline))
+        keys = column(await self._server.ask(self._do.scan, parameters, deadline))
         follows = (keys[-1] + NEXT).hex() if len(keys) == limit else None
-        return Page([key for raw in keys if (key := _decoded(raw)) is not None], follows)
+        return Page([key for raw in keys if (key := text(raw)) is not None], follows)
 
     async def clear(
         self, space: Space, *, cursor: str | None = None, deadline: float
@@ -134,14 +135,14 @@ class Records(AsyncStore):
         places = list(map(_place, addresses))
         spaces = {space for space, _ in places}
         if len(spaces) > 1:
-            result = await self._server.ask(self._do.read_many, _columns(places), deadline)
-            return _column(result)
+            result = await self._server.ask(self._do.read_many, columns(places), deadline)
+            return column(result)
         # Of one space, as most are: three times faster.
         found: dict[bytes | None, bytes | None] = {}
         for space in spaces:
             parameters: Parameters = [space, array([key for _, key in places])]
             result = await self._server.ask(self._do.read_some, parameters, deadline)
-            found = dict(zip(_column(result), _column(result, 1), strict=True))
+            found = dict(zip(column(result), column(result, 1), strict=True))
         return [found.get(key) for _, key in places]
 
     async def write_many(
@@ -150,16 +151,24 @@ class Records(AsyncStore):
         # Each record once, the last value counts; and in order, so that two batches never wait
         # for each other in a circle.
         rows = sorted({_place(address): data for address, data in items}.items())
-        for part in _parts([(*place, data) for place, data in rows]):
-            parameters = [*_columns(part), milliseconds(ttl_ms)]
-            await self._server.ask(self._do.write_many, parameters, deadline)
+        written = 0
+        for part in parts([(*place, data) for place, data in rows]):
+            parameters = [*columns(part), milliseconds(ttl_ms)]
+            try:
+                await self._server.ask(self._do.write_many, parameters, deadline)
+            except BackendUnavailableError as fault:
+                if not written:
+                    raise
+                message = f"{written} of {len(rows)} records were written, and then: {fault}"
+                raise OutcomeUnknownError(message) from None
+            written += len(part)
         if monotonic() >= self._next_sweep:
             await self._sweep(deadline)
 
     async def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
         if not addresses:
             return 0
-        parameters = _columns(list(map(_place, addresses)))
+        parameters = columns(list(map(_place, addresses)))
         result = await self._server.ask(self._do.remove_many, parameters, deadline)
         return read_int8(result.get_value(0, 0) or b"")
 
@@ -184,33 +193,3 @@ def _place(address: Address) -> tuple[bytes, bytes]:
 def _parameters(address: Address) -> Parameters:
     space, key = address
     return [space_bytes(space), key.encode()]
-
-
-def _columns(rows: Sequence[tuple[bytes, ...]]) -> Parameters:
-    return [array(column) for column in zip(*rows, strict=True)]
-
-
-def _column(result: PGresult, number: int = 0) -> list[Any]:
-    return [result.get_value(row, number) for row in range(result.ntuples)]
-
-
-def _decoded(key: bytes) -> str | None:
-    """The key; None where somebody put bytes there that are no text."""
-    try:
-        return key.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _parts(rows: list[tuple[bytes, bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes, bytes]]]:
-    """Rows by the statements that write them; a statement of 16 values of 16 MiB is too large."""
-    part: list[tuple[bytes, bytes, bytes]] = []
-    size = 0
-    for row in rows:
-        if part and size + len(row[2]) > BATCH_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(row)
-        size += len(row[2])
-    if part:
-        yield part

@@ -1,12 +1,17 @@
 """Values as they go over the wire: PostgreSQL's binary formats."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from fibonacci.plugin import Space, canonical
-from fibonacci_postgres.statements import BYTEA
+from fibonacci_postgres.driver import PGresult
+from fibonacci_postgres.statements import BYTEA, Parameters
+
+BATCH_BYTES: Final = 4 * 2**20
+"""Bytes of values that one statement writes, if there is more than one value: a message of the
+protocol ends at 1 GiB, and a hundred values may have 1.6."""
 
 NO_KEY_STARTS_SO: Final = b"\xff"
 """Greater than all UTF-8: what starts with a text is less than the text with this behind it."""
@@ -45,3 +50,35 @@ def read_float8(data: bytes) -> float:
 def read_int8(data: bytes) -> int:
     """Return an int8."""
     return int.from_bytes(data, signed=True)
+
+
+def text(key: bytes) -> str | None:
+    """Return a key as text; None where somebody put other bytes in its place."""
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def columns(rows: Sequence[tuple[bytes, ...]]) -> Parameters:
+    """Return rows as an array for each column."""
+    return [array(column) for column in zip(*rows, strict=True)]
+
+
+def column(result: PGresult, number: int = 0) -> list[Any]:
+    """Return what stands in one column of a result."""
+    return [result.get_value(row, number) for row in range(result.ntuples)]
+
+
+def parts(rows: list[tuple[bytes, bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes, bytes]]]:
+    """Return rows of space, key and value by the statements that write them."""
+    part: list[tuple[bytes, bytes, bytes]] = []
+    size = 0
+    for row in rows:
+        if part and size + len(row[2]) > BATCH_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += len(row[2])
+    if part:
+        yield part
