@@ -20,7 +20,7 @@ class Speaker:
         self.voice = voice
         self.timeout = backend.settings.timeout
         self._runner = asyncio.Runner() if voice == "async" else None
-        self.store = backend.connect() if voice == "sync" else backend.aconnect()
+        self.store: Any = backend.connect() if voice == "sync" else backend.aconnect()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self.store, name)

@@ -1,9 +1,10 @@
-"""The contract of stores, kept on PostgreSQL: as it comes, and as a transaction pooler needs it."""
+"""The contract of stores, kept on PostgreSQL: as it comes, and without prepared statements."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
-from services.postgres import Postgres
+from services.databases import Databases
 
 from fibonacci.testing import StoreContract
 
@@ -11,11 +12,10 @@ from fibonacci.testing import StoreContract
 class TestPostgres(StoreContract):
     backend = "postgres"
 
-    @pytest.fixture(scope="class")
-    @classmethod
-    def url(cls, postgres_server: Postgres) -> str:
+    @pytest.fixture
+    def url(self, postgres_server: Databases) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         return postgres_server.url
 
 
 class TestUnprepared(TestPostgres):
-    options: ClassVar = {"prepare": False, "table": "unprepared"}
+    options: Mapping[str, Any] = {"prepare": False, "table": "unprepared"}

@@ -53,9 +53,10 @@ def meaning(code: str) -> type[StorageError]:
 @pytest.mark.parametrize("code", PASSING + LASTING + UNCERTAIN)
 def test_rejected(server: psycopg.Connection, store: Speaker, code: str) -> None:
     """A rejected write was not applied, if that is certain; the error says whether to retry."""
-    server.execute(f"""
+    function = f"""
         CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}', DETAIL = 'hunter2'; END $$""")
+        BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}', DETAIL = 'hunter2'; END $$"""
+    server.execute(function.encode())
     server.execute(
         "CREATE TRIGGER reject BEFORE UPDATE ON fibonacci FOR EACH ROW EXECUTE FUNCTION reject()"
     )

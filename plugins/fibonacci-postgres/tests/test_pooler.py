@@ -1,6 +1,7 @@
 """Behind a transaction pooler: prepare=off leaves nothing on the sessions that others share."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from services.pgbouncer import PgBouncer
@@ -14,12 +15,11 @@ from .speaking import VERBS, A, Attempt, Opening
 
 class TestPooled(StoreContract):
     backend = "postgres"
-    options: ClassVar = {"prepare": False}
+    options: Mapping[str, Any] = {"prepare": False}
     voices = ("mixed",)
 
-    @pytest.fixture(scope="class")
-    @classmethod
-    def url(cls, pgbouncer_server: PgBouncer) -> str:
+    @pytest.fixture
+    def url(self, pgbouncer_server: PgBouncer) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         return pgbouncer_server.url
 
 

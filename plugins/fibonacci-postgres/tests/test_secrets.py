@@ -4,7 +4,7 @@ import logging
 import traceback
 
 import pytest
-from services.faults import BlackHole, Reset, lost_reply
+from services.faults import BlackHole, Pass, Reset, lost_reply
 from services.proxy import Proxy
 
 from fibonacci import MemoryConfig, Workflow
@@ -79,7 +79,7 @@ def test_refused_urls(url: str) -> None:
 
 @pytest.mark.parametrize("fault", [lost_reply(), BlackHole(), Reset()], ids=repr)
 def test_faults(
-    opening: Opening, postgres_proxy: Proxy, caplog: pytest.LogCaptureFixture, fault: object
+    opening: Opening, postgres_proxy: Proxy, caplog: pytest.LogCaptureFixture, fault: Pass
 ) -> None:
     """No fault of the network has an error or a log entry tell a value or the password."""
     caplog.set_level(logging.DEBUG)

@@ -30,13 +30,10 @@ class Statement:
     sql: bytes
     types: list[int]
     writes: bool
-
-    formats: list[int] = attrs.field(init=False)
+    formats: list[int] = attrs.field(
+        init=False, default=attrs.Factory(lambda one: [1] * len(one.types), takes_self=True)
+    )
     """The parameters' formats: all binary."""
-
-    @formats.default
-    def _all_binary(self) -> list[int]:
-        return [1] * len(self.types)
 
 
 @attrs.frozen(kw_only=True)
