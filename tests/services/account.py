@@ -12,7 +12,6 @@ import subprocess
 from pathlib import Path
 
 import attrs
-
 from services import farm
 
 # With --ipc the shared memory of a killed PostgreSQL goes with it.
@@ -62,8 +61,11 @@ def namespaces() -> bool:
 
 
 def _copy(programs: Path) -> Path:
-    """A copy below the farm's folder, with the libraries beside."""
+    """A copy below the farm's folder of a wheel's programs, and of the libraries beside it."""
+    package = programs.parents[1]
     folder = farm.ground().folder("programs")
     folder.chmod(0o755)
     folder.parent.chmod(0o711)
-    return shutil.copytree(programs.parent, folder / programs.parent.name) / programs.name
+    for tree in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(tree, folder / tree.name)
+    return folder / programs.relative_to(package.parent)

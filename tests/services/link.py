@@ -82,7 +82,8 @@ class Link:
             group.create_task(self._pump("reply", self._server))
 
     async def _until_ended(self) -> None:
-        raise await self._end
+        how = await self._end
+        raise CutError(reset=how.reset)  # a new one: its traceback holds this connection
 
     async def _pump(self, direction: Direction, source: socket.socket) -> None:
         end = CutError()

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import attrs
-
 from services.cluster import Cluster
 from services.proxy import Proxy
 from services.standalone import Standalone

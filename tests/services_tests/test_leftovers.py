@@ -94,6 +94,18 @@ def test_postgres_runs_as_no_root(kind, monkeypatch):
         assert server.execute("SELECT 1") == [["1"]]
 
 
+def test_postgres_runs_from_a_closed_folder(tmp_path, monkeypatch):
+    """PostgreSQL runs although the environment is in a folder that is only for us."""
+    tmp_path.chmod(0o700)
+    found = postgres.binaries()
+    site = found.parents[2]
+    (tmp_path / "site").symlink_to(site)
+    monkeypatch.setattr(postgres, "account", account.bare)
+    monkeypatch.setattr(postgres, "_found", lambda: tmp_path / "site" / found.relative_to(site))
+    with postgres.standalone() as server:
+        assert server.execute("SELECT 1") == [["1"]]
+
+
 def until(claim):
     """Wait for something that happens on its own."""
     deadline = time.monotonic() + 15

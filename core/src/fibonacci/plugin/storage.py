@@ -10,7 +10,7 @@ BackendUnavailableError if it surely was not applied, OutcomeUnknownError if it 
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -51,6 +51,10 @@ class Store(ABC):
 
     clock: ClassVar[Literal["server", "client"]] = "server"
     """Whose clock decides that a record has expired."""
+    remote: bool = True
+    """Whether its faults may pass by waiting, as those of a server. Core asks such a store again,
+    until the deadline: each read, each write that surely was not applied, and a lost ``write``,
+    ``write_many``, ``touch`` or ``clear``. A store itself tries once."""
 
     @abstractmethod
     def read(self, address: Address, *, deadline: float) -> bytes | None:
@@ -141,6 +145,7 @@ class Inline(AsyncStore):
     def __init__(self, store: Store) -> None:
         """Wrap the store."""
         self.store = store
+        self.remote = store.remote
 
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
         return self.store.read(address, deadline=deadline)
@@ -211,6 +216,11 @@ class Inline(AsyncStore):
 
 class Backend(ABC):
     """What ``fibonacci_storage`` returns: it has checked URL and options, and did no I/O."""
+
+    identity: Hashable = None
+    """What tells this backend's store from others of the plugin: workflows with an equal one, and
+    the same timeout, share a store. None: the URL and the options as they were written, which is
+    right but where two spellings mean one place, or one spelling two."""
 
     @abstractmethod
     def connect(self) -> Store:

@@ -1,0 +1,84 @@
+"""The async voice of a run. Imported by async programs alone: asyncio costs 62 ms."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from time import monotonic
+from typing import Any, TypeVar
+
+from fibonacci._workflow.voice import Overdue, Strand, Voice, is_async
+from fibonacci.plugin._workers import in_thread
+from fibonacci.plugin.models import Completion, Model, ModelRequest
+
+T = TypeVar("T")
+
+
+class AsyncVoice(Voice):
+    """Models and async functions are awaited, plain functions run in threads, strands in tasks."""
+
+    plainly = False
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._own = asyncio.current_task()
+        self._cancelled = 0 if self._own is None else self._own.cancelling()
+
+    async def complete(self, model: Model, request: ModelRequest) -> Completion:
+        return await _within(model.acomplete(request), request.deadline)
+
+    async def call(
+        self, function: Callable[[Any], Any], argument: Any, deadline: float | None
+    ) -> Any:
+        return await _within(awaited(function, argument), deadline)
+
+    def check(self) -> None:
+        """A function may have swallowed the cancellation that was meant for the run."""
+        if self._own is not None and self._own.cancelling() > self._cancelled:
+            raise asyncio.CancelledError
+
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def start(self, strand: Strand) -> None:
+        task = asyncio.get_running_loop().create_task(strand)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # the schedule has it; asyncio must not warn that nobody looked
+
+    async def settle(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def abandon(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self.settle()
+
+
+async def awaited(function: Callable[[Any], Any], argument: Any) -> Any:
+    """Await an async function; call a plain one in a thread, as it may hold up the loop."""
+    if is_async(function):
+        return await function(argument)
+    answer = await in_thread(partial(function, argument))
+    return await answer if hasattr(answer, "__await__") else answer
+
+
+async def _within(answer: Awaitable[T], deadline: float | None) -> T:
+    if deadline is None:
+        return await answer
+    due = asyncio.get_running_loop().time() + deadline - monotonic()
+    bound = asyncio.timeout_at(due)
+    try:
+        async with bound:
+            taken = await answer
+    except TimeoutError:
+        if bound.expired():
+            raise Overdue from None
+        raise
+    if bound.expired():  # what was late swallowed its cancellation
+        raise Overdue
+    return taken

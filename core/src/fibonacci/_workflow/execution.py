@@ -1,0 +1,144 @@
+"""One execution: what it needs is looked at first, then its nodes run, then it is told."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from fibonacci._memory.recall import Spaces
+from fibonacci._memory.runs import reach
+from fibonacci._workflow.graph import Graph, make_graph
+from fibonacci._workflow.models import find_model, refusals
+from fibonacci._workflow.nodes import LLMNode
+from fibonacci._workflow.result import ExecutionResult
+from fibonacci._workflow.run import Run
+from fibonacci._workflow.schedule import Failure, Schedule
+from fibonacci._workflow.step import Step
+from fibonacci._workflow.voice import Voice
+from fibonacci.errors import (
+    FibonacciError,
+    InvalidArgumentError,
+    NodeExecutionError,
+    ScopeError,
+    WorkflowTimeoutError,
+    WorkflowValidationError,
+)
+from fibonacci.plugin._hints import did_you_mean
+from fibonacci.plugin.models import Model
+
+if TYPE_CHECKING:
+    from fibonacci._workflow.workflow import Workflow
+
+
+@attrs.frozen
+class Prepared:
+    """What all executions of the same nodes share."""
+
+    graph: Graph
+    models: Mapping[str, Model]
+    """Of each LLMNode, by its id."""
+
+
+def prepare(steps: Mapping[str, Step], named: dict[str, Model]) -> Prepared:
+    """Check that the nodes fit together, and find their models.
+
+    ``named`` keeps those that are found by name: a provider is asked once for each.
+    """
+    graph = make_graph(steps)
+    asking = [step.node for step in steps.values() if isinstance(step.node, LLMNode)]
+    models = {node.id: _model(node.model, named) for node in asking}
+    faults = [fault for node in asking for fault in refusals(node, models[node.id])]
+    if faults:
+        raise WorkflowValidationError("\n".join(faults))
+    return Prepared(graph, models)
+
+
+def _model(model: Any, named: dict[str, Model]) -> Model:
+    if not isinstance(model, str):
+        return find_model(model)
+    if model not in named:
+        named.setdefault(model, find_model(model))
+    return named[model]
+
+
+async def execute(
+    workflow: "Workflow",
+    prepared: Prepared,
+    voice: Voice,
+    inputs: Mapping[str, Any] | None,
+    user_id: str | None,
+    organization_id: str | None,
+) -> ExecutionResult:
+    """Run all nodes in this voice."""
+    graph = prepared.graph
+    given = _checked_inputs(graph, inputs)
+    spaces = reach(workflow.memory, user_id, organization_id)
+    _check_user(graph, spaces)
+    _check_voice(graph, voice)
+    run = Run(
+        voice=voice,
+        store=workflow.memory,
+        spaces=spaces,
+        inputs=given,
+        models=prepared.models,
+        timeout=workflow.timeout,
+    )
+    schedule = Schedule(graph, run, workflow.max_concurrency)
+    await schedule.go()
+    if schedule.failure is not None:
+        raise _told(run, schedule.failure)
+    records = {node_id: run.records[node_id] for node_id in graph.steps}
+    return ExecutionResult(records, run.began_at - run.began)
+
+
+def _checked_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> dict[str, Any]:
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise InvalidArgumentError(
+            f"inputs must be a dict of values by name, not {type(inputs).__name__}"
+        )
+    given = dict(inputs or {})
+    if not all(isinstance(name, str) for name in given):
+        raise InvalidArgumentError("inputs must have text as names")
+    for name, (reference, text) in graph.inputs.items():
+        if name not in given:
+            raise InvalidArgumentError(
+                f"the input {name!r} is missing: {text} asks for it in line {reference.line}."
+                f"{did_you_mean(name, given)} Pass inputs={{{name!r}: ...}}"
+            )
+    return given
+
+
+def _check_user(graph: Graph, spaces: Spaces) -> None:
+    if graph.users and "user" not in spaces:
+        raise ScopeError(f"{graph.users[0]}, and this run has no user: pass user_id=...")
+
+
+def _check_voice(graph: Graph, voice: Voice) -> None:
+    if voice.plainly and graph.asynchronous is not None:
+        raise WorkflowValidationError(
+            f"node {graph.asynchronous!r} has an async function: use await workflow.aexecute(...)"
+        )
+
+
+def _told(run: Run, failure: Failure) -> BaseException:
+    """The error for a run that failed, its cause chained."""
+    node_id, cause = failure.step.node.id, failure.cause
+    if not isinstance(cause, Exception):
+        return cause
+    told: Exception
+    if failure.overdue:
+        told = WorkflowTimeoutError(
+            f"the workflow took longer than its timeout of {run.timeout} s; "
+            f"node {node_id!r} had not ended"
+        )
+    else:
+        # A text that is not ours may quote what it likes: the chained cause still shows it.
+        text = f": {cause}" if isinstance(cause, FibonacciError) else ""
+        told = NodeExecutionError(
+            f"node {node_id!r} failed: {type(cause).__name__}{text}",
+            node_id=node_id,
+            cause=cause,
+            results=dict(run.outputs),
+        )
+    told.__cause__ = cause
+    return told
