@@ -46,6 +46,9 @@ def alarms() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.bare
+@pytest.mark.bare
+@pytest.mark.bare
 @pytest.mark.parametrize("rounds", [100, pytest.param(1_000, marks=pytest.mark.long)])
 def test_timer_signals(store: Speaker, alarms: None, rounds: int) -> None:
     """A signal handler that raises amid a call spoils no later answer."""
@@ -76,6 +79,7 @@ def test_signal_while_waiting(store: Speaker, alarms: None, postgres_url: str) -
     assert store.read(KEYS[0]) == b"k0"
 
 
+@pytest.mark.bare
 def test_signal_while_connecting(alarms: None, postgres_proxy: Proxy) -> None:
     """So it does while a connection is made; its place is free for the next."""
     store = Speaker("sync", backend(postgres_proxy.url, table="struck", max_connections=1))
@@ -174,6 +178,7 @@ def test_loop_closed_in_use(postgres_url: str) -> None:
     del store.store
 
 
+@pytest.mark.bare
 def test_fork_among_busy_threads(store: Speaker) -> None:
     """A forked child touches no connection of its parent, whose threads go on (C21)."""
     enough = threading.Event()

@@ -78,6 +78,7 @@ def test_tasks(postgres_url: str) -> None:
     assert len(again.get("turns")) == WORKERS * TURNS
 
 
+@pytest.mark.bare
 def test_processes(postgres_url: str) -> None:
     """Nor by four forked processes, each with the store that it was born with (C16, C21)."""
     shared = memory(postgres_url)

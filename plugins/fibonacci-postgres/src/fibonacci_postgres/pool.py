@@ -38,8 +38,7 @@ class Pool:
         self, connect: Callable[[Link, float], Awaitable[None]], deadline: float
     ) -> Link:
         """Return a connection that is free, a new one, or wait; TimeoutError at the deadline."""
-        while (link := self.idle_one()) is None and (link := self._place()) is None:
-            await self._wait(deadline)
+        link = await self._free(deadline)
         if link.fd < 0:
             try:
                 await connect(link, deadline)
@@ -47,6 +46,19 @@ class Pool:
                 self.drop(link)
                 raise
         return link
+
+    async def _free(self, deadline: float) -> Link:
+        while True:
+            turn = self._voice.turn()
+            self._turns.append(turn)  # before it looks, so that it misses none
+            try:
+                if (link := self.idle_one() or self._place()) is not None:
+                    return link
+                # Not for long: a place that becomes free by itself wakes nobody.
+                await turn.wait(min(left_until(deadline), 0.05))
+            finally:
+                with suppress(ValueError):  # whoever woke it took it out
+                    self._turns.remove(turn)
 
     def idle_one(self) -> Link | None:
         """Return a free connection that is there already, if one is."""
@@ -67,7 +79,7 @@ class Pool:
             self.drop(link)
             return
         self._idle.append(link)
-        if self._turns:
+        if self._turns:  # a call less where nobody waits
             self._wake_one()
 
     def drop(self, link: Link) -> None:
@@ -93,28 +105,6 @@ class Pool:
             self._open.add(link)
             return link
 
-    async def _wait(self, deadline: float) -> None:
-        turn = self._voice.turn()
-        self._turns.append(turn)
-        if self._idle:  # given back before it saw this turn
-            self._wake_one()
-        woken = False
-        try:
-            # Not for long: a place that became free by itself wakes nobody.
-            woken = await turn.wait(min(left_until(deadline), 0.05))
-        finally:
-            if not woken:
-                self._leave(turn)
-
-    def _leave(self, turn: Turn) -> None:
-        try:
-            self._turns.remove(turn)
-        except ValueError:  # woken at the same moment: somebody else's luck
-            self._wake_one()
-
     def _wake_one(self) -> None:
-        try:
-            turn = self._turns.popleft()
-        except IndexError:
-            return
-        turn.wake()
+        with suppress(IndexError):
+            self._turns.popleft().wake()

@@ -33,8 +33,8 @@ class Turn(ABC):
         """Let the caller go on."""
 
     @abstractmethod
-    async def wait(self, seconds: float) -> bool:
-        """Wait until woken; False if that takes longer."""
+    async def wait(self, seconds: float) -> None:
+        """Wait until woken, or so long."""
 
 
 class Voice(ABC):
@@ -104,8 +104,8 @@ class _BlockingTurn(Turn):
     def wake(self) -> None:
         self._lock.release()
 
-    async def wait(self, seconds: float) -> bool:
-        return self._lock.acquire(timeout=seconds)
+    async def wait(self, seconds: float) -> None:
+        self._lock.acquire(timeout=seconds)
 
 
 class Looping(Voice):
@@ -152,11 +152,10 @@ class _LoopingTurn(Turn):
     def wake(self) -> None:
         _wake(self._woken)
 
-    async def wait(self, seconds: float) -> bool:
+    async def wait(self, seconds: float) -> None:
         from asyncio import wait
 
         await wait([self._woken], timeout=seconds)
-        return self._woken.done()
 
 
 def _wake(waiting: "Future[None]") -> None:
