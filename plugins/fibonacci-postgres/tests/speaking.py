@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fibonacci_postgres import PostgresBackend, fibonacci_storage
-
 from fibonacci.errors import FibonacciError
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci_postgres import PostgresBackend, fibonacci_storage
 
 TIMEOUT = 5.0
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fibonacci_postgres import pool
 from services import ports
 from services.databases import Databases
 from services.proxy import Proxy
 
 from fibonacci.errors import BackendUnavailableError, StorageError
+from fibonacci_postgres import pool
 
 from .speaking import A, Attempt, Opening
 

@@ -47,8 +47,6 @@ def alarms() -> Iterator[None]:
 
 
 @pytest.mark.bare
-@pytest.mark.bare
-@pytest.mark.bare
 @pytest.mark.parametrize("rounds", [100, pytest.param(1_000, marks=pytest.mark.long)])
 def test_timer_signals(store: Speaker, alarms: None, rounds: int) -> None:
     """A signal handler that raises amid a call spoils no later answer."""
@@ -67,6 +65,7 @@ def test_timer_signals(store: Speaker, alarms: None, rounds: int) -> None:
     assert store.read_many(KEYS) == [one.key.encode() for one in KEYS]
 
 
+@pytest.mark.bare
 def test_signal_while_waiting(store: Speaker, alarms: None, postgres_url: str) -> None:
     """A signal handler runs at once, also while the server does not answer."""
     with psycopg.connect(postgres_url) as connection:
@@ -91,6 +90,7 @@ def test_signal_while_connecting(alarms: None, postgres_proxy: Proxy) -> None:
     store.end()
 
 
+@pytest.mark.bare
 def test_handler_that_uses_the_store(store: Speaker) -> None:
     """A signal handler may use the store that it interrupts."""
     seen: list[bytes | None] = []

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from fibonacci_postgres.__main__ import main
-from fibonacci_postgres.schema import creation
 from services.databases import Databases
 
 from fibonacci.errors import BackendUnavailableError, StorageError
+from fibonacci_postgres.__main__ import main
+from fibonacci_postgres.schema import creation
 
 from .speaking import VERBS, A, Attempt, Opening
 

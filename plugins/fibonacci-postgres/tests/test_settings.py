@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from fibonacci_postgres.settings import Settings, read_settings
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL
+from fibonacci_postgres.settings import Settings, read_settings
 
 
 def read(url: str | None, **options: Any) -> Settings:
