@@ -15,6 +15,7 @@ from services.databases import Databases
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci.errors import BackendUnavailableError
 from fibonacci.plugin import Address
+from fibonacci_postgres import pool
 
 from .speaking import SPACE, A, Opening, Speaker, backend
 
@@ -185,6 +186,26 @@ def test_no_turn_in_time(postgres_url: str) -> None:
         with pytest.raises(BackendUnavailableError, match="At most 1 are used at once"):
             store.read(A, deadline=time.monotonic() + 0.2)
     other.join()
+    store.end()
+
+
+def test_after_a_burst(
+    postgres_server: Databases, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections that a burst of callers needed are closed, one a call, when nobody needs them."""
+    monkeypatch.setattr(pool, "IDLE_LIMIT", 0.3)
+    store = Speaker("sync", backend(postgres_url))
+    with psycopg.connect(postgres_url) as connection:
+        store.read(A)
+        connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
+        threading.Timer(0.2, connection.rollback).start()
+        assert in_threads(lambda _: store.read(A), workers=5) == []
+    assert connections(postgres_server, postgres_url) == 5
+    end = time.monotonic() + 5
+    while connections(postgres_server, postgres_url) > 1:
+        assert time.monotonic() < end
+        store.read(A)
+        time.sleep(0.02)
     store.end()
 
 

@@ -66,12 +66,20 @@ class Pool:
             while True:
                 link = self._idle.pop()
                 now = monotonic()
+                if self._idle:
+                    self._drop_oldest(now)
                 if now < link.used + IDLE_LIMIT and link.quiet():
                     link.used = now
                     return link
                 self.drop(link)
         except IndexError:
             return None
+
+    def _drop_oldest(self, now: float) -> None:
+        """Close the connection that nobody needed for longest, after a burst of callers."""
+        with suppress(IndexError):
+            if self._idle[0].used + IDLE_LIMIT <= now:
+                self.drop(self._idle.pop(0))
 
     def give(self, link: Link) -> None:
         """Take back a connection whose last answer was read to its end."""

@@ -78,7 +78,7 @@ class Server:
             return await self._pool.take(self._connect, deadline)
         except (TimeoutError, DriverError) as fault:
             raise BackendUnavailableError(
-                f"no connection to PostgreSQL at {self._settings.where} in time: {_reason(fault)}. "
+                f"no connection to PostgreSQL at {self._settings.where}: {_reason(fault)}. "
                 f"At most {self._settings.max_connections} are used at once (max_connections)"
             ) from None
 
