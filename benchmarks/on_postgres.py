@@ -3,6 +3,7 @@
 Pin it to one core, as it starts the server too: ``taskset -c 1 python benchmarks/on_postgres.py``.
 A round trip is then the work of both sides and two changes between them, and ratios hold still.
 ``synchronous_commit`` is off for all, or a write would be one fsync and nothing else.
+``--large`` adds a listing among a million records, and a clearing of a hundred thousand.
 ``langgraph-checkpoint-postgres`` is measured beside them where it is installed.
 """
 
@@ -264,6 +265,47 @@ def awaited(size: str, value: Any, url: str, memory: MemoryManager) -> None:
     loop.close()
 
 
+def large(url: str) -> None:
+    """Milliseconds to list a thousand keys of a million, and to clear a hundred thousand."""
+    config = MemoryConfig(backend="postgres", connection_url=url, timeout=60)
+    memories = [Workflow(f"w{number}", config).memory for number in range(10)]
+    listed, cleared = Workflow("listed", config).memory, Workflow("cleared", config).memory
+    listed.set_many({f"k{number}": 1 for number in range(1_000)})
+    with connected(url) as connection:
+        for memory in memories:
+            fill(connection, memory, 100_000)
+        connection.execute("VACUUM ANALYZE fibonacci")
+        show_time("list 1,000 of 1,001,000", [timed(listed.list_keys) for _ in range(50)])
+        times = []
+        for _ in range(5):
+            fill(connection, cleared, 100_000)
+            times.append(timed(cleared.clear))
+        show_time("clear 100,000", times)
+
+
+def fill(connection: psycopg.Connection[Any], memory: MemoryManager, count: int) -> None:
+    """Have a memory hold so many records of 100 bytes: copies of one that it wrote itself."""
+    memory.set("k", "x" * 98)
+    connection.execute(
+        "INSERT INTO fibonacci SELECT space, key || n::text::bytea, value "
+        "FROM (SELECT * FROM fibonacci ORDER BY xmin::text::bigint DESC LIMIT 1) AS newest, "
+        "generate_series(2, %s) AS n",
+        (count,),
+    )
+
+
+def timed(call: Callable[[], object]) -> float:
+    """How many seconds a call takes."""
+    start = perf_counter()
+    call()
+    return perf_counter() - start
+
+
+def show_time(name: str, times: list[float]) -> None:
+    """Print the median in milliseconds."""
+    print(f"{name:43}{median(times) * 1e3:9.2f} ms", flush=True)
+
+
 def main() -> None:
     """Print the table: medians on the clock and of this process's work, and ratios to psycopg."""
     print(f"Python {platform.python_version()}, psycopg {psycopg.__version__}, PostgreSQL 18")
@@ -278,6 +320,8 @@ def main() -> None:
             batches(size, value, url, memory)
             if size != "64 KB":
                 awaited(size, value, url, memory)
+        if "--large" in sys.argv:
+            large(url)
     farm.close()
 
 

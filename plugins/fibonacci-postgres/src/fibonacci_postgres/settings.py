@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Final
 
 import attrs
@@ -116,6 +115,8 @@ def _check_name(name: str) -> None:
 
     known = parameter_names()
     if name not in known:
+        from difflib import get_close_matches  # 5 ms that only an error pays
+
         nearest = get_close_matches(name, [*OWN_OPTIONS, *known], n=1)
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ConfigurationError(
