@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from services.databases import Databases
@@ -179,7 +180,7 @@ def test_newer_schema(opening: Opening, postgres_server: Databases, postgres_url
     attempt = Attempt(opening(postgres_url), "read")
     assert type(attempt.fault) is StorageError
     assert "has schema 2, and this release" in str(attempt.fault)
-    postgres_server.execute("COMMENT ON TABLE fibonacci IS 'our memory'", name)
+    postgres_server.execute("COMMENT ON TABLE fibonacci IS 'our memory, schema 7'", name)
     assert Attempt(opening(postgres_url), "read").fault is None
 
 
@@ -211,6 +212,12 @@ def test_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert 'CREATE TABLE IF NOT EXISTS "ours"."memory"' in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["no table"])
+
+
+def test_readme() -> None:
+    """The README shows the same."""
+    readme = Path(__file__).parents[1] / "README.md"
+    assert creation("fibonacci") in readme.read_text()
 
 
 def test_module() -> None:

@@ -20,13 +20,13 @@ CREATE INDEX IF NOT EXISTS {index} ON {table} (expires_at) WHERE expires_at IS N
 COMMENT ON TABLE {table} IS 'fibonacci-postgres, schema {version}';
 -- Three times faster for large values, where the server has it (PostgreSQL 14 and later).
 DO $do$ BEGIN
-  ALTER TABLE {table} ALTER COLUMN value SET COMPRESSION lz4;
+  EXECUTE 'ALTER TABLE {table} ALTER COLUMN value SET COMPRESSION lz4';
 EXCEPTION WHEN feature_not_supported OR syntax_error THEN NULL;
 END $do$;
 """
 
 _SEARCH: Final = """\
-SELECT substring(obj_description(found, 'pg_class') from 'schema ([0-9]+)')::int
+SELECT substring(obj_description(found, 'pg_class') from '^fibonacci-postgres, schema ([0-9]+)')::int
 FROM to_regclass('{table}') AS found WHERE found IS NOT NULL"""
 
 

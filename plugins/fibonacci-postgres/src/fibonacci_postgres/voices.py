@@ -63,7 +63,7 @@ class Blocking(Voice):
     """The calling thread waits."""
 
     def wait(self, link: Link, deadline: float) -> None:
-        left = deadline - monotonic()
+        left = deadline - monotonic()  # left_until, written out: every call takes this path
         if left <= 0:
             raise TimeoutError
         if left > link.patience:
