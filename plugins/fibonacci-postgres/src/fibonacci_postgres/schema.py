@@ -26,7 +26,8 @@ END $do$;
 """
 
 _SEARCH: Final = """\
-SELECT substring(obj_description(found, 'pg_class') from '^fibonacci-postgres, schema ([0-9]+)')::int
+SELECT
+  substring(obj_description(found, 'pg_class') from '^fibonacci-postgres, schema ([0-9]+)')::int
 FROM to_regclass('{table}') AS found WHERE found IS NOT NULL"""
 
 
