@@ -1,17 +1,19 @@
 """The table: made once, whoever comes first; found where it is; never made without leave."""
 
+import runpy
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from services.databases import Databases
 
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci_postgres.__main__ import main
-from fibonacci_postgres.schema import creation
+from fibonacci_postgres.schema import LOCK, creation
 
 from .speaking import VERBS, A, Attempt, Opening
 
@@ -155,6 +157,27 @@ def test_least_privilege(
     postgres_server.execute(f"REVOKE ALL ON fibonacci FROM {role}", name)
 
 
+def test_somebody_else_is_faster(
+    opening: Opening, postgres_server: Databases, postgres_url: str, role: str
+) -> None:
+    """A role that may not make the table works on one that another makes at the same moment."""
+    store = opening(as_role(postgres_url, role))
+    attempts: list[Attempt] = []
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        visitor = threading.Thread(target=lambda: attempts.append(Attempt(store, "write")))
+        visitor.start()
+        while not postgres_server.execute(
+            "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        ):
+            assert visitor.is_alive()
+        connection.execute(creation("fibonacci").encode())
+        connection.execute(f"GRANT ALL ON fibonacci TO {role}".encode())
+    visitor.join()
+    assert attempts[0].fault is None
+    postgres_server.execute(f"REVOKE ALL ON fibonacci FROM {role}", database(postgres_url))
+
+
 def test_no_privilege(opening: Opening, postgres_url: str, role: str) -> None:
     """A role that may not make the table is told what it needs."""
     attempt = Attempt(opening(as_role(postgres_url, role)), "write")
@@ -214,14 +237,24 @@ def test_printed(capsys: pytest.CaptureFixture[str]) -> None:
         main(["no table"])
 
 
+def test_runs_as_a_module(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The module runs by its package's name."""
+    monkeypatch.setattr(sys, "argv", ["fibonacci_postgres", "memory"])
+    sys.modules.pop("fibonacci_postgres.__main__", None)
+    runpy.run_module("fibonacci_postgres", run_name="__main__")
+    assert capsys.readouterr().out == creation("memory")
+
+
 def test_readme() -> None:
     """The README shows the same."""
     readme = Path(__file__).parents[1] / "README.md"
     assert creation("fibonacci") in readme.read_text()
 
 
-def test_module() -> None:
-    """It does so as a module, without the driver."""
+def test_without_the_driver() -> None:
+    """It needs no driver for that."""
     command = [sys.executable, "-X", "importtime", "-m", "fibonacci_postgres"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout == creation("fibonacci")

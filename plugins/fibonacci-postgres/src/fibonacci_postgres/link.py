@@ -93,6 +93,7 @@ class Link:
 
     def start_script(self, sql: bytes) -> None:
         """Send statements without parameters; they are one transaction."""
+        self.results = []  # the one before may have failed
         self.sent = False
         self.pgconn.send_query(sql)
         self._flush()
@@ -118,10 +119,8 @@ class Link:
         for result in results:
             if result.status not in _DONE:
                 return None
-        if not results or self.lost:
-            return None
         self.results = []  # a value may be large, and the connection idle for long
-        return results[-1]
+        return results[-1] if results and not self.lost else None
 
     def quiet(self) -> bool:
         """Say whether nothing came while it was idle: a server that goes away says so."""

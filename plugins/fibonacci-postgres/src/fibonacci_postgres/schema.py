@@ -5,7 +5,7 @@ from typing import Final
 VERSION: Final = 1
 """Of the layout; it stands in the table's comment."""
 
-_LOCK: Final = 0x6669626F6E616363
+LOCK: Final = 0x6669626F6E616363
 """The advisory lock that is held while the table is made: "fibonacc", as a number."""
 
 _SQL: Final = """\
@@ -47,7 +47,7 @@ def locked_creation(table: str) -> bytes:
 
     ``CREATE TABLE IF NOT EXISTS`` alone fails for most of those who come together.
     """
-    return f"SELECT pg_advisory_xact_lock({_LOCK});\n{creation(table)}".encode()
+    return f"SELECT pg_advisory_xact_lock({LOCK});\n{creation(table)}".encode()
 
 
 def search(table: str) -> bytes:
