@@ -15,6 +15,7 @@ from fibonacci_postgres.statements import SWEPT_AT_ONCE, Parameters, Statement, 
 from fibonacci_postgres.voices import Voice
 from fibonacci_postgres.wire import (
     NO_KEY_STARTS_SO,
+    Place,
     array,
     column,
     columns,
@@ -150,10 +151,11 @@ class Records(AsyncStore):
     ) -> None:
         # Each record once, the last value counts; and in order, so that two batches never wait
         # for each other in a circle.
-        rows = sorted({_place(address): data for address, data in items}.items())
+        rows = {_place(address): data for address, data in items}
         written = 0
-        for part in parts([(*place, data) for place, data in rows]):
-            parameters = [*columns(part), milliseconds(ttl_ms)]
+        for part in parts(rows):
+            values = array([rows[place] for place in part])
+            parameters = [*columns(part), values, milliseconds(ttl_ms)]
             try:
                 await self._server.ask(self._do.write_many, parameters, deadline)
             except BackendUnavailableError as fault:
@@ -185,7 +187,7 @@ class Records(AsyncStore):
                 self._next_sweep = now
 
 
-def _place(address: Address) -> tuple[bytes, bytes]:
+def _place(address: Address) -> Place:
     space, key = address
     return space_bytes(space), key.encode()
 

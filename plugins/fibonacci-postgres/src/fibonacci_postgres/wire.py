@@ -1,7 +1,7 @@
 """Values as they go over the wire: PostgreSQL's binary formats."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -12,6 +12,9 @@ from fibonacci_postgres.statements import BYTEA, Parameters
 BATCH_BYTES: Final = 4 * 2**20
 """Bytes of values that one statement writes, if there is more than one value: a message of the
 protocol ends at 1 GiB, and a hundred values may have 1.6."""
+
+Place = tuple[bytes, bytes]
+"""An address, as the table has it: the space and the key."""
 
 NO_KEY_STARTS_SO: Final = b"\xff"
 """Greater than all UTF-8: what starts with a text is less than the text with this behind it."""
@@ -34,10 +37,10 @@ def int4(number: int) -> bytes:
 
 
 def array(items: Sequence[bytes]) -> bytes:
-    """Return a bytea[]: one dimension, no nulls, counted from 1."""
-    parts = [struct.pack("!5i", 1, 0, BYTEA, len(items), 1)]
-    for item in items:
-        parts += (len(item).to_bytes(4), item)
+    """Return a bytea[]: one dimension, no nulls, counted from 1; each item behind its length."""
+    parts = [struct.pack("!5i", 1, 0, BYTEA, len(items), 1)] * (2 * len(items) + 1)
+    parts[1::2] = [len(item).to_bytes(4) for item in items]
+    parts[2::2] = items
     return b"".join(parts)
 
 
@@ -60,25 +63,26 @@ def text(key: bytes) -> str | None:
         return None
 
 
-def columns(rows: Sequence[tuple[bytes, ...]]) -> Parameters:
-    """Return rows as an array for each column."""
-    return [array(column) for column in zip(*rows, strict=True)]
+def columns(places: Sequence[Place]) -> Parameters:
+    """Return an array of the spaces, and one of the keys."""
+    return [array([space for space, _ in places]), array([key for _, key in places])]
 
 
 def column(result: PGresult, number: int = 0) -> list[Any]:
     """Return what stands in one column of a result."""
-    return [result.get_value(row, number) for row in range(result.ntuples)]
+    get_value = result.get_value
+    return [get_value(row, number) for row in range(result.ntuples)]
 
 
-def parts(rows: list[tuple[bytes, bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes, bytes]]]:
-    """Return rows of space, key and value by the statements that write them."""
-    part: list[tuple[bytes, bytes, bytes]] = []
+def parts(rows: Mapping[Place, bytes]) -> Iterator[list[Place]]:
+    """Return the places of rows by the statements that write them, in order."""
+    part: list[Place] = []
     size = 0
-    for row in rows:
-        if part and size + len(row[2]) > BATCH_BYTES:
+    for place in sorted(rows):
+        size += len(rows[place])
+        if part and size > BATCH_BYTES:
             yield part
-            part, size = [], 0
-        part.append(row)
-        size += len(row[2])
+            part, size = [], len(rows[place])
+        part.append(place)
     if part:
         yield part
