@@ -1,0 +1,112 @@
+"""What went wrong, in the words of our own errors.
+
+Redis's error texts may quote arguments, so only their code, and the text of errors that are known
+to quote nothing, is passed on (https://redis.io/docs/latest/develop/reference/protocol-spec/).
+"""
+
+from ssl import SSLCertVerificationError, SSLError
+from typing import Final
+
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+
+from fibonacci.errors import (
+    BackendUnavailableError,
+    CorruptRecordError,
+    OutcomeUnknownError,
+    StorageError,
+    ValueTooLargeError,
+)
+from fibonacci_redis.endpoint import Endpoint
+from fibonacci_redis.wire import Lost, ReplyError, Unsent
+
+NOT_NOW: Final = {
+    "LOADING": "is loading its data",
+    "MASTERDOWN": "is a replica that lost its primary",
+    "CLUSTERDOWN": "is in a cluster that is down",
+    "TRYAGAIN": "is moving these keys to another node",
+    "READONLY": "is a replica, and takes no writes",
+    "BUSY": "is busy with a script",
+    "NOREPLICAS": "has not enough replicas to take writes",
+    "MISCONF": "can't save its data to disk, and takes no writes",
+    "OOM": "is out of memory (maxmemory), and takes no writes",
+    "UNBLOCKED": "changed its role",
+    "NOAUTH": "wants this connection to authenticate again",
+    "MOVED": "moved these keys to another node",
+    "ASK": "is moving these keys to another node",
+}
+"""Refusals that pass: nothing was applied."""
+
+NOT_EVER: Final = {
+    "WRONGPASS": "refuses this user name and password",
+    "NOAUTH": "asks for a password: write redis://:password@host, or redis://user:password@host",
+    "NOPERM": "refuses a command or a key to this user: see the ACL rules in the README",
+    "MOVED": "is a node of a cluster: write redis+cluster://host:port",
+}
+"""Refusals that stay until somebody changes a setting."""
+
+
+def refused(error: ReplyError, where: str, *, permanent: frozenset[str]) -> StorageError:
+    """Return what an error reply means; ``permanent`` names codes that no retry mends here."""
+    code = error.code
+    if code in permanent and code in NOT_EVER:
+        return StorageError(f"{where} {NOT_EVER[code]}")
+    if code in NOT_NOW:
+        return BackendUnavailableError(f"{where} {NOT_NOW[code]}")
+    if code == "WRONGTYPE":
+        return CorruptRecordError(
+            f"{where} has a key of another type where a record of ours should be: "
+            f"somebody else uses this key prefix"
+        )
+    if "string exceeds maximum allowed size" in str(error):
+        return ValueTooLargeError(f"{where} takes no value of this size: see proto-max-bulk-len")
+    return StorageError(f"{where} answered with an error of the kind {code!r}")
+
+
+def lost(fault: Exception, where: str, *, writes: bool) -> StorageError:
+    """Return what a broken or overdue exchange means."""
+    told = f"{where} gave no answer: {reason(fault)}"
+    if writes and not isinstance(fault, Unsent):
+        return OutcomeUnknownError(f"{told}. The change may have been applied, or not")
+    return BackendUnavailableError(told)
+
+
+def reason(fault: BaseException) -> str:
+    """Return why, in words that hold no secret and no value."""
+    cause = fault.__cause__ if isinstance(fault, Lost | Unsent) and fault.__cause__ else fault
+    if isinstance(cause, TimeoutError):
+        return "out of time"
+    if isinstance(cause, OSError):
+        return cause.strerror or str(cause) or type(cause).__name__
+    return str(cause) if isinstance(cause, Lost | Unsent) else type(cause).__name__
+
+
+def unreachable(fault: Exception, endpoint: Endpoint) -> StorageError:
+    """Return what it means that no connection could be made."""
+    if isinstance(fault, AuthenticationError):
+        return StorageError(f"{endpoint} {NOT_EVER['WRONGPASS']}")
+    if isinstance(fault, NoPermissionError):
+        return StorageError(f"{endpoint} {NOT_EVER['NOPERM']}")
+    if isinstance(fault, ResponseError) and "DB index" in str(fault):
+        return StorageError(f"{endpoint} has no database of the number in the connection URL")
+    cause = _system_fault(fault)
+    if _is_about_certificates(cause) and endpoint.tls is not None:
+        return StorageError(
+            f"{endpoint} and this client do not accept each other's certificates "
+            f"({type(cause).__name__}): see the options ssl_ca_certs, ssl_certfile and ssl_keyfile"
+        )
+    return BackendUnavailableError(f"{endpoint} can't be reached: {reason(cause)}")
+
+
+def _system_fault(fault: BaseException) -> BaseException:
+    """The operating system's own error behind redis-py's, whose text says less."""
+    inner = fault.__cause__ or fault.__context__
+    while isinstance(fault, RedisError) and inner is not None:
+        fault, inner = inner, inner.__cause__ or inner.__context__
+    return fault
+
+
+def _is_about_certificates(fault: BaseException) -> bool:
+    if isinstance(fault, SSLError):
+        told = str(fault.reason)
+        return isinstance(fault, SSLCertVerificationError) or "CERT" in told or "_CA" in told
+    return isinstance(fault, FileNotFoundError)

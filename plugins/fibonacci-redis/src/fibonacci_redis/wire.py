@@ -1,0 +1,62 @@
+"""What goes over the wire: requests packed in full, and replies (RESP2)."""
+
+from typing import Any, Final, NamedTuple
+
+from hiredis import Reader, pack_command
+
+pack = pack_command
+"""Packs one command, a tuple of bytes, str and int."""
+
+NOTHING: Final = object()
+"""No reply yet: more bytes are needed."""
+
+MULTI: Final = pack((b"MULTI",))
+EXEC: Final = pack((b"EXEC",))
+
+
+class ReplyError(Exception):
+    """An error reply. Its text may quote arguments, so it is never shown whole."""
+
+    @property
+    def code(self) -> str:
+        """The first word: ERR, MOVED, WRONGTYPE …"""
+        return str(self).partition(" ")[0]
+
+
+class Request(NamedTuple):
+    """One write to one node, and how many replies it gets. It is applied as a whole, or not."""
+
+    slot: int
+    """The hash slot of all keys in it."""
+    data: bytes
+    replies: int
+    writes: bool
+    """May change something: a lost answer leaves the outcome unknown."""
+
+
+class Unsent(Exception):
+    """The request did not leave whole: it surely was not applied."""
+
+
+class Lost(Exception):
+    """The request left, and its replies did not all arrive."""
+
+
+def transaction(slot: int, *commands: tuple[Any, ...]) -> Request:
+    """Return the commands as one atomic request; its last reply is the list of theirs."""
+    data = b"".join([MULTI, *map(pack, commands), EXEC])
+    return Request(slot, data, len(commands) + 2, writes=True)
+
+
+def new_reader() -> Reader:
+    """Return what turns bytes into replies: errors as values, ``NOTHING`` while bytes are missing."""
+    return Reader(replyError=ReplyError, notEnoughData=NOTHING)
+
+
+def first_error(replies: list[Any]) -> ReplyError | None:
+    """Return the first error among the replies, those inside a transaction's included."""
+    for reply in replies:
+        if type(reply) is ReplyError:
+            return reply
+    inside = replies[-1] if len(replies) > 1 and type(replies[-1]) is list else ()
+    return next((item for item in inside if type(item) is ReplyError), None)
