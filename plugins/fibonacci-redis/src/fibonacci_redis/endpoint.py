@@ -5,8 +5,7 @@ from typing import Any
 
 import attrs
 import redis
-import redis.asyncio.connection as aio
-import redis.connection as sio
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
 # Whoever connects is told to the server in no extra round trips; the argument changed its name.
 _QUIET: dict[str, Any] = (
@@ -41,16 +40,15 @@ class Endpoint:
         where = {"path": self.path} if self.path is not None else {"host": self.host, "port": self.port}
         return {**where, **(self.tls or {}), **self.login, **_QUIET, "protocol": 2, "retry": None}
 
-    def choose(self, module: Any) -> Any:
-        """Return the class of redis-py for this kind of connection."""
+    @property
+    def driver(self) -> Any:
+        """redis-py's class for this kind of connection."""
         if self.path is not None:
-            return module.UnixDomainSocketConnection
-        return module.Connection if self.tls is None else module.SSLConnection
+            return UnixDomainSocketConnection
+        return Connection if self.tls is None else SSLConnection
 
     @property
     def secured(self) -> bool:
         """Whether it has credentials to show."""
         return bool(self.login.keys() & {"username", "password", "credential_provider"})
 
-
-SYNC, ASYNC = sio, aio
