@@ -1,4 +1,5 @@
 """The contract of stores, on Redis."""
+
 import os
 from fibonacci.testing import StoreContract
 

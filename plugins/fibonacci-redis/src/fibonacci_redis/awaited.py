@@ -6,7 +6,7 @@ from typing import Any
 
 from fibonacci.errors import BackendUnavailableError
 from fibonacci_redis.endpoint import Endpoint
-from fibonacci_redis.faults import lost, unreachable
+from fibonacci_redis.faults import lost, out_of_time, unreachable
 from fibonacci_redis.link import Link
 from fibonacci_redis.multiplex import Multiplex
 from fibonacci_redis.wire import Lost, Request, Unsent
@@ -19,29 +19,45 @@ class AwaitedNode:
         self.endpoint = endpoint
         self._shared: Multiplex | None = None
         self._connecting: asyncio.Task[Multiplex] | None = None
+        self._idle: list[Multiplex] = []
+        """Connections that sessions left."""
 
     async def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send the request and return its replies, error replies among them."""
         shared = self._shared
         if shared is None or not shared.is_fresh:
             shared = await self._connected(deadline)
-        elif monotonic() >= deadline:
-            raise self._out_of_time()
+        return await self._ask(shared, request, deadline)
+
+    async def session(self, deadline: float) -> "AwaitedSession":
+        """Return a connection of the caller's own, for several requests in a row."""
+        while self._idle:
+            own = self._idle.pop()
+            if own.is_fresh:
+                return AwaitedSession(self, own)
+            own.close()
+        return AwaitedSession(self, await self._connect(deadline))
+
+    async def _ask(self, connection: Multiplex, request: Request, deadline: float) -> list[Any]:
+        if monotonic() >= deadline:
+            raise out_of_time(self.endpoint)
         try:
-            return await shared.exchange(request.data, request.replies, deadline)
+            return await connection.exchange(request.data, request.replies, deadline)
         except (Lost, Unsent) as fault:
-            raise lost(fault, str(self.endpoint), writes=request.writes) from fault.__cause__
+            raise lost(fault, str(self.endpoint), request) from fault.__cause__
 
     async def _connected(self, deadline: float) -> Multiplex:
-        if self._connecting is None:
-            self.forget()
-            self._connecting = asyncio.create_task(self._connect(deadline))
-            self._connecting.add_done_callback(self._settle)
         connecting = self._connecting
+        if connecting is None:
+            self._retire()
+            connecting = self._connecting = asyncio.create_task(self._connect(deadline))
+            connecting.add_done_callback(self._settle)
         # A caller that is cancelled, or out of time, leaves the others their connection.
-        await asyncio.wait([connecting], timeout=max(0, deadline - monotonic()))
+        await asyncio.wait([connecting], timeout=max(0.0, deadline - monotonic()))
         if not connecting.done():
-            raise self._out_of_time()
+            raise out_of_time(self.endpoint)
+        if connecting.cancelled():
+            raise BackendUnavailableError(f"{self.endpoint} was not asked: the store was closed")
         return connecting.result()
 
     def _settle(self, connecting: "asyncio.Task[Multiplex]") -> None:
@@ -51,24 +67,46 @@ class AwaitedNode:
 
     async def _connect(self, deadline: float) -> Multiplex:
         try:
-            # In a thread, as redis-py's blocking connection can be taken over, and name servers
-            # may take their time.
+            # In a thread: name servers may take their time, and so may redis-py's handshake.
             loop = asyncio.get_running_loop()
             return Multiplex(await loop.run_in_executor(None, Link, self.endpoint, deadline))
         except Exception as fault:  # noqa: BLE001 - whatever redis-py raises
             raise unreachable(fault, self.endpoint) from None
 
-    def _out_of_time(self) -> BackendUnavailableError:
-        return BackendUnavailableError(f"{self.endpoint} was not asked: out of time")
-
-    def forget(self) -> None:
-        """Leave the connection that is open, if it is."""
+    def _retire(self) -> None:
         shared, self._shared = self._shared, None
         if shared is not None:
-            shared.close()
+            shared.retire()
 
-    async def close(self) -> None:
+    def forget(self) -> None:
+        """Use none of the open connections any more; those who wait on them get their replies."""
+        self._retire()
+        while self._idle:
+            self._idle.pop().close()
+
+    def close(self) -> None:
         """Close all connections."""
         if self._connecting is not None:
             self._connecting.cancel()
+        if self._shared is not None:
+            self._shared.close()
         self.forget()
+
+
+class AwaitedSession:
+    """A connection for several requests in a row."""
+
+    def __init__(self, node: AwaitedNode, connection: Multiplex) -> None:
+        self._node = node
+        self._connection = connection
+
+    async def exchange(self, request: Request, deadline: float) -> list[Any]:
+        """Send the request and return its replies, error replies among them."""
+        return await self._node._ask(self._connection, request, deadline)
+
+    def end(self, *, clean: bool) -> None:
+        """Give the connection back; close it, unless it is as it was before."""
+        if clean:
+            self._node._idle.append(self._connection)
+        else:
+            self._connection.close()

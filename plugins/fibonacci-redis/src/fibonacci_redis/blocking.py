@@ -7,9 +7,8 @@ from ssl import SSLWantReadError, SSLWantWriteError
 from time import monotonic
 from typing import Any, Final
 
-from fibonacci.errors import BackendUnavailableError
 from fibonacci_redis.endpoint import Endpoint
-from fibonacci_redis.faults import lost, unreachable
+from fibonacci_redis.faults import lost, out_of_time, unreachable
 from fibonacci_redis.link import Link
 from fibonacci_redis.wire import Lost, Request, Unsent
 
@@ -33,7 +32,7 @@ class Connection:
         self._replies = link.replies
         self._socket = link.socket
         self._flags = 0 if link.encrypted else socket.MSG_DONTWAIT
-        if not link.encrypted:  # TLS takes the kernel's timeout for an answer, and asks again
+        if not link.encrypted:  # TLS takes the kernel's timeout for no answer, and asks again
             link.socket.setblocking(True)
             link.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, PATIENCE)
 
@@ -76,20 +75,27 @@ class BlockingNode:
     async def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send the request and return its replies, error replies among them."""
         connection = self._take(deadline)
-        try:
-            replies = connection.exchange(request.data, request.replies, deadline)
-        except (Lost, Unsent) as fault:
-            connection.link.close()
-            raise lost(fault, str(self.endpoint), writes=request.writes) from fault.__cause__
-        except BaseException:
-            connection.link.close()
-            raise
+        replies = self._ask(connection, request, deadline)
         self._put_back(connection)
         return replies
 
+    async def session(self, deadline: float) -> "BlockingSession":
+        """Return a connection for several requests in a row."""
+        return BlockingSession(self, self._take(deadline))
+
+    def _ask(self, connection: Connection, request: Request, deadline: float) -> list[Any]:
+        try:
+            return connection.exchange(request.data, request.replies, deadline)
+        except (Lost, Unsent) as fault:
+            connection.link.close()
+            raise lost(fault, str(self.endpoint), request) from fault.__cause__
+        except BaseException:  # what is read next could be the reply to this request
+            connection.link.close()
+            raise
+
     def _take(self, deadline: float) -> Connection:
         if monotonic() >= deadline:
-            raise BackendUnavailableError(f"{self.endpoint} was not asked: out of time")
+            raise out_of_time(self.endpoint)
         while self._idle:
             try:
                 connection = self._idle.pop()
@@ -115,7 +121,26 @@ class BlockingNode:
         while self._idle:
             self._idle.pop().link.close()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Keep no connection any more."""
         self._most_idle = 0
         self.forget()
+
+
+class BlockingSession:
+    """A connection taken for several requests in a row."""
+
+    def __init__(self, node: BlockingNode, connection: Connection) -> None:
+        self._node = node
+        self._connection = connection
+
+    async def exchange(self, request: Request, deadline: float) -> list[Any]:
+        """Send the request and return its replies, error replies among them."""
+        return self._node._ask(self._connection, request, deadline)
+
+    def end(self, *, clean: bool) -> None:
+        """Give the connection back; close it, unless it is as it was before."""
+        if clean:
+            self._node._put_back(self._connection)
+        else:
+            self._connection.link.close()

@@ -37,7 +37,9 @@ class Endpoint:
 
     def arguments(self) -> dict[str, Any]:
         """Return what redis-py's connections take: no retries, RESP2, nothing by default."""
-        where = {"path": self.path} if self.path is not None else {"host": self.host, "port": self.port}
+        where = (
+            {"path": self.path} if self.path is not None else {"host": self.host, "port": self.port}
+        )
         return {**where, **(self.tls or {}), **self.login, **_QUIET, "protocol": 2, "retry": None}
 
     @property
@@ -51,4 +53,3 @@ class Endpoint:
     def secured(self) -> bool:
         """Whether it has credentials to show."""
         return bool(self.login.keys() & {"username", "password", "credential_provider"})
-

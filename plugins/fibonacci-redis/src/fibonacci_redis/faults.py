@@ -17,7 +17,7 @@ from fibonacci.errors import (
     ValueTooLargeError,
 )
 from fibonacci_redis.endpoint import Endpoint
-from fibonacci_redis.wire import Lost, ReplyError, Unsent
+from fibonacci_redis.wire import Lost, ReplyError, Request, Unsent
 
 NOT_NOW: Final = {
     "LOADING": "is loading its data",
@@ -36,6 +36,9 @@ NOT_NOW: Final = {
 }
 """Refusals that pass: nothing was applied."""
 
+STALE: Final = frozenset({"READONLY", "MASTERDOWN", "LOADING", "NOAUTH", "UNBLOCKED"})
+"""Refusals after which it is better to connect anew: the address may lead to another server now."""
+
 NOT_EVER: Final = {
     "WRONGPASS": "refuses this user name and password",
     "NOAUTH": "asks for a password: write redis://:password@host, or redis://user:password@host",
@@ -45,10 +48,12 @@ NOT_EVER: Final = {
 """Refusals that stay until somebody changes a setting."""
 
 
-def refused(error: ReplyError, where: str, *, permanent: frozenset[str]) -> StorageError:
-    """Return what an error reply means; ``permanent`` names codes that no retry mends here."""
-    code = error.code
-    if code in permanent and code in NOT_EVER:
+def refused(error: ReplyError, endpoint: Endpoint, *, clustered: bool) -> StorageError:
+    """Return what an error reply means: nothing was applied."""
+    where, code = str(endpoint), error.code
+    # Who showed credentials, or knows the cluster, has only to do it again.
+    passes = (code == "NOAUTH" and endpoint.secured) or (code == "MOVED" and clustered)
+    if code in NOT_EVER and not passes:
         return StorageError(f"{where} {NOT_EVER[code]}")
     if code in NOT_NOW:
         return BackendUnavailableError(f"{where} {NOT_NOW[code]}")
@@ -57,17 +62,24 @@ def refused(error: ReplyError, where: str, *, permanent: frozenset[str]) -> Stor
             f"{where} has a key of another type where a record of ours should be: "
             f"somebody else uses this key prefix"
         )
+    if "cluster support disabled" in str(error):
+        return StorageError(f"{where} is not in a cluster: write redis://host:port/db")
     if "string exceeds maximum allowed size" in str(error):
         return ValueTooLargeError(f"{where} takes no value of this size: see proto-max-bulk-len")
     return StorageError(f"{where} answered with an error of the kind {code!r}")
 
 
-def lost(fault: Exception, where: str, *, writes: bool) -> StorageError:
+def lost(fault: Exception, where: str, request: Request) -> StorageError:
     """Return what a broken or overdue exchange means."""
     told = f"{where} gave no answer: {reason(fault)}"
-    if writes and not isinstance(fault, Unsent):
+    if request.writes and not (request.atomic and isinstance(fault, Unsent)):
         return OutcomeUnknownError(f"{told}. The change may have been applied, or not")
     return BackendUnavailableError(told)
+
+
+def out_of_time(endpoint: Endpoint) -> StorageError:
+    """Return what it means that the deadline passed before anything was sent."""
+    return BackendUnavailableError(f"{endpoint} was not asked: out of time")
 
 
 def reason(fault: BaseException) -> str:

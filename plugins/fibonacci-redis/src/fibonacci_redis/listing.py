@@ -2,18 +2,15 @@
 
 from fibonacci.plugin import Page, Space
 from fibonacci_redis.layout import Place, named, place
-from fibonacci_redis.operations import Operations
-from fibonacci_redis.scripts import PRUNE
-from fibonacci_redis.wire import Request, pack, transaction
+from fibonacci_redis.swap import Swap
+from fibonacci_redis.requests import removal
+from fibonacci_redis.wire import Request, pack
 
 CHUNK = 1000
 """Records cleared in one atomic step: about a millisecond of the server's time."""
 
-PRUNED = 100
-"""Dead index entries taken out in one atomic step."""
 
-
-class Listing(Operations):
+class Listing(Swap):
     """Many records of one space."""
 
     async def scan(
@@ -37,10 +34,7 @@ class Listing(Operations):
         where = place(space)
         names, more = await self._page(where, b"", cursor, CHUNK, deadline)
         if names:
-            request = transaction(
-                where.slot, (b"UNLINK", *named(where, names)), (b"ZREM", where.index, *names)
-            )
-            await self._ask(request, deadline)
+            await self._ask(removal(where, names), deadline)
         return _cursor(names[-1]) if more else None
 
     async def _page(
@@ -64,9 +58,7 @@ class Listing(Operations):
         each = b"".join(pack((b"EXISTS", key)) for key in keys)
         found = await self._ask(Request(where.slot, each, len(keys), False), deadline)
         dead = [name for name, there in zip(names, found, strict=True) if not there]
-        for start in range(0, len(dead), PRUNED):
-            some = dead[start : start + PRUNED]
-            await self._call(PRUNE, where, [where.index, *named(where, some)], *some, deadline=deadline)
+        await self._prune(where, dead, deadline)
         return [name for name, there in zip(names, found, strict=True) if there]
 
 

@@ -53,6 +53,7 @@ class Multiplex:
         self._sent = 0
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._retired = False
         self._loop.add_reader(self._socket, self._receive)
 
     @property
@@ -125,6 +126,8 @@ class Multiplex:
                 line.popleft()
                 if not caller.future.done():
                     caller.future.set_result(caller.replies)
+        if self._retired and not line:
+            self.close()
 
     def _look(self) -> None:
         """Tell overdue callers; one that is first in the line ends the connection."""
@@ -152,6 +155,12 @@ class Multiplex:
         line, self._line = self._line, deque()
         for caller in line:
             caller.fail(Unsent if caller.end > self._sent else Lost, fault)
+
+    def retire(self) -> None:
+        """Close the connection as soon as nobody waits on it."""
+        self._retired = True
+        if not self._line:
+            self.close()
 
     def close(self) -> None:
         """Close the connection."""

@@ -58,7 +58,7 @@ class RedisSettings:
     """The server, some of the cluster's nodes, or the sentinels."""
     path: str | None = None
     """Of a unix socket, instead of a host."""
-    service: str | None = None
+    service: str = ""
     """What the sentinels call the servers."""
     login: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     sentinel_login: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
@@ -94,7 +94,9 @@ def _kind(url: StoreURL) -> tuple[Topology, bool]:
         if url.scheme == "unix":
             return "standalone", False
         raise ConfigurationError(f"backend 'redis' has no URLs of this scheme: write {FORMS}")
-    topology: Topology = "standalone" if kind == "" else "cluster" if kind == "cluster" else "sentinel"
+    topology: Topology = (
+        "standalone" if kind == "" else "cluster" if kind == "cluster" else "sentinel"
+    )
     return topology, base.endswith("s") and base != "redis"
 
 
@@ -113,21 +115,25 @@ def _hosts(url: StoreURL, topology: Topology) -> tuple[tuple[str, int], ...]:
     return tuple((name, port if given is None else given) for name, given in url.hosts)
 
 
-def _path(url: StoreURL, topology: Topology) -> tuple[str | None, str]:
+def _path(url: StoreURL, topology: Topology) -> tuple[str, str]:
     """The service and the database that the path names."""
     if url.scheme == "unix":
-        return None, ""
+        return "", ""
     parts = url.path.removeprefix("/").split("/")
     if topology != "sentinel":
-        service: str | None = None
+        service: str = ""
     elif not (service := parts.pop(0)):
-        raise ConfigurationError("redis+sentinel:// needs a service: redis+sentinel://host:port/service")
+        raise ConfigurationError(
+            "redis+sentinel:// needs a service: redis+sentinel://host:port/service"
+        )
     if len(parts) > 1:
         raise ConfigurationError(f"the connection URL's path is too long: write {FORMS}")
     return service, parts[0] if parts else ""
 
 
-def _login(url: StoreURL, topology: Topology, options: dict[str, Any], path_db: str) -> dict[str, Any]:
+def _login(
+    url: StoreURL, topology: Topology, options: dict[str, Any], path_db: str
+) -> dict[str, Any]:
     db = _db(options.get("db"), path_db)
     if topology == "cluster" and db:
         raise ConfigurationError("a cluster has one database: leave the number out")
@@ -148,7 +154,9 @@ def _db(option: int | None, path: str) -> int:
     except ValueError:
         raise ConfigurationError("the database in the connection URL is not a number") from None
     if option is not None and option != found:
-        raise ConfigurationError("the database is one in the URL's path and another in db: give it once")
+        raise ConfigurationError(
+            "the database is one in the URL's path and another in db: give it once"
+        )
     return found
 
 

@@ -29,9 +29,7 @@ class RedisStore(Store):
         *,
         deadline: float,
     ) -> bool:
-        return run(
-            self._spoken.compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
-        )
+        return run(self._spoken.compare_and_set(address, expected, data, ttl_ms, deadline=deadline))
 
     def remove(self, address: Address, *, deadline: float) -> bool:
         return run(self._spoken.remove(address, deadline=deadline))
@@ -55,9 +53,7 @@ class RedisStore(Store):
         deadline: float,
     ) -> Page:
         return run(
-            self._spoken.scan(
-                space, prefix=prefix, cursor=cursor, limit=limit, deadline=deadline
-            )
+            self._spoken.scan(space, prefix=prefix, cursor=cursor, limit=limit, deadline=deadline)
         )
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:

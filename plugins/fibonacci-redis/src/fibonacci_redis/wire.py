@@ -1,5 +1,6 @@
 """What goes over the wire: requests packed in full, and replies (RESP2)."""
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from hiredis import Reader, pack_command
@@ -24,7 +25,7 @@ class ReplyError(Exception):
 
 
 class Request(NamedTuple):
-    """One write to one node, and how many replies it gets. It is applied as a whole, or not."""
+    """What is sent to one node at one go, and how many replies it gets."""
 
     slot: int
     """The hash slot of all keys in it."""
@@ -32,6 +33,8 @@ class Request(NamedTuple):
     replies: int
     writes: bool
     """May change something: a lost answer leaves the outcome unknown."""
+    atomic: bool = True
+    """Is applied as a whole, so not at all where it did not leave whole."""
 
 
 class Unsent(Exception):
@@ -46,6 +49,19 @@ def transaction(slot: int, *commands: tuple[Any, ...]) -> Request:
     """Return the commands as one atomic request; its last reply is the list of theirs."""
     data = b"".join([MULTI, *map(pack, commands), EXEC])
     return Request(slot, data, len(commands) + 2, writes=True)
+
+
+def joined(requests: Sequence[Request]) -> Request:
+    """Return several requests as one, which is not atomic."""
+    if len(requests) == 1:
+        return requests[0]
+    return Request(
+        requests[0].slot,
+        b"".join(request.data for request in requests),
+        sum(request.replies for request in requests),
+        requests[0].writes,
+        atomic=False,
+    )
 
 
 def new_reader() -> Reader:
