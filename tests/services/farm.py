@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from services import reaper
+from services import ports, reaper
 
 
 class Farm:
@@ -29,8 +29,10 @@ class Farm:
         return path
 
     def spawn(self, command: list[str], folder: Path, user: int | None) -> subprocess.Popen[bytes]:
-        """Start `command` in `folder`, its output in `folder/log`; as another user if one is given."""
-        other = {"user": user, "group": user, "extra_groups": []} if user else {}
+        """Start `command` in `folder`, its output in `folder/log`; as another user if one is given.
+
+        It joins the reaper's group, and so is never without one who ends it.
+        """
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -39,7 +41,9 @@ class Farm:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 process_group=self._reaper.pid,
-                **other,
+                user=user,
+                group=user,
+                extra_groups=None if user is None else [],
             )
         self._running = {process, *(p for p in self._running if p.poll() is None)}
         return process
@@ -51,6 +55,7 @@ class Farm:
         self._reaper.wait()
         for process in self._running:
             process.wait()
+        ports.release_all()
 
 
 _open: list[Farm] = []

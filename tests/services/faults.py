@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from services.link import Direction, Link
 
 
-class Struck(Exception):
+class CutError(Exception):
     """A connection ends here: by a reset (RST), or in good order."""
 
     def __init__(self, *, reset: bool = False) -> None:
@@ -23,7 +23,7 @@ class Pass:
 
     listens: ClassVar[bool] = True
     """Whether new connections are accepted."""
-    strikes: ClassVar[Struck | None] = None
+    strikes: ClassVar[CutError | None] = None
     """How it ends connections that are open when it begins, or open later."""
 
     async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
@@ -100,7 +100,7 @@ class Cut(Pass):
         link.passed[direction] += len(data)
         await link.send(direction, data[:left])
         if left <= len(data):
-            link.strike(Struck(reset=self.reset), times=self.times)
+            link.strike(CutError(reset=self.reset), times=self.times)
 
 
 def lost_reply(*, after: bytes = b"", reset: bool = False, times: int | None = None) -> Cut:
@@ -117,7 +117,7 @@ def lost_request(*, after: bytes = b"", reset: bool = False, times: int | None =
 class Reset(Pass):
     """Reset every connection that is open, and every new one as soon as it is accepted."""
 
-    strikes = Struck(reset=True)
+    strikes = CutError(reset=True)
 
 
 @attrs.frozen
@@ -125,4 +125,4 @@ class Refuse(Pass):
     """Be like a server that has gone: open connections end, new ones are refused."""
 
     listens = False
-    strikes = Struck()
+    strikes = CutError()

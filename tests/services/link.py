@@ -5,7 +5,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Literal, Never
 
-from services.faults import Struck
+from services.faults import CutError
 
 if TYPE_CHECKING:
     from services.relay import Relay
@@ -28,7 +28,7 @@ class Link:
         self._relay = relay
         self._number = number
         self._loop = asyncio.get_running_loop()
-        self._end: asyncio.Future[Struck] = self._loop.create_future()
+        self._end: asyncio.Future[CutError] = self._loop.create_future()
         server = socket.socket()
         server.setblocking(False)
         for each in (client, server):
@@ -46,19 +46,19 @@ class Link:
         reset = True
         try:
             await self._pass()
-        except* Struck as ends:
-            reset = any(isinstance(end, Struck) and end.reset for end in ends.exceptions)
+        except* CutError as ends:
+            reset = any(isinstance(end, CutError) and end.reset for end in ends.exceptions)
         except* OSError:  # the server refused, or a side reset: so do we
             reset = True
         finally:
             self._close(reset=reset)
 
-    def end(self, how: Struck) -> None:
+    def end(self, how: CutError) -> None:
         """End the connection from outside."""
         if not self._end.done():
             self._end.set_result(how)
 
-    def strike(self, how: Struck, *, times: int | None) -> Never:
+    def strike(self, how: CutError, *, times: int | None) -> Never:
         """End the connection by the fault, which may have run its course then."""
         self._relay.struck(times)
         raise how
@@ -88,7 +88,7 @@ class Link:
         while data := await self._loop.sock_recv(source, _PIECE):
             self._relay.traffic.note(direction, self._number, data)
             await self._relay.fault.on(direction, data, self)
-        raise Struck
+        raise CutError
 
     def _close(self, *, reset: bool) -> None:
         if reset:

@@ -30,6 +30,12 @@ def release(port: int) -> None:
             holder.close()
 
 
+def release_all() -> None:
+    """Let others have all of ours."""
+    for port in list(_claims):
+        release(port)
+
+
 def _take(port: int) -> bool:
     if port in _claims:
         return False

@@ -2,10 +2,11 @@
 
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from services import farm
-from services.reaper import family, signal_all
+from services.reaper import family, living, signal_all
 
 _PATIENCE = 5.0  # seconds for a process to end by itself
 
@@ -36,10 +37,10 @@ class Process:
         """End it by SIGKILL, and wait until it is gone."""
         self._end(signal.SIGKILL)
 
-    def stop(self, number: int = signal.SIGTERM) -> None:
+    def stop(self) -> None:
         """End it in an orderly way; by SIGKILL if it takes too long."""
         self.resume()
-        self._end(number)
+        self._end(signal.SIGINT)  # upon SIGTERM PostgreSQL would wait for its clients to go
 
     def pause(self) -> None:
         """Stop it by SIGSTOP: connections stay open, and nothing answers."""
@@ -61,12 +62,17 @@ class Process:
         return family(pid=self.pid) if self.alive else []
 
     def _end(self, number: int) -> None:
-        members = self._family()
-        if not members:
+        if self._popen is None or self._popen.poll() is not None:
             return
+        members = self._family()
         signal_all(members if number == signal.SIGKILL else [self.pid], number)
         try:
             self._popen.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
-            signal_all(self._family(), signal.SIGKILL)
+            signal_all(members, signal.SIGKILL)
             self._popen.wait()
+        deadline = time.monotonic() + _PATIENCE
+        while (
+            living(members) and time.monotonic() < deadline
+        ):  # its children, whom we cannot wait for
+            time.sleep(0.001)

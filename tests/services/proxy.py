@@ -13,12 +13,14 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from services import ports
-from services.faults import Pass, Struck
+from services.faults import CutError, Pass
 from services.relay import Relay
 from services.traffic import Traffic
+
+T = TypeVar("T")
 
 
 class Target(Protocol):
@@ -49,7 +51,7 @@ class Proxy:
     @property
     def open(self) -> int:
         """How many connections are open."""
-        return self._relay.links
+        return self._do(self._relay.open())
 
     @property
     def traffic(self) -> Traffic:
@@ -75,7 +77,7 @@ class Proxy:
 
     def drop(self, *, reset: bool = False) -> None:
         """End the connections that are open, once; new ones are as welcome as before."""
-        self._do(self._relay.drop(Struck(reset=reset)))
+        self._do(self._relay.drop(CutError(reset=reset)))
 
     @contextmanager
     def record(self) -> Iterator[Traffic]:
@@ -91,8 +93,8 @@ class Proxy:
         self._loop.close()
         ports.release(self.port)
 
-    def _do(self, work: Coroutine[object, object, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+    def _do(self, work: Coroutine[object, object, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     def __enter__(self) -> Self:
         return self

@@ -27,7 +27,12 @@ def family(*, pid: int = 0, group: int = 0) -> list[int]:
         born = {p for p, (_, parent, _) in processes.items() if parent in members} - members
         members |= born
         grown = bool(born)
-    return [p for p in sorted(members) if processes[p][0] not in "ZX"]
+    return living(sorted(members))
+
+
+def living(pids: list[int]) -> list[int]:
+    """Those that have not ended; a zombie has."""
+    return [pid for pid in pids if _stat(str(pid))[0] not in "ZX"]
 
 
 def signal_all(pids: list[int], number: int) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 from services import ports
-from services.faults import Pass, Struck
+from services.faults import CutError, Pass
 from services.link import Link
 from services.traffic import Traffic
 
@@ -21,14 +22,16 @@ class Relay:
         self._opened = 0
         self._strikes = 0
         self._links: dict[Link, asyncio.Task[None]] = {}
-        self._listening: asyncio.Task[None] | None = None
+        self._listener: socket.socket | None = None
 
-    @property
-    def links(self) -> int:
+    async def open(self) -> int:
+        """How many connections are open."""
+        self._accept()
         return len(self._links)
 
     async def begin(self, fault: Pass) -> None:
-        """Let `fault` rule from here on."""
+        """Let `fault` rule from here on, for who has connected before too."""
+        self._accept()
         self.fault = fault
         self._strikes = 0
         for link in self._links:
@@ -36,18 +39,19 @@ class Relay:
         self._release()
         if fault.strikes:
             await self.drop(fault.strikes)
-        await self._listen(fault.listens)
+        self._listen(fault.listens)
 
-    async def drop(self, how: Struck) -> None:
+    async def drop(self, how: CutError) -> None:
         """End all connections that are open."""
+        self._accept()
         tasks = list(self._links.values())
         for link in self._links:
             link.end(how)
         await asyncio.gather(*tasks)
 
     async def close(self) -> None:
-        await self._listen(False)
-        await self.drop(Struck())
+        self._listen(False)
+        await self.drop(CutError())
 
     def struck(self, times: int | None) -> None:
         """A connection was ended by the fault; after `times` of them it is over."""
@@ -60,24 +64,29 @@ class Relay:
         self.changed.set()
         self.changed = asyncio.Event()
 
-    async def _listen(self, wanted: bool) -> None:
-        if wanted and self._listening is None:
-            listener = socket.create_server((ports.LOOPBACK, self.port), backlog=128)
-            listener.setblocking(False)
-            self._listening = asyncio.create_task(self._accept(listener))
-        elif not wanted and self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
-            self._listening = None
+    def _listen(self, wanted: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if wanted and self._listener is None:
+            self._listener = socket.create_server((ports.LOOPBACK, self.port), backlog=128)
+            self._listener.setblocking(False)
+            loop.add_reader(self._listener, self._accept)
+        elif not wanted and self._listener is not None:
+            loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
-    async def _accept(self, listener: socket.socket) -> None:
-        with listener:
-            while True:
-                client, _ = await asyncio.get_running_loop().sock_accept(listener)
-                self._opened += 1
-                self.traffic.connections += 1
-                link = Link(self, self._opened, client)
-                if self.fault.strikes:
-                    link.end(self.fault.strikes)
-                self._links[link] = task = asyncio.create_task(link.run())
-                task.add_done_callback(lambda _, link=link: self._links.pop(link))
+    def _accept(self) -> None:
+        """Link whoever has connected since."""
+        with suppress(BlockingIOError):
+            while self._listener:
+                self._link(self._listener.accept()[0])
+
+    def _link(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        self._opened += 1
+        self.traffic.connections += 1
+        link = Link(self, self._opened, client)
+        if self.fault.strikes:
+            link.end(self.fault.strikes)
+        self._links[link] = task = asyncio.create_task(link.run())
+        task.add_done_callback(lambda _: self._links.pop(link))

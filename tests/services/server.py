@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from services import ports
@@ -12,16 +11,18 @@ _DEADLINE = 30.0  # seconds until a server must answer: the machine may be busy
 
 
 class Server:
-    """A server on loopback that runs, and answers. As a context manager it stops at the end."""
+    """A server on loopback. As a context manager it starts, answers, and stops at the end."""
 
     host = ports.LOOPBACK
 
-    def __init__(self, process: Process, port: int, url: str, answers: Callable[[], bool]) -> None:
+    def __init__(self, process: Process, port: int, url: str) -> None:
         self.port = port
         self.url = url
         self._process = process
-        self._answers = answers
-        self.start()
+
+    def answers(self) -> bool:
+        """Whether it is ready to serve."""
+        raise NotImplementedError
 
     @property
     def pid(self) -> int:
@@ -32,14 +33,11 @@ class Server:
     def alive(self) -> bool:
         return self._process.alive
 
-    def start(self) -> None:
-        """Start it, and return once it answers."""
+    def start(self) -> Self:
+        """Start it, or start it again, and return once it answers."""
         self._process.start()
-        self.wait()
-
-    def wait(self) -> None:
-        """Return once it answers."""
-        until(self._answers, self._process)
+        until(self.answers, self._process)
+        return self
 
     def kill(self) -> None:
         """SIGKILL. The port stays its own, and refuses connections until `start`."""
@@ -64,14 +62,9 @@ class Server:
         ports.release(self.port)
 
     def __enter__(self) -> Self:
-        return self
+        return self if self.alive else self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
@@ -81,5 +74,5 @@ def until(ready: Callable[[], bool], process: Process) -> None:
     while not ready():
         if not process.alive or time.monotonic() > deadline:
             process.kill()
-            raise RuntimeError(f"{process.command} does not answer:\n{process.log()}")
+            raise RuntimeError(f"{' '.join(process.command)} does not answer:\n{process.log()}")
         time.sleep(0.005)

