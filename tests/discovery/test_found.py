@@ -143,12 +143,16 @@ def test_the_list_names_each_kind_and_is_sorted(install: Install):
     install("toy-b", storage={"b": "toy_b", "a": "toy_b"}, encryption={"z": "toy_b"}, toy_b="")
     install("toy-a", storage={"b": "toy_a"}, toy_a="")
     listing = [(info.kind, info.name, info.distribution) for info in fibonacci.plugins()]
-    assert listing == [
+    ours = {"toy-a", "toy-b", None}  # whatever else this environment has installed
+    assert [line for line in listing if line[2] in ours] == [
         ("encryption", "z", "toy-b"),
+        ("models", "echo", None),
+        ("models", "scripted", None),
         ("storage", "a", "toy-b"),
         ("storage", "b", "toy-a"),
         ("storage", "b", "toy-b"),
         ("storage", "memory", None),
+        ("templating", "builtin", None),
     ]
 
 

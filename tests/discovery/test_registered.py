@@ -154,7 +154,7 @@ def test_an_unknown_kind_is_refused(kind: Any, text: str):
     """The message lists the kinds there are."""
     with pytest.raises(PluginNotFoundError) as caught:
         register_plugin(kind, "toy", toy("mine"))
-    assert str(caught.value) == f"{text}There are: storage, encryption"
+    assert str(caught.value) == f"{text}There are: storage, encryption, templating, models"
 
 
 def test_the_hook_gets_the_settings_of_the_workflow():

@@ -1,9 +1,15 @@
-"""Memory for stateful LLM workflows: one exact contract, kept by every backend."""
+"""Stateful LLM workflows: nodes, and a memory with one exact contract, kept by every backend."""
 
 from fibonacci._discovery import PluginInfo, plugins, register_plugin
 from fibonacci._memory.config import MemoryConfig
 from fibonacci._memory.expiry import NO_EXPIRY
 from fibonacci._memory.manager import MemoryManager, MemoryView
+from fibonacci._memory.recall import MemoryKey
+from fibonacci._memory.runs import RunMemory
+from fibonacci._workflow.context import NodeContext
+from fibonacci._workflow.nodes import FunctionNode, LLMNode
+from fibonacci._workflow.result import ExecutionResult, NodeTrace
+from fibonacci._workflow.retry import Retry
 from fibonacci._workflow.workflow import Workflow
 from fibonacci.errors import (
     BackendUnavailableError,
@@ -15,6 +21,8 @@ from fibonacci.errors import (
     FibonacciError,
     InvalidArgumentError,
     InvalidKeyError,
+    ModelError,
+    NodeExecutionError,
     OutcomeUnknownError,
     PluginConflictError,
     PluginError,
@@ -24,7 +32,11 @@ from fibonacci.errors import (
     ScopeError,
     SerializationError,
     StorageError,
+    TemplateError,
     ValueTooLargeError,
+    WorkflowError,
+    WorkflowTimeoutError,
+    WorkflowValidationError,
     WrongTypeError,
 )
 
@@ -38,12 +50,20 @@ __all__ = [
     "CorruptRecordError",
     "DecryptionError",
     "EncryptionError",
+    "ExecutionResult",
     "FibonacciError",
+    "FunctionNode",
     "InvalidArgumentError",
     "InvalidKeyError",
+    "LLMNode",
     "MemoryConfig",
+    "MemoryKey",
     "MemoryManager",
     "MemoryView",
+    "ModelError",
+    "NodeContext",
+    "NodeExecutionError",
+    "NodeTrace",
     "OutcomeUnknownError",
     "PluginConflictError",
     "PluginError",
@@ -51,11 +71,17 @@ __all__ = [
     "PluginInfo",
     "PluginLoadError",
     "PluginNotFoundError",
+    "Retry",
+    "RunMemory",
     "ScopeError",
     "SerializationError",
     "StorageError",
+    "TemplateError",
     "ValueTooLargeError",
     "Workflow",
+    "WorkflowError",
+    "WorkflowTimeoutError",
+    "WorkflowValidationError",
     "WrongTypeError",
     "plugins",
     "register_plugin",

@@ -20,8 +20,14 @@
     │   ├── ConflictError             other writers won until the deadline
     │   ├── ValueTooLargeError        over a limit; nothing was written
     │   └── CorruptRecordError        the stored bytes are not a record
-    └── EncryptionError               a value can't be sealed
-        └── DecryptionError           a value can't be opened
+    ├── EncryptionError               a value can't be sealed
+    │   └── DecryptionError           a value can't be opened
+    ├── TemplateError                 a template is none, or asks for what is not there
+    ├── ModelError                    a model did not answer
+    └── WorkflowError                 a workflow can't run, or did not come to its end
+        ├── WorkflowValidationError   its nodes don't fit together
+        ├── NodeExecutionError        a node failed; the others' results are in it
+        └── WorkflowTimeoutError      it took too long
 
 A message says what is wrong, where, and how to mend it. No built-in exception is shadowed, and no
 driver's exception leaks: it is chained as ``__cause__``, or left out where its text may quote a URL
@@ -107,3 +113,65 @@ class EncryptionError(FibonacciError):
 
 class DecryptionError(EncryptionError):
     """A record can't be opened: wrong key, changed or moved bytes, or not the expected format."""
+
+
+class TemplateError(FibonacciError):
+    """A template can't be compiled, or asks for a value that is not there."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+        name: str | None = None,
+        nearest: str | None = None,
+    ) -> None:
+        """Say where in the template it is, which name it is about, and which name is near it."""
+        super().__init__(message)
+        self.line = line
+        self.column = column
+        self.name = name
+        self.nearest = nearest
+
+
+class ModelError(FibonacciError):
+    """A model did not answer, or not as it was asked to."""
+
+    def __init__(
+        self, message: str, *, retryable: bool = False, retry_after: float | None = None
+    ) -> None:
+        """Say whether another try may help, and in how many seconds at the earliest."""
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class WorkflowError(FibonacciError):
+    """A workflow can't run, or did not come to its end."""
+
+
+class WorkflowValidationError(WorkflowError, ValueError):
+    """A node is wrong in itself, or the nodes don't fit together; nothing was run."""
+
+
+class NodeExecutionError(WorkflowError):
+    """A node failed, after all its attempts; ``cause`` says why."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        node_id: str = "",
+        cause: BaseException | None = None,
+        results: "dict[str, object] | None" = None,
+    ) -> None:
+        """Say which node it was, and why; and keep the outputs of those that came to their end."""
+        super().__init__(message)
+        self.node_id = node_id
+        self.cause = cause
+        self.results = results or {}
+
+
+class WorkflowTimeoutError(WorkflowError):
+    """A workflow, or one attempt of a node, took longer than its timeout."""

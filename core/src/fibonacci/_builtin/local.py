@@ -47,6 +47,7 @@ class LocalStore(Store):
     """Records in dicts. Changes take a lock; reads need none: a look-up in a dict is atomic."""
 
     clock: ClassVar[Literal["server", "client"]] = "client"
+    remote = False
 
     def __init__(self) -> None:
         # Reentrant: a signal handler or a finalizer may use the store while this thread does.

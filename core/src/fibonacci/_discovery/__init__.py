@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from fibonacci._builtin import local
+from fibonacci._builtin import braces, echo, local, scripted
 from fibonacci._discovery.installed import installed, is_blocked
 from fibonacci._discovery.kinds import KINDS, Kind
 from fibonacci._discovery.plugin import Plugin, State
@@ -56,6 +56,9 @@ class Registration:
 
 _registered: Final[list[Plugin]] = [
     Plugin(kind=KINDS["storage"], name="memory", source=lambda: local),
+    Plugin(kind=KINDS["templating"], name="builtin", source=lambda: braces),
+    Plugin(kind=KINDS["models"], name="echo", source=lambda: echo),
+    Plugin(kind=KINDS["models"], name="scripted", source=lambda: scripted),
 ]
 
 
@@ -103,6 +106,20 @@ def find_plugin(kind: str, name: str) -> Plugin:
     if not usable:
         raise _missing(KINDS[kind], name, blocked=bool(named))
     return usable[0]
+
+
+def claimant(kind: str, text: str) -> str | None:
+    """Return the longest of the names that end in "-" and that the text starts with, if any.
+
+    A plugin that is not installed claims too, where it is one of ours: its name says what to
+    install.
+    """
+    claims = {info.name for info in plugins() if info.kind == kind} | KINDS[kind].extras.keys()
+    return max(
+        (name for name in claims if name.endswith("-") and text.startswith(name)),
+        key=len,
+        default=None,
+    )
 
 
 def _info(plugin: Plugin, state: State) -> PluginInfo:

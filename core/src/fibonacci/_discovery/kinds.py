@@ -33,4 +33,18 @@ KINDS: Final = {
         short="encryption",
         extras={"aes-256-gcm": "crypto"},
     ),
+    "templating": Kind(
+        name="templating",
+        hook="fibonacci_templating",
+        noun="template engine",
+        short="template engine",
+        extras={"jinja": "jinja"},
+    ),
+    "models": Kind(
+        name="models",
+        hook="fibonacci_model",
+        noun="model provider",
+        short="model provider",
+        extras={"anthropic": "anthropic", "claude-": "anthropic", "llamacpp": "llamacpp"},
+    ),
 }

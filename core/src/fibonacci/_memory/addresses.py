@@ -1,6 +1,6 @@
 """Who may be addressed: the rules for scopes, ids and keys, and the way to a record's address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -73,6 +73,25 @@ def one_space(space: Space) -> Places:
                 f"user_id: use memory.for_user(...)"
             )
         return space
+
+    return place
+
+
+def reachable(spaces: Mapping[Scope, Space]) -> Places:
+    """Return the way to the spaces of one run; its user scope is that of the run's own user."""
+
+    def place(scope: str, user_id: str | None) -> Space:
+        known = _checked_scope(scope)
+        if known not in spaces:
+            raise ScopeError(
+                f"scope {known!r} needs a user, and this run has none: execute(..., user_id=...)"
+            )
+        if user_id is not None and (known != "user" or user_id != spaces[known].owner):
+            raise ScopeError(
+                "this memory is bound to one run, and was given another user_id: leave it out, "
+                "or use the workflow's memory"
+            )
+        return spaces[known]
 
     return place
 

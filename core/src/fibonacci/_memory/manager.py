@@ -10,7 +10,7 @@ from fibonacci._memory.operations.life import Life
 from fibonacci._memory.operations.listing import Listing
 from fibonacci._memory.operations.verbs import Means
 from fibonacci.errors import ScopeError
-from fibonacci.plugin.address import Space
+from fibonacci.plugin.address import SCOPES, Scope, Space
 
 
 class AllVerbs(Basic, Listing, Atomic, Batch, Life):
@@ -41,6 +41,9 @@ class MemoryManager(AllVerbs):
         super().__init__(Addresses(all_scopes(prefix, workflow, organization)), means)
         self._prefix = prefix
         self._workflow = workflow
+        self._shared: dict[Scope, Space] = {
+            scope: self._place(scope, None) for scope in SCOPES if scope != "user"
+        }
 
     def for_user(self, user_id: str) -> MemoryView:
         """Return the memory of one user alone. Raises ScopeError or InvalidKeyError."""

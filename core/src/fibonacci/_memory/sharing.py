@@ -14,6 +14,7 @@ from functools import cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
+from fibonacci._memory.retries import retried
 from fibonacci._memory.threads import Threaded
 from fibonacci.errors import FibonacciError, StorageError
 from fibonacci.plugin.storage import AsyncStore, Backend, Inline, Store
@@ -80,7 +81,7 @@ class SharedStore:
             for other in [other for other in self._native if other.is_closed()]:
                 del self._native[other]  # its connections went with its loop
             store = _guarded("connect", self.backend.aconnect)
-            self._native[loop] = self._in_threads() if store is None else store
+            self._native[loop] = retried(self._in_threads() if store is None else store)
             return self._native[loop]
 
     def _in_threads(self) -> Threaded:
@@ -117,7 +118,7 @@ class SyncSide:
             self.store = _Closed()
 
     def forget(self) -> None:
-        if isinstance(self.store, Inline):
+        if not isinstance(self.store, _Closed):
             self.store = _Unconnected(self)
 
 
@@ -128,7 +129,7 @@ class _Unconnected:
         self._side = side
 
     def __getattr__(self, name: str) -> Any:
-        store = Inline(self._side.shared.store())
+        store = retried(Inline(self._side.shared.store()))
         with _lock:
             if self._side.store is self:  # no other thread has connected it, or closed it
                 self._side.store = store

@@ -38,6 +38,7 @@ class Threaded(AsyncStore):
         from concurrent.futures import ThreadPoolExecutor  # 5 ms that few programs need
 
         self.store = store
+        self.remote = store.remote
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="fibonacci")
 
     read = _in_thread("read")

@@ -1,18 +1,30 @@
-"""Workflow: a name, and a memory that outlives its runs."""
+"""Workflow: nodes, and a memory that outlives their runs."""
 
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
+from fibonacci._discovery import find_plugin
 from fibonacci._memory.addresses import checked_name
 from fibonacci._memory.config import MemoryConfig
 from fibonacci._memory.manager import MemoryManager
+from fibonacci._workflow import drawing, fields
+from fibonacci._workflow.execution import Prepared, execute, prepare
+from fibonacci._workflow.nodes import Node
 from fibonacci._workflow.opening import open_memory
-from fibonacci.errors import ConfigurationError
+from fibonacci._workflow.result import ExecutionResult
+from fibonacci._workflow.step import Step, make_step
+from fibonacci._workflow.voice import SyncVoice
+from fibonacci.errors import ConfigurationError, WorkflowValidationError
+from fibonacci.plugin._run import run
+from fibonacci.plugin.templating import Engine, EngineSettings
 
 
 class Workflow:
-    """A workflow that remembers.
+    """Nodes that ask models and call functions, and a memory that outlives their runs.
 
-    Two workflows of the same name, prefix and store share their workflow scope.
+    Two workflows of the same name, prefix and store share their workflow scope. One object serves
+    all threads and event loops.
     """
 
     def __init__(
@@ -20,25 +32,111 @@ class Workflow:
         name: str,
         memory_config: MemoryConfig | None = None,
         *,
+        description: str | None = None,
+        version: str | None = None,
         organization_id: str | None = None,
+        timeout: float | None = None,
+        max_concurrency: int | None = None,
+        templating: str | Engine = "builtin",
     ) -> None:
         """Make a workflow and its memory; the store is first connected to when it is used.
 
         Args:
             name: whose the workflow scope is: up to 1,000 bytes of text.
             memory_config: where the memory is; in this process if None.
+            description: what it is for, for its readers.
+            version: which version of it this is, for its readers.
             organization_id: whose the organization scope is, if not the configuration's.
+            timeout: seconds that an execution may take; None: no limit.
+            max_concurrency: how many nodes may run side by side; None: as many as can.
+            templating: the engine of its texts: "builtin", "jinja", or an Engine of your own.
 
         Raises ConfigurationError, PluginError or EncryptionError.
         """
         self.name = checked_name(name, "the workflow's name", ConfigurationError)
+        self.description = fields.optional_text("description", description)
+        self.version = fields.optional_text("version", version)
+        self.timeout = fields.workflow_timeout(timeout)
+        self.max_concurrency = fields.optional_count("max_concurrency", max_concurrency)
         if memory_config is not None and not isinstance(memory_config, MemoryConfig):
             raise ConfigurationError(
                 f"memory_config must be a MemoryConfig, not {type(memory_config).__name__}"
             )
+        self._engine = _engine(templating)
+        self._steps: dict[str, Step] = {}
+        self._prepared: Prepared | None = None
         self.memory: MemoryManager = open_memory(
             memory_config or MemoryConfig(), self.name, organization_id
         )
+
+    def add_node(self, node: Node) -> None:
+        """Add a node. The order does not matter: who waits for whom is in the nodes.
+
+        Raises TemplateError where a text of it is no template, or asks for memory that it does not
+        read; WorkflowValidationError where its id is taken.
+        """
+        step = make_step(node, self._engine)
+        if node.id in self._steps:
+            raise WorkflowValidationError(
+                f"there is a node {node.id!r} already: give it another id"
+            )
+        # A new dict: a run that has started keeps the old one.
+        self._steps = {**self._steps, node.id: step}
+        self._prepared = None
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes, in the order in which they were added."""
+        return tuple(step.node for step in self._steps.values())
+
+    def validate(self) -> None:
+        """Check all that ``execute`` checks before it runs anything: the graph, and the models.
+
+        Raises WorkflowValidationError, PluginError or ConfigurationError.
+        """
+        self._prepare()
+
+    def execute(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        user_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> ExecutionResult:
+        """Run all nodes, each as soon as those that it waits for have ended.
+
+        Nodes that don't wait for each other run side by side, in threads.
+
+        Args:
+            inputs: what templates find as ``{{input.name}}``, and functions as ``ctx.inputs``.
+            user_id: whose the user scope is in this run; None: it has none.
+            organization_id: whose the organization scope is, if not the workflow's own.
+
+        Raises WorkflowValidationError, InvalidArgumentError, ScopeError or PluginError before
+        anything runs; NodeExecutionError where a node failed, with the results of the others;
+        WorkflowTimeoutError.
+        """
+        return run(execute(self, self._prepare(), SyncVoice(), inputs, user_id, organization_id))
+
+    async def aexecute(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        user_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> ExecutionResult:
+        """Run all nodes, as ``execute`` does, side by side in tasks; plain functions in threads."""
+        from fibonacci._workflow.async_voice import AsyncVoice
+
+        voice = AsyncVoice()
+        return await execute(self, self._prepare(), voice, inputs, user_id, organization_id)
+
+    def to_mermaid(self) -> str:
+        """Return a drawing of the nodes and their memory, as the text of a Mermaid flowchart."""
+        return drawing.to_mermaid(self._steps)
+
+    def _prepare(self) -> Prepared:
+        if self._prepared is None:
+            self._prepared = prepare(self._steps)
+        return self._prepared
 
     def close(self) -> None:
         """Close the memory; see :meth:`MemoryManager.close`."""
@@ -77,3 +175,17 @@ class Workflow:
     def __repr__(self) -> str:
         """Its name."""
         return f"<Workflow {self.name!r}>"
+
+
+def _engine(templating: str | Engine) -> Engine:
+    if isinstance(templating, Engine):
+        return templating
+    if not isinstance(templating, str) or not templating:
+        raise ConfigurationError(
+            f"templating must be an engine's name, such as 'builtin' or 'jinja', or an Engine; "
+            f"it is a {type(templating).__name__}"
+        )
+    engine: Engine = find_plugin("templating", templating).ask(
+        EngineSettings(name=templating), Engine
+    )
+    return engine

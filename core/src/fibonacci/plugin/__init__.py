@@ -3,6 +3,14 @@
 from fibonacci.plugin.address import SCOPES, Address, Scope, Space, canonical, parse
 from fibonacci.plugin.encryption import Cipher, CipherSettings
 from fibonacci.plugin.hookspecs import SPEC_VERSION, hookimpl
+from fibonacci.plugin.models import (
+    Completion,
+    Model,
+    ModelRequest,
+    ModelSettings,
+    TextDelta,
+    Usage,
+)
 from fibonacci.plugin.options import flag, read_options, text, whole_number
 from fibonacci.plugin.storage import (
     ABSENT,
@@ -14,6 +22,14 @@ from fibonacci.plugin.storage import (
     Page,
     Store,
     StoreSettings,
+)
+from fibonacci.plugin.templating import (
+    Engine,
+    EngineSettings,
+    Reference,
+    Template,
+    as_text,
+    missing,
 )
 from fibonacci.plugin.url import StoreURL
 
@@ -28,16 +44,28 @@ __all__ = [
     "Backend",
     "Cipher",
     "CipherSettings",
+    "Completion",
+    "Engine",
+    "EngineSettings",
     "Keep",
+    "Model",
+    "ModelRequest",
+    "ModelSettings",
     "Page",
+    "Reference",
     "Scope",
     "Space",
     "Store",
     "StoreSettings",
     "StoreURL",
+    "Template",
+    "TextDelta",
+    "Usage",
+    "as_text",
     "canonical",
     "flag",
     "hookimpl",
+    "missing",
     "parse",
     "read_options",
     "text",

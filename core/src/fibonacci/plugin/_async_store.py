@@ -50,6 +50,7 @@ class AsyncStore(ABC):
     """A store in the async voice: the methods of Store, awaited. One object serves one loop."""
 
     clock: ClassVar[Literal["server", "client"]] = "server"
+    remote: bool = True
 
     @abstractmethod
     async def read(self, address: Address, *, deadline: float) -> bytes | None:

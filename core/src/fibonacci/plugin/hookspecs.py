@@ -15,7 +15,9 @@ string that users write::
 import pluggy
 
 from fibonacci.plugin.encryption import Cipher, CipherSettings
+from fibonacci.plugin.models import Model, ModelSettings
 from fibonacci.plugin.storage import Backend, StoreSettings
+from fibonacci.plugin.templating import Engine, EngineSettings
 
 SPEC_VERSION = 1
 """What a plugin declares: ``FIBONACCI_SPEC_VERSION = 1``. It grows when a plugin must change."""
@@ -50,4 +52,30 @@ def fibonacci_encryption(settings: CipherSettings) -> Cipher:
         @hookimpl
         def fibonacci_encryption(settings):
             return BoxCipher(seal_with=settings.keys[0], open_with=settings.keys)
+    """
+
+
+@hookspec(firstresult=True)
+def fibonacci_templating(settings: EngineSettings) -> Engine:
+    """Return the engine that compiles the texts of nodes.
+
+    Called when a workflow with ``Workflow(templating="mustache")`` is made::
+
+        @hookimpl
+        def fibonacci_templating(settings):
+            return MustacheEngine()
+    """
+
+
+@hookspec(firstresult=True)
+def fibonacci_model(settings: ModelSettings) -> Model:
+    """Return the model of this name.
+
+    Called once for each workflow that names ``parrot:grey``, before its first node runs. An entry
+    point whose name ends in "-" claims every model that starts so (``parrot-``); the longest wins.
+    Check the name and the key to the service here, and raise ConfigurationError::
+
+        @hookimpl
+        def fibonacci_model(settings):
+            return Parrot(settings.model, key=os.environ["PARROT_KEY"])
     """

@@ -51,6 +51,10 @@ class Store(ABC):
 
     clock: ClassVar[Literal["server", "client"]] = "server"
     """Whose clock decides that a record has expired."""
+    remote: bool = True
+    """Whether its faults may pass by waiting, as those of a server. Core asks such a store again,
+    until the deadline: each read, each write that surely was not applied, and a lost ``write``,
+    ``write_many``, ``touch`` or ``clear``. A store itself tries once."""
 
     @abstractmethod
     def read(self, address: Address, *, deadline: float) -> bytes | None:
@@ -141,6 +145,7 @@ class Inline(AsyncStore):
     def __init__(self, store: Store) -> None:
         """Wrap the store."""
         self.store = store
+        self.remote = store.remote
 
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
         return self.store.read(address, deadline=deadline)

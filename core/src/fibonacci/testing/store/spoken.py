@@ -96,7 +96,10 @@ class Raw:
     @property
     def store(self) -> Store:
         """The sync store itself."""
-        return cast(Store, cast(Any, self._lease.sync.store).store)
+        store = self._lease.sync.store
+        while not isinstance(store, Store):
+            store = store.store  # the layers that core puts around it
+        return store
 
     def space(
         self,

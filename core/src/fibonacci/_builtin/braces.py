@@ -1,0 +1,171 @@
+"""The ``builtin`` engine: ``{{ memory.history }}`` and nothing else, rendered in one pass."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from fibonacci.errors import TemplateError
+from fibonacci.plugin.hookspecs import hookimpl
+from fibonacci.plugin.templating import (
+    Engine,
+    EngineSettings,
+    Reference,
+    Template,
+    as_text,
+    missing,
+)
+
+FIBONACCI_SPEC_VERSION: Final = 1
+
+_NAME: Final = "[A-Za-z_][A-Za-z0-9_-]*"
+_INDEX: Final = "(?:0|[1-9][0-9]{0,8})"
+_PATH: Final = rf"{_NAME}(?:\.(?:{_NAME}|{_INDEX}))*"
+_SPACE: Final = r"[ \t\r\n]*"
+
+_TAG: Final = re.compile(
+    rf"\{{\{{{_SPACE}(?:(?P<path>{_PATH})|(?P<quote>[\"'])(?P<braces>\{{\{{|\}}\}})(?P=quote))"
+    rf"{_SPACE}\}}\}}"
+)
+_GOOD_PART: Final = re.compile(rf"\{{\{{{_SPACE}(?:(?P<path>{_PATH})(?:(?P<dot>\.)|{_SPACE}))?")
+"""As much of a faulty tag as is right."""
+
+_NO_KEY: Final = object()
+"""In no mapping: stands where a reference is more or less than one key below its root."""
+
+_Slot = tuple[int, str, object, Reference]
+"""Where a value goes among the parts, and the way to it: root, key, and the whole reference."""
+
+
+class BracesTemplate(Template):
+    """Parts of text, with a slot between them for each value."""
+
+    def __init__(self, parts: list[str], values: Mapping[int, Reference]) -> None:
+        self.references = tuple(values.values())
+        self._parts = parts
+        self._slots = [_slot(index, reference) for index, reference in values.items()]
+
+    def render(self, namespace: Mapping[str, Any]) -> str:
+        parts = self._parts.copy()
+        for index, root, key, reference in self._slots:
+            holder = namespace.get(root)
+            if type(holder) is dict and key in holder:
+                value = holder[key]
+            else:
+                value = _find(namespace, reference)
+            parts[index] = value if type(value) is str else _written(value, reference)
+        return "".join(parts)
+
+
+class BracesEngine(Engine):
+    """Compiles a text in one go; it keeps nothing."""
+
+    def compile(self, source: str) -> Template:
+        parts: list[str] = []
+        values: dict[int, Reference] = {}
+        end = 0
+        while (start := source.find("{{", end)) >= 0:
+            tag = _TAG.match(source, start)
+            if tag is None:
+                _refuse(source, start)
+            parts.append(source[end:start])
+            if tag["path"]:
+                values[len(parts)] = _reference(tag["path"], *_place(source, tag.start("path")))
+            parts.append(tag["braces"] or "")
+            end = tag.end()
+        return BracesTemplate([*parts, source[end:]], values)
+
+
+@hookimpl
+def fibonacci_templating(settings: EngineSettings) -> Engine:
+    """Return the engine."""
+    return BracesEngine()
+
+
+def _slot(index: int, reference: Reference) -> _Slot:
+    path = reference.path
+    key = path[0] if len(path) == 1 and isinstance(path[0], str) else _NO_KEY
+    return index, reference.root, key, reference
+
+
+def _reference(path: str, line: int, column: int) -> Reference:
+    root, *rest = path.split(".")
+    keys = tuple(int(segment) if segment.isdecimal() else segment for segment in rest)
+    return Reference(root=root, path=keys, line=line, column=column)
+
+
+def _find(namespace: Mapping[str, Any], reference: Reference) -> Any:
+    """Return the value; of memory, where it is missing, empty text."""
+    value: Any = namespace
+    for depth, key in enumerate((reference.root, *reference.path)):
+        found = _below(value, key)
+        if found is _NO_KEY:
+            if reference.root == "memory":
+                return ""
+            name = ".".join(reference.name.split(".")[: depth + 1])
+            known = _names(value)
+            raise missing(name, known, line=reference.line, column=reference.column)
+        value = found
+    return value
+
+
+def _below(value: Any, key: str | int) -> Any:
+    # By get: an item that is missing may be made by asking for it, as in a defaultdict.
+    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dicts first: fast
+        return value.get(str(key), _NO_KEY)
+    if isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
+        return value[key]
+    return _NO_KEY
+
+
+def _names(value: Any) -> list[str]:
+    """The keys that a template can write."""
+    keys = value if isinstance(value, Mapping) else ()
+    return [key for key in keys if isinstance(key, str) and re.fullmatch(_NAME, key)]
+
+
+def _written(value: Any, reference: Reference) -> str:
+    try:
+        return as_text(value)
+    except (TypeError, ValueError, RecursionError):
+        raise TemplateError(
+            f"line {reference.line}, column {reference.column}: JSON has no form for what "
+            f"{reference.name!r} is, or holds ({type(value).__name__})",
+            line=reference.line,
+            column=reference.column,
+            name=reference.name,
+        ) from None
+
+
+def _place(source: str, index: int) -> tuple[int, int]:
+    """Line and column of a character, both from 1."""
+    return source.count("\n", 0, index) + 1, index - source.rfind("\n", 0, index)
+
+
+def _refuse(source: str, start: int) -> NoReturn:
+    """Raise the error for a tag that is none: where it stops being one, and what is due there."""
+    good = _GOOD_PART.match(source, start)
+    assert good is not None
+    end = good.end()
+    due = "}}" if good["path"] else "a name"
+    if good["dot"]:
+        due = "a key or an index"
+    if end == len(source):
+        line, column = _place(source, start)
+        told = f"this {{{{ is never closed: {due} is expected"
+    else:
+        line, column = _place(source, end)
+        told = f"{due} is expected, not {source[end]!r}. {_advice(source[end], good['path'])}"
+    raise TemplateError(
+        f"line {line}, column {column}: {told}", line=line, column=column, name=good["path"]
+    )
+
+
+def _advice(found: str, path: str | None) -> str:
+    if found in "|([":
+        return 'Filters, calls and subscripts are for Workflow(templating="jinja")'
+    if path is None:
+        return 'Names are such as input.message; a literal brace pair is {{ "{{" }}'
+    return (
+        "Keys are letters, digits, _ and -, with dots between them: memory.history.0. "
+        'Give any other key a name with "as" in memory_read'
+    )

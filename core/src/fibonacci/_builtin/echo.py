@@ -1,0 +1,26 @@
+"""The offline model ``echo``: it says what it hears."""
+
+from typing import Final
+
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin.hookspecs import hookimpl
+from fibonacci.plugin.models import Completion, Model, ModelRequest, ModelSettings
+
+FIBONACCI_SPEC_VERSION: Final = 1
+
+
+class Echo(Model):
+    """Answers with the prompt, so that one can see what a node would send."""
+
+    def complete(self, request: ModelRequest) -> Completion:
+        return Completion(text=request.prompt, stop_reason="end")
+
+
+@hookimpl
+def fibonacci_model(settings: ModelSettings) -> Model:
+    """Return the echo."""
+    if settings.model != "echo":
+        raise ConfigurationError(
+            f"there is one echo, and it is named 'echo', not {settings.model!r}"
+        )
+    return Echo()

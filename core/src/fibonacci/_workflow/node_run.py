@@ -1,0 +1,81 @@
+"""Running one node: recall, ask until it succeeds, write once."""
+
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+
+from fibonacci._memory.recall import NOTHING, MemoryKey
+from fibonacci._memory.runs import spoken
+from fibonacci._workflow.memory_use import MemoryWrite
+from fibonacci._workflow.result import Record
+from fibonacci._workflow.retry import may_succeed
+from fibonacci._workflow.run import Run
+from fibonacci._workflow.step import Answer, Step
+from fibonacci._workflow.voice import Overdue
+from fibonacci.errors import WorkflowTimeoutError
+
+
+class Abandoned(Exception):  # noqa: N818 - never seen outside
+    """Nobody waits for the run any more."""
+
+
+async def run_node(step: Step, run: Run) -> None:
+    """Run a node, and leave its output and its trace with the run."""
+    node, start = step.node, monotonic()
+    if run.abandoned:
+        raise Abandoned
+    deadline = run.until(node.timeout)
+    recalled = await run.recall(node.memory_read, deadline) if node.memory_read else NOTHING
+    question = step.question(run, recalled.values, deadline)
+    answer, attempts = await _ask(step, run, question, deadline)
+    written = await _write(step, run, recalled.values, answer.output) if step.keys else ()
+    run.end(
+        node.id,
+        Record(answer.output, answer.usage, start, monotonic(), attempts, recalled.read, written),
+    )
+
+
+async def _ask(step: Step, run: Run, question: Any, deadline: float | None) -> tuple[Answer, int]:
+    """Ask until an attempt succeeds; return its answer, and which attempt it was."""
+    attempt, retry = 1, step.node.retry
+    while True:
+        try:
+            return await step.ask(run, question, deadline), attempt
+        except Overdue:
+            raise WorkflowTimeoutError(
+                f"node {step.node.id!r} took longer than its timeout of {step.node.timeout} s"
+            ) from None
+        except Exception as fault:
+            if attempt == retry.attempts or not may_succeed(fault):
+                raise
+            pause = retry.pause(attempt, fault)
+            if deadline is not None and monotonic() + pause >= deadline:
+                raise
+        await run.voice.pause(pause)
+        attempt += 1
+
+
+async def _write(
+    step: Step, run: Run, recalled: Mapping[str, Any], output: Any
+) -> tuple[MemoryKey, ...]:
+    """Write the output where the node says; return what was written."""
+    namespace = {**run.namespace(recalled), step.node.id: output}
+    keys = [template.render(namespace) for template in step.keys]
+    if run.abandoned:
+        raise Abandoned
+    for write, key in zip(step.node.memory_write, keys, strict=True):
+        await _write_one(run, write, key, output)
+    return tuple(
+        MemoryKey(write.scope, key) for write, key in zip(step.node.memory_write, keys, strict=True)
+    )
+
+
+async def _write_one(run: Run, write: MemoryWrite, key: str, output: Any) -> None:
+    memory = spoken(run.memory(), plainly=run.voice.plainly)
+    if write.mode == "set":
+        await memory.aset(key, output, write.scope, ttl=write.ttl)
+    elif write.mode == "append":
+        most = write.max_items
+        await memory.aappend(key, output, max_items=most, scope=write.scope, ttl=write.ttl)
+    else:
+        await memory.aincrement(key, output, write.scope, ttl=write.ttl)

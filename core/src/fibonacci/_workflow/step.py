@@ -1,0 +1,150 @@
+"""A node made ready to run: its texts compiled, and what they ask for known."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import attrs
+
+from fibonacci._workflow.answers import read_json
+from fibonacci._workflow.context import NodeContext
+from fibonacci._workflow.nodes import FunctionNode, LLMNode, Node
+from fibonacci._workflow.run import Run
+from fibonacci._workflow.texts import Texts
+from fibonacci._workflow.voice import is_async
+from fibonacci.errors import WorkflowValidationError
+from fibonacci.plugin.models import ModelRequest, Usage
+from fibonacci.plugin.templating import Engine, Template
+
+
+class Answer(NamedTuple):
+    """What one attempt of a node gave."""
+
+    output: Any
+    usage: Usage
+
+
+_NONE: Final = Usage()
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Step(ABC):
+    """One node, ready to run."""
+
+    node: Node
+    keys: tuple[Template, ...]
+    """The key of each record in the node's ``memory_write``."""
+    texts: Texts
+    """All that it has to render."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Ids of the nodes that have to come first."""
+        return frozenset((*self.node.dependencies, *self.texts.nodes))
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether it can run in the async voice alone."""
+        return False
+
+    @abstractmethod
+    def question(self, run: Run, recalled: Mapping[str, Any], deadline: float | None) -> Any:
+        """Return what each attempt asks. Raises TemplateError."""
+
+    @abstractmethod
+    async def ask(self, run: Run, question: Any, deadline: float | None) -> Answer:
+        """Make one attempt."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class LLMStep(Step):
+    """A node that asks a model."""
+
+    node: LLMNode
+    prompt: Template
+    system_prompt: Template | None
+    stop: tuple[str, ...]
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether its model is an async function."""
+        return is_async(self.node.model)
+
+    def question(
+        self, run: Run, recalled: Mapping[str, Any], deadline: float | None
+    ) -> ModelRequest:
+        """Render the prompts, once for all attempts."""
+        node, system, namespace = self.node, self.system_prompt, run.namespace(recalled)
+        return ModelRequest(
+            prompt=self.prompt.render(namespace),
+            system_prompt=None if system is None else system.render(namespace),
+            max_tokens=node.max_tokens,
+            temperature=node.temperature,
+            stop=self.stop,
+            output_format=node.output_format,
+            deadline=deadline,
+        )
+
+    async def ask(self, run: Run, question: ModelRequest, deadline: float | None) -> Answer:
+        """Ask the model once."""
+        whole = await run.voice.complete(run.models[self.node.id], question)
+        output = read_json(whole.text) if self.node.output_format == "json" else whole.text
+        return Answer(output, whole.usage)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class FunctionStep(Step):
+    """A node that calls a function."""
+
+    node: FunctionNode
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether its function is async."""
+        return is_async(self.node.function)
+
+    def question(
+        self, run: Run, recalled: Mapping[str, Any], deadline: float | None
+    ) -> NodeContext:
+        """Gather what the function may see: nothing but what its node asked for."""
+        user = run.spaces.get("user")
+        return NodeContext(
+            inputs=MappingProxyType(run.inputs),
+            results=MappingProxyType(
+                {node_id: run.outputs[node_id] for node_id in self.node.dependencies}
+            ),
+            recalled=MappingProxyType(recalled),
+            user_id=user and user.owner,
+            organization_id=run.spaces["organization"].owner,
+            remember=run.memory,
+        )
+
+    async def ask(self, run: Run, question: NodeContext, deadline: float | None) -> Answer:
+        """Call the function once."""
+        return Answer(await run.voice.call(self.node.function, question, deadline), _NONE)
+
+
+def make_step(node: Node, engine: Engine) -> Step:
+    """Compile a node.
+
+    Raises TemplateError where a text is no template, or asks for memory that the node does not
+    read; WorkflowValidationError for what is no node.
+    """
+    texts = Texts(node, engine)
+    if isinstance(node, LLMNode):
+        prompt = texts.add("prompt", node.prompt)
+        system = node.system_prompt and texts.add("system_prompt", node.system_prompt)
+        return LLMStep(
+            node=node,
+            prompt=prompt,
+            system_prompt=system or None,
+            stop=tuple(node.stop),
+            keys=texts.add_keys(),
+            texts=texts,
+        )
+    if isinstance(node, FunctionNode):
+        return FunctionStep(node=node, keys=texts.add_keys(), texts=texts)
+    raise WorkflowValidationError(
+        f"add_node takes an LLMNode or a FunctionNode, not {type(node).__name__}"
+    )

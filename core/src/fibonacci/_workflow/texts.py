@@ -1,0 +1,102 @@
+"""The texts of one node, compiled; and what they ask for."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from fibonacci._workflow.fields import RESERVED
+from fibonacci._workflow.nodes import Node
+from fibonacci.errors import TemplateError
+from fibonacci.plugin._hints import nearest_name
+from fibonacci.plugin.templating import Engine, Reference, Template
+
+
+class Demand(NamedTuple):
+    """One reference, and the text that it stands in."""
+
+    reference: Reference
+    text: str
+    """Such as "the prompt of node 'chat'"."""
+
+
+class Texts:
+    """The texts of one node. Its outputs can be asked for in the keys that it writes."""
+
+    def __init__(self, node: Node, engine: Engine) -> None:
+        """Start with none."""
+        self._node = node
+        self._engine = engine
+        self._demands: list[Demand] = []
+
+    def add(self, field: str, source: str) -> Template:
+        """Compile a text; raises TemplateError, which names it."""
+        text = f"the {field} of node {self._node.id!r}"
+        try:
+            template = self._engine.compile(source)
+            for reference in template.references:
+                self._check_memory(reference)
+        except TemplateError as fault:
+            raise _about(text, fault) from None
+        self._demands += (Demand(one, text) for one in template.references)
+        return template
+
+    def add_keys(self) -> tuple[Template, ...]:
+        """Compile the keys of memory_write."""
+        return tuple(self.add("memory_write", one.key) for one in self._node.memory_write)
+
+    @property
+    def nodes(self) -> dict[str, Demand]:
+        """The ids of the nodes that are asked for, and by what; the node's own left out in keys."""
+        own = f"the memory_write of node {self._node.id!r}"
+        return {
+            one.reference.root: one
+            for one in self._demands
+            if one.reference.root not in RESERVED
+            and (one.reference.root, one.text) != (self._node.id, own)
+        }
+
+    @property
+    def inputs(self) -> Iterator[tuple[str, Demand]]:
+        """The inputs that rendering surely asks for, and by what."""
+        for one in self._demands:
+            root, path, certain = one.reference.root, one.reference.path, one.reference.certain
+            if root == "input" and path and certain:
+                yield str(path[0]), one
+
+    def _check_memory(self, reference: Reference) -> None:
+        """Only what a node reads may reach its texts."""
+        if reference.root != "memory":
+            return
+        names = {one.name for one in self._node.memory_read}
+        if not reference.path:
+            raise _misplaced(reference, "asks for all memory: name a key, as in memory.history")
+        if reference.path[0] not in names:
+            name = str(reference.path[0])
+            nearest = nearest_name(name, names)
+            hint = f" Did you mean memory.{nearest}?" if nearest else ""
+            raise _misplaced(
+                reference,
+                f"asks for memory.{name}, which the node does not read: "
+                f"add {name!r} to its memory_read.{hint}",
+                nearest and f"memory.{nearest}",
+            )
+
+
+def _misplaced(reference: Reference, fault: str, nearest: str | None = None) -> TemplateError:
+    line, column = reference.line, reference.column
+    return TemplateError(
+        f"line {line}, column {column} {fault}",
+        line=line,
+        column=column,
+        name=reference.name,
+        nearest=nearest,
+    )
+
+
+def _about(text: str, fault: TemplateError) -> TemplateError:
+    return TemplateError(
+        f"{text}: {fault}",
+        line=fault.line,
+        column=fault.column,
+        name=fault.name,
+        nearest=fault.nearest,
+    )

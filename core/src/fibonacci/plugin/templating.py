@@ -1,0 +1,118 @@
+"""What a templating plugin provides: an engine that compiles the texts of nodes.
+
+A template asks for values by name: ``input.message``, ``memory.history``, ``summarize`` or
+``decide.choice`` (the output of the node of that id). Core reads its references to draw the graph
+and to see which memory it needs; the engine renders it in one pass: what stands in a value is
+never looked through for templates again.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import attrs
+import orjson
+
+from fibonacci.errors import TemplateError
+from fibonacci.plugin._hints import nearest_name
+
+
+@attrs.frozen(kw_only=True)
+class EngineSettings:
+    """What core hands to ``fibonacci_templating``."""
+
+    name: str
+    """The engine asked for, as in ``Workflow(templating=...)``."""
+
+
+@attrs.frozen(kw_only=True)
+class Reference:
+    """One place in a template that asks for a value."""
+
+    root: str
+    """``"input"``, ``"memory"``, or the id of a node."""
+    path: tuple[str | int, ...] = ()
+    """The way from the root, as far as it is written out: keys, and indexes of lists."""
+    line: int
+    """From 1."""
+    column: int
+    """From 1, in characters."""
+    certain: bool = True
+    """Whether rendering surely asks for it; False inside a condition, a loop or a default."""
+
+    @property
+    def name(self) -> str:
+        """As it is written: ``memory.history.0``."""
+        return ".".join(map(str, (self.root, *self.path)))
+
+
+class Template(ABC):
+    """A text that was compiled. One object serves all threads and event loops."""
+
+    references: tuple[Reference, ...]
+    """Every place that asks for a value, in the order of the text."""
+
+    @abstractmethod
+    def render(self, namespace: Mapping[str, Any]) -> str:
+        """Return the text, with values in the place of names.
+
+        The namespace holds ``input`` and ``memory``, both mappings, and the outputs of nodes by
+        their id. Text goes in as it is, all else as :func:`as_text` writes it. Names are keys of
+        mappings and indexes of lists, never attributes or methods; a number is also the key of
+        its digits. What is missing in ``memory`` is empty text; what is missing elsewhere is the
+        TemplateError of :func:`missing`, and so is a value that JSON has no form for. Rendering
+        changes nothing: not the namespace, not what is in it.
+        """
+
+
+class Engine(ABC):
+    """Compiles templates. One object serves all threads and event loops."""
+
+    @abstractmethod
+    def compile(self, source: str) -> Template:
+        """Return the template. Raises TemplateError, with line and column, where it is none."""
+
+
+def as_text(value: Any) -> str:
+    """Return what a value looks like in a rendered text: text as it is, else compact JSON.
+
+    Characters beyond ASCII stay as they are. Raises TypeError, ValueError or RecursionError for
+    what JSON has no form for.
+    """
+    if type(value) is str:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    try:
+        return orjson.dumps(value, _plain).decode()
+    except TypeError:  # an int beyond 64 bits, perhaps: the standard library writes those
+        return json.dumps(
+            value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
+        )
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"JSON has no form for {type(value).__name__}")
+
+
+def missing(name: str, known: Iterable[str], *, line: int, column: int) -> TemplateError:
+    """Return the error for a name that has no value.
+
+    ``name`` is as it is written, up to the key that is missing (``input.user.nmae``); ``known``
+    are the keys that could stand in the place of the last one (``name``, ``mail``).
+    """
+    before, dot, last = name.rpartition(".")
+    nearest = nearest_name(last, islice(known, 1000))  # each takes microseconds
+    nearest = nearest and before + dot + nearest
+    hint = f" Did you mean {nearest!r}?" if nearest else ""
+    return TemplateError(
+        f"line {line}, column {column}: {name!r} has no value.{hint}",
+        line=line,
+        column=column,
+        name=name,
+        nearest=nearest,
+    )
