@@ -12,15 +12,16 @@ key is plain UTF-8, whose bytes sort as its code points do.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
 from urllib.parse import quote
 
+import attrs
 from redis.crc import key_slot
 
-from fibonacci.plugin import Address, Space
+from fibonacci.plugin import Space
 
 
-class Place(NamedTuple):
+@attrs.frozen
+class Place:
     """A space's keys in Redis."""
 
     index: bytes
@@ -44,11 +45,3 @@ def named(place: Place, keys: list[bytes]) -> list[bytes]:
     """Return the records' keys in Redis."""
     head = place.head
     return [head + key for key in keys]
-
-
-def by_space(addresses: "list[Address]") -> dict[Space, list[bytes]]:
-    """Return the keys that each space has among these addresses, without repetitions."""
-    found: dict[Space, dict[bytes, None]] = {}
-    for space, key in addresses:
-        found.setdefault(space, {})[key.encode()] = None
-    return {space: list(keys) for space, keys in found.items()}

@@ -11,7 +11,7 @@ from ssl import SSLSocket, SSLWantReadError, SSLWantWriteError
 from time import monotonic
 from typing import Any, Final
 
-from redis.connection import BaseParser
+from redis.connection import BaseParser  # type: ignore[attr-defined]
 from redis.exceptions import ConnectionError as DriverConnectionError
 
 from fibonacci_redis.endpoint import Endpoint
@@ -68,7 +68,7 @@ class Link(BaseParser):
         """Return the next reply, as redis-py expects it while it makes the connection."""
         [reply] = self.replies(1, self._deadline)
         if type(reply) is ReplyError:
-            reply = self.parse_error(str(reply))
+            reply = self.parse_error(str(reply))  # type: ignore[no-untyped-call]
             if isinstance(reply, DriverConnectionError):
                 raise reply
         return reply

@@ -2,8 +2,8 @@
 
 from fibonacci.plugin import Page, Space
 from fibonacci_redis.layout import Place, named, place
-from fibonacci_redis.swap import Swap
 from fibonacci_redis.requests import removal
+from fibonacci_redis.swap import Swap
 from fibonacci_redis.wire import Request, pack
 
 CHUNK = 1000

@@ -36,7 +36,8 @@ class Operations(AsyncStore):
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
         where = place(address.space)
         data = pack((b"GET", where.head + address.key.encode()))
-        return (await self._ask(Request(where.slot, data, 1, False), deadline))[0]
+        found: bytes | None = (await self._ask(Request(where.slot, data, 1, False), deadline))[0]
+        return found
 
     async def write(
         self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float
@@ -64,7 +65,7 @@ class Operations(AsyncStore):
     async def remove(self, address: Address, *, deadline: float) -> bool:
         where = place(address.space)
         request = removal(where, [address.key.encode()])
-        return (await self._ask(request, deadline))[-1][0] == 1
+        return bool((await self._ask(request, deadline))[-1][0])
 
     async def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
         where = place(address.space)
@@ -77,17 +78,17 @@ class Operations(AsyncStore):
     async def exists(self, address: Address, *, deadline: float) -> bool:
         where = place(address.space)
         data = pack((b"EXISTS", where.head + address.key.encode()))
-        return (await self._ask(Request(where.slot, data, 1, False), deadline))[0] == 1
+        return bool((await self._ask(Request(where.slot, data, 1, False), deadline))[0])
 
     async def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
         where = place(address.space)
         key = where.head + address.key.encode()
         if ttl_ms is not None:
             request = Request(where.slot, pack((b"PEXPIRE", key, ttl_ms)), 1, True)
-            return (await self._ask(request, deadline))[0] == 1
+            return bool((await self._ask(request, deadline))[0])
         # PERSIST says 0 also of a record without an expiry.
         request = transaction(where.slot, (b"EXISTS", key), (b"PERSIST", key))
-        return (await self._ask(request, deadline))[-1][0] == 1
+        return bool((await self._ask(request, deadline))[-1][0])
 
     async def close(self) -> None:
         self._routes.close()

@@ -29,7 +29,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], unpack(ARGV, 3))
 return 1
 """)
-"""Compare and set, of a record that exists, so it is listed already: old bytes, new ones, expiry."""
+"""Compare and set a record that exists, so it is listed: old bytes, new bytes, expiry."""
 
 PRUNE: Final = _script("""
 local gone = 0

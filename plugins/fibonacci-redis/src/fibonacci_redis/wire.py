@@ -1,12 +1,15 @@
 """What goes over the wire: requests packed in full, and replies (RESP2)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from hiredis import Reader, pack_command
 
-pack = pack_command
-"""Packs one command, a tuple of bytes, str and int."""
+Command = tuple[Any, ...]
+"""Bytes, str and int: the words of a command."""
+
+pack: Callable[[Command], bytes] = pack_command
+"""Packs one command."""
 
 NOTHING: Final = object()
 """No reply yet: more bytes are needed."""
@@ -37,15 +40,15 @@ class Request(NamedTuple):
     """Is applied as a whole, so not at all where it did not leave whole."""
 
 
-class Unsent(Exception):
+class Unsent(Exception):  # noqa: N818 - a state, told on as an error of ours
     """The request did not leave whole: it surely was not applied."""
 
 
-class Lost(Exception):
+class Lost(Exception):  # noqa: N818 - as above
     """The request left, and its replies did not all arrive."""
 
 
-def transaction(slot: int, *commands: tuple[Any, ...]) -> Request:
+def transaction(slot: int, *commands: Command) -> Request:
     """Return the commands as one atomic request; its last reply is the list of theirs."""
     data = b"".join([MULTI, *map(pack, commands), EXEC])
     return Request(slot, data, len(commands) + 2, writes=True)
@@ -65,7 +68,7 @@ def joined(requests: Sequence[Request]) -> Request:
 
 
 def new_reader() -> Reader:
-    """Return what turns bytes into replies: errors as values, ``NOTHING`` while bytes are missing."""
+    """Return what turns bytes into replies: errors too, and NOTHING while bytes are missing."""
     return Reader(replyError=ReplyError, notEnoughData=NOTHING)
 
 
