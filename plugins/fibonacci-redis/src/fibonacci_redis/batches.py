@@ -1,7 +1,7 @@
 """Many records at once: a request for each space, all of them sent together."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from fibonacci.plugin import Address, Space
 from fibonacci_redis.layout import Place, place
@@ -19,74 +19,75 @@ class Batches(Listing):
     async def read_many(
         self, addresses: Sequence[Address], *, deadline: float
     ) -> list[bytes | None]:
-        if not addresses:
-            return []
-        spaces = _by_space(addresses)
+        found: list[bytes | None] = [None] * len(addresses)
+        asked = list(_by_space(addresses))
         requests = []
-        for space, keys in spaces.items():
-            where = place(space)
-            data = pack((b"MGET", *[where.head + key.encode() for key in keys]))
-            requests.append(Request(where.slot, data, 1, False))
+        for where, _, names in asked:
+            head = where.head
+            command = (b"MGET", *[head + name for name in names])
+            requests.append(Request(where.slot, pack(command), 1, False))
         answers = await self._routes.ask_all(requests, deadline)
-        found: dict[Address, bytes | None] = {}
-        for (space, keys), [values] in zip(spaces.items(), answers, strict=True):
-            found.update(zip([Address(space, key) for key in keys], values, strict=True))
-        return [found[address] for address in addresses]
+        for (_, positions, _), [values] in zip(asked, answers, strict=True):
+            for position, value in zip(positions, values, strict=True):
+                found[position] = value
+        return found
 
     async def write_many(
         self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
     ) -> None:
-        spaces: dict[Space, dict[bytes, bytes]] = {}
-        for (space, key), data in items:
-            spaces.setdefault(space, {})[key.encode()] = data
-        requests = [
-            _writing(place(space), some, ttl_ms)
-            for space, records in spaces.items()
-            for some in _steps(records)
+        spaces = [
+            (where, [(name, items[at][1]) for at, name in zip(positions, names, strict=True)])
+            for where, positions, names in _by_space([address for address, _ in items])
         ]
-        if not requests:
-            return
+        requests = [
+            _writing(where, some, ttl_ms) for where, records in spaces for some in _steps(records)
+        ]
         await self._routes.ask_all(requests, deadline)
         if ttl_ms is not None:
-            for space, records in spaces.items():
-                await self._tidy(place(space), len(records), deadline)
+            for where, records in spaces:
+                await self._tidy(where, len(records), deadline)
 
     async def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
-        requests = []
-        for space, keys in _by_space(addresses).items():
-            where, names = place(space), [key.encode() for key in keys]
-            requests.append(removal(where, names))
-        answers = await self._routes.ask_all(requests, deadline) if requests else []
+        # A record that is named twice goes once.
+        requests = [removal(where, names) for where, _, names in _by_space(addresses)]
+        answers = await self._routes.ask_all(requests, deadline)
         return sum(replies[-1][0] for replies in answers)
 
 
-def _by_space(addresses: Sequence[Address]) -> dict[Space, list[str]]:
-    spaces: dict[Space, dict[str, None]] = {}
-    for space, key in addresses:
-        spaces.setdefault(space, {})[key] = None
-    return {space: list(keys) for space, keys in spaces.items()}
+Names = tuple[Place, list[int], list[bytes]]
+"""A space's keys, where in the batch they stand, and how the index names them."""
 
 
-def _steps(records: dict[bytes, bytes]) -> Iterator[dict[bytes, bytes]]:
-    some: dict[bytes, bytes] = {}
-    size = 0
-    for name, data in records.items():
-        if some and size + len(data) > STEP:
-            yield some
-            some, size = {}, 0
-        some[name] = data
+def _by_space(addresses: Iterable[Address]) -> Iterator[Names]:
+    spaces: dict[Space, tuple[list[int], list[bytes]]] = {}
+    for position, (space, key) in enumerate(addresses):
+        there = spaces.get(space)
+        if there is None:
+            there = spaces[space] = ([], [])
+        there[0].append(position)
+        there[1].append(key.encode())
+    for space, (positions, names) in spaces.items():
+        yield place(space), positions, names
+
+
+def _steps(records: list[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
+    """The records in portions of so many bytes."""
+    start = size = 0
+    for end, (_, data) in enumerate(records):
+        if size and size + len(data) > STEP:
+            yield records[start:end]
+            start, size = end, 0
         size += len(data)
-    if some:
-        yield some
+    yield records[start:]
 
 
-def _writing(where: Place, records: dict[bytes, bytes], ttl_ms: int | None) -> Request:
-    index: list[Any] = [part for name in records for part in (0, name)]
+def _writing(where: Place, records: list[tuple[bytes, bytes]], ttl_ms: int | None) -> Request:
+    head = where.head
+    index = [part for name, _ in records for part in (b"0", name)]
     if ttl_ms is None:
-        values = [part for name, data in records.items() for part in (where.head + name, data)]
+        values = [part for name, data in records for part in (head + name, data)]
         commands = [(b"MSET", *values)]
     else:
-        commands = [
-            (b"SET", where.head + name, data, *expiry(ttl_ms)) for name, data in records.items()
-        ]
+        life = expiry(ttl_ms)
+        commands = [(b"SET", head + name, data, *life) for name, data in records]
     return transaction(where.slot, (b"ZADD", where.index, *index), *commands)

@@ -53,7 +53,7 @@ class Operations(AsyncStore):
         await self._ask(
             transaction(
                 where.slot,
-                (b"ZADD", where.index, 0, name),
+                (b"ZADD", where.index, b"0", name),
                 (b"SET", key, data, *expiry(ttl_ms)),
             ),
             deadline,

@@ -51,7 +51,7 @@ class Routes(ABC):
 
         Where some were applied and some were not, the outcome of the whole is unknown.
         """
-        if len(requests) == 1:
+        if len(requests) == 1:  # the rule
             return [await self.ask(requests[0], deadline)]
         answers: list[list[Any]] = []
         faults: list[StorageError] = []

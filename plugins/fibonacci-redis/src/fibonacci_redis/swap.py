@@ -45,7 +45,7 @@ class Swap(Operations):
         life = () if ttl_ms is KEEP else expiry(ttl_ms)
         request = transaction(
             where.slot,
-            (b"ZADD", where.index, 0, name),  # changes nothing where the record exists
+            (b"ZADD", where.index, b"0", name),  # changes nothing where the record exists
             (b"SET", where.head + name, data, b"NX", *life),
         )
         created = (await self._ask(request, deadline))[-1][1] is not None
