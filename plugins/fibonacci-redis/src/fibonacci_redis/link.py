@@ -20,7 +20,7 @@ from fibonacci_redis.wire import NOTHING, ReplyError, new_reader
 SIZE: Final = 65_536
 """Bytes asked of ``recv`` at once."""
 
-RESTED: Final = 0.005
+RESTED: Final = 0.001
 """Seconds of idleness after which a connection is looked at before it is used."""
 
 

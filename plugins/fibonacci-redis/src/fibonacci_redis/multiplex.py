@@ -63,6 +63,8 @@ class Multiplex:
 
     async def exchange(self, data: bytes, count: int, deadline: float) -> list[Any]:
         """Send a request and return its replies. Raises Unsent or Lost."""
+        if self._closed:  # while its caller waited for it
+            raise Unsent from ConnectionResetError("the server closed the connection")
         future: asyncio.Future[list[Any]] = self._loop.create_future()
         self._asked += len(data)
         self._line.append(Caller(future, count, deadline, self._asked))

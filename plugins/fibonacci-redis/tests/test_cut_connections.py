@@ -1,0 +1,143 @@
+"""A connection that breaks at any byte: what a verb says of it is the truth, and the next one works."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from services.faults import Cut
+from services.proxy import Proxy
+from services.standalone import Redis
+
+from fibonacci import BackendUnavailableError, OutcomeUnknownError
+from fibonacci.plugin import ABSENT, KEEP, Address, Space
+
+LONG = b"x" * 9_000
+SPACE = Space("t:cut:", "workflow", "w")
+KEYS = ["new", "two", "old", "older", "oldest"]
+
+
+def at(key: str) -> Address:
+    return Address(SPACE, key)
+
+
+Verb = Callable[[Any], Any]
+
+WRITES: dict[str, Verb] = {
+    "create": lambda ask: ask("write", at("new"), b"1", None),
+    "create with ttl": lambda ask: ask("write", at("new"), b"1", 60_000),
+    "replace": lambda ask: ask("write", at("old"), b"2", None),
+    "add": lambda ask: ask("compare_and_set", at("new"), ABSENT, b"1", None),
+    "swap": lambda ask: ask("compare_and_set", at("old"), b"1", b"2", KEEP),
+    "swap, long": lambda ask: ask("compare_and_set", at("old"), b"1", LONG, KEEP),
+    "remove": lambda ask: ask("remove", at("old")),
+    "touch": lambda ask: ask("touch", at("old"), 60_000),
+    "keep for ever": lambda ask: ask("touch", at("older"), None),
+    "write_many": lambda ask: ask("write_many", [(at("new"), b"1"), (at("two"), b"2")], None),
+    "write_many with ttl": lambda ask: ask(
+        "write_many", [(at("new"), b"1"), (at("two"), b"2")], 60_000
+    ),
+    "remove_many": lambda ask: ask("remove_many", [at("old"), at("older")]),
+    "clear": lambda ask: ask("clear", SPACE),
+}
+READS: dict[str, Verb] = {
+    "read": lambda ask: ask("read", at("old")),
+    "exists": lambda ask: ask("exists", at("old")),
+    "remaining": lambda ask: ask("remaining", at("older")),
+    "read_many": lambda ask: ask("read_many", [at("old"), at("none"), at("older")]),
+    "scan": lambda ask: list(ask("scan", SPACE).keys),
+}
+
+
+@pytest.fixture
+def watcher(opening: Any, valkey_server: Redis) -> Any:
+    """A store with a connection that nothing happens to."""
+    return opening(valkey_server.url, speak="sync")
+
+
+def seed(ask: Any) -> None:
+    """Three records, of which one expires."""
+    ask.clear(SPACE)
+    ask("write_many", [(at("old"), b"1"), (at("oldest"), b"1")], None)
+    ask("write", at("older"), b"1", 60_000)
+
+
+def state(ask: Any) -> list[Any]:
+    """What there is: bytes, and whether they expire."""
+    return [(key, ask("read", at(key)), type(ask("remaining", at(key)))) for key in KEYS]
+
+
+def sizes(verb: Verb, ask: Any, proxy: Proxy) -> tuple[int, int]:
+    """How many bytes go out for a verb, and come back."""
+    seed(ask)
+    with proxy.record() as traffic:
+        verb(ask)
+    return len(traffic.requests), len(traffic.replies)
+
+
+def offsets(size: int) -> list[int]:
+    """All of them, or the ends and some of the middle where there are many."""
+    return [*range(min(size, 150)), *range(150, size - 50, 499), *range(max(150, size - 50), size)]
+
+
+@pytest.mark.parametrize("verb", WRITES)
+@pytest.mark.parametrize("side", ["requests", "replies"])
+def test_writes(verb: str, side: str, opening: Any, watcher: Any, valkey_proxy: Proxy) -> None:
+    """A write that is cut off at any byte says whether it may have been applied (C18, C19)."""
+    ask = opening(valkey_proxy.url)
+    size = sizes(WRITES[verb], ask, valkey_proxy)[side == "replies"]
+    seed(watcher)
+    before = state(watcher)
+    for offset in offsets(size):
+        seed(watcher)
+        ask("exists", at("old"))
+        raised: Exception | None = None
+        with valkey_proxy.fault(Cut(**{side: offset}, times=1)):
+            try:
+                WRITES[verb](ask)
+            except (BackendUnavailableError, OutcomeUnknownError) as fault:
+                raised = fault
+        time.sleep(0.002)  # a connection that has just been used is not looked at
+        after = state(watcher)
+        if raised is None:
+            assert after != before, offset
+        elif isinstance(raised, BackendUnavailableError):
+            assert after == before, offset
+        assert ask("read", at("oldest")) == watcher("read", at("oldest"))
+        assert ask.keys(SPACE) == [key for key, data, _ in sorted(after) if data is not None]
+
+
+@pytest.mark.parametrize("verb", READS)
+@pytest.mark.parametrize("side", ["requests", "replies"])
+def test_reads(verb: str, side: str, opening: Any, watcher: Any, valkey_proxy: Proxy) -> None:
+    """A read that is cut off at any byte gives the whole answer or raises (C14, C18)."""
+    ask = opening(valkey_proxy.url)
+    size = sizes(READS[verb], ask, valkey_proxy)[side == "replies"]
+    expected = READS[verb](ask)
+    for offset in offsets(size):
+        ask("exists", at("old"))
+        with valkey_proxy.fault(Cut(**{side: offset}, times=1)):
+            try:
+                answer = READS[verb](ask)
+            except BackendUnavailableError:
+                continue
+            if verb != "remaining":
+                assert answer == expected, offset
+    assert READS[verb](ask) == expected or verb == "remaining"
+
+
+@pytest.mark.parametrize("side", ["requests", "replies"])
+def test_connecting(side: str, opening: Any, valkey_proxy: Proxy, address: Address) -> None:
+    """A connection that is cut off while it is made costs nothing but an error (C18)."""
+    url = valkey_proxy.url.replace("/0", "/3")
+    for offset in range(30):
+        ask = opening(url)
+        with valkey_proxy.fault(Cut(**{side: offset}, times=1)):
+            try:
+                ask("write", address, b"1", None)
+            except (BackendUnavailableError, OutcomeUnknownError) as fault:
+                assert isinstance(fault, OutcomeUnknownError) or ask("read", address) is None
+        time.sleep(0.002)
+        ask("write", address, b"2", None)
+        assert ask("read", address) == b"2"
+        ask("remove", address)
