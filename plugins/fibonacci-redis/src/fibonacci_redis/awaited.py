@@ -47,18 +47,27 @@ class AwaitedNode:
             raise lost(fault, str(self.endpoint), request) from fault.__cause__
 
     async def _connected(self, deadline: float) -> Multiplex:
-        connecting = self._connecting
-        if connecting is None:
+        """Wait for the connection that is being made; if it fails, it was another caller's try."""
+        if self._connecting is not None:
+            await self._wait(self._connecting, deadline)
+        if self._shared is not None and self._shared.is_fresh:
+            return self._shared
+        if self._connecting is None:
             self._retire()
-            connecting = self._connecting = asyncio.create_task(self._connect(deadline))
-            connecting.add_done_callback(self._settle)
-        # A caller that is cancelled, or out of time, leaves the others their connection.
+            self._connecting = asyncio.create_task(self._connect(deadline))
+            self._connecting.add_done_callback(self._settle)
+        return (await self._wait(self._connecting, deadline)).result()
+
+    async def _wait(
+        self, connecting: "asyncio.Task[Multiplex]", deadline: float
+    ) -> "asyncio.Task[Multiplex]":
+        """Wait until it is done; a caller that is cancelled, or out of time, leaves it be."""
         await asyncio.wait([connecting], timeout=max(0.0, deadline - monotonic()))
         if not connecting.done():
             raise out_of_time(self.endpoint)
         if connecting.cancelled():
             raise BackendUnavailableError(f"{self.endpoint} was not asked: the store was closed")
-        return connecting.result()
+        return connecting
 
     def _settle(self, connecting: "asyncio.Task[Multiplex]") -> None:
         self._connecting = None

@@ -7,6 +7,7 @@ what comes after that could belong to anybody.
 
 import asyncio
 from collections import deque
+from math import inf
 from ssl import SSLWantReadError, SSLWantWriteError
 from time import monotonic
 from typing import Any, Final
@@ -52,6 +53,7 @@ class Multiplex:
         self._asked = 0
         self._sent = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._due = inf
         self._closed = False
         self._retired = False
         self._loop.add_reader(self._socket, self._receive)
@@ -75,9 +77,16 @@ class Multiplex:
             # What others ask in the same turn of the loop goes out with it, in one call.
             self._flushing = True
             self._loop.call_soon(self._flush)
-        if self._timer is None and not self._closed:
-            self._timer = self._loop.call_later(deadline - monotonic(), self._look)
+        if deadline < self._due and not self._closed:
+            self._wake_at(deadline)
         return await future
+
+    def _wake_at(self, due: float) -> None:
+        """One timer for all: it is set anew when it goes off, or where someone has less time."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        self._timer = self._loop.call_later(due - monotonic(), self._look)
 
     def _flush(self) -> None:
         self._flushing = False
@@ -133,18 +142,16 @@ class Multiplex:
 
     def _look(self) -> None:
         """Tell overdue callers; one that is first in the line ends the connection."""
-        self._timer = None
+        self._timer, self._due = None, inf
         now = monotonic()
         if self._line and self._line[0].deadline <= now:
             self._fail(TimeoutError())
-            return
         for caller in self._line:
             if caller.deadline <= now:
                 caller.fail(Lost, TimeoutError())
-        waiting = [caller.deadline for caller in self._line if not caller.future.done()]
         if self._line:
-            soonest = min(waiting, default=self._line[0].deadline)
-            self._timer = self._loop.call_later(soonest - now, self._look)
+            waiting = [caller.deadline for caller in self._line if not caller.future.done()]
+            self._wake_at(min(waiting, default=self._line[0].deadline))
 
     def _fail(self, fault: Exception) -> None:
         """Close the connection, and tell everyone in the line."""
