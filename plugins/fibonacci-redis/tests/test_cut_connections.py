@@ -75,20 +75,30 @@ def sizes(verb: Verb, ask: Any, proxy: Proxy) -> tuple[int, int]:
     return len(traffic.requests), len(traffic.replies)
 
 
-def offsets(size: int) -> list[int]:
-    """All of them, or the ends and some of the middle where there are many."""
-    return [*range(min(size, 150)), *range(150, size - 50, 499), *range(max(150, size - 50), size)]
+def offsets(size: int, step: int) -> list[int]:
+    """At each ``step`` bytes, and at the last ones; of the middle of a long one, some."""
+    middle = range(300, size - 50, 499)
+    return [
+        *range(0, min(size, 300), step),
+        *middle,
+        *range(max(300, size - 50), size, step),
+        size - 1,
+    ]
+
+
+steps = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long)])
 
 
 @pytest.mark.parametrize("verb", WRITES)
 @pytest.mark.parametrize("side", ["requests", "replies"])
+@steps
 def test_writes(verb: str, side: str, opening: Any, watcher: Any, valkey_proxy: Proxy) -> None:
     """A write that is cut off at any byte says whether it may have been applied (C18, C19)."""
     ask = opening(valkey_proxy.url)
     size = sizes(WRITES[verb], ask, valkey_proxy)[side == "replies"]
     seed(watcher)
     before = state(watcher)
-    for offset in offsets(size):
+    for offset in offsets(size, step):
         seed(watcher)
         ask("exists", at("old"))
         raised: Exception | None = None
@@ -109,12 +119,15 @@ def test_writes(verb: str, side: str, opening: Any, watcher: Any, valkey_proxy: 
 
 @pytest.mark.parametrize("verb", READS)
 @pytest.mark.parametrize("side", ["requests", "replies"])
-def test_reads(verb: str, side: str, opening: Any, watcher: Any, valkey_proxy: Proxy) -> None:
+@steps
+def test_reads(
+    verb: str, side: str, step: int, opening: Any, watcher: Any, valkey_proxy: Proxy
+) -> None:
     """A read that is cut off at any byte gives the whole answer or raises (C14, C18)."""
     ask = opening(valkey_proxy.url)
     size = sizes(READS[verb], ask, valkey_proxy)[side == "replies"]
     expected = READS[verb](ask)
-    for offset in offsets(size):
+    for offset in offsets(size, step):
         ask("exists", at("old"))
         with valkey_proxy.fault(Cut(**{side: offset}, times=1)):
             try:

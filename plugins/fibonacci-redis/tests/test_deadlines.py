@@ -16,7 +16,7 @@ from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, KEEP, Address, Space
 
 SPACE = Space("t:late:", "workflow", "w")
-TIMEOUT = 0.3
+TIMEOUT = 0.15
 GRACE = 0.5
 KEY = Address(SPACE, "k")
 OTHER = Address(SPACE, "other")
@@ -70,7 +70,9 @@ def ready(ask: Any) -> Any:
 
 
 def expected(verb: str) -> type[Exception] | tuple[type[Exception], ...]:
-    return BackendUnavailableError if verb in READS else (BackendUnavailableError, OutcomeUnknownError)
+    return (
+        BackendUnavailableError if verb in READS else (BackendUnavailableError, OutcomeUnknownError)
+    )
 
 
 FAULTS = {

@@ -41,15 +41,19 @@ class Link(BaseParser):
             socket_connect_timeout=left,
             socket_timeout=left,
         )
-        self._made.connect()
-        # A store whose event loop has ended, or that nobody closed, goes without a ResourceWarning.
-        weakref.finalize(self, self.socket.close).atexit = False
+        try:
+            self._made.connect()
+        except BaseException:
+            self.close()
+            raise
         self.rested_since = monotonic()
 
     def on_connect(self, connection: Any) -> None:
         """Take the socket over: redis-py has opened it, and goes on to authenticate."""
         # As redis-py's own parsers do; there is no other way to the socket.
         self.socket: socket.socket = connection._sock
+        # A store whose event loop has ended, or that nobody closed, goes without a ResourceWarning.
+        weakref.finalize(self, self.socket.close).atexit = False
         self.socket.setblocking(False)
         self.encrypted = isinstance(self.socket, SSLSocket)
         self._poller = poll()
