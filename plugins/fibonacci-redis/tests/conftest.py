@@ -33,6 +33,12 @@ def secured_options(secured: Secured) -> dict[str, str]:
     return tls_options(secured)
 
 
+@pytest.fixture
+def tls_of() -> Callable[[Secured], dict[str, str]]:
+    """The options that a client of a server with TLS needs."""
+    return tls_options
+
+
 def tls_options(server: Secured) -> dict[str, str]:
     made = server.certificates
     return {

@@ -80,7 +80,8 @@ class AwaitedNode:
             loop = asyncio.get_running_loop()
             return Multiplex(await loop.run_in_executor(None, Link, self.endpoint, deadline))
         except Exception as fault:  # noqa: BLE001 - whatever redis-py raises
-            raise unreachable(fault, self.endpoint) from None
+            told = unreachable(fault, self.endpoint)
+        raise told  # not in the block: the driver's own error would be its context
 
     def _retire(self) -> None:
         shared, self._shared = self._shared, None

@@ -107,7 +107,8 @@ class BlockingNode:
         try:
             return Connection(Link(self.endpoint, deadline))
         except Exception as fault:  # noqa: BLE001 - whatever redis-py raises
-            raise unreachable(fault, self.endpoint) from None
+            told = unreachable(fault, self.endpoint)
+        raise told  # not in the block: the driver's own error would be its context
 
     def _put_back(self, connection: Connection) -> None:
         connection.link.rested_since = monotonic()

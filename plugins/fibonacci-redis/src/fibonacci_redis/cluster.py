@@ -59,7 +59,7 @@ class Cluster(Routes):
                 break
             node = self._redirected(error, node)
             if error.code == "MOVED":
-                self._slots = []
+                self._slots = []  # who has the others may have changed, too
                 replies = await self.exchange(node, request, deadline)
             else:
                 asking = request._replace(data=ASKING + request.data, replies=request.replies + 1)
@@ -68,9 +68,12 @@ class Cluster(Routes):
             if again is None:
                 return replies
             error = again
-        if error.code == "CLUSTERDOWN":
-            self._slots = []
         raise self.refusal(error, node)
+
+    def refusal(self, error: ReplyError, node: Node) -> StorageError | ReplyError:
+        if error.code in ("MOVED", "CLUSTERDOWN"):
+            self._slots = []
+        return super().refusal(error, node)
 
     def close(self) -> None:
         nodes, self._nodes, self._slots = self._nodes, {}, []

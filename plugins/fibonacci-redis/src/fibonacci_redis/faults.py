@@ -14,7 +14,6 @@ from fibonacci.errors import (
     CorruptRecordError,
     OutcomeUnknownError,
     StorageError,
-    ValueTooLargeError,
 )
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.wire import Lost, ReplyError, Request, Unsent
@@ -64,8 +63,6 @@ def refused(error: ReplyError, endpoint: Endpoint, *, clustered: bool) -> Storag
         )
     if "cluster support disabled" in str(error):
         return StorageError(f"{where} is not in a cluster: write redis://host:port/db")
-    if "string exceeds maximum allowed size" in str(error):
-        return ValueTooLargeError(f"{where} takes no value of this size: see proto-max-bulk-len")
     return StorageError(f"{where} answered with an error of the kind {code!r}")
 
 
@@ -101,6 +98,13 @@ def unreachable(fault: Exception, endpoint: Endpoint) -> StorageError:
     if isinstance(fault, ResponseError) and "DB index" in str(fault):
         return StorageError(f"{endpoint} has no database of the number in the connection URL")
     cause = _system_fault(fault)
+    told = _unreached(cause, endpoint)
+    if isinstance(cause, OSError):  # its text is the system's own
+        told.__cause__ = cause
+    return told
+
+
+def _unreached(cause: BaseException, endpoint: Endpoint) -> StorageError:
     if _is_about_certificates(cause) and endpoint.tls is not None:
         return StorageError(
             f"{endpoint} and this client do not accept each other's certificates "

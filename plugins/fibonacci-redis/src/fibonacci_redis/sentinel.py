@@ -47,12 +47,10 @@ class Sentinel(Routes):
             self._doubt()
             raise
 
-    async def refuse(
-        self, error: ReplyError, request: Request, node: Node, deadline: float
-    ) -> list[Any]:
+    def refusal(self, error: ReplyError, node: Node) -> StorageError | ReplyError:
         if error.code in STALE:  # a primary that was, most likely
             self._doubt()
-        raise self.refusal(error, node)
+        return super().refusal(error, node)
 
     def close(self) -> None:
         known, self._known = self._known, None
