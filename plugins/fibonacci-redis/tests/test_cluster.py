@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fibonacci_redis.layout import place
 from services import valkey
 from services.cluster import Cluster
 
@@ -16,7 +17,6 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci.plugin import ABSENT, KEEP, Address, Space
-from fibonacci_redis.layout import place
 
 SPACES = [Space("t:cluster:", "workflow", f"w{number}") for number in range(12)]
 SPACE = SPACES[0]
@@ -183,6 +183,6 @@ def cluster_url(node: Any) -> str:
 
 def test_lone_node_url(opening: Any, cluster: Cluster) -> None:
     """A plain URL that leads into a cluster says what to write instead."""
-    has, other = exchange(cluster)
+    _, other = exchange(cluster)
     with pytest.raises(StorageError, match=r"redis\+cluster"):
         opening(other.url)("read", KEY)

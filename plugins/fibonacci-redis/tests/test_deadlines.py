@@ -104,9 +104,9 @@ def test_fault(fault: str, verb: str, opening: Any, proxy: Proxy, server: Redis)
 def test_connecting(fault: str, opening: Any, proxy: Proxy) -> None:
     """A connection that is not made by the deadline surely sent nothing (C18)."""
     ask = opening(proxy.url.replace("/0", "/2"))
-    with proxy.fault(FAULTS[fault]), within(TIMEOUT + GRACE):
-        with pytest.raises(BackendUnavailableError):
-            ask("write", KEY, b"1", None, timeout=TIMEOUT)
+    unavailable = pytest.raises(BackendUnavailableError)
+    with proxy.fault(FAULTS[fault]), within(TIMEOUT + GRACE), unavailable:
+        ask("write", KEY, b"1", None, timeout=TIMEOUT)
     with within(1.0):
         assert ask("read", KEY) is None
 

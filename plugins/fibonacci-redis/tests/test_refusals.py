@@ -1,5 +1,6 @@
 """What the server refuses: told as what it is, and without a secret or a value."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis
+from fibonacci_redis.layout import place
 from services import valkey
 from services.redis import Secured
 from services.standalone import Redis
@@ -21,7 +23,6 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci.plugin import ABSENT, Address, Space
-from fibonacci_redis.layout import place
 
 SPACE = Space("t:refused:", "workflow", "w")
 KEY = Address(SPACE, "k")
@@ -101,11 +102,9 @@ def test_busy(ask: Any, server: Redis) -> None:
     server("CONFIG", "SET", "busy-reply-threshold", "1")
 
     def spin() -> None:
-        with redis.Redis(host=server.host, port=server.port) as client:
-            try:
-                client.eval("while true do end", 0)
-            except redis.ResponseError:
-                pass
+        client = redis.Redis(host=server.host, port=server.port)
+        with client, contextlib.suppress(redis.ResponseError):
+            client.eval("while true do end", 0)
 
     thread = threading.Thread(target=spin)
     thread.start()
@@ -156,6 +155,26 @@ def test_no_such_database(opening: Any, server: Redis) -> None:
     """A database that the server does not have is no passing fault."""
     with exactly(StorageError, "no database"):
         opening(server.url.replace("/0", "/999"))("read", KEY)
+
+
+def test_needless_password(opening: Any, server: Redis) -> None:
+    """A password for a server that has none is no passing fault, and is not told (C23)."""
+    with exactly(StorageError, "wants no password") as raised:
+        opening(server.url.replace("//", "//:hunter2@"))("read", KEY)
+    assert "hunter2" not in _everything(raised.value)
+
+
+def test_too_many_clients(opening: Any, server: Redis) -> None:
+    """A server that takes no more clients is asked again later (C20)."""
+    before = server("CONFIG", "GET", "maxclients")
+    with redis.Redis(host=server.host, port=server.port) as held:
+        held.config_set("maxclients", 1)
+        try:
+            for url in (server.url, server.url.replace("/0", "/3")):
+                with exactly(BackendUnavailableError, "as many clients|closed the connection"):
+                    opening(url)("read", KEY)
+        finally:
+            held.config_set("maxclients", before[1].decode())
 
 
 def test_standalone_is_no_cluster(opening: Any, server: Redis) -> None:

@@ -62,7 +62,7 @@ def test_asked_to_step_down(watched: Watched, opening: Any) -> None:
             assert time.monotonic() < end
             time.sleep(0.05)
     assert ask("read", KEY) == b"2"
-    assert b"2" == watched.primary("GET", "t:sentinel:v1:{w:w}:k")
+    assert watched.primary("GET", "t:sentinel:v1:{w:w}:k") == b"2"
     ask.clear(SPACE)
 
 

@@ -7,7 +7,7 @@ to quote nothing, is passed on (https://redis.io/docs/latest/develop/reference/p
 from ssl import SSLCertVerificationError, SSLError
 from typing import Final
 
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from fibonacci.errors import (
     BackendUnavailableError,
@@ -47,6 +47,14 @@ NOT_EVER: Final = {
 """Refusals that stay until somebody changes a setting."""
 
 
+TOLD_APART: Final = {
+    "DB index is out of range": "has no database of the number in the connection URL",
+    "without any password configured": "wants no password: leave it out of the connection URL",
+    "cluster support disabled": "is not in a cluster: write redis://host:port/db",
+}
+"""Errors of the general kind that are known by their words."""
+
+
 def refused(error: ReplyError, endpoint: Endpoint, *, clustered: bool) -> StorageError:
     """Return what an error reply means: nothing was applied."""
     where, code = str(endpoint), error.code
@@ -61,8 +69,11 @@ def refused(error: ReplyError, endpoint: Endpoint, *, clustered: bool) -> Storag
             f"{where} has a key of another type where a record of ours should be: "
             f"somebody else uses this key prefix"
         )
-    if "cluster support disabled" in str(error):
-        return StorageError(f"{where} is not in a cluster: write redis://host:port/db")
+    for words, meaning in TOLD_APART.items():
+        if words in str(error):
+            return StorageError(f"{where} {meaning}")
+    if "max number of clients" in str(error):
+        return BackendUnavailableError(f"{where} has as many clients as it takes (maxclients)")
     return StorageError(f"{where} answered with an error of the kind {code!r}")
 
 
@@ -91,12 +102,8 @@ def reason(fault: BaseException) -> str:
 
 def unreachable(fault: Exception, endpoint: Endpoint) -> StorageError:
     """Return what it means that no connection could be made."""
-    if isinstance(fault, AuthenticationError):
-        return StorageError(f"{endpoint} {NOT_EVER['WRONGPASS']}")
-    if isinstance(fault, NoPermissionError):
-        return StorageError(f"{endpoint} {NOT_EVER['NOPERM']}")
-    if isinstance(fault, ResponseError) and "DB index" in str(fault):
-        return StorageError(f"{endpoint} has no database of the number in the connection URL")
+    if isinstance(fault, ReplyError):
+        return refused(fault, endpoint, clustered=False)
     cause = _system_fault(fault)
     told = _unreached(cause, endpoint)
     if isinstance(cause, OSError):  # its text is the system's own

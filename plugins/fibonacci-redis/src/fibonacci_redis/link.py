@@ -11,9 +11,6 @@ from ssl import SSLSocket, SSLWantReadError, SSLWantWriteError
 from time import monotonic
 from typing import Any, Final
 
-from redis.connection import BaseParser  # type: ignore[attr-defined]
-from redis.exceptions import ConnectionError as DriverConnectionError
-
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.wire import NOTHING, ReplyError, new_reader
 
@@ -24,7 +21,7 @@ RESTED: Final = 0.001
 """Seconds of idleness after which a connection is looked at before it is used."""
 
 
-class Link(BaseParser):
+class Link:
     """A socket, and the replies that come from it; to redis-py it is the connection's parser.
 
     After an exception, or when a caller was interrupted, close it: what comes next could belong to
@@ -32,7 +29,7 @@ class Link(BaseParser):
     """
 
     def __init__(self, endpoint: Endpoint, deadline: float) -> None:
-        """Connect and authenticate; redis-py's errors pass through."""
+        """Connect and authenticate. Raises ReplyError, and what redis-py raises."""
         self._deadline = deadline
         left = max(0.001, deadline - monotonic())
         self._made = endpoint.driver(
@@ -69,12 +66,10 @@ class Link(BaseParser):
         return False
 
     def read_response(self, *_: Any, **__: Any) -> Any:
-        """Return the next reply, as redis-py expects it while it makes the connection."""
+        """Return the next reply, while redis-py makes the connection."""
         [reply] = self.replies(1, self._deadline)
         if type(reply) is ReplyError:
-            reply = self.parse_error(str(reply))  # type: ignore[no-untyped-call]
-            if isinstance(reply, DriverConnectionError):
-                raise reply
+            raise reply
         return reply
 
     def replies(self, count: int, deadline: float) -> list[Any]:

@@ -10,8 +10,8 @@ from fibonacci_redis.scripts import SWAP
 from fibonacci_redis.wire import Request, pack, transaction
 
 SCRIPTED: Final = 8 * 1024
-"""Bytes up to which a script compares: it blocks the server while it copies them (0.24 ms for 64 KB).
-Above, this client compares, under WATCH."""
+"""Bytes up to which a script compares: it blocks the server while it copies them, at 64 KB for
+0.24 ms. Above, this client compares, under WATCH."""
 
 UNWATCH: Final = pack((b"UNWATCH",))
 
