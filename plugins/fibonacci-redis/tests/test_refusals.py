@@ -83,7 +83,7 @@ def test_read_only_replica(ask: Any, server: Redis) -> None:
 
 def test_loading(ask: Any, server: Redis) -> None:
     """A server that loads its data is waited for (C20)."""
-    memory = _memory(server.url)
+    memory = _memory(server.url, timeout=20.0)
     memory.set("k", 1)
     server("CONFIG", "SET", "key-load-delay", "300")
     for number in range(2_000):
@@ -313,8 +313,10 @@ def test_nothing_secret_in_logs(server: Redis, caplog: pytest.LogCaptureFixture)
     assert "hunter2" not in told
 
 
-def _memory(url: str) -> Any:
-    config = MemoryConfig(backend="redis", connection_url=url, key_prefix="t:refused:", timeout=1.0)
+def _memory(url: str, timeout: float = 1.0) -> Any:
+    config = MemoryConfig(
+        backend="redis", connection_url=url, key_prefix="t:refused:", timeout=timeout
+    )
     return Workflow("w", config).memory
 
 
