@@ -1,0 +1,115 @@
+"""The programs in examples/ do what they say."""
+
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fibonacci import Workflow, register_plugin
+from fibonacci.plugin import Completion, Model, ModelRequest, ModelSettings, hookimpl
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+class Answering(Model):
+    """Answers with what it was asked last."""
+
+    def complete(self, request: ModelRequest) -> Completion:
+        return Completion(text=f"You said: {request.prompt.splitlines()[-3]}")
+
+
+@hookimpl
+def fibonacci_model(settings: ModelSettings) -> Model:
+    """The model behind every name that starts with claude-."""
+    return Answering()
+
+
+@pytest.fixture
+def claude() -> Iterator[None]:
+    """A model that answers to the names that the examples use."""
+    plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_model=fibonacci_model)
+    with register_plugin("models", "claude-", plugin):
+        yield
+
+
+@pytest.fixture
+def chatbot(claude: None) -> Iterator[dict[str, Any]]:
+    """The chatbot's names; its server is swapped for this process."""
+    source = (EXAMPLES / "chatbot.py").read_text().replace('backend="redis"', 'backend="memory"')
+    source = source.replace('connection_url="redis://localhost:6379/0", ', "")
+    names: dict[str, Any] = {"__name__": "chatbot"}
+    exec(compile(source, "chatbot.py", "exec"), names)
+    yield names
+    workflow: Workflow = names["workflow"]
+    for user in ("ada", "bob"):
+        workflow.memory.clear(scope="user", user_id=user)
+    workflow.close()
+
+
+def test_the_chatbot_keeps_the_last_twenty_messages_of_each_user(chatbot: dict[str, Any]):
+    """Twelve turns of two users: each history has its own last twenty messages, in order."""
+    for turn in range(12):
+        for user in ("ada", "bob"):
+            answer = chatbot["chat_with_user"](user, f"{user} {turn}")
+            assert answer == f"You said: User: {user} {turn}"
+    for user in ("ada", "bob"):
+        history = chatbot["workflow"].memory.get("history", scope="user", user_id=user)
+        assert [one["content"] for one in history if one["role"] == "user"] == [
+            f"{user} {turn}" for turn in range(2, 12)
+        ]
+
+
+def test_the_newsroom_tells_less_to_whom_it_has_told_much(capsys: pytest.CaptureFixture[str]):
+    """The nodes run in their order, and the third story is shorter, as two are remembered."""
+    runpy.run_path(str(EXAMPLES / "newsroom.py"))["main"]("echo")
+    told = capsys.readouterr().out
+    assert told.startswith("flowchart TD")
+    assert "Tell this in 3 sentences, in a dry tone: Summarize: The river rose." in told
+    assert "Tell this in 1 sentences, in a dry tone: Summarize: The bridge is closed." in told
+    assert told.endswith("remembered for ada: ['preferences', 'told'], 3 stories\n")
+
+
+def chat(tmp_path: Path, *lines: str) -> str:
+    """What the chat says to these lines, in a process of its own."""
+    talk = subprocess.run(
+        [
+            sys.executable,
+            str(EXAMPLES / "chat.py"),
+            *("--model", "echo", "--backend", "sqlite", "--url", f"sqlite:///{tmp_path}/chat.db"),
+        ],
+        input="".join(f"{line}\n" for line in lines),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (talk.returncode, talk.stderr) == (0, "")
+    return talk.stdout
+
+
+def test_the_chat_remembers_over_a_restart(tmp_path: Path):
+    """The second process finds what the first one heard, and what it answered."""
+    assert "Remembered of you: 0 messages." in chat(tmp_path, "My name is Ada")
+    told = chat(tmp_path, "/memory", "What is my name?")
+    assert told.count("Remembered of you: 2 messages.") == 2
+    assert "user: My name is Ada" in told
+    assert "My name is Ada" in told.split("What is my name?", 1)[1]  # the model was told
+
+
+def test_the_chat_forgets_one_user_alone(tmp_path: Path):
+    """/forget forgets whom it is asked to, /user turns to somebody else, and both stay apart."""
+    chat(tmp_path, "One", "/user bob", "Two", "/user you", "/forget")
+    told = chat(tmp_path, "/user bob", "/memory", "/quit", "never read")
+    assert "Remembered of you: 0 messages." in told
+    assert "Remembered of bob: 2 messages." in told
+    assert "user: Two" in told
+    assert "never read" not in told
+
+
+def test_the_chat_shows_no_commands_to_the_terminal(tmp_path: Path):
+    """What a model or a memory holds is text: escape sequences do not reach the screen."""
+    assert "\x1b" not in chat(tmp_path, "\x1b[31mred", "/memory")
