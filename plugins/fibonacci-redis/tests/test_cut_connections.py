@@ -67,6 +67,11 @@ def state(ask: Any) -> list[Any]:
     return [(key, ask("read", at(key)), type(ask("remaining", at(key)))) for key in KEYS]
 
 
+def cut(side: str, offset: int) -> Cut:
+    """The next connection ends after so many bytes of its requests, or of its replies."""
+    return Cut(requests=offset, times=1) if side == "requests" else Cut(replies=offset, times=1)
+
+
 def attempt(verb: Verb, ask: Any) -> Exception | None:
     """Do it, and return what was raised."""
     try:
@@ -112,7 +117,7 @@ def test_writes(
     for offset in offsets(size, step):
         seed(watcher)
         ask("exists", at("old"))
-        with valkey_proxy.fault(Cut(**{side: offset}, times=1)):
+        with valkey_proxy.fault(cut(side, offset)):
             raised = attempt(WRITES[verb], ask)
         time.sleep(0.002)  # a connection that has just been used is not looked at
         after = state(watcher)
@@ -136,7 +141,7 @@ def test_reads(
     expected = READS[verb](ask)
     for offset in offsets(size, step):
         ask("exists", at("old"))
-        with valkey_proxy.fault(Cut(**{side: offset}, times=1)):
+        with valkey_proxy.fault(cut(side, offset)):
             try:
                 answer = READS[verb](ask)
             except BackendUnavailableError:
@@ -152,7 +157,7 @@ def test_connecting(side: str, opening: Any, valkey_proxy: Proxy, address: Addre
     url = valkey_proxy.url.replace("/0", "/3")
     for offset in range(30):
         ask = opening(url)
-        with valkey_proxy.fault(Cut(**{side: offset}, times=1)):
+        with valkey_proxy.fault(cut(side, offset)):
             raised = attempt(lambda ask: ask("write", address, b"1", None), ask)
         time.sleep(0.002)
         assert not isinstance(raised, BackendUnavailableError) or ask("read", address) is None

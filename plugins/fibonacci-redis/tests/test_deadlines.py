@@ -10,7 +10,7 @@ import pytest
 from services import valkey
 from services.faults import BlackHole, Delay, Refuse, Trickle
 from services.proxy import Proxy
-from services.standalone import Redis
+from services.standalone import Redis, Standalone
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, KEEP, Address, Space
@@ -42,14 +42,14 @@ WRITES: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def server(valkey_server: Redis) -> Iterator[Redis]:
+def server(valkey_server: Redis) -> Iterator[Standalone]:
     """A server of these tests' own, to be killed and stopped; where there is the shared one."""
     with valkey.standalone() as own:
         yield own
 
 
 @pytest.fixture
-def proxy(server: Redis) -> Iterator[Proxy]:
+def proxy(server: Standalone) -> Iterator[Proxy]:
     with Proxy(server) as proxy:
         yield proxy
 
@@ -86,7 +86,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("verb", [*READS, *WRITES])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_fault(fault: str, verb: str, opening: Any, proxy: Proxy, server: Redis) -> None:
+def test_fault(fault: str, verb: str, opening: Any, proxy: Proxy, server: Standalone) -> None:
     """A verb that gets no answer ends by its deadline, and the next one works (C18, C19)."""
     ask, watcher = ready(opening(proxy.url)), opening(server.url)
     with proxy.fault(FAULTS[fault]), within(TIMEOUT + GRACE):
@@ -112,7 +112,7 @@ def test_connecting(fault: str, opening: Any, proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("verb", ["read", "write", "swap", "remove", "scan"])
-def test_stopped(verb: str, opening: Any, server: Redis) -> None:
+def test_stopped(verb: str, opening: Any, server: Standalone) -> None:
     """A stopped server holds nobody beyond the deadline, and serves when it goes on (C18)."""
     ask = ready(opening(server.url))
     server.pause()
@@ -127,7 +127,7 @@ def test_stopped(verb: str, opening: Any, server: Redis) -> None:
 
 
 @pytest.mark.parametrize("verb", [*READS, *WRITES])
-def test_killed_and_restarted(verb: str, opening: Any, server: Redis) -> None:
+def test_killed_and_restarted(verb: str, opening: Any, server: Standalone) -> None:
     """A killed server is told from one that lost an answer, and is found when it is back (C18)."""
     ask = ready(opening(server.url))
     server.kill()
@@ -143,14 +143,14 @@ def test_killed_and_restarted(verb: str, opening: Any, server: Redis) -> None:
 
 
 @pytest.mark.parametrize("verb", WRITES)
-def test_restarted_meanwhile(verb: str, opening: Any, server: Redis) -> None:
+def test_restarted_meanwhile(verb: str, opening: Any, server: Standalone) -> None:
     """A restart between two verbs costs nothing: dead connections are seen before use (C20)."""
     ask = ready(opening(server.url))
     server.restart()
     WRITES[verb](ask)
 
 
-def test_deadline_passed(opening: Any, server: Redis) -> None:
+def test_deadline_passed(opening: Any, server: Standalone) -> None:
     """A verb whose deadline has passed sends nothing (C18)."""
     ask = ready(opening(server.url))
     with pytest.raises(BackendUnavailableError, match="out of time"):
@@ -158,7 +158,7 @@ def test_deadline_passed(opening: Any, server: Redis) -> None:
     assert ask("read", KEY) == b"1"
 
 
-def test_signals_do_not_prolong(opening: Any, server: Redis) -> None:
+def test_signals_do_not_prolong(opening: Any, server: Standalone) -> None:
     """A timer whose signals come all the time does not keep a caller waiting (C18)."""
     ask = ready(opening(server.url))
     before = signal.signal(signal.SIGALRM, lambda *_: None)
