@@ -25,6 +25,8 @@ def make_check(schema: Mapping[str, Any]) -> Check:
             "Install it: pip install 'fibonacci-core[schema]'"
         ) from None
     plain = dict(schema)
+    if not isinstance(plain.get("$schema", ""), str):  # jsonschema would raise whatever comes
+        raise WorkflowValidationError("output_schema is no JSON Schema: $.$schema must be text")
     kind = validator_for(plain, default=Draft202012Validator)
     try:
         kind.check_schema(plain)
