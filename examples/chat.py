@@ -43,26 +43,26 @@ class Chat:
         self.be(user)
 
     def be(self, user: str) -> None:
-        """Turn to a user."""
+        """Turn to a user; a name that can't be one changes nothing."""
+        self.tell_how_much(user)
         self.user = user
-        self.tell_how_much()
 
-    def tell_how_much(self) -> None:
-        self.say(f"Remembered of {self.user}: {len(self.history())} messages.", "dim")
+    def tell_how_much(self, user: str) -> None:
+        self.say(f"Remembered of {user}: {len(self.history(user))} messages.", "dim")
 
-    def history(self) -> list[dict[str, str]]:
-        return self.workflow.memory.get("history", scope="user", user_id=self.user, default=[])
+    def history(self, user: str) -> list[dict[str, str]]:
+        return self.workflow.memory.get("history", scope="user", user_id=user, default=[])
 
     def obey(self, command: str) -> None:
         """Do what a line that begins with / says."""
         match command.split():
             case ["/memory"]:
-                for turn in self.history():
+                for turn in self.history(self.user):
                     self.say(f"{turn['role']}: {' '.join(turn['content'].split())}", "cyan")
-                self.tell_how_much()
+                self.tell_how_much(self.user)
             case ["/forget"]:
                 self.workflow.memory.delete("history", scope="user", user_id=self.user)
-                self.tell_how_much()
+                self.tell_how_much(self.user)
             case ["/user", name]:
                 self.be(name)
             case _:
@@ -111,7 +111,7 @@ class Chat:
                 elif line:
                     self.talk(line)
             except FibonacciError as error:
-                self.say(f"That failed, and was not remembered: {error}", "red")
+                self.say(f"That failed: {error}", "red")
 
 
 def main() -> None:

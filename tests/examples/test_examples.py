@@ -113,3 +113,10 @@ def test_the_chat_forgets_one_user_alone(tmp_path: Path):
 def test_the_chat_shows_no_commands_to_the_terminal(tmp_path: Path):
     """What a model or a memory holds is text: escape sequences do not reach the screen."""
     assert "\x1b" not in chat(tmp_path, "\x1b[31mred", "/memory")
+
+
+def test_the_chat_stays_with_its_user_where_a_name_can_be_none(tmp_path: Path):
+    """A name that is too long is refused, and the next line is still the last user's."""
+    told = chat(tmp_path, f"/user {'x' * 1001}", "/memory")
+    assert "That failed: the user id has 1,001 bytes" in told
+    assert told.endswith("you> /memory\nRemembered of you: 0 messages.\n")
