@@ -12,12 +12,13 @@ from fibonacci import (
     FunctionNode,
     LLMNode,
     MemoryConfig,
+    ModelError,
     NodeExecutionError,
     Workflow,
     WorkflowTimeoutError,
 )
 from fibonacci._builtin.local import LocalStore
-from fibonacci.plugin import Address
+from fibonacci.plugin import Address, Completion, Model, ModelRequest
 
 
 class Late:
@@ -201,3 +202,21 @@ def test_a_late_function_that_swallows_its_cancellation(workflow: Workflow) -> N
     with pytest.raises(NodeExecutionError, match=r"timeout of 0.05 s"):
         asyncio.run(workflow.aexecute())
     assert workflow.memory.list_keys() == []
+
+
+class Obedient(Model):
+    """A model that raises at the request's deadline, as its contract asks."""
+
+    def complete(self, request: ModelRequest) -> Completion:
+        assert request.deadline is not None
+        time.sleep(max(0.0, request.deadline - time.monotonic()))
+        raise ModelError("late", retryable=True)
+
+
+def test_a_model_that_heeds_the_deadline(workflow: Workflow, execute: Any) -> None:
+    """Whoever looks at the clock first, the model or the run, the error is the same."""
+    workflow.add_node(LLMNode("n", Obedient(), "x", timeout=0.01))
+    for _ in range(20):
+        with pytest.raises(NodeExecutionError) as told:
+            execute(workflow)
+        assert isinstance(told.value.cause, WorkflowTimeoutError)

@@ -44,6 +44,9 @@ async def _ask(step: Step, run: Run, question: Any, deadline: float | None) -> t
         except Overdue:
             raise _late(step, run) from None
         except Exception as fault:
+            # A model that heeds the deadline raises at it, as a clock of ours does: one error.
+            if deadline is not None and monotonic() >= deadline:
+                raise _late(step, run) from fault
             if attempt == retry.attempts or not may_succeed(fault):
                 raise
             pause = retry.pause(attempt, fault)
