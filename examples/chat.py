@@ -83,9 +83,7 @@ class Chat:
         self.say(result["answer"], "green")
 
     def say(self, text: str, style: str) -> None:
-        # What a model or a memory holds could be commands to the terminal.
-        plain = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
-        self.console.print(Text(plain, style), soft_wrap=not self.console.is_terminal)
+        self.console.print(Text(plain(text), style), soft_wrap=not self.console.is_terminal)
 
     def lines(self) -> Iterator[str]:
         """Yield what is typed, or comes from a pipe."""
@@ -98,7 +96,8 @@ class Chat:
             import readline  # noqa: F401 - arrow keys at the prompt
         with suppress(EOFError):
             while True:
-                yield self.console.input(Text(f"{self.user}> ", "bold")).strip()
+                # Not the console's input: readline has to know how wide the prompt is.
+                yield input(plain(f"{self.user}> ")).strip()
 
     def run(self) -> None:
         """Talk until the last line, or /quit."""
@@ -112,6 +111,11 @@ class Chat:
                     self.talk(line)
             except FibonacciError as error:
                 self.say(f"That failed: {error}", "red")
+
+
+def plain(text: str) -> str:
+    """Return text without commands to the terminal, which a model or a memory could hold."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
 
 
 def main() -> None:
