@@ -1,0 +1,239 @@
+"""Servers that answer what no Redis should, and moments that are hard to hit with a real one."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from services import ports
+from services.faults import BlackHole, Cut
+from services.proxy import Proxy
+from services.standalone import Redis
+
+from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci_redis import fibonacci_storage
+from fibonacci_redis.operations import KNOWN
+from fibonacci_redis.voice import run
+
+SPACE = Space("t:odd:", "workflow", "w")
+KEY = Address(SPACE, "k")
+
+
+@contextmanager
+def answering(answer: Callable[[bytes], bytes]) -> Iterator[int]:
+    """A server that gives these bytes for those; its port."""
+    port = ports.claim()
+    listener = socket.create_server((ports.LOOPBACK, port))
+    listener.settimeout(0.02)
+    enough = threading.Event()
+
+    def serve(client: socket.socket) -> None:
+        with client:
+            while data := client.recv(65_536):
+                client.sendall(answer(data))
+
+    def accept() -> None:
+        while not enough.is_set():
+            try:
+                client, _ = listener.accept()
+            except TimeoutError:
+                continue
+            client.settimeout(5)
+            threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield port
+    finally:
+        enough.set()
+        thread.join()
+        listener.close()
+        ports.release(port)
+
+
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n", b"\x00\x01\r\n"])
+def test_no_redis(reply: bytes, opening: Any) -> None:
+    """A server that speaks something else gives no answer, and its words are not believed."""
+    with answering(lambda _: reply) as port:
+        ask = opening(f"redis://127.0.0.1:{port}")
+        with pytest.raises(BackendUnavailableError):
+            ask("read", KEY)
+        with pytest.raises(OutcomeUnknownError):
+            ask("write", KEY, b"1", None)
+
+
+def test_reply_that_nobody_asked_for(opening: Any) -> None:
+    """One reply too many is nobody's: the connection is left before the next request."""
+    with answering(lambda _: b"$1\r\n1\r\n$1\r\n2\r\n") as port:
+        ask = opening(f"redis://127.0.0.1:{port}")
+        assert ask("read", KEY) == b"1"
+        time.sleep(0.01)
+        assert ask("read", KEY) == b"1"
+
+
+def test_endless_redirects(opening: Any) -> None:
+    """A cluster whose nodes send askers in a circle is left in time."""
+    where: list[int] = []
+
+    def answer(data: bytes) -> bytes:
+        if b"SLOTS" in data:
+            return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % where[0]
+        return b"-MOVED 1 :%d\r\n" % where[0]
+
+    with answering(answer) as port:
+        where.append(port)
+        ask = opening(f"redis+cluster://127.0.0.1:{port}")
+        with pytest.raises(BackendUnavailableError, match="moved these keys"):
+            ask("read", KEY)
+
+
+def test_unknown_error(opening: Any) -> None:
+    """An error that we don't know is told by its kind alone: its words may quote a value (C23)."""
+    with answering(lambda _: b"-ODD about swordfish\r\n") as port:
+        ask = opening(f"redis://127.0.0.1:{port}")
+        with pytest.raises(StorageError, match="'ODD'") as raised:
+            ask("read", KEY)
+        assert "swordfish" not in str(raised.value)
+
+
+def test_batch_in_part(opening: Any, valkey_proxy: Proxy, valkey_server: Redis) -> None:
+    """A large batch whose second part does not arrive was perhaps written: it is told so (C18)."""
+    ask = opening(valkey_proxy.url)
+    items = [(Address(SPACE, f"k{number}"), b"x" * 1_000_000) for number in range(10)]
+    ask("write_many", items[:1], None)
+    with valkey_proxy.fault(Cut(requests=6_000_000, times=1)), pytest.raises(OutcomeUnknownError):
+        ask("write_many", items, None)
+    assert 1 < len(ask.keys(SPACE)) < 10
+    ask.clear(SPACE)
+
+
+def test_many_idle_connections(valkey_server: Redis, opening: Any) -> None:
+    """However many threads asked at once, a bounded number of connections is kept."""
+    ask = opening(valkey_server.url, speak="sync")
+    taken = [run(ask.store._spoken._routes.session(0, time.monotonic() + 5))[0] for _ in range(70)]
+    for session in taken:
+        session.end(clean=True)
+    assert len(ask.store._spoken._routes._node._idle) == 64
+
+
+def test_many_known_records(valkey_server: Redis, opening: Any) -> None:
+    """What is remembered of records that were written is bounded."""
+    ask = opening(valkey_server.url)
+    records = getattr(ask.store, "_spoken", ask.store)
+    records._known.update(Address(SPACE, f"n{number}") for number in range(KNOWN))
+    ask("write", KEY, b"1", None)
+    assert records._known == {KEY}
+    ask.clear(SPACE)
+
+
+def test_coroutine_that_waits() -> None:
+    """The sync voice has no event loop, and says so."""
+
+    async def wait() -> None:
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="waited for an event loop"):
+        run(wait())
+
+
+def awaited(url: str) -> Any:
+    settings = StoreSettings(url=StoreURL.parse(url))
+    return fibonacci_storage(settings).aconnect()
+
+
+def soon(seconds: float = 5.0) -> float:
+    return time.monotonic() + seconds
+
+
+def test_closed_while_connecting(valkey_proxy: Proxy) -> None:
+    """Who waits for a connection when the store is closed is told, and is not left waiting."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url.replace("/0", "/1"))
+        with valkey_proxy.fault(BlackHole()):
+            asking = asyncio.create_task(store.read(KEY, deadline=soon(0.5)))
+            await asyncio.sleep(0.05)
+            await store.close()
+            with pytest.raises(BackendUnavailableError, match="was closed"):
+                await asking
+
+    asyncio.run(main())
+
+
+def test_closed_while_asking(valkey_proxy: Proxy) -> None:
+    """Who waits for an answer when the store is closed is told that it is lost."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url)
+        await store.read(KEY, deadline=soon())
+        with valkey_proxy.fault(BlackHole()):
+            asking = asyncio.create_task(store.write(KEY, b"1", None, deadline=soon()))
+            await asyncio.sleep(0.05)
+            await store.close()
+            with pytest.raises(OutcomeUnknownError):
+                await asking
+
+    asyncio.run(main())
+
+
+def test_less_time_than_others(valkey_proxy: Proxy) -> None:
+    """Each caller of a shared connection ends by its own deadline, whoever is first (C18)."""
+
+    async def timed(store: Any, seconds: float) -> float:
+        start = time.monotonic()
+        with pytest.raises(BackendUnavailableError):
+            await store.read(KEY, deadline=soon(seconds))
+        return time.monotonic() - start
+
+    async def main() -> list[float]:
+        store = awaited(valkey_proxy.url)
+        await store.read(KEY, deadline=soon())
+        with valkey_proxy.fault(BlackHole()):
+            found = await asyncio.gather(*[timed(store, s) for s in (0.6, 0.2, 0.4)])
+            await store.close()
+        return found
+
+    for seconds, took in zip((0.6, 0.2, 0.4), asyncio.run(main()), strict=True):
+        assert seconds - 0.05 < took < seconds + 0.3
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_retired(encrypted: bool, request: pytest.FixtureRequest, valkey_server: Redis) -> None:
+    """A connection that is given up serves those who wait on it first (C19)."""
+    url, options = valkey_server.url, {}
+    if encrypted:
+        url = request.getfixturevalue("secured").url
+        options = request.getfixturevalue("secured_options")
+
+    async def main() -> None:
+        settings = StoreSettings(url=StoreURL.parse(url), options=options)
+        store: Any = fibonacci_storage(settings).aconnect()
+        await store.write(KEY, b"1", None, deadline=soon())
+        asking = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(5)]
+        asking[0].cancel()
+        await asyncio.sleep(0)
+        store._routes._node.forget()
+        assert await asyncio.gather(*asking[1:]) == [b"1"] * 4
+        assert await store.remove(KEY, deadline=soon()) is True
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_session_after_restart(opening: Any, valkey_proxy: Proxy) -> None:
+    """A connection kept for long compare-and-sets is looked at before it is used again (C20)."""
+    ask = opening(valkey_proxy.url)
+    long = b"x" * 9_000
+    ask("write", KEY, b"1", None)
+    assert ask("compare_and_set", KEY, b"1", long, None) is True
+    assert ask("compare_and_set", KEY, b"1", long, None) is False
+    valkey_proxy.drop()
+    time.sleep(0.01)
+    assert ask("compare_and_set", KEY, long, b"1", None) is True
+    ask("remove", KEY)
