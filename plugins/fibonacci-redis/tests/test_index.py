@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import redis
-from fibonacci_redis.layout import place
 from services.standalone import Redis
 
 from fibonacci.plugin import Address, Page, Space
+from fibonacci_redis.layout import place
 
 SPACE = Space("t:index:", "workflow", "w")
 INDEX = place(SPACE).index.decode()

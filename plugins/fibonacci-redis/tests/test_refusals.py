@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import redis
-from fibonacci_redis.layout import place
 from services import valkey
 from services.redis import Secured
 from services.standalone import Redis
@@ -23,6 +22,7 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci.plugin import ABSENT, Address, Space
+from fibonacci_redis.layout import place
 
 SPACE = Space("t:refused:", "workflow", "w")
 KEY = Address(SPACE, "k")

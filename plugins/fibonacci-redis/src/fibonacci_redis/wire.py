@@ -23,7 +23,7 @@ class ReplyError(Exception):
 
     @property
     def code(self) -> str:
-        """The first word: ERR, MOVED, WRONGTYPE …"""
+        """The first word, such as ERR, MOVED or WRONGTYPE."""
         return str(self).partition(" ")[0]
 
 
