@@ -1,6 +1,7 @@
 """Servers that answer what no Redis should, and moments that are hard to hit with a real one."""
 
 import asyncio
+import signal
 import socket
 import threading
 import time
@@ -237,3 +238,109 @@ def test_session_after_restart(opening: Any, valkey_proxy: Proxy) -> None:
     time.sleep(0.01)
     assert ask("compare_and_set", KEY, long, b"1", None) is True
     ask("remove", KEY)
+
+
+def test_first_callers_share_one_connection(valkey_proxy: Proxy) -> None:
+    """Callers that come while the first connection is made wait for it, and make no other."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url)
+        asking = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(5)]
+        await asyncio.sleep(0)
+        asking[0].cancel()
+        assert await asyncio.gather(*asking[1:]) == [None] * 4
+        await store.close()
+
+    with valkey_proxy.record() as traffic:
+        asyncio.run(main())
+    assert traffic.connections == 1
+
+
+def test_first_callers_when_it_fails(valkey_proxy: Proxy) -> None:
+    """A connection that was not made is tried again for those who have time left."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url.replace("/0", "/1"))
+        with valkey_proxy.fault(BlackHole()):
+            hasty = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
+            await asyncio.sleep(0)
+            patient = asyncio.create_task(store.read(KEY, deadline=soon()))
+            with pytest.raises(BackendUnavailableError):
+                await hasty
+        assert await patient is None
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_more_than_the_socket_takes(valkey_server: Redis) -> None:
+    """Large writes at the same time wait for the socket, and arrive whole."""
+    data = [bytes([65 + number]) * 3_000_000 for number in range(6)]
+
+    async def main() -> None:
+        store = awaited(valkey_server.url)
+        addresses = [Address(SPACE, f"large{number}") for number in range(6)]
+        await asyncio.gather(
+            *[
+                store.write(at, one, None, deadline=soon(20))
+                for at, one in zip(addresses, data, strict=True)
+            ]
+        )
+        assert await store.read_many(addresses, deadline=soon(20)) == data
+        await store.clear(SPACE, deadline=soon())
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_reset_while_others_wait(valkey_proxy: Proxy) -> None:
+    """A request that meets a broken connection was surely not sent (C18)."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url)
+        await store.read(KEY, deadline=soon())
+        valkey_proxy.begin(BlackHole())
+        first = asyncio.create_task(store.read(KEY, deadline=soon()))
+        await asyncio.sleep(0.02)
+        valkey_proxy.drop(reset=True)
+        second = asyncio.create_task(store.write(KEY, b"1", None, deadline=soon()))
+        for asking in (first, second):
+            with pytest.raises(BackendUnavailableError):
+                await asking
+        valkey_proxy.heal()
+        assert await store.read(KEY, deadline=soon()) is None
+        await store.close()
+
+    asyncio.run(main())
+
+
+class _Interrupt(BaseException):
+    pass
+
+
+def _raise(*_: object) -> None:
+    raise _Interrupt
+
+
+def test_interrupted_while_waiting(opening: Any, valkey_proxy: Proxy) -> None:
+    """A caller that is interrupted while it waits leaves no reply to the next one (C19)."""
+    ask = opening(valkey_proxy.url, speak="sync")
+    ask("write_many", [(KEY, b"1"), (Address(SPACE, "other"), b"2")], None)
+    before = signal.signal(signal.SIGALRM, _raise)
+    try:
+        with valkey_proxy.fault(BlackHole(requests=False)):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(_Interrupt):
+                ask("read", KEY)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert ask("read", Address(SPACE, "other")) == b"2"
+    ask.clear(SPACE)
+
+
+def test_sentinel_that_starts(opening: Any) -> None:
+    """A sentinel that is still loading is a fault that passes."""
+    with answering(lambda _: b"-LOADING wait\r\n") as port:
+        ask = opening(f"redis+sentinel://127.0.0.1:{port}/main")
+        with pytest.raises(BackendUnavailableError, match="is loading"):
+            ask("read", KEY)
