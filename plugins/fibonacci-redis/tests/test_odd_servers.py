@@ -143,9 +143,17 @@ def test_coroutine_that_waits() -> None:
         run(wait())
 
 
-def awaited(url: str) -> Any:
-    settings = StoreSettings(url=StoreURL.parse(url))
+def awaited(url: str, **options: str) -> Any:
+    settings = StoreSettings(url=StoreURL.parse(url), options=options)
     return fibonacci_storage(settings).aconnect()
+
+
+def server_of(
+    encrypted: bool, request: pytest.FixtureRequest, plain: Redis
+) -> tuple[str, dict[str, str]]:
+    if not encrypted:
+        return plain.url, {}
+    return request.getfixturevalue("secured").url, request.getfixturevalue("secured_options")
 
 
 def soon(seconds: float = 5.0) -> float:
@@ -207,14 +215,10 @@ def test_less_time_than_others(valkey_proxy: Proxy) -> None:
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_retired(encrypted: bool, request: pytest.FixtureRequest, valkey_server: Redis) -> None:
     """A connection that is given up serves those who wait on it first (C19)."""
-    url, options = valkey_server.url, {}
-    if encrypted:
-        url = request.getfixturevalue("secured").url
-        options = request.getfixturevalue("secured_options")
+    url, options = server_of(encrypted, request, valkey_server)
 
     async def main() -> None:
-        settings = StoreSettings(url=StoreURL.parse(url), options=options)
-        store: Any = fibonacci_storage(settings).aconnect()
+        store = awaited(url, **options)
         await store.write(KEY, b"1", None, deadline=soon())
         asking = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(5)]
         asking[0].cancel()
@@ -264,30 +268,47 @@ def test_first_callers_when_it_fails(valkey_proxy: Proxy) -> None:
         with valkey_proxy.fault(BlackHole()):
             hasty = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
             await asyncio.sleep(0)
-            patient = asyncio.create_task(store.read(KEY, deadline=soon()))
-            with pytest.raises(BackendUnavailableError):
-                await hasty
-        assert await patient is None
+            hastier = asyncio.create_task(store.read(KEY, deadline=soon(0.05)))
+            patient = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(2)]
+            for asking in (hastier, hasty):
+                with pytest.raises(BackendUnavailableError):
+                    await asking
+        assert await asyncio.gather(*patient) == [None, None]
         await store.close()
 
     asyncio.run(main())
 
 
-def test_more_than_the_socket_takes(valkey_server: Redis) -> None:
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_more_than_the_socket_takes(
+    encrypted: bool, request: pytest.FixtureRequest, valkey_server: Redis
+) -> None:
     """Large writes at the same time wait for the socket, and arrive whole."""
-    data = [bytes([65 + number]) * 3_000_000 for number in range(6)]
+    url, options = server_of(encrypted, request, valkey_server)
+    data = [bytes([65 + number]) * 3_000_000 for number in range(4)]
+
+    async def main() -> None:
+        store = awaited(url, **options)
+        addresses = [Address(SPACE, f"large{number}") for number in range(4)]
+        items = zip(addresses, data, strict=True)
+        await asyncio.gather(*[store.write(*item, None, deadline=soon(20)) for item in items])
+        assert await store.read_many(addresses, deadline=soon(20)) == data
+        await store.clear(SPACE, deadline=soon())
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_broken_pipe(valkey_server: Redis) -> None:
+    """A request that the socket does not take was surely not sent (C18)."""
 
     async def main() -> None:
         store = awaited(valkey_server.url)
-        addresses = [Address(SPACE, f"large{number}") for number in range(6)]
-        await asyncio.gather(
-            *[
-                store.write(at, one, None, deadline=soon(20))
-                for at, one in zip(addresses, data, strict=True)
-            ]
-        )
-        assert await store.read_many(addresses, deadline=soon(20)) == data
-        await store.clear(SPACE, deadline=soon())
+        await store.read(KEY, deadline=soon())
+        store._routes._node._shared._socket.shutdown(socket.SHUT_WR)
+        with pytest.raises(BackendUnavailableError):
+            await store.write(KEY, b"1", None, deadline=soon())
+        assert await store.read(KEY, deadline=soon()) is None
         await store.close()
 
     asyncio.run(main())
@@ -344,3 +365,28 @@ def test_sentinel_that_starts(opening: Any) -> None:
         ask = opening(f"redis+sentinel://127.0.0.1:{port}/main")
         with pytest.raises(BackendUnavailableError, match="is loading"):
             ask("read", KEY)
+
+
+def test_node_that_breaks_off(opening: Any) -> None:
+    """A node of a cluster, or a primary, that breaks off is looked for anew (C20)."""
+    where: list[int] = []
+    looked_up: list[bytes] = []
+
+    def answer(data: bytes) -> bytes:
+        if b"SLOTS" in data:
+            looked_up.append(data)
+            return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % where[0]
+        if b"SENTINEL" in data:
+            looked_up.append(data)
+            return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(where[0])), where[0])
+        return b"broken\r\n"
+
+    with answering(answer) as port:
+        where.append(port)
+        for url in (f"redis+cluster://127.0.0.1:{port}", f"redis+sentinel://127.0.0.1:{port}/main"):
+            ask = opening(url)
+            looked_up.clear()
+            for _ in range(2):
+                with pytest.raises(BackendUnavailableError):
+                    ask("read", KEY)
+            assert len(looked_up) == 2
