@@ -13,7 +13,7 @@ class TestPostgres(StoreContract):
     backend = "postgres"
 
     @pytest.fixture
-    def url(self, postgres_server: Databases) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def url(self, postgres_server: Databases) -> str:
         return postgres_server.url
 
 

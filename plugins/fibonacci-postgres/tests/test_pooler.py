@@ -19,7 +19,7 @@ class TestPooled(StoreContract):
     voices = ("mixed",)
 
     @pytest.fixture
-    def url(self, pgbouncer_server: PgBouncer) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def url(self, pgbouncer_server: PgBouncer) -> str:
         return pgbouncer_server.url
 
 
