@@ -7,12 +7,12 @@ from typing import Any
 
 import attrs
 import pytest
-from fibonacci_redis import fibonacci_storage
 from services import redis
 from services.redis import Secured
 from services.standalone import Redis
 
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci_redis import fibonacci_storage
 
 SPACE = Space("t:", "workflow", "w")
 

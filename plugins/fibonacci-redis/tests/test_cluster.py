@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fibonacci_redis.layout import place
 from services import valkey
 from services.cluster import Cluster
 
@@ -17,6 +16,7 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci_redis.layout import place
 
 SPACES = [Space("t:cluster:", "workflow", f"w{number}") for number in range(12)]
 SPACE = SPACES[0]

@@ -158,6 +158,7 @@ def test_deadline_passed(opening: Any, server: Standalone) -> None:
     assert ask("read", KEY) == b"1"
 
 
+@pytest.mark.bare
 def test_signals_do_not_prolong(opening: Any, server: Standalone) -> None:
     """A timer whose signals come all the time does not keep a caller waiting (C18)."""
     ask = ready(opening(server.url))

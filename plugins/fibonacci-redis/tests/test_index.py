@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import redis
-from fibonacci_redis.layout import place
 from services.standalone import Redis
 
-from fibonacci.plugin import Address, Page, Space
+from fibonacci.plugin import ABSENT, Address, Page, Space
+from fibonacci_redis.layout import place
 
 SPACE = Space("t:index:", "workflow", "w")
 INDEX = place(SPACE).index.decode()
@@ -44,10 +44,17 @@ def test_writing_prunes(ask: Any, valkey_server: Redis) -> None:
 
 
 def test_writing_many_prunes(ask: Any, valkey_server: Redis) -> None:
-    """Nor does it where they are written in batches, or added."""
+    """Nor does it where they are written in batches."""
     for batch in range(20):
         ask("write_many", [(at(f"k{batch}-{number}"), b"1") for number in range(100)], 1)
     assert valkey_server("ZCARD", INDEX) < 1_200
+
+
+def test_adding_prunes(ask: Any, valkey_server: Redis) -> None:
+    """Nor does it where they are added."""
+    for number in range(600):
+        ask("compare_and_set", at(f"k{number}"), ABSENT, b"1", 1)
+    assert valkey_server("ZCARD", INDEX) < 500
 
 
 def test_evicted(ask: Any, valkey_server: Redis) -> None:

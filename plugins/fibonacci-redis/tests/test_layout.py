@@ -1,11 +1,11 @@
 """Where records live: no two addresses share a key, and a space is one hash slot."""
 
-from fibonacci_redis.layout import place
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from fibonacci.plugin import SCOPES, Space
+from fibonacci_redis.layout import place
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 prefixes = st.text("abc:/#-", max_size=5)

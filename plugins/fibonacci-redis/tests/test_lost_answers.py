@@ -73,6 +73,7 @@ def _raise(*_: object) -> None:
     raise _Interrupt
 
 
+@pytest.mark.bare
 @pytest.mark.parametrize(
     "calls", [2_000, pytest.param(100_000, marks=pytest.mark.long)], ids=["few", "many"]
 )

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 import redis
-from fibonacci_redis.layout import place
 from services import valkey
-from services.redis import Secured
 from services.standalone import Redis
 
 from fibonacci import (
@@ -22,7 +20,8 @@ from fibonacci import (
     StorageError,
     Workflow,
 )
-from fibonacci.plugin import ABSENT, Address, Space
+from fibonacci.plugin import Address, Space
+from fibonacci_redis.layout import place
 
 SPACE = Space("t:refused:", "workflow", "w")
 KEY = Address(SPACE, "k")
@@ -239,43 +238,6 @@ def test_provider_that_fails(opening: Any, server: Redis) -> None:
     with exactly(BackendUnavailableError, "RuntimeError") as raised:
         opening(server.url, credential_provider=Broken())("read", KEY)
     assert "hunter2" not in _everything(raised.value)
-
-
-def test_forbidden(opening: Any, secured_redis: Secured, tls_of: Any) -> None:
-    """A key or a command that the ACL forbids is no passing fault."""
-    ask = opening(secured_redis.url, **tls_of(secured_redis))
-    ask("write", KEY, b"1", None)
-    assert ask("remove", KEY) is True
-    outside = Address(Space("outside:", "workflow", "w"), "k")
-    for verb in (
-        lambda: ask("read", outside),
-        lambda: ask("write", outside, b"1", None),
-        lambda: ask("compare_and_set", outside, ABSENT, b"1", None),
-        lambda: ask("read_many", [KEY, outside]),
-        lambda: ask("scan", outside.space),
-    ):
-        with exactly(StorageError, "refuses a command or a key"):
-            verb()
-
-
-def test_strange_certificates(opening: Any, secured_redis: Secured, tls_of: Any) -> None:
-    """Certificates that are not accepted are no passing fault, on either side."""
-    made, options = secured_redis.certificates, tls_of(secured_redis)
-    with exactly(StorageError, "certificates"):
-        opening(secured_redis.url, **{**options, "ssl_ca_certs": str(made.other_ca)})("read", KEY)
-    stranger = {"ssl_certfile": str(made.stranger), "ssl_keyfile": str(made.stranger_key)}
-    with pytest.raises(StorageError):
-        opening(secured_redis.url, **{**options, **stranger})("read", KEY)
-    with pytest.raises(StorageError):
-        opening(secured_redis.url, ssl_ca_certs=str(made.ca))("read", KEY)
-    with exactly(StorageError, "certificates"):
-        opening(secured_redis.url, **{**options, "ssl_certfile": "/nowhere.pem"})("read", KEY)
-
-
-def test_plain_to_tls(opening: Any, secured_redis: Secured) -> None:
-    """Without TLS, a server that wants it can't be reached."""
-    with pytest.raises(BackendUnavailableError):
-        opening(secured_redis.url.replace("rediss", "redis"))("read", KEY)
 
 
 def test_no_such_host(opening: Any) -> None:

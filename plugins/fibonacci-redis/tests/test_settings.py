@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from fibonacci_redis.settings import RedisSettings, read_settings
 
 from fibonacci import ConfigurationError, MemoryConfig, Workflow
 from fibonacci.plugin import StoreSettings, StoreURL
+from fibonacci_redis.settings import RedisSettings, read_settings
 
 
 class Provider:

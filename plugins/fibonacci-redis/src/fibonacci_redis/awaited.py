@@ -27,7 +27,12 @@ class AwaitedNode:
         shared = self._shared
         if shared is None or not shared.is_fresh:
             shared = await self._connected(deadline)
-        return await self._ask(shared, request, deadline)
+        if monotonic() >= deadline:
+            raise out_of_time(self.endpoint)
+        try:
+            return await shared.exchange(request.data, request.replies, deadline)
+        except (Lost, Unsent) as fault:
+            raise lost(fault, str(self.endpoint), request) from fault.__cause__
 
     async def session(self, deadline: float) -> "AwaitedSession":
         """Return a connection of the caller's own, for several requests in a row."""
@@ -37,14 +42,6 @@ class AwaitedNode:
                 return AwaitedSession(self, own)
             own.close()
         return AwaitedSession(self, await self._connect(deadline))
-
-    async def _ask(self, connection: Multiplex, request: Request, deadline: float) -> list[Any]:
-        if monotonic() >= deadline:
-            raise out_of_time(self.endpoint)
-        try:
-            return await connection.exchange(request.data, request.replies, deadline)
-        except (Lost, Unsent) as fault:
-            raise lost(fault, str(self.endpoint), request) from fault.__cause__
 
     async def _connected(self, deadline: float) -> Multiplex:
         """Wait for the connection that is being made; if it fails, it was another caller's try."""
@@ -112,7 +109,10 @@ class AwaitedSession:
 
     async def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send the request and return its replies, error replies among them."""
-        return await self._node._ask(self._connection, request, deadline)
+        try:
+            return await self._connection.exchange(request.data, request.replies, deadline)
+        except (Lost, Unsent) as fault:
+            raise lost(fault, str(self._node.endpoint), request) from fault.__cause__
 
     def end(self, *, clean: bool) -> None:
         """Give the connection back; close it, unless it is as it was before."""

@@ -1,16 +1,13 @@
 """Many records at once: a request for each space, all of them sent together."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
 from fibonacci.plugin import Address, Space
 from fibonacci_redis.layout import Place, place
 from fibonacci_redis.listing import Listing
-from fibonacci_redis.requests import expiry, removal
-from fibonacci_redis.wire import Request, pack, transaction
-
-STEP: Final = 256 * 1024
-"""Bytes written in one atomic step: well under a millisecond of the server's time."""
+from fibonacci_redis.portion import STEP, Portion
+from fibonacci_redis.requests import removal
+from fibonacci_redis.wire import Request, pack
 
 
 class Batches(Listing):
@@ -35,17 +32,18 @@ class Batches(Listing):
     async def write_many(
         self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
     ) -> None:
-        spaces = [
-            (where, [(name, items[at][1]) for at, name in zip(positions, names, strict=True)])
-            for where, positions, names in _by_space([address for address, _ in items])
-        ]
-        requests = [
-            _writing(where, some, ttl_ms) for where, records in spaces for some in _steps(records)
-        ]
-        await self._routes.ask_all(requests, deadline)
+        portions: list[Portion] = []
+        open_ones: dict[Space, Portion] = {}
+        for (space, key), data in items:
+            portion = open_ones.get(space)
+            if portion is None or portion.size > STEP:
+                portion = open_ones[space] = Portion(place(space), ttl_ms)
+                portions.append(portion)
+            portion.add(key.encode(), data)
+        await self._routes.ask_all([portion.request() for portion in portions], deadline)
         if ttl_ms is not None:
-            for where, records in spaces:
-                await self._tidy(where, len(records), deadline)
+            for portion in portions:
+                await self._tidy(portion.where, portion.count, deadline)
 
     async def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
         # A record that is named twice goes once.
@@ -68,26 +66,3 @@ def _by_space(addresses: Iterable[Address]) -> Iterator[Names]:
         there[1].append(key.encode())
     for space, (positions, names) in spaces.items():
         yield place(space), positions, names
-
-
-def _steps(records: list[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
-    """The records in portions of so many bytes."""
-    start = size = 0
-    for end, (_, data) in enumerate(records):
-        if size and size + len(data) > STEP:
-            yield records[start:end]
-            start, size = end, 0
-        size += len(data)
-    yield records[start:]
-
-
-def _writing(where: Place, records: list[tuple[bytes, bytes]], ttl_ms: int | None) -> Request:
-    head = where.head
-    index = [part for name, _ in records for part in (b"0", name)]
-    if ttl_ms is None:
-        values = [part for name, data in records for part in (head + name, data)]
-        commands = [(b"MSET", *values)]
-    else:
-        life = expiry(ttl_ms)
-        commands = [(b"SET", head + name, data, *life) for name, data in records]
-    return transaction(where.slot, (b"ZADD", where.index, *index), *commands)

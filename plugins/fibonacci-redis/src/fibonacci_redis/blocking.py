@@ -2,8 +2,8 @@
 
 import socket
 import struct
-from select import POLLIN, POLLOUT
-from ssl import SSLWantReadError, SSLWantWriteError
+from select import POLLOUT
+from ssl import SSLWantWriteError
 from time import monotonic
 from typing import Any, Final
 
@@ -53,8 +53,6 @@ class Connection:
                 sent = self._socket.send(data, self._flags)
             except (BlockingIOError, SSLWantWriteError):
                 self.link.wait(POLLOUT, deadline)
-            except SSLWantReadError:
-                self.link.wait(POLLIN, deadline)
             else:
                 if sent == len(data):
                     return
@@ -96,11 +94,7 @@ class BlockingNode:
     def _take(self, deadline: float) -> Connection:
         if monotonic() >= deadline:
             raise out_of_time(self.endpoint)
-        while self._idle:
-            try:
-                connection = self._idle.pop()
-            except IndexError:  # another thread had it
-                break
+        while (connection := self._pop()) is not None:
             if connection.link.is_fresh():
                 return connection
             connection.link.close()
@@ -110,17 +104,24 @@ class BlockingNode:
             told = unreachable(fault, self.endpoint)
         raise told  # not in the block: the driver's own error would be its context
 
+    def _pop(self) -> Connection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
     def _put_back(self, connection: Connection) -> None:
         connection.link.rested_since = monotonic()
-        if len(self._idle) < self._most_idle:
+        # A reply too many would be the next caller's.
+        if len(self._idle) < self._most_idle and not connection.link.has_more():
             self._idle.append(connection)
         else:
             connection.link.close()
 
     def forget(self) -> None:
         """Close the connections that nobody uses."""
-        while self._idle:
-            self._idle.pop().link.close()
+        while (connection := self._pop()) is not None:
+            connection.link.close()
 
     def close(self) -> None:
         """Keep no connection any more."""

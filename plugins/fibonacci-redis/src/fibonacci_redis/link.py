@@ -6,8 +6,8 @@ does not hold a caller beyond its deadline, not even while the connection is mad
 
 import socket
 import weakref
-from select import POLLIN, POLLOUT, poll
-from ssl import SSLSocket, SSLWantReadError, SSLWantWriteError
+from select import POLLIN, poll
+from ssl import SSLSocket, SSLWantReadError
 from time import monotonic
 from typing import Any, Final
 
@@ -56,14 +56,10 @@ class Link:
         self._poller = poll()
         self._poller.register(self.socket, POLLIN)
         reader = new_reader()
-        self.feed, self.gets = reader.feed, reader.gets
+        self.feed, self.gets, self.has_more = reader.feed, reader.gets, reader.has_data
 
     def on_disconnect(self) -> None:
         """Nothing to do: redis-py closes the socket."""
-
-    def can_read(self, timeout: float | None) -> bool:
-        """Whether something is there to be read; nothing is, between a reply and a request."""
-        return False
 
     def read_response(self, *_: Any, **__: Any) -> Any:
         """Return the next reply, while redis-py makes the connection."""
@@ -91,8 +87,6 @@ class Link:
                 data = self.socket.recv(SIZE)
             except (BlockingIOError, SSLWantReadError):
                 self.wait(POLLIN, deadline)
-            except SSLWantWriteError:
-                self.wait(POLLOUT, deadline)
             else:
                 if not data:
                     raise ConnectionResetError("the server closed the connection")

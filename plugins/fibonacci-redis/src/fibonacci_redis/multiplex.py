@@ -63,8 +63,8 @@ class Multiplex:
         """Whether it is fit for use."""
         return not self._closed and (bool(self._line) or self._link.is_fresh())
 
-    async def exchange(self, data: bytes, count: int, deadline: float) -> list[Any]:
-        """Send a request and return its replies. Raises Unsent or Lost."""
+    def exchange(self, data: bytes, count: int, deadline: float) -> "asyncio.Future[list[Any]]":
+        """Send a request, and return what its replies will be. Raises Unsent or Lost."""
         if self._closed:  # while its caller waited for it
             raise Unsent from ConnectionResetError("the server closed the connection")
         future: asyncio.Future[list[Any]] = self._loop.create_future()
@@ -79,7 +79,7 @@ class Multiplex:
             self._loop.call_soon(self._flush)
         if deadline < self._due and not self._closed:
             self._wake_at(deadline)
-        return await future
+        return future
 
     def _wake_at(self, due: float) -> None:
         """One timer for all: it is set anew when it goes off, or where someone has less time."""
@@ -113,7 +113,7 @@ class Multiplex:
 
     def _receive(self) -> None:
         try:
-            while True:
+            while not self._closed:
                 data = self._socket.recv(SIZE)
                 if not data:
                     raise ConnectionResetError("the server closed the connection")
@@ -155,6 +155,8 @@ class Multiplex:
 
     def _fail(self, fault: Exception) -> None:
         """Close the connection, and tell everyone in the line."""
+        if self._closed:
+            return
         self._closed = True
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
@@ -173,5 +175,4 @@ class Multiplex:
 
     def close(self) -> None:
         """Close the connection."""
-        if not self._closed:
-            self._fail(ConnectionAbortedError("the connection was closed"))
+        self._fail(ConnectionAbortedError("the connection was closed"))

@@ -133,5 +133,13 @@ class Standalone(Routes):
     async def node(self, slot: int, deadline: float) -> Node:
         return self._node
 
+    async def ask(self, request: Request, deadline: float) -> list[Any]:
+        # Of all that the others look out for nothing can be: two steps less on the busiest path.
+        replies = await self._node.exchange(request, deadline)
+        error = first_error(replies)
+        if error is not None:
+            raise self.refusal(error, self._node)
+        return replies
+
     def close(self) -> None:
         self._node.close()

@@ -23,7 +23,7 @@ class ReplyError(Exception):
 
     @property
     def code(self) -> str:
-        """The first word: ERR, MOVED, WRONGTYPE …"""
+        """The first word, such as ERR, MOVED or WRONGTYPE."""
         return str(self).partition(" ")[0]
 
 
@@ -46,6 +46,14 @@ class Unsent(Exception):  # noqa: N818 - a state, told on as an error of ours
 
 class Lost(Exception):  # noqa: N818 - as above
     """The request left, and its replies did not all arrive."""
+
+
+CRLF: Final = b"\r\n"
+
+
+def word(data: bytes) -> bytes:
+    """Pack one word of a command."""
+    return b"$%d\r\n%b\r\n" % (len(data), data)
 
 
 def transaction(slot: int, *commands: Command) -> Request:
@@ -77,5 +85,6 @@ def first_error(replies: list[Any]) -> ReplyError | None:
     for reply in replies:
         if type(reply) is ReplyError:
             return reply
-    inside = replies[-1] if len(replies) > 1 and type(replies[-1]) is list else ()
-    return next((item for item in inside if type(item) is ReplyError), None)
+    if len(replies) == 1 or type(replies[-1]) is not list:
+        return None
+    return next((item for item in replies[-1] if type(item) is ReplyError), None)
