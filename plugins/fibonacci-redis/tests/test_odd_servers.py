@@ -1,6 +1,5 @@
 """Servers that answer what no Redis should, and moments that are hard to hit with a real one."""
 
-import asyncio
 import signal
 import socket
 import threading
@@ -16,9 +15,8 @@ from services.proxy import Proxy
 from services.standalone import Redis
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
-from fibonacci.plugin import Address, Space
+from fibonacci.plugin import Address, Space, run
 from fibonacci_redis.operations import KNOWN
-from fibonacci_redis.voice import run
 
 SPACE = Space("t:odd:", "workflow", "w")
 KEY = Address(SPACE, "k")
@@ -130,16 +128,6 @@ def test_many_known_records(valkey_server: Redis, opening: Any) -> None:
     ask("write", KEY, b"1", None)
     assert records._known == {KEY}
     ask.clear(SPACE)
-
-
-def test_coroutine_that_waits() -> None:
-    """The sync voice has no event loop, and says so."""
-
-    async def wait() -> None:
-        await asyncio.sleep(0)
-
-    with pytest.raises(RuntimeError, match="waited for an event loop"):
-        run(wait())
 
 
 def test_session_after_restart(opening: Any, valkey_proxy: Proxy) -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from fibonacci.plugin import Absent, Address, AsyncStore, Keep, Page, Space, Store
-from fibonacci.plugin._run import run
+from fibonacci.plugin import Absent, Address, AsyncStore, Keep, Page, Space, Store, run
 from fibonacci_postgres.records import Records
 from fibonacci_postgres.settings import Settings
 from fibonacci_postgres.voices import Blocking, Looping

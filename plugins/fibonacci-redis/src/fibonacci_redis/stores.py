@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from fibonacci.plugin import Absent, Address, Keep, Page, Space, Store
+from fibonacci.plugin import Absent, Address, Keep, Page, Space, Store, run
 from fibonacci_redis.batches import Batches
 from fibonacci_redis.routes import Routes
-from fibonacci_redis.voice import run
 
 
 class RedisStore(Store):
