@@ -84,6 +84,10 @@ async def _within(answer: Awaitable[T], deadline: float | None) -> T:
         if bound.expired():
             raise Overdue from None
         raise
+    return _unless_late(taken, bound)
+
+
+def _unless_late(taken: T, bound: asyncio.Timeout) -> T:
     if bound.expired():  # what was late swallowed its cancellation
         raise Overdue
     return taken
