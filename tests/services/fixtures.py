@@ -1,0 +1,124 @@
+"""The farm's servers as pytest fixtures: each starts when the first test asks for it.
+
+Those of the whole run are shared: keep to a key prefix or a database of your own, and never stop,
+kill or pause them. A test that does, starts its own: `with valkey.standalone() as server:`.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from services import farm, kinds, outside, pgbouncer, postgres, redis, valkey
+from services.cluster import Cluster
+from services.databases import Databases
+from services.kinds import Kind
+from services.pgbouncer import PgBouncer
+from services.proxy import Proxy
+from services.redis import Secured
+from services.selection import pytest_collection_modifyitems, pytest_terminal_summary
+from services.sentinel import Watched
+from services.standalone import Redis
+
+__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[Redis]:
+    """A Valkey, or the server of FIBONACCI_TEST_REDIS_URL."""
+    if given := outside.redis():
+        yield given
+    else:
+        with valkey.standalone() as server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """A Redis 7.0: the oldest that we support."""
+    with redis.standalone() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=[kinds.VALKEY, kinds.REDIS], ids=str)
+def either_server(request: pytest.FixtureRequest) -> Redis:
+    """Valkey in one run of the test, Redis 7.0 in another."""
+    kind: Kind = request.param
+    return request.getfixturevalue("valkey_server" if kind is kinds.VALKEY else "redis_server")
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster() -> Iterator[Cluster]:
+    """A cluster of three primaries with a replica each."""
+    with valkey.cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def valkey_sentinel() -> Iterator[Watched]:
+    """A primary and a replica, watched over by three Sentinels."""
+    with valkey.sentinel() as watched:
+        yield watched
+
+
+@pytest.fixture(scope="session")
+def secured_redis() -> Iterator[Secured]:
+    """A Redis 7.0 with mutual TLS, whose user may do nothing dangerous, and only to `t*`."""
+    with redis.secured(keys="t*") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Databases]:
+    """A PostgreSQL, or the server of FIBONACCI_TEST_POSTGRES_URL."""
+    if given := outside.postgres():
+        yield given
+    else:
+        with postgres.standalone() as server:
+            yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Databases) -> Iterator[str]:
+    """The URL of an empty database, of this test alone."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def postgres_module_url(postgres_server: Databases) -> Iterator[str]:
+    """The URL of a database that the tests of one file share."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_server() -> Iterator[PgBouncer]:
+    """A PgBouncer by transaction, before a PostgreSQL of its own: see `pgbouncer_url`."""
+    with postgres.standalone() as behind, pgbouncer.pooler(behind) as server:
+        yield server
+
+
+@pytest.fixture
+def pgbouncer_url(pgbouncer_server: PgBouncer) -> Iterator[str]:
+    """The URL of an empty database behind the pooler, of this test alone."""
+    with pgbouncer_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def valkey_proxy(valkey_server: Redis) -> Iterator[Proxy]:
+    """A proxy before `valkey_server`, of this test alone."""
+    with Proxy(valkey_server) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def postgres_proxy(postgres_server: Databases) -> Iterator[Proxy]:
+    """A proxy before `postgres_server`, of this test alone."""
+    with Proxy(postgres_server) as proxy:
+        yield proxy
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    farm.close()

@@ -1,0 +1,45 @@
+"""Several servers that are one service."""
+
+from collections.abc import Callable, Sequence
+from typing import Self
+
+from services.server import Server, until
+
+
+class Fleet:
+    """Servers that start and stop together; as a context manager they stop at the end."""
+
+    def __init__(self, url: str, servers: Sequence[Server]) -> None:
+        self.url = url
+        self._servers = servers
+
+    def ready(self) -> bool:
+        """Whether they have found each other, and can take over from each other."""
+        raise NotImplementedError
+
+    def start(self) -> Self:
+        """Start all, and return once they are ready."""
+        for server in self._servers:
+            server.start()  # in turn: a replica that comes too early tries again after a second
+        self.wait()
+        return self
+
+    def wait(self) -> None:
+        """Return once they are ready, after a failover too."""
+        self._until(self.ready)
+
+    def stop(self) -> None:
+        """End all for good."""
+        for server in self._servers:
+            server.kill()  # a primary's orderly end would start a failover
+            server.stop()
+
+    def _until(self, ready: Callable[[], bool]) -> None:
+        alive = next(server for server in self._servers if server.alive)
+        until(ready, alive._process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

@@ -1,0 +1,97 @@
+"""One connection through the proxy."""
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, Literal, Never
+
+from services.faults import CutError
+
+if TYPE_CHECKING:
+    from services.relay import Relay
+
+Direction = Literal["request", "reply"]
+
+_PIECE = 65_536
+_NO_LINGER = struct.pack("ii", 1, 0)  # close sends RST
+
+
+class Link:
+    """A client's connection and one of ours to the server; it lives in the relay's event loop."""
+
+    armed: bool
+    """Whether the fault has seen the request that it waits for."""
+    passed: dict[Direction, int]
+    """Bytes that the fault has counted."""
+
+    def __init__(self, relay: "Relay", number: int, client: socket.socket) -> None:
+        self._relay = relay
+        self._number = number
+        self._loop = asyncio.get_running_loop()
+        self._end: asyncio.Future[CutError] = self._loop.create_future()
+        server = socket.socket()
+        server.setblocking(False)
+        for each in (client, server):
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client, self._server = client, server
+        self.rearm()
+
+    def rearm(self) -> None:
+        """Forget what an earlier fault noted here."""
+        self.armed = False
+        self.passed = {"request": 0, "reply": 0}
+
+    async def run(self) -> None:
+        """Pass bytes both ways until a side, or a fault, ends it."""
+        reset = True
+        try:
+            await self._pass()
+        except* CutError as ends:
+            reset = any(isinstance(end, CutError) and end.reset for end in ends.exceptions)
+        except* OSError:  # the server refused, or a side reset: so do we
+            reset = True
+        finally:
+            self._close(reset=reset)
+
+    def end(self, how: CutError) -> None:
+        """End the connection from outside."""
+        if not self._end.done():
+            self._end.set_result(how)
+
+    def strike(self, how: CutError, *, times: int | None) -> Never:
+        """End the connection by the fault, which may have run its course then."""
+        self._relay.struck(times)
+        raise how
+
+    async def send(self, direction: Direction, data: bytes) -> None:
+        """Pass a piece on."""
+        await self._loop.sock_sendall(
+            self._server if direction == "request" else self._client, data
+        )
+
+    async def hold(self, direction: Direction, data: bytes) -> None:
+        """Keep a piece until another fault begins, and leave it to that one."""
+        await self._relay.changed.wait()
+        await self._relay.fault.on(direction, data, self)
+
+    async def _pass(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._until_ended())
+            group.create_task(self._pump("request", self._client))
+            await self._loop.sock_connect(self._server, self._relay.target)
+            group.create_task(self._pump("reply", self._server))
+
+    async def _until_ended(self) -> None:
+        raise await self._end
+
+    async def _pump(self, direction: Direction, source: socket.socket) -> None:
+        while data := await self._loop.sock_recv(source, _PIECE):
+            self._relay.traffic.note(direction, self._number, data)
+            await self._relay.fault.on(direction, data, self)
+        raise CutError
+
+    def _close(self, *, reset: bool) -> None:
+        if reset:
+            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self._client.close()
+        self._server.close()

@@ -1,0 +1,52 @@
+"""Free ports on loopback, each handed out once on this machine."""
+
+import random
+import socket
+
+LOOPBACK = "127.0.0.1"
+# A cluster's bus is port + 10000, and must stay below the ephemeral range (32768).
+_RANGE = range(10_240, 22_768)
+_BUS = 10_000
+
+# A name in the abstract namespace belongs to one process at a time, and dies with it: no other
+# farm on this machine picks a port between our look and our server's bind.
+_claims: dict[int, socket.socket] = {}
+
+
+def claim(*, with_bus: bool = False) -> int:
+    """A port that nobody listens on, ours until `release` or the end of the process."""
+    for port in random.sample(_RANGE, len(_RANGE)):
+        wanted = [port, port + _BUS] if with_bus else [port]
+        if all(_take(number) for number in wanted):
+            return port
+        release(port)
+    raise RuntimeError(f"no free port in {_RANGE}")
+
+
+def release(port: int) -> None:
+    """Let others have `port`, and the port of its bus."""
+    for number in (port, port + _BUS):
+        if holder := _claims.pop(number, None):
+            holder.close()
+
+
+def release_all() -> None:
+    """Let others have all of ours."""
+    for port in list(_claims):
+        release(port)
+
+
+def _take(port: int) -> bool:
+    if port in _claims:
+        return False
+    holder = socket.socket(socket.AF_UNIX)
+    try:
+        holder.bind(f"\0fibonacci-port-{port}")
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do
+            probe.bind((LOOPBACK, port))
+    except OSError:
+        holder.close()
+        return False
+    _claims[port] = holder
+    return True

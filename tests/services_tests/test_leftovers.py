@@ -1,0 +1,104 @@
+"""Nothing outlives the process that started it."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import services
+from services import account, farm, postgres
+from services.process import Process
+from services.reaper import family, living
+
+OWNER = """
+    import sys, time
+    from services import farm, postgres, valkey
+
+    servers = [valkey.standalone(), postgres.standalone(), valkey.standalone()]
+    servers[2].pause()
+    print(farm.ground().folder("last").parent, *(server.pid for server in servers), flush=True)
+    {end}
+"""
+
+
+@pytest.fixture
+def owner():
+    """Starts a process that starts servers, and says its folder and their pids."""
+    started = []
+
+    def start(end):
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(OWNER).format(end=end)],
+            env={**os.environ, "PYTHONPATH": str(Path(services.__file__).parents[1])},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout
+        folder, *pids = process.stdout.readline().split()
+        return process, Path(folder), [p for pid in pids for p in family(pid=int(pid))]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_owner_leaves_nothing(owner, number):
+    """Whatever signal ends the owner, its servers end, paused or not, and their folders go."""
+    process, folder, pids = owner("time.sleep(600)")
+    assert len(pids) > 3  # PostgreSQL's are several
+    assert folder.is_dir()
+    process.send_signal(number)
+    process.wait()
+    until(lambda: not living(pids) and not folder.exists())
+
+
+@pytest.mark.parametrize("end", ["sys.exit()", "raise SystemError", "farm.close()"])
+def test_an_owner_that_ends_leaves_nothing(owner, end):
+    """Nor does an owner leave anything that ends by itself, in good order or not."""
+    process, folder, pids = owner(end)
+    process.wait()
+    until(lambda: not living(pids) and not folder.exists())
+
+
+def test_the_end_of_the_farm_is_waited_for():
+    """`close` returns when all is gone; a farm that is asked for later is a new one."""
+    ours = farm.Farm()
+    process = ours.spawn(["sleep", "600"], ours.folder("sleep"), None)
+    folder = ours.folder("last").parent
+    ours.close()
+    assert process.returncode == -signal.SIGINT
+    assert not folder.exists()
+
+
+def test_what_ignores_its_end_is_killed(monkeypatch):
+    """A process that does not end by itself is killed after some patience, and its children too."""
+    monkeypatch.setattr("services.process._PATIENCE", 0.2)
+    process = Process(["sh", "-c", "trap '' INT; sleep 600; :"], farm.ground().folder("deaf"))
+    process.start()
+    until(lambda: len(family(pid=process.pid)) == 2)
+    members = family(pid=process.pid)
+    process.stop()
+    assert not living(members)
+
+
+@pytest.mark.parametrize("kind", [account.account, account.nobody])
+def test_postgres_runs_as_no_root(kind, monkeypatch):
+    """PostgreSQL runs, whoever we are, with and without user namespaces."""
+    monkeypatch.setattr(postgres, "account", kind)
+    with postgres.standalone() as server:
+        assert server.execute("SELECT 1") == [["1"]]
+
+
+def until(claim):
+    """Wait for something that happens on its own."""
+    deadline = time.monotonic() + 15
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

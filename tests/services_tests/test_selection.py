@@ -1,0 +1,87 @@
+"""Tests whose server is missing are not run, and are named; or fail, if it is demanded."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import services
+
+TESTS = """
+from services import kinds
+import pytest
+
+def test_tls(secured_redis): ...
+def test_either(either_server): assert either_server("PING") == b"PONG"
+@pytest.mark.parametrize("kind", [kinds.VALKEYS, kinds.REDIS], ids=str)
+def test_kinds(kind): ...
+def test_free(): ...
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs pytest on TESTS, on a machine without any program."""
+    (tmp_path / "test_some.py").write_text(TESTS)
+
+    def run(**environment):
+        bare = {k: v for k, v in os.environ.items() if not k.startswith(("FIBONACCI", "PYTEST"))}
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "services.fixtures", tmp_path],
+            env={
+                **bare,
+                "PATH": "/nonexistent",
+                "PYTHONPATH": str(Path(services.__file__).parents[1]),
+                **environment,
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_what_is_missing_is_named(run):
+    """Tests that need Redis 7.0 are left out, counted and named; all others run."""
+    done = run()
+    assert done.returncode == 0
+    missing = "(no redis-server on this machine)"
+    assert f"not run: Redis 7.0 with TLS {missing}: 1 tests" in done.stdout
+    assert f"not run: Redis 7.0 {missing}: 2 tests" in done.stdout
+    assert "3 passed, " in done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_what_is_demanded_fails(run):
+    """With FIBONACCI_REQUIRE_SERVICES=1 a missing server fails the run, and says how to get it."""
+    done = run(FIBONACCI_REQUIRE_SERVICES="1")
+    assert done.returncode == 1
+    assert "no redis-server on this machine: apt-get install redis-server" in done.stdout
+    assert "not run" not in done.stdout
+
+
+def test_a_server_given_by_url_is_used(run, valkey_server, tmp_path):
+    """With FIBONACCI_TEST_REDIS_URL no Valkey is started: the one given is used."""
+    (tmp_path / "test_some.py").write_text(
+        f"def test_it(valkey_server):\n"
+        f"    assert valkey_server.port == {valkey_server.port}\n"
+        f"    assert valkey_server('PING') == b'PONG'\n"
+    )
+    done = run(FIBONACCI_TEST_REDIS_URL=valkey_server.url)
+    assert "1 passed" in done.stdout
+
+
+def test_a_postgres_given_by_url_is_used(run, postgres_server, tmp_path):
+    """With FIBONACCI_TEST_POSTGRES_URL no PostgreSQL is started; databases are made there."""
+    (tmp_path / "test_some.py").write_text(
+        f"def test_it(postgres_server, postgres_url):\n"
+        f"    assert ':{postgres_server.port}/fibonacci_test_' in postgres_url\n"
+        f"    name = postgres_url.rpartition('/')[2]\n"
+        f"    sql = 'SELECT current_database(), 1, NULL'\n"
+        f"    assert postgres_server.execute(sql, name) == [[name, '1', None]]\n"
+    )
+    done = run(FIBONACCI_TEST_POSTGRES_URL=postgres_server.url)
+    assert "1 passed" in done.stdout
