@@ -1,0 +1,92 @@
+"""The way to an endpoint: its address, and the proxy that the environment puts before it."""
+
+import socket
+from base64 import b64encode
+from http.client import HTTPException, HTTPResponse
+from ssl import SSLContext
+from typing import cast
+from urllib.parse import unquote, urlsplit
+
+import attrs
+from botocore.utils import get_environ_proxies
+
+from fibonacci_dynamodb.errand import Errand
+from fibonacci_dynamodb.line import Line, remaining
+
+Place = tuple[str, int]
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """One endpoint, and how to connect to it."""
+
+    place: Place
+    secure: bool
+    proxy: Place | None = None
+    proxy_login: str | None = attrs.field(default=None, repr=False)
+
+    @property
+    def host(self) -> str:
+        """What the header Host says: with the port, unless that goes without saying."""
+        name, port = self.place
+        name = f"[{name}]" if ":" in name else name
+        return name if port == (443 if self.secure else 80) else f"{name}:{port}"
+
+    def dial(self, context: SSLContext | None, deadline: float) -> Line:
+        """Connect; raises OSError or HTTPException, with nothing of a request sent."""
+        line = Line(_connected(self.proxy or self.place, deadline))
+        line.deadline = deadline
+        try:
+            if self.proxy:
+                self._through_proxy(line)
+            if context:
+                line.secure(context, self.place[0])
+        except BaseException:
+            line.close()
+            raise
+        return line
+
+    def _through_proxy(self, line: Line) -> None:
+        """Have the proxy connect us (RFC 9110, section 9.3.6)."""
+        target = f"{self.place[0]}:{self.place[1]}"
+        login = f"Proxy-Authorization: Basic {self.proxy_login}\r\n" if self.proxy_login else ""
+        line.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n".encode())
+        response = HTTPResponse(cast(socket.socket, line), method="CONNECT")
+        response.begin()
+        if response.status != 200:
+            raise HTTPException(f"the proxy answered CONNECT with {response.status}")
+
+
+def route_to(url: str) -> Route:
+    """Return the way to the endpoint of this URL, as the environment has it."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    place = (parts.hostname or "", parts.port or (443 if secure else 80))
+    proxy = urlsplit(get_environ_proxies(url).get(parts.scheme, ""))
+    if not proxy.hostname:
+        return Route(place=place, secure=secure)
+    user, password = unquote(proxy.username or ""), unquote(proxy.password or "")
+    login = b64encode(f"{user}:{password}".encode()).decode() if user else None
+    before = (proxy.hostname, proxy.port or 80)
+    return Route(place=place, secure=secure, proxy=before, proxy_login=login)
+
+
+def _connected(place: Place, deadline: float) -> socket.socket:
+    """Return a socket that is connected to the first of the host's addresses that answers."""
+    found = Errand(lambda: socket.getaddrinfo(*place, type=socket.SOCK_STREAM)).wait(deadline)
+    fault = OSError(f"{place[0]} has no address")
+    for family, kind, protocol, _, address in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(remaining(deadline))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as why:
+            sock.close()
+            fault = why
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise fault
