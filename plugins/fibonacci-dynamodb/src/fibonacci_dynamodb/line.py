@@ -11,6 +11,24 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
+class Socket(socket.socket):
+    """A socket that is closed in silence when nobody holds it.
+
+    A signal in mid-call may part it from whoever would have closed it, even while it is made; so
+    it is closed as the socket module's base class does, which needs no attributes.
+    """
+
+    def __del__(self) -> None:
+        super(socket.socket, self).close()
+
+
+class SecureSocket(ssl.SSLSocket):
+    """The same, in TLS; for ``SSLContext.sslsocket_class``."""
+
+    def __del__(self) -> None:
+        super(socket.socket, self).close()
+
+
 class Line:
     """A connected socket, with TLS or without; ``HTTPResponse`` reads from it.
 
@@ -56,9 +74,6 @@ class Line:
     def close(self) -> None:
         """End the connection."""
         self._sock.close()
-
-    def __del__(self) -> None:
-        self.close()  # a signal in mid-call may have parted us from who would have
 
 
 class _Incoming(io.RawIOBase):

@@ -11,7 +11,7 @@ import attrs
 from botocore.utils import get_environ_proxies
 
 from fibonacci_dynamodb.errand import Errand
-from fibonacci_dynamodb.line import Line, remaining
+from fibonacci_dynamodb.line import Line, Socket, remaining
 
 Place = tuple[str, int]
 
@@ -76,7 +76,7 @@ def _connected(place: Place, deadline: float) -> socket.socket:
     found = Errand(lambda: socket.getaddrinfo(*place, type=socket.SOCK_STREAM)).wait(deadline)
     fault = OSError(f"{place[0]} has no address")
     for family, kind, protocol, _, address in found:
-        sock = socket.socket(family, kind, protocol)
+        sock = Socket(family, kind, protocol)
         try:
             sock.settimeout(remaining(deadline))
             sock.connect(address)
@@ -84,9 +84,6 @@ def _connected(place: Place, deadline: float) -> socket.socket:
         except OSError as why:
             sock.close()
             fault = why
-        except BaseException:
-            sock.close()
-            raise
         else:
             return sock
     raise fault

@@ -17,7 +17,7 @@ from typing import Final, cast
 import attrs
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from fibonacci_dynamodb.line import Line
+from fibonacci_dynamodb.line import Line, SecureSocket
 from fibonacci_dynamodb.route import Route, route_to
 
 IDLE_LINES: Final = 10
@@ -72,7 +72,9 @@ class Transport:
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self._certificates())
+        context = ssl.create_default_context(cafile=self._certificates())
+        context.sslsocket_class = SecureSocket
+        return context
 
 
 class Endpoint:
