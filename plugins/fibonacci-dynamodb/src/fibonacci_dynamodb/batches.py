@@ -24,9 +24,7 @@ def read_all(table: Table, keys: Sequence[Item], deadline: float) -> Iterator[It
     for chunk in _chunks(keys, READS_AT_ONCE):
         attempt, left = 0, {table.name: {"Keys": chunk, "ConsistentRead": True}}
         while left:
-            found = table.call(
-                "batch_get_item", {"RequestItems": left}, changes=False, deadline=deadline
-            )
+            found = table.ask("batch_get_item", {"RequestItems": left}, deadline=deadline)
             yield from found.get("Responses", {}).get(table.name, ())
             left = found.get("UnprocessedKeys", {})
             if left:
@@ -45,7 +43,7 @@ def write_all(table: Table, requests: Sequence[dict[str, Any]], deadline: float)
             attempt, left = 0, chunk
             while left:
                 asked = {"RequestItems": {table.name: left}}
-                found = table.call("batch_write_item", asked, changes=True, deadline=deadline)
+                found = table.ask("batch_write_item", asked, changes=True, deadline=deadline)
                 before = len(left)
                 left = found.get("UnprocessedItems", {}).get(table.name, [])
                 done += before - len(left)

@@ -46,14 +46,17 @@ def creation(table: str) -> dict[str, Any]:
     }
 
 
-def sweep() -> dict[str, Any]:
-    """Return the setting that has DynamoDB drop expired records, in its own time."""
-    return {"AttributeName": SWEPT, "Enabled": True}
+def sweep(table: str) -> dict[str, Any]:
+    """Return the request for UpdateTimeToLive: DynamoDB drops expired records, in its own time."""
+    return {
+        "TableName": table,
+        "TimeToLiveSpecification": {"AttributeName": SWEPT, "Enabled": True},
+    }
 
 
 def cloudformation(table: str) -> str:
     """Return a CloudFormation template with the table in it, as JSON."""
-    properties = {**creation(table), "TimeToLiveSpecification": sweep()}
+    properties = creation(table) | sweep(table)
     resource = {"Type": "AWS::DynamoDB::Table", "Properties": properties}
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",

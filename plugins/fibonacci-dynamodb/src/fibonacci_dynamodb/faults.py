@@ -27,11 +27,11 @@ MISSING: Final = "ResourceNotFoundException"
 IN_USE: Final = "ResourceInUseException"
 UNMET: Final = "ConditionalCheckFailedException"
 
-ANSWERS: Final = frozenset({MISSING, IN_USE, UNMET})
+ANSWERS: Final = (MISSING, IN_USE, UNMET)
 """Codes that tell something about the table or the record; whoever asked knows what to do."""
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
-PASSING: Final = frozenset({
+PASSING: Final = (
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
@@ -41,7 +41,7 @@ PASSING: Final = frozenset({
     "ThrottlingException",
     "TooManyRequestsException",
     "TransactionConflictException",
-})
+)
 """Codes of what DynamoDB did not do, and may do a moment later."""
 
 _KEYS: Final = (
@@ -72,9 +72,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "SignatureDoesNotMatch": _CLOCK,
     "UnrecognizedClientException": _KEYS,
     "ValidationException": _SHAPE,
-    MISSING: (
-        "Make it with what `python -m fibonacci_dynamodb` prints, or let create=true do it"
-    ),
+    MISSING: "Make it with what `python -m fibonacci_dynamodb` prints, or let create=true do it",
 }
 
 
@@ -127,11 +125,9 @@ def no_keys(fault: Exception | None, where: str) -> StorageError:
         return BackendUnavailableError(
             f"the credentials for {where} did not come in time ({type(fault).__name__})"
         )
-    found = f"boto3 could not get credentials ({type(fault).__name__})" if fault else (
-        "boto3 found no credentials"
-    )
+    why = f"could not get credentials ({type(fault).__name__})" if fault else "found no credentials"
     return StorageError(
-        f"{found} for {where}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in to a "
+        f"boto3 {why} for {where}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in to a "
         f"profile, or give the machine a role. {_KEYS}"
     )
 

@@ -15,8 +15,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fibonacci.errors import CorruptRecordError, ValueTooLargeError
 from fibonacci import plugin
+from fibonacci.errors import CorruptRecordError, ValueTooLargeError
 from fibonacci.plugin import Absent, Address, Space, parse
 
 Item = Mapping[str, Mapping[str, Any]]
@@ -123,8 +123,27 @@ def data_of(item: Item | None, address: Address) -> bytes | None:
         return None
     data = item.get("v", {}).get("B")
     if not isinstance(data, bytes):
-        raise CorruptRecordError(f"{address} has no bytes in its attribute v: somebody else wrote it")
+        raise CorruptRecordError(
+            f"{address} has no bytes in its attribute v: somebody else wrote it"
+        )
     return data
+
+
+def query(space: Space, prefix: str, cursor: str | None) -> dict[str, Any]:
+    """Return the request for a space's keys that start so, in order, and come after the cursor."""
+    condition, values = "pk = :space", {":space": {"S": partition(space)}}
+    if prefix:
+        condition += " AND begins_with(sk, :prefix)"
+        values[":prefix"] = {"S": prefix}
+    request: dict[str, Any] = {
+        "KeyConditionExpression": condition,
+        "ExpressionAttributeValues": values,
+        "ProjectionExpression": "sk",
+        "ConsistentRead": True,
+    }
+    if cursor is not None:
+        request["ExclusiveStartKey"] = key_of(Address(space, cursor))
+    return request
 
 
 def own_keys(items: list[Item], space: Space) -> list[str]:

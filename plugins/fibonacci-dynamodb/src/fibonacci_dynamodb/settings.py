@@ -61,8 +61,10 @@ def endpoint(value: Any) -> str:
     except ConfigurationError:
         url = StoreURL(scheme="")
     plain = StoreURL(scheme=url.scheme, hosts=url.hosts[:1])
-    if url.scheme not in ("http", "https") or url.path.strip("/") or url != attrs.evolve(
-        plain, path=url.path
+    if (
+        url.scheme not in ("http", "https")
+        or url.path.strip("/")
+        or url != attrs.evolve(plain, path=url.path)
     ):
         raise ValueError("must be the address of an endpoint, as in http://localhost:8000")
     return str(plain)

@@ -31,7 +31,7 @@ class DynamoStore(Store):
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
         request = self._put(address, data, ttl_ms, deadline)
-        self._table.ask("put_item", changes=True, deadline=deadline, **request)
+        self._table.ask("put_item", self._to(request), changes=True, deadline=deadline)
 
     def compare_and_set(
         self,
@@ -47,22 +47,16 @@ class DynamoStore(Store):
         if ttl_ms is KEEP and expected is not ABSENT:
             # A put would replace the expiry, which only DynamoDB knows for sure.
             layout.check_size(address, data)
-            return self._change(
-                "update_item",
-                deadline,
-                condition,
-                values | {":data": {"B": data}},
-                Key=layout.key_of(address),
-                UpdateExpression="SET v = :data",
-            )
+            request = {"Key": layout.key_of(address), "UpdateExpression": "SET v = :data"}
+            values[":data"] = {"B": data}
+            return self._change("update_item", request, condition, values, deadline)
         request = self._put(address, data, None if ttl_ms is KEEP else ttl_ms, deadline)
-        return self._change("put_item", deadline, condition, values, **request)
+        return self._change("put_item", request, condition, values, deadline)
 
     def remove(self, address: Address, *, deadline: float) -> bool:
         # A condition, not the old item as the answer: that may be 400 KB.
-        return self._change(
-            "delete_item", deadline, layout.PRESENT, {}, Key=layout.key_of(address)
-        )
+        request = {"Key": layout.key_of(address)}
+        return self._change("delete_item", request, layout.PRESENT, {}, deadline)
 
     def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
         item = self._get(address, f"pk, {layout.EXPIRES}", deadline)
@@ -71,14 +65,8 @@ class DynamoStore(Store):
     def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
         change, values = layout.new_expiry(ttl_ms)
         self._see_to_sweep(ttl_ms, deadline)
-        return self._change(
-            "update_item",
-            deadline,
-            layout.PRESENT,
-            values,
-            Key=layout.key_of(address),
-            UpdateExpression=change,
-        )
+        request = {"Key": layout.key_of(address), "UpdateExpression": change}
+        return self._change("update_item", request, layout.PRESENT, values, deadline)
 
     def scan(
         self,
@@ -89,11 +77,14 @@ class DynamoStore(Store):
         limit: int = 1000,
         deadline: float,
     ) -> Page:
-        live = {"FilterExpression": layout.LIVE}
-        return self._query(space, prefix, cursor, limit, deadline, {":now": layout.now()}, **live)
+        request = layout.query(space, prefix, cursor) | {"Limit": limit}
+        request["FilterExpression"] = layout.LIVE
+        request["ExpressionAttributeValues"][":now"] = layout.now()
+        return self._page(request, space, deadline)
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
-        page = self._query(space, "", cursor, CLEARED_AT_ONCE, deadline, {})
+        request = layout.query(space, "", cursor) | {"Limit": CLEARED_AT_ONCE}
+        page = self._page(request, space, deadline)
         gone = [Address(space, key) for key in page.keys]
         requests = [{"DeleteRequest": {"Key": layout.key_of(one)}} for one in gone]
         write_all(self._table, requests, deadline)
@@ -123,10 +114,10 @@ class DynamoStore(Store):
         self._table.close()
 
     def _get(self, address: Address, attributes: str | None, deadline: float) -> layout.Item | None:
-        some = {"ProjectionExpression": attributes} if attributes else {}
-        answer = self._table.ask(
-            "get_item", deadline=deadline, Key=layout.key_of(address), ConsistentRead=True, **some
-        )
+        request: dict[str, Any] = {"Key": layout.key_of(address), "ConsistentRead": True}
+        if attributes:
+            request["ProjectionExpression"] = attributes
+        answer = self._table.ask("get_item", self._to(request), deadline=deadline)
         item: layout.Item | None = answer.get("Item")
         return item
 
@@ -137,51 +128,31 @@ class DynamoStore(Store):
         self._see_to_sweep(ttl_ms, deadline)
         return {"Item": layout.item_of(address, data, ttl_ms)}
 
-    def _see_to_sweep(self, ttl_ms: int | None, deadline: float) -> None:
-        if ttl_ms is not None:
-            self._table.see_to_sweep(deadline)
-
     def _change(
         self,
         operation: str,
-        deadline: float,
+        request: dict[str, Any],
         condition: str,
         values: dict[str, Any],
-        **request: Any,
+        deadline: float,
     ) -> bool:
         """Change a record if the condition holds; say whether it did."""
         request["ConditionExpression"] = condition
         request["ExpressionAttributeValues"] = {":now": layout.now(), **values}
         try:
-            self._table.ask(operation, changes=True, deadline=deadline, **request)
+            self._table.ask(operation, self._to(request), changes=True, deadline=deadline)
         except ClientError:  # the condition was not met
             return False
         return True
 
-    def _query(
-        self,
-        space: Space,
-        prefix: str,
-        cursor: str | None,
-        limit: int,
-        deadline: float,
-        values: dict[str, Any],
-        **request: Any,
-    ) -> Page:
-        """Return the keys of a page of the space, and the key where the next one starts."""
-        condition = "pk = :space" + (" AND begins_with(sk, :prefix)" if prefix else "")
-        named = {":space": {"S": layout.partition(space)}}
-        start = {"ExclusiveStartKey": layout.key_of(Address(space, cursor))} if cursor else {}
-        answer = self._table.ask(
-            "query",
-            deadline=deadline,
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=named | ({":prefix": {"S": prefix}} if prefix else {}) | values,
-            ProjectionExpression="sk",
-            ConsistentRead=True,
-            Limit=limit,
-            **start,
-            **request,
-        )
+    def _page(self, request: dict[str, Any], space: Space, deadline: float) -> Page:
+        answer = self._table.ask("query", self._to(request), deadline=deadline)
         last = answer.get("LastEvaluatedKey")
         return Page(layout.own_keys(answer["Items"], space), last["sk"]["S"] if last else None)
+
+    def _see_to_sweep(self, ttl_ms: int | None, deadline: float) -> None:
+        if ttl_ms is not None:
+            self._table.see_to_sweep(deadline)
+
+    def _to(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"TableName": self._table.name, **request}

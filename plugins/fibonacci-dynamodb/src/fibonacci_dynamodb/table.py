@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -27,20 +28,13 @@ class Table:
         """Whether DynamoDB drops expired records by now, or it is not for us to see to that."""
 
     def ask(
-        self, operation: str, *, changes: bool = False, deadline: float, **request: Any
+        self, operation: str, request: dict[str, Any], *, changes: bool = False, deadline: float
     ) -> dict[str, Any]:
-        """Ask the table, and return its answer.
+        """Ask the service, and return its answer; ``changes`` says whether it may alter a record.
 
         Raises ClientError for a condition that is not met, and a StorageError for all else.
         A table that is missing has surely not done what it was asked: it is made, and asked again.
         """
-        request["TableName"] = self.name
-        return self.call(operation, request, changes=changes, deadline=deadline)
-
-    def call(
-        self, operation: str, request: dict[str, Any], *, changes: bool, deadline: float
-    ) -> dict[str, Any]:
-        """Ask as ``ask`` does, with a request that names its tables itself."""
         try:
             return self._client.ask(operation, request, changes=changes, deadline=deadline)
         except ClientError as fault:
@@ -65,10 +59,9 @@ class Table:
         if self._sweeps:
             return
         try:
-            found = self.ask("describe_time_to_live", deadline=deadline)
+            found = self.ask("describe_time_to_live", {"TableName": self.name}, deadline=deadline)
             if found["TimeToLiveDescription"].get("TimeToLiveStatus") == "DISABLED":
-                sweep = definition.sweep()
-                self.ask("update_time_to_live", deadline=deadline, TimeToLiveSpecification=sweep)
+                self.ask("update_time_to_live", definition.sweep(self.name), deadline=deadline)
         except (BackendUnavailableError, ClientError):
             return  # the next write that expires tries again
         except StorageError:
@@ -92,10 +85,8 @@ class Table:
 
     def _begin(self, deadline: float) -> None:
         request = definition.creation(self.name)
-        try:
+        with suppress(ClientError):  # in use: another process was faster, or it is being deleted
             self._client.ask("create_table", request, changes=False, deadline=deadline)
-        except ClientError:  # in use: another process was faster, or it is being deleted
-            pass
 
     def _status(self, deadline: float) -> str:
         """Return CREATING, ACTIVE, DELETING and so on; nothing where there is no table."""
