@@ -2,7 +2,6 @@
 
 import os
 from http.client import HTTPException
-from threading import Lock
 from typing import Any, Final
 
 import attrs
@@ -14,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import get_cert_path
 
 from fibonacci_dynamodb import faults
-from fibonacci_dynamodb.line import remaining
+from fibonacci_dynamodb.errand import Errand
 from fibonacci_dynamodb.login import Login
 from fibonacci_dynamodb.quiet import keep_quiet
 from fibonacci_dynamodb.settings import Settings
@@ -43,8 +42,8 @@ class Client:
     def __init__(self, settings: Settings) -> None:
         self.where: Final = settings.where
         self._settings = settings
-        self._making = Lock()
         self._tools: Tools | None = None
+        self._errand: Errand[Tools] | None = None
 
     def ask(
         self, operation: str, request: dict[str, Any], *, changes: bool, deadline: float
@@ -86,16 +85,18 @@ class Client:
         return tools
 
     def _make(self, deadline: float) -> Tools:
-        if not self._making.acquire(timeout=remaining(deadline)):
-            raise TimeoutError
+        """Have the client made: 0.3 s of reading files, once for all threads that come meanwhile."""
+        errand = self._errand
+        if errand is None:
+            errand = self._errand = Errand(lambda: tools_for(self._settings))
         try:
-            if self._tools is None:
-                self._tools = tools_for(self._settings)
-            return self._tools
-        except (BotoCoreError, ValueError) as fault:
+            tools = self._tools = errand.wait(deadline)
+        except TimeoutError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - boto3 raises of all kinds for what is set up
+            self._errand = None  # the files may be mended
             raise faults.unusable(fault, self.where) from None
-        finally:
-            self._making.release()
+        return tools
 
 
 def tools_for(settings: Settings) -> Tools:

@@ -5,7 +5,7 @@ Looking up a host's name, and fetching credentials, may take minutes, and nothin
 
 from collections.abc import Callable
 from contextvars import copy_context
-from threading import Lock, Thread
+from threading import Thread
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -19,22 +19,21 @@ class Errand(Generic[T]):
         self._work = work
         self._answer: T
         self._fault: Exception | None = None
-        # A plain lock: unlike an Event's, a signal in mid-call can't leave it taken.
-        self._running = Lock()
-        self._running.acquire()
         run = copy_context().run  # it is part of the call that waits for it
-        Thread(target=run, args=(self._run,), name="fibonacci-dynamodb", daemon=True).start()
+        self._thread = Thread(target=run, args=(self._run,), name="fibonacci-dynamodb", daemon=True)
+        self._thread.start()
 
     @property
     def done(self) -> bool:
         """Whether waiting would return, or raise, at once."""
-        return not self._running.locked()
+        return not self._thread.is_alive()
 
     def wait(self, deadline: float) -> T:
         """Return what the work returned, or raise what it raised; TimeoutError at the deadline."""
-        if not self._running.acquire(timeout=max(0.0, deadline - monotonic())):
-            raise TimeoutError
-        self._running.release()
+        # Not a lock of ours: a signal in mid-call could leave it taken. Thread.join is proof.
+        self._thread.join(max(0.0, deadline - monotonic()))
+        if not self.done:
+            raise TimeoutError("the deadline has passed")
         if self._fault is not None:
             raise self._fault
         return self._answer
@@ -44,5 +43,3 @@ class Errand(Generic[T]):
             self._answer = self._work()
         except Exception as fault:  # noqa: BLE001 - raised to who waits
             self._fault = fault
-        finally:
-            self._running.release()

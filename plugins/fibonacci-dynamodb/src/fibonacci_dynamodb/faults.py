@@ -9,7 +9,6 @@ from ssl import SSLCertVerificationError
 from typing import Final
 
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     HTTPClientError,
     MetadataRetrievalError,
@@ -132,7 +131,7 @@ def no_keys(fault: Exception | None, where: str) -> StorageError:
     )
 
 
-def unusable(fault: BotoCoreError | ValueError, where: str) -> StorageError:
+def unusable(fault: Exception, where: str) -> StorageError:
     """Return the error for a client that boto3 would not make."""
     if isinstance(fault, ProfileNotFound):
         return StorageError(f"{where}: the AWS configuration files have no such profile. {_KEYS}")
