@@ -1,3 +1,29 @@
-"""Fixtures for every test of the workspace."""
+"""What every test of the workspace has: the fixtures of the farm, and a part of the selection."""
+
+from pathlib import Path
+
+import pytest
 
 pytest_plugins = ("services.fixtures",)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--long``."""
+    parser.addoption("--long", action="store_true", help="run the tests marked long, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what has to run without coverage, and leave out what takes long."""
+    for item in items:
+        if _is_bare(item.path):
+            item.add_marker("bare")
+    if config.getoption("--long"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def _is_bare(path: Path) -> bool:
+    """Suites and faults: signals in mid-call, and forks beside threads; see the marker."""
+    return bool({"contract", "faults"} & set(path.parts)) or path.stem.startswith("test_contract")

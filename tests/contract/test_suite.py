@@ -3,32 +3,53 @@
 import subprocess
 import sys
 
-from fibonacci.testing import StoreContract
+import pytest
+
+from fibonacci import testing
+from fibonacci.testing import EngineContract, StoreContract
 from fibonacci.testing.clauses import PROMISES
 from fibonacci.testing.plugin import clauses_of
 
-PARTS = StoreContract.__mro__[1:]
-TESTS = [name for part in PARTS for name in vars(part) if name.startswith("test_")]
+CONTRACTS = [EngineContract, StoreContract]
 
 
-def test_no_test_hides_another():
-    """No two parts of the contract have a test of the same name."""
-    assert sorted(TESTS) == sorted(set(TESTS))
+def named_in(contract):
+    return [
+        name for part in contract.__mro__[1:] for name in vars(part) if name.startswith("test_")
+    ]
 
 
-def test_each_test_cites_a_clause():
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_no_test_hides_another(contract):
+    """No two parts of a contract have a test of the same name."""
+    assert sorted(named_in(contract)) == sorted(set(named_in(contract)))
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_each_test_cites_a_clause(contract):
     """Each test says in one sentence what must hold, and by which clause."""
-    for name in TESTS:
-        first = getattr(StoreContract, name).__doc__.splitlines()[0]
+    for name in named_in(contract):
+        first = getattr(contract, name).__doc__.splitlines()[0]
         assert first.endswith(")."), name
-        assert set(clauses_of(getattr(StoreContract, name))) <= set(PROMISES), name
-        assert clauses_of(getattr(StoreContract, name)), name
+        assert set(clauses_of(getattr(contract, name))) <= set(PROMISES), name
+        assert clauses_of(getattr(contract, name)), name
 
 
 def test_each_clause_is_tested():
-    """Each clause that a store can break has a test."""
-    cited = {clause for name in TESTS for clause in clauses_of(getattr(StoreContract, name))}
+    """Each clause that a plugin can break has a test."""
+    cited = {
+        clause
+        for contract in CONTRACTS
+        for name in named_in(contract)
+        for clause in clauses_of(getattr(contract, name))
+    }
     assert cited == set(PROMISES)
+
+
+def test_unknown_name():
+    """The package has its contracts, and says so of anything else."""
+    with pytest.raises(AttributeError, match="has no attribute 'ShelfContract'"):
+        getattr(testing, "ShelfContract")  # noqa: B009 - a name that no checker would pass
 
 
 def test_plugin_is_light():
@@ -36,7 +57,8 @@ def test_plugin_is_light():
     script = (
         "import sys, pytest; before = set(sys.modules); import fibonacci.testing.plugin; "
         "new = set(sys.modules) - before; "
-        "print(sorted(new & {'hypothesis', 'asyncio', 'fibonacci.testing.store'}))"
+        "print(sorted(new & {'hypothesis', 'asyncio', 'fibonacci.testing.engine', "
+        "'fibonacci.testing.store'}))"
     )
     told = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -1,6 +1,7 @@
 """Plugins registered in this process, by ``register_plugin``."""
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -242,17 +243,21 @@ def test_stores_with_other_objects_among_their_options_are_not_shared():
 )
 def test_a_store_is_shared_where_the_options_are_the_same(one: Any, other: Any, shared: bool):
     """C22: equal text, numbers, lists and dicts; of anything else, the very same object."""
-    asked: list[StoreSettings] = []
+    names = count()
 
     @hookimpl
     def fibonacci_storage(settings: StoreSettings) -> Backend:
-        asked.append(settings)
-        return Refusing("toy")
+        return Refusing(f"backend {next(names)}")
 
     plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_storage=fibonacci_storage)
     with register_plugin("storage", "toy", plugin):
         workflows = [Workflow("w", MemoryConfig("toy", options=given)) for given in (one, other)]
-    assert len(asked) == (1 if shared else 2)
+    answers = set()
+    for workflow in workflows:
+        with pytest.raises(fibonacci.StorageError) as caught:
+            workflow.memory.get("k")
+        answers.add(str(caught.value))
+    assert len(answers) == (1 if shared else 2)
     for workflow in workflows:
         workflow.close()
 

@@ -1,6 +1,8 @@
 """The programs in examples/ do what they say."""
 
 import runpy
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,3 +72,44 @@ def test_the_newsroom_tells_less_to_whom_it_has_told_much(capsys: pytest.Capture
     assert "Tell this in 3 sentences, in a dry tone: Summarize: The river rose." in told
     assert "Tell this in 1 sentences, in a dry tone: Summarize: The bridge is closed." in told
     assert told.endswith("remembered for ada: ['preferences', 'told'], 3 stories\n")
+
+
+def chat(tmp_path: Path, *lines: str) -> str:
+    """What the chat says to these lines, in a process of its own."""
+    talk = subprocess.run(
+        [
+            sys.executable,
+            str(EXAMPLES / "chat.py"),
+            *("--model", "echo", "--backend", "sqlite", "--url", f"sqlite:///{tmp_path}/chat.db"),
+        ],
+        input="".join(f"{line}\n" for line in lines),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (talk.returncode, talk.stderr) == (0, "")
+    return talk.stdout
+
+
+def test_the_chat_remembers_over_a_restart(tmp_path: Path):
+    """The second process finds what the first one heard, and what it answered."""
+    assert "Remembered of you: 0 messages." in chat(tmp_path, "My name is Ada")
+    told = chat(tmp_path, "/memory", "What is my name?")
+    assert told.count("Remembered of you: 2 messages.") == 2
+    assert "user: My name is Ada" in told
+    assert "My name is Ada" in told.split("What is my name?", 1)[1]  # the model was told
+
+
+def test_the_chat_forgets_one_user_alone(tmp_path: Path):
+    """/forget forgets whom it is asked to, /user turns to somebody else, and both stay apart."""
+    chat(tmp_path, "One", "/user bob", "Two", "/user you", "/forget")
+    told = chat(tmp_path, "/user bob", "/memory", "/quit", "never read")
+    assert "Remembered of you: 0 messages." in told
+    assert "Remembered of bob: 2 messages." in told
+    assert "user: Two" in told
+    assert "never read" not in told
+
+
+def test_the_chat_shows_no_commands_to_the_terminal(tmp_path: Path):
+    """What a model or a memory holds is text: escape sequences do not reach the screen."""
+    assert "\x1b" not in chat(tmp_path, "\x1b[31mred", "/memory")

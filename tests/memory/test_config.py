@@ -16,8 +16,10 @@ from fibonacci import (
     MemoryConfig,
     PluginNotFoundError,
     Workflow,
+    register_plugin,
 )
-from fibonacci._builtin.local import LocalStore
+from fibonacci._builtin.local import LocalBackend, LocalStore
+from fibonacci.plugin import Backend, StoreSettings, hookimpl
 
 CANARY = "canary-3f9a"
 
@@ -228,11 +230,20 @@ def test_keys_are_copied():
 
 
 def test_options_that_hold_themselves_are_refused():
-    """Options can't be compared for ever."""
+    """Options can't be compared for ever, whatever a backend lets pass."""
     options: dict[str, Any] = {}
     options["self"] = options
-    with pytest.raises(ConfigurationError, match="options hold themselves"):
-        Workflow("w", MemoryConfig(options=options))
+
+    @hookimpl
+    def fibonacci_storage(settings: StoreSettings) -> Backend:
+        return LocalBackend("lenient")
+
+    plugin = types.SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_storage=fibonacci_storage)
+    with (
+        register_plugin("storage", "lenient", plugin),
+        pytest.raises(ConfigurationError, match="options hold themselves"),
+    ):
+        Workflow("w", MemoryConfig("lenient", options=options))
 
 
 def test_options_are_copied():
@@ -329,7 +340,7 @@ def test_a_bad_organization_of_a_workflow_is_refused(bad: Any):
 def test_a_bad_organization_of_the_environment_is_refused(monkeypatch):
     """C5: where it is the one that counts."""
     monkeypatch.setenv("FIBONACCI_ORGANIZATION_ID", "o" * 1_001)
-    with pytest.raises(ConfigurationError, match=r"^organization_id has 1,001 bytes"):
+    with pytest.raises(ConfigurationError, match=r"^FIBONACCI_ORGANIZATION_ID has 1,001 bytes"):
         Workflow("w")
     assert Workflow("w", organization_id="mine")
 

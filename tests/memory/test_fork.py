@@ -1,11 +1,11 @@
 """A memory after a fork: the child has a store of its own, the parent keeps its (C21)."""
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
+from forks import in_child
 
 from fibonacci import MemoryConfig, MemoryManager, StorageError, Workflow, register_plugin
 from fibonacci.plugin import Address, Backend, Page, Store, StoreSettings, hookimpl
@@ -15,26 +15,6 @@ pytestmark = [
     # Forking beside threads is what is tested.
     pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning"),
 ]
-
-
-def in_child(work: Callable[[], object]) -> None:
-    """Do the work in a forked child; it must return something true within ten seconds."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            status = 0 if work() else 2
-        finally:
-            os._exit(status)
-    for _ in range(1_000):
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            assert os.waitstatus_to_exitcode(status) == 0
-            return
-        time.sleep(0.01)
-    os.kill(pid, 9)
-    os.waitpid(pid, 0)
-    pytest.fail("the child hangs")
 
 
 class OfProcess(Store):

@@ -101,8 +101,9 @@ class AsyncDrawer(AsyncStore):
 class Cabinet(Backend):
     """Counts what is asked of it."""
 
-    def __init__(self, native: bool) -> None:
+    def __init__(self, native: bool, identity: Any = None) -> None:
         self.native = native
+        self.identity = identity
         self.drawers: list[Drawer] = []
         self.async_drawers: list[AsyncDrawer] = []
 
@@ -125,11 +126,17 @@ class Plugin:
     def __init__(self, native: bool = False) -> None:
         self.native = native
         self.made: list[Cabinet] = []
+        self.identity: Any = None
 
     @hookimpl
     def fibonacci_storage(self, settings: StoreSettings) -> Backend:
-        self.made.append(Cabinet(self.native))
+        self.made.append(Cabinet(self.native, self.identity))
         return self.made[-1]
+
+    @property
+    def used(self) -> int:
+        """How many of the backends were connected to."""
+        return sum(bool(one.drawers or one.async_drawers) for one in self.made)
 
 
 @pytest.fixture
@@ -176,8 +183,21 @@ def test_equal_settings_share(plugin: Plugin) -> None:
     )
     one.memory.set("k", 1)
     other.memory.set("k", 1)
-    assert len(plugin.made) == 1
+    assert plugin.used == 1
     assert len(plugin.made[0].drawers) == 1
+
+
+@pytest.mark.parametrize(
+    "identity", [{"identity": "here"}, {"identity": ("here", 1)}], ids=["text", "tuple"]
+)
+def test_a_backend_tells_what_is_the_same(plugin: Plugin, identity: dict[str, Any]) -> None:
+    """Two spellings share a store where the backend says that they mean one place (C22)."""
+    plugin.identity = identity["identity"]
+    one, other = cabinet(connection_url="cabinet://a"), cabinet(connection_url="cabinet://b")
+    one.memory.set("k", 1)
+    assert other.memory.get("k") == 1
+    assert cabinet(connection_url="cabinet://a", timeout=1.0).memory.get("k") is None
+    assert plugin.used == 2
 
 
 @pytest.mark.parametrize(
@@ -195,8 +215,9 @@ def test_equal_settings_share(plugin: Plugin) -> None:
 def test_other_settings_do_not_share(plugin: Plugin, different: dict[str, Any]) -> None:
     """Another password, path, option or timeout is another store (C22)."""
     keep = [cabinet(), cabinet(**different)]
-    assert len(plugin.made) == 2
-    del keep
+    for workflow in keep:
+        workflow.memory.set("k", 1)
+    assert plugin.used == 2
 
 
 def test_last_one_closes(plugin: Plugin) -> None:
@@ -211,7 +232,7 @@ def test_last_one_closes(plugin: Plugin) -> None:
     other.close()
     assert drawer.closed == 1
     assert cabinet().memory.get("k") is None
-    assert len(plugin.made) == 2
+    assert plugin.used == 2
 
 
 def test_store_goes_with_the_memory(plugin: Plugin) -> None:
@@ -242,13 +263,12 @@ def test_given_store_is_never_closed() -> None:
 def test_plugins_of_one_name_do_not_share(plugin: Plugin) -> None:
     """Another plugin of the same name has stores of its own."""
     keep = cabinet()
+    keep.memory.set("k", 1)
     with register_plugin("storage", "cabinet", Plugin()) as registered:
-        cabinet().memory.set("k", 1)
-        assert len(plugin.made) == 1
+        assert cabinet().memory.get("k") is None
         registered.undo()
-        cabinet().memory.get("k")
-    assert len(plugin.made) == 1
-    del keep
+        assert cabinet().memory.get("k") == 1
+    assert plugin.used == 1
 
 
 def test_threads_connect_once(plugin: Plugin) -> None:

@@ -1,24 +1,75 @@
-"""The reference, held to the letter: each snippet about memory runs, each table row is true."""
+"""The reference, held to the letter: each snippet runs, each table row is true."""
 
+import asyncio
 import inspect
 import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
-from fibonacci import MemoryConfig, MemoryManager, ScopeError, Workflow
-from fibonacci.plugin import SCOPES
+import fibonacci
+from fibonacci import (
+    LLMNode,
+    MemoryConfig,
+    MemoryManager,
+    PluginNotFoundError,
+    ScopeError,
+    Workflow,
+    register_plugin,
+)
+from fibonacci.plugin import (
+    SCOPES,
+    Completion,
+    Model,
+    ModelRequest,
+    ModelSettings,
+    hookimpl,
+)
 
 TEXT = (Path(__file__).parent / "REFERENCE.md").read_text(encoding="utf-8")
-MEMORY = TEXT[: TEXT.index("## Memory in Nodes")]
+MEMORY, NODES = TEXT.split("## Memory in Nodes")
 
-SNIPPETS = re.findall(r"```python\n(.*?)```", MEMORY, flags=re.DOTALL)
 SIGNATURE = re.compile(r"memory\.(\w+)\(([^()]*: [^()]*)\) -> .*\n")
-SIGNATURES = dict(found for text in SNIPPETS for found in SIGNATURE.findall(text))
-PROGRAMS = [text for text in (SIGNATURE.sub("", one).strip() for one in SNIPPETS) if text]
+
+
+def snippets(text: str) -> list[str]:
+    """The Python in a text."""
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+SIGNATURES = dict(found for text in snippets(MEMORY) for found in SIGNATURE.findall(text))
+PROGRAMS = [text for text in (SIGNATURE.sub("", one).strip() for one in snippets(MEMORY)) if text]
+READING, WRITING, ENCRYPTING, CHATBOT = snippets(NODES)
+
+INSTALLED = {info.name for info in fibonacci.plugins() if info.kind == "storage"}
+BACKENDS = [name for name in ("memory", "sqlite") if name in INSTALLED]
+"""What the snippets about redis run on: backends that need no server."""
+
+_stores = count()
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """A backend, and the URL of a store that nobody else uses."""
+    name = request.param
+    urls = {
+        "memory": f"memory://reference-{next(_stores)}",
+        "sqlite": f"sqlite:///{tmp_path}/reference.db",
+    }
+    return name, urls[name]
+
+
+def run(program: str, names: dict[str, Any], backend: tuple[str, str]) -> dict[str, Any]:
+    """Run a program with its server swapped for one of ours, and nothing else changed."""
+    name, url = backend
+    program = program.replace('backend="redis"', f"backend={name!r}")
+    program = re.sub(r'connection_url="redis://[^"]*"', f"connection_url={url!r}", program)
+    exec(compile(program, "REFERENCE.md", "exec"), names)
+    return names
 
 
 @pytest.fixture
@@ -37,28 +88,27 @@ def names() -> Iterator[dict[str, Any]]:
             workflow.memory.clear(scope=scope)
 
 
-def in_process(program: str) -> str:
-    """The program with its server swapped for this process, and nothing else changed."""
-    program = program.replace('backend="redis",', 'backend="memory"')
-    return re.sub(r'\n\s*connection_url="redis://[^"]*"', "", program)
-
-
 def test_all_snippets_are_here() -> None:
-    """The reference has the signatures of six verbs, and six programs about memory."""
+    """The reference has the signatures of six verbs, six programs about memory, and four more."""
     assert list(SIGNATURES) == ["set", "get", "delete", "exists", "clear", "list_keys"]
     assert len(PROGRAMS) == 6
+    assert "memory_read" in READING
+    assert "memory_write" in WRITING
+    assert "encrypt_values" in ENCRYPTING
+    assert "chat_with_user" in CHATBOT
+    assert len(snippets(TEXT)) == len(snippets(MEMORY)) + 4
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
-def test_snippet(program: str, names: dict[str, Any]) -> None:
-    """A snippet runs as it is written, in this process."""
-    exec(compile(in_process(program), "REFERENCE.md", "exec"), names)
+def test_snippet(program: str, names: dict[str, Any], backend: tuple[str, str]) -> None:
+    """A snippet runs as it is written."""
+    run(program, names, backend)
 
 
-def test_what_the_snippets_do(names: dict[str, Any]) -> None:
+def test_what_the_snippets_do(names: dict[str, Any], backend: tuple[str, str]) -> None:
     """The snippets, run one after the other, leave what they say."""
     for program in PROGRAMS:
-        exec(compile(in_process(program), "REFERENCE.md", "exec"), names)
+        run(program, names, backend)
     memory = names["memory"]
     assert memory is names["workflow"].memory
     assert memory.get("last_run") == {"timestamp": "2025-01-23"}
@@ -121,3 +171,149 @@ def test_read_across_executions() -> None:
     Workflow("stateful-workflow", config).memory.set("last_run", {"timestamp": "2025-01-23"})
     again = Workflow("stateful-workflow", config).memory
     assert again.get("last_run") == {"timestamp": "2025-01-23"}
+
+
+class Claude(Model):
+    """Stands for the provider's model: it notes what it is asked, and answers with a number."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.names: set[str] = set()
+
+    def complete(self, request: ModelRequest) -> Completion:
+        self.asked.append(request.prompt)
+        return Completion(text=f"answer {len(self.asked)}")
+
+
+@pytest.fixture
+def claude() -> Iterator[Claude]:
+    """The model of all names that start with ``claude-``."""
+    model = Claude()
+
+    class Provider:
+        FIBONACCI_SPEC_VERSION = 1
+
+        @hookimpl
+        def fibonacci_model(self, settings: ModelSettings) -> Model:
+            model.names.add(settings.model)
+            return model
+
+    with register_plugin("models", "claude-", Provider()):
+        yield model
+    assert model.names == {"claude-sonnet-4-5-20250929"}
+
+
+def of_node(program: str, backend: tuple[str, str]) -> Workflow:
+    """A workflow of the node that a snippet defines."""
+    name, url = backend
+    workflow = Workflow("nodes", MemoryConfig(name, url))
+    workflow.add_node(run(program, {"LLMNode": LLMNode}, backend)["node"])
+    return workflow
+
+
+def test_reading_memory(claude: Claude, backend: tuple[str, str]) -> None:
+    """A node's prompt has the memory that it reads; what is not there yet is empty."""
+    with of_node(READING, backend) as workflow:
+        workflow.execute({"message": "Hi"})
+        workflow.memory.set("history", "We met.")
+        workflow.execute({"message": "Hi"}, user_id="u")
+        assert asyncio.run(workflow.aexecute({"message": "Hi"}))["chat"] == "answer 3"
+    told = "Previous context: We met.\n\nUser: Hi"
+    assert claude.asked == ["Previous context: \n\nUser: Hi", told, told]
+
+
+def test_writing_memory(claude: Claude, backend: tuple[str, str]) -> None:
+    """A node's output is in its user's memory afterwards; without a user nothing is asked."""
+    with of_node(WRITING, backend) as workflow:
+        with pytest.raises(ScopeError):
+            workflow.execute({"text": "long"})
+        assert claude.asked == []
+        workflow.execute({"text": "long"}, user_id="u1")
+        asyncio.run(workflow.aexecute({"text": "long"}, user_id="u2"))
+        assert claude.asked == ["Summarize: long"] * 2
+        assert workflow.memory.for_user("u1").get("last_summary") == "answer 1"
+        assert workflow.memory.for_user("u2").get("last_summary") == "answer 2"
+        assert workflow.memory.list_keys() == []
+
+
+def test_encryption_needs_its_plugin(backend: tuple[str, str]) -> None:
+    """Without a cipher the workflow is not made, so nothing is stored in plain; what to install."""
+    installed = {info.name for info in fibonacci.plugins() if info.kind == "encryption"}
+    if "aes-256-gcm" in installed:
+        workflow = run(ENCRYPTING, {}, backend)["workflow"]
+        assert workflow.memory.get("sensitive") == {"ssn": "123-45-6789"}
+        return
+    with pytest.raises(PluginNotFoundError, match=r"pip install 'fibonacci-core\[crypto\]'"):
+        run(ENCRYPTING, {}, backend)
+
+
+@pytest.fixture
+def chatbot(claude: Claude, backend: tuple[str, str]) -> Iterator[dict[str, Any]]:
+    """The complete example."""
+    names = run(CHATBOT, {}, backend)
+    with names["workflow"]:
+        yield names
+
+
+def prompt(history: str, message: str) -> str:
+    """What the example's node asks."""
+    return f"Conversation history:\n{history}\n\nUser: {message}\n\nRespond naturally."
+
+
+def test_first_turn(chatbot: dict[str, Any], claude: Claude) -> None:
+    """The first turn has no history; the second has the first."""
+    chat = chatbot["chat_with_user"]
+    assert chat("u1", "Hello") == "answer 1"
+    assert chat("u1", "Again") == "answer 2"
+    first = '[{"role":"user","content":"Hello"},{"role":"assistant","content":"answer 1"}]'
+    assert claude.asked == [prompt("", "Hello"), prompt(first, "Again")]
+
+
+def test_twelve_turns(chatbot: dict[str, Any]) -> None:
+    """Twelve turns leave the last twenty messages, in order."""
+    for turn in range(1, 13):
+        chatbot["chat_with_user"]("u1", f"message {turn}")
+    history = chatbot["workflow"].memory.get("history", scope="user", user_id="u1")
+    assert history == [
+        message
+        for turn in range(3, 13)
+        for message in (
+            {"role": "user", "content": f"message {turn}"},
+            {"role": "assistant", "content": f"answer {turn}"},
+        )
+    ]
+
+
+def test_two_users(chatbot: dict[str, Any], claude: Claude) -> None:
+    """No word of one user reaches another one's prompt or history."""
+    chat, memory = chatbot["chat_with_user"], chatbot["workflow"].memory
+    for turn in range(5):
+        for user in ("ann", "bob"):
+            chat(user, f"{user} says {turn}")
+    for user, other in (("ann", "bob"), ("bob", "ann")):
+        assert other not in str(memory.for_user(user).get("history"))
+        asked = [one for one in claude.asked if f"User: {user}" in one]
+        assert len(asked) == 5
+        assert not any(other in one for one in asked)
+    assert memory.list_keys() == []
+
+
+def test_the_example_awaited(chatbot: dict[str, Any], claude: Claude) -> None:
+    """The same workflow with ``await``."""
+    workflow = chatbot["workflow"]
+
+    async def turn(user_id: str, message: str) -> str:
+        result = await workflow.aexecute(inputs={"message": message}, user_id=user_id)
+        said = [
+            {"role": "user", "content": message},
+            {"role": "assistant", "content": result["chat"]},
+        ]
+        await workflow.memory.aappend("history", *said, max_items=20, scope="user", user_id=user_id)
+        return str(result["chat"])
+
+    async def talk() -> list[str]:
+        return [await turn(user, f"from {user}") for user in ("ann", "bob", "ann")]
+
+    assert asyncio.run(talk()) == ["answer 1", "answer 2", "answer 3"]
+    assert "from ann" in claude.asked[2]
+    assert "bob" not in claude.asked[2]

@@ -1,8 +1,8 @@
 """As whom a server runs that refuses to run as root.
 
-An ordinary user runs it as it is. Root runs it in a user namespace, where it looks like an ordinary
-user and its files stay root's; where the kernel forbids that, as `nobody`, from a copy of the
-programs if the folders above them are root's alone.
+It runs in namespaces of its own: there root looks like an ordinary user, and its files stay root's.
+Where the kernel forbids that, root runs it as `nobody`, from a copy of the programs if the folders
+above them are root's alone, and everybody else as they are.
 """
 
 import functools
@@ -12,10 +12,9 @@ import subprocess
 from pathlib import Path
 
 import attrs
-
 from services import farm
 
-# With --ipc even the shared memory of a killed PostgreSQL goes.
+# With --ipc the shared memory of a killed PostgreSQL goes with it.
 _NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--ipc")
 _NOBODY = 65534
 
@@ -40,30 +39,33 @@ class Account:
 
 def account(programs: Path) -> Account:
     """The account for this process's own user."""
-    if os.geteuid() != 0:
-        return Account(programs=programs)
     if namespaces():
         return Account(programs=programs, prefix=_NAMESPACE)
-    return nobody(programs)
+    return bare(programs)
 
 
-def nobody(programs: Path) -> Account:
-    """The account of root where there are no namespaces."""
+def bare(programs: Path) -> Account:
+    """The account where there are no namespaces."""
+    if os.geteuid() != 0:
+        return Account(programs=programs)
     closed = any(not folder.stat().st_mode & 0o001 for folder in programs.parents)
     return Account(programs=_copy(programs) if closed else programs, user=_NOBODY)
 
 
 @functools.cache
 def namespaces() -> bool:
-    """Whether root may make a user namespace here."""
+    """Whether we may make namespaces here."""
     if shutil.which(_NAMESPACE[0]) is None:
         return False
     return subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
 
 
 def _copy(programs: Path) -> Path:
-    """A copy below the farm's folder, with the libraries beside."""
+    """A copy below the farm's folder of a wheel's programs, and of the libraries beside it."""
+    package = programs.parents[1]
     folder = farm.ground().folder("programs")
     folder.chmod(0o755)
     folder.parent.chmod(0o711)
-    return shutil.copytree(programs.parent, folder / programs.parent.name) / programs.name
+    for tree in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(tree, folder / tree.name)
+    return folder / programs.relative_to(package.parent)

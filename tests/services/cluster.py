@@ -38,11 +38,12 @@ class Cluster(Fleet):
         slot = node("CLUSTER", "KEYSLOT", key)
         for first, last, *holders in node("CLUSTER", "SLOTS"):
             if first <= slot <= last:
-                return [self._by_port(holder[1]) for holder in holders]
+                return [self._named(holder[2]) for holder in holders]
         raise LookupError(f"nobody serves slot {slot}")
 
-    def _by_port(self, port: int) -> Standalone:
-        return next(node for node in self.nodes if node.port == port)
+    def _named(self, name: bytes) -> Standalone:
+        # Not by its port: it may announce that of a proxy.
+        return next(node for node in self.nodes if _name(node.port) == name.decode())
 
 
 def launched(binary: str, settings: Settings) -> Cluster:

@@ -27,7 +27,7 @@ class Pass:
     """How it ends connections that are open when it begins, or open later."""
 
     async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
-        """Treat a piece of a request or of a reply."""
+        """Treat a piece of a request or of a reply; an empty one is the sender's end."""
         await link.send(direction, data)
 
 
@@ -68,10 +68,12 @@ class Trickle(Pass):
     rate: float
 
     async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
-        step = len(data) if direction == "request" else 1
-        for at in range(0, len(data), step):
-            await link.send(direction, data[at : at + step])
-            await asyncio.sleep(0 if direction == "request" else 1 / self.rate)
+        if direction == "request":
+            await link.send(direction, data)
+            return
+        for byte in data:
+            await asyncio.sleep(1 / self.rate)
+            await link.send(direction, bytes([byte]))
 
 
 @attrs.frozen(kw_only=True)
@@ -89,6 +91,8 @@ class Cut(Pass):
     times: int | None = None
 
     async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
+        if not data:
+            return
         limit = self.requests if direction == "request" else self.replies
         armed = link.armed or (direction == "request" and self.after in data)
         if not armed or limit is None:

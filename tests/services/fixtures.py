@@ -7,7 +7,6 @@ kill or pause them. A test that does, starts its own: `with valkey.standalone() 
 from collections.abc import Iterator
 
 import pytest
-
 from services import dynamodb, farm, kinds, outside, pgbouncer, postgres, redis, valkey
 from services.cluster import Cluster
 from services.databases import Databases

@@ -26,7 +26,7 @@ class Fleet:
 
     def wait(self) -> None:
         """Return once they are ready, after a failover too."""
-        self._until(self.ready)
+        self.until(self.ready)
 
     def stop(self) -> None:
         """End all for good."""
@@ -34,7 +34,8 @@ class Fleet:
             server.kill()  # a primary's orderly end would start a failover
             server.stop()
 
-    def _until(self, ready: Callable[[], bool]) -> None:
+    def until(self, ready: Callable[[], bool]) -> None:
+        """Return once `ready`; raise if that takes too long."""
         alive = next(server for server in self._servers if server.alive)
         until(ready, alive._process)
 

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 
 import attrs
-
 from services import dynamodb, outside, pgbouncer, postgres, redis, valkey
 
 REQUIRE = "FIBONACCI_REQUIRE_SERVICES"

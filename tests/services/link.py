@@ -46,10 +46,10 @@ class Link:
         reset = True
         try:
             await self._pass()
+        except* OSError:  # the server refuses: so do we, as well as we still can
+            reset = True
         except* CutError as ends:
             reset = any(isinstance(end, CutError) and end.reset for end in ends.exceptions)
-        except* OSError:  # the server refused, or a side reset: so do we
-            reset = True
         finally:
             self._close(reset=reset)
 
@@ -77,18 +77,25 @@ class Link:
     async def _pass(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._until_ended())
-            group.create_task(self._pump("request", self._client))
             await self._loop.sock_connect(self._server, self._relay.target)
+            group.create_task(self._pump("request", self._client))
             group.create_task(self._pump("reply", self._server))
 
     async def _until_ended(self) -> None:
-        raise await self._end
+        how = await self._end
+        raise CutError(reset=how.reset)  # a new one: its traceback holds this connection
 
     async def _pump(self, direction: Direction, source: socket.socket) -> None:
-        while data := await self._loop.sock_recv(source, _PIECE):
-            self._relay.traffic.note(direction, self._number, data)
-            await self._relay.fault.on(direction, data, self)
-        raise CutError
+        end = CutError()
+        try:
+            while data := await self._loop.sock_recv(source, _PIECE):
+                self._relay.traffic.note(direction, self._number, data)
+                await self._relay.fault.on(direction, data, self)
+        except ConnectionError:
+            end = CutError(reset=True)
+        # A side's end is news too: a black hole swallows it.
+        await self._relay.fault.on(direction, b"", self)
+        raise end
 
     def _close(self, *, reset: bool) -> None:
         if reset:

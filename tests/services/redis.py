@@ -1,17 +1,20 @@
 """Redis, where the machine has it: Debian's 7.0, which can do TLS. Settings are as for Valkey."""
 
 import shutil
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from services import cluster as _cluster
 from services import ports
 from services import sentinel as _sentinel
 from services import standalone as _standalone
-from services.certificates import Certificates, certificates
 from services.cluster import Cluster
 from services.process import Process
 from services.sentinel import Watched
 from services.standalone import Standalone
+
+if TYPE_CHECKING:
+    from services.certificates import Certificates
 
 USER = "fibonacci"
 PASSWORD = "p@ss/word:#1"
@@ -23,7 +26,7 @@ class Secured(Standalone):
     user = USER
     password = PASSWORD
 
-    def __init__(self, process: Process, port: int, made: Certificates) -> None:
+    def __init__(self, process: Process, port: int, made: "Certificates") -> None:
         login = f"{USER}:{quote(PASSWORD, safe='')}"
         super().__init__(process, port, f"rediss://{login}@{ports.LOOPBACK}:{port}/0")
         self.certificates = made
@@ -47,6 +50,9 @@ def sentinel(**settings: str | int) -> Watched:
 
 def secured(keys: str = "*", **settings: str | int) -> Secured:
     """Start one server with mutual TLS and an ACL: all but `@dangerous`, on `keys` (a glob)."""
+    # At the top it would make every start of pytest wait for cryptography.
+    from services.certificates import certificates
+
     port = ports.claim()
     process = _standalone.process(binary(), _standalone.data(_tls(port) | settings))
     rule = f">{PASSWORD} ~{keys} &* +@all -@dangerous"

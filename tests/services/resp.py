@@ -42,9 +42,11 @@ class Client:
 
     def send(self, *words: str | int) -> None:
         """Send a command, and do not wait for its reply."""
-        encoded = [str(word).encode() for word in words]
-        parts = [b"*%d\r\n" % len(encoded), *(b"$%d\r\n%s\r\n" % (len(w), w) for w in encoded)]
-        self._connection.sendall(b"".join(parts))
+        self.send_many(words)
+
+    def send_many(self, *commands: tuple[str | int, ...]) -> None:
+        """Send a pipeline at one go."""
+        self._connection.sendall(b"".join(_encoded(words) for words in commands))
 
     def receive(self) -> Reply:
         """The next reply."""
@@ -65,6 +67,13 @@ class Client:
                 return None if rest == b"-1" else [self.receive() for _ in range(int(rest))]
         raise ConnectionError(f"not RESP2: {line!r}")
 
+    def ended(self) -> bool:
+        """Wait for the connection's end, in whichever way."""
+        try:
+            return self._connection.recv(1) == b""
+        except ConnectionError:
+            return True
+
     def rest(self) -> bytes:
         """All bytes up to the connection's end."""
         return self._replies.read()
@@ -82,3 +91,8 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _encoded(words: tuple[str | int, ...]) -> bytes:
+    encoded = [str(word).encode() for word in words]
+    return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in encoded)

@@ -3,7 +3,6 @@
 from collections import Counter
 
 import pytest
-
 from services import kinds
 from services.kinds import Kind
 

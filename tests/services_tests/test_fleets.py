@@ -5,7 +5,8 @@ import time
 import pytest
 from services import kinds, redis, valkey
 from services.cluster import Cluster
-from services.resp import ReplyError
+from services.proxied import proxied
+from services.resp import Client, ReplyError
 from services.sentinel import Watched
 
 CLUSTERS = {kinds.VALKEYS: valkey.cluster, kinds.REDIS: redis.cluster}
@@ -33,6 +34,7 @@ def test_a_node_redirects(valkey_cluster: Cluster):
         other("GET", "k")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", CLUSTERS, ids=str)
 def test_a_cluster_survives_a_primary(kind):
     """A killed primary's replica takes over; the killed one comes back as its replica."""
@@ -47,6 +49,7 @@ def test_a_cluster_survives_a_primary(kind):
         assert cluster.replica_of("k") is primary
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", SENTINELS, ids=str)
 def test_sentinels_replace_a_primary(kind):
     """The Sentinels make the replica of a killed primary the primary."""
@@ -57,6 +60,21 @@ def test_sentinels_replace_a_primary(kind):
         until(lambda: watched.primary is replica)
         watched.wait()
         assert replica("SET", "k", "v") == b"OK"
+
+
+def test_a_cluster_behind_proxies_sends_clients_to_them(valkey_cluster: Cluster):
+    """Every node is behind a proxy of its own, and names the proxies of the others."""
+    with proxied(valkey_cluster) as proxies:
+        assert all(f"127.0.0.1:{proxy.port}" in proxies.url for proxy in proxies.by_node.values())
+        holder = valkey_cluster.primary_of("k")
+        other = next(n for n in valkey_cluster.nodes if n is not holder)
+        with (
+            Client(proxies.by_node[other].url) as client,
+            pytest.raises(ReplyError, match=f"MOVED .*:{proxies.by_node[holder].port}$"),
+        ):
+            client("GET", "k")
+    with pytest.raises(ReplyError, match=f"MOVED .*:{holder.port}$"):
+        other("GET", "k")
 
 
 def test_sentinels_are_asked_by_url(valkey_sentinel: Watched):

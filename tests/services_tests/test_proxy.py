@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from services import faults, valkey
+from services import faults, pgwire, valkey
 from services.proxy import Proxy
 from services.resp import Client
 
@@ -13,9 +13,8 @@ GONE = (ConnectionError, TimeoutError)
 
 
 @pytest.fixture
-def proxy(valkey_server):
-    with Proxy(valkey_server) as proxy:
-        yield proxy
+def proxy(valkey_proxy):
+    return valkey_proxy
 
 
 @pytest.fixture
@@ -54,13 +53,19 @@ def test_round_trips_are_counted(proxy, client):
 
 
 def test_a_pipeline_is_one_round_trip(proxy, client):
-    """Two requests sent at one go are one round trip."""
+    """Commands that are sent in one write are one round trip, however many."""
     with proxy.record() as traffic:
-        client.send("ECHO", "1")
-        client.send("ECHO", "2")
-        assert [client.receive(), client.receive()] == [b"1", b"2"]
-    assert traffic.round_trips <= 2
-    assert traffic.requests.count(b"ECHO") == 2
+        client.send_many(("ECHO", 1), ("ECHO", 2), ("ECHO", 3))
+        assert [client.receive() for _ in range(3)] == [b"1", b"2", b"3"]
+    assert traffic.round_trips == 1
+
+
+def test_a_query_to_postgres_is_one_round_trip(postgres_proxy):
+    """Any server can be behind: here PostgreSQL, where opening a session is one more."""
+    with pgwire.Connection(postgres_proxy.host, postgres_proxy.port) as connection:
+        assert postgres_proxy.traffic.round_trips == 1
+        assert connection.query("SELECT 1") == [["1"]]
+        assert postgres_proxy.traffic.round_trips == 2
 
 
 def test_connections_are_counted(proxy):
@@ -94,6 +99,18 @@ def test_a_black_hole_is_silent_then_late(proxy, client, count):
     with Client(proxy.url) as late:
         until(lambda: value() == 1)
         assert late("PING") == b"PONG"
+
+
+def test_a_black_hole_hides_a_server_s_end():
+    """Who is parted from a server does not learn of its death before the fault is over."""
+    with valkey.standalone() as server, Proxy(server) as proxy, Client(proxy.url) as client:
+        assert client("PING") == b"PONG"
+        with proxy.fault(faults.BlackHole()):
+            server.kill()
+            client.timeout(0.1)
+            with pytest.raises(TimeoutError):
+                client("PING")
+        assert client.ended()
 
 
 def test_a_black_hole_for_replies(proxy, client, count):

@@ -3,10 +3,8 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import services
 
 TESTS = """
 from services import kinds
@@ -28,11 +26,21 @@ def run(tmp_path):
     def run(**environment):
         bare = {k: v for k, v in os.environ.items() if not k.startswith(("FIBONACCI", "PYTEST"))}
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "services.fixtures", tmp_path],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "services.fixtures",
+                "-p",
+                "no:valkey",
+                tmp_path,
+            ],
             env={
                 **bare,
                 "PATH": "/nonexistent",
-                "PYTHONPATH": str(Path(services.__file__).parents[1]),
+                "PYTHONPATH": os.pathsep.join(sys.path),
                 **environment,
             },
             cwd=tmp_path,

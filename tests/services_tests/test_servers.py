@@ -7,7 +7,7 @@ import pytest
 from services import kinds, pgwire, postgres, redis, resp, valkey
 from services.databases import Databases
 from services.postgres import Postgres
-from services.reaper import family
+from services.reaper import family, living
 from services.server import Server
 from services.standalone import Redis
 
@@ -19,7 +19,7 @@ START = {
 }
 
 
-@pytest.fixture(params=START, ids=str)
+@pytest.fixture(params=START, ids=str, scope="module")
 def server(request):
     with START[request.param]() as server:
         yield server
@@ -47,7 +47,7 @@ def test_a_killed_one_refuses_and_starts_again(server: Server):
     url, before = server.url, family(pid=server.pid)
     server.kill()
     assert not server.alive
-    assert not [pid for pid in before if family(pid=pid)]
+    assert not living(before)
     with pytest.raises(ConnectionRefusedError):
         ask(server)
     server.start()
@@ -73,12 +73,14 @@ def test_a_paused_one_accepts_and_is_silent(server: Server):
     assert ask(server) in ([["1"]], b"PONG")
 
 
-def test_a_stopped_one_leaves_nothing(server: Server):
+@pytest.mark.parametrize("kind", START, ids=str)
+def test_a_stopped_one_leaves_nothing(kind):
     """After `stop` no process is left, paused or not."""
+    server = START[kind]()
     members = family(pid=server.pid)
     server.pause()
     server.stop()
-    assert not [pid for pid in members if family(pid=pid)]
+    assert not living(members)
     with pytest.raises(ProcessLookupError):
         os.kill(server.pid, 0)
 

@@ -172,6 +172,10 @@ class NodeExecutionError(WorkflowError):
         self.cause = cause
         self.results = results or {}
 
+    def __reduce__(self) -> "tuple[object, ...]":
+        """Pickle it without its cause, which may be of any type and hold anything."""
+        return type(self), self.args, {**self.__dict__, "cause": None}
+
 
 class WorkflowTimeoutError(WorkflowError):
     """A workflow, or one attempt of a node, took longer than its timeout."""

@@ -1,6 +1,7 @@
 """The ``builtin`` engine: ``{{ memory.history }}`` and nothing else, rendered in one pass."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
@@ -12,6 +13,7 @@ from fibonacci.plugin.templating import (
     Reference,
     Template,
     as_text,
+    below,
     missing,
 )
 
@@ -62,14 +64,15 @@ class BracesEngine(Engine):
     def compile(self, source: str) -> Template:
         parts: list[str] = []
         values: dict[int, Reference] = {}
+        newlines = [found.start() for found in re.finditer("\n", source)]
         end = 0
         while (start := source.find("{{", end)) >= 0:
             tag = _TAG.match(source, start)
             if tag is None:
-                _refuse(source, start)
+                _refuse(source, start, newlines)
             parts.append(source[end:start])
             if tag["path"]:
-                values[len(parts)] = _reference(tag["path"], *_place(source, tag.start("path")))
+                values[len(parts)] = _reference(tag["path"], *_place(newlines, tag.start("path")))
             parts.append(tag["braces"] or "")
             end = tag.end()
         return BracesTemplate([*parts, source[end:]], values)
@@ -97,7 +100,7 @@ def _find(namespace: Mapping[str, Any], reference: Reference) -> Any:
     """Return the value; of memory, where it is missing, empty text."""
     value: Any = namespace
     for depth, key in enumerate((reference.root, *reference.path)):
-        found = _below(value, key)
+        found = below(value, key, _NO_KEY)
         if found is _NO_KEY:
             if reference.root == "memory":
                 return ""
@@ -106,15 +109,6 @@ def _find(namespace: Mapping[str, Any], reference: Reference) -> Any:
             raise missing(name, known, line=reference.line, column=reference.column)
         value = found
     return value
-
-
-def _below(value: Any, key: str | int) -> Any:
-    # By get: an item that is missing may be made by asking for it, as in a defaultdict.
-    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dicts first: fast
-        return value.get(str(key), _NO_KEY)
-    if isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
-        return value[key]
-    return _NO_KEY
 
 
 def _names(value: Any) -> list[str]:
@@ -136,12 +130,13 @@ def _written(value: Any, reference: Reference) -> str:
         ) from None
 
 
-def _place(source: str, index: int) -> tuple[int, int]:
+def _place(newlines: list[int], index: int) -> tuple[int, int]:
     """Line and column of a character, both from 1."""
-    return source.count("\n", 0, index) + 1, index - source.rfind("\n", 0, index)
+    line = bisect_left(newlines, index)
+    return line + 1, index - (newlines[line - 1] if line else -1)
 
 
-def _refuse(source: str, start: int) -> NoReturn:
+def _refuse(source: str, start: int, newlines: list[int]) -> NoReturn:
     """Raise the error for a tag that is none: where it stops being one, and what is due there."""
     good = _GOOD_PART.match(source, start)
     assert good is not None
@@ -150,10 +145,10 @@ def _refuse(source: str, start: int) -> NoReturn:
     if good["dot"]:
         due = "a key or an index"
     if end == len(source):
-        line, column = _place(source, start)
+        line, column = _place(newlines, start)
         told = f"this {{{{ is never closed: {due} is expected"
     else:
-        line, column = _place(source, end)
+        line, column = _place(newlines, end)
         told = f"{due} is expected, not {source[end]!r}. {_advice(source[end], good['path'])}"
     raise TemplateError(
         f"line {line}, column {column}: {told}", line=line, column=column, name=good["path"]

@@ -48,6 +48,10 @@ class SealedEnvelope:
                 )
             return codec.decode(data, address)
         plain = self._cipher.open(data, canonical(*address.space, address.key))
+        if codec.is_sealed(plain):
+            raise DecryptionError(
+                f"what was sealed in the record {address} is no value: it looks sealed again"
+            )
         return codec.decode(plain, address)
 
 

@@ -33,7 +33,7 @@ class Wanted:
     key: str
     scope: Scope | None = None
     """None: the first of user, workflow, organization and global that has it."""
-    default: bytes | None = None
+    default: bytes | None = attrs.field(default=None, repr=False)
     """As JSON: what it is where there is no live record."""
 
     def places(self, spaces: Spaces) -> list[Space]:

@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from contextvars import copy_context
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
 from fibonacci._workflow.voice import Overdue, Strand, Voice, is_async
-from fibonacci._workflow.workers import hand_over
+from fibonacci.plugin._workers import in_thread
 from fibonacci.plugin.models import Completion, Model, ModelRequest
 
 T = TypeVar("T")
@@ -22,6 +20,8 @@ class AsyncVoice(Voice):
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+        self._own = asyncio.current_task()
+        self._cancelled = 0 if self._own is None else self._own.cancelling()
 
     async def complete(self, model: Model, request: ModelRequest) -> Completion:
         return await _within(model.acomplete(request), request.deadline)
@@ -30,6 +30,11 @@ class AsyncVoice(Voice):
         self, function: Callable[[Any], Any], argument: Any, deadline: float | None
     ) -> Any:
         return await _within(awaited(function, argument), deadline)
+
+    def check(self) -> None:
+        """A function may have swallowed the cancellation that was meant for the run."""
+        if self._own is not None and self._own.cancelling() > self._cancelled:
+            raise asyncio.CancelledError
 
     async def pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -58,7 +63,7 @@ async def awaited(function: Callable[[Any], Any], argument: Any) -> Any:
     """Await an async function; call a plain one in a thread, as it may hold up the loop."""
     if is_async(function):
         return await function(argument)
-    answer = await _in_thread(partial(function, argument))
+    answer = await in_thread(partial(function, argument))
     return await answer if hasattr(answer, "__await__") else answer
 
 
@@ -69,38 +74,11 @@ async def _within(answer: Awaitable[T], deadline: float | None) -> T:
     bound = asyncio.timeout_at(due)
     try:
         async with bound:
-            return await answer
+            taken = await answer
     except TimeoutError:
         if bound.expired():
             raise Overdue from None
         raise
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-    context = copy_context()
-
-    def settle(answer: Any, fault: BaseException | None) -> None:
-        if future.done():  # its caller was cancelled, or is late
-            return
-        if fault is None:
-            future.set_result(answer)
-        else:
-            future.set_exception(fault)
-
-    def task() -> None:
-        outcome: tuple[Any, BaseException | None]
-        try:
-            outcome = (context.run(work), None)
-        except StopIteration as stop:
-            # No future takes it; a coroutine would have made the same of it.
-            outcome = (None, RuntimeError("a function raised StopIteration"))
-            outcome[1].__cause__ = stop
-        except BaseException as fault:  # noqa: BLE001 - raised where it is waited for
-            outcome = (None, fault)
-        with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(settle, *outcome)
-
-    hand_over(task)
-    return await future
+    if bound.expired():  # what was late swallowed its cancellation
+        raise Overdue
+    return taken

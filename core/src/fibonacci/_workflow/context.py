@@ -15,7 +15,7 @@ class NodeContext:
     inputs: Mapping[str, Any] = attrs.field(repr=False)
     """The inputs of the execution."""
     results: Mapping[str, Any] = attrs.field(repr=False)
-    """The outputs of the nodes that this one waited for, directly or through others, by id."""
+    """The outputs of its ``dependencies``, by id."""
     recalled: Mapping[str, Any] = attrs.field(repr=False)
     """The values of ``memory_read``, by name; without those that are not there."""
     user_id: str | None

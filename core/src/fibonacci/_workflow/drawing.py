@@ -12,26 +12,26 @@ def to_mermaid(steps: Mapping[str, Step]) -> str:
     The syntax is that of https://mermaid.js.org/syntax/flowchart.html. Numbers stand for ids, as
     some words ("end") mean something else there.
     """
-    numbers = {node_id: f"n{number}" for number, node_id in enumerate(steps)}
+    order = {node_id: number for number, node_id in enumerate(steps)}
+    numbers = {node_id: f"n{number}" for node_id, number in order.items()}
     records = {record: f"m{number}" for number, record in enumerate(dict.fromkeys(_records(steps)))}
     return "\n".join(
         [
             "flowchart TD",
             *(f"    {numbers[node_id]}{_shape(step)}" for node_id, step in steps.items()),
-            *(f'    {name}[("{_escaped(record)}")]' for record, name in records.items()),
+            *(f'    {name}[("{_escaped(_label(*one))}")]' for one, name in records.items()),
             *(
                 f"    {numbers[need]} --> {numbers[node_id]}"
                 for node_id, step in steps.items()
-                for need in steps
-                if need in step.needs
+                for need in sorted(step.needs & numbers.keys(), key=order.__getitem__)
             ),
             *(
-                f"    {records[_label(one.scope, one.key)]} -.-> {numbers[node_id]}"
+                f"    {records[one.scope, one.key]} -.-> {numbers[node_id]}"
                 for node_id, step in steps.items()
                 for one in step.node.memory_read
             ),
             *(
-                f"    {numbers[node_id]} -.-> {records[_label(one.scope, one.key)]}"
+                f"    {numbers[node_id]} -.-> {records[one.scope, one.key]}"
                 for node_id, step in steps.items()
                 for one in step.node.memory_write
             ),
@@ -39,10 +39,10 @@ def to_mermaid(steps: Mapping[str, Step]) -> str:
     )
 
 
-def _records(steps: Mapping[str, Step]) -> Iterator[str]:
+def _records(steps: Mapping[str, Step]) -> Iterator[tuple[str | None, str]]:
     for step in steps.values():
-        yield from (_label(one.scope, one.key) for one in step.node.memory_read)
-        yield from (_label(one.scope, one.key) for one in step.node.memory_write)
+        yield from ((one.scope, one.key) for one in step.node.memory_read)
+        yield from ((one.scope, one.key) for one in step.node.memory_write)
 
 
 def _label(scope: str | None, key: str) -> str:

@@ -12,7 +12,7 @@ from fibonacci._workflow.models import find_model, refusals
 from fibonacci._workflow.nodes import LLMNode
 from fibonacci._workflow.result import ExecutionResult
 from fibonacci._workflow.run import Run
-from fibonacci._workflow.schedule import Schedule
+from fibonacci._workflow.schedule import Failure, Schedule
 from fibonacci._workflow.step import Step
 from fibonacci._workflow.voice import Voice
 from fibonacci.errors import (
@@ -39,22 +39,26 @@ class Prepared:
     """Of each LLMNode, by its id."""
 
 
-def prepare(steps: Mapping[str, Step]) -> Prepared:
-    """Check that the nodes fit together, and find their models."""
+def prepare(steps: Mapping[str, Step], named: dict[str, Model]) -> Prepared:
+    """Check that the nodes fit together, and find their models.
+
+    ``named`` keeps those that are found by name: a provider is asked once for each.
+    """
     graph = make_graph(steps)
     asking = [step.node for step in steps.values() if isinstance(step.node, LLMNode)]
-    named = {
-        name: find_model(name)
-        for name in {one.model for one in asking if isinstance(one.model, str)}
-    }
-    models = {
-        node.id: named[node.model] if isinstance(node.model, str) else find_model(node.model)
-        for node in asking
-    }
+    models = {node.id: _model(node.model, named) for node in asking}
     faults = [fault for node in asking for fault in refusals(node, models[node.id])]
     if faults:
-        raise WorkflowValidationError("; ".join(faults))
+        raise WorkflowValidationError("\n".join(faults))
     return Prepared(graph, models)
+
+
+def _model(model: Any, named: dict[str, Model]) -> Model:
+    if not isinstance(model, str):
+        return find_model(model)
+    if model not in named:
+        named.setdefault(model, find_model(model))
+    return named[model]
 
 
 async def execute(
@@ -81,8 +85,8 @@ async def execute(
     )
     schedule = Schedule(graph, run, workflow.max_concurrency)
     await schedule.go()
-    if schedule.fault is not None:
-        raise _told(run, *schedule.fault)
+    if schedule.failure is not None:
+        raise _told(run, schedule.failure)
     records = {node_id: run.records[node_id] for node_id in graph.steps}
     return ExecutionResult(records, run.began_at - run.began)
 
@@ -116,25 +120,25 @@ def _check_voice(graph: Graph, voice: Voice) -> None:
         )
 
 
-def _told(run: Run, step: Step, fault: BaseException) -> BaseException:
+def _told(run: Run, failure: Failure) -> BaseException:
     """The error for a run that failed, its cause chained."""
-    node_id = step.node.id
-    if not isinstance(fault, Exception):
-        return fault
+    node_id, cause = failure.step.node.id, failure.cause
+    if not isinstance(cause, Exception):
+        return cause
     told: Exception
-    if run.is_overdue():
+    if failure.overdue:
         told = WorkflowTimeoutError(
             f"the workflow took longer than its timeout of {run.timeout} s; "
             f"node {node_id!r} had not ended"
         )
     else:
         # A text that is not ours may quote what it likes: the chained cause still shows it.
-        text = f": {fault}" if isinstance(fault, FibonacciError) else ""
+        text = f": {cause}" if isinstance(cause, FibonacciError) else ""
         told = NodeExecutionError(
-            f"node {node_id!r} failed: {type(fault).__name__}{text}",
+            f"node {node_id!r} failed: {type(cause).__name__}{text}",
             node_id=node_id,
-            cause=fault,
+            cause=cause,
             results=dict(run.outputs),
         )
-    told.__cause__ = fault
+    told.__cause__ = cause
     return told

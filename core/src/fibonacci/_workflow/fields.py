@@ -1,7 +1,7 @@
 """What each field of a node or a workflow may be."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import attrs
@@ -60,6 +60,15 @@ OutputFormat = Literal["text", "json"]
 def check_format(node: Any, _: Any, value: OutputFormat) -> None:
     if not isinstance(value, str) or value not in ("text", "json"):
         raise _fault(node, "output_format must be 'text' or 'json'")
+
+
+def check_schema(node: Any, _: Any, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise _fault(node, "output_schema must be a JSON Schema, as a dict")
+    if node.output_format != "json":
+        raise _fault(node, 'output_schema goes with output_format="json" alone')
 
 
 def check_timeout(node: Any, _: Any, value: Any) -> None:

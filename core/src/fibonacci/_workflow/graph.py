@@ -41,16 +41,17 @@ def make_graph(steps: Mapping[str, Step]) -> Graph:
         raise WorkflowValidationError("the workflow has no nodes: add one with add_node(...)")
     faults = [fault for step in steps.values() for fault in _unknown(step, steps)]
     if faults:
-        raise WorkflowValidationError("; ".join(faults))
+        raise WorkflowValidationError("\n".join(faults))
     needs = {node_id: step.needs for node_id, step in steps.items()}
     _refuse_cycles(needs)
+    after: dict[str, list[Step]] = {node_id: [] for node_id in steps}
+    for node_id, step in steps.items():
+        for need in needs[node_id]:
+            after[need].append(step)
     return Graph(
         steps=steps,
         first=tuple(steps[node_id] for node_id in steps if not needs[node_id]),
-        after={
-            node_id: tuple(one for one in steps.values() if node_id in one.needs)
-            for node_id in steps
-        },
+        after={node_id: tuple(waiting) for node_id, waiting in after.items()},
         needs={node_id: len(needs[node_id]) for node_id in steps if needs[node_id]},
         inputs={name: demand for step in steps.values() for name, demand in step.texts.inputs},
         users=tuple(use for step in steps.values() for use in _for_a_user(step)),

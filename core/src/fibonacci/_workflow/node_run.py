@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from fibonacci._memory.recall import NOTHING, MemoryKey
 from fibonacci._memory.runs import spoken
@@ -14,16 +14,14 @@ from fibonacci._workflow.step import Answer, Step
 from fibonacci._workflow.voice import Overdue
 from fibonacci.errors import WorkflowTimeoutError
 
-
-class Abandoned(Exception):  # noqa: N818 - never seen outside
-    """Nobody waits for the run any more."""
+PATIENCE: Final = 3_600.0
+"""Seconds: no longer pause is made, whatever a provider asks for."""
 
 
 async def run_node(step: Step, run: Run) -> None:
     """Run a node, and leave its output and its trace with the run."""
     node, start = step.node, monotonic()
-    if run.abandoned:
-        raise Abandoned
+    run.check()
     deadline = run.until(node.timeout)
     recalled = await run.recall(node.memory_read, deadline) if node.memory_read else NOTHING
     question = step.question(run, recalled.values, deadline)
@@ -39,20 +37,30 @@ async def _ask(step: Step, run: Run, question: Any, deadline: float | None) -> t
     """Ask until an attempt succeeds; return its answer, and which attempt it was."""
     attempt, retry = 1, step.node.retry
     while True:
+        if deadline is not None and monotonic() >= deadline:
+            raise _late(step, run)
         try:
-            return await step.ask(run, question, deadline), attempt
+            answer = await step.ask(run, question, deadline)
         except Overdue:
-            raise WorkflowTimeoutError(
-                f"node {step.node.id!r} took longer than its timeout of {step.node.timeout} s"
-            ) from None
+            raise _late(step, run) from None
         except Exception as fault:
             if attempt == retry.attempts or not may_succeed(fault):
                 raise
             pause = retry.pause(attempt, fault)
-            if deadline is not None and monotonic() + pause >= deadline:
+            if pause > PATIENCE or (deadline is not None and monotonic() + pause >= deadline):
                 raise
+        else:
+            return answer, attempt
         await run.voice.pause(pause)
+        run.check()
         attempt += 1
+
+
+def _late(step: Step, run: Run) -> WorkflowTimeoutError:
+    whose = f"its timeout of {step.node.timeout} s"
+    if step.node.timeout is None or run.is_overdue():
+        whose = f"the workflow's timeout of {run.timeout} s left it"
+    return WorkflowTimeoutError(f"node {step.node.id!r} took longer than {whose}")
 
 
 async def _write(
@@ -61,9 +69,8 @@ async def _write(
     """Write the output where the node says; return what was written."""
     namespace = {**run.namespace(recalled), step.node.id: output}
     keys = [template.render(namespace) for template in step.keys]
-    if run.abandoned:
-        raise Abandoned
     for write, key in zip(step.node.memory_write, keys, strict=True):
+        run.check()
         await _write_one(run, write, key, output)
     return tuple(
         MemoryKey(write.scope, key) for write, key in zip(step.node.memory_write, keys, strict=True)

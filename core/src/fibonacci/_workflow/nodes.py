@@ -1,6 +1,6 @@
 """The nodes of a workflow: what users write, checked when it is written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -64,6 +64,10 @@ class LLMNode(Node):
         default="text", validator=fields.check_format, kw_only=True
     )
     """``"json"``: the output is the answer, read as JSON; one that is none fails the attempt."""
+    output_schema: Mapping[str, Any] | None = attrs.field(
+        default=None, validator=fields.check_schema, kw_only=True, hash=False, repr=False
+    )
+    """A JSON Schema; an answer that does not fit it fails the attempt."""
 
 
 @attrs.frozen

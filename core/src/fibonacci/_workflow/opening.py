@@ -38,9 +38,11 @@ def open_memory(config: MemoryConfig, workflow: str, organization_id: str | None
 
 def _organization(config: MemoryConfig, given: str | None) -> str:
     """The first that is given: by the workflow, the configuration, the environment."""
+    for named in (given, config.organization_id):
+        if named is not None:
+            return checked_name(named, "organization_id", ConfigurationError)
     environment = os.environ.get("FIBONACCI_ORGANIZATION_ID") or "default"
-    named = (one for one in (given, config.organization_id, environment) if one is not None)
-    return checked_name(next(named), "organization_id", ConfigurationError)
+    return checked_name(environment, "FIBONACCI_ORGANIZATION_ID", ConfigurationError)
 
 
 def _lease(config: MemoryConfig) -> Lease:
@@ -50,12 +52,9 @@ def _lease(config: MemoryConfig) -> Lease:
     plugin = find_plugin("storage", config.backend)
     url = None if config.connection_url is None else StoreURL.parse(config.connection_url)
     settings = StoreSettings(url=url, options=config.options, timeout=config.timeout)
-
-    def make() -> Backend:
-        backend: Backend = plugin.ask(settings, Backend)
-        return backend
-
-    return lease((plugin, *_identity(settings)), make)
+    backend: Backend = plugin.ask(settings, Backend)
+    same = _identity(settings) if backend.identity is None else (backend.identity, config.timeout)
+    return lease((plugin, *same), lambda: backend)
 
 
 def _identity(settings: StoreSettings) -> tuple[Hashable, ...]:

@@ -14,6 +14,10 @@ from fibonacci._workflow.voice import Voice
 from fibonacci.plugin.models import Model
 
 
+class Abandoned(Exception):  # noqa: N818 - never seen outside
+    """Nobody waits for the run any more."""
+
+
 @attrs.define(kw_only=True, eq=False)
 class Run:
     """One run; shared by its strands, which may be in several threads."""
@@ -46,6 +50,12 @@ class Run:
             return self.deadline
         own = monotonic() + timeout
         return own if self.deadline is None else min(own, self.deadline)
+
+    def check(self) -> None:
+        """Raise Abandoned, or what is meant for the run's caller, where nothing may go on."""
+        if self.abandoned:
+            raise Abandoned
+        self.voice.check()
 
     def is_overdue(self) -> bool:
         """Say whether the run's own time is over."""

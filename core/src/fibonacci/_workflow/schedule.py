@@ -2,11 +2,21 @@
 
 from collections import deque
 from threading import Lock
+from typing import NamedTuple
 
 from fibonacci._workflow.graph import Graph
 from fibonacci._workflow.node_run import run_node
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.step import Step
+
+
+class Failure(NamedTuple):
+    """A node that failed."""
+
+    step: Step
+    cause: BaseException
+    overdue: bool
+    """Whether the run's own time was over then."""
 
 
 class Schedule:
@@ -24,8 +34,8 @@ class Schedule:
         self._needs = dict(graph.needs)
         self._ready = deque(graph.first)
         self._strands = 0
-        self.fault: tuple[Step, BaseException] | None = None
-        """The first node that failed, and why."""
+        self.failure: Failure | None = None
+        """The first one."""
 
     async def go(self) -> None:
         """Run all nodes; where one fails, those that have started, and no other."""
@@ -54,9 +64,9 @@ class Schedule:
         with self._lock:
             if ended is None:
                 self._strands += 1
-            elif self.fault is None:
+            elif self.failure is None:
                 self._set_free(ended)
-            if self.fault is not None:
+            if self.failure is not None:
                 self._ready.clear()
             if not self._ready:
                 self._strands -= 1
@@ -68,8 +78,18 @@ class Schedule:
             ]
             self._strands += len(others)
         for other in others:
-            self._run.voice.start(self._strand(other))
+            self._start(other)
         return own
+
+    def _start(self, step: Step) -> None:
+        strand = self._strand(step)
+        try:
+            self._run.voice.start(strand)
+        except RuntimeError:  # the system has no thread left: a strand that is there takes it over
+            strand.close()
+            with self._lock:
+                self._strands -= 1
+                self._ready.append(step)
 
     def _set_free(self, ended: Step) -> None:
         for step in self._graph.after[ended.node.id]:
@@ -79,5 +99,5 @@ class Schedule:
 
     def _fail(self, step: Step, fault: BaseException) -> None:
         with self._lock:
-            if self.fault is None:
-                self.fault = (step, fault)
+            if self.failure is None:
+                self.failure = Failure(step, fault, self._run.is_overdue())

@@ -11,10 +11,11 @@ from fibonacci._workflow.answers import read_json
 from fibonacci._workflow.context import NodeContext
 from fibonacci._workflow.nodes import FunctionNode, LLMNode, Node
 from fibonacci._workflow.run import Run
+from fibonacci._workflow.schema import Check, make_check
 from fibonacci._workflow.texts import Texts
 from fibonacci._workflow.voice import is_async
 from fibonacci.errors import WorkflowValidationError
-from fibonacci.plugin.models import ModelRequest, Usage
+from fibonacci.plugin.models import Completion, ModelRequest, Usage
 from fibonacci.plugin.templating import Engine, Template
 
 
@@ -44,9 +45,9 @@ class Step(ABC):
         return frozenset((*self.node.dependencies, *self.texts.nodes))
 
     @property
+    @abstractmethod
     def asynchronous(self) -> bool:
         """Whether it can run in the async voice alone."""
-        return False
 
     @abstractmethod
     def question(self, run: Run, recalled: Mapping[str, Any], deadline: float | None) -> Any:
@@ -65,6 +66,8 @@ class LLMStep(Step):
     prompt: Template
     system_prompt: Template | None
     stop: tuple[str, ...]
+    check: Check | None
+    """Whether an answer fits the node's schema."""
 
     @property
     def asynchronous(self) -> bool:
@@ -83,13 +86,22 @@ class LLMStep(Step):
             temperature=node.temperature,
             stop=self.stop,
             output_format=node.output_format,
+            output_schema=node.output_schema,
             deadline=deadline,
         )
 
     async def ask(self, run: Run, question: ModelRequest, deadline: float | None) -> Answer:
         """Ask the model once."""
         whole = await run.voice.complete(run.models[self.node.id], question)
-        output = read_json(whole.text) if self.node.output_format == "json" else whole.text
+        if not isinstance(whole, Completion):
+            raise WorkflowValidationError(
+                f"a model must return a Completion, not {type(whole).__name__}"
+            )
+        if self.node.output_format == "text":
+            return Answer(whole.text, whole.usage)
+        output = read_json(whole.text)
+        if self.check is not None:
+            self.check(output)
         return Answer(output, whole.usage)
 
 
@@ -140,6 +152,7 @@ def make_step(node: Node, engine: Engine) -> Step:
             prompt=prompt,
             system_prompt=system or None,
             stop=tuple(node.stop),
+            check=None if node.output_schema is None else make_check(node.output_schema),
             keys=texts.add_keys(),
             texts=texts,
         )

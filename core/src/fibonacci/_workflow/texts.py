@@ -69,8 +69,8 @@ class Texts:
         names = {one.name for one in self._node.memory_read}
         if not reference.path:
             raise _misplaced(reference, "asks for all memory: name a key, as in memory.history")
-        if reference.path[0] not in names:
-            name = str(reference.path[0])
+        name = str(reference.path[0])
+        if name not in names:
             nearest = nearest_name(name, names)
             hint = f" Did you mean memory.{nearest}?" if nearest else ""
             raise _misplaced(

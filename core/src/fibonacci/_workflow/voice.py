@@ -15,9 +15,9 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import Any, ClassVar, TypeVar, cast
 
-from fibonacci._workflow.workers import hand_over
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin._run import run
+from fibonacci.plugin._workers import hand_over
 from fibonacci.plugin.models import Completion, Model, ModelRequest
 
 T = TypeVar("T")
@@ -47,12 +47,16 @@ class Voice(ABC):
         """Call a function, plain or async. Raises Overdue."""
 
     @abstractmethod
+    def check(self) -> None:
+        """Raise what the run's caller was told to raise, if something kept it from that."""
+
+    @abstractmethod
     async def pause(self, seconds: float) -> None:
         """Wait."""
 
     @abstractmethod
     def start(self, strand: Strand) -> None:
-        """Let a strand go on beside this one."""
+        """Let a strand go on beside this one. Raises RuntimeError where no thread is to be had."""
 
     @abstractmethod
     async def settle(self) -> None:
@@ -85,14 +89,22 @@ class SyncVoice(Voice):
             return plain_answer(function(argument))
         return plain_answer(_late_or_not(partial(function, argument), deadline))
 
+    def check(self) -> None:
+        """An exception that is meant for a thread is not kept from it."""
+
     async def pause(self, seconds: float) -> None:
         sleep(seconds)  # noqa: ASYNC251 - the sync voice
 
     def start(self, strand: Strand) -> None:
+        context = copy_context()
         with self._lock:
             self._strands += 1
-        context = copy_context()
-        hand_over(lambda: context.run(self._run, strand))
+        try:
+            hand_over(lambda: context.run(self._run, strand))
+        except RuntimeError:
+            with self._lock:
+                self._strands -= 1
+            raise
 
     def _run(self, strand: Strand) -> None:
         with suppress(BaseException):  # the schedule has it

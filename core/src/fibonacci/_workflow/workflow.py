@@ -1,6 +1,7 @@
 """Workflow: nodes, and a memory that outlives their runs."""
 
 from collections.abc import Mapping
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,7 @@ from fibonacci._workflow.step import Step, make_step
 from fibonacci._workflow.voice import SyncVoice
 from fibonacci.errors import ConfigurationError, WorkflowValidationError
 from fibonacci.plugin._run import run
+from fibonacci.plugin.models import Model
 from fibonacci.plugin.templating import Engine, EngineSettings
 
 
@@ -63,8 +65,10 @@ class Workflow:
                 f"memory_config must be a MemoryConfig, not {type(memory_config).__name__}"
             )
         self._engine = _engine(templating)
+        self._adding = Lock()
         self._steps: dict[str, Step] = {}
         self._prepared: Prepared | None = None
+        self._models: dict[str, Model] = {}
         self.memory: MemoryManager = open_memory(
             memory_config or MemoryConfig(), self.name, organization_id
         )
@@ -76,13 +80,13 @@ class Workflow:
         read; WorkflowValidationError where its id is taken.
         """
         step = make_step(node, self._engine)
-        if node.id in self._steps:
-            raise WorkflowValidationError(
-                f"there is a node {node.id!r} already: give it another id"
-            )
-        # A new dict: a run that has started keeps the old one.
-        self._steps = {**self._steps, node.id: step}
-        self._prepared = None
+        with self._adding:
+            if node.id in self._steps:
+                raise WorkflowValidationError(
+                    f"there is a node {node.id!r} already: give it another id"
+                )
+            # A new dict: a run that has started keeps the old one.
+            self._steps = {**self._steps, node.id: step}
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -134,9 +138,11 @@ class Workflow:
         return drawing.to_mermaid(self._steps)
 
     def _prepare(self) -> Prepared:
-        if self._prepared is None:
-            self._prepared = prepare(self._steps)
-        return self._prepared
+        steps, prepared = self._steps, self._prepared
+        # Another thread may add a node just now: what is prepared says of which nodes.
+        if prepared is None or prepared.graph.steps is not steps:
+            self._prepared = prepared = prepare(steps, self._models)
+        return prepared
 
     def close(self) -> None:
         """Close the memory; see :meth:`MemoryManager.close`."""

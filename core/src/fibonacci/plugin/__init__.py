@@ -29,6 +29,7 @@ from fibonacci.plugin.templating import (
     Reference,
     Template,
     as_text,
+    below,
     missing,
 )
 from fibonacci.plugin.url import StoreURL
@@ -62,6 +63,7 @@ __all__ = [
     "TextDelta",
     "Usage",
     "as_text",
+    "below",
     "canonical",
     "flag",
     "hookimpl",

@@ -32,9 +32,9 @@ hookimpl = pluggy.HookimplMarker("fibonacci")
 def fibonacci_storage(settings: StoreSettings) -> Backend:
     """Return the backend for these settings.
 
-    Called when a workflow with ``MemoryConfig(backend="shelf")`` is made, unless one with equal
-    settings is there to share its store. Check the URL and the options here and raise
-    ConfigurationError; touch no network and no file::
+    Called whenever a workflow with ``MemoryConfig(backend="shelf")`` is made; the backend goes
+    unused where another one like it has a store to share. Check the URL and the options here and
+    raise ConfigurationError; touch no network and no file::
 
         @hookimpl
         def fibonacci_storage(settings):

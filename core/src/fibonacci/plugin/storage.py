@@ -10,7 +10,7 @@ BackendUnavailableError if it surely was not applied, OutcomeUnknownError if it 
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -216,6 +216,11 @@ class Inline(AsyncStore):
 
 class Backend(ABC):
     """What ``fibonacci_storage`` returns: it has checked URL and options, and did no I/O."""
+
+    identity: Hashable = None
+    """What tells this backend's store from others of the plugin: workflows with an equal one, and
+    the same timeout, share a store. None: the URL and the options as they were written, which is
+    right but where two spellings mean one place, or one spelling two."""
 
     @abstractmethod
     def connect(self) -> Store:

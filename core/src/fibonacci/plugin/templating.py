@@ -10,13 +10,15 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import orjson
 
 from fibonacci.errors import TemplateError
 from fibonacci.plugin._hints import nearest_name
+
+_STRICT: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 @attrs.frozen(kw_only=True)
@@ -86,11 +88,11 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return str.__str__(value)
     try:
-        return orjson.dumps(value, _plain).decode()
+        written = orjson.dumps(value, _plain, _STRICT).decode()
     except TypeError:  # an int beyond 64 bits, perhaps: the standard library writes those
-        return json.dumps(
-            value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
-        )
+        return _EXACT.encode(value)
+    # orjson writes null where a number is none; the standard library refuses that.
+    return _EXACT.encode(value) if "null" in written else written
 
 
 def _plain(value: Any) -> dict[str, Any]:
@@ -99,10 +101,29 @@ def _plain(value: Any) -> dict[str, Any]:
     raise TypeError(f"JSON has no form for {type(value).__name__}")
 
 
+_EXACT: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
+)
+
+
+def below(value: Any, key: str | int, default: Any = None) -> Any:
+    """Return what a value holds under a key or an index, or the default; nothing else is looked at.
+
+    A mapping is asked for the key, and for the digits of an index; a list for the item of an index
+    from 0 on. Attributes and methods are never seen, and nothing else holds anything.
+    """
+    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dicts first: fast
+        # By get: an item that is missing may be made by asking for it, as in a defaultdict.
+        return value.get(str(key), default)
+    if isinstance(value, list | tuple) and isinstance(key, int) and 0 <= key < len(value):
+        return value[key]
+    return default
+
+
 def missing(name: str, known: Iterable[str], *, line: int, column: int) -> TemplateError:
     """Return the error for a name that has no value.
 
-    ``name`` is as it is written, up to the key that is missing (``input.user.nmae``); ``known``
+    ``name`` is as it is written, up to the key that is missing (``input.user.names``); ``known``
     are the keys that could stand in the place of the last one (``name``, ``mail``).
     """
     before, dot, last = name.rpartition(".")

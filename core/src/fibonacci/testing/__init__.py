@@ -8,6 +8,8 @@
         backend = "shelf"
         url = "shelf:///tmp/x"
 
+Template engines have ``EngineContract``, which asks for ``engine = "mustache"``.
+
 It needs pytest and hypothesis: ``pip install 'fibonacci-core[testing]'``.
 ``pytest --fibonacci-report`` adds a table of the clauses and how each was kept.
 """
@@ -15,19 +17,21 @@ It needs pytest and hypothesis: ``pip install 'fibonacci-core[testing]'``.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fibonacci.testing.engine import EngineContract
     from fibonacci.testing.store import StoreContract
 
-__all__ = ["StoreContract"]
+__all__ = ["EngineContract", "StoreContract"]
 
 
 def __getattr__(name: str) -> Any:
     # Lazily: pytest imports this package at every start, for the plugin, and must not pay for
-    # hypothesis where nobody tests a store.
-    if name != "StoreContract":
+    # hypothesis where nobody tests a plugin.
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     import pytest
 
-    pytest.register_assert_rewrite("fibonacci.testing.store")
-    from fibonacci.testing import store
-
-    return store.StoreContract
+    package = f"fibonacci.testing.{name.removesuffix('Contract').lower()}"
+    pytest.register_assert_rewrite(package)
+    return getattr(import_module(package), name)

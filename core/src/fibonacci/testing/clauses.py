@@ -24,4 +24,6 @@ PROMISES = {
     "C22": "one store for all, closed with the last",
     "C23": "no secret is told",
     "C25": "foreign and sealed records: kept, never misread",
+    "C26": "templates: all that they ask for; what is missing",
+    "C27": "templates: one pass, keys only, JSON for the rest",
 }

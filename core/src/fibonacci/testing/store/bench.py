@@ -68,7 +68,7 @@ class Bench:
 
     backend: str | Store
     """The backend's name, as users write it; or a Store."""
-    url: str | None = None
+    url: Any = None
     """The connection URL. A property will do as well, or a fixture of this name."""
     options: Mapping[str, Any] = {}
     """The backend's own options."""

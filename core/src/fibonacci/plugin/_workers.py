@@ -7,16 +7,21 @@ handed over.
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Final
+from typing import Final, TypeVar, cast
 
 KEPT: Final = 32
 """Threads at rest; one more that comes to rest ends."""
 
 REST: Final = 10.0
 """Seconds that a thread waits for a task before it ends."""
+
+T = TypeVar("T")
 
 Task = Callable[[], None]
 
@@ -68,6 +73,46 @@ _workers = Workers()
 def hand_over(task: Task) -> None:
     """See :meth:`Workers.hand_over`; the threads are shared by all workflows of the process."""
     _workers.hand_over(task)
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Do the work in a thread, in a copy of this context; whoever is cancelled leaves it behind.
+
+    Not ``asyncio.to_thread``: that has few threads, and the end of the loop waits for them.
+    """
+    import asyncio  # only async programs pay for it: 62 ms
+
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+    context = copy_context()
+
+    def settle(answer: T | None, fault: BaseException | None) -> None:
+        if future.done():  # its caller was cancelled, or is late
+            return
+        if fault is None:
+            future.set_result(cast(T, answer))
+        else:
+            future.set_exception(fault)
+
+    def task() -> None:
+        outcome = _outcome(partial(context.run, work))
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    hand_over(task)
+    return await future
+
+
+def _outcome(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    try:
+        return work(), None
+    except StopIteration as stop:
+        # No future takes one; a coroutine would have made the same of it.
+        fault = RuntimeError("a function raised StopIteration")
+        fault.__cause__ = stop
+        return None, fault
+    except BaseException as fault:  # noqa: BLE001 - raised where it is waited for
+        return None, fault
 
 
 def _start_anew() -> None:

@@ -1,0 +1,103 @@
+"""Rendering and compiling prompts: the built-in engine, Jinja, and others that are installed."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from measure import seconds_per_call
+from values import VALUES
+
+from fibonacci._builtin.braces import BracesEngine
+from fibonacci.plugin import as_text
+
+PROMPT = """Conversation history:
+{{memory.history}}
+
+User: {{input.message}}
+
+Respond naturally."""
+
+MESSAGE = "How are you today?"
+FORMAT = PROMPT.replace("{{memory.history}}", "{}").replace("{{input.message}}", "{}")
+HISTORIES = {"text": "a chat, as text", "2 KB": VALUES["2 KB"], "64 KB": VALUES["64 KB"]}
+
+
+def namespace(history: Any) -> dict[str, Any]:
+    return {"memory": {"history": history}, "input": {"message": MESSAGE}}
+
+
+def renderers(history: Any) -> dict[str, Callable[[], object]]:
+    """Each makes the same text: a value is JSON where it is no text."""
+    given, json = namespace(history), {"memory": {}, "input": {"message": MESSAGE}}
+    builtin = BracesEngine().compile(PROMPT)
+
+    def formatted() -> str:
+        return FORMAT.format(as_text(history), MESSAGE)
+
+    found: dict[str, Callable[[], object]] = {
+        "as_text alone": lambda: as_text(history),
+        "str.format": formatted,
+        "builtin": lambda: builtin.render(given),
+    }
+    with suppress(ImportError):
+        from fibonacci_jinja import JinjaEngine
+
+        jinja = JinjaEngine().compile(PROMPT)
+        found["fibonacci-jinja"] = lambda: jinja.render(given)
+    with suppress(ImportError):
+        import jinja2.sandbox
+
+        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(finalize=as_text)
+        stock = environment.from_string(PROMPT)
+        found["jinja2 sandbox"] = lambda: stock.render(given)
+    with suppress(ImportError):
+        import minijinja
+
+        mini = minijinja.Environment(templates={"t": PROMPT}, finalizer=as_text)
+        found["minijinja"] = lambda: mini.render_template("t", **given)
+    with suppress(ImportError):
+        import chevron
+
+        unescaped = PROMPT.replace("{{", "{{{").replace("}}", "}}}")
+
+        def mustache() -> str:
+            json["memory"] = {"history": as_text(history)}
+            return str(chevron.render(unescaped, json))
+
+        found["chevron"] = mustache
+    return found
+
+
+def compilers() -> dict[str, Callable[[], object]]:
+    found: dict[str, Callable[[], object]] = {"builtin": lambda: BracesEngine().compile(PROMPT)}
+    with suppress(ImportError):
+        from fibonacci_jinja import JinjaEngine
+
+        engine = JinjaEngine()
+        found["fibonacci-jinja"] = lambda: engine.compile(PROMPT)
+    with suppress(ImportError):
+        import jinja2.sandbox
+
+        environment = jinja2.sandbox.ImmutableSandboxedEnvironment()
+        found["jinja2 sandbox"] = lambda: environment.from_string(PROMPT)
+    return found
+
+
+def table(title: str, contenders: dict[str, Callable[[], object]]) -> None:
+    print(f"\n{title:32}{'µs':>9}{'x builtin':>11}")
+    times = seconds_per_call(contenders)
+    for name, seconds in times.items():
+        print(f"  {name:30}{seconds * 1e6:9.2f}{seconds / times['builtin']:11.2f}")
+
+
+def main() -> None:
+    for size, history in HISTORIES.items():
+        contenders = renderers(history)
+        texts = {make() for name, make in contenders.items() if name != "as_text alone"}
+        assert len(texts) == 1, "the contenders differ in what they render"
+        table(f"render, history of {size}", contenders)
+    table("compile", compilers())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""A chat in the terminal, with a memory that outlives it: what `./demo` runs."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+
+from rich.console import Console
+from rich.text import Text
+
+from fibonacci import FibonacciError, LLMNode, MemoryConfig, Workflow
+
+HELP = """\
+/memory       what is remembered of you
+/forget       forget it
+/user NAME    be somebody else: each user has a memory of their own
+/quit         leave; the memory stays
+Claude and Redis: ./demo --model claude-sonnet-4-5-20250929 --backend redis --url redis://localhost"""
+
+
+def chatbot(backend: str, url: str | None, model: str) -> Workflow:
+    """Return the workflow: one node, which reads the user's history before it asks the model."""
+    config = MemoryConfig(backend=backend, connection_url=url, key_prefix="chat:")
+    workflow = Workflow(name="chat", memory_config=config)
+    answer = LLMNode(
+        id="answer",
+        model=model,
+        system_prompt="You are a helpful AI assistant. Answer in one or two sentences.",
+        prompt="Our conversation so far: {{memory.history}}\n\n{{input.message}}",
+        memory_read=[{"key": "history", "scope": "user", "default": "none"}],
+        max_tokens=80,
+    )
+    workflow.add_node(answer)
+    return workflow
+
+
+class Chat:
+    """What is on the screen, and who is in front of it."""
+
+    def __init__(self, workflow: Workflow, console: Console, user: str) -> None:
+        self.workflow = workflow
+        self.console = console
+        self.be(user)
+
+    def be(self, user: str) -> None:
+        """Turn to a user."""
+        self.user = user
+        self.tell_how_much()
+
+    def tell_how_much(self) -> None:
+        self.say(f"Remembered of {self.user}: {len(self.history())} messages.", "dim")
+
+    def history(self) -> list[dict[str, str]]:
+        return self.workflow.memory.get("history", scope="user", user_id=self.user, default=[])
+
+    def obey(self, command: str) -> None:
+        """Do what a line that begins with / says."""
+        match command.split():
+            case ["/memory"]:
+                for turn in self.history():
+                    self.say(f"{turn['role']}: {' '.join(turn['content'].split())}", "cyan")
+                self.tell_how_much()
+            case ["/forget"]:
+                self.workflow.memory.delete("history", scope="user", user_id=self.user)
+                self.tell_how_much()
+            case ["/user", name]:
+                self.be(name)
+            case _:
+                self.say(HELP, "dim")
+
+    def talk(self, message: str) -> None:
+        """Answer one message, and remember both."""
+        with self.console.status("…") if self.console.is_terminal else nullcontext():
+            result = self.workflow.execute(inputs={"message": message}, user_id=self.user)
+        self.workflow.memory.append(
+            "history",
+            {"role": "user", "content": message},
+            {"role": "assistant", "content": result["answer"]},
+            scope="user",
+            user_id=self.user,
+            max_items=20,
+        )
+        self.say(result["answer"], "green")
+
+    def say(self, text: str, style: str) -> None:
+        # What a model or a memory holds could be commands to the terminal.
+        plain = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+        self.console.print(Text(plain, style), soft_wrap=not self.console.is_terminal)
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is typed, or comes from a pipe."""
+        if not (sys.stdin.isatty() and self.console.is_terminal):
+            for line in sys.stdin:
+                self.say(f"{self.user}> {line.strip()}", "")
+                yield line.strip()
+            return
+        with suppress(ImportError):
+            import readline  # noqa: F401 - arrow keys at the prompt
+        with suppress(EOFError):
+            while True:
+                yield self.console.input(Text(f"{self.user}> ", "bold")).strip()
+
+    def run(self) -> None:
+        """Talk until the last line, or /quit."""
+        for line in self.lines():
+            if line == "/quit":
+                break
+            try:
+                if line.startswith("/"):
+                    self.obey(line)
+                elif line:
+                    self.talk(line)
+            except FibonacciError as error:
+                self.say(f"That failed, and was not remembered: {error}", "red")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="llamacpp:smollm2")
+    parser.add_argument("--backend", default="memory")
+    parser.add_argument("--url")
+    parser.add_argument("--user", default="you")
+    asked = parser.parse_args()
+    console = Console(highlight=False, markup=False, emoji=False)
+    try:
+        with chatbot(asked.backend, asked.url, asked.model) as workflow:
+            console.print("Small model, real memory. /help says what you can do.", style="dim")
+            Chat(workflow, console, asked.user).run()
+    except FibonacciError as error:
+        sys.exit(f"chat: {error}")
+    except KeyboardInterrupt:
+        console.print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+from fibonacci.testing import EngineContract
+
+
+class TestJinja(EngineContract):
+    engine = "jinja"

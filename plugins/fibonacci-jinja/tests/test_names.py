@@ -1,0 +1,192 @@
+"""Names in Jinja: what is missing, what is in memory, ids with hyphens."""
+
+import pytest
+
+from fibonacci.errors import TemplateError
+from fibonacci_jinja import JinjaEngine
+
+ENGINE = JinjaEngine()
+
+
+def render(source, **namespace):
+    return ENGINE.compile(source).render({"input": {}, "memory": {}, **namespace})
+
+
+def fault(source, **namespace):
+    with pytest.raises(TemplateError) as caught:
+        render(source, **namespace)
+    return caught.value
+
+
+def test_missing_in_memory():
+    """It is empty text: false, without items, of no length, equal to '', and so below."""
+    source = (
+        "{% for x in memory.a %}{{ x }}{% endfor %}{{ memory.a.b['c'][0].d }}"
+        "{{ memory.a | length }}{{ 'full' if memory.a else 'empty' }}{{ memory.a == '' }}"
+        "{{ '' != memory.a }}{{ memory.a == memory.b }}{{ memory.a == 1 }}{{ memory.a is defined }}"
+    )
+    assert render(source) == "0emptytruefalsetruefalsefalse"
+    assert render("{{ {memory.a: 1}[''] }}{{ 'x' in memory.a }}{{ memory.a or 'd' }}") == "1falsed"
+    assert render("{{ [memory.a, 1] }}{{ [memory.a, 1] | join(',') }}") == '["",1],1'
+
+
+def test_missing_in_what_comes_from_memory():
+    """So is what is missing in a part of memory that a template gave a name."""
+    memory = {"history": [{"role": "user"}]}
+    loop = "{% for m in memory.history %}{{ m.name }}{{ m.a.b }}{% endfor %}"
+    assert render(loop, memory=memory) == ""
+    assert render("{% set m = memory.history[0] %}{{ m.name }}", memory=memory) == ""
+    assert (
+        render("{% with m = memory.history | last %}{{ m.name }}{% endwith %}", memory=memory) == ""
+    )
+    assert (
+        render("{{ (memory.history | first).name }}{{ ([] | first).x if 0 }}", memory=memory) == ""
+    )
+    assert render("{% set m = memory.h or memory.g %}{{ m.a }}") == ""
+    assert render("{% set m = memory.h if 1 else 2 %}{{ m.a }}") == ""
+    assert (
+        render(
+            "{% for m in memory.empty %}{% endfor %}{{ (memory.empty | first).a }}",
+            memory={"empty": []},
+        )
+        == ""
+    )
+
+
+def test_missing_in_what_does_not():
+    """Elsewhere it is an error, by the name that the template gave."""
+    error = fault(
+        "{% for m in input.list %}{{ m.nmae }}{% endfor %}", input={"list": [{"name": 1}]}
+    )
+    assert (error.name, error.nearest, error.column) == ("m.nmae", "m.name", 29)
+    assert fault("{% set m = [{}] %}{{ m[0].a }}").name == "m.0.a"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "{{ memory.n + 1 }}",
+        "{{ 1 - memory.n }}",
+        "{{ memory.n > 1 }}",
+        "{{ -memory.n }}",
+        "{{ memory['n' ~ ''] * 2 }}",
+    ],
+)
+def test_no_number_in_memory(use):
+    """Empty text is no number: the error says what to write."""
+    error = fault(use)
+    assert "is missing in memory" in str(error)
+    assert "| default(0)" in str(error)
+    assert error.line == 1
+
+
+def test_missing_input_may_have_a_default():
+    """A missing input raises where it is used, and not where it is asked about."""
+    source = "{{ input.a | default('d') }}{{ input.a.b.c | d(1) }}{{ input.a is defined }}"
+    assert render(source) == "d1false"
+    assert render("{{ node is defined }}{{ node | default('none') }}") == "falsenone"
+    for use in (
+        "{{ input.a ~ 'x' }}",
+        "{% if input.a %}{% endif %}",
+        "{{ input.a | upper }}",
+        "{{ input.a == 1 }}",
+        "{{ [input.a] }}",
+        "{{ input.a | length }}",
+        "{{ input.a | tojson }}",
+        "{{ input.a | int }}",
+        "{{ input.a[1:] }}",
+        "{% for x in input.a %}{% endfor %}",
+        "{{ input.a | default(input.a) }}",
+    ):
+        assert fault(use).name == "input.a"
+
+
+def test_place_of_what_is_missing():
+    """The error stands where the name begins, also deep in a block."""
+    error = fault(
+        "a\n{% if 1 %}\n  é {{ 1 +\n   input.user.nmae }}\n{% endif %}",
+        input={"user": {"name": "canary"}},
+    )
+    assert (error.line, error.column) == (4, 4)
+    assert (error.name, error.nearest) == ("input.user.nmae", "input.user.name")
+    assert "canary" not in str(error)
+
+
+def test_computed_keys_are_not_told():
+    """A key that is computed may be a value: the error leaves it out."""
+    error = fault("{{ input[input.key].x }}", input={"key": "canary"})
+    assert (error.name, error.nearest) == (None, None)
+    assert "canary" not in str(error)
+    assert "the key that is asked for here has no value" in str(error)
+
+
+def test_keys_of_any_characters():
+    """A key in brackets may hold whatever it likes."""
+    source = "{{ memory['user:prefs'].a }}{{ memory['a b']['é'] }}{{ input['items'] }}"
+    memory = {"user:prefs": {"a": 1}, "a b": {"é": 2}}
+    assert render(source, memory=memory, input={"items": 3}) == "123"
+    assert [one.name for one in ENGINE.compile(source).references] == [
+        "memory.user:prefs.a",
+        "memory.a b.é",
+        "input.items",
+    ]
+
+
+def test_ids_with_hyphens():
+    """A node whose id holds a hyphen is found by ``nodes``."""
+    template = ENGINE.compile("{{ nodes['my-node'].text }}{{ nodes['b'] }}{{ nodes['nodes'].x }}")
+    namespace = {"input": {}, "memory": {}, "my-node": {"text": 1}, "b": 2, "nodes": {"x": 3}}
+    assert template.render(namespace) == "123"
+    assert [(one.root, one.path) for one in template.references] == [
+        ("my-node", ("text",)),
+        ("b", ()),
+        ("nodes", ("x",)),
+    ]
+    error = fault("{{ nodes['my-nod'].text }}", **{"my-node": {}})
+    assert (error.name, error.nearest) == ("my-nod", "my-node")
+    assert fault("{{ nodes['n'].txt }}", n={"text": 1}).name == "n.txt"
+
+
+def test_nodes_by_a_dot():
+    """Where the id is a name, a dot does as well."""
+    assert ENGINE.compile("{{ nodes.a.b }}").references[0].name == "a.b"
+    assert render("{{ nodes.a.b }}", a={"b": 1}) == "1"
+
+
+@pytest.mark.parametrize("source", ["{{ nodes }}", "{{ nodes[0] }}", "{{ nodes[input.a] }}"])
+def test_nodes_needs_an_id(source):
+    """``nodes`` by itself, or with a computed id, is refused: the graph could not be drawn."""
+    assert "nodes takes the id of a node" in str(fault(source))
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "better"),
+    [
+        ("{{ my-node }}", "my-node", "nodes['my-node']"),
+        ("{{ my-node.text | upper }}", "my-node", "nodes['my-node']"),
+        ("{{ a-b-c }}", "a-b-c", "nodes['a-b-c']"),
+        ("{{ input.user-name }}", "input.user-name", "input['user-name']"),
+        ("{{ 'a' ~ memory.x-y }}", "memory.x-y", "memory['x-y']"),
+    ],
+)
+def test_hyphen_is_a_minus(source, name, better):
+    """A name with a hyphen would be a subtraction: the error says how it is written."""
+    error = fault(source)
+    assert f"write {better}" in str(error)
+    assert error.name in name
+    assert error.line == 1
+
+
+def test_subtraction():
+    """Blanks around the minus make it one, and beside a number or a local name it always is."""
+    memory = {"a": 5, "b": 3}
+    assert (
+        render("{{ memory.a - memory.b }}{{ memory.a-1 }}{{ 9-memory.a }}", memory=memory) == "244"
+    )
+    assert render("{% set x = 2 %}{{ memory.a-x }}", memory=memory) == "3"
+
+
+def test_self():
+    """The name that Jinja keeps for itself is refused, and the way round it told."""
+    assert "nodes['self']" in str(fault("{{ self.x }}"))
+    assert render("{{ nodes['self'] }}", self=1) == "1"

@@ -1,0 +1,238 @@
+"""The sandbox: what a template can't reach, call, load or grow."""
+
+import pytest
+from jinja2 import Undefined
+
+from fibonacci.errors import TemplateError
+from fibonacci_jinja import JinjaEngine
+from fibonacci_jinja.environment import Sandbox
+from fibonacci_jinja.text import LIMIT
+
+ENGINE = JinjaEngine()
+
+
+def fault(source, **namespace):
+    filled = {"input": {"x": "canary", "n": 3, "list": [1]}, "memory": {}, **namespace}
+    with pytest.raises(TemplateError) as caught:
+        ENGINE.compile(source).render(filled)
+    error = caught.value
+    assert "canary" not in str(error)
+    assert error.__cause__ is None
+    assert f"line {error.line}, column {error.column}" in str(error)
+    return str(error)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ input.x.upper() }}",
+        "{{ input.list.append(1) }}",
+        "{{ input.x.format(1) }}",
+        "{{ input.get('x') }}",
+        "{{ input['get']('x') }}",
+        "{{ ''.join([]) }}",
+        "{{ range(3) }}",
+        "{{ dict(a=1) }}",
+        "{{ namespace() }}",
+        "{{ lipsum() }}",
+        "{{ (input.x | upper)() }}",
+        "{{ x.y.loop.cycle(1) }}",
+    ],
+)
+def test_nothing_is_called(source):
+    """There are no methods and no functions: refused when compiled."""
+    assert "no methods, and there are no functions" in fault(source)
+
+
+@pytest.mark.parametrize("source", ["{% set f = input.x %}{{ f() }}", "{% set f = 1 %}{{ f(2) }}"])
+def test_a_value_is_not_called(source):
+    """A name that holds a value can't be called."""
+    assert "can't be done with the values" in fault(source)
+
+
+@pytest.mark.parametrize(
+    "name", ["__class__", "__init__", "__globals__", "upper", "format_map", "mro", "gi_frame"]
+)
+def test_no_attributes(name):
+    """No way leads to Python: not by a dot, not by brackets, not through a filter."""
+    for source in (
+        "{{ input.x.NAME }}",
+        "{{ input.list['NAME'] }}",
+        "{{ ''.NAME }}",
+        "{{ [].NAME.x }}",
+        "{{ [input.x] | map(attribute='NAME') | list }}",
+        "{{ [input.x, input.x] | sort(attribute='NAME') }}",
+        "{{ [input.x] | sum(attribute='NAME') }}",
+        "{{ [input.x] | groupby('NAME') }}",
+        "{{ [input.x] | join(attribute='NAME') }}",
+        "{{ [input.x] | selectattr('NAME') | list }}",
+        "{% macro m() %}{% endmacro %}{{ m.NAME }}",
+        "{% for a in [1] %}{{ loop.NAME }}{% endfor %}",
+        "{% for a in [1] %}{{ loop['_iterable'].NAME }}{% endfor %}",
+    ):
+        fault(source.replace("NAME", name))
+
+
+@pytest.mark.parametrize(
+    "name", ["attr", "format", "pprint", "safe", "random", "urlize", "xmlattr", "center", "nope"]
+)
+def test_filters_that_are_left_out(name):
+    """They are unknown: also within a condition, and by way of map."""
+    assert f"there is no filter '{name}'" in fault(f"{{{{ input.x | {name} }}}}")
+    assert f"there is no filter '{name}'" in fault(
+        f"{{% if 0 %}}{{{{ input.x | {name} }}}}{{% endif %}}"
+    )
+    fault(f"{{{{ [input.x] | map('{name}') | list }}}}")
+
+
+def test_unknown_names_are_corrected():
+    """A filter or a test that is misspelt is told with the nearest one."""
+    assert "there is no filter 'uper'. Did you mean 'upper'?" in fault("{{ 1 | uper }}")
+    assert "there is no test 'defned'. Did you mean 'defined'?" in fault("{{ x is defned }}")
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("{% include 'a' %}", "include"),
+        ("{% import 'a' as a %}", "import"),
+        ("{% from 'a' import b %}", "import"),
+        ("{% extends 'a' %}", "extends"),
+        ("{% block a %}{% endblock %}", "block"),
+        ("{% autoescape true %}{% endautoescape %}", "autoescape"),
+        ("{% if 0 %}{% include input.x %}{% endif %}", "include"),
+    ],
+)
+def test_a_template_stands_alone(source, what):
+    """Nothing is loaded or inherited."""
+    assert f"'{what}' is off" in fault(source)
+
+
+@pytest.mark.parametrize("source", ["{% set input.x = 1 %}", "{% set a, input.x = 1, 2 %}"])
+def test_values_are_not_set(source):
+    """A template sets names of its own only."""
+    assert "a name with a dot can't be set" in fault(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'a' * 10 ** 9 }}",
+        "{{ 10 ** 9 * 'a' }}",
+        "{{ [0] * 10 ** 9 }}",
+        "{{ 2 ** (10 ** 9) }}",
+        "{{ (2 ** 4000) ** 2 }}",
+        "{{ '%1000000000d' % 1 }}",
+        "{{ input.x % 1 }}",
+        "{% set a = 'a' * 3000000 %}{{ a + a }}",
+        "{% set a = [0] * 3000000 %}{{ (a + a) | length }}",
+        "{% set a = 'a' * 3000000 %}{{ (a ~ a) | length }}",
+        "{% set a = 'a' * 3000000 %}{{ [a, a] | join | length }}",
+        "{% set a = 'a' * 3000 %}{{ a | replace('a', a) | length }}",
+        "{% set a = 'a' * 3000000 %}{% set b %}{{ a }}{{ a }}{% endset %}",
+        "{% macro m() %}{{ 'a' * 3000000 }}{{ 'a' * 3000000 }}{% endmacro %}{{ m() | length }}",
+        "{{ 'a' | indent(5000000, true) }}",
+    ],
+)
+def test_growth_is_bounded(source):
+    """Powers, products and sums, and texts put together, have a limit."""
+    fault(source)
+
+
+def test_output_is_bounded():
+    """A rendered text has a limit, and may come up to it."""
+    part = "a" * (LIMIT // 2)
+    template = ENGINE.compile("{% for i in input.list %}{{ input.part }}{% endfor %}")
+    given = {"input": {"part": part, "list": [1, 2]}, "memory": {}}
+    assert template.render(given) == part * 2
+    given["input"]["list"].append(3)
+    with pytest.raises(TemplateError, match="over the limit of 4,194,304 characters"):
+        template.render(given)
+
+
+def test_numbers():
+    """Within the limits arithmetic is Python's."""
+    template = ENGINE.compile(
+        "{{ 2 ** 10 }} {{ 2 ** -1 }} {{ 2.0 ** 3 }} {{ 7 % 4 }} {{ 1 + 1 }} {{ 3 * 'ab' }}"
+    )
+    assert template.render({"input": {}, "memory": {}}) == "1024 0.5 8.0 3 2 ababab"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 1 + input.x }}",
+        "{{ input.n / 0 }}",
+        "{{ input.x < 1 }}",
+        "{{ 2.0 ** 99999 }}",
+        "{{ 'a' * 'b' }}",
+        "{{ input.x | round }}",
+        "{{ input[[]] }}",
+        "{{ input.n[1:] }}",
+        "{{ [1] | first('a') }}",
+        "{% for a, b in [1] %}{% endfor %}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{{ [input.x] | map('nope') | list }}",
+        "{{ [] | first }}",
+        "{{ [] | min }}",
+        "{% macro m() %}{% endmacro %}{{ m }}",
+        "{% for a in [1] %}{{ loop }}{% endfor %}",
+        "{% for a in [1] %}{{ loop.previtem.x }}{% endfor %}",
+    ],
+)
+def test_whatever_fails_is_a_template_error(source):
+    """Whatever Jinja or Python raises is told in our words, with its line, and without values."""
+    assert "line 3" in fault(f"\n\n{source}")
+
+
+def test_column_of_a_failure():
+    """A failure is told where its tag begins to compute."""
+    error = fault("a\n{{ input.n }} {{ 1 + input.x }}")
+    assert "line 2, column 18" in error
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "column"),
+    [
+        ("a\n {{ input.x", 2, 11),
+        ("a\n{{ b c }}", 2, 6),
+        ("a\n{% if x %}", 2, 9),
+        ("a\n{% nope %}", 2, 4),
+        ("a\nb {# c", 2, 5),
+        ("a\nb {% raw %} c", 2, 12),
+        ("a\nb {{ c ? }}", 2, 8),
+        ("a\n{{ [1) }}", 2, 6),
+        ("a\n{{ 'b }}", 2, 4),
+    ],
+)
+def test_place_of_a_syntax_error(source, line, column):
+    """What can't be parsed has a line and a column."""
+    with pytest.raises(TemplateError) as caught:
+        ENGINE.compile(source)
+    assert (caught.value.line, caught.value.column) == (line, column)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ " + "9" * 5_000 + " }}",
+        "{{ " + "(" * 5_000 + "1" + ")" * 5_000 + " }}",
+        "{% macro m(a, a) %}{% endmacro %}",
+        "{{ " + "-" * 100_000 + "1 }}",
+    ],
+    ids=["digits", "parentheses", "argument", "minus"],
+)
+def test_what_python_cannot_compile(source):
+    """What is too much for Jinja or Python is a TemplateError, too."""
+    with pytest.raises(TemplateError, match="more than Jinja can compile"):
+        ENGINE.compile(source)
+
+
+def test_whoever_asks():
+    """The environment itself gives out keys and no attributes, whichever way it is asked."""
+    sandbox = Sandbox("\n")
+    for ask in (sandbox.getattr, sandbox.getitem):
+        assert ask({"items": 1}, "items") == 1
+        for value in ({}, "text", sandbox):
+            assert isinstance(ask(value, "__class__"), Undefined)
+    assert not sandbox.globals

@@ -1,0 +1,105 @@
+"""The async voice: native, no thread, and the event loop stays free."""
+
+import asyncio
+import threading
+from contextlib import suppress
+from time import monotonic
+
+import attrs
+import pytest
+
+from fibonacci.errors import ModelError
+from fibonacci.plugin import Model, ModelRequest, TextDelta
+from fibonacci_llamacpp.model import _run
+from fibonacci_llamacpp.worker import SLOTS
+
+NUMBERS = {"type": "array", "items": {"type": "integer"}, "minItems": 1500}
+ENDLESS = ModelRequest(
+    prompt="Count.", max_tokens=3000, output_format="json", output_schema=NUMBERS
+)
+SHORT = ModelRequest(prompt="Tell me about the sea.", max_tokens=16)
+
+
+def test_both_voices_say_the_same(model: Model) -> None:
+    """What `acomplete` and `astream` bring is what `complete` and `stream` bring."""
+
+    async def ask() -> None:
+        assert await model.acomplete(SHORT) == model.complete(SHORT)
+        assert [piece async for piece in model.astream(SHORT)] == list(model.stream(SHORT))
+
+    asyncio.run(ask())
+
+
+def test_the_event_loop_is_free(model: Model) -> None:
+    """While an answer comes, other tasks run, and no thread was started for it."""
+
+    async def count() -> int:
+        turns, threads = 0, threading.active_count()
+        asking = asyncio.create_task(model.acomplete(SHORT))
+        while not asking.done():
+            turns += 1
+            await asyncio.sleep(0.001)
+            assert threading.active_count() == threads
+        return turns
+
+    model.complete(ModelRequest(prompt="Hi", max_tokens=1))
+    assert asyncio.run(count()) > SHORT.max_tokens
+
+
+def test_many_at_once(model: Model) -> None:
+    """More tasks than slots all get their answers."""
+
+    async def ask() -> list[int]:
+        answers = await asyncio.gather(*[model.acomplete(SHORT) for _ in range(SLOTS + 3)])
+        return [answer.usage.output_tokens for answer in answers]
+
+    assert asyncio.run(ask()) == [16] * (SLOTS + 3)
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_cancelled_task_ends_the_generation(model: Model) -> None:
+    """A task that is cancelled in the middle of an answer frees the model."""
+
+    async def ask() -> None:
+        tasks = [asyncio.create_task(model.acomplete(ENDLESS)) for _ in range(SLOTS)]
+        await asyncio.sleep(0.5)
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+            assert task.cancelled()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_stream_that_is_left_ends_the_generation(model: Model) -> None:
+    """Leaving the loop over a stream frees the model."""
+
+    async def ask() -> None:
+        for _ in range(SLOTS):
+            async for piece in model.astream(ENDLESS):
+                assert isinstance(piece, TextDelta)
+                break
+
+    asyncio.run(ask())
+
+
+@pytest.mark.usefixtures("idle")
+def test_the_deadline(model: Model) -> None:
+    """At the deadline there is an error that says so; a passed one asks nothing."""
+
+    async def ask(seconds: float) -> None:
+        request = attrs.evolve(ENDLESS, deadline=monotonic() + seconds)
+        with pytest.raises(ModelError, match="deadline"):
+            await model.acomplete(request)
+
+    asyncio.run(ask(0.5))
+    asyncio.run(ask(-1))
+
+
+def test_the_sync_voice_never_waits_for_a_loop() -> None:
+    """Where it would have to, it says so instead of hanging."""
+    with pytest.raises(AssertionError, match="never waits"):
+        _run(asyncio.sleep(0))

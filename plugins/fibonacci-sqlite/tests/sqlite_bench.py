@@ -1,0 +1,98 @@
+"""What the tests of this backend share: names of types, and forked children."""
+
+import os
+import signal
+import sqlite3
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from fibonacci import MemoryManager
+
+PATIENCE = 30.0
+"""Seconds that a child may take; one that hangs is killed."""
+
+Open = Callable[..., MemoryManager]
+"""Opens a memory in a file, with options."""
+Connect = Callable[[Path], sqlite3.Connection]
+"""Opens a file behind the memory's back."""
+Tell = Callable[[str], None]
+"""Tells the parent a line."""
+
+
+class Child:
+    """A forked process that does some work, and may tell lines meanwhile."""
+
+    def __init__(self, work: Callable[[Tell], object]) -> None:
+        """Fork."""
+        reading, writing = os.pipe()
+        with warnings.catch_warnings():
+            # Python warns of forks while threads run; that they do no harm is what is tested.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = os.fork()
+        if not self.pid:
+            os.close(reading)
+            _run(work, writing)
+        os.close(writing)
+        self.lines: BinaryIO = os.fdopen(reading, "rb")
+
+    def next(self) -> str:
+        """Wait for the next line; "" at the end."""
+        return self.lines.readline().decode().rstrip("\n")
+
+    def kill(self) -> list[str]:
+        """Kill it where it stands; return the lines that are left."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        return self._rest()
+
+    def end(self) -> list[str]:
+        """Wait until it ends; return the lines that are left. Raises what it raised."""
+        until = time.monotonic() + PATIENCE
+        ended, status = os.waitpid(self.pid, os.WNOHANG)
+        while not ended:
+            if time.monotonic() > until:
+                os.kill(self.pid, signal.SIGKILL)
+            time.sleep(0.005)
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+        lines = self._rest()
+        assert status == 0, "\n".join(lines) or f"the child hung, or died (status {status})"
+        return lines
+
+    def _rest(self) -> list[str]:
+        with self.lines:
+            return self.lines.read().decode().splitlines()
+
+
+class Gate:
+    """Lets several children go on at the same moment."""
+
+    def __init__(self) -> None:
+        """Be shut."""
+        self._reading, self._writing = os.pipe()
+
+    def wait(self) -> None:
+        """Wait, in a child, until the gate opens."""
+        os.close(self._writing)
+        os.read(self._reading, 1)
+
+    def open(self) -> None:
+        """Let all go on."""
+        os.close(self._reading)
+        os.close(self._writing)
+
+
+def _run(work: Callable[[Tell], object], report: int) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(2 * round(PATIENCE))  # it ends, even if the test that waits for it is gone
+    code, told = 1, os.fdopen(report, "w", closefd=False)
+    try:
+        work(lambda line: print(line, file=told, flush=True))
+        code = 0
+    except BaseException:  # noqa: BLE001 - told to the parent
+        print(traceback.format_exc()[-4_000:], file=told, flush=True)
+    finally:
+        os._exit(code)

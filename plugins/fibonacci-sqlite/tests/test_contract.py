@@ -1,0 +1,12 @@
+import pytest
+
+from fibonacci.testing import StoreContract
+
+
+class TestSqlite(StoreContract):
+    backend = "sqlite"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def url(cls, tmp_path_factory: pytest.TempPathFactory) -> str:
+        return f"sqlite:///{tmp_path_factory.mktemp('db') / 'memory.db'}"

@@ -1,0 +1,354 @@
+"""What goes wrong, and what is told: never a default, and the truth about what was applied."""
+
+import os
+import resource
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from threading import Timer
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+from sqlite_bench import Child, Connect, Gate, Open, Tell
+
+from fibonacci import (
+    BackendUnavailableError,
+    CorruptRecordError,
+    MemoryManager,
+    OutcomeUnknownError,
+    StorageError,
+)
+from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci_sqlite import statements as sql
+from fibonacci_sqlite.connection import Connection, Opening
+from fibonacci_sqlite.file import DatabaseFile
+from fibonacci_sqlite.store import SqliteStore
+
+SPACE = Space("p:", "workflow", "w")
+ADDRESS = Address(SPACE, "k")
+
+WRITES: dict[str, Callable[[SqliteStore, float], Any]] = {
+    "write": lambda store, end: store.write(ADDRESS, b"2", None, deadline=end),
+    "create": lambda store, end: store.compare_and_set(
+        Address(SPACE, "new"), ABSENT, b"2", None, deadline=end
+    ),
+    "swap": lambda store, end: store.compare_and_set(ADDRESS, b"1", b"2", None, deadline=end),
+    "remove": lambda store, end: store.remove(ADDRESS, deadline=end),
+    "touch": lambda store, end: store.touch(ADDRESS, 60_000, deadline=end),
+    "write_many": lambda store, end: store.write_many([(ADDRESS, b"2")], None, deadline=end),
+    "remove_many": lambda store, end: store.remove_many([ADDRESS], deadline=end),
+    "clear": lambda store, end: store.clear(SPACE, deadline=end),
+}
+
+
+@contextmanager
+def locked(path: Path, statement: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """Another process holds a lock on the file during the block."""
+
+    def hold(tell: Tell) -> None:
+        database = sqlite3.connect(path, isolation_level=None)
+        database.execute(statement)
+        tell("locked")
+        while True:
+            signal.pause()
+
+    child = Child(hold)
+    try:
+        assert child.next() == "locked"
+        yield
+    finally:
+        child.kill()
+
+
+def now() -> float:
+    return monotonic() + 5
+
+
+@pytest.mark.parametrize("verb", WRITES)
+def test_write_lock(path: Path, store: SqliteStore, verb: str):
+    """While another process holds the write lock, a write ends by its deadline, undone (C18)."""
+    store.write(ADDRESS, b"1", None, deadline=now())
+    with locked(path):
+        start = monotonic()
+        with pytest.raises(BackendUnavailableError, match="locked by other writers"):
+            WRITES[verb](store, start + 0.2)
+        assert monotonic() < start + 0.2 + 0.5
+        assert store.read(ADDRESS, deadline=now()) == b"1"
+        assert store.read_many([ADDRESS], deadline=now()) == [b"1"]
+        assert store.scan(SPACE, deadline=now()).keys == ["k"]
+        assert store.remaining(ADDRESS, deadline=now()) is None
+    WRITES[verb](store, now())
+
+
+def test_write_lock_let_go(path: Path, memory: MemoryManager):
+    """A write that waits for another process goes on when that one is done."""
+    memory.set("k", 1)
+
+    def hold(tell: Tell) -> None:
+        database = sqlite3.connect(path, isolation_level=None)
+        database.execute("BEGIN IMMEDIATE")
+        tell("locked")
+        sleep(0.2)
+        database.execute("COMMIT")
+        database.close()
+
+    child = Child(hold)
+    child.next()
+    assert memory.increment("k") == 2
+    child.end()
+
+
+@pytest.mark.parametrize("verb", ["swap", "keep", "touch", "remove", "remove_many"])
+def test_expired_while_waiting(path: Path, store: SqliteStore, verb: str):
+    """A record that expires while a write waits for a lock is expired for that write (C12)."""
+    store.read(ADDRESS, deadline=now())
+    acts: dict[str, Callable[[], object]] = {
+        "swap": lambda: store.compare_and_set(ADDRESS, b"1", b"2", None, deadline=now()),
+        "keep": lambda: store.compare_and_set(ADDRESS, b"1", b"2", KEEP, deadline=now()),
+        "touch": lambda: store.touch(ADDRESS, None, deadline=now()),
+        "remove": lambda: store.remove(ADDRESS, deadline=now()),
+        "remove_many": lambda: store.remove_many([ADDRESS], deadline=now()),
+    }
+    store.write(ADDRESS, b"1", 150, deadline=now())
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    letting_go = Timer(0.2, other.execute, ["COMMIT"])
+    letting_go.start()
+    assert acts[verb]() in (False, 0)
+    letting_go.join()
+    other.close()
+    assert store.read(ADDRESS, deadline=now()) is None
+
+
+def test_locked_before_first_use(path: Path, open_memory: Open, raw: Connect):
+    """A file that another process locks whole is given up at the deadline, and works later."""
+    raw(path).execute("CREATE TABLE t (x)")
+    raw(path).execute("DROP TABLE t")
+    memory = open_memory(path, timeout=0.2)
+    with locked(path, "BEGIN EXCLUSIVE"):
+        start = monotonic()
+        with pytest.raises(BackendUnavailableError, match="locked"):
+            memory.get("k")
+        assert monotonic() < start + 0.2 + 0.5
+    memory.set("k", 1)
+    assert memory.get("k") == 1
+
+
+def test_batch_out_of_time(store: SqliteStore):
+    """A batch that misses its deadline is not written at all, and says so (C18)."""
+    items = [(Address(SPACE, f"k{number}"), b"1") for number in range(10)]
+    with pytest.raises(BackendUnavailableError, match="none of it"):
+        store.write_many(items, None, deadline=monotonic())
+    assert store.scan(SPACE, deadline=now()).keys == []
+    store.write_many(items, None, deadline=now())
+    with pytest.raises(BackendUnavailableError):
+        store.remove_many([address for address, _ in items], deadline=monotonic())
+    assert len(store.scan(SPACE, deadline=now()).keys) == 10
+
+
+def test_interrupted_work(path: Path):
+    """Work that is broken off amid a transaction leaves no lock and no change (C19)."""
+    file = DatabaseFile(Opening(path=os.fspath(path)))
+
+    def half(connection: Connection) -> None:
+        connection.cursor.execute("BEGIN IMMEDIATE")
+        connection.cursor.execute(sql.WRITE, (b"1", None, b"s", b"k"))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        file.do(half, deadline=now(), writes=True)
+    assert file.do(sql.fetch, sql.READ, (b"s", b"k"), deadline=now()) is None
+    assert file.do(sql.change, sql.WRITE, (b"2", None, b"s", b"k"), deadline=0.0) == 1
+    file.close()
+
+
+def test_lost_connection(path: Path, raw: Connect):
+    """A connection that gets lost amid a transaction is closed, and its lock with it (C19)."""
+    file = DatabaseFile(Opening(path=os.fspath(path)))
+    connections: list[Connection] = []
+    file.do(connections.append, deadline=now())
+    connections[0].cursor.execute("BEGIN IMMEDIATE")
+    file.close()
+    del connections
+    raw(path).execute("BEGIN IMMEDIATE")
+
+
+def test_busy_amid_a_transaction(path: Path, raw: Connect):
+    """Work that meets a lock after it began is rolled back, and done again."""
+    file = DatabaseFile(Opening(path=os.fspath(path)))
+    other, turns = raw(path), []
+    file.do(sql.change, sql.WRITE, (b"1", None, b"s", b"k"), deadline=now())
+
+    def stale(connection: Connection) -> int:
+        """Read, and write when another writer has been there in between: busy for ever."""
+        connection.cursor.execute("BEGIN")
+        connection.cursor.execute(sql.READ, (b"s", b"k")).fetchone()
+        if not turns:
+            turns.append(other.execute(sql.WRITE, (b"2", None, b"s", b"k")))
+        changed = sql.change(connection, sql.SWAP_KEEPING, (b"3", b"s", b"k", b"2", 0))
+        connection.cursor.execute("COMMIT")
+        return changed
+
+    assert file.do(stale, deadline=now(), writes=True) == 1
+    assert file.do(sql.fetch, sql.READ, (b"s", b"k"), deadline=now()) == (b"3", None)
+    file.close()
+
+
+def test_no_directory(tmp_path: Path, open_memory: Open):
+    """No directory is made; the error names the one that is missing."""
+    memory = open_memory(tmp_path / "missing" / "memory.db")
+    with pytest.raises(BackendUnavailableError, match=r"no directory '.*missing'"):
+        memory.get("k")
+    assert not (tmp_path / "missing").exists()
+
+
+def test_directory_in_place_of_a_file(tmp_path: Path, open_memory: Open):
+    """A directory is no file."""
+    (tmp_path / "memory.db").mkdir()
+    with pytest.raises(BackendUnavailableError, match="it is a directory"):
+        open_memory(tmp_path / "memory.db").get("k")
+
+
+def test_no_log_can_be_opened(path: Path, open_memory: Open):
+    """Where the log can't be opened, the error says which rights are needed."""
+    memory = open_memory(path)
+    memory.set("k", 1)
+    memory.close()
+    other = path.with_name("other.db")
+    other.write_bytes(path.read_bytes())
+    other.with_name("other.db-wal").mkdir()
+    with pytest.raises(BackendUnavailableError, match="right to read and write"):
+        open_memory(other).get("k")
+
+
+def test_full_disk(path: Path, memory: MemoryManager, store: SqliteStore):
+    """A disk that is full refuses the write, which is not applied; what is there stays (C18)."""
+    memory.set("k", "old")
+    file = store._file
+
+    def limit(connection: Connection) -> None:
+        connection.cursor.execute("PRAGMA max_page_count = 8")
+
+    file.do(limit, deadline=now())
+    with pytest.raises(BackendUnavailableError, match="no room"):
+        store.write(ADDRESS, bytes(100_000), None, deadline=now())
+    assert store.read(ADDRESS, deadline=now()) is None
+    assert memory.get("k") == "old"
+
+
+def test_broken_write(path: Path, store: SqliteStore):
+    """An I/O error of a write leaves its outcome unknown, and says so; reads go on (C18)."""
+    store.write(ADDRESS, b"1", None, deadline=now())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
+    try:
+        with pytest.raises(OutcomeUnknownError, match="may have been changed"):
+            store.write(ADDRESS, bytes(1_000_000), None, deadline=now())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert store.read(ADDRESS, deadline=now()) in (b"1", bytes(1_000_000))
+    store.write(ADDRESS, b"2", None, deadline=now())
+    assert store.read(ADDRESS, deadline=now()) == b"2"
+
+
+def test_broken_read(path: Path, store: SqliteStore):
+    """A read that SQLite gives up raises, and is no absence (C14, C18)."""
+    store.write(ADDRESS, b"1", None, deadline=now())
+    store._file.do(lambda one: one.database.set_progress_handler(lambda: 1, 1), deadline=now())
+    with pytest.raises(BackendUnavailableError, match="interrupted"):
+        store.read(ADDRESS, deadline=now())
+    assert store.read(ADDRESS, deadline=now()) == b"1"
+
+
+def test_damaged_file(path: Path, open_memory: Open):
+    """A file whose pages are overwritten is told as damaged, and reads as no default (C8)."""
+    memory = open_memory(path)
+    memory.set_many({f"k{number}": "x" * 1000 for number in range(100)})
+    memory.close()
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(CorruptRecordError, match="damaged"):
+        open_memory(path).get("k1", default="default")
+
+
+def test_table_gone(path: Path, memory: MemoryManager, raw: Connect):
+    """A table that was dropped under the memory is told, not taken for empty."""
+    memory.set("k", 1)
+    raw(path).execute("DROP TABLE fibonacci_records")
+    with pytest.raises(StorageError, match="no such table"):
+        memory.get("k")
+    with pytest.raises(StorageError, match="no such table"):
+        memory.set("k", 2)
+
+
+@pytest.mark.parametrize("change", ["value = 'text'", "value = 5", "expires_ms = 'soon'"])
+def test_foreign_record(path: Path, memory: MemoryManager, raw: Connect, change: str):
+    """A record that somebody else changed to another type raises, and reads as no default (C8)."""
+    memory.set("k", 1)
+    raw(path).execute("UPDATE fibonacci_records SET " + change)
+    with pytest.raises(CorruptRecordError, match="'k' in workflow scope of 'w'"):
+        memory.get("k", default="default")
+    with pytest.raises(CorruptRecordError):
+        memory.get_many(["k"])
+    with pytest.raises(CorruptRecordError):
+        memory.append("k", 1)
+    memory.set("k", 2)
+    assert memory.get("k") == 2
+
+
+def test_foreign_expiry(path: Path, memory: MemoryManager, raw: Connect):
+    """An expiry that is no number raises where it is asked for (C8)."""
+    memory.set("k", 1)
+    raw(path).execute("UPDATE fibonacci_records SET expires_ms = 'soon'")
+    with pytest.raises(CorruptRecordError):
+        memory.ttl("k")
+    with pytest.raises(CorruptRecordError):
+        memory.exists("k")
+
+
+def test_foreign_key(path: Path, memory: MemoryManager, raw: Connect):
+    """A key that is no UTF-8 is told, and not listed as something else (C1)."""
+    memory.set("k", 1)
+    raw(path).execute("UPDATE fibonacci_records SET key = x'6bff'")
+    assert memory.list_keys(pattern="a*") == []
+    raw(path).execute("UPDATE fibonacci_records SET key = x'c328'")
+    with pytest.raises(CorruptRecordError, match="not UTF-8"):
+        memory.list_keys()
+
+
+def test_no_right_to_write():
+    """A user who may only read reads, and is told which rights a write needs (C18)."""
+    directory, gate = Path(mkdtemp()), Gate()
+    directory.chmod(0o755)
+    opening = Opening(path=os.fspath(directory / "memory.db"))
+
+    def read_only(tell: Tell) -> None:
+        gate.wait()
+        if not os.geteuid():  # root has every right
+            os.setuid(65534)
+        store = SqliteStore(opening)
+        tell(str(store.read(ADDRESS, deadline=now())))
+        try:
+            store.write(ADDRESS, b"2", None, deadline=now())
+        except BackendUnavailableError as told:
+            tell(str(told))
+        signal.pause()  # to be killed: this user may not write what coverage found
+
+    child = Child(read_only)
+    owner = SqliteStore(opening)
+    owner.write(ADDRESS, b"1", None, deadline=now())
+    for file in directory.iterdir():
+        file.chmod(0o444)
+    gate.open()
+    lines = [child.next(), child.next()]
+    child.kill()
+    owner.close()
+    rmtree(directory)
+    assert lines[0] == "b'1'"
+    assert "can't be written" in lines[1]

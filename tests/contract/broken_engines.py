@@ -1,0 +1,345 @@
+"""Template engines with one defect each, most of them seen in released software.
+
+Each docstring says what is wrong; ``test`` is the one that has to catch it.
+"""
+
+import html
+import json
+import time
+from contextlib import suppress
+
+import attrs
+
+from fibonacci._builtin import braces
+from fibonacci._builtin.braces import BracesEngine
+from fibonacci.errors import TemplateError
+from fibonacci.plugin import Template, below, missing
+
+BROKEN = {}
+MISSING = object()
+
+
+def broken(test):
+    """Enter an engine in the list."""
+
+    def enter(engine):
+        engine.test = test
+        BROKEN[engine.__name__] = engine
+        return engine
+
+    return enter
+
+
+class Wrapped(Template):
+    """A sound template, to be spoiled."""
+
+    def __init__(self, template):
+        self.template = template
+        self.references = template.references
+
+    def render(self, namespace):
+        return self.template.render(namespace)
+
+
+def insides(wrapped):
+    """The parts and the slots of the sound template."""
+    assert isinstance(wrapped.template, braces.BracesTemplate)
+    return wrapped.template._parts, wrapped.template._slots
+
+
+class Soft(BracesEngine):
+    """A sound engine whose templates ask ``find`` for each value, and ``write`` for its form."""
+
+    def compile(self, source):
+        wrapped = Wrapped(super().compile(source))
+        parts, slots = insides(wrapped)
+
+        def render(namespace):
+            filled = parts.copy()
+            for index, _, _, reference in slots:
+                filled[index] = self.write(self.find(namespace, reference), reference)
+            return "".join(filled)
+
+        wrapped.render = render
+        return wrapped
+
+    find = staticmethod(braces._find)
+    write = staticmethod(braces._written)
+
+
+@broken("test_value_is_no_template")
+class RendersTwice(BracesEngine):
+    """What comes out is taken for a template once more."""
+
+    def compile(self, source):
+        wrapped = Wrapped(super().compile(source))
+        once = wrapped.template.render
+
+        def render(namespace):
+            text = once(namespace)
+            try:
+                return super(RendersTwice, self).compile(text).render(namespace)
+            except TemplateError:
+                return text
+
+        wrapped.render = render
+        return wrapped
+
+
+@broken("test_text")
+class StripsTheLastNewline(BracesEngine):
+    """The newline at the end of a text is dropped."""
+
+    def compile(self, source):
+        return super().compile(source.removesuffix("\n"))
+
+
+@broken("test_text_around_a_value")
+class MakesNewlinesAlike(BracesEngine):
+    """Each newline becomes LF."""
+
+    def compile(self, source):
+        return super().compile("\n".join(source.splitlines()))
+
+
+@broken("test_no_attribute")
+class ReachesAttributes(Soft):
+    """What is no key is looked for among methods and attributes."""
+
+    def find(self, namespace, reference):
+        value = namespace
+        for key in (reference.root, *reference.path):
+            found = below(value, key, value)
+            value = getattr(value, str(key), value) if found is value else found
+            if callable(value):
+                return repr(value)
+        return braces._find(namespace, reference)
+
+
+@broken("test_key_named_as_a_method")
+class PrefersAttributes(Soft):
+    """A method goes before the key of its name."""
+
+    def find(self, namespace, reference):
+        *before, last = (reference.root, *reference.path)
+        value = namespace
+        for key in before:
+            value = below(value, key, "")
+        found = getattr(value, str(last), None) if reference.path else None
+        return repr(found) if found else braces._find(namespace, reference)
+
+
+@broken("test_case")
+class FoldsNames(BracesEngine):
+    """Names are compared without regard to case."""
+
+    def compile(self, source):
+        return super().compile(source.replace("memory.A", "memory.a"))
+
+
+@broken("test_digits")
+class IndexesOnly(Soft):
+    """A number is no key of a mapping."""
+
+    def find(self, namespace, reference):
+        value = namespace
+        for key in (reference.root, *reference.path):
+            if isinstance(value, dict) and isinstance(key, int):
+                return ""
+            value = below(value, key)
+        return braces._find(namespace, reference)
+
+
+@broken("test_form")
+class WritesPython(Soft):
+    """Containers have Python's form."""
+
+    def write(self, value, reference):
+        return str(value) if isinstance(value, list | dict) else braces._written(value, reference)
+
+
+@broken("test_form")
+class EscapesCharacters(Soft):
+    """All beyond ASCII is escaped within JSON."""
+
+    def write(self, value, reference):
+        text = braces._written(value, reference)
+        return (
+            text if isinstance(value, str) else json.dumps(json.loads(text), separators=(",", ":"))
+        )
+
+
+@broken("test_value_is_no_template")
+class EscapesForHTML(Soft):
+    """Text is escaped as for a web page."""
+
+    def write(self, value, reference):
+        return html.escape(braces._written(value, reference))
+
+
+@broken("test_no_form")
+class WritesAnything(Soft):
+    """What JSON has no form for has Python's."""
+
+    def write(self, value, reference):
+        try:
+            return braces._written(value, reference)
+        except TemplateError:
+            return repr(value)
+
+
+@broken("test_input")
+class MissingInputIsEmpty(Soft):
+    """A missing input is empty text."""
+
+    def find(self, namespace, reference):
+        try:
+            return braces._find(namespace, reference)
+        except TemplateError:
+            return ""
+
+
+@broken("test_memory")
+class MissingMemoryRaises(Soft):
+    """What is missing in memory is an error."""
+
+    def find(self, namespace, reference):
+        value = namespace
+        for key in (reference.root, *reference.path):
+            value = below(value, key, MISSING)
+        if value is MISSING:
+            raise missing(reference.name, (), line=reference.line, column=reference.column)
+        return value
+
+
+@broken("test_falsy")
+class FalsyIsMissing(Soft):
+    """What is false counts as missing."""
+
+    def find(self, namespace, reference):
+        return braces._find(namespace, reference) or ""
+
+
+@broken("test_input")
+class TellsValues(BracesEngine):
+    """The error quotes what there is."""
+
+    def compile(self, source):
+        wrapped = Wrapped(super().compile(source))
+        sound = wrapped.template.render
+
+        def render(namespace):
+            try:
+                return sound(namespace)
+            except TemplateError as fault:
+                fault.args = (f"{fault} There is: {namespace}",)
+                raise
+
+        wrapped.render = render
+        return wrapped
+
+
+@broken("test_each_time")
+class ReportsOnce(BracesEngine):
+    """A name that is written twice is reported once."""
+
+    def compile(self, source):
+        wrapped = Wrapped(super().compile(source))
+        wrapped.references = tuple({one.name: one for one in wrapped.references}.values())
+        return wrapped
+
+
+@broken("test_complete")
+class CountsColumnsFromZero(BracesEngine):
+    """The first column is 0."""
+
+    def compile(self, source):
+        wrapped = Wrapped(super().compile(source))
+        wrapped.references = tuple(
+            attrs.evolve(one, column=one.column - 1) for one in wrapped.references
+        )
+        return wrapped
+
+
+@broken("test_types")
+class IndexesAreText(BracesEngine):
+    """An index is reported as text."""
+
+    def compile(self, source):
+        wrapped = Wrapped(super().compile(source))
+        wrapped.references = tuple(
+            attrs.evolve(one, path=tuple(map(str, one.path))) for one in wrapped.references
+        )
+        return wrapped
+
+
+@broken("test_never_closed")
+class LetsGo(BracesEngine):
+    """A name without an end is text."""
+
+    def compile(self, source):
+        try:
+            return super().compile(source)
+        except TemplateError as fault:
+            if "never closed" in str(fault):
+                return super().compile(source.replace("{{", "{"))
+            raise
+
+
+@broken("test_malformed")
+class KeepsUnknownTags(BracesEngine):
+    """What is no template is text."""
+
+    def compile(self, source):
+        try:
+            return super().compile(source)
+        except TemplateError as fault:
+            if "never closed" in str(fault):
+                raise
+            return super().compile(source.replace("{{", "{"))
+
+
+@broken("test_threads")
+class FillsInPlace(Soft):
+    """The values are written into the template itself."""
+
+    def compile(self, source):
+        wrapped = super().compile(source)
+        parts, slots = insides(wrapped)
+
+        def render(namespace):
+            for index, _, _, reference in slots:
+                parts[index] = self.write(self.find(namespace, reference), reference)
+                time.sleep(0)
+            return "".join(parts)
+
+        wrapped.render = render
+        return wrapped
+
+
+@broken("test_nothing_is_changed")
+class MakesWhatIsMissing(Soft):
+    """Asking makes an item, where a mapping makes what it misses."""
+
+    def find(self, namespace, reference):
+        value = namespace
+        for key in (reference.root, *reference.path):
+            with suppress(KeyError, IndexError, TypeError):
+                value = value[key]
+        return braces._find(namespace, reference)
+
+
+@broken("test_nothing_is_kept")
+class RemembersValues(Soft):
+    """What is missing now is what it was the last time."""
+
+    def compile(self, source):
+        wrapped, seen = super().compile(source), {}
+        template = wrapped.template
+
+        def render(namespace):
+            seen.update(namespace["memory"])
+            return template.render({**namespace, "memory": seen})
+
+        wrapped.render = render
+        return wrapped

@@ -1,0 +1,29 @@
+"""A fork after a parallel run: the threads did not come along, and the child runs on (C21)."""
+
+import asyncio
+import os
+from threading import Barrier
+
+import pytest
+from forks import in_child
+
+from fibonacci import FunctionNode, Workflow
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork"),
+    pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning"),
+]
+
+
+def test_fork_after_a_run() -> None:
+    """A child of a process that has run nodes in threads runs them in threads of its own."""
+    workflow, together = Workflow("forked"), Barrier(4)
+    for number in range(4):
+        workflow.add_node(FunctionNode(f"n{number}", lambda _: together.wait(5) >= 0, timeout=5))
+    workflow.execute()
+
+    def child() -> bool:
+        ran = [workflow.execute(), asyncio.run(workflow.aexecute())]
+        return all(all(one.values()) for one in ran)
+
+    in_child(child)

@@ -1,0 +1,27 @@
+"""Work in forked children, for the tests of what a fork leaves whole."""
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+
+def in_child(work: Callable[[], object]) -> None:
+    """Do the work in a forked child; it must return something true within ten seconds."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            status = 0 if work() else 2
+        finally:
+            os._exit(status)
+    for _ in range(1_000):
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            assert os.waitstatus_to_exitcode(status) == 0
+            return
+        time.sleep(0.01)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    pytest.fail("the child hangs")

@@ -1,0 +1,134 @@
+"""What a user of workflows sees in an editor; read by the type checkers, never run."""
+
+from collections.abc import Mapping
+from typing import Any, assert_type
+
+from fibonacci import (
+    ExecutionResult,
+    FunctionNode,
+    LLMNode,
+    MemoryConfig,
+    MemoryKey,
+    MemoryManager,
+    NodeContext,
+    NodeExecutionError,
+    NodeTrace,
+    Retry,
+    RunMemory,
+    Workflow,
+)
+from fibonacci.plugin import Completion, Model, ModelRequest, Usage
+
+workflow = Workflow(
+    name="typed",
+    memory_config=MemoryConfig(backend="memory"),
+    description="what it is for",
+    version="1",
+    organization_id="acme",
+    timeout=30,
+    max_concurrency=4,
+    templating="builtin",
+)
+
+
+class Own(Model):
+    """A model of one's own."""
+
+    def complete(self, request: ModelRequest) -> Completion:
+        """Answer."""
+        return Completion(text=request.prompt, usage=Usage(input_tokens=1))
+
+
+def answer(request: ModelRequest) -> str:
+    """A function as a model."""
+    return request.prompt
+
+
+async def later(request: ModelRequest) -> str:
+    """An async one."""
+    return request.prompt
+
+
+chat = LLMNode(
+    id="chat",
+    model="claude-sonnet-4-5-20250929",
+    prompt="{{memory.history}} {{memory.name}} {{input.message}}",
+    dependencies=["first"],
+    memory_read=["history", {"key": "profile:name", "scope": "user", "default": "", "as": "name"}],
+    memory_write={"key": "said", "scope": "user", "ttl": 3600, "mode": "append", "max_items": 20},
+    system_prompt="Be brief.",
+    max_tokens=100,
+    temperature=0.5,
+    stop=["END"],
+    output_format="json",
+    timeout=10,
+    retry=Retry(attempts=3, backoff=0.1, jitter=0),
+)
+workflow.add_node(chat)
+workflow.add_node(LLMNode("own", Own(), "x", memory_write="key", retry=3))
+workflow.add_node(LLMNode("answer", answer, "x", memory_write=["a", {"key": "b"}]))
+workflow.add_node(LLMNode("later", later, "x", memory_read=("a", "b")))
+
+
+def first(ctx: NodeContext) -> int:
+    """What a function sees."""
+    assert_type(ctx.inputs, Mapping[str, Any])
+    assert_type(ctx.results, Mapping[str, Any])
+    assert_type(ctx.recalled, Mapping[str, Any])
+    assert_type(ctx.user_id, str | None)
+    assert_type(ctx.organization_id, str)
+    assert_type(ctx.memory, RunMemory)
+    return ctx.memory.append("k", 1, scope="user")
+
+
+async def second(ctx: NodeContext) -> bool:
+    """An async function awaits the memory."""
+    return await ctx.memory.adelete("k")
+
+
+workflow.add_node(FunctionNode("first", first))
+workflow.add_node(FunctionNode("second", second, dependencies=("first",), timeout=0.5))
+workflow.add_node(FunctionNode("third", lambda ctx: len(ctx.results)))
+
+result = workflow.execute(inputs={"message": "hi"}, user_id="u", organization_id="acme")
+assert_type(result, ExecutionResult)
+assert_type(result["chat"], Any)
+assert_type(result.trace["chat"], NodeTrace)
+assert_type(result.trace["chat"].read, tuple[MemoryKey, ...])
+assert_type(result.trace["chat"].attempts, int)
+assert_type(result.usage, Usage)
+assert_type(workflow.memory, MemoryManager)
+assert_type(workflow.to_mermaid(), str)
+assert_type(workflow.validate(), None)
+
+with workflow as entered:
+    assert_type(entered, Workflow)
+
+
+async def in_a_loop() -> None:
+    """The async voice."""
+    assert_type(await workflow.aexecute({"message": "hi"}, "u"), ExecutionResult)
+    async with workflow as one:
+        assert_type(one, Workflow)
+
+
+def what_an_error_tells(fault: NodeExecutionError) -> None:
+    """What a handler can ask of it."""
+    assert_type(fault.node_id, str)
+    assert_type(fault.cause, BaseException | None)
+    assert_type(fault.results, dict[str, object])
+
+
+def what_is_refused() -> None:
+    """Each line is an error to both type checkers; an unused ignore would be one, too."""
+    LLMNode("n", "echo")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    LLMNode("n", 3, "x")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    LLMNode("n", "echo", "x", output_format="yaml")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    LLMNode("n", "echo", "x", memory_raed=["k"])  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    LLMNode("n", "echo", "x", memory_read=3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    FunctionNode("n", lambda: 1)  # type: ignore[misc,arg-type] # pyright: ignore[reportArgumentType]
+    FunctionNode("n", first, retry="3")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    workflow.add_node("n")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    workflow.execute(user="u")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    chat.prompt = "other"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+    result["chat"] = "x"  # type: ignore[index] # pyright: ignore[reportIndexIssue]

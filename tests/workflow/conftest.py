@@ -1,0 +1,83 @@
+"""Workflows for the tests of this folder, and the two voices that run them."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import Any
+
+import pytest
+
+from fibonacci import ExecutionResult, MemoryConfig, Workflow
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address
+
+Execute = Callable[..., ExecutionResult]
+
+_names = count()
+
+
+@pytest.fixture
+def config() -> MemoryConfig:
+    """A configuration whose in-process store nobody else uses."""
+    return MemoryConfig(connection_url=f"memory://workflow-test-{next(_names)}")
+
+
+@pytest.fixture
+def workflow(config: MemoryConfig) -> Iterator[Workflow]:
+    """A workflow without nodes, and with an empty memory."""
+    with Workflow("flow", config) as one:
+        yield one
+
+
+def in_sync(workflow: Workflow, *args: Any, **kwargs: Any) -> ExecutionResult:
+    return workflow.execute(*args, **kwargs)
+
+
+def in_async(workflow: Workflow, *args: Any, **kwargs: Any) -> ExecutionResult:
+    return asyncio.run(workflow.aexecute(*args, **kwargs))
+
+
+@pytest.fixture(params=[in_sync, in_async], ids=["sync", "async"])
+def execute(request: pytest.FixtureRequest) -> Execute:
+    """Runs a workflow, in each of the two voices."""
+    voice: Execute = request.param
+    return voice
+
+
+class Counting(LocalStore):
+    """A store that notes what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[list[Address]] = []
+        """The addresses of each request that reads."""
+        self.writes: list[Address] = []
+
+    def read(self, address: Address, *, deadline: float) -> bytes | None:
+        self.reads.append([address])
+        return super().read(address, deadline=deadline)
+
+    def read_many(self, addresses: Sequence[Address], *, deadline: float) -> list[bytes | None]:
+        self.reads.append(list(addresses))
+        return [super(Counting, self).read(one, deadline=deadline) for one in addresses]
+
+    def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
+        self.writes.append(address)
+        super().write(address, data, ttl_ms, deadline=deadline)
+
+    def compare_and_set(self, address: Address, *args: Any, **kwargs: Any) -> bool:
+        self.writes.append(address)
+        return super().compare_and_set(address, *args, **kwargs)
+
+
+@pytest.fixture
+def store() -> Counting:
+    """An empty store that notes what it is asked."""
+    return Counting()
+
+
+@pytest.fixture
+def counted(store: Counting) -> Iterator[Workflow]:
+    """A workflow over the store that notes what it is asked."""
+    with Workflow("flow", MemoryConfig(store)) as one:
+        yield one

@@ -1,0 +1,135 @@
+"""What the function of a FunctionNode is called with."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from fibonacci import FunctionNode, MemoryConfig, NodeExecutionError, ScopeError, Workflow
+
+
+def test_all_that_it_sees(config: MemoryConfig, execute: Any) -> None:
+    """A function sees inputs, recalled values, its dependencies' outputs, user and organization."""
+    workflow = Workflow("flow", config, organization_id="acme")
+    workflow.memory.set("k", "v")
+    workflow.add_node(FunctionNode("a", lambda _: "A"))
+    workflow.add_node(FunctionNode("b", lambda _: "B"))
+    workflow.add_node(
+        FunctionNode(
+            "n",
+            lambda ctx: (
+                dict(ctx.inputs), dict(ctx.results), dict(ctx.recalled),
+                ctx.user_id, ctx.organization_id,
+            ),
+            dependencies=["a"],
+            memory_read=["k"],
+        )
+    )  # fmt: skip
+    assert execute(workflow, {"x": 1}, "u")["n"] == ({"x": 1}, {"a": "A"}, {"k": "v"}, "u", "acme")
+    assert execute(workflow, organization_id="other")["n"][3:] == (None, "other")
+
+
+@pytest.mark.parametrize("part", ["inputs", "results", "recalled"])
+def test_it_can_only_be_read(workflow: Workflow, execute: Any, part: str) -> None:
+    """A function can put nothing into what other nodes see."""
+
+    def change(ctx: Any) -> None:
+        getattr(ctx, part)["new"] = 1
+
+    workflow.add_node(FunctionNode("n", change))
+    with pytest.raises(NodeExecutionError, match="TypeError"):
+        execute(workflow)
+
+
+def test_inputs_are_a_copy(workflow: Workflow) -> None:
+    """A caller that changes its dict during the run changes nothing for the nodes."""
+    inputs = {"x": 1}
+    workflow.add_node(FunctionNode("a", lambda _: inputs.update(x=2)))
+    workflow.add_node(FunctionNode("n", lambda ctx: ctx.inputs["x"], dependencies=["a"]))
+    assert workflow.execute(inputs)["n"] == 1
+
+
+def test_memory_is_bound_to_the_run(workflow: Workflow, execute: Any) -> None:
+    """ctx.memory has all four scopes; the user scope is that of the run's own user."""
+
+    def use(ctx: Any) -> list[Any]:
+        ctx.memory.set("k", "mine", scope="user")
+        ctx.memory.set("w", 1)
+        ctx.memory.append("o", 2, scope="organization")
+        ctx.memory.increment("g", scope="global")
+        again = ctx.memory.get("k", scope="user", user_id=ctx.user_id)
+        return [again, repr(ctx.memory), ctx.memory is ctx.memory]
+
+    workflow.add_node(FunctionNode("n", use))
+    result = execute(workflow, user_id="u", organization_id="acme")
+    assert result["n"] == ["mine", "<RunMemory of user 'u'>", True]
+    assert workflow.memory.for_user("u").get("k") == "mine"
+    assert workflow.memory.get("w") == workflow.memory.get("g", scope="global") == 1
+    assert workflow.memory.for_organization("acme").get("o") == [2]
+
+
+def test_async_memory(workflow: Workflow) -> None:
+    """An async function awaits the same memory."""
+
+    async def use(ctx: Any) -> Any:
+        await ctx.memory.aset("k", 1, scope="user")
+        return await ctx.memory.aget("k", scope="user")
+
+    workflow.add_node(FunctionNode("n", use))
+    assert asyncio.run(workflow.aexecute(user_id="u")) == {"n": 1}
+
+
+def refused(workflow: Workflow, execute: Any, use: Any, user_id: str | None) -> str:
+    """What ctx.memory says to this use of it."""
+    workflow.add_node(FunctionNode("n", use))
+    with pytest.raises(NodeExecutionError) as told:
+        execute(workflow, user_id=user_id)
+    assert isinstance(told.value.cause, ScopeError)
+    return str(told.value.cause)
+
+
+def test_another_user_is_refused(workflow: Workflow, execute: Any) -> None:
+    """ctx.memory is no way to another user's records."""
+    text = refused(
+        workflow, execute, lambda ctx: ctx.memory.get("k", scope="user", user_id="other"), "u"
+    )
+    assert "bound to one run, and was given another user_id" in text
+
+
+def test_a_user_id_with_another_scope_is_refused(workflow: Workflow, execute: Any) -> None:
+    """A user id that comes with a shared scope is a mistake there, too (C4)."""
+    refused(workflow, execute, lambda ctx: ctx.memory.set("k", 1, user_id="u"), "u")
+
+
+def test_user_scope_without_a_user_is_refused(workflow: Workflow, execute: Any) -> None:
+    """A run without a user has no user scope (C4)."""
+    text = refused(workflow, execute, lambda ctx: ctx.memory.get("k", scope="user"), None)
+    assert "this run has none: execute(..., user_id=...)" in text
+
+
+def test_an_unknown_scope_is_refused(workflow: Workflow, execute: Any) -> None:
+    """A scope that is none is told as one."""
+    text = refused(workflow, execute, lambda ctx: ctx.memory.get("k", scope="usr"), "u")
+    assert "unknown scope 'usr'" in text
+
+
+def test_repr(workflow: Workflow, execute: Any) -> None:
+    """A context shows whose run it is, and no value (C23)."""
+    workflow.memory.set("k", "secret")
+    workflow.add_node(FunctionNode("a", lambda _: "secret"))
+    workflow.add_node(FunctionNode("n", repr, dependencies=["a"], memory_read=["k"]))
+    text = execute(workflow, {"x": "secret"}, "u")["n"]
+    assert "secret" not in text
+    assert "user_id='u'" in text
+    workflow.add_node(FunctionNode("nobody", lambda ctx: repr(ctx.memory)))
+    assert execute(workflow)["nobody"] == "<RunMemory of user None>"
+
+
+def test_what_a_function_returns(workflow: Workflow, execute: Any) -> None:
+    """The output is the very object that the function returned, None included."""
+    given = object()
+    workflow.add_node(FunctionNode("n", lambda _: given))
+    workflow.add_node(FunctionNode("none", lambda _: None))
+    result = execute(workflow)
+    assert result["n"] is given
+    assert result["none"] is None

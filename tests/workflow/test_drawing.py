@@ -1,0 +1,64 @@
+"""to_mermaid: a workflow as a drawing."""
+
+import re
+
+from fibonacci import FunctionNode, LLMNode, Workflow
+
+
+def test_a_drawing(workflow: Workflow) -> None:
+    """Nodes, who waits for whom, and the memory that they read and write."""
+    workflow.add_node(LLMNode("ask", "echo", "{{memory.history}}", memory_read=["history"]))
+    workflow.add_node(
+        FunctionNode("end", print, dependencies=["ask"], memory_write={"key": "n", "scope": "user"})
+    )
+    assert workflow.to_mermaid().splitlines() == [
+        "flowchart TD",
+        '    n0["ask"]',
+        '    n1[["end"]]',
+        '    m0[("history")]',
+        '    m1[("user: n")]',
+        "    n0 --> n1",
+        "    m0 -.-> n0",
+        "    n1 -.-> m1",
+    ]
+
+
+def test_one_record_is_drawn_once(workflow: Workflow) -> None:
+    """Two nodes that use one record share its drawing."""
+    for node_id in ("a", "b"):
+        workflow.add_node(
+            FunctionNode(node_id, print, memory_write={"key": "k", "scope": "workflow"})
+        )
+    assert workflow.to_mermaid().count('[("workflow: k")]') == 1
+
+
+HOSTILE = ['"]; click n0 "javascript:x"', "a\nb", "<script>", "{{input.x}}", "#quot;", "é`|]"]
+
+
+def test_hostile_keys(workflow: Workflow) -> None:
+    """What could end a label, or mean something in it, stands there as an entity."""
+    workflow.add_node(LLMNode("subgraph", "echo", "x", memory_write=HOSTILE))
+    drawing = workflow.to_mermaid().splitlines()
+    labels = [line for line in drawing if "[(" in line]
+    assert len(drawing) == 2 + 2 * len(HOSTILE)
+    assert len(labels) == len(HOSTILE)
+    for line, key in zip(labels, HOSTILE, strict=True):
+        label = re.fullmatch(r' {4}m\d+\[\("((?:[\w _\-.:]|#\d+;)*)"\)\]', line)
+        assert label is not None
+        written = re.sub(r"#(\d+);", lambda found: chr(int(found[1])), label[1])
+        assert written == f"workflow: {key}"
+
+
+def test_a_workflow_without_nodes(workflow: Workflow) -> None:
+    """No nodes make an empty flowchart."""
+    assert workflow.to_mermaid() == "flowchart TD"
+
+
+def test_two_records_are_drawn_as_two(workflow: Workflow) -> None:
+    """The key "user: k" and the user's own "k" are two records in a drawing."""
+    workflow.add_node(
+        FunctionNode(
+            "n", print, memory_read=["user: k", {"key": "k", "scope": "user", "as": "own"}]
+        )
+    )
+    assert workflow.to_mermaid().count("[(") == 2

@@ -1,0 +1,114 @@
+"""Hostile text: what comes from people and from memory arrives as it is (C27)."""
+
+import math
+from typing import Any
+
+import pytest
+
+from fibonacci import FunctionNode, LLMNode, NodeExecutionError, TemplateError, Workflow
+
+TEMPLATES = [
+    "{{memory.secret}} {{ input.x }} {{n}}",
+    "{% for x in memory %}{{ x }}{% endfor %} {# comment #}",
+    "${memory.secret} $secret $$ #{7*7}",
+    "%(memory)s %s %d {memory} {0} {!r}",
+    "<%= memory.secret %> <% system('ls') %> @(1+1)",
+    "{{{memory.secret}}} {{> partial}} {{#each memory}}{{/each}} {{&x}} {php}echo 1;{/php}",
+]
+
+
+@pytest.mark.parametrize("text", TEMPLATES)
+def test_templates_in_values(workflow: Workflow, execute: Any, text: str) -> None:
+    """A template in an input, in memory or in an output is text: nothing in it is expanded."""
+    workflow.memory.set("value", text)
+    workflow.memory.set("secret", "SECRET")
+    workflow.add_node(FunctionNode("f", lambda ctx: ctx.inputs["x"]))
+    workflow.add_node(
+        LLMNode(
+            "n",
+            "echo",
+            "{{input.x}}|{{memory.value}}|{{f}}|{{memory.secret}}",
+            memory_read=["value", "secret"],
+        )
+    )
+    workflow.add_node(LLMNode("again", "echo", "{{n}}", system_prompt="{{n}}"))
+    result = execute(workflow, {"x": text})
+    assert result["n"] == result["again"] == f"{text}|{text}|{text}|SECRET"
+
+
+def test_templates_inside_json(workflow: Workflow, execute: Any) -> None:
+    """The same holds for text in lists and dicts; characters beyond ASCII stay (C27)."""
+    workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))
+    assert execute(workflow, {"x": [TEMPLATES[0], {"é": 1}]})["n"] == (
+        '["{{memory.secret}} {{ input.x }} {{n}}",{"é":1}]'
+    )
+
+
+@pytest.mark.parametrize("key", ["items", "get", "keys", "_x", "pop", "__class__", "__len__"])
+def test_keys_named_like_methods(workflow: Workflow, execute: Any, key: str) -> None:
+    """``memory.items`` is a key, never a method (C27)."""
+    workflow.memory.set(key, {"values": "found"})
+    prompt = f"{{{{memory.{key}.values}}}}|{{{{input.{key}}}}}"
+    workflow.add_node(LLMNode("n", "echo", prompt, memory_read=[key]))
+    assert execute(workflow, {key: "given"})["n"] == "found|given"
+
+
+@pytest.mark.parametrize("path", ["__class__", "__class__.__mro__", "__init__.__globals__"])
+def test_attributes_are_out_of_reach(workflow: Workflow, execute: Any, path: str) -> None:
+    """An attribute is no key: add_node refuses it for memory, the run for an input."""
+    with pytest.raises(TemplateError, match="add '__"):
+        workflow.add_node(LLMNode("m", "echo", f"{{{{memory.{path}}}}}", memory_read=["k"]))
+    workflow.add_node(LLMNode("n", "echo", f"{{{{input.x.{path}}}}}"))
+    with pytest.raises(NodeExecutionError, match=r"TemplateError: .*has no value"):
+        execute(workflow, {"x": object()})
+
+
+def test_an_attribute_of_a_value_in_memory(workflow: Workflow, execute: Any) -> None:
+    """Below a key that is read, too, an attribute is what is not there: empty text."""
+    workflow.memory.set("k", {"a": 1})
+    workflow.add_node(
+        LLMNode("n", "echo", "<{{memory.k.__class__}}{{memory.k.items}}>", memory_read=["k"])
+    )
+    assert execute(workflow)["n"] == "<>"
+
+
+def cyclic() -> list[Any]:
+    one: list[Any] = []
+    one.append(one)
+    return one
+
+
+def deep() -> list[Any]:
+    one: list[Any] = []
+    for _ in range(100_000):
+        one = [one]
+    return one
+
+
+@pytest.mark.parametrize(
+    "make", [cyclic, deep, object, lambda: {1, 2}, lambda: b"x", lambda: math.nan]
+)
+def test_inputs_that_json_has_no_form_for(workflow: Workflow, execute: Any, make: Any) -> None:
+    """An input that JSON can't write fails the node that writes it, and no model is asked."""
+    asked: list[Any] = []
+    workflow.add_node(LLMNode("n", lambda request: asked.append(request) or "", "{{input.x}}"))
+    with pytest.raises(
+        NodeExecutionError, match=r"JSON has no form for what 'input.x' is, or hold"
+    ):
+        execute(workflow, {"x": make()})
+    assert asked == []
+
+
+@pytest.mark.parametrize("make", [cyclic, deep, object])
+def test_inputs_that_only_functions_see(workflow: Workflow, execute: Any, make: Any) -> None:
+    """A function gets the caller's own object, whatever it is."""
+    given = make()
+    workflow.add_node(FunctionNode("n", lambda ctx: ctx.inputs["x"] is given))
+    assert execute(workflow, {"x": given})["n"] is True
+
+
+def test_large_inputs(workflow: Workflow, execute: Any) -> None:
+    """Ten megabytes of braces go through in one pass."""
+    text = "{{" * 5_000_000
+    workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))
+    assert execute(workflow, {"x": text})["n"] == text

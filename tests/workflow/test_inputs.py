@@ -1,0 +1,80 @@
+"""The inputs of an execution: checked before anything runs."""
+
+from collections import OrderedDict, UserDict
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    FunctionNode,
+    InvalidArgumentError,
+    LLMNode,
+    NodeExecutionError,
+    Workflow,
+)
+
+
+@pytest.mark.parametrize("make", [dict, OrderedDict, UserDict])
+def test_any_mapping(workflow: Workflow, execute: Any, make: Any) -> None:
+    """Inputs are any Mapping of text to values."""
+    workflow.add_node(LLMNode("n", "echo", "{{input.x.y}}{{input}}"))
+    assert execute(workflow, make({"x": {"y": 1}}))["n"] == '1{"x":{"y":1}}'
+
+
+@pytest.mark.parametrize("inputs", [["x"], "x", 3, [("x", 1)]])
+def test_what_is_no_mapping(workflow: Workflow, execute: Any, inputs: Any) -> None:
+    """Anything else is refused."""
+    workflow.add_node(LLMNode("n", "echo", "x"))
+    with pytest.raises(InvalidArgumentError, match="inputs must be a dict of values by name"):
+        execute(workflow, inputs)
+
+
+@pytest.mark.parametrize("name", [1, None, b"x", ("a",)])
+def test_names_are_text(workflow: Workflow, execute: Any, name: Any) -> None:
+    """The name of an input is text."""
+    workflow.add_node(LLMNode("n", "echo", "x"))
+    with pytest.raises(InvalidArgumentError, match="inputs must have text as names"):
+        execute(workflow, {name: 1})
+
+
+def test_a_missing_input(workflow: Workflow, execute: Any) -> None:
+    """An input that a text asks for is missed before anything runs, with where and how to mend."""
+    ran: list[int] = []
+    workflow.add_node(FunctionNode("first", lambda _: ran.append(1)))
+    workflow.add_node(LLMNode("n", "echo", "a\n{{input.message}}"))
+    with pytest.raises(InvalidArgumentError) as told:
+        execute(workflow, {"mesage": "secret"})
+    assert str(told.value) == (
+        "the input 'message' is missing: the prompt of node 'n' asks for it in line 2. "
+        "Did you mean 'mesage'? Pass inputs={'message': ...}"
+    )
+    assert ran == []
+
+
+@pytest.mark.parametrize("value", ["", None, 0, [], False])
+def test_empty_inputs_are_given(workflow: Workflow, execute: Any, value: Any) -> None:
+    """An input that is given is not missing, whatever it is."""
+    workflow.add_node(LLMNode("n", "echo", "<{{input.x}}>"))
+    written = {"": "<>", "None": "<null>", "0": "<0>", "[]": "<[]>", "False": "<false>"}
+    assert execute(workflow, {"x": value})["n"] == written[str(value)]
+
+
+def test_numbers_as_names(workflow: Workflow, execute: Any) -> None:
+    """An input may be named by digits."""
+    workflow.add_node(LLMNode("n", "echo", "{{input.0}}"))
+    assert execute(workflow, {"0": "zero"})["n"] == "zero"
+
+
+def test_inputs_that_nobody_asks_for(workflow: Workflow, execute: Any) -> None:
+    """An input that no text asks for is there for functions, and harms nobody."""
+    workflow.add_node(FunctionNode("n", lambda ctx: len(ctx.inputs)))
+    assert execute(workflow, {"x": 1, "y": object()})["n"] == 2
+    assert execute(workflow)["n"] == 0
+
+
+@pytest.mark.parametrize("value", [[float("nan")], {"score": float("inf")}])
+def test_numbers_that_are_no_json(workflow: Workflow, value: Any) -> None:
+    """NaN and Infinity are not written as null into a prompt: JSON has no form for them (C27)."""
+    workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))
+    with pytest.raises(NodeExecutionError, match=r"JSON has no form for what 'input.x' is"):
+        workflow.execute({"x": value})

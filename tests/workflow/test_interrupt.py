@@ -1,0 +1,290 @@
+"""Interruptions: Ctrl-C, cancellation, and functions that raise what is no Exception."""
+
+import asyncio
+import time
+from threading import Event
+from typing import Any
+
+import pytest
+
+from fibonacci import FunctionNode, MemoryConfig, Retry, Workflow
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address
+
+BEYOND = [KeyboardInterrupt, SystemExit, GeneratorExit]
+
+
+class Side:
+    """A node that runs beside the one that is interrupted, and ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.running = Event()
+        self.go = Event()
+        self.ended = Event()
+
+    def __call__(self, _: Any) -> str:
+        self.running.set()
+        assert self.go.wait(10)
+        self.ended.set()
+        return "side"
+
+
+@pytest.mark.parametrize("kind", BEYOND)
+def test_in_the_calling_thread(workflow: Workflow, kind: type[BaseException]) -> None:
+    """Ctrl-C is raised at once; what runs beside writes nothing, and nothing else starts."""
+    side, started = Side(), []
+
+    def interrupted(_: Any) -> None:
+        assert side.running.wait(5)
+        raise kind
+
+    workflow.add_node(FunctionNode("here", interrupted))
+    workflow.add_node(FunctionNode("side", side, memory_write="side"))
+    workflow.add_node(FunctionNode("after", lambda _: started.append(1), dependencies=["side"]))
+    with pytest.raises(kind):
+        workflow.execute()
+    assert not side.ended.is_set()
+    side.go.set()
+    assert side.ended.wait(5)
+    time.sleep(0.05)  # what must not happen would happen now
+    assert (started, workflow.memory.list_keys()) == ([], [])
+
+
+@pytest.mark.parametrize("kind", BEYOND)
+def test_in_another_thread(workflow: Workflow, kind: type[BaseException]) -> None:
+    """The same, raised by a node in another thread, comes out where execute was called."""
+    raised = Event()
+
+    def beside(_: Any) -> None:
+        raised.set()
+        raise kind
+
+    workflow.add_node(FunctionNode("here", lambda _: raised.wait(5)))
+    workflow.add_node(FunctionNode("beside", beside))
+    with pytest.raises(kind):
+        workflow.execute()
+
+
+@pytest.mark.parametrize("timeout", [None, 5])
+def test_system_exit(workflow: Workflow, execute: Any, timeout: float | None) -> None:
+    """A plain function that exits ends the run with its own SystemExit, in both voices."""
+
+    def leave(_: Any) -> None:
+        raise SystemExit(3)
+
+    workflow.add_node(FunctionNode("n", leave, timeout=timeout, retry=5))
+    with pytest.raises(SystemExit) as told:
+        execute(workflow)
+    assert told.value.code == 3
+
+
+def test_cancelling(workflow: Workflow) -> None:
+    """aexecute that is cancelled ends its tasks, and nothing is written afterwards."""
+    ended: list[str] = []
+
+    async def wait(ctx: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.01)  # cleaning up takes a moment, and is waited for
+            ended.append("wait")
+
+    async def main() -> None:
+        for node_id in ("a", "b", "c"):
+            workflow.add_node(FunctionNode(node_id, wait, memory_write=node_id))
+        workflow.add_node(FunctionNode("d", lambda _: ended.append("d"), dependencies=["a"]))
+        task = asyncio.create_task(workflow.aexecute())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+    assert (ended, workflow.memory.list_keys()) == (["wait"] * 3, [])
+
+
+def test_cancelling_at_the_end(workflow: Workflow) -> None:
+    """The same while the run only waits for the nodes beside."""
+
+    async def wait(_: Any) -> None:
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        workflow.add_node(FunctionNode("quick", lambda _: 1))
+        workflow.add_node(FunctionNode("slow", wait, memory_write="k"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await workflow.aexecute()
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+    assert workflow.memory.list_keys() == []
+
+
+def test_no_node_starts_after_a_cancellation(workflow: Workflow) -> None:
+    """Where a node beside swallows its cancellation, what waited for it does not start."""
+    ran: list[int] = []
+
+    async def stubborn(_: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return
+
+    async def main() -> None:
+        workflow.add_node(FunctionNode("quick", lambda _: 1))
+        workflow.add_node(FunctionNode("stubborn", stubborn))
+        workflow.add_node(FunctionNode("after", lambda _: ran.append(1), dependencies=["stubborn"]))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await workflow.aexecute()
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+    assert ran == []
+
+
+def test_cancelling_beside_a_plain_function(workflow: Workflow) -> None:
+    """A thread can't be stopped; what its function returns is dropped, and nothing is written."""
+    side = Side()
+    workflow.add_node(FunctionNode("n", side, memory_write="k"))
+
+    async def main() -> None:
+        task = asyncio.create_task(workflow.aexecute())
+        await asyncio.to_thread(side.running.wait, 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        side.go.set()
+        await asyncio.to_thread(side.ended.wait, 5)
+        await asyncio.sleep(0.05)
+
+    asyncio.run(main())
+    assert workflow.memory.list_keys() == []
+
+
+def test_a_loop_that_is_gone(workflow: Workflow) -> None:
+    """A function that ends after its loop was closed harms nobody."""
+    side = Side()
+    workflow.add_node(FunctionNode("n", side, timeout=0.05))
+    with pytest.raises(Exception, match="WorkflowTimeoutError"):
+        asyncio.run(workflow.aexecute())
+    side.go.set()
+    assert side.ended.wait(5)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_function_that_cancels_itself(workflow: Workflow, first: bool) -> None:
+    """CancelledError from a node's own function ends the run as one; no task is left over."""
+
+    async def cancelled(_: Any) -> None:
+        raise asyncio.CancelledError
+
+    async def fine(_: Any) -> int:
+        return 1
+
+    nodes = [FunctionNode("bad", cancelled), FunctionNode("fine", fine)]
+    for node in nodes if first else reversed(nodes):
+        workflow.add_node(node)
+
+    async def main() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            await workflow.aexecute()
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+
+
+def test_abandoned_before_the_write(config: MemoryConfig) -> None:
+    """A node whose function ended when nobody waits any more does not write."""
+    workflow = Workflow("flow", config, timeout=60)
+    side = Side()
+
+    def interrupted(_: Any) -> None:
+        assert side.running.wait(5)
+        raise KeyboardInterrupt
+
+    workflow.add_node(FunctionNode("here", interrupted))
+    workflow.add_node(FunctionNode("side", side, memory_write=["a", "b"]))
+    with pytest.raises(KeyboardInterrupt):
+        workflow.execute()
+    side.go.set()
+    assert side.ended.wait(5)
+    time.sleep(0.05)
+    workflow.close()
+    with Workflow("flow", config) as again:
+        assert again.memory.list_keys() == []
+
+
+def test_abandoned_attempts(workflow: Workflow) -> None:
+    """After Ctrl-C, a node beside that fails is not tried again."""
+    calls: list[int] = []
+    running, go = Event(), Event()
+
+    def beside(_: Any) -> None:
+        calls.append(1)
+        running.set()
+        assert go.wait(5)
+        raise OSError
+
+    def interrupted(_: Any) -> None:
+        assert running.wait(5)
+        raise KeyboardInterrupt
+
+    workflow.add_node(FunctionNode("here", interrupted))
+    workflow.add_node(FunctionNode("beside", beside, retry=Retry(attempts=5, backoff=0)))
+    with pytest.raises(KeyboardInterrupt):
+        workflow.execute()
+    go.set()
+    time.sleep(0.2)
+    assert calls == [1]
+
+
+def test_abandoned_between_two_writes() -> None:
+    """After Ctrl-C, a node that was writing its first record does not write its second."""
+    writing, go = Event(), Event()
+
+    class Slow(LocalStore):
+        def write(self, address: Address, *args: Any, **kwargs: Any) -> None:
+            writing.set()
+            assert go.wait(5)
+            super().write(address, *args, **kwargs)
+
+    workflow = Workflow("flow", MemoryConfig(Slow()))
+
+    def interrupted(_: Any) -> None:
+        assert writing.wait(5)
+        raise KeyboardInterrupt
+
+    workflow.add_node(FunctionNode("here", interrupted))
+    workflow.add_node(FunctionNode("beside", lambda _: 1, memory_write=["first", "second"]))
+    with pytest.raises(KeyboardInterrupt):
+        workflow.execute()
+    go.set()
+    time.sleep(0.2)
+    assert not workflow.memory.exists("second")
+
+
+def test_a_cancellation_that_is_swallowed(workflow: Workflow) -> None:
+    """A function that swallows a cancellation does not make the run go on."""
+    ran: list[int] = []
+
+    async def stubborn(_: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return
+
+    workflow.add_node(FunctionNode("n", stubborn, memory_write="k"))
+    workflow.add_node(FunctionNode("after", lambda _: ran.append(1), dependencies=["n"]))
+
+    async def main() -> None:
+        task = asyncio.create_task(workflow.aexecute())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    asyncio.run(main())
+    assert (ran, workflow.memory.list_keys()) == ([], [])

@@ -1,0 +1,155 @@
+"""A workflow's life: loops, contexts, and what is let go of."""
+
+import asyncio
+import gc
+import time
+import weakref
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from fibonacci import FunctionNode, LLMNode, MemoryConfig, StorageError, Workflow
+from fibonacci.plugin import Engine, Template
+
+request_id: ContextVar[str] = ContextVar("request_id")
+
+
+@pytest.mark.parametrize("timeout", [None, 5])
+def test_context_variables(workflow: Workflow, execute: Any, timeout: float | None) -> None:
+    """Every node sees the caller's context variables, in whatever thread or task it runs."""
+    for number in range(4):
+        workflow.add_node(FunctionNode(f"f{number}", lambda _: request_id.get(), timeout=timeout))
+        workflow.add_node(
+            LLMNode(f"m{number}", lambda _: request_id.get(), "x", dependencies=[f"f{number}"])
+        )
+    token = request_id.set("r1")
+    try:
+        assert set(execute(workflow).values()) == {"r1"}
+    finally:
+        request_id.reset(token)
+
+
+def test_in_a_running_loop(workflow: Workflow) -> None:
+    """The sync voice works where an event loop runs, as in a notebook."""
+    for node_id in "abc":
+        workflow.add_node(FunctionNode(node_id, lambda _: 1, memory_write=node_id, timeout=5))
+
+    async def cell() -> Any:
+        return workflow.execute()
+
+    assert asyncio.run(cell()) == {"a": 1, "b": 1, "c": 1}
+    assert workflow.memory.get("a") == 1
+
+
+def test_one_loop_after_the_other(workflow: Workflow) -> None:
+    """One workflow runs in several event loops, one after the other, and in none (C21)."""
+
+    async def async_part(ctx: Any) -> int:
+        return await ctx.memory.aincrement("k")
+
+    workflow.add_node(FunctionNode("n", async_part))
+    workflow.add_node(LLMNode("m", "echo", "{{n}}"))
+    assert [asyncio.run(workflow.aexecute())["m"] for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_many_at_once_in_one_loop(workflow: Workflow) -> None:
+    """Executions in one loop run side by side."""
+    together = 0
+    everybody = asyncio.Event()
+
+    async def meet(_: Any) -> None:
+        nonlocal together
+        together += 1
+        if together == 10:
+            everybody.set()
+        await asyncio.wait_for(everybody.wait(), 5)
+
+    workflow.add_node(FunctionNode("n", meet))
+
+    async def main() -> None:
+        await asyncio.gather(*(workflow.aexecute() for _ in range(10)))
+
+    asyncio.run(main())
+    assert together == 10
+
+
+def test_a_workflow_is_let_go_of(config: MemoryConfig, execute: Any) -> None:
+    """A workflow that ran is freed as soon as nobody refers to it, with its memory."""
+    workflow = Workflow("flow", config)
+    for node_id in "ab":
+        workflow.add_node(FunctionNode(node_id, lambda _: 1, memory_write=node_id))
+    execute(workflow)
+    gone = [weakref.ref(workflow), weakref.ref(workflow.memory)]
+    del workflow
+    gc.collect()
+    assert [one() for one in gone] == [None, None]
+
+
+class Large:
+    """An output that is worth freeing."""
+
+
+def test_outputs_are_let_go_of(workflow: Workflow, execute: Any) -> None:
+    """No thread at rest, and no workflow, keeps an output after its result is gone."""
+    made: list[weakref.ref[Large]] = []
+
+    def make(_: Any) -> Large:
+        one = Large()
+        made.append(weakref.ref(one))
+        return one
+
+    for number in range(6):
+        timeout = 5 if number % 2 else None
+        workflow.add_node(FunctionNode(f"n{number}", make, timeout=timeout))
+    result = execute(workflow)
+    del result
+    for _ in range(100):  # a thread lets go of its task just after the run has ended
+        gc.collect()
+        if not any(one() for one in made):
+            break
+        time.sleep(0.01)
+    assert len(made) == 6
+    assert [one() for one in made] == [None] * 6
+
+
+def test_closing(config: MemoryConfig) -> None:
+    """A workflow that is closed has no memory any more; closing twice is fine."""
+    with Workflow("flow", config) as workflow:
+        workflow.memory.set("k", 1)
+    workflow.close()
+    with pytest.raises(StorageError):
+        workflow.memory.get("k")
+
+
+def test_closing_in_a_loop(config: MemoryConfig) -> None:
+    """The same with ``async with``."""
+
+    async def main() -> None:
+        async with Workflow("flow", config) as workflow:
+            await workflow.memory.aset("k", 1)
+        await workflow.aclose()
+        with pytest.raises(StorageError):
+            await workflow.memory.aget("k")
+
+    asyncio.run(main())
+
+
+class Upper(Engine):
+    """An engine whose templates are their own text, in capitals."""
+
+    def compile(self, source: str) -> Template:
+        class Capitals(Template):
+            references = ()
+
+            def render(self, namespace: Any) -> str:
+                return source.upper()
+
+        return Capitals()
+
+
+def test_an_engine_of_ones_own(execute: Any) -> None:
+    """templating= takes an Engine."""
+    workflow = Workflow("flow", templating=Upper())
+    workflow.add_node(LLMNode("n", "echo", "{{loud}}"))
+    assert execute(workflow)["n"] == "{{LOUD}}"

@@ -1,0 +1,241 @@
+"""memory_read: what a node finds in memory when it starts (C26, C29)."""
+
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    CorruptRecordError,
+    FunctionNode,
+    LLMNode,
+    MemoryConfig,
+    MemoryKey,
+    NodeExecutionError,
+    Retry,
+    ScopeError,
+    TemplateError,
+    Workflow,
+    WorkflowValidationError,
+)
+from fibonacci.plugin import Address, Space
+
+QUICK = Retry(attempts=3, backoff=0)
+
+PLACES = [("user", "u"), ("workflow", None), ("organization", None), ("global", None)]
+
+
+def reading(workflow: Workflow, *wanted: Any) -> None:
+    """Add a node that returns what it has recalled."""
+    workflow.add_node(FunctionNode("n", lambda ctx: dict(ctx.recalled), memory_read=wanted))
+
+
+@pytest.mark.parametrize("first", range(len(PLACES)))
+def test_a_bare_name(workflow: Workflow, execute: Any, first: int) -> None:
+    """A bare name is looked for from the user to all the world; the first live record counts."""
+    for scope, user_id in PLACES[first:]:
+        workflow.memory.set("k", scope, scope=scope, user_id=user_id)
+    reading(workflow, "k")
+    result = execute(workflow, user_id="u")
+    scope = PLACES[first][0]
+    assert result["n"] == {"k": scope}
+    assert result.trace["n"].read == (MemoryKey(scope, "k"),)
+
+
+def test_a_bare_name_without_a_user(workflow: Workflow, execute: Any) -> None:
+    """A run without a user looks in the other three scopes, and finds nobody's own record."""
+    workflow.memory.set("k", "private", scope="user", user_id="u")
+    workflow.memory.set("k", "public", scope="global")
+    reading(workflow, "k")
+    assert execute(workflow)["n"] == {"k": "public"}
+
+
+def test_what_is_absent(workflow: Workflow, execute: Any) -> None:
+    """What no scope has is no name for a function, empty text in a prompt, and not in the trace."""
+    reading(workflow, "k")
+    workflow.add_node(LLMNode("ask", "echo", "<{{memory.k}}{{memory.k.a.0}}>", memory_read=["k"]))
+    result = execute(workflow, user_id="u")
+    assert dict(result) == {"n": {}, "ask": "<>"}
+    assert result.trace["ask"].read == ()
+
+
+def test_none_is_a_hit(workflow: Workflow, execute: Any) -> None:
+    """A value None is found: no farther scope and no default takes its place (C9)."""
+    workflow.memory.set("k", None, scope="user", user_id="u")
+    workflow.memory.set("k", "farther")
+    reading(workflow, "k", {"key": "k", "as": "again", "default": "other"})
+    result = execute(workflow, user_id="u")
+    assert result["n"] == {"k": None, "again": None}
+    assert result.trace["n"].read == (MemoryKey("user", "k"),) * 2
+
+
+def test_a_pinned_scope(workflow: Workflow, execute: Any) -> None:
+    """A dict with a scope looks there and nowhere else."""
+    workflow.memory.set("k", "near", scope="user", user_id="u")
+    workflow.memory.set("k", "far", scope="global")
+    reading(workflow, {"key": "k", "scope": "global"}, {"key": "k", "scope": "workflow", "as": "w"})
+    assert execute(workflow, user_id="u")["n"] == {"k": "far"}
+
+
+def test_a_default(workflow: Workflow, execute: Any) -> None:
+    """A default stands where no record is, fresh each time, and is no record that was read."""
+    grown = FunctionNode(
+        "n",
+        lambda ctx: ctx.recalled["k"].append(1) or list(ctx.recalled["k"]),
+        memory_read=[{"key": "k", "default": [0]}],
+    )
+    workflow.add_node(grown)
+    assert execute(workflow)["n"] == [0, 1]
+    result = execute(workflow)
+    assert result["n"] == [0, 1]
+    assert result.trace["n"].read == ()
+
+
+def test_a_default_of_none(workflow: Workflow, execute: Any) -> None:
+    """A default None is one; it is not the same as no default."""
+    reading(workflow, {"key": "k", "default": None})
+    assert execute(workflow)["n"] == {"k": None}
+
+
+def test_as(workflow: Workflow, execute: Any) -> None:
+    """A key that no template can write gets a name with "as", and that alone."""
+    workflow.memory.set("user:profile {1}", {"name": "Ada"})
+    workflow.add_node(
+        LLMNode(
+            "n",
+            "echo",
+            "{{memory.profile.name}}",
+            memory_read=[{"key": "user:profile {1}", "as": "profile"}],
+        )
+    )
+    result = execute(workflow)
+    assert result["n"] == "Ada"
+    assert result.trace["n"].read == (MemoryKey("workflow", "user:profile {1}"),)
+
+
+def test_one_request_a_node(counted: Workflow, store: Any, execute: Any) -> None:
+    """A node reads all that it wants in one request; one that wants nothing asks nothing."""
+    reading(counted, "a", "b", {"key": "c", "scope": "global"})
+    counted.add_node(LLMNode("other", "echo", "x"))
+    execute(counted, user_id="u")
+    assert [len(request) for request in store.reads] == [4 + 4 + 1]
+
+
+def test_one_request_whatever_the_retries(counted: Workflow, store: Any, execute: Any) -> None:
+    """A node that is tried three times has read its memory once."""
+    turns = iter([ValueError, ValueError, None])
+
+    def unsteady(ctx: Any) -> Any:
+        fault = next(turns)
+        if fault:
+            raise fault
+        return ctx.recalled["k"]
+
+    counted.memory.set("k", 1)
+    counted.add_node(FunctionNode("n", unsteady, memory_read=["k"], retry=QUICK))
+    assert execute(counted)["n"] == 1
+    assert len(store.reads) == 1
+
+
+def test_memory_that_is_no_record(counted: Workflow, store: Any, execute: Any) -> None:
+    """A record that can't be read fails the node, and no model is asked (C29)."""
+    asked: list[Any] = []
+    store.write(
+        Address(Space("fibonacci:", "workflow", "flow"), "k"), b"secret{", None, deadline=0.0
+    )
+    counted.add_node(
+        LLMNode("n", lambda request: asked.append(request) or "", "{{memory.k}}", memory_read=["k"])
+    )
+    with pytest.raises(NodeExecutionError, match="node 'n' failed: CorruptRecordError") as told:
+        execute(counted)
+    assert isinstance(told.value.cause, CorruptRecordError)
+    assert "secret" not in str(told.value)
+    assert asked == []
+
+
+def test_a_hidden_record_that_is_none(counted: Workflow, store: Any, execute: Any) -> None:
+    """Only the record that counts is opened: a farther one that is damaged harms nobody."""
+    store.write(Address(Space("fibonacci:", "global", ""), "k"), b"{", None, deadline=0.0)
+    counted.memory.set("k", "near")
+    reading(counted, "k")
+    assert execute(counted)["n"] == {"k": "near"}
+
+
+def test_a_name_that_is_not_read(workflow: Workflow) -> None:
+    """A prompt that asks for memory its node does not read is refused, with the cure (C26)."""
+    with pytest.raises(TemplateError) as told:
+        workflow.add_node(LLMNode("chat", "echo", "{{ memory.histry.0 }}", memory_read=["history"]))
+    assert str(told.value) == (
+        "the prompt of node 'chat': line 1, column 4 asks for memory.histry, which the node does "
+        "not read: add 'histry' to its memory_read. Did you mean memory.history?"
+    )
+    assert (told.value.name, told.value.nearest) == ("memory.histry.0", "memory.history")
+    with pytest.raises(TemplateError, match=r"add 'zzz' to its memory_read\.$"):
+        workflow.add_node(FunctionNode("f", print, memory_write="{{memory.zzz}}"))
+    with pytest.raises(TemplateError, match="asks for all memory: name a key"):
+        workflow.add_node(LLMNode("all", "echo", "{{memory}}", memory_read=["history"]))
+
+
+def test_a_pinned_user_scope_without_a_user(workflow: Workflow, execute: Any) -> None:
+    """A node that reads user scope in a run without a user fails before anything runs."""
+    asked: list[int] = []
+    workflow.add_node(FunctionNode("first", lambda _: asked.append(1)))
+    reading(workflow, {"key": "k", "scope": "user"})
+    with pytest.raises(ScopeError, match=r"node 'n' reads 'k' in user scope.*pass user_id"):
+        execute(workflow)
+    assert asked == []
+
+
+READ_FAULTS: list[tuple[Any, str]] = [
+    ("history", 'memory_read must be a list of keys such as \\["history"\\]'),
+    ({"key": "history"}, "memory_read must be a list"),
+    (None, "memory_read must be a list"),
+    ({"history"}, "memory_read must be a list"),
+    ([3], "memory_read takes keys, or dicts that have a 'key'"),
+    ([{"as": "x"}], "dicts that have a 'key'"),
+    ([""], "memory_read: the key"),
+    (["a\0"], "memory_read: the key"),
+    (["k" * 1001], "memory_read: the key"),
+    ([{"key": 3}], "memory_read: the key must be text"),
+    ([{"key": "k", "defualt": 1}], "no field 'defualt'. Did you mean 'default'\\?"),
+    ([{"key": "k", "scope": "usr"}], "unknown scope: .*Did you mean 'user'\\?"),
+    ([{"key": "k", "scope": []}], "unknown scope"),
+    ([{"key": "k", "as": ""}], "'as' must be text, and not empty"),
+    ([{"key": "k", "as": 3}], "'as' must be text"),
+    ([{"key": "k", "default": {1}}], "memory_read: the default of .*k is"),
+    (["k", "k"], "memory_read has the name 'k' twice"),
+    (["k", {"key": "other", "as": "k"}], "memory_read has the name 'k' twice"),
+]
+
+
+@pytest.mark.parametrize(("given", "fault"), READ_FAULTS)
+def test_forms_that_are_none(given: Any, fault: str) -> None:
+    """A memory_read that is none is refused when the node is made."""
+    with pytest.raises(WorkflowValidationError, match=fault):
+        LLMNode("n", "echo", "x", memory_read=given)
+
+
+def test_organizations(config: MemoryConfig, execute: Any) -> None:
+    """The organization of a run goes before the workflow's own (C5)."""
+    workflow = Workflow("flow", config, organization_id="own")
+    for organization_id in ("own", "other"):
+        workflow.memory.for_organization(organization_id).set("k", organization_id)
+    reading(workflow, "k")
+    assert execute(workflow)["n"] == {"k": "own"}
+    assert execute(workflow, organization_id="other")["n"] == {"k": "other"}
+    with pytest.raises(ScopeError, match="organization id"):
+        execute(workflow, organization_id="")
+
+
+@pytest.mark.parametrize("user_id", ["", 3, b"u"])
+def test_user_ids(workflow: Workflow, execute: Any, user_id: Any) -> None:
+    """A user id is text that is not empty (C4)."""
+    reading(workflow, "k")
+    with pytest.raises(ScopeError, match="needs a user id"):
+        execute(workflow, user_id=user_id)
+
+
+def test_keys_of_digits(workflow: Workflow) -> None:
+    """``{{memory.0}}`` is the key "0", once the node reads it."""
+    workflow.memory.set("0", "zero")
+    workflow.add_node(LLMNode("n", "echo", "{{memory.0}}", memory_read=["0"]))
+    assert workflow.execute()["n"] == "zero"

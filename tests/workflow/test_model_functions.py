@@ -1,0 +1,116 @@
+"""Functions as models, plain and async."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    FunctionNode,
+    LLMNode,
+    NodeExecutionError,
+    Workflow,
+    WorkflowValidationError,
+)
+from fibonacci.plugin import Completion, ModelRequest, Usage
+
+
+@pytest.mark.parametrize("timeout", [None, 5])
+def test_a_function(workflow: Workflow, execute: Any, timeout: float | None) -> None:
+    """A function is a model: it may return text, or a Completion with its tokens."""
+    whole = Completion(text="b", usage=Usage(output_tokens=2))
+    workflow.add_node(LLMNode("a", lambda request: request.prompt, "a", timeout=timeout))
+    workflow.add_node(LLMNode("b", lambda _: whole, "x", temperature=2, stop=["y"]))
+    result = execute(workflow)
+    assert (dict(result), result.usage) == ({"a": "a", "b": "b"}, Usage(output_tokens=2))
+
+
+async def awaited(request: ModelRequest) -> str:
+    await asyncio.sleep(0)
+    return f"<{request.prompt}>"
+
+
+class Awaited:
+    """An object that is called like an async function."""
+
+    async def __call__(self, request: ModelRequest) -> str:
+        return await awaited(request)
+
+    async def method(self, request: ModelRequest) -> str:
+        return await awaited(request)
+
+
+@pytest.mark.parametrize("model", [awaited, Awaited(), Awaited().method, partial(awaited)])
+def test_an_async_function(workflow: Workflow, model: Any) -> None:
+    """An async function needs aexecute: execute refuses it before anything runs."""
+    ran: list[int] = []
+    workflow.add_node(FunctionNode("first", lambda _: ran.append(1)))
+    workflow.add_node(LLMNode("n", model, "x", dependencies=["first"]))
+    with pytest.raises(WorkflowValidationError, match="node 'n' has an async function: use await"):
+        workflow.execute()
+    assert ran == []
+    assert asyncio.run(workflow.aexecute())["n"] == "<x>"
+
+
+def test_an_async_function_of_a_node(workflow: Workflow) -> None:
+    """The same for the function of a FunctionNode."""
+
+    async def work(_: Any) -> int:
+        return 1
+
+    workflow.add_node(FunctionNode("n", work))
+    with pytest.raises(WorkflowValidationError, match="node 'n' has an async function"):
+        workflow.execute()
+    assert asyncio.run(workflow.aexecute()) == {"n": 1}
+
+
+class Later:
+    """Something to await that has nothing to close."""
+
+    def __await__(self) -> Any:
+        return iter([])
+
+
+@pytest.mark.parametrize("make", [awaited, lambda _: Later()])
+@pytest.mark.parametrize("timeout", [None, 5])
+def test_a_plain_function_that_returns_a_coroutine(
+    workflow: Workflow, make: Any, timeout: float | None
+) -> None:
+    """Where only the call tells, execute fails the node once; aexecute awaits the answer."""
+    calls: list[int] = []
+
+    def hidden(request: Any) -> Any:
+        calls.append(1)
+        return make(request)
+
+    workflow.add_node(LLMNode("n", hidden, "x", timeout=timeout, retry=3))
+    with pytest.raises(NodeExecutionError, match="an async function can't be waited for here"):
+        workflow.execute()
+    assert calls == [1]
+    if make is awaited:
+        assert asyncio.run(workflow.aexecute())["n"] == "<x>"
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"x", {"text": "x"}])
+def test_a_function_that_returns_no_text(workflow: Workflow, execute: Any, wrong: Any) -> None:
+    """A function as a model returns text or a Completion; else its node fails, and once."""
+    calls: list[int] = []
+    workflow.add_node(LLMNode("n", lambda _: calls.append(1) or wrong, "x", retry=3))
+    with pytest.raises(
+        NodeExecutionError, match=f"must return text or a Completion, not {type(wrong).__name__}"
+    ):
+        execute(workflow)
+    assert calls == [1]
+
+
+def test_subclasses_of_text_become_text(workflow: Workflow, execute: Any) -> None:
+    """Text of a subclass comes out as plain text."""
+
+    class Loud(str):
+        def __str__(self) -> str:
+            return "LOUD"
+
+    workflow.add_node(LLMNode("n", lambda _: Loud("quiet"), "x"))
+    output = execute(workflow)["n"]
+    assert (output, type(output)) == ("quiet", str)

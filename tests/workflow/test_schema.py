@@ -1,0 +1,104 @@
+"""An answer in JSON is held against the node's schema."""
+
+import sys
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    LLMNode,
+    ModelError,
+    NodeExecutionError,
+    Retry,
+    Workflow,
+    WorkflowValidationError,
+)
+
+SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+
+
+def answering(*answers: str, schema: Any = SCHEMA, **settings: Any) -> Workflow:
+    """A workflow whose model gives these answers, one after the other."""
+    given = iter(answers)
+    workflow = Workflow("ages")
+    workflow.add_node(
+        LLMNode(
+            "ask",
+            lambda request: next(given),
+            "How old?",
+            output_format="json",
+            output_schema=schema,
+            **settings,
+        )
+    )
+    return workflow
+
+
+def failure(workflow: Workflow) -> BaseException | None:
+    with pytest.raises(NodeExecutionError) as caught:
+        workflow.execute()
+    return caught.value.cause
+
+
+def test_an_answer_that_fits_is_the_output():
+    """The output is the value, not its text."""
+    assert answering('{"age": 7}').execute()["ask"] == {"age": 7}
+
+
+def test_an_answer_that_does_not_fit_says_where_and_not_what():
+    """The error names the path and the rule; the answer itself stays out."""
+    cause = failure(answering('{"age": "hunter2"}'))
+    assert isinstance(cause, ModelError)
+    assert str(cause) == "the answer does not fit output_schema: $.age breaks its rule 'type'"
+
+
+def test_another_attempt_may_fit():
+    """A model that misses the schema is asked again, where the node may try again."""
+    workflow = answering('{"age": "7"}', '{"age": 7}', retry=Retry(attempts=2, backoff=0))
+    assert workflow.execute().trace["ask"].attempts == 2
+
+
+def test_the_schema_is_in_the_request():
+    """A provider that can make a model keep to a schema is told it."""
+    seen: list[Any] = []
+
+    def model(request: Any) -> str:
+        seen.append(request.output_schema)
+        return '{"age": 1}'
+
+    workflow = Workflow("ages")
+    workflow.add_node(LLMNode("ask", model, "How old?", output_format="json", output_schema=SCHEMA))
+    workflow.execute()
+    assert seen == [SCHEMA]
+
+
+def test_a_schema_that_is_none_is_refused_by_add_node():
+    """What is wrong with a schema shows before anything runs."""
+    with pytest.raises(WorkflowValidationError, match=r"no JSON Schema: \$\.type"):
+        answering(schema={"type": "nope"})
+
+
+def test_nothing_is_fetched_for_a_schema():
+    """A reference that points out of the schema is an error, and no request."""
+    cause = failure(answering("1", schema={"$ref": "http://127.0.0.1:1/schema.json"}))
+    assert "refers to 'http://127.0.0.1:1/schema.json', which is not in it" in str(cause)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"output_schema": SCHEMA}, 'goes with output_format="json" alone'),
+        ({"output_schema": "{}", "output_format": "json"}, "must be a JSON Schema, as a dict"),
+    ],
+)
+def test_a_schema_goes_with_json(settings: dict[str, Any], told: str):
+    """A schema without JSON, or one that is no dict, is refused."""
+    with pytest.raises(WorkflowValidationError, match=told):
+        LLMNode("ask", "echo", "How old?", **settings)
+
+
+def test_the_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):
+    """Without jsonschema the error says what to install."""
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    with pytest.raises(WorkflowValidationError, match=r"pip install 'fibonacci-core\[schema\]'"):
+        answering("1")

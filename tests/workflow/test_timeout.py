@@ -1,0 +1,203 @@
+"""Timeouts, of a node and of a workflow: what is late is left behind, and writes nothing."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from threading import Event
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    FunctionNode,
+    LLMNode,
+    MemoryConfig,
+    NodeExecutionError,
+    Workflow,
+    WorkflowTimeoutError,
+)
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address
+
+
+class Late:
+    """A function, and a model, that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.go = Event()
+        self.ended = Event()
+
+    def __call__(self, _: Any) -> str:
+        self.go.wait(10)
+        self.ended.set()
+        return "late"
+
+
+@pytest.mark.parametrize("kind", ["function", "model"])
+def test_a_late_node(workflow: Workflow, execute: Any, kind: str) -> None:
+    """A node over its timeout fails in time; what its function returns later is dropped."""
+    late, after = Late(), []
+    node: Any = (
+        FunctionNode("n", late, timeout=0.1, memory_write="k", retry=3)
+        if kind == "function"
+        else LLMNode("n", late, "x", timeout=0.1, memory_write="k", retry=3)
+    )
+    workflow.add_node(node)
+    workflow.add_node(FunctionNode("after", lambda _: after.append(1), dependencies=["n"]))
+    start = time.monotonic()
+    with pytest.raises(NodeExecutionError, match=r"took longer than its timeout of 0.1 s") as told:
+        execute(workflow)
+    assert time.monotonic() - start < 5
+    assert isinstance(told.value.cause, WorkflowTimeoutError)
+    late.go.set()
+    assert late.ended.wait(5)
+    assert (after, workflow.memory.list_keys()) == ([], [])
+
+
+@pytest.mark.parametrize("kind", ["function", "model"])
+def test_a_late_workflow(execute: Any, kind: str) -> None:
+    """A run over the workflow's timeout is a WorkflowTimeoutError that names the node."""
+    late = Late()
+    workflow = Workflow("flow", timeout=0.1)
+    node: Any = FunctionNode("n", late) if kind == "function" else LLMNode("n", late, "x")
+    workflow.add_node(node)
+    start = time.monotonic()
+    with pytest.raises(WorkflowTimeoutError, match=r"timeout of 0.1 s; node 'n' had not ended"):
+        execute(workflow)
+    assert time.monotonic() - start < 5
+    late.go.set()
+
+
+def test_a_late_async_function(workflow: Workflow) -> None:
+    """An async function that is late is cancelled."""
+    cancelled: list[int] = []
+
+    async def late(_: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(1)
+            raise
+
+    workflow.add_node(FunctionNode("n", late, timeout=0.05))
+    with pytest.raises(NodeExecutionError, match="WorkflowTimeoutError"):
+        asyncio.run(workflow.aexecute())
+    assert cancelled == [1]
+
+
+def test_in_time(execute: Any) -> None:
+    """What ends in time is not touched by its timeouts, whatever it returns or raises."""
+    workflow = Workflow("flow", timeout=60)
+    workflow.add_node(FunctionNode("n", lambda _: "fine", timeout=30))
+    workflow.add_node(LLMNode("m", lambda request: request.prompt, "{{n}}", timeout=30))
+    assert execute(workflow) == {"n": "fine", "m": "fine"}
+
+    def fail(_: Any) -> None:
+        raise TimeoutError
+
+    workflow.add_node(FunctionNode("bad", fail, timeout=30))
+    with pytest.raises(NodeExecutionError, match=r"node 'bad' failed: TimeoutError$"):
+        execute(workflow)
+
+
+def test_a_timeout_error_of_its_own(workflow: Workflow) -> None:
+    """A TimeoutError that an async function raises in time is its own."""
+
+    async def fail(_: Any) -> None:
+        raise TimeoutError
+
+    workflow.add_node(FunctionNode("n", fail, timeout=30))
+    with pytest.raises(NodeExecutionError, match=r"node 'n' failed: TimeoutError$"):
+        asyncio.run(workflow.aexecute())
+
+
+def test_models_see_the_deadline(workflow: Workflow, execute: Any) -> None:
+    """A request tells when its answer is due: the earlier of the node's and the workflow's."""
+    seen: list[float | None] = []
+
+    def model(request: Any) -> str:
+        seen.append(request.deadline and request.deadline - time.monotonic())
+        return ""
+
+    workflow.add_node(LLMNode("n", model, "x"))
+    execute(workflow)
+    bounded = Workflow("bounded", timeout=50)
+    bounded.add_node(LLMNode("own", model, "x", timeout=10))
+    bounded.add_node(LLMNode("run", model, "{{own}}", timeout=100))
+    bounded.add_node(LLMNode("none", model, "{{run}}"))
+    execute(bounded)
+    first, *rest = seen
+    assert first is None
+    for left, bound in zip(rest, (10, 50, 50), strict=True):
+        assert left is not None
+        assert bound - 5 < left <= bound
+
+
+def test_a_cancelled_call_in_a_thread(workflow: Workflow) -> None:
+    """What a late plain function returns, or raises, into a loop that went on is dropped."""
+    late = Late()
+    workflow.add_node(FunctionNode("n", late, timeout=0.05))
+
+    async def main() -> None:
+        with pytest.raises(NodeExecutionError):
+            await workflow.aexecute()
+        late.go.set()
+        await asyncio.to_thread(late.ended.wait, 5)
+        await asyncio.sleep(0.05)
+
+    asyncio.run(main())
+
+
+def test_what_failed_first_is_told(execute: Any) -> None:
+    """A node that failed in time is told, also where the run's time is over by then."""
+    workflow = Workflow("flow", timeout=0.3)
+
+    def bad(_: Any) -> None:
+        raise ValueError
+
+    workflow.add_node(FunctionNode("bad", bad))
+    workflow.add_node(FunctionNode("slow", lambda _: time.sleep(0.5)))
+    with pytest.raises(NodeExecutionError, match="node 'bad' failed: ValueError"):
+        execute(workflow)
+
+
+def test_nothing_starts_after_the_deadline(execute: Any) -> None:
+    """A function is not called where the run's time was over before its turn came."""
+
+    class Slow(LocalStore):
+        def read_many(self, addresses: Sequence[Address], *, deadline: float) -> Any:
+            time.sleep(0.3)
+            return super().read_many(addresses, deadline=deadline)
+
+    called: list[int] = []
+    workflow = Workflow("flow", MemoryConfig(Slow()), timeout=0.1)
+    workflow.add_node(FunctionNode("n", lambda _: called.append(1), memory_read=["k"]))
+    with pytest.raises(WorkflowTimeoutError):
+        execute(workflow)
+    time.sleep(0.1)
+    assert called == []
+
+
+def test_whose_timeout_it_was(execute: Any) -> None:
+    """The chained cause of a late workflow does not speak of a timeout of None seconds."""
+    workflow = Workflow("flow", timeout=0.1)
+    workflow.add_node(FunctionNode("n", lambda _: time.sleep(0.3)))
+    with pytest.raises(WorkflowTimeoutError) as told:
+        execute(workflow)
+    assert "None" not in str(told.value.__cause__)
+
+
+def test_a_late_function_that_swallows_its_cancellation(workflow: Workflow) -> None:
+    """What an async function returns after its timeout is dropped, though it would not end."""
+
+    async def stubborn(_: Any) -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "late"
+        return "never"
+
+    workflow.add_node(FunctionNode("n", stubborn, timeout=0.05, memory_write="k"))
+    with pytest.raises(NodeExecutionError, match=r"timeout of 0.05 s"):
+        asyncio.run(workflow.aexecute())
+    assert workflow.memory.list_keys() == []

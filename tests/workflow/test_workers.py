@@ -1,0 +1,74 @@
+"""The threads that nodes run in: made when they are needed, kept for a while."""
+
+import time
+from threading import Event, Thread, current_thread
+
+import pytest
+
+from fibonacci.plugin import _workers as workers
+from fibonacci.plugin._workers import Workers
+
+
+def threads_of(pool: Workers, tasks: int) -> list[Thread]:
+    """The threads that so many tasks at once run in; they are at rest, or gone, afterwards."""
+    go, found = Event(), []
+
+    def task() -> None:
+        found.append(current_thread())
+        go.wait(10)
+
+    for _ in range(tasks):
+        pool.hand_over(task)
+    while len(found) < tasks:
+        time.sleep(0.001)
+    go.set()
+    while len(pool._free) < min(tasks, workers.KEPT):
+        time.sleep(0.001)
+    return found
+
+
+def test_each_task_has_a_thread() -> None:
+    """As many tasks run at once as are handed over; nobody waits for a thread at exit."""
+    threads = threads_of(Workers(), 20)
+    assert len(set(threads)) == 20
+    assert all(one.daemon and one.name.startswith("fibonacci-node-") for one in threads)
+
+
+def test_threads_are_used_again() -> None:
+    """A thread at rest takes the next task."""
+    pool = Workers()
+    first = threads_of(pool, 3)
+    assert set(threads_of(pool, 3)) == set(first)
+
+
+def test_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that finds no task ends after a while."""
+    monkeypatch.setattr(workers, "REST", 0.02)
+    pool = Workers()
+    for thread in threads_of(pool, 5):
+        thread.join(5)
+        assert not thread.is_alive()
+    assert not pool._free
+
+
+def test_so_many_are_kept() -> None:
+    """Threads over the number that is kept end as soon as their tasks have."""
+    threads = threads_of(Workers(), workers.KEPT + 3)
+    for _ in range(500):
+        if sum(one.is_alive() for one in threads) == workers.KEPT:
+            break
+        time.sleep(0.01)
+    assert sum(one.is_alive() for one in threads) == workers.KEPT
+
+
+def test_a_thread_that_is_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread whose patience ends while somebody brings it a task stays, and takes the task."""
+    monkeypatch.setattr(workers, "REST", 0.02)
+    pool = Workers()
+    [thread] = threads_of(pool, 1)
+    pool._free.clear()  # what hand_over does first
+    time.sleep(0.1)
+    assert thread.is_alive()
+    done = Event()
+    pool._tasks.put(done.set)  # what it does next
+    assert done.wait(5)
