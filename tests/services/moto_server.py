@@ -3,32 +3,58 @@
 DynamoDB compares and writes an item in one step. moto does so in two, and serves each connection
 by a thread of its own: without the lock, concurrent conditional writes would all succeed.
 And of an attribute that is updated it counts the old value too, and of a binary one the base64:
-those of 200 KB would be too large.
+those of 200 KB would be too large. AWS keeps connections; the server that moto brings ends each.
 """
 
-import logging
 import sys
 from base64 import b64decode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
+from flask import Flask
 from moto.dynamodb.models.dynamo_type import DynamoType, LimitedSizeDict
-from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
-from werkzeug.serving import run_simple
-
-Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+from moto.moto_server.werkzeug_app import create_backend_app
+from werkzeug.test import create_environ, run_wsgi_app
 
 
-def in_turn(application: Application) -> Application:
-    """The application, for one request at a time."""
-    lock = Lock()
+class Handler(BaseHTTPRequestHandler):
+    """Serves one request after the other on a connection."""
 
-    def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        with lock:
-            return application(environ, start_response)
+    application: ClassVar[Flask]
+    turn: ClassVar[Lock] = Lock()
 
-    return serve
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # a reply leaves at once, and not in two pieces
+
+    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        """Hand the request to moto."""
+        body = BytesIO(self.rfile.read(int(self.headers["Content-Length"])))
+        headers = dict(self.headers)
+        environ = create_environ(self.path, method="POST", input_stream=body, headers=headers)
+        with self.turn:
+            pieces, status, answered = run_wsgi_app(self.application, environ, buffered=True)
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        for name, value in answered.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b"".join(pieces))
+
+    def log_message(self, *_: Any) -> None:
+        """Write no line for each request."""
+
+
+class Server(ThreadingHTTPServer):
+    """Serves each connection by a thread."""
+
+    request_queue_size = 128
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: clients of a farm come and go."""
 
 
 def size_of(plain: Callable[[DynamoType], int]) -> Callable[[DynamoType], int]:
@@ -55,11 +81,10 @@ def replacing(
 
 def main(host: str, port: str) -> None:
     """Serve until a signal comes."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
     DynamoType.size = size_of(DynamoType.size)
     LimitedSizeDict.__setitem__ = replacing(LimitedSizeDict.__setitem__)
-    application = in_turn(create_backend_app("dynamodb"))
-    run_simple(host, int(port), application, threaded=True, request_handler=MotoRequestHandler)
+    Handler.application = create_backend_app("dynamodb")
+    Server((host, int(port)), Handler).serve_forever()
 
 
 if __name__ == "__main__":

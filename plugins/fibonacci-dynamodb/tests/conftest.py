@@ -1,17 +1,23 @@
 """What boto3 sends is watched in every test: nothing that DynamoDB would refuse may pass."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from fibonacci_dynamodb import fibonacci_storage
 from services.dynamodb import DynamoDB, Moto
 from services.proxy import Proxy
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
+from fibonacci.plugin import Address, Space, Store, StoreSettings, StoreURL
 
 from .aws_ledger import LEDGER, Ledger
 
 Open = Callable[..., MemoryManager]
+OpenStore = Callable[..., Store]
+
+ADDRESS = Address(Space("p:", "workflow", "w"), "k")
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +62,31 @@ def memory(table_url: str, open_memory: Open, request: pytest.FixtureRequest) ->
 def proxied(moto_server: Moto, moto_proxy: Proxy) -> str:
     """The URL of a table of this test alone, by way of `moto_proxy`."""
     return moto_server.fresh.replace(str(moto_server.port), str(moto_proxy.port))
+
+
+@pytest.fixture
+def open_store() -> Iterator[OpenStore]:
+    """Opens stores, with nothing above them that would ask again; they are closed in the end."""
+    stores: list[Store] = []
+
+    def opened(url: str, **options: Any) -> Store:
+        settings = StoreSettings(url=StoreURL.parse(url), options=options)
+        stores.append(fibonacci_storage(settings).connect())
+        return stores[-1]
+
+    yield opened
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(proxied: str, open_store: OpenStore) -> Store:
+    """A store behind `moto_proxy`, whose table is there."""
+    store = open_store(proxied)
+    store.remove(ADDRESS, deadline=soon(10))
+    return store
+
+
+def soon(seconds: float = 2.0) -> float:
+    """A deadline."""
+    return time.monotonic() + seconds

@@ -1,6 +1,7 @@
 """Answers that DynamoDB gives under load: work put off, throttles, empty pages."""
 
 import json
+import traceback
 
 import pytest
 
@@ -147,14 +148,12 @@ def test_internal_errors(table_url: str, open_memory: Open, ledger: Ledger):
 def test_empty_pages(memory: MemoryManager, ledger: Ledger):
     """A page with nothing in it is not the end of a listing, nor of a clear."""
     memory.set_many({"a": 1, "b": 2})
-    space = {"S": f"fibonacci: workflow {memory.workflow}"} if hasattr(memory, "workflow") else None
 
     def empty(request):
         body = json.loads(request.body)
         pk = body["ExpressionAttributeValues"][":space"]
         return answer({"Items": [], "LastEvaluatedKey": {"pk": pk, "sk": {"S": "\x01"}}})(request)
 
-    assert space is None
     ledger.script.add("Query", empty, empty)
     assert memory.list_keys() == ["a", "b"]
     ledger.script.add("Query", empty)
@@ -181,7 +180,7 @@ def test_refused(memory: MemoryManager, ledger: Ledger, code: str, hint: str):
         memory.set("k", 1)
     assert type(caught.value) is StorageError
     assert code in str(caught.value)
-    assert "hunter2" not in repr(caught.getrepr(chain=True))
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
     assert [name for name, _ in ledger.requests].count("PutItem") == 1
 
 
