@@ -68,7 +68,7 @@ def _size(value: Body) -> int:
     assert kind == "N"
     digits = content.lstrip("-").replace(".", "").strip("0")
     assert len(digits) <= 38
-    return len(digits) // 2 + 2
+    return (len(digits) + 1) // 2 + 1
 
 
 def _check_placeholders(body: Body) -> None:

@@ -90,3 +90,8 @@ def store(proxied: str, open_store: OpenStore) -> Store:
 def soon(seconds: float = 2.0) -> float:
     """A deadline."""
     return time.monotonic() + seconds
+
+
+def name_of(url: str) -> str:
+    """The table of a URL."""
+    return url.rpartition("table=")[2]

@@ -13,13 +13,9 @@ from fibonacci_dynamodb.definition import creation, sweep
 
 from .aws_answers import answer, error
 from .aws_ledger import Ledger
-from .conftest import Open
+from .conftest import Open, name_of
 
 STARTS = 20
-
-
-def name_of(url: str) -> str:
-    return url.rpartition("table=")[2]
 
 
 def test_made_at_first_use(moto_server: Moto, open_memory: Open, ledger: Ledger):

@@ -61,11 +61,8 @@ def endpoint(value: Any) -> str:
     except ConfigurationError:
         url = StoreURL(scheme="")
     plain = StoreURL(scheme=url.scheme, hosts=url.hosts[:1])
-    if (
-        url.scheme not in ("http", "https")
-        or url.path.strip("/")
-        or url != attrs.evolve(plain, path=url.path)
-    ):
+    stripped = attrs.evolve(url, path=url.path.rstrip("/"))
+    if url.scheme not in ("http", "https") or not url.hosts or stripped != plain:
         raise ValueError("must be the address of an endpoint, as in http://localhost:8000")
     return str(plain)
 
