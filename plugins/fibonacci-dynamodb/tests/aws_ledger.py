@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import botocore.handlers
+import pytest
 
 from . import aws_limits
 from .aws_answers import Script
@@ -15,16 +16,21 @@ class Ledger:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.signatures: list[str] = []
         self.script = Script()
 
     def note(self, model: Any, params: dict[str, Any], **_: Any) -> None:
         """Handle the event ``before-call``."""
         body = aws_limits.body_of(params)
-        aws_limits.check(model.name, body)
+        try:
+            aws_limits.check(model.name, body)
+        except AssertionError as broken:
+            pytest.fail(f"DynamoDB would not take this {model.name}: {broken}")
         self.requests.append((model.name, body))
 
     def answer(self, request: Any, **_: Any) -> Any:
         """Handle the event ``before-send``: what the script says, or nothing."""
+        self.signatures.append(request.headers["Authorization"].decode())
         return self.script.answer(request)
 
     def count(self, work: Callable[[], object]) -> dict[str, int]:

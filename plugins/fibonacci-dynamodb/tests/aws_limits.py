@@ -51,7 +51,9 @@ def check(operation: str, body: Body) -> None:
     if operation == "Query" and "ExclusiveStartKey" in body:
         values = body["ExpressionAttributeValues"]
         assert body["ExclusiveStartKey"]["pk"] == values[":space"]
-        assert body["ExclusiveStartKey"]["sk"]["S"].startswith(values.get(":prefix", {"S": ""})["S"])
+        assert body["ExclusiveStartKey"]["sk"]["S"].startswith(
+            values.get(":prefix", {"S": ""})["S"]
+        )
 
 
 def size(item: Body) -> int:

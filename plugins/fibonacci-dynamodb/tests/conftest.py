@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fibonacci_dynamodb import fibonacci_storage
 from services.dynamodb import DynamoDB, Moto
 from services.proxy import Proxy
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci.plugin import Address, Space, Store, StoreSettings, StoreURL
+from fibonacci_dynamodb import fibonacci_storage
 
 from .aws_ledger import LEDGER, Ledger
 
@@ -24,6 +24,7 @@ ADDRESS = Address(Space("p:", "workflow", "w"), "k")
 def ledger() -> Iterator[Ledger]:
     """The ledger of this test."""
     LEDGER.requests.clear()
+    LEDGER.signatures.clear()
     yield LEDGER
     LEDGER.script.end()
 

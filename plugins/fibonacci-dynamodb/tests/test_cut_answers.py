@@ -50,7 +50,7 @@ def test_writes(store: Store, moto_proxy: Proxy):
     def write() -> object:
         return store.write(ADDRESS, b"value", None, deadline=soon())
 
-    for offset in range(0, length_of(moto_proxy, write, "reply")):
+    for offset in range(length_of(moto_proxy, write, "reply")):
         with moto_proxy.fault(Cut(replies=offset)):
             assert told(write) is OutcomeUnknownError, offset
 
@@ -77,8 +77,9 @@ def test_requests(store: Store, moto_proxy: Proxy):
     def write() -> object:
         return store.write(ADDRESS, b"new", None, deadline=soon())
 
-    length = length_of(moto_proxy, lambda: store.write(ADDRESS, b"old", None, deadline=soon()),
-                       "request")
+    length = length_of(
+        moto_proxy, lambda: store.write(ADDRESS, b"old", None, deadline=soon()), "request"
+    )
     for offset in range(0, length, 5):
         with moto_proxy.fault(Cut(requests=offset)):
             assert told(write) in (BackendUnavailableError, OutcomeUnknownError), offset

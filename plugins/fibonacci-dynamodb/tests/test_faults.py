@@ -42,9 +42,9 @@ def test_silence(store: Store, moto_proxy: Proxy):
 
 def test_nobody_there(store: Store, moto_proxy: Proxy):
     """A write that reaches no server surely did nothing."""
-    with moto_proxy.fault(Refuse()):
-        with pytest.raises(BackendUnavailableError, match="ConnectionRefusedError"):
-            store.write(ADDRESS, b"new", None, deadline=soon())
+    refused = pytest.raises(BackendUnavailableError, match="ConnectionRefusedError")
+    with moto_proxy.fault(Refuse()), refused:
+        store.write(ADDRESS, b"new", None, deadline=soon())
     assert store.read(ADDRESS, deadline=soon()) is None
 
 
@@ -94,9 +94,9 @@ def test_what_is_repeated(proxied: str, moto_proxy: Proxy, open_memory: Open):
         assert memory.set("k", [1]) is True
     with moto_proxy.fault(lost_reply(times=1)):
         assert memory.get("k") == [1]
-    with moto_proxy.fault(lost_reply(after=b"UpdateItem", times=1)):
-        with pytest.raises(OutcomeUnknownError):
-            memory.append("k", 2)
+    lost = lost_reply(after=b"UpdateItem", times=1)
+    with moto_proxy.fault(lost), pytest.raises(OutcomeUnknownError):
+        memory.append("k", 2)
     assert memory.get("k") == [1, 2]
     with moto_proxy.fault(lost_reply(times=1)), pytest.raises(OutcomeUnknownError):
         memory.delete("k")

@@ -4,13 +4,13 @@ import time
 from base64 import b64encode
 
 import pytest
-from fibonacci_dynamodb import layout
 from hypothesis import given
 from hypothesis import strategies as st
 from services.dynamodb import Moto
 
 from fibonacci import CorruptRecordError, MemoryManager, ValueTooLargeError
 from fibonacci.plugin import SCOPES, Address, Space
+from fibonacci_dynamodb import layout
 
 from . import aws_limits
 from .aws_answers import answer
@@ -100,7 +100,9 @@ def test_largest_record(open_memory: Open, table_url: str, ledger: Ledger, owner
     ledger.script.add("PutItem", answer({}))  # moto's own limit is lower
     assert memory.set("k", "x" * room, ttl=60) is True
     assert 409_590 < aws_limits.size(ledger.requests[-1][1]["Item"]) <= 409_600
-    with pytest.raises(ValueTooLargeError, match=f"{room + 3:,} bytes.*room for {room + 2:,} of its"):
+    with pytest.raises(
+        ValueTooLargeError, match=f"{room + 3:,} bytes.*room for {room + 2:,} of its"
+    ):
         memory.set("k", "x" * (room + 1), ttl=60)
     with pytest.raises(ValueTooLargeError):
         memory.set_many({"other": 1, "k": "x" * 500_000})

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from fibonacci_dynamodb import fibonacci_storage
-from fibonacci_dynamodb.settings import Settings, read_settings
 
 from fibonacci import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL
+from fibonacci_dynamodb import fibonacci_storage
+from fibonacci_dynamodb.settings import Settings, read_settings
 
 
 def read(url: str | None, **options: Any) -> Settings:
@@ -25,7 +25,11 @@ def test_bare_url():
 def test_options():
     """Options may stand in the URL, or beside it."""
     expected = Settings(
-        region="us-east-1", table="t.1_-", endpoint_url="http://[::1]:8000", profile="p", create=False
+        region="us-east-1",
+        table="t.1_-",
+        endpoint_url="http://[::1]:8000",
+        profile="p",
+        create=False,
     )
     query = "table=t.1_-&endpoint_url=http%3A%2F%2F[::1]:8000/&profile=p&create=false"
     assert read(f"dynamodb://us-east-1?{query}") == expected

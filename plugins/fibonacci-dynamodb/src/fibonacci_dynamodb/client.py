@@ -1,7 +1,6 @@
 """boto3's client, made at the first call, and asked once a call, until a deadline."""
 
 import os
-from http.client import HTTPException
 from typing import Any, Final
 
 import attrs
@@ -9,9 +8,10 @@ import boto3
 import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from botocore.httpsession import get_cert_path
 
+from fibonacci.errors import StorageError
 from fibonacci_dynamodb import faults
 from fibonacci_dynamodb.errand import Errand
 from fibonacci_dynamodb.login import Login
@@ -62,7 +62,9 @@ class Client:
             if faults.code_of(fault) in faults.ANSWERS:
                 raise
             raise faults.refused(fault, self.where, changes=changes) from None
-        except (OSError, HTTPException, BotoCoreError, ValueError) as fault:
+        except StorageError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - botocore parses, and raises anything
             applied = changes and exchange.sent
             raise faults.broken(fault, self.where, applied=applied) from None
         finally:
@@ -85,7 +87,7 @@ class Client:
         return tools
 
     def _make(self, deadline: float) -> Tools:
-        """Have the client made: 0.3 s of reading files, once for all threads that come meanwhile."""
+        """Have the client made: 0.3 s of reading files, once for all threads that come."""
         errand = self._errand
         if errand is None:
             errand = self._errand = Errand(lambda: tools_for(self._settings))
