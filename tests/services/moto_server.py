@@ -30,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1  # a reply leaves at once, and not in two pieces
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+    def do_POST(self) -> None:
         """Hand the request to moto."""
         body = BytesIO(self.rfile.read(int(self.headers["Content-Length"])))
         headers = dict(self.headers)

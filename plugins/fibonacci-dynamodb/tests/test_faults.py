@@ -1,6 +1,9 @@
 """A network and a server that fail: every call ends in time, and says the truth."""
 
+import socket
+import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from services import dynamodb
@@ -9,16 +12,27 @@ from services.proxy import Proxy
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci.plugin import Store
+from fibonacci.testing.threads import in_threads
+from fibonacci_dynamodb import transport
+from fibonacci_dynamodb.line import Line
 
 from .conftest import ADDRESS, Open, soon
 
 
-def slow(act, *, at_most: float) -> None:
+def slow(act: Callable[[], object], *, at_most: float) -> None:
     """Have an act raise a fault, no later than that."""
     start = time.monotonic()
     with pytest.raises((BackendUnavailableError, OutcomeUnknownError)):
         act()
     assert time.monotonic() - start < at_most
+
+
+def until(claim: Callable[[], bool]) -> None:
+    """Wait until the proxy has seen it."""
+    deadline = time.monotonic() + 5
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_trickle(store: Store, moto_proxy: Proxy):
@@ -84,6 +98,48 @@ def test_connections_are_kept(store: Store, moto_proxy: Proxy):
     assert (traffic.connections, moto_proxy.open) == (0, 1)
     store.close()
     assert store.exists(ADDRESS, deadline=soon()) is False
+
+
+def test_old_connections_are_not_used(
+    store: Store, moto_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+):
+    """One that was idle for long may be dead without a word, and is replaced."""
+    store.exists(ADDRESS, deadline=soon())
+    monkeypatch.setattr(transport, "IDLE_SECONDS", 0.0)
+    with moto_proxy.record() as traffic:
+        store.exists(ADDRESS, deadline=soon())
+    assert traffic.connections == 1
+
+
+def test_ten_connections_are_kept(store: Store, moto_proxy: Proxy):
+    """Many callers at once have a connection each; what is over ten is closed afterwards."""
+    with moto_proxy.fault(Delay(replies=0.3)):
+        in_threads([lambda: store.exists(ADDRESS, deadline=soon(5))] * 14)
+    until(lambda: moto_proxy.open <= 10)
+    assert moto_proxy.open == 10
+    for _ in range(14):
+        assert store.exists(ADDRESS, deadline=soon()) is False
+
+
+def test_closed_while_in_use(store: Store, moto_proxy: Proxy):
+    """A connection that comes back to a closed store is closed."""
+    with moto_proxy.fault(Delay(replies=0.3)):
+        caller = threading.Thread(target=lambda: store.exists(ADDRESS, deadline=soon(5)))
+        caller.start()
+        time.sleep(0.1)
+        store.close()
+        caller.join()
+    until(lambda: moto_proxy.open == 0)
+
+
+def test_a_closed_socket():
+    """A connection that a signal closed on its way back is not taken for a quiet one (C19)."""
+    ours, theirs = socket.socketpair()
+    line = Line(ours)
+    assert line.quiet() is True
+    line.close()
+    assert line.quiet() is False
+    theirs.close()
 
 
 def test_what_is_repeated(proxied: str, moto_proxy: Proxy, open_memory: Open):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services.dynamodb import Moto
 
-from fibonacci import CorruptRecordError, MemoryManager, ValueTooLargeError
+from fibonacci import NO_EXPIRY, CorruptRecordError, MemoryManager, ValueTooLargeError
 from fibonacci.plugin import SCOPES, Address, Space
 from fibonacci_dynamodb import layout
 
@@ -57,8 +57,10 @@ def test_expiry_is_kept_and_removed(moto_server: Moto, open_memory: Open):
     (then,) = moto_server("Scan", TableName=name_of(url))["Items"]
     assert {**then, "v": first["v"]} == first
     assert then["v"] != first["v"]
-    memory.touch("k", float("1e9"))
-    memory.set("k", 1)
+    memory.touch("k", 120.0)
+    (later,) = moto_server("Scan", TableName=name_of(url))["Items"]
+    assert int(later["expires_s"]["N"]) > int(then["expires_s"]["N"]) + 50
+    memory.touch("k", NO_EXPIRY)
     (last,) = moto_server("Scan", TableName=name_of(url))["Items"]
     assert set(last) == {"pk", "sk", "v"}
 

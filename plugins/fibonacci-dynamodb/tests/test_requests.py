@@ -3,14 +3,18 @@
 from math import ceil
 
 import pytest
+from services.dynamodb import DynamoDB
 
 from fibonacci import MemoryManager
 
 from .aws_ledger import Ledger
+from .conftest import Open
 
 
-def test_one_record(memory: MemoryManager, ledger: Ledger):
+def test_one_record(dynamodb_server: DynamoDB, open_memory: Open, ledger: Ledger):
     """A verb about one record is one request; one that changes it reads first, and is two."""
+    memory = open_memory(dynamodb_server.fresh)
+    memory.exists("k")
     assert ledger.count(lambda: memory.set("k", [1])) == {"PutItem": 1}
     assert ledger.count(lambda: memory.get("k")) == {"GetItem": 1}
     assert ledger.count(lambda: memory.exists("k")) == {"GetItem": 1}

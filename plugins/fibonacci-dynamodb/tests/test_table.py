@@ -2,6 +2,8 @@
 
 import json
 import os
+import runpy
+import sys
 import time
 
 import pytest
@@ -161,9 +163,13 @@ def cold_start(url: str, open_memory: Open) -> None:
     }
 
 
-def test_printed_for_cloudformation(capsys: pytest.CaptureFixture[str]):
+def test_printed_for_cloudformation(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     """The definition is printed as a template, of the table that would be made."""
-    main([])
+    monkeypatch.delitem(sys.modules, "fibonacci_dynamodb.__main__")
+    monkeypatch.setattr(sys, "argv", ["fibonacci_dynamodb"])
+    runpy.run_module("fibonacci_dynamodb", run_name="__main__", alter_sys=True)
     (resource,) = json.loads(capsys.readouterr().out)["Resources"].values()
     assert resource["Type"] == "AWS::DynamoDB::Table"
     assert resource["Properties"] == creation("fibonacci") | sweep("fibonacci")

@@ -92,11 +92,7 @@ class Endpoint:
 
     def take(self, context: ssl.SSLContext | None, deadline: float) -> Line:
         """Return a connection: an idle one that is still open, or a new one."""
-        while self._idle:
-            try:
-                line = self._idle.pop()
-            except IndexError:  # another thread was faster
-                break
+        while line := self._pop():
             if monotonic() - line.used < IDLE_SECONDS and line.quiet():
                 line.deadline = deadline
                 return line
@@ -106,16 +102,23 @@ class Endpoint:
     def give(self, line: Line) -> None:
         """Keep a connection for the next call."""
         line.used = monotonic()
-        if self._closed or len(self._idle) >= IDLE_LINES:
-            line.close()
-        else:
-            self._idle.append(line)
+        self._idle.append(line)
+        if self._closed:
+            self.close()
+        elif len(self._idle) > IDLE_LINES and (oldest := self._pop(0)):
+            oldest.close()
 
     def close(self) -> None:
         """Close what is idle, and what comes back."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        while line := self._pop():
+            line.close()
+
+    def _pop(self, index: int = -1) -> Line | None:
+        try:
+            return self._idle.pop(index)
+        except IndexError:  # another thread was faster
+            return None
 
 
 @attrs.frozen(kw_only=True)
