@@ -8,13 +8,13 @@ those of 200 KB would be too large. AWS keeps connections; the server that moto 
 
 import sys
 from base64 import b64decode
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from threading import Lock
 from typing import Any, ClassVar
 
 from flask import Flask
+from moto.dynamodb.models import dynamo_type
 from moto.dynamodb.models.dynamo_type import DynamoType, LimitedSizeDict
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import create_environ, run_wsgi_app
@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"".join(pieces))
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
         """Write no line for each request."""
 
 
@@ -53,36 +53,31 @@ class Server(ThreadingHTTPServer):
 
     request_queue_size = 128
 
-    def handle_error(self, *_: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: clients of a farm come and go."""
 
 
-def size_of(plain: Callable[[DynamoType], int]) -> Callable[[DynamoType], int]:
+class Mended(LimitedSizeDict):
+    """An item whose attributes replace their old ones."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.pop(key, None)
+        super().__setitem__(key, value)
+
+
+_plain_size = DynamoType.size
+
+
+def size(self: DynamoType) -> int:
     """The size of an attribute, a binary one's in bytes."""
-
-    def size(value: DynamoType) -> int:
-        encoded = value.is_binary() and isinstance(value.value, str)
-        return len(b64decode(value.value)) if encoded else plain(value)
-
-    return size
-
-
-def replacing(
-    plain: Callable[[LimitedSizeDict, str, Any], None],
-) -> Callable[[LimitedSizeDict, str, Any], None]:
-    """Setting an attribute of an item, in the place of the old one."""
-
-    def set_item(item: LimitedSizeDict, name: str, value: Any) -> None:
-        item.pop(name, None)
-        plain(item, name, value)
-
-    return set_item
+    encoded = self.is_binary() and isinstance(self.value, str)
+    return len(b64decode(self.value)) if encoded else _plain_size(self)
 
 
 def main(host: str, port: str) -> None:
     """Serve until a signal comes."""
-    DynamoType.size = size_of(DynamoType.size)
-    LimitedSizeDict.__setitem__ = replacing(LimitedSizeDict.__setitem__)
+    DynamoType.size = size
+    dynamo_type.LimitedSizeDict = Mended
     Handler.application = create_backend_app("dynamodb")
     Server((host, int(port)), Handler).serve_forever()
 

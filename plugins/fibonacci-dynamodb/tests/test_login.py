@@ -153,9 +153,10 @@ def test_account():
     session.register_component("credential_provider", Chain())
     login = Login(session)
     assert session.get_credentials() is login
-    assert login.get_frozen_credentials() is None
+    assert login.found is False
     login.renew(time.monotonic() + 5)
     login.renew(0.0)  # nothing to wait for
+    assert login.found is True
     assert login.get_deferred_property("account_id")() == "123456789012"
     assert login.get_frozen_credentials() == ReadOnlyCredentials(
         "key", "secret", None, "123456789012"

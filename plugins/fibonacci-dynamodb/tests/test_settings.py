@@ -11,7 +11,8 @@ from fibonacci_dynamodb.settings import Settings, read_settings
 
 
 def read(url: str | None, **options: Any) -> Settings:
-    return read_settings(StoreSettings(url=url and StoreURL.parse(url), options=options))
+    parsed = None if url is None else StoreURL.parse(url)
+    return read_settings(StoreSettings(url=parsed, options=options))
 
 
 def test_bare_url():

@@ -5,13 +5,14 @@ import os
 import runpy
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from services.dynamodb import Moto
 
 from fibonacci import BackendUnavailableError, StorageError
 from fibonacci_dynamodb.__main__ import main
-from fibonacci_dynamodb.definition import creation, sweep
+from fibonacci_dynamodb.definition import cloudformation, creation, sweep
 
 from .aws_answers import answer, error
 from .aws_ledger import Ledger
@@ -183,3 +184,10 @@ def test_printed_for_terraform(capsys: pytest.CaptureFixture[str]):
     assert 'attribute_name = "expires_s"' in printed
     with pytest.raises(SystemExit):
         main(["terraform", "--table", "?"])
+
+
+def test_printed_in_the_readme():
+    """The README shows the definition that is printed."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    shown = readme.partition("```json\n")[2].partition("```")[0]
+    assert json.loads(shown) == json.loads(cloudformation("fibonacci"))

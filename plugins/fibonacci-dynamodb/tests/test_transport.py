@@ -114,6 +114,16 @@ def test_more_than_was_asked(open_store: OpenStore):
 
 
 @pytest.mark.usefixtures("moto_server")
+def test_endpoint_of_the_environment(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
+    """Without the option endpoint_url, boto3's own settings say where requests go."""
+    with Listening(answering(reply(ITEM))) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{server.port}")
+        store = open_store(f"dynamodb://{REGION}")
+        assert store.read(ADDRESS, deadline=soon()) == b"1"
+        store.close()
+
+
+@pytest.mark.usefixtures("moto_server")
 def test_no_such_host(open_store: OpenStore):
     """A host that has no address is a server that can't be reached."""
     store = open_store(f"dynamodb://{REGION}?endpoint_url=http://nowhere.invalid")
@@ -164,7 +174,12 @@ def test_untrusted(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("moto_server")
 def test_tls_that_says_nothing(open_store: OpenStore):
     """A handshake that does not come to its end is given up at the deadline, and nothing sent."""
-    with Listening(lambda client: client.recv(1) and client.recv(65_536) and None) as server:
+
+    def listen(client: socket.socket) -> None:
+        while client.recv(65_536):
+            pass
+
+    with Listening(listen) as server:
         store = open_store(url_of(server.port, "https"))
         with pytest.raises(BackendUnavailableError):
             store.write(ADDRESS, b"1", None, deadline=soon(0.3))

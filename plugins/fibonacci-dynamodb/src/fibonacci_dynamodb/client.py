@@ -82,7 +82,7 @@ class Client:
             tools.login.renew(deadline)
         except Exception as fault:  # noqa: BLE001 - whatever a provider of credentials raises
             raise faults.no_keys(fault, self.where) from None
-        if tools.login.get_frozen_credentials() is None:
+        if not tools.login.found:
             raise faults.no_keys(None, self.where)
         return tools
 

@@ -129,7 +129,9 @@ def data_of(item: Item | None, address: Address) -> bytes | None:
     return data
 
 
-def query(space: Space, prefix: str, cursor: str | None) -> dict[str, Any]:
+def query(
+    space: Space, prefix: str, cursor: str | None, limit: int, *, live: bool
+) -> dict[str, Any]:
     """Return the request for a space's keys that start so, in order, and come after the cursor."""
     condition, values = "pk = :space", {":space": {"S": partition(space)}}
     if prefix:
@@ -140,7 +142,11 @@ def query(space: Space, prefix: str, cursor: str | None) -> dict[str, Any]:
         "ExpressionAttributeValues": values,
         "ProjectionExpression": "sk",
         "ConsistentRead": True,
+        "Limit": limit,
     }
+    if live:
+        request["FilterExpression"] = LIVE
+        values[":now"] = now()
     if cursor is not None:
         request["ExclusiveStartKey"] = key_of(Address(space, cursor))
     return request

@@ -24,7 +24,7 @@ class Login(Credentials):  # type: ignore[misc]
         super().__init__("", "", method="fibonacci")
         self._chain = session.get_component("credential_provider")
         self._source: Credentials | None = None
-        self._frozen: ReadOnlyCredentials | None = None
+        self._frozen: ReadOnlyCredentials = super().get_frozen_credentials()
         self._errand: Errand[None] | None = None
         session.register_component("credential_provider", self)
 
@@ -32,8 +32,13 @@ class Login(Credentials):  # type: ignore[misc]
         """Be the credentials: the session asks its provider for them."""
         return self
 
-    def get_frozen_credentials(self) -> ReadOnlyCredentials | None:
-        """Return the keys of now; None where the chain found none."""
+    @property
+    def found(self) -> bool:
+        """Whether the chain found any keys."""
+        return bool(self._frozen.access_key)
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return the keys of now, without asking for any."""
         return self._frozen
 
     def renew(self, deadline: float) -> None:
@@ -53,6 +58,7 @@ class Login(Credentials):  # type: ignore[misc]
 
     def _find(self) -> None:
         source = self._source or self._chain.load_credentials()
-        self._frozen = source and source.get_frozen_credentials()
-        self.account_id = getattr(self._frozen, "account_id", None)
-        self._source = source
+        if source is not None:
+            self._frozen = source.get_frozen_credentials()
+            self.account_id = getattr(self._frozen, "account_id", None)
+            self._source = source

@@ -77,13 +77,10 @@ class DynamoStore(Store):
         limit: int = 1000,
         deadline: float,
     ) -> Page:
-        request = layout.query(space, prefix, cursor) | {"Limit": limit}
-        request["FilterExpression"] = layout.LIVE
-        request["ExpressionAttributeValues"][":now"] = layout.now()
-        return self._page(request, space, deadline)
+        return self._page(layout.query(space, prefix, cursor, limit, live=True), space, deadline)
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
-        request = layout.query(space, "", cursor) | {"Limit": CLEARED_AT_ONCE}
+        request = layout.query(space, "", cursor, CLEARED_AT_ONCE, live=False)
         page = self._page(request, space, deadline)
         gone = [Address(space, key) for key in page.keys]
         requests = [{"DeleteRequest": {"Key": layout.key_of(one)}} for one in gone]
