@@ -16,7 +16,7 @@ from fibonacci.testing.threads import in_threads
 from fibonacci_dynamodb import transport
 from fibonacci_dynamodb.line import Line
 
-from .conftest import ADDRESS, Open, soon
+from .conftest import ADDRESS, Open, OpenStore, soon
 
 
 def slow(act: Callable[[], object], *, at_most: float) -> None:
@@ -62,8 +62,10 @@ def test_nobody_there(store: Store, moto_proxy: Proxy):
     assert store.read(ADDRESS, deadline=soon()) is None
 
 
-def test_no_time_left(store: Store, moto_proxy: Proxy):
-    """After its deadline a call sends nothing."""
+def test_no_time_left(store: Store, moto_proxy: Proxy, open_store: OpenStore):
+    """After its deadline a call sends nothing, the first of a store too."""
+    with pytest.raises(BackendUnavailableError, match="the time ran out"):
+        open_store("dynamodb://eu-west-1").read(ADDRESS, deadline=soon(-1))
     with moto_proxy.record() as traffic:
         for deadline in (0.0, soon(-1)):
             with pytest.raises(BackendUnavailableError):

@@ -13,7 +13,7 @@ from botocore.httpsession import get_cert_path
 
 from fibonacci.errors import StorageError
 from fibonacci_dynamodb import faults
-from fibonacci_dynamodb.errand import Errand
+from fibonacci_dynamodb.errand import Shared
 from fibonacci_dynamodb.login import Login
 from fibonacci_dynamodb.quiet import keep_quiet
 from fibonacci_dynamodb.settings import Settings
@@ -43,7 +43,7 @@ class Client:
         self.where: Final = settings.where
         self._settings = settings
         self._tools: Tools | None = None
-        self._errand: Errand[Tools] | None = None
+        self._making = Shared(self._make)
 
     def ask(
         self, operation: str, request: dict[str, Any], *, changes: bool, deadline: float
@@ -77,7 +77,7 @@ class Client:
 
     def _ready(self, deadline: float) -> Tools:
         """Return the client, and see that it can sign."""
-        tools = self._tools or self._make(deadline)
+        tools = self._tools or self._made(deadline)
         try:
             tools.login.renew(deadline)
         except Exception as fault:  # noqa: BLE001 - whatever a provider of credentials raises
@@ -86,23 +86,19 @@ class Client:
             raise faults.no_keys(None, self.where)
         return tools
 
-    def _make(self, deadline: float) -> Tools:
-        """Have the client made: 0.3 s of reading files, once for all threads that come."""
-        errand = self._errand
-        if errand is None:
-            errand = self._errand = Errand(lambda: tools_for(self._settings))
+    def _made(self, deadline: float) -> Tools:
         try:
-            tools = self._tools = errand.wait(deadline)
-        except TimeoutError:
-            raise
-        except Exception as fault:  # noqa: BLE001 - boto3 raises of all kinds for what is set up
-            self._errand = None  # the files may be mended
+            return self._making.begin().wait(deadline)
+        except Exception as fault:  # noqa: BLE001 - boto3 raises anything for what is set up wrongly
             raise faults.unusable(fault, self.where) from None
-        return tools
+
+    def _make(self) -> Tools:
+        self._tools = self._tools or tools_for(self._settings)
+        return self._tools
 
 
 def tools_for(settings: Settings) -> Tools:
-    """Make the client. It reads the AWS configuration files, and asks nobody."""
+    """Make the client: 0.3 s of reading files, AWS's and botocore's own; it asks nobody."""
     keep_quiet()
     session = botocore.session.Session(profile=settings.profile)
     session.set_config_variable("region", settings.region)

@@ -5,7 +5,7 @@ Looking up a host's name, and fetching credentials, may take minutes, and nothin
 
 from collections.abc import Callable
 from contextvars import copy_context
-from threading import Thread
+from threading import Lock, Thread
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -30,7 +30,7 @@ class Errand(Generic[T]):
 
     def wait(self, deadline: float) -> T:
         """Return what the work returned, or raise what it raised; TimeoutError at the deadline."""
-        # Not a lock of ours: a signal in mid-call could leave it taken. Thread.join is proof.
+        # No Event: a signal in mid-call could leave its lock taken. Thread.join is proof.
         self._thread.join(max(0.0, deadline - monotonic()))
         if not self.done:
             raise TimeoutError("the deadline has passed")
@@ -43,3 +43,19 @@ class Errand(Generic[T]):
             self._answer = self._work()
         except Exception as fault:  # noqa: BLE001 - raised to who waits
             self._fault = fault
+
+
+class Shared(Generic[T]):
+    """Work that is done once for all threads that come while it is done."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._turn = Lock()
+        self._errand: Errand[T] | None = None
+
+    def begin(self) -> Errand[T]:
+        """Return the errand that runs, or begin one."""
+        with self._turn:  # as long as it takes to start a thread
+            if self._errand is None or self._errand.done:
+                self._errand = Errand(self._work)
+            return self._errand

@@ -132,7 +132,9 @@ def no_keys(fault: Exception | None, where: str) -> StorageError:
 
 
 def unusable(fault: Exception, where: str) -> StorageError:
-    """Return the error for a client that boto3 would not make."""
+    """Return the error for a client that could not be made."""
+    if isinstance(fault, TimeoutError):
+        return unanswered("the time ran out", where, applied=False)
     if isinstance(fault, ProfileNotFound):
         return StorageError(f"{where}: the AWS configuration files have no such profile. {_KEYS}")
     return StorageError(f"boto3 can't make a client for {where} ({type(fault).__name__})")

@@ -11,7 +11,7 @@ from typing import Final
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 from botocore.session import Session
 
-from fibonacci_dynamodb.errand import Errand
+from fibonacci_dynamodb.errand import Shared
 
 MUST_RENEW: Final = 600
 """Seconds before their end from which on old keys are not used any more, as in botocore."""
@@ -25,7 +25,7 @@ class Login(Credentials):  # type: ignore[misc]
         self._chain = session.get_component("credential_provider")
         self._source: Credentials | None = None
         self._frozen: ReadOnlyCredentials = super().get_frozen_credentials()
-        self._errand: Errand[None] | None = None
+        self._finding = Shared(self._find)
         session.register_component("credential_provider", self)
 
     def load_credentials(self) -> "Login":
@@ -49,16 +49,13 @@ class Login(Credentials):  # type: ignore[misc]
         source = self._source
         if source and not (isinstance(source, RefreshableCredentials) and source.refresh_needed()):
             return
-        errand = self._errand
-        if errand is None or errand.done:
-            # Two threads may come here together: both fetch, and what both find is right.
-            errand = self._errand = Errand(self._find)
+        errand = self._finding.begin()
         if not source or source.refresh_needed(MUST_RENEW):
             errand.wait(deadline)
 
     def _find(self) -> None:
         source = self._source or self._chain.load_credentials()
         if source is not None:
-            self._frozen = source.get_frozen_credentials()
+            self._frozen = source.get_frozen_credentials()  # renews them, if it is time to
             self.account_id = getattr(self._frozen, "account_id", None)
             self._source = source

@@ -100,9 +100,11 @@ class Table:
     def _pause(self, attempt: int, status: str, deadline: float) -> None:
         longest = min(LONGEST_PAUSE, 0.02 * 2**attempt)
         seconds = random.uniform(longest / 2, longest)  # noqa: S311 - no secret
-        if time.monotonic() + seconds >= deadline:
+        left = deadline - time.monotonic()
+        # To the end: whoever asked again now would be told no more than that the time ran out.
+        time.sleep(max(0.0, min(seconds, left)))
+        if seconds >= left:
             raise self._unready(status or "not to be found yet")
-        time.sleep(seconds)
 
     def _unready(self, status: str) -> BackendUnavailableError:
         return BackendUnavailableError(
