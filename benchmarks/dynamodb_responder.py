@@ -14,11 +14,11 @@ import zlib
 def answer_to(head: bytes, item: bytes) -> bytes:
     """Return the whole reply to a request of this head."""
     body = item if b"DynamoDB_20120810.GetItem" in head else b"{}"
-    head = (
+    status = (
         f"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\n"
         f"x-amz-crc32: {zlib.crc32(body)}\r\nx-amzn-RequestId: 0\r\nContent-Length: {len(body)}\r\n"
     )
-    return head.encode() + b"\r\n" + body
+    return status.encode() + b"\r\n" + body
 
 
 def serve(client: socket.socket, item: bytes) -> None:

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from services.dynamodb import DynamoDB, Moto
 from services.proxy import Proxy
 
-from fibonacci import MemoryConfig, MemoryManager, Workflow
+from fibonacci import BackendUnavailableError, MemoryConfig, MemoryManager, Workflow
 from fibonacci.plugin import Address, Space, Store, StoreSettings, StoreURL
 from fibonacci_dynamodb import fibonacci_storage
 
@@ -86,6 +87,14 @@ def store(proxied: str, open_store: OpenStore) -> Store:
     store = open_store(proxied)
     store.remove(ADDRESS, deadline=soon(10))
     return store
+
+
+def ready(memory: MemoryManager) -> MemoryManager:
+    """The memory, connected: making boto3's client alone may take a short timeout's time."""
+    while True:
+        with suppress(BackendUnavailableError):
+            memory.exists("k")
+            return memory
 
 
 def soon(seconds: float = 2.0) -> float:

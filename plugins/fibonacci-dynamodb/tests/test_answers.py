@@ -15,7 +15,7 @@ from fibonacci import (
 
 from .aws_answers import Answer, answer, error, passing
 from .aws_ledger import Ledger
-from .conftest import Open
+from .conftest import Open, ready
 
 THROTTLES = [
     "ProvisionedThroughputExceededException",
@@ -77,7 +77,7 @@ def test_reads_that_were_put_off(memory: MemoryManager, ledger: Ledger):
 
 def test_put_off_for_ever(table_url: str, open_memory: Open, ledger: Ledger):
     """A batch that stays undone ends by its deadline, and is no answer."""
-    memory = open_memory(table_url, timeout=0.4)
+    memory = ready(open_memory(table_url, timeout=0.4))
     memory.set("k", 1)
     ledger.script.always("BatchGetItem", put_off("BatchGetItem", "UnprocessedKeys"))
     with pytest.raises(BackendUnavailableError, match="less capacity"):
@@ -105,7 +105,7 @@ def test_throttled(memory: MemoryManager, ledger: Ledger, code: str):
 
 def test_throttled_for_ever(table_url: str, open_memory: Open, ledger: Ledger):
     """A call that is throttled until its deadline surely did nothing."""
-    memory = open_memory(table_url, timeout=0.3)
+    memory = ready(open_memory(table_url, timeout=0.3))
     memory.set("k", 1)
     for operation in ("PutItem", "GetItem", "DeleteItem", "Query", "BatchGetItem"):
         ledger.script.always(operation, error("ThrottlingException"))
@@ -122,7 +122,7 @@ def test_throttled_for_ever(table_url: str, open_memory: Open, ledger: Ledger):
 
 def test_throttled_in_the_midst(table_url: str, open_memory: Open, ledger: Ledger):
     """A batch of which a part was done, and then no more, is of unknown outcome."""
-    memory = open_memory(table_url, timeout=0.3)
+    memory = ready(open_memory(table_url, timeout=0.3))
     memory.set("k", 1)
     throttle = error("ThrottlingException")
     ledger.script.add("BatchWriteItem", passing, *[throttle] * 50)
@@ -132,7 +132,7 @@ def test_throttled_in_the_midst(table_url: str, open_memory: Open, ledger: Ledge
 
 def test_internal_errors(table_url: str, open_memory: Open, ledger: Ledger):
     """After an internal error DynamoDB may have done it: only a change that may be repeated is."""
-    memory = open_memory(table_url, name="internal", timeout=0.5)
+    memory = ready(open_memory(table_url, name="internal", timeout=0.5))
     failure = error("InternalServerError", 500)
     for operation in ("GetItem", "PutItem", "UpdateItem", "DeleteItem"):
         ledger.script.add(operation, failure)

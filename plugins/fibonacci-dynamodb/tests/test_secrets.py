@@ -15,7 +15,7 @@ from fibonacci import MemoryManager, StorageError
 
 from .aws_answers import Answer, error
 from .aws_ledger import Ledger
-from .conftest import Open
+from .conftest import Open, ready
 
 KEY, SECRET, TOKEN, VALUE = "AKIACANARY", "canary-secret", "canary-token", "canary-value"
 
@@ -77,8 +77,8 @@ def test_logs_of_faults(
 ):
     """Nor has it if the connection breaks."""
     url = moto_server.fresh.replace(str(moto_server.port), str(moto_proxy.port))
-    memory = open_memory(url, timeout=0.3)
     open_memory(url).exists("k")
+    memory = ready(open_memory(url, timeout=0.3))
     with moto_proxy.fault(lost_reply()):
         told = exercise(memory)
     assert len(told) > 2
