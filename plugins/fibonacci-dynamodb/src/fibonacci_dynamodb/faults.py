@@ -21,6 +21,7 @@ from fibonacci.errors import (
     StorageError,
     ValueTooLargeError,
 )
+from fibonacci_dynamodb.line import LineError
 
 MISSING: Final = "ResourceNotFoundException"
 IN_USE: Final = "ResourceInUseException"
@@ -104,8 +105,12 @@ def broken(fault: Exception, where: str, *, applied: bool) -> StorageError:
             f"the endpoint of {where} shows a certificate that does not hold. Behind a proxy of "
             f"your own, name its authority in AWS_CA_BUNDLE"
         )
-    late = isinstance(fault, TimeoutError)
-    reason = "the time ran out" if late else f"the connection broke ({type(fault).__name__})"
+    if isinstance(fault, TimeoutError):
+        reason = "the time ran out"
+    elif isinstance(fault, LineError):
+        reason = str(fault)
+    else:
+        reason = f"the connection broke ({type(fault).__name__})"
     return unanswered(reason, where, applied=applied)
 
 

@@ -15,9 +15,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fibonacci import plugin
 from fibonacci.errors import CorruptRecordError, ValueTooLargeError
-from fibonacci.plugin import Absent, Address, Space, parse
+from fibonacci.plugin import ABSENT, Absent, Address, Space, parse
 
 Item = Mapping[str, Mapping[str, Any]]
 """An item as DynamoDB's API writes it: ``{"sk": {"S": "history"}}``."""
@@ -31,8 +30,8 @@ SWEPT: Final = "expires_s"
 
 LIVE: Final = f"(attribute_not_exists({EXPIRES}) OR {EXPIRES} > :now)"
 PRESENT: Final = f"attribute_exists(pk) AND {LIVE}"
-ABSENT: Final = f"attribute_not_exists(pk) OR {EXPIRES} <= :now"
-EQUAL: Final = f"v = :expected AND {LIVE}"
+FREE: Final = f"attribute_not_exists(pk) OR {EXPIRES} <= :now"
+SAME: Final = f"v = :expected AND {LIVE}"
 
 # Names, and a number of 13 digits and one of 10: a byte for two digits and one more.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
@@ -64,7 +63,8 @@ def key_of(address: Address) -> dict[str, Any]:
 
 
 def item_of(address: Address, data: bytes, ttl_ms: int | None) -> dict[str, Any]:
-    """Return the item that is this record."""
+    """Return the item that is this record; ValueTooLargeError if it would not fit into one."""
+    check_size(address, data)
     return {**key_of(address), "v": {"B": data}, **expiry(ttl_ms)}
 
 
@@ -114,12 +114,12 @@ def remaining(item: Item, address: Address) -> int | Absent | None:
     if expires is None:
         return None
     left = expires - now_ms()
-    return left if left > 0 else plugin.ABSENT
+    return left if left > 0 else ABSENT
 
 
 def data_of(item: Item | None, address: Address) -> bytes | None:
     """Return the bytes of the record if there is a live one."""
-    if item is None or remaining(item, address) is plugin.ABSENT:
+    if item is None or remaining(item, address) is ABSENT:
         return None
     data = item.get("v", {}).get("B")
     if not isinstance(data, bytes):

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
+class LineError(OSError):
+    """The connection did not do what it is there for; the text says what, and quotes nobody."""
+
+
 class Socket(socket.socket):
     """A socket that is closed in silence when nobody holds it.
 

@@ -2,7 +2,7 @@
 
 import socket
 from base64 import b64encode
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPResponse
 from ssl import SSLContext
 from typing import cast
 from urllib.parse import unquote, urlsplit
@@ -11,7 +11,7 @@ import attrs
 from botocore.utils import get_environ_proxies
 
 from fibonacci_dynamodb.errand import Errand
-from fibonacci_dynamodb.line import Line, Socket, remaining
+from fibonacci_dynamodb.line import Line, LineError, Socket, remaining
 
 Place = tuple[str, int]
 
@@ -28,12 +28,16 @@ class Route:
     @property
     def host(self) -> str:
         """What the header Host says: with the port, unless that goes without saying."""
-        name, port = self.place
-        name = f"[{name}]" if ":" in name else name
-        return name if port == (443 if self.secure else 80) else f"{name}:{port}"
+        usual = self.place[1] == (443 if self.secure else 80)
+        return _bracketed(self.place[0]) if usual else self.target
+
+    @property
+    def target(self) -> str:
+        """The endpoint's address, with the port in any case."""
+        return f"{_bracketed(self.place[0])}:{self.place[1]}"
 
     def dial(self, context: SSLContext | None, deadline: float) -> Line:
-        """Connect; raises OSError or HTTPException, with nothing of a request sent."""
+        """Connect; what it raises, it raises with nothing of a request sent."""
         line = Line(_connected(self.proxy or self.place, deadline))
         line.deadline = deadline
         try:
@@ -48,13 +52,13 @@ class Route:
 
     def _through_proxy(self, line: Line) -> None:
         """Have the proxy connect us (RFC 9110, section 9.3.6)."""
-        target = f"{self.place[0]}:{self.place[1]}"
         login = f"Proxy-Authorization: Basic {self.proxy_login}\r\n" if self.proxy_login else ""
-        line.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n".encode())
+        request = f"CONNECT {self.target} HTTP/1.1\r\nHost: {self.target}\r\n{login}\r\n"
+        line.sendall(request.encode())
         response = HTTPResponse(cast(socket.socket, line), method="CONNECT")
         response.begin()
         if response.status != 200:
-            raise HTTPException(f"the proxy answered CONNECT with {response.status}")
+            raise LineError(f"the proxy answered CONNECT with {response.status}")
 
 
 def route_to(url: str) -> Route:
@@ -71,14 +75,19 @@ def route_to(url: str) -> Route:
     return Route(place=place, secure=secure, proxy=before, proxy_login=login)
 
 
+def _bracketed(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
+
+
 def _connected(place: Place, deadline: float) -> socket.socket:
     """Return a socket that is connected to the first of the host's addresses that answers."""
     found = Errand(lambda: socket.getaddrinfo(*place, type=socket.SOCK_STREAM)).wait(deadline)
-    fault = OSError(f"{place[0]} has no address")
-    for family, kind, protocol, _, address in found:
+    fault: OSError = LineError(f"{place[0]} has no address")
+    for tried, (family, kind, protocol, _, address) in enumerate(found):
         sock = Socket(family, kind, protocol)
         try:
-            sock.settimeout(remaining(deadline))
+            # A share for each, as one that says nothing would leave no time for the next.
+            sock.settimeout(remaining(deadline) / (len(found) - tried))
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as why:

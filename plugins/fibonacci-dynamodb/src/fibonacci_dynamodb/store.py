@@ -30,8 +30,9 @@ class DynamoStore(Store):
         return layout.data_of(self._get(address, None, deadline), address)
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
-        request = self._put(address, data, ttl_ms, deadline)
-        self._table.ask("put_item", self._to(request), changes=True, deadline=deadline)
+        self._see_to_sweep(ttl_ms, deadline)
+        request = self._to({"Item": layout.item_of(address, data, ttl_ms)})
+        self._table.ask("put_item", request, changes=True, deadline=deadline)
 
     def compare_and_set(
         self,
@@ -42,7 +43,7 @@ class DynamoStore(Store):
         *,
         deadline: float,
     ) -> bool:
-        condition = layout.ABSENT if expected is ABSENT else layout.EQUAL
+        condition = layout.FREE if expected is ABSENT else layout.SAME
         values = {} if expected is ABSENT else {":expected": {"B": expected}}
         if ttl_ms is KEEP and expected is not ABSENT:
             # A put would replace the expiry, which only DynamoDB knows for sure.
@@ -50,7 +51,9 @@ class DynamoStore(Store):
             request = {"Key": layout.key_of(address), "UpdateExpression": "SET v = :data"}
             values[":data"] = {"B": data}
             return self._change("update_item", request, condition, values, deadline)
-        request = self._put(address, data, None if ttl_ms is KEEP else ttl_ms, deadline)
+        ttl_ms = None if ttl_ms is KEEP else ttl_ms
+        self._see_to_sweep(ttl_ms, deadline)
+        request = {"Item": layout.item_of(address, data, ttl_ms)}
         return self._change("put_item", request, condition, values, deadline)
 
     def remove(self, address: Address, *, deadline: float) -> bool:
@@ -63,8 +66,8 @@ class DynamoStore(Store):
         return ABSENT if item is None else layout.remaining(item, address)
 
     def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
-        change, values = layout.new_expiry(ttl_ms)
         self._see_to_sweep(ttl_ms, deadline)
+        change, values = layout.new_expiry(ttl_ms)
         request = {"Key": layout.key_of(address), "UpdateExpression": change}
         return self._change("update_item", request, layout.PRESENT, values, deadline)
 
@@ -101,8 +104,9 @@ class DynamoStore(Store):
     def write_many(
         self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
     ) -> None:
+        self._see_to_sweep(ttl_ms, deadline)
         requests = [
-            {"PutRequest": self._put(address, data, ttl_ms, deadline)}
+            {"PutRequest": {"Item": layout.item_of(address, data, ttl_ms)}}
             for address, data in dict(items).items()
         ]
         write_all(self._table, requests, deadline)
@@ -117,13 +121,6 @@ class DynamoStore(Store):
         answer = self._table.ask("get_item", self._to(request), deadline=deadline)
         item: layout.Item | None = answer.get("Item")
         return item
-
-    def _put(
-        self, address: Address, data: bytes, ttl_ms: int | None, deadline: float
-    ) -> dict[str, Any]:
-        layout.check_size(address, data)
-        self._see_to_sweep(ttl_ms, deadline)
-        return {"Item": layout.item_of(address, data, ttl_ms)}
 
     def _change(
         self,

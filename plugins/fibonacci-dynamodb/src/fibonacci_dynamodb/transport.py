@@ -11,14 +11,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import cached_property
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPResponse
 from time import monotonic
 from typing import Final, cast
 
 import attrs
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from fibonacci_dynamodb.line import Line, SecureSocket
+from fibonacci_dynamodb.line import Line, LineError, SecureSocket
 from fibonacci_dynamodb.route import Route, route_to
 
 IDLE_LINES: Final = 10
@@ -48,7 +48,7 @@ class Transport:
         self._endpoints: dict[str, Endpoint] = {}
 
     def send(self, request: AWSPreparedRequest) -> AWSResponse:
-        """Send a request, once; raises OSError or HTTPException if no whole answer came."""
+        """Send a request, once; raises OSError or HTTPException where no whole answer comes."""
         exchange = current.get()
         endpoint = self._endpoints.get(request.url)
         if endpoint is None:
@@ -169,19 +169,19 @@ def _ask(line: Line, request: bytes, exchange: Exchange) -> Reply:
 
 
 def _whole(response: HTTPResponse) -> bytes:
-    """Return the body; raises HTTPException if it may be less than was sent, or something else.
+    """Return the body; raises LineError if it may be less than was sent, or something else.
 
     botocore's parser takes whatever it can't read for an answer with nothing in it.
     """
     if response.length is None and not response.chunked:
-        raise HTTPException("the answer does not say how long it is")
+        raise LineError("the answer does not say how long it is")
     body = response.read()
     check = response.headers.get("x-amz-crc32")
     if check is None:
         if response.status < 300 and not _is_object(body):
-            raise HTTPException("the answer is not DynamoDB's")
+            raise LineError("the answer is not DynamoDB's")
     elif check != str(zlib.crc32(body)):
-        raise HTTPException("the answer does not match its checksum")
+        raise LineError("the answer does not match its checksum")
     return body
 
 
