@@ -40,3 +40,14 @@ for folder in [checkout / "core", *sorted(checkout.glob("plugins/*/"))]:
     for point in installed.entry_points:
         point.load()
     print(f"{stem}: ok ({len(names)} files)")
+
+# The core's extras name the distributions beside it: what a user types finds them.
+core = metadata.distribution("fibonacci-core")
+for extra in ("jinja", "llamacpp", "postgres", "redis", "sqlite"):
+    (wanted,) = (
+        one for one in core.requires or () if f'extra == "{extra}"' in one.replace("'", '"')
+    )
+    name, _, bounds = wanted.partition(";")[0].strip().partition(">=")
+    assert name == f"fibonacci-{extra}", wanted
+    assert metadata.version(name) == "0.1.0", bounds
+print("extras: ok")

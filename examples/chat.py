@@ -15,7 +15,8 @@ HELP = """\
 /forget       forget it
 /user NAME    be somebody else: each user has a memory of their own
 /quit         leave; the memory stays
-Claude and Redis: ./demo --model claude-sonnet-4-5-20250929 --backend redis --url redis://localhost"""
+Redis and Claude: ./demo --backend redis --url redis://localhost --model claude-…
+(the provider for Claude is not released yet)"""
 
 
 def chatbot(backend: str, url: str | None, model: str) -> Workflow:
@@ -29,6 +30,7 @@ def chatbot(backend: str, url: str | None, model: str) -> Workflow:
         prompt="Our conversation so far: {{memory.history}}\n\n{{input.message}}",
         memory_read=[{"key": "history", "scope": "user", "default": "none"}],
         max_tokens=80,
+        temperature=0.7,
     )
     workflow.add_node(answer)
     return workflow
@@ -43,26 +45,26 @@ class Chat:
         self.be(user)
 
     def be(self, user: str) -> None:
-        """Turn to a user."""
+        """Turn to a user; a name that can't be one changes nothing."""
+        self.tell_how_much(user)
         self.user = user
-        self.tell_how_much()
 
-    def tell_how_much(self) -> None:
-        self.say(f"Remembered of {self.user}: {len(self.history())} messages.", "dim")
+    def tell_how_much(self, user: str) -> None:
+        self.say(f"Remembered of {user}: {len(self.history(user))} messages.", "dim")
 
-    def history(self) -> list[dict[str, str]]:
-        return self.workflow.memory.get("history", scope="user", user_id=self.user, default=[])
+    def history(self, user: str) -> list[dict[str, str]]:
+        return self.workflow.memory.get("history", scope="user", user_id=user, default=[])
 
     def obey(self, command: str) -> None:
         """Do what a line that begins with / says."""
         match command.split():
             case ["/memory"]:
-                for turn in self.history():
+                for turn in self.history(self.user):
                     self.say(f"{turn['role']}: {' '.join(turn['content'].split())}", "cyan")
-                self.tell_how_much()
+                self.tell_how_much(self.user)
             case ["/forget"]:
                 self.workflow.memory.delete("history", scope="user", user_id=self.user)
-                self.tell_how_much()
+                self.tell_how_much(self.user)
             case ["/user", name]:
                 self.be(name)
             case _:
@@ -83,9 +85,7 @@ class Chat:
         self.say(result["answer"], "green")
 
     def say(self, text: str, style: str) -> None:
-        # What a model or a memory holds could be commands to the terminal.
-        plain = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
-        self.console.print(Text(plain, style), soft_wrap=not self.console.is_terminal)
+        self.console.print(Text(plain(text), style), soft_wrap=not self.console.is_terminal)
 
     def lines(self) -> Iterator[str]:
         """Yield what is typed, or comes from a pipe."""
@@ -98,7 +98,8 @@ class Chat:
             import readline  # noqa: F401 - arrow keys at the prompt
         with suppress(EOFError):
             while True:
-                yield self.console.input(Text(f"{self.user}> ", "bold")).strip()
+                # Not the console's input: readline has to know how wide the prompt is.
+                yield input(plain(f"{self.user}> ")).strip()
 
     def run(self) -> None:
         """Talk until the last line, or /quit."""
@@ -111,7 +112,12 @@ class Chat:
                 elif line:
                     self.talk(line)
             except FibonacciError as error:
-                self.say(f"That failed, and was not remembered: {error}", "red")
+                self.say(f"That failed: {error}", "red")
+
+
+def plain(text: str) -> str:
+    """Return text without commands to the terminal, which a model or a memory could hold."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
 
 
 def main() -> None:
@@ -124,7 +130,7 @@ def main() -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     try:
         with chatbot(asked.backend, asked.url, asked.model) as workflow:
-            console.print("Small model, real memory. /help says what you can do.", style="dim")
+            console.print(f"Talking with {asked.model}. /help says what you can do.", style="dim")
             Chat(workflow, console, asked.user).run()
     except FibonacciError as error:
         sys.exit(f"chat: {error}")

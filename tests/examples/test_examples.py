@@ -1,9 +1,12 @@
 """The programs in examples/ do what they say."""
 
+import os
+import pty
 import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -113,3 +116,30 @@ def test_the_chat_forgets_one_user_alone(tmp_path: Path):
 def test_the_chat_shows_no_commands_to_the_terminal(tmp_path: Path):
     """What a model or a memory holds is text: escape sequences do not reach the screen."""
     assert "\x1b" not in chat(tmp_path, "\x1b[31mred", "/memory")
+
+
+def test_the_chat_stays_with_its_user_where_a_name_can_be_none(tmp_path: Path):
+    """A name that is too long is refused, and the next line is still the last user's."""
+    told = chat(tmp_path, f"/user {'x' * 1001}", "/memory")
+    assert "That failed: the user id has 1,001 bytes" in told
+    assert told.endswith("you> /memory\nRemembered of you: 0 messages.\n")
+
+
+def test_the_chat_in_a_terminal(tmp_path: Path):
+    """What is typed and taken back (^U) leaves the prompt where it is."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, str(EXAMPLES / "chat.py"), "--model", "echo"]
+    environment = {**os.environ, "TERM": "xterm", "HOME": str(tmp_path)}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environment) as talk:
+        os.close(theirs)
+        shown = b""
+        while b"you> " not in shown:
+            shown += os.read(ours, 1000)
+        os.write(ours, b"hello\x15/quit\n")
+        with suppress(OSError):  # how a terminal ends
+            while piece := os.read(ours, 1000):
+                shown += piece
+    os.close(ours)
+    assert talk.returncode == 0
+    assert b"Remembered of you: 0 messages." in shown
+    assert b"\r\x1b[K" not in shown

@@ -4,14 +4,13 @@ import asyncio
 import inspect
 import re
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from backends import BACKENDS, store
 
-import fibonacci
 from fibonacci import (
     LLMNode,
     MemoryConfig,
@@ -19,6 +18,7 @@ from fibonacci import (
     PluginNotFoundError,
     ScopeError,
     Workflow,
+    plugins,
     register_plugin,
 )
 from fibonacci.plugin import (
@@ -45,22 +45,11 @@ SIGNATURES = dict(found for text in snippets(MEMORY) for found in SIGNATURE.find
 PROGRAMS = [text for text in (SIGNATURE.sub("", one).strip() for one in snippets(MEMORY)) if text]
 READING, WRITING, ENCRYPTING, CHATBOT = snippets(NODES)
 
-INSTALLED = {info.name for info in fibonacci.plugins() if info.kind == "storage"}
-BACKENDS = [name for name in ("memory", "sqlite") if name in INSTALLED]
-"""What the snippets about redis run on: backends that need no server."""
-
-_stores = count()
-
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
-    """A backend, and the URL of a store that nobody else uses."""
-    name = request.param
-    urls = {
-        "memory": f"memory://reference-{next(_stores)}",
-        "sqlite": f"sqlite:///{tmp_path}/reference.db",
-    }
-    return name, urls[name]
+    """A backend, and the URL of a store that nobody else uses: for the snippets about redis."""
+    return store(request.param, request, tmp_path)
 
 
 def run(program: str, names: dict[str, Any], backend: tuple[str, str]) -> dict[str, Any]:
@@ -238,7 +227,7 @@ def test_writing_memory(claude: Claude, backend: tuple[str, str]) -> None:
 
 def test_encryption_needs_its_plugin(backend: tuple[str, str]) -> None:
     """Without a cipher the workflow is not made, so nothing is stored in plain; what to install."""
-    installed = {info.name for info in fibonacci.plugins() if info.kind == "encryption"}
+    installed = {info.name for info in plugins() if info.kind == "encryption"}
     if "aes-256-gcm" in installed:
         workflow = run(ENCRYPTING, {}, backend)["workflow"]
         assert workflow.memory.get("sensitive") == {"ssn": "123-45-6789"}

@@ -288,3 +288,54 @@ def test_a_cancellation_that_is_swallowed(workflow: Workflow) -> None:
 
     asyncio.run(main())
     assert (ran, workflow.memory.list_keys()) == ([], [])
+
+
+def test_a_cancellation_that_the_last_node_swallows(workflow: Workflow) -> None:
+    """The same where no other node would start: the caller's cancellation is not lost."""
+
+    async def stubborn(_: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return
+
+    workflow.add_node(FunctionNode("n", stubborn))
+
+    async def main() -> None:
+        task = asyncio.create_task(workflow.aexecute())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("other", ["first", "last"])
+def test_a_timeout_within_a_node_is_no_cancellation(workflow: Workflow, other: str) -> None:
+    """While a function cleans up after a timeout of its own, the nodes beside it go on."""
+    cleaning = asyncio.Event()
+
+    async def late(_: Any) -> str:
+        try:
+            async with asyncio.timeout(0.01):
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    cleaning.set()
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            return "in time after all"
+        raise AssertionError
+
+    async def beside(_: Any) -> int:
+        await cleaning.wait()
+        return 1
+
+    nodes = [FunctionNode("late", late), FunctionNode("beside", beside, memory_write="k")]
+    for node in nodes if other == "last" else reversed(nodes):
+        workflow.add_node(node)
+    workflow.add_node(FunctionNode("after", lambda _: 2, dependencies=["beside"]))
+    result = asyncio.run(workflow.aexecute())
+    assert dict(result) == {"late": "in time after all", "beside": 1, "after": 2}
+    assert workflow.memory.get("k") == 1

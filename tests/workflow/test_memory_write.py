@@ -227,3 +227,18 @@ def test_scope_none_is_workflow(workflow: Workflow, execute: Any) -> None:
     writing(workflow, 1, {"key": "k", "scope": None, "ttl": None, "max_items": None})
     execute(workflow)
     assert workflow.memory.get("k") == 1
+
+
+def test_text_is_not_added_to_a_number() -> None:
+    """A node whose output is text can't increment: that is told before a model is asked."""
+    with pytest.raises(WorkflowValidationError, match='"increment" needs output_format="json"'):
+        LLMNode("n", "echo", "x", memory_write={"key": "k", "mode": "increment"})
+
+
+def test_no_key_is_wrong_once_the_first_is_written(workflow: Workflow, execute: Any) -> None:
+    """All keys that templates make are checked before the first record is written."""
+    workflow.add_node(LLMNode("n", "echo", "x", memory_write=["first", "{{input.name}}"]))
+    with pytest.raises(NodeExecutionError) as told:
+        execute(workflow, {"name": ""})
+    assert isinstance(told.value.cause, InvalidKeyError)
+    assert not workflow.memory.exists("first")

@@ -15,7 +15,7 @@ from fibonacci import (
     Retry,
     Workflow,
 )
-from fibonacci.plugin import Completion, Model, ModelRequest
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 
 
 class Plain(Model):
@@ -104,3 +104,15 @@ REPRS: list[Any] = [
 def test_reprs_without_values(one: Any) -> None:
     """What a model is asked and answers, and a default of memory, stand in no repr (C23)."""
     assert "secret" not in repr(one)
+
+
+def test_a_model_without_streams_answers_in_one_piece() -> None:
+    """By default a stream is the whole text, and then the Completion, in both voices."""
+    model = Plain(lambda: "hello")
+    whole = Completion(text="hello")
+
+    async def awaited() -> list[Any]:
+        return [piece async for piece in model.astream(ModelRequest(prompt="x"))]
+
+    assert list(model.stream(ModelRequest(prompt="x"))) == [TextDelta("hello"), whole]
+    assert asyncio.run(awaited()) == [TextDelta("hello"), whole]

@@ -191,13 +191,19 @@ def test_what_a_model_does_not_heed(fields: dict[str, Any]) -> None:
     with pytest.raises(
         WorkflowValidationError, match=f"node 'n': its model does not take {name}: leave it out"
     ):
-        answer("echo", **fields)
+        answer(Named("parrot"), **fields)
+
+
+@pytest.mark.parametrize("name", ["echo", 'scripted:["hello"]'])
+def test_an_offline_model_takes_what_any_model_may(name: str) -> None:
+    """A node stays as it is when an offline model stands in for its own."""
+    assert answer(name, temperature=0.7, stop=["END"]) == "hello"
 
 
 def test_all_refusals_are_told(workflow: Workflow) -> None:
     """All fields that no model heeds are told at once."""
-    workflow.add_node(LLMNode("a", "echo", "x", temperature=1, stop=["x"]))
-    workflow.add_node(LLMNode("b", "echo", "x", temperature=1))
+    workflow.add_node(LLMNode("a", Named("a"), "x", temperature=1, stop=["x"]))
+    workflow.add_node(LLMNode("b", Named("b"), "x", temperature=1))
     with pytest.raises(WorkflowValidationError) as told:
         workflow.validate()
     assert str(told.value).count("leave it out") == 3

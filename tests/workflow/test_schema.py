@@ -1,5 +1,6 @@
 """An answer in JSON is held against the node's schema."""
 
+import re
 import sys
 from typing import Any
 
@@ -72,10 +73,14 @@ def test_the_schema_is_in_the_request():
     assert seen == [SCHEMA]
 
 
-def test_a_schema_that_is_none_is_refused_by_add_node():
+@pytest.mark.parametrize(
+    ("schema", "where"),
+    [({"type": "nope"}, "$.type"), ({"$schema": 5}, "$.$schema"), ({"$schema": []}, "$.$schema")],
+)
+def test_a_schema_that_is_none_is_refused_by_add_node(schema: dict[str, Any], where: str):
     """What is wrong with a schema shows before anything runs."""
-    with pytest.raises(WorkflowValidationError, match=r"no JSON Schema: \$\.type"):
-        answering(schema={"type": "nope"})
+    with pytest.raises(WorkflowValidationError, match=f"no JSON Schema: {re.escape(where)}"):
+        answering(schema=schema)
 
 
 def test_nothing_is_fetched_for_a_schema():
@@ -102,3 +107,10 @@ def test_the_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "jsonschema", None)
     with pytest.raises(WorkflowValidationError, match=r"pip install 'fibonacci-core\[schema\]'"):
         answering("1")
+
+
+def test_a_schema_that_never_ends_is_told():
+    """A schema that refers to itself is an error of ours, and no attempt mends it."""
+    endless = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}
+    cause = failure(answering("1", "1", schema=endless, retry=Retry(attempts=2, backoff=0)))
+    assert str(cause) == "output_schema refers to itself without end"

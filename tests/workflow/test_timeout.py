@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 
 from fibonacci import (
+    BackendUnavailableError,
     FunctionNode,
     LLMNode,
     MemoryConfig,
+    ModelError,
     NodeExecutionError,
     Workflow,
     WorkflowTimeoutError,
 )
 from fibonacci._builtin.local import LocalStore
-from fibonacci.plugin import Address
+from fibonacci.plugin import Address, Completion, Model, ModelRequest
 
 
 class Late:
@@ -201,3 +203,60 @@ def test_a_late_function_that_swallows_its_cancellation(workflow: Workflow) -> N
     with pytest.raises(NodeExecutionError, match=r"timeout of 0.05 s"):
         asyncio.run(workflow.aexecute())
     assert workflow.memory.list_keys() == []
+
+
+def test_a_function_that_raises_what_a_timeout_raises(workflow: Workflow) -> None:
+    """A TimeoutError of a function's own, within its time, is told as its own."""
+
+    async def refused(_: Any) -> None:
+        raise TimeoutError
+
+    workflow.add_node(FunctionNode("n", refused, timeout=5))
+    with pytest.raises(NodeExecutionError, match=r"node 'n' failed: TimeoutError") as told:
+        asyncio.run(workflow.aexecute())
+    assert isinstance(told.value.cause, TimeoutError)
+
+
+class Obedient(Model):
+    """A model that raises at the request's deadline, as its contract asks."""
+
+    def complete(self, request: ModelRequest) -> Completion:
+        assert request.deadline is not None
+        time.sleep(max(0.0, request.deadline - time.monotonic()))
+        raise ModelError("late", retryable=True)
+
+
+def test_a_model_that_heeds_the_deadline(workflow: Workflow, execute: Any) -> None:
+    """Whoever looks at the clock first, the model or the run, the error is the same."""
+    workflow.add_node(LLMNode("n", Obedient(), "x", timeout=0.01))
+    for _ in range(20):
+        with pytest.raises(NodeExecutionError) as told:
+            execute(workflow)
+        assert isinstance(told.value.cause, WorkflowTimeoutError)
+
+
+def test_memory_that_is_late_is_told_as_late(execute: Any) -> None:
+    """A node whose time runs out while it reads memory is told as late, not as unlucky."""
+
+    class Away(LocalStore):
+        def read_many(self, addresses: Any, *, deadline: float) -> Any:
+            time.sleep(max(0.0, deadline - time.monotonic()))
+            raise BackendUnavailableError("away")
+
+    workflow = Workflow("flow", MemoryConfig(Away()))
+    workflow.add_node(FunctionNode("n", lambda _: 1, memory_read=["k"], timeout=0.1))
+    with pytest.raises(NodeExecutionError, match=r"longer than its timeout of 0.1 s"):
+        execute(workflow)
+
+
+def test_memory_that_is_away_is_told_as_away(execute: Any) -> None:
+    """A fault of the store within the node's time is told as it is (C29)."""
+
+    class Away(LocalStore):
+        def read_many(self, addresses: Any, *, deadline: float) -> Any:
+            raise BackendUnavailableError("away")
+
+    workflow = Workflow("flow", MemoryConfig(Away()))
+    workflow.add_node(FunctionNode("n", lambda _: 1, memory_read=["k"], timeout=60))
+    with pytest.raises(NodeExecutionError, match="BackendUnavailableError: away"):
+        execute(workflow)

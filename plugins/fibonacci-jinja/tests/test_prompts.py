@@ -2,6 +2,7 @@
 
 import pytest
 
+from fibonacci import LLMNode, Workflow
 from fibonacci.errors import TemplateError
 from fibonacci_jinja import JinjaEngine
 
@@ -177,3 +178,10 @@ def test_replace():
 def test_inline_if_without_else():
     """Nothing is shown where there is no else."""
     assert render("<{{ input.x if memory.nope }}>") == "<>"
+
+
+def test_a_workflow_of_jinja():
+    """``Workflow(templating="jinja")`` finds the engine, and renders its prompts with it."""
+    workflow = Workflow("w", templating="jinja")
+    workflow.add_node(LLMNode("n", "echo", "{% for x in input.xs %}{{ x }};{% endfor %}"))
+    assert workflow.execute({"xs": [1, "two"]})["n"] == "1;two;"

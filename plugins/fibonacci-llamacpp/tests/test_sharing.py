@@ -231,3 +231,18 @@ signal.raise_signal(signal.SIGTERM)
 """)
     assert (done.returncode, done.stderr) == (-15, "")
     assert done.stdout.strip()
+
+
+def test_a_fork_before_the_first_prompt(tmp_path: Path) -> None:
+    """A child may be the first to ask; the parent's model is then still to be loaded."""
+    weights = tmp_path / "copy.gguf"
+    shutil.copyfile(find_weights("smollm2"), weights)
+    model = fibonacci_model(ModelSettings(model=str(weights)))
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(model.complete(SHORT).usage.output_tokens)
+        finally:
+            os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 12
+    assert model.complete(SHORT).usage.output_tokens == 12

@@ -40,11 +40,19 @@ def test_another_kind_of_file(tmp_path: Path, content: bytes) -> None:
         make(str(file))
 
 
-@pytest.mark.parametrize("path", ["/nowhere/model.gguf", "model.gguf", "./model"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere/model.gguf", "model.gguf", "./model", "~nobody-of-that-name/model.gguf"]
+)
 def test_no_such_file(path: str) -> None:
     """A path that leads nowhere is refused when the model is made."""
     with pytest.raises(ConfigurationError, match=r"can't read .*model.*: No such file"):
         make(path)
+
+
+def test_a_path_that_is_none() -> None:
+    """A NUL is in no path."""
+    with pytest.raises(ConfigurationError, match="NUL"):
+        make("/models\0/model.gguf")
 
 
 def test_a_folder(tmp_path: Path) -> None:

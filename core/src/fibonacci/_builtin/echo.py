@@ -1,6 +1,6 @@
 """The offline model ``echo``: it says what it hears."""
 
-from typing import Final
+from typing import ClassVar, Final
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin.hookspecs import hookimpl
@@ -10,7 +10,12 @@ FIBONACCI_SPEC_VERSION: Final = 1
 
 
 class Echo(Model):
-    """Answers with the prompt, so that one can see what a node would send."""
+    """Answers with the prompt, so that one can see what a node would send.
+
+    It stands in for any model, and so takes what any model may.
+    """
+
+    accepts: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
 
     def complete(self, request: ModelRequest) -> Completion:
         return Completion(text=request.prompt, stop_reason="end")

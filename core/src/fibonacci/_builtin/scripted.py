@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from itertools import count
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from fibonacci.errors import ConfigurationError, ModelError
 from fibonacci.plugin.hookspecs import hookimpl
@@ -13,7 +13,12 @@ FIBONACCI_SPEC_VERSION: Final = 1
 
 
 class Scripted(Model):
-    """Gives one answer after the other, in the order in which it is asked."""
+    """Gives one answer after the other, in the order in which it is asked.
+
+    It stands in for any model, and so takes what any model may.
+    """
+
+    accepts: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
 
     def __init__(self, answers: Sequence[str]) -> None:
         self._answers = answers
@@ -37,7 +42,7 @@ def fibonacci_model(settings: ModelSettings) -> Model:
 def _answers(text: str) -> list[str]:
     try:
         answers: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         answers = None
     if not isinstance(answers, list) or not all(isinstance(one, str) for one in answers):
         raise ConfigurationError(

@@ -49,6 +49,11 @@ def spoken(memory: RunMemory, *, plainly: bool) -> RunMemory:
     return cast(RunMemory, memory._spoken) if plainly else memory
 
 
+def check_key(memory: RunMemory, scope: Scope, key: str) -> None:
+    """Raise InvalidKeyError or ScopeError where no record can have this key."""
+    memory._find(key, scope, None)
+
+
 async def recalled(
     memory: MemoryManager,
     wanted: Sequence[Wanted],

@@ -32,8 +32,13 @@ class AsyncVoice(Voice):
         return await _within(awaited(function, argument), deadline)
 
     def check(self) -> None:
-        """A function may have swallowed the cancellation that was meant for the run."""
-        if self._own is not None and self._own.cancelling() > self._cancelled:
+        """A function may have swallowed the cancellation that was meant for the run.
+
+        Only the run's own task can tell: a timeout within its node cancels it for a moment too,
+        and that is nothing to the nodes beside.
+        """
+        own = asyncio.current_task()
+        if own is not None and own is self._own and own.cancelling() > self._cancelled:
             raise asyncio.CancelledError
 
     async def pause(self, seconds: float) -> None:
@@ -79,6 +84,10 @@ async def _within(answer: Awaitable[T], deadline: float | None) -> T:
         if bound.expired():
             raise Overdue from None
         raise
+    return _unless_late(taken, bound)
+
+
+def _unless_late(taken: T, bound: asyncio.Timeout) -> T:
     if bound.expired():  # what was late swallowed its cancellation
         raise Overdue
     return taken

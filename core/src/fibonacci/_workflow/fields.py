@@ -71,6 +71,12 @@ def check_schema(node: Any, _: Any, value: Any) -> None:
         raise _fault(node, 'output_schema goes with output_format="json" alone')
 
 
+def check_increments(node: Any) -> None:
+    """Refuse to add text to a number: it would fail after the model was asked."""
+    if node.output_format == "text" and any(one.mode == "increment" for one in node.memory_write):
+        raise _fault(node, 'memory_write mode "increment" needs output_format="json"')
+
+
 def check_timeout(node: Any, _: Any, value: Any) -> None:
     if not is_timeout(value):
         raise _fault(node, f"timeout must be {TIMEOUT_RULE}")

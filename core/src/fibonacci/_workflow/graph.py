@@ -27,9 +27,9 @@ class Graph:
     inputs: Mapping[str, Demand]
     """The inputs that the run surely needs, and a text that asks for each."""
     users: tuple[str, ...]
-    """What needs a user node_id, in words."""
+    """What needs a user id, in words."""
     asynchronous: str | None
-    """The node_id of a node that can run in the async voice alone, if there is one."""
+    """The id of a node that can run in the async voice alone, if there is one."""
 
 
 def make_graph(steps: Mapping[str, Step]) -> Graph:

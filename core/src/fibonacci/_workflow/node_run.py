@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Final
 
-from fibonacci._memory.recall import NOTHING, MemoryKey
-from fibonacci._memory.runs import spoken
+from fibonacci._memory.recall import NOTHING, MemoryKey, Recalled
+from fibonacci._memory.runs import check_key, spoken
 from fibonacci._workflow.memory_use import MemoryWrite
 from fibonacci._workflow.result import Record
 from fibonacci._workflow.retry import may_succeed
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.step import Answer, Step
 from fibonacci._workflow.voice import Overdue
-from fibonacci.errors import WorkflowTimeoutError
+from fibonacci.errors import StorageError, WorkflowTimeoutError
 
 PATIENCE: Final = 3_600.0
 """Seconds: no longer pause is made, whatever a provider asks for."""
@@ -23,7 +23,7 @@ async def run_node(step: Step, run: Run) -> None:
     node, start = step.node, monotonic()
     run.check()
     deadline = run.until(node.timeout)
-    recalled = await run.recall(node.memory_read, deadline) if node.memory_read else NOTHING
+    recalled = await _recall(step, run, deadline) if node.memory_read else NOTHING
     question = step.question(run, recalled.values, deadline)
     answer, attempts = await _ask(step, run, question, deadline)
     written = await _write(step, run, recalled.values, answer.output) if step.keys else ()
@@ -31,6 +31,15 @@ async def run_node(step: Step, run: Run) -> None:
         node.id,
         Record(answer.output, answer.usage, start, monotonic(), attempts, recalled.read, written),
     )
+
+
+async def _recall(step: Step, run: Run, deadline: float | None) -> Recalled:
+    try:
+        return await run.recall(step.node.memory_read, deadline)
+    except StorageError as fault:
+        if deadline is not None and monotonic() >= deadline:
+            raise _late(step, run) from fault
+        raise
 
 
 async def _ask(step: Step, run: Run, question: Any, deadline: float | None) -> tuple[Answer, int]:
@@ -44,6 +53,9 @@ async def _ask(step: Step, run: Run, question: Any, deadline: float | None) -> t
         except Overdue:
             raise _late(step, run) from None
         except Exception as fault:
+            # A model that heeds the deadline raises at it, as a clock of ours does: one error.
+            if deadline is not None and monotonic() >= deadline:
+                raise _late(step, run) from fault
             if attempt == retry.attempts or not may_succeed(fault):
                 raise
             pause = retry.pause(attempt, fault)
@@ -69,6 +81,8 @@ async def _write(
     """Write the output where the node says; return what was written."""
     namespace = {**run.namespace(recalled), step.node.id: output}
     keys = [template.render(namespace) for template in step.keys]
+    for write, key in zip(step.node.memory_write, keys, strict=True):
+        check_key(run.memory(), write.scope, key)  # all of them before the first is written
     for write, key in zip(step.node.memory_write, keys, strict=True):
         run.check()
         await _write_one(run, write, key, output)

@@ -69,6 +69,9 @@ class LLMNode(Node):
     )
     """A JSON Schema; an answer that does not fit it fails the attempt."""
 
+    def __attrs_post_init__(self) -> None:
+        fields.check_increments(self)
+
 
 @attrs.frozen
 class FunctionNode(Node):

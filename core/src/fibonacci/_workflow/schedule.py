@@ -41,6 +41,7 @@ class Schedule:
         """Run all nodes; where one fails, those that have started, and no other."""
         try:
             await self._strand(self._next(None))
+            self._run.voice.check()
             await self._run.voice.settle()
         except BaseException:
             self._run.abandoned = True

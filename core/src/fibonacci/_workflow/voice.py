@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin._run import run
-from fibonacci.plugin._workers import hand_over
+from fibonacci.plugin._workers import hand_over, outcome
 from fibonacci.plugin.models import Completion, Model, ModelRequest
 
 T = TypeVar("T")
@@ -80,14 +80,14 @@ class SyncVoice(Voice):
     async def complete(self, model: Model, request: ModelRequest) -> Completion:
         if request.deadline is None:
             return model.complete(request)
-        return _late_or_not(partial(model.complete, request), request.deadline)
+        return _bounded(partial(model.complete, request), request.deadline)
 
     async def call(
         self, function: Callable[[Any], Any], argument: Any, deadline: float | None
     ) -> Any:
         if deadline is None:
             return plain_answer(function(argument))
-        return plain_answer(_late_or_not(partial(function, argument), deadline))
+        return plain_answer(_bounded(partial(function, argument), deadline))
 
     def check(self) -> None:
         """An exception that is meant for a thread is not kept from it."""
@@ -140,10 +140,11 @@ def plain_answer(answer: Any) -> Any:
     )
 
 
-def _late_or_not(work: Callable[[], T], deadline: float) -> T:
+def _bounded(work: Callable[[], T], deadline: float) -> T:
     """Do the work in a thread that can be left behind. Raises Overdue."""
     answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
-    hand_over(partial(_answer, partial(copy_context().run, work), answers))
+    work_here = partial(copy_context().run, work)
+    hand_over(lambda: answers.put(outcome(work_here)))
     try:
         answer, fault = answers.get(timeout=max(0.0, deadline - monotonic()))
     except Empty:
@@ -151,12 +152,3 @@ def _late_or_not(work: Callable[[], T], deadline: float) -> T:
     if fault is not None:
         raise fault
     return cast(T, answer)
-
-
-def _answer(
-    work: Callable[[], Any], answers: "SimpleQueue[tuple[Any, BaseException | None]]"
-) -> None:
-    try:
-        answers.put((work(), None))
-    except BaseException as fault:  # noqa: BLE001 - raised where it is waited for
-        answers.put((None, fault))

@@ -49,7 +49,8 @@ class Workflow:
             description: what it is for, for its readers.
             version: which version of it this is, for its readers.
             organization_id: whose the organization scope is, if not the configuration's.
-            timeout: seconds that an execution may take; None: no limit.
+            timeout: seconds until an execution gives its nodes up; None: no limit. A memory write
+                that has begun by then is ended, within the memory's own timeout.
             max_concurrency: how many nodes may run side by side; None: as many as can.
             templating: the engine of its texts: "builtin", "jinja", or an Engine of your own.
 

@@ -1,5 +1,6 @@
 """Everything that the author of a plugin imports; nothing else of this package is for them."""
 
+from fibonacci.plugin._run import run
 from fibonacci.plugin.address import SCOPES, Address, Scope, Space, canonical, parse
 from fibonacci.plugin.encryption import Cipher, CipherSettings
 from fibonacci.plugin.hookspecs import SPEC_VERSION, hookimpl
@@ -70,6 +71,7 @@ __all__ = [
     "missing",
     "parse",
     "read_options",
+    "run",
     "text",
     "whole_number",
 ]

@@ -95,15 +95,16 @@ async def in_thread(work: Callable[[], T]) -> T:
             future.set_exception(fault)
 
     def task() -> None:
-        outcome = _outcome(partial(context.run, work))
+        ended = outcome(partial(context.run, work))
         with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(settle, *outcome)
+            loop.call_soon_threadsafe(settle, *ended)
 
     hand_over(task)
     return await future
 
 
-def _outcome(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+def outcome(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    """Do the work; return its answer, or what it raised, for whoever waits for it elsewhere."""
     try:
         return work(), None
     except StopIteration as stop:

@@ -88,11 +88,11 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return str.__str__(value)
     try:
-        written = orjson.dumps(value, _plain, _STRICT).decode()
+        written = orjson.dumps(value, _plain, _STRICT)
     except TypeError:  # an int beyond 64 bits, perhaps: the standard library writes those
         return _EXACT.encode(value)
     # orjson writes null where a number is none; the standard library refuses that.
-    return _EXACT.encode(value) if "null" in written else written
+    return _EXACT.encode(value) if b"null" in written else written.decode()
 
 
 def _plain(value: Any) -> dict[str, Any]:

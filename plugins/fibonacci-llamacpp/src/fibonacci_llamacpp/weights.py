@@ -1,5 +1,6 @@
 """Where a model's weights are: a GGUF file by its path, or one that a distribution carries."""
 
+import os
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,10 +21,13 @@ def find_weights(model: str) -> Path:
     Raises ConfigurationError: no such name, no such file, or not a GGUF file.
     """
     is_path = "/" in model or model.endswith(".gguf")
-    found = Path(model).expanduser() if is_path else _carried(model)
+    # Not Path's own expanduser: that raises where there is no such user.
+    found = Path(os.path.expanduser(model)) if is_path else _carried(model)
     try:
         with found.open("rb") as file:
             begins = file.read(len(MAGIC))
+    except ValueError:
+        raise ConfigurationError("llamacpp: a path has no NUL character in it") from None
     except OSError as error:
         raise ConfigurationError(f"llamacpp: can't read {found}: {error.strerror}") from error
     if begins != MAGIC:

@@ -82,9 +82,11 @@ def _interrupt(memory: MemoryManager, dice: random.Random) -> None:
 
 
 def _until_interrupted(memory: MemoryManager, start: Callable[[], None]) -> None:
+    # Python drops what a signal raises while it collects garbage, so the signal may go unseen.
+    end = time.monotonic() + 1
     try:
         start()
-        while True:
+        while time.monotonic() < end:
             for key in KEYS:
                 assert memory.get(key) == [key] * 20
                 memory.set(key, [key] * 20)

@@ -1,0 +1,275 @@
+"""The ``redis`` backend against redis-py with its defaults (hiredis) and orjson, on one server.
+
+Pin it to one core, as it starts the server too: ``taskset -c 1 python benchmarks/on_redis.py``.
+A round trip is then the work of both sides and two changes between them, and ratios hold still.
+``--large`` adds a listing among a million records, and a clearing of a hundred thousand.
+``py-key-value-aio[redis]`` is measured beside them where it is installed.
+"""
+
+import asyncio
+import gc
+import importlib
+import platform
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from statistics import median
+from time import monotonic, perf_counter, process_time
+from typing import Any
+
+import attrs
+import hiredis
+import orjson
+import redis
+import redis.asyncio
+from values import VALUES
+
+from fibonacci import MemoryConfig, MemoryManager, Workflow
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+valkey: Any = importlib.import_module("services.valkey")
+farm: Any = importlib.import_module("services.farm")
+
+ROUNDS = 9
+MANY = 100
+TOGETHER = 64
+
+GOALS = {
+    "get": 1.5,
+    "exists": 1.5,
+    "set": 1.4,
+    "set, 2 KB": 1.3,
+    "set_many": 2.5,
+    "async get": 1.8,
+    "async set": 1.8,
+    "async get at once": 5.0,
+    "async set at once": 5.0,
+}
+"""Ratios to redis-py, of operations a second."""
+
+
+@attrs.frozen
+class Cost:
+    """Of one call: seconds on the clock, and of this process's own work."""
+
+    wall: float
+    cpu: float
+
+
+def compare(contenders: Mapping[str, Callable[[int], object]], times: int) -> dict[str, Cost]:
+    """Visit the contenders in turn, each given a number of calls to make; return the medians."""
+    found: dict[str, list[Cost]] = {name: [] for name in contenders}
+    for run in contenders.values():
+        run(times // 4 + 1)
+    gc.disable()
+    for _ in range(ROUNDS):
+        for name, run in contenders.items():
+            wall, cpu = perf_counter(), process_time()
+            run(times)
+            wall, cpu = perf_counter() - wall, process_time() - cpu
+            found[name].append(Cost(wall / times, cpu / times))
+        gc.collect()
+    gc.enable()
+    return {
+        name: Cost(median(one.wall for one in costs), median(one.cpu for one in costs))
+        for name, costs in found.items()
+    }
+
+
+def repeated(call: Callable[[], object]) -> Callable[[int], object]:
+    """Make a call so often."""
+
+    def run(times: int) -> None:
+        for _ in range(times):
+            call()
+
+    return run
+
+
+def show(size: str, verb: str, costs: dict[str, Cost]) -> None:
+    """Print a line for each contender; the first is the base."""
+    base, *_ = costs.values()
+    for name, cost in costs.items():
+        ratio = base.wall / cost.wall
+        goal = GOALS.get(f"{verb}, {size}", GOALS.get(verb, "")) if name == "ours" else ""
+        print(
+            f"{size:7}{verb:20}{name:14}{cost.wall * 1e6:9.1f} µs{cost.cpu * 1e6:9.1f} µs"
+            f"{ratio:9.2f}{cost.cpu / base.cpu:9.2f}  {goal}",
+            flush=True,
+        )
+
+
+def one_by_one(size: str, value: Any, url: str, memory: MemoryManager) -> None:
+    """One record a call, in the sync voice."""
+    client = redis.Redis.from_url(url)
+    client.set("base", orjson.dumps(value))
+    memory.set("ours", value)
+    fresh, times = count(), 2_000 if size != "64 KB" else 500
+    verbs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "get": (
+            lambda: orjson.loads(client.get("base")),  # type: ignore[arg-type]
+            lambda: memory.get("ours"),
+        ),
+        "exists": (lambda: client.exists("base"), lambda: memory.exists("ours")),
+        "set": (
+            lambda: client.set("base", orjson.dumps(value)),
+            lambda: memory.set("ours", value),
+        ),
+        "set with ttl": (
+            lambda: client.set("base", orjson.dumps(value), px=3_600_000),
+            lambda: memory.set("ours", value, ttl=3600),
+        ),
+        "set, new": (
+            lambda: client.set(f"n{next(fresh)}", orjson.dumps(value)),
+            lambda: memory.set(f"n{next(fresh)}", value),
+        ),
+        "delete": (lambda: client.delete("none"), lambda: memory.delete("none")),
+    }
+    for verb, (base, ours) in verbs.items():
+        show(size, verb, compare({"redis-py": repeated(base), "ours": repeated(ours)}, times))
+    client.flushdb()
+    client.close()
+
+
+def batches(size: str, value: Any, url: str, memory: MemoryManager) -> None:
+    """A hundred records a call."""
+    client = redis.Redis.from_url(url)
+    keys = [f"k{number}" for number in range(MANY)]
+    values = dict.fromkeys(keys, value)
+
+    def base_set() -> None:
+        pipeline = client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.set(key, orjson.dumps(value))
+        pipeline.execute()
+
+    writes = {"redis-py": repeated(base_set), "ours": repeated(lambda: memory.set_many(values))}
+    show(size, "set_many", compare(writes, 30))
+    reads = {
+        "redis-py": repeated(lambda: [orjson.loads(one) for one in client.mget(keys)]),  # type: ignore[union-attr]
+        "ours": repeated(lambda: memory.get_many(keys)),
+    }
+    show(size, "get_many", compare(reads, 30))
+    client.flushdb()
+    client.close()
+
+
+def awaited(size: str, value: Any, url: str, memory: MemoryManager) -> None:
+    """In the async voice: one at a time, and 64 at once."""
+    with asyncio.Runner() as runner:
+        client = redis.asyncio.Redis.from_url(url)
+        runner.run(client.set("base", orjson.dumps(value)))
+        runner.run(memory.aset("ours", value))
+        peer = _peer(url)
+        calls = {"get": _gets(client, memory, peer), "set": _sets(client, memory, peer, value)}
+        for verb, contenders in calls.items():
+            if peer is not None and verb == "get":
+                runner.run(peer.put("peer", {"value": value}))
+            for title, together in ((f"async {verb}", 1), (f"async {verb} at once", TOGETHER)):
+                runs = {name: _in_loop(runner, call, together) for name, call in contenders.items()}
+                show(size, title, compare(runs, 1_280))
+        runner.run(client.flushdb())
+        runner.run(client.aclose())
+
+
+Call = Callable[[], Awaitable[Any]]
+
+
+def _gets(client: Any, memory: MemoryManager, peer: Any) -> dict[str, Call]:
+    async def base() -> Any:
+        return orjson.loads(await client.get("base"))
+
+    calls: dict[str, Call] = {"redis-py": base, "ours": lambda: memory.aget("ours")}
+    return calls | ({"py-key-value": lambda: peer.get("peer")} if peer else {})
+
+
+def _sets(client: Any, memory: MemoryManager, peer: Any, value: Any) -> dict[str, Call]:
+    calls: dict[str, Call] = {
+        "redis-py": lambda: client.set("base", orjson.dumps(value)),
+        "ours": lambda: memory.aset("ours", value),
+    }
+    return calls | ({"py-key-value": lambda: peer.put("peer", {"value": value})} if peer else {})
+
+
+def _in_loop(runner: asyncio.Runner, call: Call, together: int) -> Callable[[int], object]:
+    async def work(times: int) -> None:
+        for _ in range(times):
+            await call()
+
+    async def all_together(times: int) -> None:
+        await asyncio.gather(*[work(times // together) for _ in range(together)])
+
+    return lambda times: runner.run(all_together(times // together * together))
+
+
+def _peer(url: str) -> Any:
+    with suppress(ImportError):
+        stores: Any = importlib.import_module("key_value.aio.stores.redis")
+        return stores.RedisStore(url=url)
+    return None
+
+
+def large(url: str) -> None:
+    """A scope of a thousand among a million records, and the clearing of one of 100,000."""
+    client = redis.Redis.from_url(url)
+    _fill(client, 1_000, 1_000)
+    memory = Workflow("w500", MemoryConfig(backend="redis", connection_url=url)).memory
+    assert len(memory.list_keys()) == 1_000
+    times = []
+    for _ in range(51):
+        start = perf_counter()
+        memory.list_keys()
+        times.append(perf_counter() - start)
+    print(f"list 1,000 of 1,000,000: {median(times) * 1e3:.2f} ms (goal: 1)")
+    big = Workflow("big", MemoryConfig(backend="redis", connection_url=url)).memory
+    took = _clear(big)
+    client.config_set("slowlog-log-slower-than", 0)
+    client.config_set("slowlog-max-len", 100_000)
+    client.slowlog_reset()
+    _clear(big)
+    slowest = max(entry["duration"] for entry in client.slowlog_get(100_000))
+    print(f"clear 100,000: {took * 1e3:.0f} ms (goal: 200); longest call {slowest / 1e3:.2f} ms")
+
+
+def _clear(memory: MemoryManager) -> float:
+    for start in range(0, 100_000, 10_000):
+        memory.set_many({f"k{number}": 1 for number in range(start, start + 10_000)})
+    start = monotonic()
+    memory.clear()
+    return monotonic() - start
+
+
+def _fill(client: Any, spaces: int, records: int) -> None:
+    """Write as the backend does, by the thousand."""
+    for number in range(spaces):
+        index = f"fibonacci:v1:{{w:w{number}}}"
+        client.zadd(index, {f"k{key}": 0 for key in range(records)})
+        client.mset({f"{index}:k{key}": b"1" for key in range(records)})
+
+
+def main() -> None:
+    """Print a table."""
+    with valkey.standalone() as server:
+        url = server.url
+        version = redis.Redis.from_url(url).info("server")
+        print(
+            f"Python {platform.python_version()}, redis-py {redis.__version__}, "
+            f"hiredis {hiredis.__version__}, Valkey {version.get('valkey_version')}"
+        )
+        head = f"{'clock':>12}{'own work':>12}{'ratio':>9}{'work':>9}  goal"
+        print(f"{'size':7}{'verb':20}{'':14}{head}")
+        config = MemoryConfig(backend="redis", connection_url=url)
+        memory = Workflow("benchmark", config).memory
+        for size, value in VALUES.items():
+            one_by_one(size, value, url, memory)
+            batches(size, value, url, memory)
+            awaited(size, value, url, memory)
+        if "--large" in sys.argv[1:]:
+            large(url)
+    farm.close()
+
+
+if __name__ == "__main__":
+    main()

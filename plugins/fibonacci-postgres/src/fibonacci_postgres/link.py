@@ -1,0 +1,143 @@
+"""One connection, in steps that never wait: a voice waits between them."""
+
+import select
+from math import inf
+from time import monotonic
+from typing import Final
+
+from fibonacci_postgres.driver import DriverError, PGconn, PGresult, pq
+from fibonacci_postgres.statements import Parameters, Statement
+
+BINARY: Final = int(pq.Format.BINARY)
+READ: Final = select.POLLIN
+WRITE: Final = select.POLLOUT
+
+
+class Link:
+    """A connection to the server, for one caller at a time.
+
+    libpq is asked to send without waiting, and to parse what has come. So a deadline holds against
+    a server that says nothing, or a byte a second, and a signal handler runs at once.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "fd",
+        "lost",
+        "patience",
+        "pgconn",
+        "poller",
+        "prepared",
+        "results",
+        "sent",
+        "used",
+        "wants",
+    )
+
+    pgconn: PGconn
+
+    def __init__(self) -> None:
+        self.fd = -1
+        self.wants = 0
+        self.poller = select.poll()
+        self.patience = inf
+        """Seconds to wait at most before libpq is asked again."""
+        self.prepared: set[bytes] = set()
+        self.results: list[PGresult] = []
+        self.sent = True
+        """Whether the last byte of the question went out: without it, nothing is committed."""
+        self.lost = False
+        self.used = 0.0
+        """When it was last taken, on the monotonic clock."""
+
+    def watch(self, fd: int, wants: int) -> None:
+        """Say what the voice waits for; libpq may change sockets while it connects."""
+        if fd != self.fd:
+            self.poller = select.poll()
+        self.poller.register(fd, wants)
+        self.fd, self.wants = fd, wants
+
+    def attach(self) -> None:
+        """Begin to work, now that the connection is made."""
+        self.pgconn.nonblocking = 1
+        self.watch(self.pgconn.socket, READ)
+        self.used = monotonic()
+        if self.pgconn.ssl_in_use:
+            # libpq may hold decrypted bytes back, and no socket becomes readable for those.
+            self.patience = 0.1
+
+    def start(self, statement: Statement, parameters: Parameters) -> None:
+        """Send a statement that is prepared."""
+        # _flush, written out: every call takes this path.
+        self.sent = False
+        pgconn = self.pgconn
+        pgconn.send_query_prepared(statement.name, parameters, statement.formats, BINARY)
+        if pgconn.flush():
+            self.watch(self.fd, READ | WRITE)
+        else:
+            self.sent = True
+
+    def start_unprepared(self, statement: Statement, parameters: Parameters) -> None:
+        """Send a statement with its text."""
+        self.sent = False
+        self.pgconn.send_query_params(
+            statement.sql, parameters, statement.types, statement.formats, BINARY
+        )
+        self._flush()
+
+    def start_preparing(self, statement: Statement) -> None:
+        """Have the server prepare a statement."""
+        self.sent = False
+        self.pgconn.send_prepare(statement.name, statement.sql, statement.types)
+        self._flush()
+
+    def start_script(self, sql: bytes) -> None:
+        """Send statements without parameters; they are one transaction."""
+        self.results = []  # the one before may have failed
+        self.sent = False
+        self.pgconn.send_query(sql)
+        self._flush()
+
+    def advance(self) -> bool:
+        """Take in what has come, send what is left; say whether the answer is complete."""
+        pgconn = self.pgconn
+        try:
+            pgconn.consume_input()
+            if not self.sent:
+                self._flush()
+        except DriverError:
+            self.lost = True  # what came before, a reason perhaps, can still be read
+        while not pgconn.is_busy():
+            if (result := pgconn.get_result()) is None:
+                return True
+            self.results.append(result)
+        return self.lost
+
+    def result(self) -> PGresult | None:
+        """Return the last statement's result, if all were done."""
+        results = self.results
+        for result in results:
+            if result.status not in _DONE:
+                return None
+        self.results = []  # a value may be large, and the connection idle for long
+        return results[-1] if results and not self.lost else None
+
+    def quiet(self) -> bool:
+        """Say whether nothing came while it was idle: a server that goes away says so."""
+        return not self.poller.poll(0)
+
+    def close(self) -> None:
+        """Let go of the connection; the server is told, if that takes no waiting."""
+        self.lost = True
+        if self.fd >= 0:
+            self.pgconn.finish()
+
+    def _flush(self) -> None:
+        self.sent = not self.pgconn.flush()
+        wants = READ if self.sent else READ | WRITE
+        if wants != self.wants:
+            self.watch(self.fd, wants)
+
+
+_DONE: Final = (int(pq.ExecStatus.TUPLES_OK), int(pq.ExecStatus.COMMAND_OK))
+"""Plain numbers: comparing with a member of an enum takes four times as long."""

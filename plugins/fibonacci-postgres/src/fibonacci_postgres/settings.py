@@ -1,0 +1,131 @@
+"""What a connection URL says: parameters for libpq, and options of our own."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin import StoreSettings, StoreURL, read_options, whole_number
+
+OWN_OPTIONS: Final = ("create", "max_connections", "prepare", "table")
+
+# Two names at most, so that the table can be told from its schema; 48 characters, as the name of
+# its index is longer and PostgreSQL cuts names off at 63 bytes.
+_TABLE: Final = re.compile(r"([A-Za-z_]\w{0,47}\.)?[A-Za-z_]\w{0,47}", re.ASCII)
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """One server, one table, and how to go about it."""
+
+    parameters: Mapping[str, str] = attrs.field(repr=False)
+    """Connection parameters by their libpq names; the password may be one of them."""
+    where: str
+    """The server and the database, as error messages name them."""
+    timeout: float
+    """Seconds for one request."""
+    create: bool = True
+    """Make the table if it is missing."""
+    prepare: bool = True
+    """Use prepared statements; a transaction pooler may not allow it."""
+    table: str = "fibonacci"
+    """The table's name, perhaps behind its schema's and a dot."""
+    max_connections: int = 10
+    """Connections that this process keeps; and for async, each of its event loops."""
+
+
+def read_settings(settings: StoreSettings) -> Settings:
+    """Return what the URL and the options say; ConfigurationError if they can't be meant."""
+    url = settings.url
+    if url is None:
+        raise ConfigurationError(
+            "backend 'postgres' needs a connection URL like postgresql://user:password@host/db"
+        )
+    if url.scheme not in ("postgresql", "postgres"):
+        raise ConfigurationError(
+            f"backend 'postgres' takes a URL that starts with postgresql://, not {url.scheme}://"
+        )
+    own = {name: value for name, value in url.query.items() if name in OWN_OPTIONS}
+    readers = {
+        "create": switch,
+        "prepare": switch,
+        "table": table_name,
+        "max_connections": at_least_one,
+    }
+    options = read_options(attrs.evolve(settings, url=attrs.evolve(url, query=own)), readers)
+    return Settings(
+        parameters=_parameters(url), where=_where(url), timeout=settings.timeout, **options
+    )
+
+
+def switch(value: Any) -> bool:
+    """Read on or off, or true or false, as a bool or as text."""
+    if isinstance(value, bool):
+        return value
+    if value not in ("on", "off", "true", "false"):
+        raise ValueError("must be on or off")
+    return value in ("on", "true")
+
+
+def table_name(value: Any) -> str:
+    """Read the name of a table."""
+    if not isinstance(value, str) or not _TABLE.fullmatch(value):
+        raise ValueError(
+            "must be a table's name, or a schema's, a dot and a table's: each of at most 48 "
+            "letters, digits and underscores, and no digit first"
+        )
+    return value
+
+
+def at_least_one(value: Any) -> int:
+    """Read a whole number of 1 or more."""
+    if not (number := whole_number(value)):
+        raise ValueError("must be a whole number, 1 or more")
+    return number
+
+
+def _parameters(url: StoreURL) -> dict[str, str]:
+    """The parameters for libpq: from the parts of the URL, and from its query."""
+    hosts = [host for host, _ in url.hosts]
+    ports = ["" if port is None else str(port) for _, port in url.hosts]
+    parts = {
+        "user": url.username,
+        "password": url.password,
+        "host": ",".join(hosts),
+        "port": ",".join(ports) if any(ports) else "",
+        "dbname": url.path[1:],
+    }
+    parameters = {name: value for name, value in parts.items() if value}
+    for name, value in url.query.items():
+        if name in OWN_OPTIONS:
+            continue
+        _check_name(name)
+        if name in parameters:
+            raise ConfigurationError(
+                f"the connection URL gives {name!r} twice, once in its query: give it once"
+            )
+        parameters[name] = value
+    return parameters
+
+
+def _check_name(name: str) -> None:
+    from fibonacci_postgres.driver import parameter_names  # libpq knows them, and takes 0.2 s
+
+    known = parameter_names()
+    if name not in known:
+        from difflib import get_close_matches  # 5 ms that only an error pays
+
+        nearest = get_close_matches(name, [*OWN_OPTIONS, *known], n=1)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise ConfigurationError(
+            f"neither backend 'postgres' nor libpq has an option {name!r}.{hint} "
+            f"Ours are {', '.join(OWN_OPTIONS)}; libpq's: "
+            f"https://www.postgresql.org/docs/current/libpq-connect.html"
+        )
+
+
+def _where(url: StoreURL) -> str:
+    hosts = url.hosts or (("its default address", None),)
+    return str(StoreURL(scheme=url.scheme, hosts=hosts, path=url.path)).partition("://")[2]

@@ -1,0 +1,176 @@
+"""Connections: where to, by which address, and when one is used again."""
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from services import ports
+from services.databases import Databases
+from services.proxy import Proxy
+
+from fibonacci.errors import BackendUnavailableError, StorageError
+from fibonacci_postgres import pool
+
+from .speaking import A, Attempt, Opening
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port where connections are taken, and nothing is said."""
+    with socket.create_server((ports.LOOPBACK, 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the resolver answers, by name; a number is how many seconds it thinks."""
+    known: dict[str, Any] = {}
+    real = socket.getaddrinfo
+
+    def resolve(host: str, port: Any, *rest: Any, **more: Any) -> Any:
+        answer = known.get(host, [host])
+        if isinstance(answer, float):
+            time.sleep(answer)
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        return [one for each in answer for one in real(each, port, *rest, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return known
+
+
+def url(server: Databases, hosts: str, query: str = "") -> str:
+    """The URL of the server's own database at other hosts."""
+    database = server.url.partition("?")[0].rpartition("/")[2]
+    return f"postgresql://postgres@{hosts}/{database}?{query}"
+
+
+def test_second_host(opening: Opening, postgres_server: Databases, silent: int) -> None:
+    """A host that refuses or keeps silent is passed over for the next, within the deadline."""
+    port = postgres_server.port
+    for hosts in (f"127.0.0.1:1,127.0.0.1:{port}", f"127.0.0.1:{silent},127.0.0.1:{port}"):
+        attempt = Attempt(opening(url(postgres_server, hosts), timeout=1), "write")
+        assert attempt.fault is None
+        assert attempt.seconds < 1
+
+
+def test_connect_timeout(opening: Opening, postgres_server: Databases, silent: int) -> None:
+    """connect_timeout says how long each host may take."""
+    hosts = f"127.0.0.1:{silent},127.0.0.1:{postgres_server.port}"
+    store = opening(url(postgres_server, hosts, "connect_timeout=1"), timeout=10)
+    attempt = Attempt(store, "write")
+    assert attempt.fault is None
+    assert 1 <= attempt.seconds < 2
+
+
+def test_balanced(opening: Opening, postgres_server: Databases) -> None:
+    """load_balance_hosts=random tries them in any order."""
+    hosts = f"127.0.0.1:1,127.0.0.1:{postgres_server.port}"
+    store = opening(url(postgres_server, hosts, "load_balance_hosts=random"))
+    assert Attempt(store, "write").fault is None
+
+
+def test_hosts_and_ports(opening: Opening, postgres_server: Databases) -> None:
+    """Lists of hosts and ports that do not fit are refused."""
+    query = f"host=a,b,c&port={postgres_server.port},2"
+    attempt = Attempt(opening(url(postgres_server, "", query)), "write")
+    assert type(attempt.fault) is StorageError
+    assert "3 hosts, and 2 of port" in str(attempt.fault)
+
+
+def test_name(opening: Opening, postgres_server: Databases, names: dict[str, Any]) -> None:
+    """A name is looked up, and each of its addresses is tried."""
+    names["db.example"] = ["127.0.0.2", "127.0.0.1"]
+    store = opening(url(postgres_server, f"db.example:{postgres_server.port}"))
+    assert Attempt(store, "write").fault is None
+
+
+def test_slow_name(opening: Opening, names: dict[str, Any]) -> None:
+    """A resolver that takes its time does not outlast the deadline."""
+    names["slow.example"] = 1.0
+    attempt = Attempt(opening("postgresql://slow.example/db", timeout=0.3), "write")
+    assert type(attempt.fault) is BackendUnavailableError
+    assert "in time" in str(attempt.fault)
+    assert attempt.seconds < 0.8
+
+
+def test_unknown_name(opening: Opening, names: dict[str, Any]) -> None:
+    """A name that nobody knows is told."""
+    names["gone.example"] = 0.0
+    attempt = Attempt(opening("postgresql://gone.example/db"), "write")
+    assert type(attempt.fault) is BackendUnavailableError
+    assert "can't look up" in str(attempt.fault)
+
+
+def test_no_name(opening: Opening) -> None:
+    """So is one that can be nobody's."""
+    attempt = Attempt(opening(f"postgresql://{'a' * 70}.example/db"), "write")
+    assert type(attempt.fault) is BackendUnavailableError
+    assert "no host's name" in str(attempt.fault)
+
+
+def test_one_name_of_two(
+    opening: Opening, postgres_server: Databases, names: dict[str, Any]
+) -> None:
+    """One of several names that can't be looked up is passed over."""
+    names["gone.example"] = 0.0
+    hosts = f"gone.example,127.0.0.1:{postgres_server.port}"
+    assert Attempt(opening(url(postgres_server, hosts)), "write").fault is None
+
+
+def test_environment(
+    opening: Opening, postgres_server: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the URL leaves out comes from libpq's environment variables."""
+    monkeypatch.setenv("PGHOST", "127.0.0.1")
+    monkeypatch.setenv("PGPORT", str(postgres_server.port))
+    monkeypatch.setenv("PGUSER", "postgres")
+    assert Attempt(opening("postgresql:///postgres"), "write").fault is None
+
+
+def test_socket_that_is_none(opening: Opening) -> None:
+    """A Unix socket where nobody listens is a server that is not there."""
+    attempt = Attempt(opening("postgresql://%2Fnowhere/db"), "write")
+    assert type(attempt.fault) is BackendUnavailableError
+
+
+def test_no_postgres(opening: Opening, valkey_server: Any) -> None:
+    """Something else on that port is told as what it is, in time."""
+    attempt = Attempt(opening(f"postgresql://127.0.0.1:{valkey_server.port}/db", timeout=1), "read")
+    assert isinstance(attempt.fault, StorageError)
+    assert attempt.seconds < 1.5
+
+
+def test_used_again(opening: Opening, postgres_proxy: Proxy) -> None:
+    """A connection is used again, and not made for each call."""
+    store = opening(postgres_proxy.url)
+    with postgres_proxy.record() as traffic:
+        for _ in range(20):
+            store.write(A, b"1", None)
+    assert traffic.connections == 1
+
+
+def test_long_idle(
+    opening: Opening, postgres_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was idle for long is replaced: a router may have forgotten it."""
+    monkeypatch.setattr(pool, "IDLE_LIMIT", 0.1)
+    store = opening(postgres_proxy.url)
+    store.write(A, b"1", None)
+    with postgres_proxy.record() as traffic:
+        time.sleep(0.15)
+        store.write(A, b"1", None)
+        assert traffic.connections == 1
+
+
+@pytest.mark.parametrize("size", [10, 2**20, 2**24])
+def test_sizes(opening: Opening, postgres_url: str, size: int) -> None:
+    """Values up to the limit of core go through, alone and in batches."""
+    store = opening(postgres_url, timeout=20)
+    value = b"x" * size
+    store.write(A, value, None)
+    assert store.read(A) == value
+    assert store.compare_and_set(A, value, value, None) is True
+    store.write_many([(A, value), (A, value)], None)
+    assert store.read_many([A, A]) == [value, value]

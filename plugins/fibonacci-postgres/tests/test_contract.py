@@ -1,0 +1,21 @@
+"""The contract of stores, kept on PostgreSQL: as it comes, and without prepared statements."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from services.databases import Databases
+
+from fibonacci.testing import StoreContract
+
+
+class TestPostgres(StoreContract):
+    backend = "postgres"
+
+    @pytest.fixture
+    def url(self, postgres_server: Databases) -> str:
+        return postgres_server.url
+
+
+class TestUnprepared(TestPostgres):
+    options: Mapping[str, Any] = {"prepare": False, "table": "unprepared"}

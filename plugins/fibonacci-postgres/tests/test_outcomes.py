@@ -1,0 +1,261 @@
+"""What the server says of a statement, told as what it means for the caller."""
+
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from services import postgres
+from services.databases import Databases
+from services.faults import lost_reply, lost_request
+from services.postgres import Postgres
+from services.proxy import Proxy
+
+from fibonacci import MemoryConfig, Workflow
+from fibonacci.errors import (
+    BackendUnavailableError,
+    OutcomeUnknownError,
+    StorageError,
+)
+
+from .speaking import SPACE, A, Attempt, B, Opening, Speaker
+
+
+@pytest.fixture
+def server(postgres_url: str) -> Iterator[psycopg.Connection]:
+    """A connection of the test's own."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def store(opening: Opening, postgres_url: str) -> Speaker:
+    """A store that holds a record."""
+    store = opening(postgres_url, timeout=1.0)
+    store.write(A, b"old", None)
+    return store
+
+
+PASSING = ["40001", "40P01", "53100", "53200", "55P03", "57014", "57P03", "58030", "25006"]
+LASTING = ["23514", "22000", "XX000", "P0001", "42501"]
+
+
+UNCERTAIN = ["08006", "08P01", "40003"]
+
+
+def meaning(code: str) -> type[StorageError]:
+    """What a SQLSTATE says of a write."""
+    if code in UNCERTAIN:
+        return OutcomeUnknownError
+    return BackendUnavailableError if code in PASSING else StorageError
+
+
+@pytest.mark.parametrize("code", PASSING + LASTING + UNCERTAIN)
+def test_rejected(server: psycopg.Connection, store: Speaker, code: str) -> None:
+    """A rejected write was not applied, if that is certain; the error says whether to retry."""
+    function = f"""
+        CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}', DETAIL = 'hunter2'; END $$"""
+    server.execute(function.encode())
+    server.execute(
+        "CREATE TRIGGER reject BEFORE UPDATE ON fibonacci FOR EACH ROW EXECUTE FUNCTION reject()"
+    )
+    attempt = Attempt(store, "write")
+    assert type(attempt.fault) is meaning(code)
+    assert code in UNCERTAIN or f"no (SQLSTATE {code})" in str(attempt.fault)
+    assert "hunter2" not in str(attempt.fault)
+    assert store.read(A) == b"old"
+
+
+def test_rejected_at_commit(server: psycopg.Connection, store: Speaker) -> None:
+    """A statement that is done, and rejected when it is committed, was not applied either."""
+    server.execute("""
+        CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END $$""")
+    server.execute("""
+        CREATE CONSTRAINT TRIGGER reject AFTER UPDATE ON fibonacci
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION reject()""")
+    assert type(Attempt(store, "write").fault) is BackendUnavailableError
+    assert store.read(A) == b"old"
+
+
+def test_rejected_in_part(server: psycopg.Connection, store: Speaker) -> None:
+    """A batch that is too large for one statement, and was written in part, says so (C17)."""
+    server.execute("""
+        CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$""")
+    server.execute(
+        "CREATE TRIGGER reject BEFORE INSERT ON fibonacci FOR EACH ROW "
+        "WHEN (new.key = 'b') EXECUTE FUNCTION reject()"
+    )
+    large = b"x" * 3 * 2**20
+    attempt = Attempt(store, "write_many", [(B, large), (A, large)], None)
+    assert type(attempt.fault) is OutcomeUnknownError
+    assert "1 of 2 records were written" in str(attempt.fault)
+    assert store.read_many([A, B]) == [large, None]
+    attempt = Attempt(store, "write_many", [(B, large)], None)
+    assert type(attempt.fault) is BackendUnavailableError
+
+
+def test_ended_before_commit(server: psycopg.Connection, store: Speaker) -> None:
+    """A session that is ended in a statement has not applied it: 57P01 says so."""
+    server.execute("""
+        CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); END $$""")
+    server.execute(
+        "CREATE TRIGGER leave BEFORE UPDATE ON fibonacci FOR EACH ROW EXECUTE FUNCTION leave()"
+    )
+    attempt = Attempt(store, "write")
+    assert type(attempt.fault) is BackendUnavailableError
+    assert "57P01" in str(attempt.fault)
+    assert store.read(A) == b"old"
+
+
+def test_ended_at_commit(server: psycopg.Connection, store: Speaker) -> None:
+    """One that is ended after the statement and before the commit leaves it open."""
+    server.execute("""
+        CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); END $$""")
+    server.execute("""
+        CREATE CONSTRAINT TRIGGER leave AFTER UPDATE ON fibonacci
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION leave()""")
+    assert type(Attempt(store, "write").fault) is OutcomeUnknownError
+
+
+def test_locked(server: psycopg.Connection, store: Speaker) -> None:
+    """A write that waits for somebody's lock ends in time, here and on the server."""
+    with server.transaction():
+        server.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
+        attempt = Attempt(store, "write")
+        time.sleep(0.5)
+        waiting = server.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        ).fetchone()
+    assert attempt.fault is not None
+    assert 1.0 <= attempt.seconds < 1.5
+    assert waiting == (0,)
+    assert store.read(A) in (b"old", b"new")
+
+
+def test_own_limit_is_kept(opening: Opening, postgres_url: str) -> None:
+    """A statement_timeout below ours stays what it is."""
+    url = f"{postgres_url}?options=-c%20statement_timeout%3D50&application_name=short"
+    store = opening(url)
+    store.write(A, b"old", None)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
+        attempt = Attempt(store, "write")
+    assert type(attempt.fault) is BackendUnavailableError
+    assert "57014" in str(attempt.fault)
+    assert attempt.seconds < 1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("/fibonacci_test_", "/no_such_"), "does not exist"),
+        (("//postgres@", "//nobody:hunter2@"), 'role "nobody" does not exist'),
+        (("127.0.0.1", "127.0.0.1:1,127.0.0.1"), None),
+    ],
+)
+def test_connecting(
+    opening: Opening, postgres_url: str, change: tuple[str, str], says: str | None
+) -> None:
+    """A wrong database or user is told at once, as trying again would not help."""
+    attempt = Attempt(opening(postgres_url.replace(*change)), "write")
+    assert type(attempt.fault) is (StorageError if says else type(None))
+    assert says is None or says in str(attempt.fault)
+    assert attempt.seconds < 1
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Postgres]:
+    """A server with few connections, and one role that needs a password."""
+    with postgres.standalone(max_connections=4, superuser_reserved_connections=0) as server:
+        server.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+        server.execute("ALTER DATABASE postgres OWNER TO guarded")
+        file = server.execute("SHOW hba_file")[0][0]
+        line = "host all guarded all scram-sha-256"
+        server.execute(
+            f"COPY (SELECT '{line}' UNION ALL SELECT 'host all postgres all trust') TO '{file}'"
+        )
+        server.execute("SELECT pg_reload_conf()")
+        time.sleep(0.1)
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("login", "says"),
+    [("guarded:right", ""), ("guarded:wrong", "authentication failed"), ("guarded", "password")],
+)
+def test_password(opening: Opening, guarded: Postgres, login: str, says: str) -> None:
+    """A wrong or missing password is told at once, and not quoted."""
+    attempt = Attempt(opening(guarded.url.replace("postgres@", f"{login}@")), "write")
+    assert type(attempt.fault) is (StorageError if says else type(None))
+    assert says in str(attempt.fault or "")
+    assert "wrong" not in str(attempt.fault)
+
+
+def test_too_many_connections(opening: Opening, guarded: Postgres) -> None:
+    """A server that is full does nothing, and works again when it is not."""
+    store = opening(guarded.url)
+    others = []
+    while len(others) < 8:
+        try:
+            others.append(psycopg.connect(guarded.url))
+        except psycopg.OperationalError:
+            break
+    assert type(Attempt(store, "write").fault) is BackendUnavailableError
+    for other in others:
+        other.close()
+    time.sleep(0.1)
+    assert Attempt(store, "write").fault is None
+
+
+def test_read_only_server(opening: Opening, postgres_url: str) -> None:
+    """A server that is no primary takes no write: not applied, try again."""
+    opening(postgres_url).write(A, b"old", None)
+    store = opening(f"{postgres_url}?options=-c%20default_transaction_read_only%3Don")
+    assert store.read(A) == b"old"
+    assert type(Attempt(store, "write").fault) is BackendUnavailableError
+
+
+def test_wanted_kind_of_server(opening: Opening, postgres_url: str) -> None:
+    """target_session_attrs is kept: a primary is not a standby, and is preferred to nothing."""
+    opening(postgres_url).write(A, b"old", None)
+    assert opening(f"{postgres_url}?target_session_attrs=primary").read(A) == b"old"
+    assert opening(f"{postgres_url}?target_session_attrs=prefer-standby").read(A) == b"old"
+    attempt = Attempt(opening(f"{postgres_url}?target_session_attrs=standby"), "read")
+    assert type(attempt.fault) is BackendUnavailableError
+    assert "standby" in str(attempt.fault)
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(1_000, marks=pytest.mark.long)])
+def test_increments_with_lost_replies(
+    postgres_server: Databases, postgres_proxy: Proxy, count: int
+) -> None:
+    """An increment whose answer is lost was applied once or not at all (C16)."""
+    postgres_server.execute("DROP TABLE IF EXISTS lossy")
+    config = MemoryConfig(
+        backend="postgres", connection_url=postgres_proxy.url, options={"table": "lossy"}
+    )
+    memory = Workflow("w", config).memory
+    memory.set("n", 0)
+    applied = {0: 0, 1: 0}
+    for number in range(count):
+        before = memory.get("n")
+        lose = lost_reply if number % 2 else lost_request
+        fault = lose(after=b"\0fibonacci_swap", times=1)
+        with postgres_proxy.fault(fault), pytest.raises(OutcomeUnknownError):
+            memory.increment("n")
+        applied[memory.get("n") - before] += 1
+    assert applied == {0: count // 2, 1: count // 2}
+
+
+def test_late_write_is_seen(opening: Opening, postgres_url: str, store: Speaker) -> None:
+    """Two stores on one table see each other's writes at once."""
+    other = opening(postgres_url)
+    other.write(B, b"theirs", None)
+    assert store.read(B) == b"theirs"
+    assert store.scan(SPACE).keys == ["a", "b"]

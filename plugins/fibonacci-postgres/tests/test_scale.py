@@ -1,0 +1,68 @@
+"""Large tables: what a verb reads depends on what the space holds, not on what the table does."""
+
+import json
+
+import psycopg
+import pytest
+
+from fibonacci.plugin import Space
+from fibonacci_postgres.statements import statements
+from fibonacci_postgres.wire import int4, space_bytes
+
+from .speaking import SPACE, Speaker, backend
+
+pytestmark = pytest.mark.long
+
+FILL = """
+INSERT INTO fibonacci (space, key, value)
+SELECT %b, convert_to(to_char(n, 'FM0000000'), 'UTF8'), %b FROM generate_series(1, %s) AS n
+"""
+
+
+def fill(url: str, space: Space, count: int) -> None:
+    """Put records of 100 bytes into a space."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(FILL, (space_bytes(space), b"x" * 100, count))
+        connection.execute("VACUUM ANALYZE fibonacci")
+
+
+def pages_read(url: str, sql: bytes, *parameters: object) -> int:
+    """How many pages of 8 KiB a statement looks at."""
+    with psycopg.connect(url, cursor_factory=psycopg.RawCursor) as connection:
+        explained = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT json) " + sql
+        row = connection.execute(explained, parameters).fetchone()
+    assert row
+    plan = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def test_listing(postgres_url: str) -> None:
+    """A thousand keys among a million are listed by a look at some dozens of pages."""
+    store = Speaker("sync", backend(postgres_url, timeout=60))
+    store.scan(SPACE)
+    for number in range(10):
+        fill(postgres_url, SPACE._replace(owner=f"other{number}"), 100_000)
+    fill(postgres_url, SPACE, 1_000)
+    scan = statements('"fibonacci"').scan.sql
+    parameters = (space_bytes(SPACE), b"", b"\xff", int.from_bytes(int4(1_000)))
+    assert pages_read(postgres_url, scan, *parameters) < 100
+    assert pages_read(postgres_url, b"SELECT count(value) FROM fibonacci") > 15_000
+    assert len(store.scan(SPACE).keys) == 1_000
+    store.end()
+
+
+def test_clearing(postgres_url: str) -> None:
+    """A hundred thousand records go in ten steps and one, and nobody else's with them."""
+    store = Speaker("sync", backend(postgres_url, timeout=60))
+    store.scan(SPACE)
+    for owner in ("nv", "nx"):
+        fill(postgres_url, SPACE._replace(owner=owner), 1_000)
+    fill(postgres_url, SPACE, 100_000)
+    steps, cursor = 1, store.clear(SPACE)
+    while cursor is not None:
+        steps, cursor = steps + 1, store.clear(SPACE, cursor=cursor)
+    assert steps == 11
+    assert store.scan(SPACE).keys == []
+    for owner in ("nv", "nx"):
+        assert len(store.scan(SPACE._replace(owner=owner)).keys) == 1_000
+    store.end()

@@ -1,0 +1,105 @@
+"""Passwords and values stand in no message, no repr and no log, whatever goes wrong (C23)."""
+
+import logging
+import traceback
+
+import pytest
+from services.faults import BlackHole, Pass, Reset, lost_reply
+from services.proxy import Proxy
+
+from fibonacci import MemoryConfig, Workflow
+from fibonacci.errors import FibonacciError
+
+from .speaking import VERBS, A, Attempt, Opening, Speaker
+
+PASSWORD = "s3cr3t-canary"
+VALUE = b"v4lue-canary"
+
+
+def told(*things: object) -> str:
+    """All that is said of some things: reprs, texts, and errors with their whole chain."""
+    texts = []
+    for one in things:
+        texts += [repr(one), str(one)]
+        if isinstance(one, BaseException):
+            texts += traceback.format_exception(one, chain=True)
+            texts += [repr(vars(one)), repr(one.__context__), repr(one.__cause__)]
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "{url}",
+        "{url}?sslmode=require",
+        "{url}?sslmode={password}",
+        "{url}?sslrootcert=/nowhere/{password}",
+        "{url}?connect_timeout={password}",
+        "{url}?target_session_attrs={password}",
+        "{url}?options=-c%20{password}%3D1",
+        "{url}?sslpassword={password}",
+        "{url}?passfile=/{password}",
+        "postgresql://postgres:{password}@127.0.0.1:1/db",
+        "postgresql://postgres:{password}@no-such-host.invalid/db",
+        "postgresql://%7Bnobody:{password}@127.0.0.1:1,127.0.0.1:2/db",
+    ],
+)
+def test_connecting(opening: Opening, postgres_url: str, change: str) -> None:
+    """An error of a connection does not tell the password, wherever the URL has it."""
+    with_password = postgres_url.replace("postgres@", f"postgres:{PASSWORD}@")
+    url = change.format(url=with_password, password=PASSWORD)
+    store = opening(url, timeout=1)
+    attempt = Attempt(store, "write", A, VALUE, None)
+    text = told(attempt.fault, store.store, store.store.__dict__)
+    assert PASSWORD not in text
+    assert VALUE.decode() not in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:{password}%zz@h/db",
+        "postgresql://me:{password}@h:port/db",
+        "postgresql://me:a/{password}@h/db",
+        "mysql://me:{password}@h/db",
+        "postgresql://me:{password}@h/db?nonsense={password}",
+        "postgresql://me:{password}@h/db?prepare={password}",
+        "postgresql://me:{password}@h/db?table={password}",
+        "postgresql://me:{password}@h/db?max_connections={password}",
+        "postgresql://me:{password}@h/db?password={password}",
+    ],
+)
+def test_refused_urls(url: str) -> None:
+    """Nor does an error of a URL that is refused."""
+    config = MemoryConfig(backend="postgres", connection_url=url.format(password=PASSWORD))
+    with pytest.raises(FibonacciError) as caught:
+        Workflow("w", config)
+    assert PASSWORD not in told(caught.value)
+
+
+@pytest.mark.parametrize("fault", [lost_reply(), BlackHole(), Reset()], ids=repr)
+def test_faults(
+    opening: Opening, postgres_proxy: Proxy, caplog: pytest.LogCaptureFixture, fault: Pass
+) -> None:
+    """No fault of the network has an error or a log entry tell a value or the password."""
+    caplog.set_level(logging.DEBUG)
+    url = postgres_proxy.url.replace("postgres@", f"postgres:{PASSWORD}@")
+    store = opening(url, timeout=0.3)
+    store.write(A, VALUE, None)
+    for verb in VERBS:
+        with postgres_proxy.fault(fault):
+            attempt = Attempt(store, verb)
+        text = told(attempt.fault)
+        assert PASSWORD not in text
+        assert VALUE.decode() not in text
+    assert PASSWORD not in caplog.text
+    assert VALUE.decode() not in caplog.text
+
+
+def test_reprs(opening: Opening, postgres_url: str) -> None:
+    """The repr of a store names the server and nothing else."""
+    store: Speaker = opening(postgres_url.replace("postgres@", f"postgres:{PASSWORD}@"))
+    store.write(A, VALUE, None)
+    text = repr(store.store)
+    assert "PostgreSQL at 127.0.0.1" in text
+    assert PASSWORD not in told(store.store, store.store.__dict__)

@@ -1,0 +1,126 @@
+"""What a connection URL may say, and what is refused before anything is connected to."""
+
+from typing import Any
+
+import pytest
+
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin import StoreSettings, StoreURL
+from fibonacci_postgres.settings import Settings, read_settings
+
+
+def read(url: str | None, **options: Any) -> Settings:
+    """What the hook makes of a URL."""
+    parsed = None if url is None else StoreURL.parse(url)
+    return read_settings(StoreSettings(url=parsed, options=options, timeout=5.0))
+
+
+def refusal(url: str | None, **options: Any) -> str:
+    """The error's text."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(url, **options)
+    return str(caught.value)
+
+
+def test_parts() -> None:
+    """User, password, host, port and database go to libpq, decoded."""
+    assert read("postgres://me:s%40cret@db.example:5433/my%20db").parameters == {
+        "user": "me",
+        "password": "s@cret",
+        "host": "db.example",
+        "port": "5433",
+        "dbname": "my db",
+    }
+
+
+def test_nothing_said() -> None:
+    """What the URL leaves out is left to libpq, which knows PGHOST and the rest."""
+    assert read("postgresql://").parameters == {}
+
+
+def test_several_hosts() -> None:
+    """Several hosts keep their order and their ports."""
+    parameters = read("postgresql://a:1,b,[::1]:3/db").parameters
+    assert (parameters["host"], parameters["port"]) == ("a,b,::1", "1,,3")
+
+
+def test_every_parameter_of_libpq() -> None:
+    """Other names in the query go to libpq as they are."""
+    url = "postgresql:///db?host=%2Fvar%2Frun&sslmode=verify-full&options=-c%20geqo%3Doff"
+    assert read(url + "&target_session_attrs=read-write&application_name=x").parameters == {
+        "dbname": "db",
+        "host": "/var/run",
+        "sslmode": "verify-full",
+        "options": "-c geqo=off",
+        "target_session_attrs": "read-write",
+        "application_name": "x",
+    }
+
+
+def test_own_options() -> None:
+    """Our options stand in the URL or beside it, and none of them goes to libpq."""
+    url = "postgresql://h/db?create=false&prepare=off&table=ours.memory&max_connections=3"
+    for settings in (
+        read(url),
+        read(
+            "postgresql://h/db", create=False, prepare=False, table="ours.memory", max_connections=3
+        ),
+    ):
+        assert settings.parameters == {"host": "h", "dbname": "db"}
+        assert (settings.create, settings.prepare) == (False, False)
+        assert (settings.table, settings.max_connections) == ("ours.memory", 3)
+
+
+@pytest.mark.parametrize(("text", "value"), [("on", True), ("true", True), ("false", False)])
+def test_switches(text: str, value: bool) -> None:
+    """On and off, true and false mean what they say."""
+    assert read(f"postgresql://h/db?create={text}").create is value
+    assert read("postgresql://h/db", create=value).create is value
+
+
+def test_defaults() -> None:
+    """By default the table is made, statements are prepared, and ten connections are kept."""
+    settings = read("postgresql://h/db")
+    assert (settings.create, settings.prepare) == (True, True)
+    assert (settings.table, settings.max_connections) == ("fibonacci", 10)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        (None, "needs a connection URL"),
+        ("mysql://h/db", "not mysql://"),
+        ("postgresql://h/db?creat=off", "Did you mean 'create'?"),
+        ("postgresql://h/db?sslmod=require", "Did you mean 'sslmode'?"),
+        ("postgresql://h/db?zzz=1", "neither backend 'postgres' nor libpq"),
+        ("postgresql://me@h/db?user=you", "'user' twice"),
+        ("postgresql://h/db?host=other", "'host' twice"),
+        ("postgresql://h/db?prepare=maybe", "must be on or off"),
+        ("postgresql://h/db?max_connections=0", "1 or more"),
+        ("postgresql://h/db?table=a.b.c", "a table's name"),
+        ('postgresql://h/db?table=a";drop', "a table's name"),
+        (f"postgresql://h/db?table={'t' * 49}", "at most 48"),
+    ],
+)
+def test_refused(url: str | None, says: str) -> None:
+    """A URL that can't be meant is refused, with the nearest name where there is one."""
+    assert says in refusal(url)
+
+
+def test_refused_options() -> None:
+    """So is an option that is none, or that is given twice with two values."""
+    assert "'sslmode'" in refusal("postgresql://h/db", sslmode="require")
+    assert "another in options" in refusal("postgresql://h/db?create=on", create=False)
+    assert "must be" in refusal("postgresql://h/db", prepare=1)
+    assert "a table's name" in refusal("postgresql://h/db", table=7)
+
+
+def test_where() -> None:
+    """Errors name the server and the database, and nobody's login."""
+    assert read("postgresql://me:secret@a:1,[::1]/db?options=x").where == "a:1,[::1]/db"
+    assert read("postgresql:///db").where == "its default address/db"
+
+
+def test_no_secret_in_repr() -> None:
+    """The repr of the settings has no password (C23)."""
+    assert "secret" not in repr(read("postgresql://me:secret@h/db?sslpassword=secret"))

@@ -1,0 +1,245 @@
+"""Many callers at once: nothing is lost, nothing deadlocks, and connections are counted."""
+
+import asyncio
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from services.databases import Databases
+
+from fibonacci import MemoryConfig, MemoryManager, Workflow
+from fibonacci.errors import BackendUnavailableError
+from fibonacci.plugin import Address
+from fibonacci_postgres import pool
+
+from .speaking import SPACE, A, Opening, Speaker, backend
+
+WORKERS = 8
+TURNS = 50
+
+
+def memory(url: str) -> MemoryManager:
+    """A memory on a database, as users have it."""
+    return Workflow("w", MemoryConfig(backend="postgres", connection_url=url, timeout=20)).memory
+
+
+def in_threads(work: Callable[[int], object], workers: int = WORKERS) -> list[object]:
+    """Do the work in several threads at once; what they raised."""
+    faults: list[object] = []
+
+    def guarded(number: int) -> None:
+        try:
+            work(number)
+        except Exception as fault:  # noqa: BLE001 - told to the test
+            faults.append(fault)
+
+    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return faults
+
+
+def test_threads(postgres_url: str) -> None:
+    """Of 400 appends and 400 increments by eight threads, none is lost (C16)."""
+    shared = memory(postgres_url)
+
+    def work(number: int) -> None:
+        for turn in range(TURNS):
+            shared.append("turns", [number, turn])
+            shared.increment("n")
+
+    assert in_threads(work) == []
+    assert shared.get("n") == WORKERS * TURNS
+    assert len({tuple(turn) for turn in shared.get("turns")}) == WORKERS * TURNS
+
+
+def test_tasks(postgres_url: str) -> None:
+    """Nor by eight tasks on one event loop (C16)."""
+    shared = memory(postgres_url)
+
+    async def work(number: int) -> None:
+        for turn in range(TURNS):
+            await shared.aappend("turns", [number, turn])
+            await shared.aincrement("n")
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*map(work, range(WORKERS)))
+        await shared.aclose()
+
+    asyncio.run(all_of_them())
+    again = memory(postgres_url)
+    assert again.get("n") == WORKERS * TURNS
+    assert len(again.get("turns")) == WORKERS * TURNS
+
+
+@pytest.mark.bare
+def test_processes(postgres_url: str) -> None:
+    """Nor by four forked processes, each with the store that it was born with (C16, C21)."""
+    shared = memory(postgres_url)
+    shared.set("n", 0)
+    children = []
+    for number in range(4):
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                for turn in range(100):
+                    shared.append("turns", [number, turn])
+                    shared.increment("n")
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert shared.get("n") == 400
+    assert len(shared.get("turns")) == 400
+
+
+def test_batches(postgres_url: str) -> None:
+    """Batches of the same keys in any order, and clears between them, meet no deadlock (C17)."""
+    stores = [Speaker("sync", backend(postgres_url, timeout=20)) for _ in range(WORKERS)]
+    addresses = [Address(SPACE, f"k{number}") for number in range(100)]
+    stores[0].write_many([(one, b"0") for one in addresses], None)
+
+    def work(number: int) -> None:
+        dice = random.Random(number)
+        for turn in range(25):
+            some = dice.sample(addresses, 60)
+            stores[number].write_many([(one, b"%d" % turn) for one in some], None)
+            if turn % 5 == 0:
+                stores[number].remove_many(some)
+            if turn % 8 == 0:
+                stores[number].clear(SPACE)
+
+    assert in_threads(work) == []
+    with psycopg.connect(postgres_url) as connection:
+        found = connection.execute(
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        ).fetchone()
+    assert found == (0,)
+    for one in stores:
+        one.end()
+
+
+def test_limit(postgres_url: str, postgres_server: Databases) -> None:
+    """A process uses no more connections than it may; the others wait for their turn."""
+    store = Speaker("sync", backend(postgres_url, max_connections=2))
+    most = []
+
+    def work(_: int) -> None:
+        for _ in range(20):
+            store.write(A, b"1", None)
+            most.append(connections(postgres_server, postgres_url))
+
+    assert in_threads(work) == []
+    assert max(most) <= 2
+    store.end()
+
+
+def connections(server: Databases, url: str) -> int:
+    """How many connections of ours a database has."""
+    database = url.rpartition("/")[2]
+    found = server.execute(
+        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' "
+        f"AND application_name = 'fibonacci'"
+    )
+    return int(found[0][0] or 0)
+
+
+def test_limit_in_one_loop(postgres_url: str, postgres_server: Databases) -> None:
+    """So do the tasks of an event loop, also when some of them are cancelled while they wait."""
+    store = Speaker("async", backend(postgres_url, max_connections=2))
+
+    async def together() -> list[object]:
+        end = time.monotonic() + 5
+        tasks = [
+            asyncio.create_task(store.store.write(A, b"1", None, deadline=end)) for _ in range(40)
+        ]
+        await asyncio.sleep(0.01)
+        for task in tasks[10:30]:
+            task.cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    done = store.run(together())
+    assert all(one is None or isinstance(one, asyncio.CancelledError) for one in done)
+    assert connections(postgres_server, postgres_url) <= 2
+    assert store.read(A) == b"1"
+    store.end()
+
+
+def test_no_turn_in_time(postgres_url: str) -> None:
+    """Who gets no connection before the deadline is told how many there are."""
+    store = Speaker("sync", backend(postgres_url, max_connections=1, timeout=1))
+    store.write(A, b"1", None)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
+        other = threading.Thread(target=in_threads, args=(lambda _: store.read(A), 1))
+        other.start()
+        time.sleep(0.1)
+        with pytest.raises(BackendUnavailableError, match="At most 1 are used at once"):
+            store.read(A, deadline=time.monotonic() + 0.2)
+    other.join()
+    store.end()
+
+
+def test_after_a_burst(
+    postgres_server: Databases, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections that a burst of callers needed are closed, one a call, when nobody needs them."""
+    monkeypatch.setattr(pool, "IDLE_LIMIT", 0.3)
+    store = Speaker("sync", backend(postgres_url))
+    with psycopg.connect(postgres_url) as connection:
+        store.read(A)
+        connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
+        threading.Timer(0.2, connection.rollback).start()
+        assert in_threads(lambda _: store.read(A), workers=5) == []
+    assert connections(postgres_server, postgres_url) == 5
+    end = time.monotonic() + 5
+    while connections(postgres_server, postgres_url) > 1:
+        assert time.monotonic() < end
+        store.read(A)
+        time.sleep(0.02)
+    store.end()
+
+
+def test_closing(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
+    """A store that is closed leaves no connection behind; used again, it connects anew."""
+    store = opening(postgres_url)
+    store.write(A, b"1", None)
+    assert connections(postgres_server, postgres_url) == 1
+    store.close()
+    assert store.read(A) == b"1"
+    wait_for_none(postgres_server, postgres_url)
+
+
+def test_forgotten(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
+    """A store that nobody refers to any more closes its connections."""
+    store = opening(postgres_url)
+    store.write(A, b"1", None)
+    store.store = opening(postgres_url).store
+    wait_for_none(postgres_server, postgres_url)
+
+
+def wait_for_none(server: Databases, url: str) -> None:
+    """Wait until the server has noticed that all connections are closed."""
+    end = time.monotonic() + 5
+    while connections(server, url):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_no_thread(postgres_url: str) -> None:
+    """A store has no thread of its own, and no file but its connections."""
+    before = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+    store = Speaker("sync", backend(postgres_url))
+    store.write(A, b"1", None)
+    assert threading.active_count() == before[0]
+    assert len(list(Path("/proc/self/fd").iterdir())) == before[1] + 1
+    store.end()

@@ -1,0 +1,15 @@
+"""The ``redis`` backend: Redis and Valkey, standalone, Cluster and Sentinel, sync and async."""
+
+from typing import Final
+
+from fibonacci.plugin import Backend, StoreSettings, hookimpl
+from fibonacci_redis.backend import RedisBackend
+from fibonacci_redis.settings import read_settings
+
+FIBONACCI_SPEC_VERSION: Final = 1
+
+
+@hookimpl
+def fibonacci_storage(settings: StoreSettings) -> Backend:
+    """Return the backend for a URL such as ``redis://host:port/db``; see the README for more."""
+    return RedisBackend(read_settings(settings))

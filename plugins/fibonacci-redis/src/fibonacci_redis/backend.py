@@ -1,0 +1,47 @@
+"""The backend: from settings to stores."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fibonacci.plugin import AsyncStore, Backend, Store
+from fibonacci_redis.awaited import AwaitedNode
+from fibonacci_redis.batches import Batches
+from fibonacci_redis.blocking import BlockingNode
+from fibonacci_redis.cluster import Cluster
+from fibonacci_redis.endpoint import Endpoint
+from fibonacci_redis.node import Node
+from fibonacci_redis.routes import Routes, Standalone
+from fibonacci_redis.sentinel import Sentinel
+from fibonacci_redis.settings import RedisSettings
+from fibonacci_redis.stores import RedisStore
+
+
+class RedisBackend(Backend):
+    """Connects stores to the servers of one URL."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._settings = settings
+
+    def connect(self) -> Store:
+        return RedisStore(self._routes(BlockingNode))
+
+    def aconnect(self) -> AsyncStore:
+        return Batches(self._routes(AwaitedNode))
+
+    def _routes(self, make: Callable[[Endpoint], Node]) -> Routes:
+        settings = self._settings
+        if settings.topology == "sentinel":
+            primary = Endpoint(tls=settings.tls, login=settings.login)
+            return Sentinel(
+                self._endpoints(settings.sentinel_login), settings.service, primary, make
+            )
+        if settings.topology == "cluster":
+            return Cluster(self._endpoints(settings.login), make)
+        [server] = self._endpoints(settings.login)
+        return Standalone(make(server))
+
+    def _endpoints(self, login: Mapping[str, Any]) -> list[Endpoint]:
+        settings = self._settings
+        if settings.path is not None:
+            return [Endpoint(path=settings.path, login=login)]
+        return [Endpoint(host=h, port=p, tls=settings.tls, login=login) for h, p in settings.hosts]

@@ -1,0 +1,55 @@
+"""One address of a server, and redis-py's connections to it: made, encrypted, authenticated."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import redis
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+
+# Whoever connects is told to the server in no extra round trips; the argument changed its name.
+_QUIET: dict[str, Any] = (
+    {"driver_info": None}
+    if hasattr(redis, "DriverInfo")
+    else {"lib_name": None, "lib_version": None}
+)
+
+
+@attrs.frozen(kw_only=True)
+class Endpoint:
+    """Where to connect to, and how."""
+
+    host: str = ""
+    port: int = 0
+    path: str | None = None
+    """Of a unix socket, instead of host and port."""
+    tls: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    """redis-py's ssl_* arguments; None: no TLS."""
+    login: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    """redis-py's arguments about user and database."""
+
+    def __str__(self) -> str:
+        """The server as messages name it."""
+        if self.path is not None:
+            return f"Redis at {self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"Redis at {host}:{self.port}"
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what redis-py's connections take: no retries, RESP2, nothing by default."""
+        where = (
+            {"path": self.path} if self.path is not None else {"host": self.host, "port": self.port}
+        )
+        return {**where, **(self.tls or {}), **self.login, **_QUIET, "protocol": 2, "retry": None}
+
+    @property
+    def driver(self) -> Any:
+        """redis-py's class for this kind of connection."""
+        if self.path is not None:
+            return UnixDomainSocketConnection
+        return Connection if self.tls is None else SSLConnection
+
+    @property
+    def secured(self) -> bool:
+        """Whether it has credentials to show."""
+        return bool(self.login.keys() & {"username", "password", "credential_provider"})

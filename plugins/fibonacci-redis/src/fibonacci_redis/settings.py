@@ -1,0 +1,178 @@
+"""The connection URL and the options, read and checked."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin import StoreSettings, StoreURL, flag, read_options, text, whole_number
+
+Topology = Literal["standalone", "cluster", "sentinel"]
+
+FORMS = (
+    "redis://host:port/db, rediss://, unix:///path, redis+cluster://host:port,host:port or "
+    "redis+sentinel://host:port,host:port/service/db"
+)
+PORTS: dict[Topology, int] = {"standalone": 6379, "cluster": 6379, "sentinel": 26379}
+
+
+def _credential_provider(value: Any) -> Any:
+    if not callable(getattr(value, "get_credentials", None)):
+        raise ValueError("must be a redis.credentials.CredentialProvider")
+    return value
+
+
+def _cert_reqs(value: Any) -> str:
+    if value not in ("required", "optional", "none"):
+        raise ValueError("must be 'required', 'optional' or 'none'")
+    return str(value)
+
+
+TLS = {
+    "ssl_ca_certs": text,
+    "ssl_ca_path": text,
+    "ssl_ca_data": text,
+    "ssl_certfile": text,
+    "ssl_keyfile": text,
+    "ssl_password": text,
+    "ssl_cert_reqs": _cert_reqs,
+    "ssl_check_hostname": flag,
+    "ssl_ciphers": text,
+}
+SENTINEL = {"sentinel_username": text, "sentinel_password": text}
+OPTIONS = {
+    "db": whole_number,
+    "credential_provider": _credential_provider,
+    **SENTINEL,
+    **TLS,
+}
+
+
+@attrs.frozen(kw_only=True)
+class RedisSettings:
+    """Which servers there are, and how to connect to them."""
+
+    topology: Topology
+    hosts: tuple[tuple[str, int], ...] = ()
+    """The server, some of the cluster's nodes, or the sentinels."""
+    path: str | None = None
+    """Of a unix socket, instead of a host."""
+    service: str = ""
+    """What the sentinels call the servers."""
+    login: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    sentinel_login: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    tls: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+
+
+def read_settings(settings: StoreSettings) -> RedisSettings:
+    """Return the settings for redis-py; ConfigurationError where one is wrong."""
+    url = settings.url
+    if url is None:
+        raise ConfigurationError(f"backend 'redis' needs a connection URL: {FORMS}")
+    topology, secure = _kind(url)
+    options = read_options(settings, OPTIONS)
+    service, db = _path(url, topology)
+    return RedisSettings(
+        topology=topology,
+        hosts=_hosts(url, topology),
+        path=url.path if url.scheme == "unix" else None,
+        service=service,
+        login=_login(url, topology, options, db),
+        sentinel_login=_sentinel_login(topology, options),
+        tls=_tls(secure, options),
+    )
+
+
+def _kind(url: StoreURL) -> tuple[Topology, bool]:
+    base, _, kind = url.scheme.partition("+")
+    if base not in ("redis", "rediss", "valkey", "valkeys") or kind not in (
+        "",
+        "cluster",
+        "sentinel",
+    ):
+        if url.scheme == "unix":
+            return "standalone", False
+        raise ConfigurationError(f"backend 'redis' has no URLs of this scheme: write {FORMS}")
+    topology: Topology = (
+        "standalone" if kind == "" else "cluster" if kind == "cluster" else "sentinel"
+    )
+    return topology, base.endswith("s") and base != "redis"
+
+
+def _hosts(url: StoreURL, topology: Topology) -> tuple[tuple[str, int], ...]:
+    if url.scheme == "unix":
+        if url.hosts or url.path in ("", "/"):
+            raise ConfigurationError("a unix socket is written with three slashes: unix:///path")
+        return ()
+    if not url.hosts:
+        raise ConfigurationError(f"the connection URL names no host: write {FORMS}")
+    if topology == "standalone" and len(url.hosts) > 1:
+        raise ConfigurationError(
+            "redis:// takes one host; for several write redis+cluster:// or redis+sentinel://"
+        )
+    port = PORTS[topology]
+    return tuple((name, port if given is None else given) for name, given in url.hosts)
+
+
+def _path(url: StoreURL, topology: Topology) -> tuple[str, str]:
+    """The service and the database that the path names."""
+    if url.scheme == "unix":
+        return "", ""
+    parts = url.path.removeprefix("/").split("/")
+    if topology != "sentinel":
+        service: str = ""
+    elif not (service := parts.pop(0)):
+        raise ConfigurationError(
+            "redis+sentinel:// needs a service: redis+sentinel://host:port/service"
+        )
+    if len(parts) > 1:
+        raise ConfigurationError(f"the connection URL's path is too long: write {FORMS}")
+    return service, parts[0] if parts else ""
+
+
+def _login(
+    url: StoreURL, topology: Topology, options: dict[str, Any], path_db: str
+) -> dict[str, Any]:
+    db = _db(options.get("db"), path_db)
+    if topology == "cluster" and db:
+        raise ConfigurationError("a cluster has one database: leave the number out")
+    provider = options.get("credential_provider")
+    if provider is not None and (url.username or url.password):
+        raise ConfigurationError("give user and password, or a credential_provider: not both")
+    found = {
+        "username": url.username,
+        "password": url.password,
+        "credential_provider": provider,
+    }
+    return {"db": db, **{name: value for name, value in found.items() if value is not None}}
+
+
+def _db(option: int | None, path: str) -> int:
+    try:
+        found = whole_number(path) if path else option or 0
+    except ValueError:
+        raise ConfigurationError("the database in the connection URL is not a number") from None
+    if option is not None and option != found:
+        raise ConfigurationError(
+            "the database is one in the URL's path and another in db: give it once"
+        )
+    return found
+
+
+def _sentinel_login(topology: Topology, options: dict[str, Any]) -> dict[str, Any]:
+    found = {name.removeprefix("sentinel_"): options[name] for name in SENTINEL if name in options}
+    if found and topology != "sentinel":
+        raise ConfigurationError("sentinel_username and sentinel_password need redis+sentinel://")
+    return found
+
+
+def _tls(secure: bool, options: dict[str, Any]) -> dict[str, Any] | None:
+    found = {name: options[name] for name in TLS if name in options}
+    if not secure:
+        if found:
+            raise ConfigurationError(f"{min(found)} needs TLS: write rediss://")
+        return None
+    if found.get("ssl_cert_reqs") == "none":
+        found["ssl_check_hostname"] = False
+    return {"ssl_check_hostname": True, **found}

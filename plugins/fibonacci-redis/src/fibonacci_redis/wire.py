@@ -1,0 +1,90 @@
+"""What goes over the wire: requests packed in full, and replies (RESP2)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from hiredis import Reader, pack_command
+
+Command = tuple[Any, ...]
+"""Bytes, str and int: the words of a command."""
+
+pack: Callable[[Command], bytes] = pack_command
+"""Packs one command."""
+
+NOTHING: Final = object()
+"""No reply yet: more bytes are needed."""
+
+MULTI: Final = pack((b"MULTI",))
+EXEC: Final = pack((b"EXEC",))
+
+
+class ReplyError(Exception):
+    """An error reply. Its text may quote arguments, so it is never shown whole."""
+
+    @property
+    def code(self) -> str:
+        """The first word, such as ERR, MOVED or WRONGTYPE."""
+        return str(self).partition(" ")[0]
+
+
+class Request(NamedTuple):
+    """What is sent to one node at one go, and how many replies it gets."""
+
+    slot: int
+    """The hash slot of all keys in it."""
+    data: bytes
+    replies: int
+    writes: bool
+    """May change something: a lost answer leaves the outcome unknown."""
+    atomic: bool = True
+    """Is applied as a whole, so not at all where it did not leave whole."""
+
+
+class Unsent(Exception):  # noqa: N818 - a state, told on as an error of ours
+    """The request did not leave whole: it surely was not applied."""
+
+
+class Lost(Exception):  # noqa: N818 - as above
+    """The request left, and its replies did not all arrive."""
+
+
+CRLF: Final = b"\r\n"
+
+
+def word(data: bytes) -> bytes:
+    """Pack one word of a command."""
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+def transaction(slot: int, *commands: Command) -> Request:
+    """Return the commands as one atomic request; its last reply is the list of theirs."""
+    data = b"".join([MULTI, *map(pack, commands), EXEC])
+    return Request(slot, data, len(commands) + 2, writes=True)
+
+
+def joined(requests: Sequence[Request]) -> Request:
+    """Return several requests as one, which is not atomic."""
+    if len(requests) == 1:
+        return requests[0]
+    return Request(
+        requests[0].slot,
+        b"".join(request.data for request in requests),
+        sum(request.replies for request in requests),
+        requests[0].writes,
+        atomic=False,
+    )
+
+
+def new_reader() -> Reader:
+    """Return what turns bytes into replies: errors too, and NOTHING while bytes are missing."""
+    return Reader(replyError=ReplyError, notEnoughData=NOTHING)
+
+
+def first_error(replies: list[Any]) -> ReplyError | None:
+    """Return the first error among the replies, those inside a transaction's included."""
+    for reply in replies:
+        if type(reply) is ReplyError:
+            return reply
+    if len(replies) == 1 or type(replies[-1]) is not list:
+        return None
+    return next((item for item in replies[-1] if type(item) is ReplyError), None)

@@ -1,0 +1,138 @@
+"""Servers and stores for the tests of this backend."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Any
+
+import attrs
+import pytest
+from services import redis
+from services.redis import Secured
+from services.standalone import Redis
+
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci_redis import fibonacci_storage
+
+SPACE = Space("t:", "workflow", "w")
+
+
+@pytest.fixture(scope="session")
+def secured(redis_server: Redis) -> Iterator[Secured]:
+    """A Redis 7.0 with mutual TLS, whose user may do nothing dangerous, to any key.
+
+    It stands on the same executable as ``redis_server``, so where one is missing both are.
+    """
+    with redis.secured() as server:
+        yield server
+
+
+@pytest.fixture
+def secured_options(secured: Secured) -> dict[str, str]:
+    """The options that a client of ``secured`` needs."""
+    return tls_options(secured)
+
+
+@pytest.fixture
+def tls_of() -> Callable[[Secured], dict[str, str]]:
+    """The options that a client of a server with TLS needs."""
+    return tls_options
+
+
+def tls_options(server: Secured) -> dict[str, str]:
+    made = server.certificates
+    return {
+        "ssl_ca_certs": str(made.ca),
+        "ssl_certfile": str(made.client),
+        "ssl_keyfile": str(made.client_key),
+    }
+
+
+@attrs.define
+class Asked:
+    """A store, asked in one voice: ``store("read", address)`` with a deadline from now."""
+
+    backend: Any
+    voice: str
+    timeout: float = 5.0
+    runner: asyncio.Runner = attrs.field(factory=asyncio.Runner)
+    _store: Any = None
+
+    @property
+    def store(self) -> Any:
+        """The store itself."""
+        if self._store is None:
+            if self.voice == "sync":
+                self._store = self.backend.connect()
+            else:
+                self._store = self.runner.run(self._aconnect())
+        return self._store
+
+    def __call__(self, method: str, *args: Any, timeout: float | None = None, **named: Any) -> Any:
+        deadline = monotonic() + (self.timeout if timeout is None else timeout)
+        call = getattr(self.store, method)
+        if self.voice == "sync":
+            return call(*args, deadline=deadline, **named)
+        return self.runner.run(call(*args, deadline=deadline, **named))
+
+    def keys(self, space: Space = SPACE, **named: Any) -> list[str]:
+        """All keys of a space."""
+        page = self("scan", space, **named)
+        found = list(page.keys)
+        while page.cursor is not None:
+            page = self("scan", space, cursor=page.cursor, **named)
+            found += page.keys
+        return found
+
+    def clear(self, space: Space = SPACE) -> None:
+        """Clear a space, step by step."""
+        cursor = self("clear", space)
+        while cursor is not None:
+            cursor = self("clear", space, cursor=cursor)
+
+    def close(self) -> None:
+        """Close the store and the loop."""
+        if self._store is not None:
+            closed = self._store.close()
+            if self.voice == "async":
+                self.runner.run(closed)
+        self.runner.close()
+
+    async def _aconnect(self) -> Any:
+        return self.backend.aconnect()
+
+
+Opening = Callable[..., Asked]
+
+
+@pytest.fixture(params=["sync", "async"])
+def voice(request: pytest.FixtureRequest) -> str:
+    """The voice that a test speaks in."""
+    return str(request.param)
+
+
+@pytest.fixture
+def opening(voice: str) -> Iterator[Opening]:
+    """What opens stores, in the test's voice unless it says another one."""
+    opened: list[Asked] = []
+
+    def opening(url: str, *, timeout: float = 5.0, speak: str = voice, **options: Any) -> Asked:
+        settings = StoreSettings(url=StoreURL.parse(url), options=options, timeout=timeout)
+        opened.append(Asked(fibonacci_storage(settings), speak, timeout))
+        return opened[-1]
+
+    yield opening
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def address() -> Address:
+    """The address of a record."""
+    return Address(SPACE, "k")
+
+
+@pytest.fixture
+def place() -> Space:
+    """A space."""
+    return SPACE

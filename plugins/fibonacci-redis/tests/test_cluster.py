@@ -1,0 +1,188 @@
+"""Redis Cluster: slots that move, and nodes that fail."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from services import valkey
+from services.cluster import Cluster
+
+from fibonacci import (
+    BackendUnavailableError,
+    MemoryConfig,
+    OutcomeUnknownError,
+    StorageError,
+    Workflow,
+)
+from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci_redis.layout import place
+
+SPACES = [Space("t:cluster:", "workflow", f"w{number}") for number in range(12)]
+SPACE = SPACES[0]
+INDEX = place(SPACE).index.decode()
+SLOT = place(SPACE).slot
+KEY = Address(SPACE, "k")
+LONG = b"x" * 10_000
+
+
+@pytest.fixture(scope="module")
+def cluster(valkey_cluster: Cluster) -> Iterator[Cluster]:
+    """A cluster of these tests' own; where there is the shared one."""
+    with valkey.cluster() as own:
+        yield own
+
+
+@pytest.fixture
+def ask(opening: Any, cluster: Cluster) -> Any:
+    ask = opening(cluster.url)
+    ask("write_many", [(Address(space, "k"), b"1") for space in SPACES], None)
+    yield ask
+    for space in SPACES:
+        ask.clear(space)
+
+
+def exchange(cluster: Cluster) -> tuple[Any, Any]:
+    """The node that has the slot, and another primary."""
+    has = cluster.primary_of(INDEX)
+    others = [cluster.primary_of(place(space).index.decode()) for space in SPACES]
+    return has, next(node for node in others if node is not has)
+
+
+def name(node: Any) -> str:
+    return str(node("CLUSTER", "MYID").decode())
+
+
+def move(cluster: Cluster, has: Any, gets: Any) -> None:
+    """Move the slot, with all that is in it."""
+    begin(has, gets)
+    while keys := has("CLUSTER", "GETKEYSINSLOT", SLOT, 100):
+        for key in keys:
+            has("MIGRATE", gets.host, gets.port, key.decode(), 0, 1_000)
+    end(cluster, gets)
+
+
+def begin(has: Any, gets: Any) -> None:
+    gets("CLUSTER", "SETSLOT", SLOT, "IMPORTING", name(has))
+    has("CLUSTER", "SETSLOT", SLOT, "MIGRATING", name(gets))
+
+
+def end(cluster: Cluster, gets: Any) -> None:
+    owner = name(gets)
+    for node in cluster.nodes:
+        if b"role:master" in node("INFO", "replication"):
+            node("CLUSTER", "SETSLOT", SLOT, "NODE", owner)
+
+
+VERBS = {
+    "read": lambda ask: ask("read", KEY) == b"1",
+    "read_many": lambda ask: (
+        ask("read_many", [Address(space, "k") for space in SPACES]) == [b"1"] * len(SPACES)
+    ),
+    "write": lambda ask: ask("write", KEY, b"2", None) is None,
+    "add": lambda ask: ask("compare_and_set", Address(SPACE, "new"), ABSENT, b"1", None),
+    "swap": lambda ask: ask("compare_and_set", KEY, b"1", b"2", KEEP),
+    "remove": lambda ask: ask("remove", KEY),
+    "remove_many": lambda ask: (
+        ask("remove_many", [Address(space, "k") for space in SPACES]) == len(SPACES)
+    ),
+    "write_many": lambda ask: (
+        ask("write_many", [(Address(space, "k"), b"2") for space in SPACES], None) is None
+    ),
+    "scan": lambda ask: ask.keys(SPACE) == ["k"],
+    "clear": lambda ask: ask("clear", SPACE) is None,
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_moved(verb: str, ask: Any, cluster: Cluster) -> None:
+    """A verb finds a slot that has moved, at its first try."""
+    has, gets = exchange(cluster)
+    move(cluster, has, gets)
+    assert VERBS[verb](ask)
+
+
+def test_moved_under_watch(ask: Any, cluster: Cluster) -> None:
+    """A long compare-and-set of a slot that has moved is surely not applied, then works."""
+    has, gets = exchange(cluster)
+    move(cluster, has, gets)
+    with pytest.raises(BackendUnavailableError):
+        ask("compare_and_set", KEY, b"1", LONG, None)
+    assert ask("compare_and_set", KEY, b"1", LONG, None) is True
+    assert ask("read", KEY) == LONG
+
+
+def test_moving(ask: Any, cluster: Cluster) -> None:
+    """While a slot moves, each verb is served or surely not applied, and nothing is lost."""
+    has, gets = exchange(cluster)
+    begin(has, gets)
+    try:
+        assert ask("read", KEY) == b"1"
+        assert ask("read", Address(SPACE, "none")) is None  # asked of the other node
+        has("MIGRATE", gets.host, gets.port, f"{INDEX}:k", 0, 1_000)
+        assert ask("read", KEY) == b"1"
+        assert ask("remaining", KEY) is None
+        for verb in ("write", "remove", "clear"):
+            with pytest.raises(BackendUnavailableError, match="moving these keys"):
+                VERBS[verb](ask)
+        with pytest.raises(OutcomeUnknownError, match="Some of the records were written"):
+            VERBS["write_many"](ask)
+        has("MIGRATE", gets.host, gets.port, INDEX, 0, 1_000)
+        ask("write", KEY, b"2", None)
+        assert ask("read", KEY) == b"2"
+    finally:
+        end(cluster, gets)
+    assert ask.keys(SPACE) == ["k"]
+
+
+@pytest.mark.long
+def test_failover(valkey_cluster: Cluster, voice: str) -> None:
+    """When a primary dies its replica is found, inside the deadline of one verb."""
+    with valkey.cluster() as dying, asyncio.Runner() as runner:
+        config = MemoryConfig(backend="redis", connection_url=dying.url, timeout=15.0)
+        memory = Workflow("w0", config).memory
+
+        def say(verb: str, *args: Any) -> Any:
+            if voice == "sync":
+                return getattr(memory, verb)(*args)
+            return runner.run(getattr(memory, f"a{verb}")(*args))
+
+        say("set", "k", "before")
+        primary = dying.primary_of("fibonacci:v1:{w:w0}")
+        primary("WAIT", 1, 1_000)
+        primary.kill()
+        assert say("get", "k") == "before"
+        assert say("set", "k", "after") is True
+        assert say("append", "turns", 1) == 1
+        assert say("list_keys") == ["k", "turns"]
+
+
+def test_no_node_answers(opening: Any, cluster: Cluster) -> None:
+    """Seeds that are gone are passed over; if all are, the error says so."""
+    node = cluster.nodes[0]
+    ask = opening(f"redis+cluster://127.0.0.1:1,{node.host}:{node.port}")
+    assert ask("read", Address(SPACE, "none")) is None
+    with pytest.raises(BackendUnavailableError, match="can't be reached"):
+        opening("redis+cluster://127.0.0.1:1,127.0.0.1:2")("read", KEY)
+
+
+def test_slot_without_a_node(opening: Any, valkey_cluster: Cluster) -> None:
+    """A slot that no node serves is a fault that may pass."""
+    with valkey.standalone(cluster_enabled="yes", cluster_require_full_coverage="no") as lone:
+        ask = opening(cluster_url(lone))
+        with pytest.raises(StorageError, match="no node of the cluster serves"):
+            ask("read", KEY)
+        lone("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
+        config = MemoryConfig(backend="redis", connection_url=cluster_url(lone), timeout=15.0)
+        assert Workflow("w0", config).memory.get("k") is None
+
+
+def cluster_url(node: Any) -> str:
+    return f"redis+cluster://{node.host}:{node.port}"
+
+
+def test_lone_node_url(opening: Any, cluster: Cluster) -> None:
+    """A plain URL that leads into a cluster says what to write instead."""
+    _, other = exchange(cluster)
+    with pytest.raises(StorageError, match=r"redis\+cluster"):
+        opening(other.url)("read", KEY)

@@ -1,0 +1,166 @@
+"""A connection that breaks at any byte: what a verb says is the truth, and the next one works."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from services.faults import Cut
+from services.proxy import Proxy
+from services.standalone import Redis
+
+from fibonacci import BackendUnavailableError, OutcomeUnknownError
+from fibonacci.plugin import ABSENT, KEEP, Address, Space
+
+LONG = b"x" * 9_000
+SPACE = Space("t:cut:", "workflow", "w")
+KEYS = ["new", "two", "old", "older", "oldest"]
+
+
+def at(key: str) -> Address:
+    return Address(SPACE, key)
+
+
+Verb = Callable[[Any], Any]
+
+WRITES: dict[str, Verb] = {
+    "create": lambda ask: ask("write", at("new"), b"1", None),
+    "create with ttl": lambda ask: ask("write", at("new"), b"1", 60_000),
+    "replace": lambda ask: ask("write", at("old"), b"2", None),
+    "add": lambda ask: ask("compare_and_set", at("new"), ABSENT, b"1", None),
+    "swap": lambda ask: ask("compare_and_set", at("old"), b"1", b"2", KEEP),
+    "swap, long": lambda ask: ask("compare_and_set", at("old"), b"1", LONG, KEEP),
+    "remove": lambda ask: ask("remove", at("old")),
+    "touch": lambda ask: ask("touch", at("old"), 60_000),
+    "keep for ever": lambda ask: ask("touch", at("older"), None),
+    "write_many": lambda ask: ask("write_many", [(at("new"), b"1"), (at("two"), b"2")], None),
+    "write_many with ttl": lambda ask: ask(
+        "write_many", [(at("new"), b"1"), (at("two"), b"2")], 60_000
+    ),
+    "remove_many": lambda ask: ask("remove_many", [at("old"), at("older")]),
+    "clear": lambda ask: ask("clear", SPACE),
+}
+READS: dict[str, Verb] = {
+    "read": lambda ask: ask("read", at("old")),
+    "exists": lambda ask: ask("exists", at("old")),
+    "remaining": lambda ask: ask("remaining", at("older")),
+    "read_many": lambda ask: ask("read_many", [at("old"), at("none"), at("older")]),
+    "scan": lambda ask: list(ask("scan", SPACE).keys),
+}
+
+
+@pytest.fixture
+def watcher(opening: Any, valkey_server: Redis) -> Any:
+    """A store with a connection that nothing happens to."""
+    return opening(valkey_server.url, speak="sync")
+
+
+def seed(ask: Any) -> None:
+    """Three records, of which one expires."""
+    ask.clear(SPACE)
+    ask("write_many", [(at("old"), b"1"), (at("oldest"), b"1")], None)
+    ask("write", at("older"), b"1", 60_000)
+
+
+def state(ask: Any) -> list[Any]:
+    """What there is: bytes, and whether they expire."""
+    return [(key, ask("read", at(key)), type(ask("remaining", at(key)))) for key in KEYS]
+
+
+def cut(side: str, offset: int) -> Cut:
+    """The next connection ends after so many bytes of its requests, or of its replies."""
+    return Cut(requests=offset, times=1) if side == "requests" else Cut(replies=offset, times=1)
+
+
+def attempt(verb: Verb, ask: Any) -> Exception | None:
+    """Do it, and return what was raised."""
+    try:
+        verb(ask)
+    except (BackendUnavailableError, OutcomeUnknownError) as fault:
+        return fault
+    return None
+
+
+def sizes(verb: Verb, ask: Any, proxy: Proxy) -> tuple[int, int]:
+    """How many bytes go out for a verb, and come back."""
+    seed(ask)
+    with proxy.record() as traffic:
+        verb(ask)
+    return len(traffic.requests), len(traffic.replies)
+
+
+def offsets(size: int, step: int) -> list[int]:
+    """At each ``step`` bytes, and at the last ones; of the middle of a long one, some."""
+    middle = range(300, size - 50, 499)
+    return [
+        *range(0, min(size, 300), step),
+        *middle,
+        *range(max(300, size - 50), size, step),
+        size - 1,
+    ]
+
+
+steps = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long)])
+
+
+@pytest.mark.parametrize("verb", WRITES)
+@pytest.mark.parametrize("side", ["requests", "replies"])
+@steps
+def test_writes(
+    verb: str, side: str, step: int, opening: Any, watcher: Any, valkey_proxy: Proxy
+) -> None:
+    """A write that is cut off at any byte says whether it may have been applied (C18, C19)."""
+    ask = opening(valkey_proxy.url)
+    size = sizes(WRITES[verb], ask, valkey_proxy)[side == "replies"]
+    seed(watcher)
+    before = state(watcher)
+    for offset in offsets(size, step):
+        seed(watcher)
+        ask("exists", at("old"))
+        with valkey_proxy.fault(cut(side, offset)):
+            raised = attempt(WRITES[verb], ask)
+        time.sleep(0.002)  # a connection that has just been used is not looked at
+        after = state(watcher)
+        if raised is None:
+            assert after != before, offset
+        elif isinstance(raised, BackendUnavailableError):
+            assert after == before, offset
+        assert ask("read", at("oldest")) == watcher("read", at("oldest"))
+        assert ask.keys(SPACE) == [key for key, data, _ in sorted(after) if data is not None]
+
+
+@pytest.mark.parametrize("verb", READS)
+@pytest.mark.parametrize("side", ["requests", "replies"])
+@steps
+def test_reads(
+    verb: str, side: str, step: int, opening: Any, watcher: Any, valkey_proxy: Proxy
+) -> None:
+    """A read that is cut off at any byte gives the whole answer or raises (C14, C18)."""
+    ask = opening(valkey_proxy.url)
+    size = sizes(READS[verb], ask, valkey_proxy)[side == "replies"]
+    expected = READS[verb](ask)
+    for offset in offsets(size, step):
+        ask("exists", at("old"))
+        with valkey_proxy.fault(cut(side, offset)):
+            try:
+                answer = READS[verb](ask)
+            except BackendUnavailableError:
+                continue
+            if verb != "remaining":
+                assert answer == expected, offset
+    assert READS[verb](ask) == expected or verb == "remaining"
+
+
+@pytest.mark.parametrize("side", ["requests", "replies"])
+def test_connecting(side: str, opening: Any, valkey_proxy: Proxy, address: Address) -> None:
+    """A connection that is cut off while it is made costs nothing but an error (C18)."""
+    url = valkey_proxy.url.replace("/0", "/3")
+    for offset in range(30):
+        ask = opening(url)
+        with valkey_proxy.fault(cut(side, offset)):
+            raised = attempt(lambda ask: ask("write", address, b"1", None), ask)
+        time.sleep(0.002)
+        assert not isinstance(raised, BackendUnavailableError) or ask("read", address) is None
+        ask("write", address, b"2", None)
+        assert ask("read", address) == b"2"
+        ask("remove", address)

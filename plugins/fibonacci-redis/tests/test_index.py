@@ -1,0 +1,137 @@
+"""The index: dead entries leave it, and no live record ever does."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+import redis
+from services.standalone import Redis
+
+from fibonacci.plugin import ABSENT, Address, Page, Space
+from fibonacci_redis.layout import place
+
+SPACE = Space("t:index:", "workflow", "w")
+INDEX = place(SPACE).index.decode()
+
+
+@pytest.fixture
+def ask(opening: Any, valkey_server: Redis) -> Any:
+    ask = opening(valkey_server.url)
+    yield ask
+    ask.clear(SPACE)
+    valkey_server("DEL", INDEX)
+
+
+def at(key: str) -> Address:
+    return Address(SPACE, key)
+
+
+def test_listing_prunes(ask: Any, valkey_server: Redis) -> None:
+    """A listing takes the entries of expired records out of the index (C12)."""
+    ask("write_many", [(at(f"late{number}"), b"1") for number in range(250)], 30)
+    ask("write_many", [(at(f"live{number}"), b"1") for number in range(3)], None)
+    time.sleep(0.04)
+    assert ask.keys(SPACE) == ["live0", "live1", "live2"]
+    assert valkey_server("ZCARD", INDEX) == 3
+
+
+def test_writing_prunes(ask: Any, valkey_server: Redis) -> None:
+    """The index of a space that is never listed does not grow with each expired record."""
+    for number in range(1_000):
+        ask("write", at(f"k{number}"), b"1", 1)
+    assert valkey_server("ZCARD", INDEX) < 600
+
+
+def test_writing_many_prunes(ask: Any, valkey_server: Redis) -> None:
+    """Nor does it where they are written in batches."""
+    for batch in range(20):
+        ask("write_many", [(at(f"k{batch}-{number}"), b"1") for number in range(100)], 1)
+    assert valkey_server("ZCARD", INDEX) < 1_200
+
+
+def test_adding_prunes(ask: Any, valkey_server: Redis) -> None:
+    """Nor does it where they are added."""
+    for number in range(600):
+        ask("compare_and_set", at(f"k{number}"), ABSENT, b"1", 1)
+    assert valkey_server("ZCARD", INDEX) < 500
+
+
+def test_evicted(ask: Any, valkey_server: Redis) -> None:
+    """A record that the server removed by itself is not listed (C14)."""
+    ask("write_many", [(at("a"), b"1"), (at("b"), b"1")], None)
+    valkey_server("DEL", f"{INDEX}:a")
+    assert ask("scan", SPACE) == Page(["b"], None)
+
+
+def test_rewritten_after_it_went(ask: Any, valkey_server: Redis) -> None:
+    """A record that comes again after its entry was taken out is listed again (C14)."""
+    ask("write", at("k"), b"1", None)
+    ask("write", at("k"), b"2", 20)
+    time.sleep(0.03)
+    assert ask.keys(SPACE) == []
+    ask("write", at("k"), b"3", None)
+    assert ask.keys(SPACE) == ["k"]
+
+
+def test_foreign_entries(ask: Any, valkey_server: Redis) -> None:
+    """An entry that names no record of ours is not listed, and harms no page (C1)."""
+    ask("write_many", [(at(key), b"1") for key in ("a", "z")], None)
+    with redis.Redis(host=valkey_server.host, port=valkey_server.port) as client:
+        client.zadd(INDEX, {b"\xffx": 0})
+        client.set(INDEX.encode() + b":\xffx", b"1")
+    assert ask.keys(SPACE) == ["a", "z"]
+    assert ask.keys(SPACE, limit=1) == ["a", "z"]
+    ask.clear(SPACE)
+    assert valkey_server("EXISTS", INDEX) == 0
+
+
+def test_listed_while_tidied(opening: Any, valkey_server: Redis, ask: Any) -> None:
+    """Records that expire and come again under a reader's eyes are listed while they live (C14)."""
+    enough = threading.Event()
+
+    def churn() -> None:
+        own = opening(valkey_server.url, speak="sync")
+        while not enough.is_set():
+            own("write", at("comes"), b"1", 1)
+            own("write", at("comes"), b"2", None)
+            own("remove", at("comes"))
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        for _ in range(200):
+            assert set(ask.keys(SPACE)) <= {"comes"}
+    finally:
+        enough.set()
+        thread.join()
+    ask("write", at("comes"), b"1", None)
+    assert ask.keys(SPACE) == ["comes"]
+
+
+def test_clear_leaves_what_comes_meanwhile(ask: Any, opening: Any, valkey_server: Redis) -> None:
+    """A record that is written while a space is cleared is live and listed, or neither (C6)."""
+    other = opening(valkey_server.url, speak="sync")
+    for turn in range(20):
+        ask("write_many", [(at(f"k{number}"), b"1") for number in range(300)], None)
+        thread = threading.Thread(target=lambda: other("write", at("k150"), b"2", None))
+        thread.start()
+        ask.clear(SPACE)
+        thread.join()
+        live = [key for key in ("k150",) if ask("exists", at(key))]
+        assert ask.keys(SPACE) == live, turn
+
+
+def test_clock(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose clock is an hour off, either way, changes nothing (C12)."""
+    now = time.time
+    for offset in (3_600, -3_600):
+        monkeypatch.setattr(time, "time", lambda offset=offset: now() + offset)
+        ask("write", at("k"), b"1", 60_000)
+        assert 59_000 < ask("remaining", at("k")) <= 60_000
+        assert ask.keys(SPACE) == ["k"]
+        assert ask("read", at("k")) == b"1"
+        assert ask("touch", at("k"), 30) is True
+        time.sleep(0.04)
+        assert ask("read", at("k")) is None
+        assert ask.keys(SPACE) == []

@@ -1,0 +1,200 @@
+"""Servers that answer what no Redis should, and moments that are hard to hit with a real one."""
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from services import ports
+from services.faults import BlackHole, Cut
+from services.proxy import Proxy
+from services.standalone import Redis
+
+from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
+from fibonacci.plugin import Address, Space, run
+from fibonacci_redis.operations import KNOWN
+
+SPACE = Space("t:odd:", "workflow", "w")
+KEY = Address(SPACE, "k")
+
+
+@contextmanager
+def answering(answer: Callable[[bytes], bytes]) -> Iterator[int]:
+    """A server that gives these bytes for those; its port."""
+    port = ports.claim()
+    listener = socket.create_server((ports.LOOPBACK, port))
+    listener.settimeout(0.02)
+    enough = threading.Event()
+
+    def serve(client: socket.socket) -> None:
+        with client:
+            while data := client.recv(65_536):
+                client.sendall(answer(data))
+
+    def accept() -> None:
+        while not enough.is_set():
+            try:
+                client, _ = listener.accept()
+            except TimeoutError:
+                continue
+            client.settimeout(5)
+            threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield port
+    finally:
+        enough.set()
+        thread.join()
+        listener.close()
+        ports.release(port)
+
+
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n", b"\x00\x01\r\n"])
+def test_no_redis(reply: bytes, opening: Any) -> None:
+    """A server that speaks something else gives no answer, and its words are not believed."""
+    with answering(lambda _: reply) as port:
+        ask = opening(f"redis://127.0.0.1:{port}")
+        with pytest.raises(BackendUnavailableError):
+            ask("read", KEY)
+        with pytest.raises(OutcomeUnknownError):
+            ask("write", KEY, b"1", None)
+
+
+def test_reply_that_nobody_asked_for(opening: Any) -> None:
+    """One reply too many is nobody's: the connection is left before the next request."""
+    with answering(lambda _: b"$1\r\n1\r\n$1\r\n2\r\n") as port:
+        ask = opening(f"redis://127.0.0.1:{port}")
+        assert ask("read", KEY) == b"1"
+        time.sleep(0.01)
+        assert ask("read", KEY) == b"1"
+
+
+def test_endless_redirects(opening: Any) -> None:
+    """A cluster whose nodes send askers in a circle is left in time."""
+    where: list[int] = []
+
+    def answer(data: bytes) -> bytes:
+        if b"SLOTS" in data:
+            return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % where[0]
+        return b"-MOVED 1 :%d\r\n" % where[0]
+
+    with answering(answer) as port:
+        where.append(port)
+        ask = opening(f"redis+cluster://127.0.0.1:{port}")
+        with pytest.raises(BackendUnavailableError, match="moved these keys"):
+            ask("read", KEY)
+
+
+def test_unknown_error(opening: Any) -> None:
+    """An error that we don't know is told by its kind alone: its words may quote a value (C23)."""
+    with answering(lambda _: b"-ODD about swordfish\r\n") as port:
+        ask = opening(f"redis://127.0.0.1:{port}")
+        with pytest.raises(StorageError, match="'ODD'") as raised:
+            ask("read", KEY)
+        assert "swordfish" not in str(raised.value)
+
+
+def test_batch_in_part(opening: Any, valkey_proxy: Proxy, valkey_server: Redis) -> None:
+    """A large batch whose second part does not arrive was perhaps written: it is told so (C18)."""
+    ask = opening(valkey_proxy.url)
+    items = [(Address(SPACE, f"k{number}"), b"x" * 1_000_000) for number in range(10)]
+    ask("write_many", items[:1], None)
+    with valkey_proxy.fault(Cut(requests=6_000_000, times=1)), pytest.raises(OutcomeUnknownError):
+        ask("write_many", items, None)
+    assert 1 < len(ask.keys(SPACE)) < 10
+    ask.clear(SPACE)
+
+
+def test_many_idle_connections(valkey_server: Redis, opening: Any) -> None:
+    """However many threads asked at once, a bounded number of connections is kept."""
+    ask = opening(valkey_server.url, speak="sync")
+    taken = [run(ask.store._spoken._routes.session(0, time.monotonic() + 5))[0] for _ in range(70)]
+    for session in taken:
+        session.end(clean=True)
+    assert len(ask.store._spoken._routes._node._idle) == 64
+
+
+def test_many_known_records(valkey_server: Redis, opening: Any) -> None:
+    """What is remembered of records that were written is bounded."""
+    ask = opening(valkey_server.url)
+    records = getattr(ask.store, "_spoken", ask.store)
+    records._known.update(Address(SPACE, f"n{number}") for number in range(KNOWN))
+    ask("write", KEY, b"1", None)
+    assert records._known == {KEY}
+    ask.clear(SPACE)
+
+
+def test_session_after_restart(opening: Any, valkey_proxy: Proxy) -> None:
+    """A connection kept for long compare-and-sets is looked at before it is used again (C20)."""
+    ask = opening(valkey_proxy.url)
+    long = b"x" * 9_000
+    ask("write", KEY, b"1", None)
+    assert ask("compare_and_set", KEY, b"1", long, None) is True
+    assert ask("compare_and_set", KEY, b"1", long, None) is False
+    valkey_proxy.drop()
+    time.sleep(0.01)
+    assert ask("compare_and_set", KEY, long, b"1", None) is True
+    ask("remove", KEY)
+
+
+class _Interrupt(BaseException):
+    pass
+
+
+def _raise(*_: object) -> None:
+    raise _Interrupt
+
+
+def test_interrupted_while_waiting(opening: Any, valkey_proxy: Proxy) -> None:
+    """A caller that is interrupted while it waits leaves no reply to the next one (C19)."""
+    ask = opening(valkey_proxy.url, speak="sync")
+    ask("write_many", [(KEY, b"1"), (Address(SPACE, "other"), b"2")], None)
+    before = signal.signal(signal.SIGALRM, _raise)
+    try:
+        with valkey_proxy.fault(BlackHole(requests=False)):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(_Interrupt):
+                ask("read", KEY)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert ask("read", Address(SPACE, "other")) == b"2"
+    ask.clear(SPACE)
+
+
+def test_sentinel_that_starts(opening: Any) -> None:
+    """A sentinel that is still loading is a fault that passes."""
+    with answering(lambda _: b"-LOADING wait\r\n") as port:
+        ask = opening(f"redis+sentinel://127.0.0.1:{port}/main")
+        with pytest.raises(BackendUnavailableError, match="is loading"):
+            ask("read", KEY)
+
+
+def test_node_that_breaks_off(opening: Any) -> None:
+    """A node of a cluster, or a primary, that breaks off is looked for anew (C20)."""
+    where: list[int] = []
+    looked_up: list[bytes] = []
+
+    def answer(data: bytes) -> bytes:
+        if b"SLOTS" in data:
+            looked_up.append(data)
+            return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % where[0]
+        if b"SENTINEL" in data:
+            looked_up.append(data)
+            return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(where[0])), where[0])
+        return b"broken\r\n"
+
+    with answering(answer) as port:
+        where.append(port)
+        for url in (f"redis+cluster://127.0.0.1:{port}", f"redis+sentinel://127.0.0.1:{port}/main"):
+            ask = opening(url)
+            looked_up.clear()
+            for _ in range(2):
+                with pytest.raises(BackendUnavailableError):
+                    ask("read", KEY)
+            assert len(looked_up) == 2

@@ -1,0 +1,85 @@
+"""Certificates and ACL rules: what is enough, and what is refused."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from services.redis import Secured
+from services.standalone import Redis
+
+from fibonacci import BackendUnavailableError, MemoryConfig, StorageError, Workflow
+from fibonacci.plugin import ABSENT, Address, Space
+
+SPACE = Space("t:refused:", "workflow", "w")
+KEY = Address(SPACE, "k")
+
+
+def exactly(kind: type[Exception], told: str) -> Any:
+    return pytest.raises(kind, match=told, check=lambda fault: type(fault) is kind)
+
+
+def test_rules_of_the_readme(either_server: Redis) -> None:
+    """The ACL rules that the README shows are enough for every verb."""
+    page = (Path(__file__).parents[1] / "README.md").read_text()
+    rules = re.search(r"ACL SETUSER fibonacci (.*?)```", page, re.DOTALL)
+    assert rules
+    either_server("ACL", "SETUSER", "fibonacci", *rules[1].split())
+    url = either_server.url.replace("//", "//fibonacci:password@").replace("/0", "/1")
+    memory = Workflow("rules", MemoryConfig(backend="redis", connection_url=url)).memory
+    memory.set("k", 1, ttl=60)
+    memory.set("k", 2)
+    assert memory.add("list", [], ttl=60)
+    assert memory.append("list", 1) == 1
+    assert memory.update("long", lambda _: "x" * 20_000)
+    assert memory.update("long", lambda found: found + "y")
+    assert memory.touch("k", 60)
+    assert memory.ttl("k")
+    for number in range(100):
+        memory.set(f"short{number}", 1, ttl=0.001)
+    memory.set_many({"a": 1, "b": 2})
+    memory.set_many({"a": 1, "b": 2}, ttl=60)
+    assert memory.get_many(["a", "b"]) == {"a": 1, "b": 2}
+    assert memory.list_keys(pattern="[abkl]*") == ["a", "b", "k", "list", "long"]
+    assert memory.delete("a")
+    assert memory.delete_many(["b"]) == 1
+    assert memory.exists("k")
+    assert memory.clear()
+    either_server("ACL", "DELUSER", "fibonacci")
+
+
+def test_forbidden(opening: Any, secured_redis: Secured, tls_of: Any) -> None:
+    """A key or a command that the ACL forbids is no passing fault."""
+    ask = opening(secured_redis.url, **tls_of(secured_redis))
+    ask("write", KEY, b"1", None)
+    assert ask("remove", KEY) is True
+    outside = Address(Space("outside:", "workflow", "w"), "k")
+    for verb in (
+        lambda: ask("read", outside),
+        lambda: ask("write", outside, b"1", None),
+        lambda: ask("compare_and_set", outside, ABSENT, b"1", None),
+        lambda: ask("read_many", [KEY, outside]),
+        lambda: ask("scan", outside.space),
+    ):
+        with exactly(StorageError, "refuses a command or a key"):
+            verb()
+
+
+def test_strange_certificates(opening: Any, secured_redis: Secured, tls_of: Any) -> None:
+    """Certificates that are not accepted are no passing fault, on either side."""
+    made, options = secured_redis.certificates, tls_of(secured_redis)
+    with exactly(StorageError, "certificates"):
+        opening(secured_redis.url, **{**options, "ssl_ca_certs": str(made.other_ca)})("read", KEY)
+    stranger = {"ssl_certfile": str(made.stranger), "ssl_keyfile": str(made.stranger_key)}
+    with pytest.raises(StorageError):
+        opening(secured_redis.url, **{**options, **stranger})("read", KEY)
+    with pytest.raises(StorageError):
+        opening(secured_redis.url, ssl_ca_certs=str(made.ca))("read", KEY)
+    with exactly(StorageError, "certificates"):
+        opening(secured_redis.url, **{**options, "ssl_certfile": "/nowhere.pem"})("read", KEY)
+
+
+def test_plain_to_tls(opening: Any, secured_redis: Secured) -> None:
+    """Without TLS, a server that wants it can't be reached."""
+    with pytest.raises(BackendUnavailableError):
+        opening(secured_redis.url.replace("rediss", "redis"))("read", KEY)

@@ -1,0 +1,96 @@
+"""Redis Sentinel: the primary is found, and found again when another takes over."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from services import valkey
+from services.sentinel import Watched
+
+from fibonacci import BackendUnavailableError, MemoryConfig, StorageError, Workflow
+from fibonacci.plugin import Address, Space
+
+SPACE = Space("t:sentinel:", "workflow", "w")
+KEY = Address(SPACE, "k")
+
+
+@pytest.fixture(scope="module")
+def watched(valkey_sentinel: Watched) -> Iterator[Watched]:
+    """Servers of these tests' own; where there are the shared ones."""
+    with valkey.sentinel() as own:
+        yield own
+
+
+@pytest.mark.long
+def test_failover(watched: Watched, opening: Any) -> None:
+    """When the primary dies the new one is found, inside the deadline of one verb."""
+    config = MemoryConfig(
+        backend="redis", connection_url=watched.url, key_prefix="t:sentinel:", timeout=15.0
+    )
+    memory = Workflow("failover", config).memory
+    memory.set("k", "before")
+    dying = watched.primary
+    dying("WAIT", 1, 1_000)
+    dying.kill()
+    try:
+        assert memory.get("k") == "before"
+        assert memory.set("k", "after") is True
+        assert memory.append("turns", 1) == 1
+    finally:
+        dying.start()
+        watched.wait()
+    assert memory.get("k") == "after"
+    memory.clear()
+
+
+@pytest.mark.long
+def test_asked_to_step_down(watched: Watched, opening: Any) -> None:
+    """A primary that became a replica is not written to: the sentinels are asked again."""
+    ask = opening(watched.url)
+    ask("write", KEY, b"1", None)
+    before = watched.primary
+    watched.sentinels[0]("SENTINEL", "FAILOVER", watched.service)
+    until(lambda: watched.primary is not before)
+    watched.wait()
+    end = time.monotonic() + 10
+    while True:
+        try:
+            ask("write", KEY, b"2", None)
+            break
+        except BackendUnavailableError:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    assert ask("read", KEY) == b"2"
+    assert watched.primary("GET", "t:sentinel:v1:{w:w}:k") == b"2"
+    ask.clear(SPACE)
+
+
+def test_sentinels_that_are_gone(watched: Watched, opening: Any) -> None:
+    """Sentinels that don't answer are passed over; if none does, the error says so."""
+    sentinel = watched.sentinels[0]
+    url = f"redis+sentinel://127.0.0.1:1,{sentinel.host}:{sentinel.port}/{watched.service}"
+    assert opening(url)("read", KEY) is None
+    with pytest.raises(BackendUnavailableError, match="can't be reached"):
+        opening(f"redis+sentinel://127.0.0.1:1/{watched.service}")("read", KEY)
+
+
+def test_unknown_service(watched: Watched, opening: Any) -> None:
+    """A service that the sentinels don't know is no passing fault."""
+    with pytest.raises(StorageError, match="knows no service 'other'") as raised:
+        opening(watched.url.replace(f"/{watched.service}/", "/other/"))("read", KEY)
+    assert type(raised.value) is StorageError
+
+
+def test_no_sentinel(watched: Watched, opening: Any) -> None:
+    """A server that is no sentinel is told as what it answers."""
+    primary = watched.primary
+    with pytest.raises(StorageError):
+        opening(f"redis+sentinel://{primary.host}:{primary.port}/main")("read", KEY)
+
+
+def until(true: Any) -> None:
+    end = time.monotonic() + 15
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,0 +1,197 @@
+"""A connection that all callers of a loop share: each has its own answer, in its own time."""
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+import pytest
+from services.faults import BlackHole
+from services.proxy import Proxy
+from services.standalone import Redis
+
+from fibonacci import BackendUnavailableError, OutcomeUnknownError
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci_redis import fibonacci_storage
+
+SPACE = Space("t:shared:", "workflow", "w")
+KEY = Address(SPACE, "k")
+
+
+def awaited(url: str, **options: str) -> Any:
+    settings = StoreSettings(url=StoreURL.parse(url), options=options)
+    return fibonacci_storage(settings).aconnect()
+
+
+def server_of(
+    encrypted: bool, request: pytest.FixtureRequest, plain: Redis
+) -> tuple[str, dict[str, str]]:
+    if not encrypted:
+        return plain.url, {}
+    return request.getfixturevalue("secured").url, request.getfixturevalue("secured_options")
+
+
+def soon(seconds: float = 5.0) -> float:
+    return time.monotonic() + seconds
+
+
+def test_closed_while_connecting(valkey_proxy: Proxy) -> None:
+    """Who waits for a connection when the store is closed is told, and is not left waiting."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url.replace("/0", "/1"))
+        with valkey_proxy.fault(BlackHole()):
+            asking = asyncio.create_task(store.read(KEY, deadline=soon(0.5)))
+            await asyncio.sleep(0.05)
+            await store.close()
+            with pytest.raises(BackendUnavailableError, match="was closed"):
+                await asking
+
+    asyncio.run(main())
+
+
+def test_closed_while_asking(valkey_proxy: Proxy) -> None:
+    """Who waits for an answer when the store is closed is told that it is lost."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url)
+        await store.read(KEY, deadline=soon())
+        with valkey_proxy.fault(BlackHole()):
+            asking = asyncio.create_task(store.write(KEY, b"1", None, deadline=soon()))
+            await asyncio.sleep(0.05)
+            await store.close()
+            with pytest.raises(OutcomeUnknownError):
+                await asking
+
+    asyncio.run(main())
+
+
+def test_less_time_than_others(valkey_proxy: Proxy) -> None:
+    """Each caller of a shared connection ends by its own deadline, whoever is first (C18)."""
+
+    async def timed(store: Any, seconds: float) -> float:
+        start = time.monotonic()
+        with pytest.raises(BackendUnavailableError):
+            await store.read(KEY, deadline=soon(seconds))
+        return time.monotonic() - start
+
+    async def main() -> list[float]:
+        store = awaited(valkey_proxy.url)
+        await store.read(KEY, deadline=soon())
+        with valkey_proxy.fault(BlackHole()):
+            found = await asyncio.gather(*[timed(store, s) for s in (0.6, 0.2, 0.4)])
+            await store.close()
+        return found
+
+    for seconds, took in zip((0.6, 0.2, 0.4), asyncio.run(main()), strict=True):
+        assert seconds - 0.05 < took < seconds + 0.3
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_retired(encrypted: bool, request: pytest.FixtureRequest, valkey_server: Redis) -> None:
+    """A connection that is given up serves those who wait on it first (C19)."""
+    url, options = server_of(encrypted, request, valkey_server)
+
+    async def main() -> None:
+        store = awaited(url, **options)
+        await store.write(KEY, b"1", None, deadline=soon())
+        asking = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(5)]
+        asking[0].cancel()
+        await asyncio.sleep(0)
+        store._routes._node.forget()
+        assert await asyncio.gather(*asking[1:]) == [b"1"] * 4
+        assert await store.remove(KEY, deadline=soon()) is True
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_first_callers_share_one_connection(valkey_proxy: Proxy) -> None:
+    """Callers that come while the first connection is made wait for it, and make no other."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url)
+        asking = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(5)]
+        await asyncio.sleep(0)
+        asking[0].cancel()
+        assert await asyncio.gather(*asking[1:]) == [None] * 4
+        await store.close()
+
+    with valkey_proxy.record() as traffic:
+        asyncio.run(main())
+    assert traffic.connections == 1
+
+
+def test_first_callers_when_it_fails(valkey_proxy: Proxy) -> None:
+    """A connection that was not made is tried again for those who have time left."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url.replace("/0", "/1"))
+        with valkey_proxy.fault(BlackHole()):
+            hasty = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
+            await asyncio.sleep(0)
+            hastier = asyncio.create_task(store.read(KEY, deadline=soon(0.05)))
+            patient = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(2)]
+            for asking in (hastier, hasty):
+                with pytest.raises(BackendUnavailableError):
+                    await asking
+        assert await asyncio.gather(*patient) == [None, None]
+        await store.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_more_than_the_socket_takes(
+    encrypted: bool, request: pytest.FixtureRequest, valkey_server: Redis
+) -> None:
+    """Large writes at the same time wait for the socket, and arrive whole."""
+    url, options = server_of(encrypted, request, valkey_server)
+    data = [bytes([65 + number]) * 3_000_000 for number in range(4)]
+
+    async def main() -> None:
+        store = awaited(url, **options)
+        addresses = [Address(SPACE, f"large{number}") for number in range(4)]
+        items = zip(addresses, data, strict=True)
+        await asyncio.gather(*[store.write(*item, None, deadline=soon(20)) for item in items])
+        assert await store.read_many(addresses, deadline=soon(20)) == data
+        await store.clear(SPACE, deadline=soon())
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_broken_pipe(valkey_server: Redis) -> None:
+    """A request that the socket does not take was surely not sent (C18)."""
+
+    async def main() -> None:
+        store = awaited(valkey_server.url)
+        await store.read(KEY, deadline=soon())
+        store._routes._node._shared._socket.shutdown(socket.SHUT_WR)
+        with pytest.raises(BackendUnavailableError):
+            await store.write(KEY, b"1", None, deadline=soon())
+        assert await store.read(KEY, deadline=soon()) is None
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_reset_while_others_wait(valkey_proxy: Proxy) -> None:
+    """A request that meets a broken connection was surely not sent (C18)."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url)
+        await store.read(KEY, deadline=soon())
+        valkey_proxy.begin(BlackHole())
+        first = asyncio.create_task(store.read(KEY, deadline=soon()))
+        await asyncio.sleep(0.02)
+        valkey_proxy.drop(reset=True)
+        second = asyncio.create_task(store.write(KEY, b"1", None, deadline=soon()))
+        for asking in (first, second):
+            with pytest.raises(BackendUnavailableError):
+                await asking
+        valkey_proxy.heal()
+        assert await store.read(KEY, deadline=soon()) is None
+        await store.close()
+
+    asyncio.run(main())

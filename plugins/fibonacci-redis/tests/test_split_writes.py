@@ -1,0 +1,81 @@
+"""A connection that breaks between any two bytes leaves every live record listed."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from services.faults import Cut
+from services.proxy import Proxy
+from services.standalone import Redis
+
+from fibonacci import StorageError
+from fibonacci.plugin import ABSENT, KEEP, Address, Space
+
+LONG = b"x" * 9_000
+
+VERBS: dict[str, Callable[..., object]] = {
+    "create": lambda ask, at: ask("write", at("new"), b"1", None),
+    "create with ttl": lambda ask, at: ask("write", at("new"), b"1", 60_000),
+    "replace": lambda ask, at: ask("write", at("old"), b"2", None),
+    "add": lambda ask, at: ask("compare_and_set", at("new"), ABSENT, b"1", None),
+    "swap": lambda ask, at: ask("compare_and_set", at("old"), b"1", b"2", KEEP),
+    "swap, long": lambda ask, at: ask("compare_and_set", at("old"), b"1", LONG, KEEP),
+    "remove": lambda ask, at: ask("remove", at("old")),
+    "touch": lambda ask, at: ask("touch", at("old"), None),
+    "write_many": lambda ask, at: ask("write_many", [(at("new"), b"1"), (at("two"), b"2")], None),
+    "write_many with ttl": lambda ask, at: ask(
+        "write_many", [(at("new"), b"1"), (at("two"), b"2")], 60_000
+    ),
+    "remove_many": lambda ask, at: ask("remove_many", [at("old"), at("older")]),
+    "clear": lambda ask, at: ask("clear", at("").space),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_cut_after_each_command(
+    verb: str, opening: Any, valkey_proxy: Proxy, valkey_server: Redis
+) -> None:
+    """A verb whose request is cut after any of its commands leaves the listing true (C14)."""
+    sizes = _sizes(verb, opening, valkey_proxy, f"{verb}:")
+    for number, size in enumerate(sizes):
+        space = Space("t:split:", "workflow", f"{verb}{number}")
+        store, watcher = opening(valkey_proxy.url, timeout=1.0), opening(valkey_server.url)
+        _seed(watcher, space)
+        store("exists", Address(space, "old"))  # connected, before the fault begins
+        with valkey_proxy.fault(Cut(requests=size)):
+            _try(verb, store, space)
+        _check(watcher, space)
+        watcher.clear(space)
+
+
+def _seed(ask: Any, space: Space) -> None:
+    ask("write_many", [(Address(space, key), b"1") for key in ("old", "older", "oldest")], None)
+
+
+def _try(verb: str, ask: Any, space: Space) -> None:
+    with suppress(StorageError):
+        VERBS[verb](ask, lambda key: Address(space, key))
+
+
+def _sizes(verb: str, opening: Any, proxy: Proxy, owner: str) -> list[int]:
+    """At how many bytes each command of the verb's requests ends."""
+    space = Space("t:split:", "workflow", owner)
+    store = opening(proxy.url)
+    _seed(store, space)
+    with proxy.record() as traffic:
+        VERBS[verb](store, lambda key: Address(space, key))
+    sent = traffic.requests
+    store.clear(space)
+    starts = [
+        at
+        for at in range(len(sent))
+        if sent.startswith(b"*", at) and sent[at - 1 : at] in (b"", b"\n")
+    ]
+    return sorted({*starts[1:], *(at + 5 for at in starts), len(sent) - 1, len(sent)})
+
+
+def _check(ask: Any, space: Space) -> None:
+    keys = ["new", "two", "old", "older", "oldest"]
+    live = sorted(key for key in keys if ask("exists", Address(space, key)))
+    assert ask.keys(space) == live

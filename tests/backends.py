@@ -1,0 +1,27 @@
+"""Every backend that is here, each with a store of the test's own; servers come from the farm."""
+
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+BACKENDS = ("memory", "sqlite", "redis", "postgres")
+
+_stores = count()
+
+
+def store(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """A backend, and the URL of a store with nothing in it."""
+    if name == "memory":
+        return name, f"memory://live-{next(_stores)}"
+    if name == "sqlite":
+        return name, f"sqlite:///{tmp_path}/live.db"
+    if name == "postgres":
+        return name, request.getfixturevalue("postgres_url")
+    server = urlsplit(request.getfixturevalue("valkey_server").url)
+    url = server._replace(path="/9").geturl()  # a database that no other test uses
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return name, url

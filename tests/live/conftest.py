@@ -1,0 +1,27 @@
+"""The same tests on every backend that is here, each on a store of the test's own."""
+
+from pathlib import Path
+
+import pytest
+from backends import store
+
+from fibonacci import MemoryConfig
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """The backend that the test names, and the URL of an empty store of it."""
+    return store(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def config(place: tuple[str, str]) -> MemoryConfig:
+    """A configuration for that store."""
+    name, url = place
+    return MemoryConfig(backend=name, connection_url=url, timeout=20)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on the backends of its module's ``ON``."""
+    if "place" in metafunc.fixturenames:
+        metafunc.parametrize("place", vars(metafunc.module)["ON"], indirect=True)

@@ -1,0 +1,85 @@
+"""The reference's complete example as it is written, in one process after another."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ON = ("sqlite", "redis", "postgres")
+
+CHATBOT = Path(__file__).parents[1].joinpath("reference", "REFERENCE.md").read_text()
+CHATBOT = CHATBOT[CHATBOT.index("## Complete Example") :].split("```python\n")[1].split("```")[0]
+
+PROGRAM = """
+import json, sys
+from types import SimpleNamespace
+from fibonacci import register_plugin
+from fibonacci.plugin import Completion, Model, hookimpl
+
+
+class Echo(Model):
+    def complete(self, request):
+        return Completion(text=f"{request.prompt.count('content')} remembered")
+
+
+@hookimpl
+def fibonacci_model(settings):
+    return Echo()
+
+
+register_plugin("models", "claude-", SimpleNamespace(
+    FIBONACCI_SPEC_VERSION=1, fibonacci_model=fibonacci_model
+))
+exec(compile(sys.stdin.read(), "REFERENCE.md", "exec"), globals())
+said = {user: [chat_with_user(user, f"{user} {n}") for n in range(int(sys.argv[1]))]
+        for user in sys.argv[2:]}
+kept = {user: workflow.memory.get("history", scope="user", user_id=user) for user in sys.argv[2:]}
+print(json.dumps([said, kept]))
+"""
+
+
+def talk(place: tuple[str, str], turns: int, *users: str) -> tuple[dict, dict]:
+    """Let the users talk in a process of its own; what was answered, and what is remembered."""
+    name, url = place
+    program = CHATBOT.replace('backend="redis"', f'backend="{name}"')
+    program = program.replace("redis://localhost:6379/0", url)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(turns), *users],
+        input=program,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    said, kept = json.loads(done.stdout)
+    return said, kept
+
+
+def test_the_second_process_reads_what_the_first_one_wrote(place: tuple[str, str]) -> None:
+    """The first turn finds nothing; a later process goes on where the earlier one was ended."""
+    said, _ = talk(place, 2, "ada")
+    assert said == {"ada": ["0 remembered", "2 remembered"]}
+    said, kept = talk(place, 1, "ada")
+    assert said == {"ada": ["4 remembered"]}
+    assert len(kept["ada"]) == 6
+
+
+def test_two_users_are_never_mixed_and_twenty_messages_stay(place: tuple[str, str]) -> None:
+    """Twelve turns of two users over two processes: the last twenty messages of each, in order."""
+    talk(place, 6, "ada", "bob")
+    _, kept = talk(place, 6, "ada", "bob")
+    for user in ("ada", "bob"):
+        asked = [one["content"] for one in kept[user] if one["role"] == "user"]
+        assert asked == [f"{user} {turn}" for turn in (2, 3, 4, 5, 0, 1, 2, 3, 4, 5)][-10:]
+        assert len(kept[user]) == 20
+
+
+@pytest.mark.parametrize("user", ["a:b", "{x}", "ünï", "*", "%2A"])
+def test_ids_of_any_kind(place: tuple[str, str], user: str) -> None:
+    """What an id is made of does not matter to whose history it is."""
+    talk(place, 1, user)
+    said, _ = talk(place, 1, user, f"{user}{user}")
+    assert said == {user: ["2 remembered"], f"{user}{user}": ["0 remembered"]}

@@ -1,0 +1,131 @@
+"""What people have been bitten by in other stores, and are not here; on every backend."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from fibonacci import CorruptRecordError, MemoryConfig, SerializationError, Workflow
+from fibonacci.plugin import Address, Space
+
+ON = ("memory", "sqlite", "redis", "postgres")
+
+
+def memory_of(config: MemoryConfig, name: str = "w") -> Any:
+    return Workflow(name, config).memory
+
+
+def test_a_ttl_below_a_minute_lives_as_long_as_it_says(config: MemoryConfig) -> None:
+    """24 seconds are 24 seconds, and a read does not shorten or refresh them (C11, C13)."""
+    memory = memory_of(config)
+    memory.set("k", 1, ttl=24)
+    assert memory.get("k") == 1
+    assert 20 < memory.ttl("k") <= 24
+    memory.get("k")
+    assert 20 < memory.ttl("k") <= 24
+
+
+def test_an_expired_record_that_nobody_swept_is_absent(config: MemoryConfig) -> None:
+    """It is not returned, listed, counted or updated (C12)."""
+    memory = memory_of(config)
+    memory.set("k", [1], ttl=0.05)
+    time.sleep(0.1)
+    assert memory.get("k") is None
+    assert memory.list_keys() == []
+    assert memory.get_many(["k"]) == {}
+    assert memory.append("k", 2) == 1
+
+
+def test_read_add_write_has_a_verb_that_loses_nothing(config: MemoryConfig) -> None:
+    """Fifty appends and fifty updates by each of eight threads leave 400 and 400 (C16)."""
+    memory = memory_of(config)
+
+    def work(_: int) -> None:
+        for number in range(50):
+            memory.append("turns", number)
+            memory.update("sum", lambda found: found + 1, default=0)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+    assert len(memory.get("turns")) == 400
+    assert memory.get("sum") == 400
+
+
+def test_a_value_is_never_the_callers_own_object(config: MemoryConfig) -> None:
+    """Changing what was set, or what was got, changes no record (C7)."""
+    memory, value = memory_of(config), {"list": [1]}
+    memory.set("k", value)
+    value["list"].append(2)
+    memory.get("k")["list"].append(3)
+    assert memory.get("k") == {"list": [1]}
+
+
+def test_what_is_no_json_is_refused_by_every_backend_alike(config: MemoryConfig) -> None:
+    """A test on one backend does not pass what another would refuse (C7)."""
+    memory = memory_of(config)
+    for value in ({1, 2}, b"bytes", {1: "key"}, float("nan"), object()):
+        with pytest.raises(SerializationError):
+            memory.set("k", value)
+    assert not memory.exists("k")
+
+
+def test_a_listing_has_no_end_that_is_not_the_end(config: MemoryConfig) -> None:
+    """12,000 keys are listed, all of them, once, in order (C14)."""
+    memory = memory_of(config)
+    keys = sorted(f"k{number}" for number in range(12_000))
+    for start in range(0, len(keys), 2_000):
+        memory.set_many(dict.fromkeys(keys[start : start + 2_000], 1))
+    assert memory.list_keys() == keys
+    assert memory.clear() is True
+    assert memory.list_keys() == []
+
+
+@pytest.mark.parametrize("user", ["a[1]", "a*", "a?", "al", "a%", "a_", "a'; --", "a::b"])
+def test_no_id_is_a_pattern_or_a_part_of_another(config: MemoryConfig, user: str) -> None:
+    """Listing and clearing one user's records leaves those of all similar ids (C1, C6)."""
+    memory, others = memory_of(config), ["a1", "alice", "ab", "a", "a::b::k"]
+    for owner in (*others, user):
+        memory.set("b::k", owner, scope="user", user_id=owner)
+    assert memory.list_keys(scope="user", user_id=user) == ["b::k"]
+    memory.clear(scope="user", user_id=user)
+    for owner in others:
+        assert memory.get("b::k", scope="user", user_id=owner) == owner
+
+
+def test_clearing_leaves_the_keys_of_other_applications(config: MemoryConfig) -> None:
+    """Another prefix, another workflow, another scope: all stay (C6)."""
+    memory = memory_of(config)
+    elsewhere = Workflow(
+        "w", MemoryConfig(config.backend, config.connection_url, key_prefix="other:")
+    ).memory
+    for one in (memory, elsewhere, memory_of(config, "w2")):
+        one.set("k", 1)
+    memory.set("k", 1, scope="global")
+    memory.clear()
+    assert memory.list_keys() == []
+    assert elsewhere.get("k") == memory_of(config, "w2").get("k") == 1
+    assert memory.get("k", scope="global") == 1
+
+
+def test_bytes_that_are_no_json_are_no_miss(config: MemoryConfig) -> None:
+    """Foreign bytes raise, whatever the default is (C8)."""
+    memory = memory_of(config)
+    address = Address(Space(config.key_prefix, "workflow", "w"), "k")
+    store = memory._means.lease.sync.store
+    while not hasattr(store, "clock") or hasattr(store, "store"):
+        store = store.store
+    store.write(address, b"{oops", None, deadline=time.monotonic() + 5)
+    with pytest.raises(CorruptRecordError):
+        memory.get("k", default="a miss")
+
+
+def test_a_second_event_loop_is_as_good_as_the_first(config: MemoryConfig) -> None:
+    """One memory serves several loops, one after the other (C21)."""
+    memory = memory_of(config)
+
+    async def turn(number: int) -> int:
+        return await memory.aappend("turns", number)
+
+    assert [asyncio.run(turn(number)) for number in range(3)] == [1, 2, 3]

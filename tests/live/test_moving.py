@@ -1,0 +1,74 @@
+"""Moving a workflow to another backend changes one string, and no answer."""
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backends import BACKENDS, store
+
+from fibonacci import FibonacciError, MemoryConfig, MemoryManager, Workflow
+
+KEYS = ["a", "b", "b:c", "é", "*", "x" * 200]
+VALUES = [None, 0, 1.5, 2**70, "text", [], [1, {"k": None}], {"deep": [[[]]]}, True]
+
+
+def program(seed: int) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    """Two hundred calls of all verbs, the same for the same seed."""
+    chance = random.Random(seed)
+    where = [{}, {"scope": "user", "user_id": "u"}, {"scope": "global"}]
+    calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+    for _ in range(200):
+        key, value, scope = chance.choice(KEYS), chance.choice(VALUES), chance.choice(where)
+        calls.append(
+            chance.choice(
+                [
+                    ("set", (key, value), {"ttl": chance.choice([None, 1000])}),
+                    ("get", (key,), {"default": "none"}),
+                    ("delete", (key,), {}),
+                    ("exists", (key,), {}),
+                    ("add", (key, value), {}),
+                    ("append", (key, value), {"max_items": 3}),
+                    ("increment", (key, chance.choice([1, 2.5, -3])), {}),
+                    ("get_many", (KEYS,), {}),
+                    ("set_many", ({key: value, "other": 1},), {}),
+                    ("delete_many", ([key, "missing"],), {}),
+                    ("list_keys", (), {"pattern": chance.choice([None, "b*", "[!a]*", "?"])}),
+                    ("ttl", (key,), {}),
+                    ("touch", (key, 2000), {}),
+                    ("update", (key, lambda found: [found]), {}),
+                    ("clear", (), {}),
+                ]
+            )
+        )
+        calls[-1][2].update(scope)
+    return calls
+
+
+def answers(memory: MemoryManager, seed: int) -> list[Any]:
+    """What a memory says to the program; of an error, its type."""
+    told: list[Any] = []
+    for verb, arguments, settings in program(seed):
+        try:
+            answer = getattr(memory, verb)(*arguments, **settings)
+        except FibonacciError as fault:
+            answer = type(fault).__name__
+        if verb == "ttl" and isinstance(answer, float) and math.isfinite(answer):
+            answer = round(answer, -2)  # it has been running meanwhile
+        told.append((verb, answer))
+    return told
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_answer_is_the_same(
+    seed: int, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """One random program of two hundred steps gives the same answers on every backend."""
+    told = {}
+    for name in BACKENDS:
+        backend, url = store(name, request, tmp_path)
+        with Workflow("moving", MemoryConfig(backend, url)) as workflow:
+            told[name] = answers(workflow.memory, seed)
+    for name in BACKENDS[1:]:
+        assert told[name] == told["memory"], name
