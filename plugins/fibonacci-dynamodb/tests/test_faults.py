@@ -1,5 +1,6 @@
 """A network and a server that fail: every call ends in time, and says the truth."""
 
+import signal
 import socket
 import threading
 import time
@@ -52,6 +53,19 @@ def test_silence(store: Store, moto_proxy: Proxy):
         with pytest.raises(OutcomeUnknownError, match="may have been applied"):
             store.write(ADDRESS, b"new", None, deadline=soon(0.3))
     assert store.read(ADDRESS, deadline=soon()) in (b"old", b"new")
+
+
+@pytest.mark.bare
+def test_signals_do_not_prolong(store: Store, moto_proxy: Proxy):
+    """A timer whose signals come all the time does not keep a caller waiting (C18)."""
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    try:
+        with moto_proxy.fault(BlackHole()):
+            slow(lambda: store.read(ADDRESS, deadline=soon(0.4)), at_most=0.9)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_nobody_there(store: Store, moto_proxy: Proxy):
