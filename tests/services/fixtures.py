@@ -7,9 +7,10 @@ kill or pause them. A test that does, starts its own: `with valkey.standalone() 
 from collections.abc import Iterator
 
 import pytest
-from services import farm, kinds, outside, pgbouncer, postgres, redis, valkey
+from services import dynamodb, farm, kinds, outside, pgbouncer, postgres, redis, valkey
 from services.cluster import Cluster
 from services.databases import Databases
+from services.dynamodb import DynamoDB, Moto
 from services.kinds import Kind
 from services.pgbouncer import PgBouncer
 from services.proxy import Proxy
@@ -104,6 +105,22 @@ def pgbouncer_url(pgbouncer_server: PgBouncer) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[Moto]:
+    """A DynamoDB as moto plays it, and credentials in the environment if there need be none."""
+    environment = {} if outside.dynamodb() else dynamodb.CREDENTIALS
+    with pytest.MonkeyPatch.context() as patch, dynamodb.moto() as server:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dynamodb_server(request: pytest.FixtureRequest) -> DynamoDB:
+    """A DynamoDB by moto, or the service of FIBONACCI_TEST_DYNAMODB_URL."""
+    return outside.dynamodb() or request.getfixturevalue("moto_server")
+
+
 @pytest.fixture
 def valkey_proxy(valkey_server: Redis) -> Iterator[Proxy]:
     """A proxy before `valkey_server`, of this test alone."""
@@ -115,6 +132,13 @@ def valkey_proxy(valkey_server: Redis) -> Iterator[Proxy]:
 def postgres_proxy(postgres_server: Databases) -> Iterator[Proxy]:
     """A proxy before `postgres_server`, of this test alone."""
     with Proxy(postgres_server) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def moto_proxy(moto_server: Moto) -> Iterator[Proxy]:
+    """A proxy before `moto_server`, of this test alone."""
+    with Proxy(moto_server) as proxy:
         yield proxy
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 import attrs
-from services import outside, pgbouncer, postgres, redis, valkey
+from services import dynamodb, outside, pgbouncer, postgres, redis, valkey
 
 REQUIRE = "FIBONACCI_REQUIRE_SERVICES"
 
@@ -33,6 +33,8 @@ REDIS = Kind("Redis 7.0", redis.missing)
 TLS = Kind("Redis 7.0 with TLS", redis.missing)
 POSTGRES = Kind("PostgreSQL", postgres.missing, outside.POSTGRES_URL)
 PGBOUNCER = Kind("PgBouncer", pgbouncer.missing)
+DYNAMODB = Kind("DynamoDB", dynamodb.missing, outside.DYNAMODB_URL)
+MOTO = Kind("moto", dynamodb.missing)
 
 
 def required() -> bool:

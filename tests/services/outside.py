@@ -4,10 +4,12 @@ import os
 from urllib.parse import urlsplit
 
 from services.databases import Databases, Rows
+from services.dynamodb import DynamoDB
 from services.standalone import Redis
 
 REDIS_URL = "FIBONACCI_TEST_REDIS_URL"
 POSTGRES_URL = "FIBONACCI_TEST_POSTGRES_URL"
+DYNAMODB_URL = "FIBONACCI_TEST_DYNAMODB_URL"
 
 
 class OutsideRedis(Redis):
@@ -37,6 +39,17 @@ class OutsidePostgres(Databases):
         return [[None if value is None else str(value) for value in row] for row in rows]
 
 
+class OutsideDynamoDB(DynamoDB):
+    """The service of FIBONACCI_TEST_DYNAMODB_URL, on which tables can be made.
+
+    `dynamodb://region`, perhaps with `?endpoint_url=`; credentials are found as boto3 does. The
+    tables that tests make there, `fibonacci-test-*`, are for others to delete.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+
 def redis() -> OutsideRedis | None:
     """The one given, if any."""
     url = os.environ.get(REDIS_URL)
@@ -47,6 +60,12 @@ def postgres() -> OutsidePostgres | None:
     """The one given, if any."""
     url = os.environ.get(POSTGRES_URL)
     return OutsidePostgres(url) if url else None
+
+
+def dynamodb() -> OutsideDynamoDB | None:
+    """The one given, if any."""
+    url = os.environ.get(DYNAMODB_URL)
+    return OutsideDynamoDB(url) if url else None
 
 
 def _address(url: str) -> tuple[str, int]:

@@ -17,6 +17,8 @@ NEEDS: dict[str, Kind] = {
     "secured_redis": kinds.TLS,
     "postgres_server": kinds.POSTGRES,
     "pgbouncer_server": kinds.PGBOUNCER,
+    "dynamodb_server": kinds.DYNAMODB,
+    "moto_server": kinds.MOTO,
 }
 """What kind of server each fixture is; a parameter that is a `Kind` counts as well."""
 

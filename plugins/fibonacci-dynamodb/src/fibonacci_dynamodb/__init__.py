@@ -1,0 +1,28 @@
+"""Amazon DynamoDB as a storage backend: ``MemoryConfig("dynamodb", "dynamodb://region")``."""
+
+from typing import Final
+
+import attrs
+
+from fibonacci.plugin import Backend, Store, StoreSettings, hookimpl
+from fibonacci_dynamodb.settings import Settings, read_settings
+
+FIBONACCI_SPEC_VERSION: Final = 1
+
+
+@attrs.frozen
+class DynamoBackend(Backend):
+    """One table. boto3, which takes half a second to import, waits for the first use."""
+
+    settings: Settings
+
+    def connect(self) -> Store:
+        from fibonacci_dynamodb.store import DynamoStore
+
+        return DynamoStore(self.settings)
+
+
+@hookimpl
+def fibonacci_storage(settings: StoreSettings) -> Backend:
+    """Return the backend for ``dynamodb://region``."""
+    return DynamoBackend(read_settings(settings))

@@ -1,0 +1,118 @@
+"""boto3's client, made at the first call, and asked once a call, until a deadline."""
+
+import os
+from typing import Any, Final
+
+import attrs
+import boto3
+import botocore.session
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.httpsession import get_cert_path
+
+from fibonacci.errors import StorageError
+from fibonacci_dynamodb import faults
+from fibonacci_dynamodb.errand import Shared
+from fibonacci_dynamodb.login import Login
+from fibonacci_dynamodb.quiet import keep_quiet
+from fibonacci_dynamodb.settings import Settings
+from fibonacci_dynamodb.transport import Exchange, Transport, current
+
+_CONFIG: Final = Config(
+    # One attempt: boto3 would send an update again that may have been applied already.
+    retries={"total_max_attempts": 1, "mode": "standard"},
+    parameter_validation=False,
+    user_agent_extra="fibonacci-dynamodb",
+)
+
+
+@attrs.frozen
+class Tools:
+    """The client, what it signs with, and what it sends through."""
+
+    client: BaseClient
+    login: Login
+    transport: Transport
+
+
+class Client:
+    """The API of the service that has our table. One object serves all threads of a process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.where: Final = settings.where
+        self._settings = settings
+        self._tools: Tools | None = None
+        self._making = Shared(self._make)
+
+    def ask(
+        self, operation: str, request: dict[str, Any], *, changes: bool, deadline: float
+    ) -> dict[str, Any]:
+        """Make one call, and return its answer; ``changes`` says whether it may alter a record.
+
+        Raises ClientError for a code in ``faults.ANSWERS``, and a StorageError for all else.
+        """
+        exchange = Exchange(deadline)
+        before = current.set(exchange)
+        try:
+            tools = self._ready(deadline)
+            answer: dict[str, Any] = getattr(tools.client, operation)(**request)
+            return answer
+        except ClientError as fault:
+            if faults.code_of(fault) in faults.ANSWERS:
+                raise
+            raise faults.refused(fault, self.where, changes=changes) from None
+        except StorageError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - botocore parses, and raises anything
+            applied = changes and exchange.sent
+            raise faults.broken(fault, self.where, applied=applied) from None
+        finally:
+            current.reset(before)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        if self._tools:
+            self._tools.transport.close()
+
+    def _ready(self, deadline: float) -> Tools:
+        """Return the client, and see that it can sign."""
+        tools = self._tools or self._made(deadline)
+        try:
+            tools.login.renew(deadline)
+        except Exception as fault:  # noqa: BLE001 - whatever a provider of credentials raises
+            raise faults.no_keys(fault, self.where) from None
+        if not tools.login.found:
+            raise faults.no_keys(None, self.where)
+        return tools
+
+    def _made(self, deadline: float) -> Tools:
+        try:
+            return self._making.begin().wait(deadline)
+        except Exception as fault:  # noqa: BLE001 - boto3 raises anything for what is set up wrongly
+            raise faults.unusable(fault, self.where) from None
+
+    def _make(self) -> Tools:
+        self._tools = self._tools or tools_for(self._settings)
+        return self._tools
+
+
+def tools_for(settings: Settings) -> Tools:
+    """Make the client: 0.3 s of reading files, AWS's and botocore's own; it asks nobody."""
+    keep_quiet()
+    session = botocore.session.Session(profile=settings.profile)
+    session.set_config_variable("region", settings.region)
+    login = Login(session)
+    client = boto3.Session(botocore_session=session).client(
+        "dynamodb", endpoint_url=settings.endpoint_url, config=_CONFIG
+    )
+    transport = Transport(lambda: _certificates(session))
+    client._endpoint.http_session.close()  # botocore's own, in whose place ours comes
+    client._endpoint.http_session = transport
+    return Tools(client, login, transport)
+
+
+def _certificates(session: botocore.session.Session) -> str:
+    """Return the file of the authorities to trust, as botocore finds it."""
+    given = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+    return str(get_cert_path(given or True))

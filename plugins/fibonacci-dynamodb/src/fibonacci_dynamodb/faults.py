@@ -1,0 +1,145 @@
+"""What became of a request, told as an error of ours.
+
+Nothing of what AWS, botocore or the network says is passed on but codes: the texts may quote a
+session token (InvalidSignatureException) or a value (ValidationException).
+"""
+
+from collections.abc import Mapping
+from ssl import SSLCertVerificationError
+from typing import Final
+
+from botocore.exceptions import (
+    ClientError,
+    HTTPClientError,
+    MetadataRetrievalError,
+    ProfileNotFound,
+)
+
+from fibonacci.errors import (
+    BackendUnavailableError,
+    OutcomeUnknownError,
+    StorageError,
+    ValueTooLargeError,
+)
+from fibonacci_dynamodb.line import LineError
+
+MISSING: Final = "ResourceNotFoundException"
+IN_USE: Final = "ResourceInUseException"
+UNMET: Final = "ConditionalCheckFailedException"
+
+ANSWERS: Final = (MISSING, IN_USE, UNMET)
+"""Codes that tell something about the table or the record; whoever asked knows what to do."""
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+PASSING: Final = (
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ReplicatedWriteConflictException",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionConflictException",
+)
+"""Codes of what DynamoDB did not do, and may do a moment later."""
+
+_KEYS: Final = (
+    "See which credentials boto3 finds with `aws sts get-caller-identity`; the option profile "
+    "names another profile"
+)
+_RIGHTS: Final = (
+    "The role needs GetItem, BatchGetItem, Query, PutItem, UpdateItem, DeleteItem and "
+    "BatchWriteItem on the table, and with create=true also CreateTable, DescribeTable, "
+    "DescribeTimeToLive and UpdateTimeToLive"
+)
+_CLOCK: Final = "The secret key may be wrong, or this machine's clock"
+_SHAPE: Final = (
+    "A table of this name, made by somebody else? `python -m fibonacci_dynamodb` prints what it "
+    "has to be; the option table names another one"
+)
+
+_HINTS: Final[Mapping[str, str]] = {
+    "AccessDenied": _RIGHTS,
+    "AccessDeniedException": _RIGHTS,
+    "ExpiredToken": _KEYS,
+    "ExpiredTokenException": _KEYS,
+    "IncompleteSignature": _KEYS,
+    "InvalidClientTokenId": _KEYS,
+    "InvalidSignatureException": _CLOCK,
+    "MissingAuthenticationToken": _KEYS,
+    "MissingAuthenticationTokenException": _KEYS,
+    "SignatureDoesNotMatch": _CLOCK,
+    "UnrecognizedClientException": _KEYS,
+    "ValidationException": _SHAPE,
+    MISSING: "Make it with what `python -m fibonacci_dynamodb` prints, or let create=true do it",
+}
+
+
+def code_of(fault: ClientError) -> str:
+    """Return the code of an error that was answered."""
+    return str(fault.response.get("Error", {}).get("Code", ""))
+
+
+def refused(fault: ClientError, where: str, *, changes: bool) -> StorageError:
+    """Return the error for a request that was answered with one."""
+    code = code_of(fault)
+    answer = fault.response.get("ResponseMetadata", {})
+    status = answer.get("HTTPStatusCode", 0)
+    told = f"{code or status}, request {answer.get('RequestId', 'unknown')}"
+    if code in PASSING or status == 429:
+        return BackendUnavailableError(f"DynamoDB did not do it: {where} ({told})")
+    if status >= 500:
+        # "The operation may have succeeded or failed", say the docs of HTTP 500.
+        return unanswered(f"DynamoDB failed ({told})", where, applied=changes)
+    if code == "ValidationException" and "tem size" in str(fault):
+        return ValueTooLargeError(f"the record is too large for an item of {where} ({told})")
+    hint = f". {_HINTS[code]}" if code in _HINTS else ""
+    return StorageError(f"DynamoDB refused it: {where} ({told}){hint}")
+
+
+def broken(fault: Exception, where: str, *, applied: bool) -> StorageError:
+    """Return the error for a request that was not answered as a whole."""
+    if isinstance(fault, SSLCertVerificationError):
+        return StorageError(
+            f"the endpoint of {where} shows a certificate that does not hold. Behind a proxy of "
+            f"your own, name its authority in AWS_CA_BUNDLE"
+        )
+    if isinstance(fault, TimeoutError):
+        reason = "the time ran out"
+    elif isinstance(fault, LineError):
+        reason = str(fault)
+    else:
+        reason = f"the connection broke ({type(fault).__name__})"
+    return unanswered(reason, where, applied=applied)
+
+
+def unanswered(reason: str, where: str, *, applied: bool) -> StorageError:
+    """Return the error for a request whose answer did not come; perhaps it was applied."""
+    if applied:
+        return OutcomeUnknownError(
+            f"{reason} before DynamoDB answered for {where}: the write may have been applied"
+        )
+    return BackendUnavailableError(f"{reason} before DynamoDB answered for {where}")
+
+
+def no_keys(fault: Exception | None, where: str) -> StorageError:
+    """Return the error for credentials that could not be had."""
+    if isinstance(fault, TimeoutError | HTTPClientError | MetadataRetrievalError):
+        return BackendUnavailableError(
+            f"the credentials for {where} did not come in time ({type(fault).__name__})"
+        )
+    why = f"could not get credentials ({type(fault).__name__})" if fault else "found no credentials"
+    return StorageError(
+        f"boto3 {why} for {where}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in to a "
+        f"profile, or give the machine a role. {_KEYS}"
+    )
+
+
+def unusable(fault: Exception, where: str) -> StorageError:
+    """Return the error for a client that could not be made."""
+    if isinstance(fault, TimeoutError):
+        return unanswered("the time ran out", where, applied=False)
+    if isinstance(fault, ProfileNotFound):
+        return StorageError(f"{where}: the AWS configuration files have no such profile. {_KEYS}")
+    return StorageError(f"boto3 can't make a client for {where} ({type(fault).__name__})")

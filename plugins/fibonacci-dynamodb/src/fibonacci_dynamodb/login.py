@@ -1,0 +1,61 @@
+"""The credentials that requests are signed with: found by boto3's chain, before a deadline.
+
+The chain reads the environment and files; it may also ask a metadata service, AWS STS or a program
+of the user's, which can take minutes. The client signs in mid-call, where nobody could wait
+shorter than that. So it is given credentials that never fetch anything, and those are renewed
+here, in a thread, before a call.
+"""
+
+from typing import Final
+
+from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
+from botocore.session import Session
+
+from fibonacci_dynamodb.errand import Shared
+
+MUST_RENEW: Final = 600
+"""Seconds before their end from which on old keys are not used any more, as in botocore."""
+
+
+class Login(Credentials):  # type: ignore[misc]
+    """What boto3's client signs with, and the provider that it comes from."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__("", "", method="fibonacci")
+        self._chain = session.get_component("credential_provider")
+        self._source: Credentials | None = None
+        self._frozen: ReadOnlyCredentials = super().get_frozen_credentials()
+        self._finding = Shared(self._find)
+        session.register_component("credential_provider", self)
+
+    def load_credentials(self) -> "Login":
+        """Be the credentials: the session asks its provider for them."""
+        return self
+
+    @property
+    def found(self) -> bool:
+        """Whether the chain found any keys."""
+        return bool(self._frozen.access_key)
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return the keys of now, without asking for any."""
+        return self._frozen
+
+    def renew(self, deadline: float) -> None:
+        """See that the keys are there and good.
+
+        Raises TimeoutError if they are not by the deadline, and what the chain raises.
+        """
+        source = self._source
+        if source and not (isinstance(source, RefreshableCredentials) and source.refresh_needed()):
+            return
+        errand = self._finding.begin()
+        if not source or source.refresh_needed(MUST_RENEW):
+            errand.wait(deadline)
+
+    def _find(self) -> None:
+        source = self._source or self._chain.load_credentials()
+        if source is not None:
+            self._frozen = source.get_frozen_credentials()  # renews them, if it is time to
+            self.account_id = getattr(self._frozen, "account_id", None)
+            self._source = source

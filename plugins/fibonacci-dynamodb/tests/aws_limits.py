@@ -1,0 +1,122 @@
+"""What DynamoDB's documentation allows in a request, checked on what boto3 is about to send.
+
+moto lets through a batch of 26, placeholders that are not used, keys that come twice and more.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
+"""
+
+import json
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+RESERVED = set(
+    files("moto.dynamodb.parsing").joinpath("reserved_keywords.txt").read_text().upper().split()
+)
+WORDS = {"AND", "OR", "NOT", "SET", "REMOVE", "BEGINS_WITH"} | {
+    "ATTRIBUTE_EXISTS",
+    "ATTRIBUTE_NOT_EXISTS",
+}
+EXPRESSIONS = (
+    "ConditionExpression",
+    "FilterExpression",
+    "KeyConditionExpression",
+    "ProjectionExpression",
+    "UpdateExpression",
+)
+
+Body = dict[str, Any]
+
+
+def check(operation: str, body: Body) -> None:
+    """Raise AssertionError if DynamoDB would not take this request, or it is none of ours."""
+    _check_placeholders(body)
+    for key in _keys(body):
+        _check_key(key)
+    for item in _items(body):
+        assert size(item) <= 409_600
+    if operation == "BatchGetItem":
+        (asked,) = body["RequestItems"].values()
+        assert asked["ConsistentRead"] is True
+        _check_batch(asked["Keys"], 100)
+    if operation == "BatchWriteItem":
+        (asked,) = body["RequestItems"].values()
+        _check_batch([_written(one) for one in asked], 25)
+        assert sum(map(size, _items(body))) <= 16 * 2**20
+    if operation in ("GetItem", "Query"):
+        assert body["ConsistentRead"] is True
+    if operation in ("UpdateItem", "DeleteItem"):
+        assert "expires_ms > :now" in body["ConditionExpression"]
+    if operation == "Query" and "ExclusiveStartKey" in body:
+        values = body["ExpressionAttributeValues"]
+        assert body["ExclusiveStartKey"]["pk"] == values[":space"]
+        assert body["ExclusiveStartKey"]["sk"]["S"].startswith(
+            values.get(":prefix", {"S": ""})["S"]
+        )
+
+
+def size(item: Body) -> int:
+    """Bytes of an item, as DynamoDB counts them."""
+    return sum(len(name.encode()) + _size(value) for name, value in item.items())
+
+
+def _size(value: Body) -> int:
+    ((kind, content),) = value.items()
+    if kind == "S":
+        return len(content.encode())
+    if kind == "B":
+        return len(b64decode(content, validate=True))
+    assert kind == "N"
+    digits = content.lstrip("-").replace(".", "").strip("0")
+    assert len(digits) <= 38
+    return (len(digits) + 1) // 2 + 1
+
+
+def _check_placeholders(body: Body) -> None:
+    text = " ".join(body[name] for name in EXPRESSIONS if name in body)
+    assert len(text.encode()) <= 4096
+    given = {*body.get("ExpressionAttributeValues", ()), *body.get("ExpressionAttributeNames", ())}
+    used = set(re.findall(r"[:#]\w+", text))
+    assert given == used, "DynamoDB refuses placeholders that are not used"
+    plain = {word.upper() for word in re.findall(r"(?<![:#\w])[A-Za-z]\w*", text)} - WORDS
+    assert not plain & RESERVED
+    values = body.get("ExpressionAttributeValues", {}).values()
+    assert sum(map(_size, values)) <= 2 * 2**20
+
+
+def _check_batch(keys: list[Body], limit: int) -> None:
+    assert 1 <= len(keys) <= limit
+    distinct = {(key["pk"]["S"], key["sk"]["S"]) for key in keys}
+    assert len(distinct) == len(keys), "DynamoDB refuses a key that comes twice"
+
+
+def _check_key(key: Body) -> None:
+    assert 1 <= len(key["pk"]["S"].encode()) <= 2048
+    assert 1 <= len(key["sk"]["S"].encode()) <= 1024
+
+
+def _written(request: Body) -> Body:
+    ((kind, content),) = request.items()
+    return content["Item"] if kind == "PutRequest" else content["Key"]
+
+
+def _items(body: Body) -> Iterator[Body]:
+    """The items that the request would store."""
+    if "Item" in body:
+        yield body["Item"]
+    for asked in body.get("RequestItems", {}).values():
+        if isinstance(asked, list):
+            yield from (one["PutRequest"]["Item"] for one in asked if "PutRequest" in one)
+
+
+def _keys(body: Body) -> Iterator[Body]:
+    """The primary keys in the request."""
+    yield from (body[name] for name in ("Key", "Item", "ExclusiveStartKey") if name in body)
+    for asked in body.get("RequestItems", {}).values():
+        yield from asked["Keys"] if isinstance(asked, dict) else map(_written, asked)
+
+
+def body_of(params: Body) -> Body:
+    """The body of a request, as ``before-call`` hands it over."""
+    return json.loads(params["body"])

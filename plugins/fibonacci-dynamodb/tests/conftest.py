@@ -1,0 +1,107 @@
+"""What boto3 sends is watched in every test: nothing that DynamoDB would refuse may pass."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from services.dynamodb import DynamoDB, Moto
+from services.proxy import Proxy
+
+from fibonacci import BackendUnavailableError, MemoryConfig, MemoryManager, Workflow
+from fibonacci.plugin import Address, Space, Store, StoreSettings, StoreURL
+from fibonacci_dynamodb import fibonacci_storage
+
+from .aws_ledger import LEDGER, Ledger
+
+Open = Callable[..., MemoryManager]
+OpenStore = Callable[..., Store]
+
+ADDRESS = Address(Space("p:", "workflow", "w"), "k")
+
+
+@pytest.fixture(autouse=True)
+def ledger() -> Iterator[Ledger]:
+    """The ledger of this test."""
+    LEDGER.requests.clear()
+    LEDGER.signatures.clear()
+    yield LEDGER
+    LEDGER.script.end()
+
+
+@pytest.fixture
+def open_memory() -> Iterator[Open]:
+    """Opens memories, each with a store of its own; they are closed after the test."""
+    workflows: list[Workflow] = []
+
+    def opened(url: str, *, name: str = "w", timeout: float = 5.0, **options: Any) -> MemoryManager:
+        timeout += len(workflows) / 1e6
+        config = MemoryConfig("dynamodb", url, options=options, timeout=timeout)
+        workflows.append(Workflow(name, config))
+        return workflows[-1].memory
+
+    yield opened
+    for workflow in workflows:
+        workflow.close()
+
+
+@pytest.fixture(scope="session")
+def table_url(dynamodb_server: DynamoDB) -> str:
+    """The URL of a table that tests share."""
+    return dynamodb_server.fresh
+
+
+@pytest.fixture
+def memory(table_url: str, open_memory: Open, request: pytest.FixtureRequest) -> MemoryManager:
+    """A memory of this test alone, on a table that is there."""
+    memory = open_memory(table_url, name=request.node.name)
+    memory.exists("k")
+    return memory
+
+
+@pytest.fixture
+def proxied(moto_server: Moto, moto_proxy: Proxy) -> str:
+    """The URL of a table of this test alone, by way of `moto_proxy`."""
+    return moto_server.fresh.replace(str(moto_server.port), str(moto_proxy.port))
+
+
+@pytest.fixture
+def open_store() -> Iterator[OpenStore]:
+    """Opens stores, with nothing above them that would ask again; they are closed in the end."""
+    stores: list[Store] = []
+
+    def opened(url: str, **options: Any) -> Store:
+        settings = StoreSettings(url=StoreURL.parse(url), options=options)
+        stores.append(fibonacci_storage(settings).connect())
+        return stores[-1]
+
+    yield opened
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(proxied: str, open_store: OpenStore) -> Store:
+    """A store behind `moto_proxy`, whose table is there."""
+    store = open_store(proxied)
+    store.remove(ADDRESS, deadline=soon(10))
+    return store
+
+
+def ready(memory: MemoryManager) -> MemoryManager:
+    """The memory, connected: making boto3's client alone may take a short timeout's time."""
+    while True:
+        with suppress(BackendUnavailableError):
+            memory.exists("k")
+            return memory
+
+
+def soon(seconds: float = 2.0) -> float:
+    """A deadline."""
+    return time.monotonic() + seconds
+
+
+def name_of(url: str) -> str:
+    """The table of a URL."""
+    return url.rpartition("table=")[2]

@@ -1,0 +1,101 @@
+"""The reference on DynamoDB: its snippets, and its complete example in two processes."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fibonacci import MemoryConfig, Workflow, register_plugin
+from fibonacci.plugin import Completion, Model, ModelRequest, ModelSettings, hookimpl
+
+ROOT = Path(__file__).resolve().parents[3]
+TEXT = (ROOT / "tests/reference/REFERENCE.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+SIGNATURE = re.compile(r"memory\.(\w+)\(([^()]*: [^()]*)\) -> .*\n")
+ENCRYPTED = "encrypt_values=True"
+CHATBOT = next(one for one in SNIPPETS if "def chat_with_user" in one)
+PROGRAMS = [
+    text
+    for text in (SIGNATURE.sub("", one).strip() for one in SNIPPETS)
+    if text and ENCRYPTED not in text and "chat_with_user" not in text
+]
+
+
+class Remembering(Model):
+    """Says how much of a history it was shown."""
+
+    def complete(self, request: ModelRequest) -> Completion:
+        return Completion(text=f"I know of {request.prompt.count('role')} turns")
+
+
+@hookimpl
+def fibonacci_model(settings: ModelSettings) -> Model:
+    """The model behind every name that starts with claude-."""
+    return Remembering()
+
+
+@pytest.fixture(autouse=True)
+def claude() -> Iterator[None]:
+    """A model that answers to the names of the reference."""
+    plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_model=fibonacci_model)
+    with register_plugin("models", "claude-", plugin):
+        yield
+
+
+def on_dynamodb(program: str, url: str) -> str:
+    """The program with its backend swapped: two strings, and nothing else."""
+    program = program.replace('backend="redis"', 'backend="dynamodb"')
+    return re.sub(r'connection_url="redis://[^"]*"', f'connection_url="{url}"', program)
+
+
+def test_programs_are_here():
+    """The reference has eight programs that need neither a cipher nor a chat."""
+    assert len(PROGRAMS) == 8
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
+def test_snippet(program: str, table_url: str):
+    """A snippet runs as it is written, on DynamoDB."""
+    with Workflow("my-workflow", MemoryConfig("dynamodb", table_url)) as workflow:
+        names: dict[str, Any] = {
+            "Workflow": Workflow,
+            "LLMNode": None,
+            "memory": workflow.memory,
+            "data": {"step": 1},
+            "prefs": {"theme": "dark"},
+            "kb": ["fact"],
+            "config": {"limit": 3},
+        }
+        exec("from fibonacci import LLMNode", names)
+        exec(compile(on_dynamodb(program, table_url), "REFERENCE.md", "exec"), names)
+        if "workflow" in names:
+            names["workflow"].close()
+
+
+def test_complete_example_in_two_processes(table_url: str):
+    """The chatbot remembers, in another process, what it was told in the first."""
+    source = compile(on_dynamodb(CHATBOT, table_url), "REFERENCE.md", "exec")
+
+    def chat(*messages: str) -> list[str]:
+        names: dict[str, Any] = {}
+        exec(source, names)
+        answers = [names["chat_with_user"]("user-123", message) for message in messages]
+        names["workflow"].close()
+        return answers
+
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            code = chat("Hello", "again") != ["I know of 0 turns", "I know of 2 turns"]
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert chat("And now?") == ["I know of 4 turns"]
+    for _ in range(10):
+        chat("more")
+    assert chat("At last") == ["I know of 20 turns"]

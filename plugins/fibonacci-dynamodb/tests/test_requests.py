@@ -1,0 +1,60 @@
+"""How many requests each verb makes of boto3."""
+
+from math import ceil
+
+import pytest
+from services.dynamodb import DynamoDB
+
+from fibonacci import MemoryManager
+
+from .aws_ledger import Ledger
+from .conftest import Open
+
+
+def test_one_record(dynamodb_server: DynamoDB, open_memory: Open, ledger: Ledger):
+    """A verb about one record is one request; one that changes it reads first, and is two."""
+    memory = open_memory(dynamodb_server.fresh)
+    memory.exists("k")
+    assert ledger.count(lambda: memory.set("k", [1])) == {"PutItem": 1}
+    assert ledger.count(lambda: memory.get("k")) == {"GetItem": 1}
+    assert ledger.count(lambda: memory.exists("k")) == {"GetItem": 1}
+    assert ledger.count(lambda: memory.ttl("k")) == {"GetItem": 1}
+    assert ledger.count(lambda: memory.add("k", 1)) == {"PutItem": 1}
+    assert ledger.count(lambda: memory.touch("k", 60)) == {
+        "DescribeTimeToLive": 1,  # the first expiry of the process
+        "UpdateTimeToLive": 1,  # the first of the table
+        "UpdateItem": 1,
+    }
+    assert ledger.count(lambda: memory.touch("k", 60)) == {"UpdateItem": 1}
+    assert ledger.count(lambda: memory.append("k", 2)) == {"GetItem": 1, "UpdateItem": 1}
+    assert ledger.count(lambda: memory.append("new", 2)) == {"GetItem": 1, "PutItem": 1}
+    assert ledger.count(lambda: memory.delete("k")) == {"DeleteItem": 1}
+
+
+@pytest.mark.parametrize("number", [1, 25, 26, 100, 101, 260])
+def test_batches(memory: MemoryManager, ledger: Ledger, number: int):
+    """A batch reads 100 records in a request, and writes 25; clear is a query and such writes."""
+    keys = [f"k{one}" for one in range(number)]
+    writes = sum(ceil(min(100, number - start) / 25) for start in range(0, number, 100))
+    assert ledger.count(lambda: memory.set_many(dict.fromkeys(keys, 0))) == {
+        "BatchWriteItem": writes
+    }
+    assert ledger.count(lambda: memory.get_many(keys)) == {"BatchGetItem": ceil(number / 100)}
+    assert ledger.count(memory.list_keys) == {"Query": 1}
+    assert ledger.count(memory.clear) == {"Query": 1, "BatchWriteItem": ceil(number / 25)}
+    assert memory.list_keys() == []
+
+
+def test_pages_of_large_records(memory: MemoryManager, ledger: Ledger):
+    """A listing reads a megabyte in a request, whatever it needs of it."""
+    text = "x" * 200_000
+    memory.set_many({f"k{number:02}": text for number in range(16)})
+    found = ledger.count(memory.list_keys)
+    assert found["Query"] in (ceil(16 * 200_000 / 2**20), 4, 5)  # moto's pages are a bit shorter
+
+
+def test_nothing_is_asked_in_vain(memory: MemoryManager, ledger: Ledger):
+    """An empty batch, and what the rules refuse, make no request."""
+    assert ledger.count(lambda: memory.get_many([])) == {}
+    assert ledger.count(lambda: memory.set_many({})) == {}
+    assert ledger.count(lambda: memory.delete_many([])) == {}

@@ -1,0 +1,98 @@
+"""DynamoDB as moto plays it, from the wheel `moto[server,dynamodb]`."""
+
+import itertools
+import json
+import os
+import sys
+from http.client import HTTPConnection, HTTPException
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from services import farm, ports
+from services.process import Process
+from services.server import Server
+
+REGION = "eu-west-1"
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_EC2_METADATA_DISABLED": "true",  # a chain without credentials would look there
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+"""What a client of moto has in its environment: it takes any credentials, but wants some."""
+
+_SCRIPT = Path(__file__).with_name("moto_server.py")
+
+_numbers = itertools.count(1)
+
+
+def fresh_table(url: str) -> str:
+    """The URL with the name of a table in it that nobody has used."""
+    name = f"fibonacci-test-{os.getpid()}-{next(_numbers)}"
+    return f"{url}{'&' if '?' in url else '?'}table={name}"
+
+
+class DynamoDB:
+    """A DynamoDB that stores can be connected to."""
+
+    url: str
+    """Of the default table."""
+
+    @property
+    def fresh(self) -> str:
+        """The URL of a table that does not exist yet."""
+        return fresh_table(self.url)
+
+
+class Moto(DynamoDB, Server):
+    """A moto of the farm."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        endpoint = f"http://{ports.LOOPBACK}:{port}"
+        super().__init__(process, port, f"dynamodb://{REGION}?endpoint_url={endpoint}")
+
+    def __call__(self, operation: str, **request: Any) -> Any:
+        """Ask it directly, without a client's niceties."""
+        connection = HTTPConnection(self.host, self.port, timeout=10)
+        scope = f"test/20250101/{REGION}/dynamodb/aws4_request"
+        headers = {
+            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
+            "Content-Type": "application/x-amz-json-1.0",
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}",
+        }
+        try:
+            connection.request("POST", "/", json.dumps(request), headers)
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise RuntimeError(f"{operation}: {answer}")
+        return answer
+
+    def answers(self) -> bool:
+        """Whether it serves requests."""
+        try:
+            return "TableNames" in self("ListTables")
+        except (OSError, HTTPException):
+            return False
+
+
+def moto() -> Moto:
+    """Start one, with no table in it."""
+    if reason := missing():
+        raise RuntimeError(f"{reason}: pip install 'moto[server,dynamodb]'")
+    port = ports.claim()
+    folder = farm.ground().folder("moto")
+    # -P: beside the script lie modules with the names of what it imports.
+    command = [sys.executable, "-P", str(_SCRIPT), ports.LOOPBACK, str(port)]
+    return Moto(Process(command, folder), port).start()
+
+
+def missing() -> str | None:
+    """Why there is none here."""
+    found = all(map(find_spec, ("moto", "flask_cors", "py_partiql_parser")))
+    return None if found else "no wheel moto[server,dynamodb] in this environment"

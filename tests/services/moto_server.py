@@ -1,0 +1,86 @@
+"""The process that `services.dynamodb` starts: moto's DynamoDB, mended where it is unlike AWS's.
+
+DynamoDB compares and writes an item in one step. moto does so in two, and serves each connection
+by a thread of its own: without the lock, concurrent conditional writes would all succeed.
+And of an attribute that is updated it counts the old value too, and of a binary one the base64:
+those of 200 KB would be too large. AWS keeps connections; the server that moto brings ends each.
+"""
+
+import sys
+from base64 import b64decode
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from threading import Lock
+from typing import Any, ClassVar
+
+from flask import Flask
+from moto.dynamodb.models import dynamo_type
+from moto.dynamodb.models.dynamo_type import DynamoType, LimitedSizeDict
+from moto.moto_server.werkzeug_app import create_backend_app
+from werkzeug.test import create_environ, run_wsgi_app
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves one request after the other on a connection."""
+
+    application: ClassVar[Flask]
+    turn: ClassVar[Lock] = Lock()
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # a reply leaves at once, and not in two pieces
+
+    def do_POST(self) -> None:
+        """Hand the request to moto."""
+        body = BytesIO(self.rfile.read(int(self.headers["Content-Length"])))
+        headers = dict(self.headers)
+        environ = create_environ(self.path, method="POST", input_stream=body, headers=headers)
+        with self.turn:
+            pieces, status, answered = run_wsgi_app(self.application, environ, buffered=True)
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        for name, value in answered.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b"".join(pieces))
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+        """Write no line for each request."""
+
+
+class Server(ThreadingHTTPServer):
+    """Serves each connection by a thread."""
+
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients of a farm come and go."""
+
+
+class Mended(LimitedSizeDict):
+    """An item whose attributes replace their old ones."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.pop(key, None)
+        super().__setitem__(key, value)
+
+
+_plain_size = DynamoType.size
+
+
+def size(self: DynamoType) -> int:
+    """The size of an attribute, a binary one's in bytes."""
+    encoded = self.is_binary() and isinstance(self.value, str)
+    return len(b64decode(self.value)) if encoded else _plain_size(self)
+
+
+def main(host: str, port: str) -> None:
+    """Serve until a signal comes."""
+    DynamoType.size = size
+    dynamo_type.LimitedSizeDict = Mended
+    Handler.application = create_backend_app("dynamodb")
+    Server((host, int(port)), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,100 @@
+"""DynamoDB of the farm: a server that keeps connections, and is like AWS's where tests need it."""
+
+import base64
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from http.client import HTTPConnection
+
+import pytest
+from services import dynamodb
+from services.dynamodb import REGION, Moto, fresh_table
+
+TABLE = {
+    "TableName": "tried",
+    "BillingMode": "PAY_PER_REQUEST",
+    "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+}
+
+
+@pytest.fixture
+def table(moto_server: Moto) -> Iterator[Moto]:
+    """The server, with a table in it."""
+    moto_server("CreateTable", **TABLE)
+    yield moto_server
+    moto_server("DeleteTable", TableName="tried")
+
+
+def test_it_starts_again():
+    """A killed one refuses; the same port answers after `start`, with no table in it."""
+    with dynamodb.moto() as server:
+        server("CreateTable", **TABLE)
+        server.kill()
+        with pytest.raises(ConnectionRefusedError):
+            server("ListTables")
+        assert server.start()("ListTables") == {"TableNames": []}
+
+
+def test_urls(moto_server: Moto):
+    """A fresh URL names a table that nobody has used, in the process and beside it."""
+    assert moto_server.fresh != moto_server.fresh
+    assert moto_server.fresh.startswith(f"{moto_server.url}&table=fibonacci-test-")
+    assert fresh_table("dynamodb://r").startswith("dynamodb://r?table=fibonacci-test-")
+
+
+def test_connections_are_kept(moto_server: Moto):
+    """Several requests are answered on one connection, errors among them."""
+    connection = HTTPConnection(moto_server.host, moto_server.port, timeout=10)
+    connection.connect()
+    kept = connection.sock
+    scope = f"test/20250101/{REGION}/dynamodb/aws4_request"
+    for operation, status in (("ListTables", 200), ("DescribeTable", 400), ("ListTables", 200)):
+        headers = {
+            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
+            "Content-Type": "application/x-amz-json-1.0",
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}",
+        }
+        connection.request("POST", "/", json.dumps({"TableName": "absent"}), headers)
+        response = connection.getresponse()
+        response.read()
+        assert (response.status, connection.sock) == (status, kept)
+    connection.close()
+
+
+def test_conditions_are_one_step(table: Moto):
+    """Of many who write an item that must not exist, one does."""
+    outcomes: list[bool] = []
+
+    def add() -> None:
+        try:
+            item = {"pk": {"S": "k"}}
+            condition = "attribute_not_exists(pk)"
+            table("PutItem", TableName="tried", Item=item, ConditionExpression=condition)
+            outcomes.append(True)
+        except RuntimeError:
+            outcomes.append(False)
+
+    threads = [threading.Thread(target=add) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(outcomes) == {True: 1, False: 11}
+
+
+def test_large_items(table: Moto):
+    """A binary attribute of 380 KB is stored, and updated; one of 410 KB is refused."""
+    for size in (380_000, 379_000, 380_000):
+        value = {":v": {"B": base64.b64encode(bytes(size)).decode()}}
+        table(
+            "UpdateItem",
+            TableName="tried",
+            Key={"pk": {"S": "k"}},
+            UpdateExpression="SET v = :v",
+            ExpressionAttributeValues=value,
+        )
+    large = {"pk": {"S": "k"}, "v": {"B": base64.b64encode(bytes(410_000)).decode()}}
+    with pytest.raises(RuntimeError, match="size"):
+        table("PutItem", TableName="tried", Item=large)
