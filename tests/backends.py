@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-BACKENDS = ("memory", "sqlite", "redis", "postgres")
+BACKENDS = ("memory", "sqlite", "redis", "postgres", "dynamodb")
 
 _stores = count()
 
@@ -18,6 +18,8 @@ def store(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> tuple[st
         return name, f"memory://live-{next(_stores)}"
     if name == "sqlite":
         return name, f"sqlite:///{tmp_path}/live.db"
+    if name == "dynamodb":
+        return name, request.getfixturevalue("dynamodb_server").fresh
     if name == "postgres":
         return name, request.getfixturevalue("postgres_url")
     server = urlsplit(request.getfixturevalue("valkey_server").url)

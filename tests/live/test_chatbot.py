@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ON = ("sqlite", "redis", "postgres")
+ON = ("sqlite", "redis", "postgres", "dynamodb")
 
 CHATBOT = Path(__file__).parents[1].joinpath("reference", "REFERENCE.md").read_text()
 CHATBOT = CHATBOT[CHATBOT.index("## Complete Example") :].split("```python\n")[1].split("```")[0]

@@ -5,7 +5,7 @@ import sys
 
 from fibonacci import MemoryConfig, Workflow
 
-ON = ("sqlite", "redis", "postgres")
+ON = ("sqlite", "redis", "postgres", "dynamodb")
 
 PROGRAM = """
 import sys
