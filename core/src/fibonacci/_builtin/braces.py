@@ -119,7 +119,7 @@ def _names(value: Any) -> list[str]:
 
 def _written(value: Any, reference: Reference) -> str:
     try:
-        return as_text(value)
+        return as_text(value, strict=reference.root != "memory")
     except (TypeError, ValueError, RecursionError):
         raise TemplateError(
             f"line {reference.line}, column {reference.column}: JSON has no form for what "

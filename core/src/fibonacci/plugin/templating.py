@@ -77,11 +77,12 @@ class Engine(ABC):
         """Return the template. Raises TemplateError, with line and column, where it is none."""
 
 
-def as_text(value: Any) -> str:
+def as_text(value: Any, *, strict: bool = True) -> str:
     """Return what a value looks like in a rendered text: text as it is, else compact JSON.
 
     Characters beyond ASCII stay as they are. Raises TypeError, ValueError or RecursionError for
-    what JSON has no form for.
+    what JSON has no form for. What comes from memory is JSON already: without ``strict`` it is not
+    looked through for NaN and Infinity, which takes as long as writing it.
     """
     if type(value) is str:
         return value
@@ -92,7 +93,7 @@ def as_text(value: Any) -> str:
     except TypeError:  # an int beyond 64 bits, perhaps: the standard library writes those
         return _EXACT.encode(value)
     # orjson writes null where a number is none; the standard library refuses that.
-    return _EXACT.encode(value) if b"null" in written else written.decode()
+    return _EXACT.encode(value) if strict and b"null" in written else written.decode()
 
 
 def _plain(value: Any) -> dict[str, Any]:

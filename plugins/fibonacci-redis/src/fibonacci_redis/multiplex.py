@@ -7,6 +7,7 @@ what comes after that could belong to anybody.
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from math import inf
 from ssl import SSLWantReadError, SSLWantWriteError
 from time import monotonic
@@ -94,10 +95,10 @@ class Multiplex:
             return
         outgoing = self._outgoing
         data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
+        sent = 0
         try:
-            sent = self._socket.send(data)
-        except NOT_YET:
-            sent = 0
+            with suppress(*NOT_YET):  # the kernel takes nothing at the moment
+                sent = self._socket.send(data)
         except OSError as fault:
             self._fail(fault)
             return
