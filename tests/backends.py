@@ -2,7 +2,6 @@
 
 from itertools import count
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -22,8 +21,7 @@ def store(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> tuple[st
         return name, request.getfixturevalue("dynamodb_server").fresh
     if name == "postgres":
         return name, request.getfixturevalue("postgres_url")
-    server = urlsplit(request.getfixturevalue("valkey_server").url)
-    url = server._replace(path="/9").geturl()  # a database that no other test uses
+    url = request.getfixturevalue("own_valkey").url
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return name, url

@@ -94,6 +94,17 @@ def test_no_id_is_a_pattern_or_a_part_of_another(config: MemoryConfig, user: str
         assert memory.get("b::k", scope="user", user_id=owner) == owner
 
 
+def test_no_separator_makes_two_addresses_meet(config: MemoryConfig) -> None:
+    """User "a" with key "b::k" and user "a::b" with key "k" are two records (C1)."""
+    memory = memory_of(config)
+    for owner, key in (("a", "b::k"), ("a::b", "k"), ("a:b", "k"), ("a", "b:k")):
+        memory.set(key, [owner, key], scope="user", user_id=owner)
+    for owner, key in (("a", "b::k"), ("a::b", "k"), ("a:b", "k"), ("a", "b:k")):
+        assert memory.get(key, scope="user", user_id=owner) == [owner, key]
+    memory.clear(scope="user", user_id="a")
+    assert memory.get("k", scope="user", user_id="a::b") == ["a::b", "k"]
+
+
 def test_clearing_leaves_the_keys_of_other_applications(config: MemoryConfig) -> None:
     """Another prefix, another workflow, another scope: all stay (C6)."""
     memory = memory_of(config)

@@ -33,6 +33,13 @@ def valkey_server() -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="session")
+def own_valkey() -> Iterator[Redis]:
+    """A Valkey of the farm, always: tests may drop what is in it."""
+    with valkey.standalone() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
     """A Redis 7.0: the oldest that we support."""
     with redis.standalone() as server:
