@@ -25,6 +25,7 @@ class TestPooled(StoreContract):
 
 def test_nothing_is_left(opening: Opening, postgres_proxy: Proxy) -> None:
     """Without prepared statements no statement has a name, and no setting is changed."""
+    Attempt(opening(postgres_proxy.url), "write")  # makes the table, whose parts have such names
     store = opening(postgres_proxy.url, prepare=False)
     with postgres_proxy.record() as traffic:
         for verb in VERBS:
