@@ -93,7 +93,9 @@ def as_text(value: Any, *, strict: bool = True) -> str:
     except TypeError:  # an int beyond 64 bits, perhaps: the standard library writes those
         return _EXACT.encode(value)
     # orjson writes null where a number is none; the standard library refuses that.
-    return _EXACT.encode(value) if strict and b"null" in written else written.decode()
+    if strict and b"null" in written:
+        _EXACT.encode(value)
+    return written.decode()
 
 
 def _plain(value: Any) -> dict[str, Any]:
