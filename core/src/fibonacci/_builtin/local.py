@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush
 from math import ceil
 from threading import RLock
 from time import monotonic
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin.address import Address, Space
@@ -46,7 +46,7 @@ class Shelf:
 class LocalStore(Store):
     """Records in dicts. Changes take a lock; reads need none: a look-up in a dict is atomic."""
 
-    clock: ClassVar[Literal["server", "client"]] = "client"
+    clock: Literal["server", "client"] = "client"
     remote = False
 
     def __init__(self) -> None:

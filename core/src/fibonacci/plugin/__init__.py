@@ -1,6 +1,7 @@
 """Everything that the author of a plugin imports; nothing else of this package is for them."""
 
 from fibonacci.plugin._run import run
+from fibonacci.plugin._sync_store import SyncStore
 from fibonacci.plugin.address import SCOPES, Address, Scope, Space, canonical, parse
 from fibonacci.plugin.encryption import Cipher, CipherSettings
 from fibonacci.plugin.hookspecs import SPEC_VERSION, hookimpl
@@ -60,6 +61,7 @@ __all__ = [
     "Store",
     "StoreSettings",
     "StoreURL",
+    "SyncStore",
     "Template",
     "TextDelta",
     "Usage",

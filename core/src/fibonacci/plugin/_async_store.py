@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum
 from time import monotonic
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 import attrs
 
@@ -49,7 +49,7 @@ class Page:
 class AsyncStore(ABC):
     """A store in the async voice: the methods of Store, awaited. One object serves one loop."""
 
-    clock: ClassVar[Literal["server", "client"]] = "server"
+    clock: Literal["server", "client"] = "server"
     remote: bool = True
 
     @abstractmethod

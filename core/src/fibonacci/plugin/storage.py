@@ -11,7 +11,7 @@ BackendUnavailableError if it surely was not applied, OutcomeUnknownError if it 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import attrs
 
@@ -49,7 +49,7 @@ class StoreSettings:
 class Store(ABC):
     """A store in the sync voice. One object serves all threads of one process."""
 
-    clock: ClassVar[Literal["server", "client"]] = "server"
+    clock: Literal["server", "client"] = "server"
     """Whose clock decides that a record has expired."""
     remote: bool = True
     """Whether its faults may pass by waiting, as those of a server. Core asks such a store again,

@@ -1,7 +1,7 @@
 """The store: each method in one request where DynamoDB has one for it."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Final, Literal
 
 from botocore.exceptions import ClientError
 
@@ -18,7 +18,7 @@ CLEARED_AT_ONCE: Final = 2_500
 class DynamoStore(Store):
     """The records of one table. Reads are consistent; conditions make each change one step."""
 
-    clock: ClassVar[Literal["server", "client"]] = "client"
+    clock: Literal["server", "client"] = "client"
 
     def __init__(self, settings: Settings) -> None:
         self._table = Table(settings)

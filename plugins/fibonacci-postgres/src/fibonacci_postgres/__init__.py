@@ -2,7 +2,7 @@
 
 import attrs
 
-from fibonacci.plugin import AsyncStore, Backend, Store, StoreSettings, hookimpl
+from fibonacci.plugin import AsyncStore, Backend, Store, StoreSettings, SyncStore, hookimpl
 from fibonacci_postgres.settings import Settings, read_settings
 
 FIBONACCI_SPEC_VERSION = 1
@@ -15,14 +15,16 @@ class PostgresBackend(Backend):
     settings: Settings
 
     def connect(self) -> Store:
-        from fibonacci_postgres.store import connect
+        from fibonacci_postgres.records import Records
+        from fibonacci_postgres.voices import Blocking
 
-        return connect(self.settings)
+        return SyncStore(Records(self.settings, Blocking()))
 
     def aconnect(self) -> AsyncStore:
-        from fibonacci_postgres.store import aconnect
+        from fibonacci_postgres.records import Records
+        from fibonacci_postgres.voices import Looping
 
-        return aconnect(self.settings)
+        return Records(self.settings, Looping())
 
 
 @hookimpl

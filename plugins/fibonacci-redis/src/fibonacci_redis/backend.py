@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fibonacci.plugin import AsyncStore, Backend, Store
+from fibonacci.plugin import AsyncStore, Backend, Store, SyncStore
 from fibonacci_redis.awaited import AwaitedNode
 from fibonacci_redis.batches import Batches
 from fibonacci_redis.blocking import BlockingNode
@@ -13,7 +13,6 @@ from fibonacci_redis.node import Node
 from fibonacci_redis.routes import Routes, Standalone
 from fibonacci_redis.sentinel import Sentinel
 from fibonacci_redis.settings import RedisSettings
-from fibonacci_redis.stores import RedisStore
 
 
 class RedisBackend(Backend):
@@ -23,7 +22,7 @@ class RedisBackend(Backend):
         self._settings = settings
 
     def connect(self) -> Store:
-        return RedisStore(self._routes(BlockingNode))
+        return SyncStore(Batches(self._routes(BlockingNode)))
 
     def aconnect(self) -> AsyncStore:
         return Batches(self._routes(AwaitedNode))

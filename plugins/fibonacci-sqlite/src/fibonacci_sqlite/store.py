@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Final, Literal
 
 from fibonacci.errors import CorruptRecordError, StorageError
 from fibonacci.plugin import ABSENT, KEEP, Absent, Address, Keep, Page, Space, Store, canonical
@@ -24,7 +24,7 @@ _END: Final = b"\xff"
 class SqliteStore(Store):
     """Records in one table of one file, which any number of processes share."""
 
-    clock: ClassVar[Literal["server", "client"]] = "client"
+    clock: Literal["server", "client"] = "client"
     remote = False  # busy is waited for here, and nothing else gets better by itself
 
     def __init__(self, opening: Opening) -> None:
