@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -11,16 +12,16 @@ _numbers = itertools.count(1)
 Rows = list[list[str | None]]
 
 
-class Databases:
+class Databases(ABC):
     """A PostgreSQL on which databases can be made."""
 
     host: str
     port: int
     url: str
 
+    @abstractmethod
     def execute(self, sql: str, database: str = "") -> Rows:
         """Run one statement, in the URL's own database or another; its rows, as text."""
-        raise NotImplementedError
 
     @contextmanager
     def database(self) -> Iterator[str]:

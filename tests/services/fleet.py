@@ -1,21 +1,22 @@
 """Several servers that are one service."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Self
 
 from services.server import Server, until
 
 
-class Fleet:
+class Fleet(ABC):
     """Servers that start and stop together; as a context manager they stop at the end."""
 
     def __init__(self, url: str, servers: Sequence[Server]) -> None:
         self.url = url
         self._servers = servers
 
+    @abstractmethod
     def ready(self) -> bool:
         """Whether they have found each other, and can take over from each other."""
-        raise NotImplementedError
 
     def start(self) -> Self:
         """Start all, and return once they are ready."""

@@ -1,6 +1,7 @@
 """What every server of the farm can do."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self
 
@@ -10,7 +11,7 @@ from services.process import Process
 _DEADLINE = 30.0  # seconds until a server must answer: the machine may be busy
 
 
-class Server:
+class Server(ABC):
     """A server on loopback. As a context manager it starts, answers, and stops at the end."""
 
     host = ports.LOOPBACK
@@ -20,9 +21,9 @@ class Server:
         self.url = url
         self._process = process
 
+    @abstractmethod
     def answers(self) -> bool:
         """Whether it is ready to serve."""
-        raise NotImplementedError
 
     @property
     def pid(self) -> int:
