@@ -43,12 +43,7 @@ class Rewrapping(Verbs):
         those behind it stay as they are; ``start_after`` its key goes on behind it), ScopeError,
         InvalidKeyError, StorageError.
         """
-        envelope = self._means.envelope
-        if isinstance(envelope, PlainEnvelope):
-            raise EncryptionError(
-                "this memory has no encryption, so there is nothing to wrap anew: set "
-                "encrypt_values=True and the keys in its MemoryConfig"
-            )
+        envelope = self._sealed_envelope()
         if progress is not None and not callable(progress):
             raise InvalidArgumentError(
                 f"progress must be a function of a key and a number, not {type(progress).__name__}"
@@ -71,6 +66,15 @@ class Rewrapping(Verbs):
         return changed
 
     rewrap = in_sync(arewrap)
+
+    def _sealed_envelope(self) -> SealedEnvelope:
+        envelope = self._means.envelope
+        if isinstance(envelope, PlainEnvelope):
+            raise EncryptionError(
+                "this memory has no encryption, so there is nothing to wrap anew: set "
+                "encrypt_values=True and the keys in its MemoryConfig"
+            )
+        return envelope
 
     async def _rewrap_all(self, addresses: list[Address], envelope: SealedEnvelope) -> int:
         found = await self._lease.store.read_many(addresses, deadline=self._deadline())
