@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from fibonacci import testing
-from fibonacci.testing import EngineContract, StoreContract
+from fibonacci.testing import CipherContract, EngineContract, StoreContract
 from fibonacci.testing.clauses import PROMISES
 from fibonacci.testing.plugin import clauses_of
 
-CONTRACTS = [EngineContract, StoreContract]
+CONTRACTS = [CipherContract, EngineContract, StoreContract]
 
 
 def named_in(contract):
@@ -57,7 +57,8 @@ def test_plugin_is_light():
     script = (
         "import sys, pytest; before = set(sys.modules); import fibonacci.testing.plugin; "
         "new = set(sys.modules) - before; "
-        "print(sorted(new & {'hypothesis', 'asyncio', 'fibonacci.testing.engine', "
+        "print(sorted(new & {'hypothesis', 'asyncio', 'fibonacci.testing.cipher', "
+        "'fibonacci.testing.engine', "
         "'fibonacci.testing.store'}))"
     )
     told = subprocess.run(

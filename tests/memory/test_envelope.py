@@ -1,19 +1,12 @@
-"""Sealed records: bound to their address, told from plain ones, and opened with the key alone.
-
-The cipher here stands for a third party's plugin. It is a stream of hashes under a MAC: enough to
-show every duty of an envelope, and nothing to protect anything with.
-"""
+"""Sealed records: bound to their address, told from plain ones, and opened with the key alone."""
 
 import asyncio
-import hmac
 import math
-import secrets
 import traceback
-from hashlib import blake2b
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ciphers import ToyCipher, plugin
 
 from fibonacci import (
     CorruptRecordError,
@@ -27,38 +20,9 @@ from fibonacci import (
     register_plugin,
 )
 from fibonacci._builtin.local import LocalStore
-from fibonacci.plugin import Address, Cipher, CipherSettings, Space, canonical, hookimpl
+from fibonacci.plugin import Address, Cipher, CipherSettings, Space
 
 CANARY = "canary-3f9a"
-
-
-class ToyCipher(Cipher):
-    """0x80, a nonce, the text under a stream of hashes, and a MAC over all of it and the aad."""
-
-    def __init__(self, keys: tuple[str, ...]) -> None:
-        self.keys = [key.encode() for key in keys]
-
-    def seal(self, plain: bytes, aad: bytes) -> bytes:
-        nonce, key = secrets.token_bytes(12), self.keys[0]
-        body = b"\x80" + nonce + self.hide(plain, nonce, key)
-        return body + self.mac(body, aad, key)
-
-    def open(self, sealed: bytes, aad: bytes) -> bytes:
-        body, mac = sealed[:-32], sealed[-32:]
-        for key in self.keys:
-            if hmac.compare_digest(mac, self.mac(body, aad, key)):
-                return self.hide(body[13:], body[1:13], key)
-        raise DecryptionError("the record does not open with any of the keys")
-
-    def hide(self, text: bytes, nonce: bytes, key: bytes) -> bytes:
-        blocks = range(len(text) // 64 + 1)
-        stream = b"".join(blake2b(nonce + bytes([n % 256]), key=key).digest() for n in blocks)
-        return bytes(a ^ b for a, b in zip(text, stream, strict=False))
-
-    def mac(self, body: bytes, aad: bytes, key: bytes) -> bytes:
-        return hmac.digest(
-            key, canonical("mac") + len(aad).to_bytes(8, "big") + aad + body, "sha256"
-        )
 
 
 class Answering(Cipher):
@@ -72,14 +36,6 @@ class Answering(Cipher):
 
     def open(self, sealed: bytes, aad: bytes) -> bytes:
         return self.opened
-
-
-def plugin(make: Any) -> SimpleNamespace:
-    @hookimpl
-    def fibonacci_encryption(settings: CipherSettings) -> Cipher:
-        return make(settings)
-
-    return SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_encryption=fibonacci_encryption)
 
 
 @pytest.fixture(autouse=True)
@@ -459,3 +415,78 @@ def test_no_error_of_an_envelope_shows_a_value_or_a_key(store):
         memory.get("k")
     assert CANARY not in "".join(traceback.format_exception(caught.value))
     assert CANARY not in repr(memory)
+
+
+class Leaking(ToyCipher):
+    """It fails with errors of its own, which say too much."""
+
+    def seal(self, plain: bytes, aad: bytes) -> bytes:
+        raise ValueError(CANARY, plain)
+
+    def open(self, sealed: bytes, aad: bytes) -> bytes:
+        raise ValueError(CANARY, sealed)
+
+    def is_current(self, sealed: bytes) -> bool:
+        raise ValueError(CANARY, sealed)
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        (
+            lambda memory: memory.set("k", 2),
+            "the encryption plugin failed to seal 'k' in workflow scope of 'w': ValueError",
+        ),
+        (
+            lambda memory: memory.get("k"),
+            "the encryption plugin failed to open 'k' in workflow scope of 'w': ValueError",
+        ),
+        (
+            lambda memory: memory.rewrap(),
+            "the encryption plugin failed to look at 'k' in workflow scope of 'w': ValueError",
+        ),
+    ],
+    ids=["seal", "open", "is_current"],
+)
+def test_a_cipher_that_raises_what_it_should_not(store, verb, told):
+    """C23: a fault of the plugin's own code is ours by its type alone, and nothing is written."""
+    sealed(store).set("k", 1)
+    before = raw(store)
+    with register_plugin("encryption", "bad", plugin(lambda settings: Leaking(settings.keys))):
+        config = MemoryConfig(store, encryption_key="k", encrypt_values=True, encryption="bad")
+        memory = Workflow("w", config).memory
+    with pytest.raises(EncryptionError) as caught:
+        verb(memory)
+    assert str(caught.value) == told
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+    assert raw(store) == before
+
+
+def test_a_cipher_that_refuses_to_look(store):
+    """An error of our tree passes through as it is."""
+
+    class Refusing(ToyCipher):
+        def is_current(self, sealed: bytes) -> bool:
+            raise EncryptionError("the keys were taken away")
+
+    sealed(store).set("k", 1)
+    with register_plugin("encryption", "bad", plugin(lambda settings: Refusing(settings.keys))):
+        config = MemoryConfig(store, encryption_key="key", encrypt_values=True, encryption="bad")
+        memory = Workflow("w", config).memory
+    with pytest.raises(EncryptionError, match="the keys were taken away"):
+        memory.rewrap()
+
+
+@pytest.mark.parametrize("answer", ["text", None, 1], ids=repr)
+def test_a_cipher_that_returns_no_bytes(store, answer):
+    """C25: it is a fault of the plugin, and nothing is written or read."""
+    sealed(store).set("k", 1)
+    before = raw(store)
+    with register_plugin("encryption", "bad", plugin(lambda settings: Answering(answer, answer))):
+        config = MemoryConfig(store, encryption_key="k", encrypt_values=True, encryption="bad")
+        memory = Workflow("w", config).memory
+    with pytest.raises(EncryptionError, match="the encryption plugin failed to seal"):
+        memory.set("k", 2)
+    with pytest.raises(DecryptionError, match="the encryption plugin failed to open"):
+        memory.get("k")
+    assert raw(store) == before

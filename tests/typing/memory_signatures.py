@@ -57,6 +57,8 @@ assert_type(memory.set_many({"k": 1}, ttl=0.5), Literal[True])
 assert_type(memory.delete_many(["k"]), int)
 assert_type(memory.ttl("k"), float | None)
 assert_type(memory.touch("k", 60), bool)
+assert_type(memory.rewrap("user", "u", start_after="k", progress=print), int)
+assert_type(memory.plaintext_read_count, int)
 assert_type(memory.for_user("u"), MemoryView)
 assert_type(memory.for_user("u").delete("k"), bool)
 
@@ -67,6 +69,7 @@ async def in_a_loop() -> None:
     assert_type(await memory.alist_keys(), list[str])
     assert_type(await memory.attl("k"), float | None)
     assert_type(await memory.aappend("k", 1), int)
+    assert_type(await memory.arewrap(start_after="k"), int)
     assert_type(await memory.for_user("u").aexists("k"), bool)
 
 
@@ -76,6 +79,7 @@ def what_is_refused() -> None:
     memory.get("k", defualt=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     memory.set("k")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     memory.touch("k")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    memory.rewrap("workflow", None, "k")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     memory.append("k", max_items="3")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     MemoryConfig(default_ttl="5")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     MemoryConfig(backnd="redis")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]

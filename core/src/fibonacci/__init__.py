@@ -2,6 +2,7 @@
 
 from fibonacci._discovery import PluginInfo, plugins, register_plugin
 from fibonacci._memory.config import MemoryConfig
+from fibonacci._memory.encryption_key import generate_key
 from fibonacci._memory.expiry import NO_EXPIRY
 from fibonacci._memory.manager import MemoryManager, MemoryView
 from fibonacci._memory.recall import MemoryKey
@@ -83,6 +84,7 @@ __all__ = [
     "WorkflowTimeoutError",
     "WorkflowValidationError",
     "WrongTypeError",
+    "generate_key",
     "plugins",
     "register_plugin",
 ]

@@ -1,15 +1,18 @@
 """Between values and the store: values become bytes, sealed where that is asked for."""
 
-from typing import Any
+from typing import Any, Final
 
 from fibonacci._memory import codec
-from fibonacci.errors import DecryptionError, EncryptionError
+from fibonacci._memory.plaintext_reads import PlaintextReads
+from fibonacci.errors import DecryptionError, EncryptionError, FibonacciError
 from fibonacci.plugin.address import Address, canonical
 from fibonacci.plugin.encryption import Cipher
 
 
 class PlainEnvelope:
     """Records as JSON, for all who can read the store."""
+
+    plaintext_read_count: Final = 0
 
     pack = staticmethod(codec.encode)
     unpack = staticmethod(codec.decode)
@@ -23,36 +26,89 @@ class SealedEnvelope:
         self._cipher = cipher
         self._seals = seals
         self._mixed = mixed
+        self._plaintext_reads = PlaintextReads()
+
+    @property
+    def plaintext_read_count(self) -> int:
+        """How often a record was read that was plain and should have been sealed."""
+        return self._plaintext_reads.total
 
     def pack(self, value: Any, address: Address) -> bytes:
         """Return the record's bytes; SerializationError, ValueTooLargeError or EncryptionError."""
         plain = codec.encode(value, address)
-        if not self._seals:
-            return plain
-        sealed = self._cipher.seal(plain, canonical(*address.space, address.key))
-        if not codec.is_sealed(sealed):
+        return self._seal(plain, address) if self._seals else plain
+
+    def unpack(self, data: bytes, address: Address) -> Any:
+        """Return the record's value; CorruptRecordError or DecryptionError."""
+        return codec.decode(self._open(data, address), address)
+
+    def rewrap(self, data: bytes, address: Address) -> bytes | None:
+        """Return the record as it would be written today; None where it is so already.
+
+        Raises what ``unpack`` and ``pack`` raise.
+        """
+        if codec.is_sealed(data) and self._seals and self._is_current(data, address):
+            return None
+        plain = self._open(data, address)
+        codec.decode(plain, address)  # what is corrupt is told, not sealed
+        renewed = self._seal(plain, address) if self._seals else plain
+        return None if renewed == data else renewed
+
+    def _seal(self, plain: bytes, address: Address) -> bytes:
+        try:
+            sealed = self._cipher.seal(plain, canonical(*address.space, address.key))
+            looks_sealed = codec.is_sealed(sealed)
+        except FibonacciError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever a cipher raises
+            failed = type(fault).__name__
+        else:
+            if looks_sealed:
+                return sealed
             raise EncryptionError(
                 "the encryption plugin returned bytes that look like plain text; nothing was "
                 "written. Its sealed records must start with a byte of 0x80 or above"
             )
-        return sealed
+        # Its own text stays out: it may quote the value, or the key.
+        raise EncryptionError(f"the encryption plugin failed to seal {address}: {failed}")
 
-    def unpack(self, data: bytes, address: Address) -> Any:
-        """Return the record's value; CorruptRecordError or DecryptionError."""
+    def _open(self, data: bytes, address: Address) -> bytes:
         if not codec.is_sealed(data):
-            if not self._mixed:
-                raise DecryptionError(
-                    f"the record {address} is plain, where all are sealed: somebody wrote it "
-                    f'without the key. While a store is being converted, plaintext_reads="allow" '
-                    f"reads it"
-                )
-            return codec.decode(data, address)
-        plain = self._cipher.open(data, canonical(*address.space, address.key))
-        if codec.is_sealed(plain):
+            return self._plain(data, address)
+        try:
+            plain = self._cipher.open(data, canonical(*address.space, address.key))
+            looks_sealed = codec.is_sealed(plain)
+        except FibonacciError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever a cipher raises
+            failed = type(fault).__name__
+        else:
+            if not looks_sealed:
+                return plain
             raise DecryptionError(
                 f"what was sealed in the record {address} is no value: it looks sealed again"
             )
-        return codec.decode(plain, address)
+        raise DecryptionError(f"the encryption plugin failed to open {address}: {failed}")
+
+    def _plain(self, data: bytes, address: Address) -> bytes:
+        if not self._mixed:
+            raise DecryptionError(
+                f"the record {address} is plain, where all are sealed: somebody wrote it "
+                f'without the key. While a store is being converted, plaintext_reads="allow" '
+                f"reads it"
+            )
+        if self._seals:
+            self._plaintext_reads.count()
+        return data
+
+    def _is_current(self, data: bytes, address: Address) -> bool:
+        try:
+            return self._cipher.is_current(data)
+        except FibonacciError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever a cipher raises
+            failed = type(fault).__name__
+        raise DecryptionError(f"the encryption plugin failed to look at {address}: {failed}")
 
 
 Envelope = PlainEnvelope | SealedEnvelope

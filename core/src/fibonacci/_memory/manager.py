@@ -8,12 +8,13 @@ from fibonacci._memory.operations.basic import Basic
 from fibonacci._memory.operations.batch import Batch
 from fibonacci._memory.operations.life import Life
 from fibonacci._memory.operations.listing import Listing
+from fibonacci._memory.operations.rewrap import Rewrapping
 from fibonacci._memory.operations.verbs import Means
 from fibonacci.errors import ScopeError
 from fibonacci.plugin.address import SCOPES, Scope, Space
 
 
-class AllVerbs(Basic, Listing, Atomic, Batch, Life):
+class AllVerbs(Basic, Listing, Atomic, Batch, Life, Rewrapping):
     """Every verb, each in the async voice and in the sync one."""
 
 
@@ -53,6 +54,14 @@ class MemoryManager(AllVerbs):
         """Return the memory of one organization alone. Raises ScopeError."""
         owner = checked_name(organization_id, "the organization id", ScopeError)
         return MemoryView(Space(self._prefix, "organization", owner), self._means)
+
+    @property
+    def plaintext_read_count(self) -> int:
+        """How many plain records were read where all should be sealed, by views and runs too.
+
+        With ``plaintext_reads="allow"`` only: where they are refused, none is ever read.
+        """
+        return self._means.envelope.plaintext_read_count
 
     def close(self) -> None:
         """Let go of the store; its connections close when no other memory shares them.

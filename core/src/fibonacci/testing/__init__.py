@@ -8,7 +8,8 @@
         backend = "shelf"
         url = "shelf:///tmp/x"
 
-Template engines have ``EngineContract``, which asks for ``engine = "mustache"``.
+Template engines have ``EngineContract``, which asks for ``engine = "mustache"``; ciphers have
+``CipherContract``, which asks for ``cipher = "box"``.
 
 It needs pytest and hypothesis: ``pip install 'fibonacci-core[testing]'``.
 ``pytest --fibonacci-report`` adds a table of the clauses and how each was kept.
@@ -17,10 +18,11 @@ It needs pytest and hypothesis: ``pip install 'fibonacci-core[testing]'``.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fibonacci.testing.cipher import CipherContract
     from fibonacci.testing.engine import EngineContract
     from fibonacci.testing.store import StoreContract
 
-__all__ = ["EngineContract", "StoreContract"]
+__all__ = ["CipherContract", "EngineContract", "StoreContract"]
 
 
 def __getattr__(name: str) -> Any:

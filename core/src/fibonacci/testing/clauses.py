@@ -23,6 +23,7 @@ PROMISES = {
     "C21": "threads, event loops and forks",
     "C22": "one store for all, closed with the last",
     "C23": "no secret is told",
+    "C24": "sealed values: hidden, authenticated, bound to their address",
     "C25": "foreign and sealed records: kept, never misread",
     "C26": "templates: all that they ask for; what is missing",
     "C27": "templates: one pass, keys only, JSON for the rest",

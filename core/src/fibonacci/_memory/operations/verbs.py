@@ -1,7 +1,7 @@
 """What all verbs stand on: a way to addresses, a store to ask, and a sync voice."""
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from copy import copy
 from time import monotonic
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -65,7 +65,7 @@ def in_sync(
     name = verb.__name__.removeprefix("a")
     parameters = list(inspect.signature(verb).parameters.values())
     source = (
-        f"def {name}({', '.join(map(_written, parameters))}):\n"
+        f"def {name}({', '.join(_written(parameters))}):\n"
         f"    return run(verb(self._spoken, {', '.join(map(_passed, parameters[1:]))}))\n"
     )
     defaults = {p.name: p.default for p in parameters}
@@ -79,12 +79,18 @@ def in_sync(
     return spoken  # type: ignore[no-any-return]
 
 
-def _written(parameter: inspect.Parameter) -> str:
-    if parameter.kind is parameter.VAR_POSITIONAL:
-        return f"*{parameter.name}"
-    if parameter.default is parameter.empty:
-        return parameter.name
-    return f"{parameter.name}=defaults[{parameter.name!r}]"
+def _written(parameters: list[inspect.Parameter]) -> Iterator[str]:
+    named = False
+    for parameter in parameters:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            named = True
+            yield f"*{parameter.name}"
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not named:
+            named = True
+            yield "*"
+        default = "" if parameter.default is parameter.empty else f"=defaults[{parameter.name!r}]"
+        yield parameter.name + default
 
 
 def _passed(parameter: inspect.Parameter) -> str:

@@ -95,8 +95,9 @@ class Fork(Bench):
 class forked:  # noqa: N801 - reads as a statement
     """Run work in a forked child during the block, and raise what it raised."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[], None], patience: float = PATIENCE) -> None:
         self._work = work
+        self._patience = patience
 
     def __enter__(self) -> None:
         """Fork."""
@@ -111,7 +112,7 @@ class forked:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *raised: object) -> None:
         """Wait for the child."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self._patience
         ended, status = os.waitpid(self._child, os.WNOHANG)
         while not ended:
             if time.monotonic() > end:

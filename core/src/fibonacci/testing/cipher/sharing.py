@@ -1,0 +1,84 @@
+"""Sharing: one cipher for all threads, and one for each of two processes after a fork."""
+
+import os
+from collections.abc import Callable
+from threading import Event, Thread
+
+import pytest
+
+from fibonacci.plugin import Cipher
+from fibonacci.testing.cipher.bench import AAD, PLAIN, Bench
+from fibonacci.testing.store.fork import forked
+from fibonacci.testing.threads import in_threads
+
+THREADS = 8
+TIMES = 100
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+
+
+class Sharing(Bench):
+    """C21."""
+
+    def test_threads(self, box: Cipher) -> None:
+        """Many threads seal and open at once, each its own, and nothing alike (C21, C24)."""
+        sealed: list[list[bytes]] = [[] for _ in range(THREADS)]
+
+        def work(number: int) -> Callable[[], None]:
+            def seal_and_open() -> None:
+                own = b"%d" % number * 100
+                for _ in range(TIMES):
+                    sealed[number].append(box.seal(own, own))
+                    assert box.open(sealed[number][-1], own) == own
+                    sealed[number].append(box.seal(PLAIN, AAD))
+
+            return seal_and_open
+
+        in_threads([work(number) for number in range(THREADS)])
+        assert len({one for own in sealed for one in own}) == 2 * THREADS * TIMES
+
+    @forks
+    def test_child_seals_its_own(self, box: Cipher) -> None:
+        """What child and parent seal after a fork is not alike, and both can open it (C21)."""
+        before = box.seal(PLAIN, AAD)
+        reading, writing = os.pipe()
+
+        def child() -> None:
+            assert box.open(before, AAD) == PLAIN
+            with os.fdopen(writing, "wb") as told:
+                told.writelines(box.seal(PLAIN, AAD) for _ in range(20))
+
+        with forked(child, self.patience):
+            own = [box.seal(PLAIN, AAD) for _ in range(20)]
+        os.close(writing)
+        with os.fdopen(reading, "rb") as told:
+            whole = told.read()
+        size = len(before)
+        theirs = [whole[at : at + size] for at in range(0, len(whole), size)]
+        assert len({before, *own, *theirs}) == 41
+        assert {box.open(sealed, AAD) for sealed in theirs} == {PLAIN}
+
+    @forks
+    def test_fork_amid_sealing(self, box: Cipher) -> None:
+        """A child that is forked while other threads seal can seal and open at once (C21)."""
+        enough = Event()
+
+        def seal() -> None:
+            while not enough.is_set():
+                box.open(box.seal(PLAIN, AAD), AAD)
+
+        def child() -> None:
+            assert box.open(box.seal(PLAIN, AAD), AAD) == PLAIN
+            assert self.cipher_of(self.keys[0]).open(box.seal(PLAIN, AAD), AAD) == PLAIN
+
+        sealers = [Thread(target=seal) for _ in range(2)]
+        for sealer in sealers:
+            sealer.start()
+        try:
+            for _ in range(5):
+                with forked(child, self.patience):
+                    pass
+        finally:
+            enough.set()
+            for sealer in sealers:
+                sealer.join()

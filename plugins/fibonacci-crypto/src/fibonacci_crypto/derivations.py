@@ -1,0 +1,146 @@
+"""Keys from passphrases: derived once a salt, and never often for nothing."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Lock
+from time import monotonic
+from typing import Final
+
+import attrs
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+from fibonacci.errors import DecryptionError, EncryptionError
+from fibonacci_crypto.forks import renew_in_children
+from fibonacci_crypto.layout import KDF_SALT_SIZE
+from fibonacci_crypto.master import KEY_SIZE, MasterKey
+from fibonacci_crypto.recent import Recent
+
+SALTS_KEPT: Final = 1_024
+"""Salts that opened a record, and whose keys are remembered."""
+
+STRANGERS_KEPT: Final = 64
+"""The same of salts that opened nothing."""
+
+GUESSES: Final = 8
+"""Salts that may open nothing, in a minute: each costs 0.2 s of a processor, and 64 MiB."""
+
+MINUTE: Final = 60.0
+
+
+@attrs.frozen
+class Passphrase:
+    """A passphrase, which no repr shows."""
+
+    text: str = attrs.field(repr=False)
+
+    def derive(self, salt: bytes) -> MasterKey:
+        """Return the key (Argon2id, RFC 9106, its second recommended setting); EncryptionError."""
+        try:
+            argon2 = Argon2id(
+                salt=salt, length=KEY_SIZE, iterations=3, lanes=4, memory_cost=64 * 1024
+            )
+            return MasterKey(argon2.derive(self.text.encode()), salt)
+        except Exception as fault:  # noqa: BLE001 - OpenSSL may have no memory, or no Argon2
+            raise EncryptionError(
+                f"no key can be derived from the passphrase here ({type(fault).__name__}): "
+                f"Argon2id needs 64 MiB, and an OpenSSL that has it. A key of "
+                f"fibonacci.generate_key() needs neither"
+            ) from None
+
+
+class Derivations:
+    """What a process derived from its passphrases, for all its ciphers.
+
+    One derivation runs at a time: a crowd of readers takes 64 MiB, not 64 MiB each.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        """Remember nothing yet. The clock counts seconds."""
+        self._clock = clock
+        self._keys: Recent[tuple[Passphrase, bytes], MasterKey] = Recent(SALTS_KEPT)
+        self._strangers: Recent[tuple[Passphrase, bytes], MasterKey] = Recent(STRANGERS_KEPT)
+        self._sealing: Recent[Passphrase, MasterKey] = Recent(SALTS_KEPT)
+        self._failures: deque[float] = deque(maxlen=GUESSES)
+        self._turn = Lock()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Take a new lock: a thread that held it was not forked."""
+        self._turn = Lock()
+
+    def sealing_key(self, passphrase: Passphrase) -> MasterKey:
+        """Return the key to seal with: of the first salt that opened a record, else of a new one.
+
+        Raises EncryptionError.
+        """
+        known = self._sealing.get(passphrase)
+        if known is not None:
+            return known
+        with self._turn:
+            if (known := self._sealing.get(passphrase)) is None:
+                salt = os.urandom(KDF_SALT_SIZE)
+                known = self._kept(passphrase, salt, passphrase.derive(salt))
+            return known
+
+    def known_sealing_key(self, passphrase: Passphrase) -> MasterKey | None:
+        """Return the same if it is known already, else None."""
+        return self._sealing.get(passphrase)
+
+    def opening_key(
+        self, passphrases: Sequence[Passphrase], salt: bytes, key_id: bytes
+    ) -> MasterKey | None:
+        """Return the key that has this id, by one of the passphrases; None if none gives it.
+
+        Raises DecryptionError where too many salts opened nothing of late, and EncryptionError.
+        """
+        known = self._known(passphrases, salt, key_id)
+        if known is not None:
+            return known
+        with self._turn:
+            known = self._known(passphrases, salt, key_id)
+            return known or self._derived(passphrases, salt, key_id)
+
+    def _known(
+        self, passphrases: Sequence[Passphrase], salt: bytes, key_id: bytes
+    ) -> MasterKey | None:
+        for passphrase in passphrases:
+            at = passphrase, salt
+            key = self._keys.get(at) or self._strangers.get(at)
+            if key is not None and key.key_id == key_id:
+                return self._kept(passphrase, salt, key)
+        return None
+
+    def _derived(
+        self, passphrases: Sequence[Passphrase], salt: bytes, key_id: bytes
+    ) -> MasterKey | None:
+        strangers = {}
+        for passphrase in passphrases:
+            at = passphrase, salt
+            if at in self._keys or at in self._strangers:
+                continue
+            self._check_failures()
+            key = passphrase.derive(salt)
+            if key.key_id == key_id:
+                return self._kept(passphrase, salt, key)
+            strangers[at] = key
+        if strangers:
+            self._failures.append(self._clock())
+        for at, key in strangers.items():
+            self._strangers.put(at, key)
+        return None
+
+    def _kept(self, passphrase: Passphrase, salt: bytes, key: MasterKey) -> MasterKey:
+        self._keys.put((passphrase, salt), key)
+        if passphrase not in self._sealing:
+            self._sealing.put(passphrase, key)
+        return key
+
+    def _check_failures(self) -> None:
+        failures = self._failures
+        if len(failures) == GUESSES and self._clock() - failures[0] < MINUTE:
+            raise DecryptionError(
+                f"{GUESSES} records in a minute were sealed with a passphrase that this memory "
+                f"does not have; the next is tried when the minute is over. Add their passphrase "
+                f"to encryption_key, or remove what somebody else planted"
+            )

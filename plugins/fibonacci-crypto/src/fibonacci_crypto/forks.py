@@ -1,0 +1,29 @@
+"""What a forked child may not share with its parent."""
+
+import os
+from typing import Protocol
+from weakref import WeakSet
+
+
+class Renewable(Protocol):
+    """Holds a lock, or a session."""
+
+    def renew(self) -> None:
+        """Replace it."""
+        ...
+
+
+_renewables: "WeakSet[Renewable]" = WeakSet()
+
+
+def renew_in_children(renewable: Renewable) -> None:
+    """Have it renewed in each child that is forked, before anything else runs there."""
+    _renewables.add(renewable)
+
+
+def _renew() -> None:
+    for renewable in list(_renewables):
+        renewable.renew()
+
+
+os.register_at_fork(after_in_child=_renew)

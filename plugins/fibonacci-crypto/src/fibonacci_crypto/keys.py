@@ -1,0 +1,79 @@
+"""What users write as keys, and the keys that it means."""
+
+import re
+import warnings
+from base64 import urlsafe_b64decode
+from binascii import unhexlify
+from collections.abc import Sequence
+from typing import Final
+
+from fibonacci.errors import ConfigurationError
+from fibonacci_crypto.derivations import Passphrase
+from fibonacci_crypto.master import MasterKey
+from fibonacci_crypto.sources import named_source, read_source
+
+SHORTEST: Final = 16
+"""Characters that a passphrase has at least."""
+
+# 43 characters have 258 bits: the last one may not use its lowest two, or a key had four spellings.
+_BASE64: Final = re.compile(r"(?:[A-Za-z0-9_-]{42}|[A-Za-z0-9+/]{42})[AEIMQUYcgkosw048]=?")
+_HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
+
+_MAKE_ONE: Final = "Make a key: python -c 'import fibonacci; print(fibonacci.generate_key())'"
+
+
+def read_keys(texts: Sequence[str]) -> list[MasterKey | Passphrase]:
+    """Return the keys. Raises ConfigurationError, without a key in it.
+
+    Warns where the first, which seals, is a passphrase.
+    """
+    keys = [_read(text, f"encryption key {number}") for number, text in enumerate(texts, 1)]
+    if isinstance(keys[0], Passphrase):
+        warnings.warn(
+            f"the encryption key is no key of 32 bytes, and serves as a passphrase: Argon2id makes "
+            f"it slow to guess, but not strong. {_MAKE_ONE}",
+            UserWarning,
+            stacklevel=2,
+        )
+    return keys
+
+
+def _read(text: str, name: str) -> MasterKey | Passphrase:
+    source = named_source(text)
+    if source is not None:
+        name = f"{name}, from {source.name},"
+        text = read_source(source)
+    if len(set(text)) < 2:
+        raise ConfigurationError(f"{name} is empty, or one character repeated. {_MAKE_ONE}")
+    key = _decoded(text)
+    if key is not None:
+        return _checked_key(key, name)
+    return _checked_passphrase(text, name)
+
+
+def _decoded(text: str) -> bytes | None:
+    """The 32 bytes, from URL-safe or standard base64 or from hex; None if it is neither."""
+    if _HEX.fullmatch(text):
+        return unhexlify(text)
+    if _BASE64.fullmatch(text):
+        return urlsafe_b64decode(text[:43].replace("+", "-").replace("/", "_") + "=")
+    return None
+
+
+def _checked_key(key: bytes, name: str) -> MasterKey:
+    if len(set(key)) < 2:
+        raise ConfigurationError(
+            f"{name} is one byte repeated, which anybody can guess. {_MAKE_ONE}"
+        )
+    return MasterKey(key)
+
+
+def _checked_passphrase(text: str, name: str) -> Passphrase:
+    if len(text) < SHORTEST:
+        raise ConfigurationError(
+            f"{name} is neither 32 bytes in base64 or hex, nor a passphrase of at least {SHORTEST} "
+            f"characters. {_MAKE_ONE}"
+        )
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ConfigurationError(f"{name} is not Unicode text: it holds half of a surrogate pair")
+    return Passphrase(text)

@@ -1,0 +1,5 @@
+from fibonacci.testing import CipherContract
+
+
+class TestAesGcm(CipherContract):
+    cipher = "aes-256-gcm"

@@ -1,0 +1,54 @@
+"""A cipher that stands for a third party's plugin, and any cipher as a plugin.
+
+It is a stream of hashes under a MAC: enough to show every duty of an envelope, and nothing to
+protect anything with.
+"""
+
+import hmac
+import secrets
+from hashlib import blake2b
+from types import SimpleNamespace
+from typing import Any
+
+from fibonacci.errors import DecryptionError
+from fibonacci.plugin import Cipher, CipherSettings, canonical, hookimpl
+
+
+class ToyCipher(Cipher):
+    """0x80, four bytes to tell keys apart, a nonce, the text under a stream of hashes, a MAC."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self.keys = {blake2b(key.encode(), digest_size=4).digest(): key.encode() for key in keys}
+        self.first = next(iter(self.keys))
+
+    def seal(self, plain: bytes, aad: bytes) -> bytes:
+        nonce, key = secrets.token_bytes(12), self.keys[self.first]
+        body = b"\x80" + self.first + nonce + self.hide(plain, nonce, key)
+        return body + self.mac(body, aad, key)
+
+    def open(self, sealed: bytes, aad: bytes) -> bytes:
+        body, mac, key = sealed[:-32], sealed[-32:], self.keys.get(sealed[1:5])
+        if key is None or not hmac.compare_digest(mac, self.mac(body, aad, key)):
+            raise DecryptionError("the record does not open with any of the keys")
+        return self.hide(body[17:], body[5:17], key)
+
+    def is_current(self, sealed: bytes) -> bool:
+        return sealed[1:5] == self.first
+
+    def hide(self, text: bytes, nonce: bytes, key: bytes) -> bytes:
+        blocks = range(len(text) // 64 + 1)
+        stream = b"".join(blake2b(nonce + n.to_bytes(4, "big"), key=key).digest() for n in blocks)
+        return bytes(a ^ b for a, b in zip(text, stream, strict=False))
+
+    def mac(self, body: bytes, aad: bytes, key: bytes) -> bytes:
+        return hmac.digest(
+            key, canonical("mac") + len(aad).to_bytes(8, "big") + aad + body, "sha256"
+        )
+
+
+def plugin(make: Any) -> SimpleNamespace:
+    @hookimpl
+    def fibonacci_encryption(settings: CipherSettings) -> Cipher:
+        return make(settings)
+
+    return SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_encryption=fibonacci_encryption)

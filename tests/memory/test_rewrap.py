@@ -1,0 +1,342 @@
+"""rewrap: keys change while everybody goes on reading and writing."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+from ciphers import ToyCipher, plugin
+
+from fibonacci import (
+    ConflictError,
+    CorruptRecordError,
+    DecryptionError,
+    EncryptionError,
+    FunctionNode,
+    InvalidArgumentError,
+    InvalidKeyError,
+    MemoryConfig,
+    MemoryManager,
+    ScopeError,
+    Workflow,
+    register_plugin,
+)
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address, Cipher, Space
+
+Rewrap = Callable[..., int]
+
+
+class Interrupted(ToyCipher):
+    """While it opens a record, somebody else comes between."""
+
+    meanwhile: ClassVar[list[Callable[[], object]]] = []
+
+    def open(self, sealed: bytes, aad: bytes) -> bytes:
+        plain = super().open(sealed, aad)
+        for act in self.meanwhile:
+            act()
+        return plain
+
+
+class Forgetful(ToyCipher):
+    """A cipher that does not know what it is sealed with."""
+
+    is_current = Cipher.is_current
+
+
+@pytest.fixture(autouse=True)
+def ciphers() -> Iterator[None]:
+    Interrupted.meanwhile.clear()
+    with (
+        register_plugin("encryption", "toy", plugin(lambda settings: ToyCipher(settings.keys))),
+        register_plugin("encryption", "slow", plugin(lambda settings: Forgetful(settings.keys))),
+        register_plugin("encryption", "cut", plugin(lambda settings: Interrupted(settings.keys))),
+    ):
+        yield
+
+
+@pytest.fixture
+def store() -> LocalStore:
+    return LocalStore()
+
+
+@pytest.fixture(params=["sync", "async"])
+def rewrap(request: pytest.FixtureRequest) -> Rewrap:
+    """The verb, called plainly or awaited."""
+    if request.param == "sync":
+        return lambda memory, *args, **named: memory.rewrap(*args, **named)
+    return lambda memory, *args, **named: asyncio.run(memory.arewrap(*args, **named))
+
+
+def memory_of(store: LocalStore, *keys: str, cipher: str = "toy", **fields: Any) -> MemoryManager:
+    config = MemoryConfig(
+        store, encryption_key=keys, encrypt_values=True, encryption=cipher, **fields
+    )
+    return Workflow("w", config).memory
+
+
+def plain_memory(store: LocalStore, **fields: Any) -> MemoryManager:
+    return Workflow("w", MemoryConfig(store, encryption="toy", **fields)).memory
+
+
+def raw(store: LocalStore, key: str) -> bytes | None:
+    return store.read(Address(Space("fibonacci:", "workflow", "w"), key), deadline=0)
+
+
+FLEETS = [
+    ("add the new key, second", ["old"], ["old", "new"]),
+    ("promote it", ["old", "new"], ["new", "old"]),
+    ("wrap anew", ["new", "old"], ["new", "old"]),
+    ("remove the old key", ["new", "old"], ["new"]),
+]
+"""What is rolled out in each step, with the keys of the machines that it has not reached yet, and
+of those that it has."""
+
+
+def test_a_fleet_of_two_versions_reads_everything_at_every_step(
+    store: LocalStore, rewrap: Rewrap
+) -> None:
+    """Add second, promote, rewrap, remove: nobody meets a record that does not open (C24)."""
+    memory_of(store, "old").set_many({"ancient": ["old"], "other": 1})
+    for step, before, after in FLEETS:
+        fleet = [memory_of(store, *before), memory_of(store, *after)]
+        for number, writer in enumerate(fleet):
+            writer.set(f"{step} {number}", step)
+            writer.append("ancient", step)
+            for reader in fleet:
+                assert reader.get(f"{step} {number}") == step
+                assert reader.get("ancient")[-1] == step
+                assert len(reader.get_many(reader.list_keys())) == len(reader.list_keys())
+        if step == "wrap anew":
+            rewrap(fleet[0])
+            assert all(memory_of(store, "new").get_many(fleet[0].list_keys()).values())
+    assert memory_of(store, "new").get("other") == 1
+
+
+def test_what_the_first_key_sealed_is_left_as_it_is(store: LocalStore, rewrap: Rewrap) -> None:
+    """The count is of what changed; a second call changes nothing."""
+    memory_of(store, "old").set_many({"a": 1, "b": 2})
+    memory = memory_of(store, "new", "old")
+    memory.set("c", 3)
+    before = raw(store, "c")
+    assert rewrap(memory) == 2
+    assert raw(store, "c") == before
+    assert rewrap(memory) == 0
+    assert memory_of(store, "new").get_many(["a", "b", "c"]) == {"a": 1, "b": 2, "c": 3}
+
+
+def test_a_cipher_that_can_not_tell_has_everything_sealed_anew(
+    store: LocalStore, rewrap: Rewrap
+) -> None:
+    """``is_current`` says no by default, which is right for each cipher."""
+    memory = memory_of(store, "key", cipher="slow")
+    memory.set_many({"a": 1, "b": 2})
+    before = raw(store, "a")
+    assert rewrap(memory) == 2
+    assert raw(store, "a") != before
+    assert memory.get_many(["a", "b"]) == {"a": 1, "b": 2}
+
+
+def test_an_expiry_is_kept(store: LocalStore, rewrap: Rewrap) -> None:
+    """A record lives as long as it would have, and one without an expiry has none (C13)."""
+    old = memory_of(store, "old", default_ttl=50)
+    old.set("default", 1)
+    old.set("long", 1, ttl=1000)
+    memory_of(store, "old").set("for ever", 1)
+    memory = memory_of(store, "new", "old", default_ttl=50)
+    assert rewrap(memory) == 3
+    assert memory.ttl("default") == pytest.approx(50, abs=2)
+    assert memory.ttl("long") == pytest.approx(1000, abs=2)
+    assert memory.ttl("for ever") == float("inf")
+
+
+def test_one_scope_at_a_time(store: LocalStore, rewrap: Rewrap) -> None:
+    """Each scope of each owner is wrapped by itself, a view's by the view (C6)."""
+    old = memory_of(store, "old")
+    old.set("k", 1)
+    old.set("k", 2, scope="user", user_id="ann")
+    old.set("k", 3, scope="user", user_id="bob")
+    old.for_organization("acme").set("k", 4)
+    memory = memory_of(store, "new", "old")
+    assert rewrap(memory, "user", "ann") == 1
+    assert rewrap(memory.for_user("bob")) == 1
+    assert rewrap(memory.for_organization("acme")) == 1
+    new = memory_of(store, "new")
+    assert new.get("k", scope="user", user_id="ann") == 2
+    assert new.for_user("bob").get("k") == 3
+    assert new.for_organization("acme").get("k") == 4
+    with pytest.raises(DecryptionError):
+        new.get("k")
+    with pytest.raises(ScopeError):
+        rewrap(memory, "user")
+
+
+def test_a_node_may_rewrap_what_its_run_reaches(store: LocalStore) -> None:
+    """The memory of a run has the verb, too."""
+    memory_of(store, "old").set("k", 1, scope="user", user_id="ann")
+    config = MemoryConfig(
+        store, encryption_key=["new", "old"], encrypt_values=True, encryption="toy"
+    )
+    workflow = Workflow("w", config)
+    workflow.add_node(FunctionNode("n", lambda ctx: ctx.memory.rewrap(scope="user")))
+    assert workflow.execute(user_id="ann")["n"] == 1
+
+
+def test_progress_is_told_part_by_part(store: LocalStore, rewrap: Rewrap) -> None:
+    """The last key that is done, and how many were looked at; pages and parts in order."""
+    keys = [f"k{number:04}" for number in range(1_150)]
+    memory_of(store, "old").set_many(dict.fromkeys(keys, 1))
+    told: list[tuple[str, int]] = []
+    memory = memory_of(store, "new", "old")
+    assert rewrap(memory, progress=lambda key, seen: told.append((key, seen))) == 1_150
+    assert told == [
+        (keys[min(seen, 1_150) - 1], min(seen, 1_150)) for seen in range(100, 1201, 100)
+    ]
+
+
+def test_an_empty_scope_has_no_progress(store: LocalStore, rewrap: Rewrap) -> None:
+    """Nothing is there, nothing is called, nothing was changed."""
+    assert rewrap(memory_of(store, "key"), progress=lambda key, seen: pytest.fail(key)) == 0
+
+
+def test_a_call_that_broke_off_is_taken_up(store: LocalStore, rewrap: Rewrap) -> None:
+    """What raised stays as it is; a second call does the rest, and nothing twice."""
+    keys = [f"k{number:03}" for number in range(250)]
+    memory_of(store, "old").set_many(dict.fromkeys(keys, 1))
+    memory = memory_of(store, "new", "old")
+
+    def stop(key: str, seen: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rewrap(memory, progress=stop)
+    first, last = raw(store, "k000"), raw(store, "k249")
+    assert rewrap(memory) == 150
+    assert raw(store, "k000") == first
+    assert raw(store, "k249") != last
+
+
+def test_it_goes_on_behind_a_key(store: LocalStore, rewrap: Rewrap) -> None:
+    """``start_after`` is a key, which need not be there, in the order of the listing."""
+    memory_of(store, "old").set_many({"a": 1, "b": 2, "c": 3})
+    memory = memory_of(store, "new", "old")
+    told: list[tuple[str, int]] = []
+    assert rewrap(memory, start_after="aa", progress=lambda *args: told.append(args)) == 2
+    assert told == [("c", 2)]
+    assert rewrap(memory, start_after="c") == 0
+    assert rewrap(memory) == 1
+
+
+@pytest.mark.parametrize("data", [b"\x80 not sealed by us", b"1", b"[1"])
+def test_a_record_that_does_not_open_stops_it(
+    store: LocalStore, rewrap: Rewrap, data: bytes
+) -> None:
+    """The record is named and left as it is, and ``start_after`` goes on behind it (C25)."""
+    memory_of(store, "old").set_many({"a": 1, "b": 2, "c": 3})
+    store.write(Address(Space("fibonacci:", "workflow", "w"), "b"), data, None, deadline=0)
+    memory = memory_of(store, "new", "old")
+    with pytest.raises(DecryptionError):
+        rewrap(memory)
+    assert raw(store, "b") == data
+    assert memory_of(store, "new").get("a") == 1
+    assert rewrap(memory, start_after="b") == 1
+    assert memory_of(store, "new").get("c") == 3
+
+
+def test_a_record_that_another_changes_is_theirs(store: LocalStore, rewrap: Rewrap) -> None:
+    """Their value stays, as do their expiry and their seal (C16)."""
+    memory_of(store, "old").set("k", "before")
+    memory = memory_of(store, "new", "old", cipher="cut")
+    new = memory_of(store, "new")
+    Interrupted.meanwhile.append(lambda: new.set("k", "after", ttl=60))
+    assert rewrap(memory) == 0
+    assert memory_of(store, "new").get("k") == "after"
+    assert memory.ttl("k") == pytest.approx(60, abs=2)
+
+
+def test_what_another_seals_with_the_old_key_is_sealed_anew(
+    store: LocalStore, rewrap: Rewrap
+) -> None:
+    """A writer that the new key has not reached yet leaves no record behind (C16)."""
+    old = memory_of(store, "old")
+    old.set("n", 0)
+    memory = memory_of(store, "new", "old", cipher="cut")
+
+    def change() -> None:
+        if old.increment("n") == 3:
+            Interrupted.meanwhile.clear()
+
+    Interrupted.meanwhile.append(change)
+    assert rewrap(memory) == 1
+    assert memory_of(store, "new").get("n") == 3
+
+
+def test_what_another_deletes_stays_deleted(store: LocalStore, rewrap: Rewrap) -> None:
+    """No record comes back from the dead (C14)."""
+    memory_of(store, "old").set("k", 1)
+    memory = memory_of(store, "new", "old", cipher="cut")
+    Interrupted.meanwhile.append(lambda: memory.delete("k"))
+    assert rewrap(memory) == 0
+    assert not memory.exists("k")
+
+
+def test_it_gives_up_on_a_record_that_never_rests(store: LocalStore, rewrap: Rewrap) -> None:
+    """It ends at the deadline, and says which record it was (C16)."""
+    old = memory_of(store, "old")
+    old.set("k", 1)
+    memory = memory_of(store, "new", "old", cipher="cut", timeout=0.1)
+    Interrupted.meanwhile.append(lambda: old.increment("k"))
+    with pytest.raises(ConflictError, match="gave up on 'k' in workflow scope of 'w'"):
+        rewrap(memory)
+
+
+def test_plain_records_are_sealed(store: LocalStore, rewrap: Rewrap) -> None:
+    """The way from a plain store to a sealed one (C25); exact numbers stay exact."""
+    plain_memory(store).set_many({"a": {"ssn": "123-45-6789"}, "b": 2**70})
+    memory = memory_of(store, "key", plaintext_reads="allow")
+    assert rewrap(memory) == 2
+    assert rewrap(memory) == 0
+    strict = memory_of(store, "key")
+    assert strict.get_many(["a", "b"]) == {"a": {"ssn": "123-45-6789"}, "b": 2**70}
+
+
+def test_what_is_corrupt_is_not_sealed(store: LocalStore, rewrap: Rewrap) -> None:
+    """Sealing would make a record of what is none (C8)."""
+    store.write(Address(Space("fibonacci:", "workflow", "w"), "k"), b"[1", None, deadline=0)
+    with pytest.raises(CorruptRecordError):
+        rewrap(memory_of(store, "key", plaintext_reads="allow"))
+    assert raw(store, "k") == b"[1"
+
+
+def test_sealed_records_are_made_plain_again(store: LocalStore, rewrap: Rewrap) -> None:
+    """The way back: the key, encryption off, plain reads allowed. Records are as ``set`` writes."""
+    memory_of(store, "key").set_many({"a": 1, "b": [2]})
+    memory = plain_memory(store, encryption_key="key", plaintext_reads="allow")
+    memory.set("c", 3)
+    assert rewrap(memory) == 2
+    assert [raw(store, key) for key in "abc"] == [b"1", b"[2]", b"3"]
+    assert rewrap(memory) == 0
+
+
+def test_without_encryption_there_is_nothing_to_rewrap(store: LocalStore, rewrap: Rewrap) -> None:
+    """It is an error, and no silent nought."""
+    memory = plain_memory(store)
+    memory.set("k", 1)
+    with pytest.raises(EncryptionError) as caught:
+        rewrap(memory)
+    assert str(caught.value) == (
+        "this memory has no encryption, so there is nothing to wrap anew: set "
+        "encrypt_values=True and the keys in its MemoryConfig"
+    )
+
+
+def test_arguments_are_checked(store: LocalStore, rewrap: Rewrap) -> None:
+    """Before anything is read."""
+    memory = memory_of(store, "key")
+    with pytest.raises(InvalidArgumentError, match="progress must be a function"):
+        rewrap(memory, progress=1)
+    with pytest.raises(InvalidKeyError):
+        rewrap(memory, start_after="")
+    with pytest.raises(TypeError):
+        rewrap(memory, "workflow", None, "k")
