@@ -9,6 +9,7 @@ from hmac import compare_digest
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +23,7 @@ from fibonacci import (
     MemoryView,
     NodeContext,
     NodeExecutionError,
+    OutcomeUnknownError,
     Workflow,
 )
 
@@ -128,12 +130,21 @@ async def health(chat: Chat) -> dict[str, str]:
     return {"status": "ok"}
 
 
+@app.exception_handler(RequestValidationError)
+async def refused(_: Request, error: Any) -> JSONResponse:
+    """Say what is wrong with a request, without the request: half a surrogate pair has no UTF-8."""
+    wrong = [{"loc": one["loc"], "msg": one["msg"]} for one in error.errors()]
+    return JSONResponse({"detail": wrong}, 422)
+
+
 @app.exception_handler(FibonacciError)
 async def failed(_: Request, error: Any) -> JSONResponse:
-    """Tell what the caller can do about it, and the log the rest."""
+    """Tell the caller what to do about it, and the log what it was."""
+    log.error("a request failed", exc_info=error)
     cause = error.cause if isinstance(error, NodeExecutionError) else error
-    if isinstance(cause, BackendUnavailableError):
-        log.warning("memory unavailable: %s", error)
-        return JSONResponse({"detail": "try again soon"}, 503, {"Retry-After": "1"})
-    log.error("request failed", exc_info=error)
+    match cause:
+        case BackendUnavailableError():
+            return JSONResponse({"detail": "try again soon"}, 503, {"Retry-After": "1"})
+        case OutcomeUnknownError():
+            return JSONResponse({"detail": "this may be remembered: look at /history"}, 500)
     return JSONResponse({"detail": "internal error"}, 500)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "fastapi_chat"))
 
 
 class Slow(Model):
-    """Says what it was asked, and what was asked before; a little later for some than for others."""
+    """Says what it was asked, and what was asked before; some answers take longer than others."""
 
     def complete(self, request: ModelRequest) -> Completion:
         first, _, message = request.prompt.partition("\n\n")
@@ -35,4 +36,4 @@ register_plugin(
     "models", "slow", SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_model=fibonacci_model)
 )
 
-from app import app  # noqa: E402, F401 - where the path leads now
+app = import_module("app").app
