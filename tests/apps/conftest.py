@@ -20,13 +20,15 @@ def proxy(valkey_server: Redis) -> Iterator[Proxy]:
 @pytest.fixture(scope="session")
 def app(proxy: Proxy) -> Iterator[App]:
     """The app in one process."""
-    yield from serving(proxy.url)
+    with serving(proxy.url) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def two_workers(valkey_server: Redis) -> Iterator[App]:
     """The app in two processes behind one port."""
-    yield from serving(valkey_server.url, workers=2)
+    with serving(valkey_server.url, workers=2) as server:
+        yield server
 
 
 def talking(app: App, user: str) -> Iterator[httpx.Client]:

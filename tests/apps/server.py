@@ -4,7 +4,7 @@ import json
 import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -48,15 +48,18 @@ class App(Server):
         return self._process.log()
 
 
-def serving(url: str, workers: int = 1) -> Iterator[App]:
+@contextmanager
+def serving(
+    url: str, workers: int = 1, model: str = "slow", tokens: dict[str, str] = TOKENS
+) -> Iterator[App]:
     """The app with this store, and nothing in it."""
     environment = {
         "FIBONACCI_MEMORY_BACKEND": "redis",
         "FIBONACCI_MEMORY_CONNECTION_URL": url,
         "FIBONACCI_MEMORY_KEY_PREFIX": f"apps-{secrets.token_hex(4)}:",
         "FIBONACCI_MEMORY_TIMEOUT": "3",
-        "CHAT_MODEL": "slow",
-        "CHAT_TOKENS": json.dumps(TOKENS),
+        "CHAT_MODEL": model,
+        "CHAT_TOKENS": json.dumps(tokens),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
