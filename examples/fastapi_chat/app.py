@@ -1,58 +1,20 @@
-"""A chat over HTTP, whose memory is Fibonacci's: run it with `uvicorn app:app`, see README.md."""
+"""A chat over HTTP, with a memory of each user's own: `uvicorn fastapi_chat.app:app`."""
 
 import json
-import logging
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from hmac import compare_digest
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from fibonacci import (
-    BackendUnavailableError,
-    FibonacciError,
-    FunctionNode,
-    LLMNode,
-    MemoryConfig,
-    MemoryView,
-    NodeContext,
-    NodeExecutionError,
-    OutcomeUnknownError,
-    Workflow,
-)
+from fibonacci import FibonacciError, MemoryView, NodeText, Workflow
 
-log = logging.getLogger("uvicorn.error")
-
-
-def turn(ctx: NodeContext) -> dict[str, str]:
-    """Return what is remembered: question and answer as one element, so that none stands alone."""
-    return {"user": ctx.inputs["message"], "assistant": ctx.results["answer"]}
-
-
-def chatbot() -> Workflow:
-    """Return the workflow; where its memory is, FIBONACCI_MEMORY_BACKEND and the others say."""
-    answer = LLMNode(
-        id="answer",
-        model=os.environ.get("CHAT_MODEL", "echo"),
-        prompt="Our conversation so far: {{memory.history}}\n\n{{input.message}}",
-        memory_read=[{"key": "history", "scope": "user", "default": []}],
-    )
-    remember = FunctionNode(
-        id="turn",
-        function=turn,
-        dependencies=["answer"],
-        memory_write={"key": "history", "scope": "user", "mode": "append", "max_items": 20},
-    )
-    workflow = Workflow("chat", MemoryConfig.from_env(), timeout=60)
-    workflow.add_node(answer)
-    workflow.add_node(remember)
-    return workflow
+from .auth import User
+from .chat import chatbot
+from .problems import explained, failed, refused
 
 
 @asynccontextmanager
@@ -61,31 +23,18 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with chatbot() as workflow:
         workflow.validate()
         app.state.workflow = workflow
-        app.state.tokens = json.loads(os.environ["CHAT_TOKENS"])  # {token: user id}
         yield
 
 
 app = FastAPI(title="A chat that remembers", lifespan=lifespan)
-
-
-async def whose(
-    request: Request, bearer: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]
-) -> str:
-    """Return whose request it is. Your own authentication goes here; nothing else names a user."""
-    given, user = bearer.credentials.encode(), None
-    for token, owner in request.app.state.tokens.items():
-        if compare_digest(token.encode(), given):
-            user = owner
-    if user is None:
-        raise HTTPException(401, "unknown token", {"WWW-Authenticate": "Bearer"})
-    return user
+app.add_exception_handler(FibonacciError, failed)
+app.add_exception_handler(RequestValidationError, refused)
 
 
 async def the_workflow(request: Request) -> Workflow:
     return request.app.state.workflow
 
 
-User = Annotated[str, Depends(whose)]
 Chat = Annotated[Workflow, Depends(the_workflow)]
 
 
@@ -111,6 +60,35 @@ async def say(body: Message, chat: Chat, user: User) -> dict[str, str]:
     return {"answer": result["answer"]}
 
 
+@app.post("/chat/stream")
+async def stream(body: Message, chat: Chat, user: User) -> StreamingResponse:
+    """Answer piece by piece, as server-sent events; who hangs up in between leaves nothing."""
+    told = spoken(chat, body.message, user)
+    first = await anext(told)  # what fails before the first word has a status of its own
+    return StreamingResponse(from_first(first, told), media_type="text/event-stream")
+
+
+async def spoken(chat: Workflow, message: str, user: str) -> AsyncGenerator[str]:
+    """Yield the answer's pieces, and the end once the turn is remembered."""
+    async with aclosing(chat.astream({"message": message}, user_id=user)) as events:
+        async for event in events:
+            if isinstance(event, NodeText):
+                yield f"data: {json.dumps({'text': event.text})}\n\n"
+    yield "event: done\ndata: {}\n\n"
+
+
+async def from_first(first: str, told: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    """Yield it all; the status is sent by now, and so a fault is an event."""
+    async with aclosing(told):
+        yield first
+        try:
+            async for one in told:
+                yield one
+        except FibonacciError as error:
+            _, detail = explained(error)
+            yield f"event: error\ndata: {json.dumps({'detail': detail})}\n\n"
+
+
 @app.get("/history")
 async def history(memory: Memory) -> list[dict[str, str]]:
     """Return the last twenty turns, the newest last."""
@@ -128,23 +106,3 @@ async def health(chat: Chat) -> dict[str, str]:
     """Say whether requests can be served: whether the memory answers."""
     await chat.memory.aexists("health")
     return {"status": "ok"}
-
-
-@app.exception_handler(RequestValidationError)
-async def refused(_: Request, error: Any) -> JSONResponse:
-    """Say what is wrong with a request, without the request: half a surrogate pair has no UTF-8."""
-    wrong = [{"loc": one["loc"], "msg": one["msg"]} for one in error.errors()]
-    return JSONResponse({"detail": wrong}, 422)
-
-
-@app.exception_handler(FibonacciError)
-async def failed(_: Request, error: Any) -> JSONResponse:
-    """Tell the caller what to do about it, and the log what it was."""
-    log.error("a request failed", exc_info=error)
-    cause = error.cause if isinstance(error, NodeExecutionError) else error
-    match cause:
-        case BackendUnavailableError():
-            return JSONResponse({"detail": "try again soon"}, 503, {"Retry-After": "1"})
-        case OutcomeUnknownError():
-            return JSONResponse({"detail": "this may be remembered: look at /history"}, 500)
-    return JSONResponse({"detail": "internal error"}, 500)

@@ -1,6 +1,8 @@
 """examples/fastapi_chat, asked by many at once: over HTTP, in one process and in two."""
 
 import asyncio
+import json
+import re
 
 import httpx
 import pytest
@@ -12,13 +14,23 @@ TURNS = 4
 Talk = tuple[list[str], list[dict[str, str]]]
 
 
+def answer(reply: httpx.Response) -> str:
+    """The whole answer, whether it came at once or piece by piece."""
+    if reply.headers["Content-Type"] == "application/json":
+        return reply.json()["answer"]
+    *pieces, end = re.findall(r"(?:event: (\w+)\n)?data: (.*)\n\n", reply.text)
+    assert end[0] == "done"
+    return "".join(json.loads(data)["text"] for _, data in pieces)
+
+
 async def talk(client: httpx.AsyncClient, user: str, turns: int) -> Talk:
     """What one user is answered, one turn after the other, and what is remembered of them."""
     answers = []
     for turn in range(turns):
+        path = "/chat/stream" if turn % 2 else "/chat"
         body = {"message": f"{user}.{turn}"}
-        reply = await client.post("/chat", json=body, headers=headers(user))
-        answers.append(reply.raise_for_status().json()["answer"])
+        reply = await client.post(path, json=body, headers=headers(user))
+        answers.append(answer(reply.raise_for_status()))
     return answers, (await client.get("/history", headers=headers(user))).raise_for_status().json()
 
 
@@ -31,7 +43,10 @@ async def at_once(url: str, *users: str, turns: int) -> list[Talk]:
 
 @pytest.mark.parametrize("server", ["app", "two_workers"])
 def test_fifty_users_talk_at_once(server: str, request: pytest.FixtureRequest) -> None:
-    """50 users, 4 turns: nobody meets another's words, no turn is lost, and all are in order."""
+    """50 users, 4 turns: nobody meets another's words, no turn is lost, and all are in order.
+
+    Every other answer is streamed.
+    """
     users = [f"user-{number}" for number in range(10, 60)]
     talks = asyncio.run(at_once(request.getfixturevalue(server).url, *users, turns=TURNS))
     for user, (answers, remembered) in zip(users, talks, strict=True):

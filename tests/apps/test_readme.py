@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "examples" / "fastapi_chat" / "README.md"
 def curl(client: httpx.Client, command: str) -> str:
     """What curl prints, without a curl."""
     options = argparse.ArgumentParser()
-    options.add_argument("-s", action="store_true")
+    options.add_argument("-s", "-sN", action="store_true")
     options.add_argument("-X", dest="method")
     options.add_argument("-H", dest="header")
     options.add_argument("--json")
