@@ -1,35 +1,60 @@
 """What one execution asks of a server, counted at the wire."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from services.proxy import Proxy
 
 from fibonacci import LLMNode, MemoryConfig, Workflow
 
-SERVERS = ("valkey_server", "postgres_server")
+SERVERS = {"redis": "valkey_server", "postgres": "postgres_server"}
+
+KEYS = {"a": "user", "b": "workflow", "c": "organization", "d": "global"}
+"""Each is in another scope; a node that names no scope looks for each in all four."""
 
 
-@pytest.mark.parametrize("kind", SERVERS)
-def test_a_node_reads_its_memory_in_one_round_trip(
-    kind: str, request: pytest.FixtureRequest
-) -> None:
-    """Four keys that are looked for in four scopes are one request and one answer (C26)."""
-    server = request.getfixturevalue(kind)
-    backend = "redis" if kind == "valkey_server" else "postgres"
+@pytest.fixture(params=SERVERS)
+def between(request: pytest.FixtureRequest) -> Any:
+    """A backend, the URL of its server through a proxy, and the proxy."""
+    server = request.getfixturevalue(SERVERS[request.param])
     with Proxy(server) as proxy:
         url = proxy.url
-        if backend == "postgres":
-            url = request.getfixturevalue("postgres_url").replace(
-                f":{server.port}/", f":{proxy.port}/"
-            )
-        workflow = Workflow("counted", MemoryConfig(backend, url, key_prefix="counted:"))
-        keys = ["a", "b", "c", "d"]
-        prompt = " ".join(f"{{{{memory.{key}}}}}" for key in keys)
-        workflow.add_node(LLMNode("n", "echo", prompt, memory_read=keys))
-        workflow.memory.set("a", "a", scope="user", user_id="u")
-        for key, scope in (("b", "workflow"), ("c", "organization"), ("d", "global")):
-            workflow.memory.set(key, key, scope)
+        if request.param == "postgres":
+            own = request.getfixturevalue("postgres_url")
+            url = own.replace(f":{server.port}/", f":{proxy.port}/")
+        yield request.param, url, proxy
+
+
+def counted(backend: str, url: str) -> Workflow:
+    """A workflow of one node, which reads four keys, and nobody says where they are."""
+    workflow = Workflow("counted", MemoryConfig(backend, url, key_prefix="counted:"))
+    prompt = " ".join(f"{{{{memory.{key}}}}}" for key in KEYS)
+    workflow.add_node(LLMNode("n", "echo", prompt, memory_read=list(KEYS)))
+    for key, scope in KEYS.items():
+        workflow.memory.set(key, key, scope, user_id="u" if scope == "user" else None)
+    return workflow
+
+
+def test_a_node_reads_its_memory_in_one_round_trip(between: Any) -> None:
+    """Four keys that are looked for in four scopes are one request and one answer (C26)."""
+    backend, url, proxy = between
+    with counted(backend, url) as workflow:
         workflow.execute(user_id="u")
         with proxy.record() as traffic:
             assert workflow.execute(user_id="u")["n"] == "a b c d"
         assert traffic.round_trips == 1
-        workflow.close()
+
+
+def test_a_node_reads_its_memory_in_one_round_trip_of_a_loop(between: Any) -> None:
+    """So it is in an event loop (C26)."""
+    backend, url, proxy = between
+
+    async def run() -> int:
+        async with counted(backend, url) as workflow:
+            await workflow.aexecute(user_id="u")
+            with proxy.record() as traffic:
+                assert (await workflow.aexecute(user_id="u"))["n"] == "a b c d"
+            return traffic.round_trips
+
+    assert asyncio.run(run()) == 1

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from fibonacci import ExecutionResult, MemoryConfig, Workflow
+from fibonacci import Event, ExecutionResult, MemoryConfig, Workflow
 from fibonacci._builtin.local import LocalStore
 from fibonacci.plugin import Address
 
 Execute = Callable[..., ExecutionResult]
+Stream = Callable[..., Iterator[Event]]
 
 _names = count()
 
@@ -81,3 +82,25 @@ def counted(store: Counting) -> Iterator[Workflow]:
     """A workflow over the store that notes what it is asked."""
     with Workflow("flow", MemoryConfig(store)) as one:
         yield one
+
+
+def stream_in_sync(workflow: Workflow, *args: Any, **kwargs: Any) -> Iterator[Event]:
+    return workflow.stream(*args, **kwargs)
+
+
+def stream_in_async(workflow: Workflow, *args: Any, **kwargs: Any) -> Iterator[Event]:
+    """An async stream, read by a plain loop: between two events, the event loop stands still."""
+    with asyncio.Runner() as runner:
+        events = workflow.astream(*args, **kwargs)
+        try:
+            while (event := runner.run(anext(events, None))) is not None:
+                yield event
+        finally:
+            runner.run(events.aclose())
+
+
+@pytest.fixture(params=[stream_in_sync, stream_in_async], ids=["sync", "async"])
+def stream(request: pytest.FixtureRequest) -> Stream:
+    """Streams a workflow, in each of the two voices."""
+    voice: Stream = request.param
+    return voice

@@ -8,6 +8,15 @@ from fibonacci._memory.manager import MemoryManager, MemoryView
 from fibonacci._memory.recall import MemoryKey
 from fibonacci._memory.runs import RunMemory
 from fibonacci._workflow.context import NodeContext
+from fibonacci._workflow.events import (
+    Event,
+    MemoryWritten,
+    NodeFinished,
+    NodeRetried,
+    NodeStarted,
+    NodeText,
+    WorkflowFinished,
+)
 from fibonacci._workflow.nodes import FunctionNode, LLMNode
 from fibonacci._workflow.result import ExecutionResult, NodeTrace
 from fibonacci._workflow.retry import Retry
@@ -51,6 +60,7 @@ __all__ = [
     "CorruptRecordError",
     "DecryptionError",
     "EncryptionError",
+    "Event",
     "ExecutionResult",
     "FibonacciError",
     "FunctionNode",
@@ -61,9 +71,14 @@ __all__ = [
     "MemoryKey",
     "MemoryManager",
     "MemoryView",
+    "MemoryWritten",
     "ModelError",
     "NodeContext",
     "NodeExecutionError",
+    "NodeFinished",
+    "NodeRetried",
+    "NodeStarted",
+    "NodeText",
     "NodeTrace",
     "OutcomeUnknownError",
     "PluginConflictError",
@@ -81,6 +96,7 @@ __all__ = [
     "ValueTooLargeError",
     "Workflow",
     "WorkflowError",
+    "WorkflowFinished",
     "WorkflowTimeoutError",
     "WorkflowValidationError",
     "WrongTypeError",

@@ -1,14 +1,14 @@
 """The async voice of a run. Imported by async programs alone: asyncio costs 62 ms."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
-from fibonacci._workflow.voice import Overdue, Strand, Voice, is_async
+from fibonacci._workflow.voice import Overdue, Strand, Voice, Work, is_async
 from fibonacci.plugin._workers import in_thread
-from fibonacci.plugin.models import Completion, Model, ModelRequest
+from fibonacci.plugin.models import Completion, Model, ModelRequest, TextDelta
 
 T = TypeVar("T")
 
@@ -25,6 +25,12 @@ class AsyncVoice(Voice):
 
     async def complete(self, model: Model, request: ModelRequest) -> Completion:
         return await _within(model.acomplete(request), request.deadline)
+
+    def pieces(self, model: Model, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
+        return model.astream(request)
+
+    async def within(self, work: Work[T], deadline: float | None) -> T:
+        return await _within(work(), deadline)
 
     async def call(
         self, function: Callable[[Any], Any], argument: Any, deadline: float | None

@@ -7,6 +7,7 @@ import attrs
 
 from fibonacci._memory.recall import Spaces
 from fibonacci._memory.runs import reach
+from fibonacci._workflow.channel import Channel
 from fibonacci._workflow.graph import Graph, make_graph
 from fibonacci._workflow.models import find_model, refusals
 from fibonacci._workflow.nodes import LLMNode
@@ -68,8 +69,9 @@ async def execute(
     inputs: Mapping[str, Any] | None,
     user_id: str | None,
     organization_id: str | None,
+    channel: Channel | None = None,
 ) -> ExecutionResult:
-    """Run all nodes in this voice."""
+    """Run all nodes in this voice, and tell the channel what happens."""
     graph = prepared.graph
     given = _checked_inputs(graph, inputs)
     spaces = reach(workflow.memory, user_id, organization_id)
@@ -82,6 +84,7 @@ async def execute(
         inputs=given,
         models=prepared.models,
         timeout=workflow.timeout,
+        channel=channel,
     )
     schedule = Schedule(graph, run, workflow.max_concurrency)
     await schedule.go()
@@ -116,7 +119,8 @@ def _check_user(graph: Graph, spaces: Spaces) -> None:
 def _check_voice(graph: Graph, voice: Voice) -> None:
     if voice.plainly and graph.asynchronous is not None:
         raise WorkflowValidationError(
-            f"node {graph.asynchronous!r} has an async function: use await workflow.aexecute(...)"
+            f"node {graph.asynchronous!r} has an async function: use await workflow.aexecute(...), "
+            "or workflow.astream(...)"
         )
 
 

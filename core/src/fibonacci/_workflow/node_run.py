@@ -1,11 +1,13 @@
 """Running one node: recall, ask until it succeeds, write once."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from time import monotonic
 from typing import Any, Final
 
 from fibonacci._memory.recall import NOTHING, MemoryKey, Recalled
 from fibonacci._memory.runs import check_key, spoken
+from fibonacci._workflow.events import MemoryWritten, NodeFinished, NodeRetried, NodeStarted
 from fibonacci._workflow.memory_use import MemoryWrite
 from fibonacci._workflow.result import Record
 from fibonacci._workflow.retry import may_succeed
@@ -20,13 +22,20 @@ PATIENCE: Final = 3_600.0
 
 async def run_node(step: Step, run: Run) -> None:
     """Run a node, and leave its output and its trace with the run."""
-    node, start = step.node, monotonic()
+    node, channel = step.node, run.channel
     run.check()
+    if channel is not None:
+        await channel.tell(NodeStarted(node.id))
+    start = monotonic()
     deadline = run.until(node.timeout)
     recalled = await _recall(step, run, deadline) if node.memory_read else NOTHING
     question = step.question(run, recalled.values, deadline)
     answer, attempts = await _ask(step, run, question, deadline)
+    if channel is not None:
+        await channel.tell(NodeFinished(node.id, answer.output))
     written = await _write(step, run, recalled.values, answer.output) if step.keys else ()
+    if channel is not None and written:
+        await channel.tell(MemoryWritten(node.id, written))
     run.end(
         node.id,
         Record(answer.output, answer.usage, start, monotonic(), attempts, recalled.read, written),
@@ -63,9 +72,11 @@ async def _ask(step: Step, run: Run, question: Any, deadline: float | None) -> t
                 raise
         else:
             return answer, attempt
+        attempt += 1
+        if run.channel is not None:
+            await run.channel.tell(NodeRetried(step.node.id, attempt))
         await run.voice.pause(pause)
         run.check()
-        attempt += 1
 
 
 def _late(step: Step, run: Run) -> WorkflowTimeoutError:
@@ -83,9 +94,12 @@ async def _write(
     keys = [template.render(namespace) for template in step.keys]
     for write, key in zip(step.node.memory_write, keys, strict=True):
         check_key(run.memory(), write.scope, key)  # all of them before the first is written
-    for write, key in zip(step.node.memory_write, keys, strict=True):
-        run.check()
-        await _write_one(run, write, key, output)
+    run.check()
+    with nullcontext() if run.channel is None else run.channel.writing():
+        for write, key in zip(step.node.memory_write, keys, strict=True):
+            if run.channel is None:
+                run.check()
+            await _write_one(run, write, key, output)
     return tuple(
         MemoryKey(write.scope, key) for write, key in zip(step.node.memory_write, keys, strict=True)
     )

@@ -9,13 +9,10 @@ import attrs
 from fibonacci._memory.manager import MemoryManager
 from fibonacci._memory.recall import Recalled, Spaces, Wanted
 from fibonacci._memory.runs import RunMemory, bound, recalled
+from fibonacci._workflow.channel import Channel
 from fibonacci._workflow.result import Record
-from fibonacci._workflow.voice import Voice
+from fibonacci._workflow.voice import Abandoned, Voice
 from fibonacci.plugin.models import Model
-
-
-class Abandoned(Exception):  # noqa: N818 - never seen outside
-    """Nobody waits for the run any more."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -30,6 +27,8 @@ class Run:
     """Of each node that asks one."""
     timeout: float | None
     """Seconds that the run may take."""
+    channel: Channel | None = None
+    """To whoever follows it, if anybody does."""
     outputs: dict[str, Any] = attrs.field(factory=dict)
     records: dict[str, Record] = attrs.field(factory=dict)
     abandoned: bool = False
@@ -53,7 +52,7 @@ class Run:
 
     def check(self) -> None:
         """Raise Abandoned, or what is meant for the run's caller, where nothing may go on."""
-        if self.abandoned:
+        if self.abandoned or (self.channel is not None and self.channel.is_closed):
             raise Abandoned
         self.voice.check()
 

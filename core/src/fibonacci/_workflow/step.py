@@ -9,6 +9,7 @@ import attrs
 
 from fibonacci._workflow.answers import read_json
 from fibonacci._workflow.context import NodeContext
+from fibonacci._workflow.following import follow
 from fibonacci._workflow.nodes import FunctionNode, LLMNode, Node
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.schema import Check, make_check
@@ -92,7 +93,11 @@ class LLMStep(Step):
 
     async def ask(self, run: Run, question: ModelRequest, deadline: float | None) -> Answer:
         """Ask the model once."""
-        whole = await run.voice.complete(run.models[self.node.id], question)
+        model = run.models[self.node.id]
+        if run.channel is None:
+            whole = await run.voice.complete(model, question)
+        else:
+            whole = await follow(run.voice, run.channel, self.node.id, model, question)
         if not isinstance(whole, Completion):
             raise WorkflowValidationError(
                 f"a model must return a Completion, not {type(whole).__name__}"

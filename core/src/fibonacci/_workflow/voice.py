@@ -5,8 +5,8 @@ voice both answer at once, and what goes on side by side goes on in threads.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import closing, suppress
 from contextvars import copy_context
 from functools import partial
 from inspect import iscoroutinefunction
@@ -18,7 +18,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin._run import run
 from fibonacci.plugin._workers import hand_over, outcome
-from fibonacci.plugin.models import Completion, Model, ModelRequest
+from fibonacci.plugin.models import Completion, Model, ModelRequest, TextDelta
 
 T = TypeVar("T")
 
@@ -26,8 +26,16 @@ Strand = Coroutine[Any, Any, None]
 """A part of a run that goes on beside the others, and tells the run how it ended."""
 
 
+Work = Callable[[], Coroutine[Any, Any, T]]
+"""A part of a run that is waited for."""
+
+
 class Overdue(Exception):  # noqa: N818 - never seen outside
     """The deadline passed first."""
+
+
+class Abandoned(Exception):  # noqa: N818 - never seen outside
+    """Nobody waits for the run any more."""
 
 
 class Voice(ABC):
@@ -39,6 +47,14 @@ class Voice(ABC):
     @abstractmethod
     async def complete(self, model: Model, request: ModelRequest) -> Completion:
         """Ask a model. Raises Overdue at the request's deadline."""
+
+    @abstractmethod
+    def pieces(self, model: Model, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
+        """Ask a model, and yield its answer piece by piece."""
+
+    @abstractmethod
+    async def within(self, work: Work[T], deadline: float | None) -> T:
+        """Do the work. Raises Overdue."""
 
     @abstractmethod
     async def call(
@@ -81,6 +97,18 @@ class SyncVoice(Voice):
         if request.deadline is None:
             return model.complete(request)
         return _bounded(partial(model.complete, request), request.deadline)
+
+    async def pieces(
+        self, model: Model, request: ModelRequest
+    ) -> AsyncGenerator[TextDelta | Completion]:
+        with closing(model.stream(request)) as pieces:
+            for piece in pieces:
+                yield piece
+
+    async def within(self, work: Work[T], deadline: float | None) -> T:
+        if deadline is None:
+            return await work()
+        return _bounded(lambda: run(work()), deadline)
 
     async def call(
         self, function: Callable[[Any], Any], argument: Any, deadline: float | None
@@ -136,7 +164,8 @@ def plain_answer(answer: Any) -> Any:
     if hasattr(answer, "close"):
         answer.close()
     raise WorkflowValidationError(
-        "an async function can't be waited for here: use await workflow.aexecute(...)"
+        "an async function can't be waited for here: use await workflow.aexecute(...), "
+        "or workflow.astream(...)"
     )
 
 

@@ -1,6 +1,6 @@
 """Workflow: nodes, and a memory that outlives their runs."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from threading import Lock
 from types import TracebackType
 from typing import Any
@@ -10,11 +10,13 @@ from fibonacci._memory.addresses import checked_name
 from fibonacci._memory.config import MemoryConfig
 from fibonacci._memory.manager import MemoryManager
 from fibonacci._workflow import drawing, fields
+from fibonacci._workflow.events import Event
 from fibonacci._workflow.execution import Prepared, execute, prepare
 from fibonacci._workflow.nodes import Node
 from fibonacci._workflow.opening import open_memory
 from fibonacci._workflow.result import ExecutionResult
 from fibonacci._workflow.step import Step, make_step
+from fibonacci._workflow.stream import stream
 from fibonacci._workflow.voice import SyncVoice
 from fibonacci.errors import ConfigurationError, WorkflowValidationError
 from fibonacci.plugin._run import run
@@ -133,6 +135,47 @@ class Workflow:
 
         voice = AsyncVoice()
         return await execute(self, self._prepare(), voice, inputs, user_id, organization_id)
+
+    def stream(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        user_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Generator[Event]:
+        """Run as ``execute`` does, in threads of its own, and yield what happens when it happens.
+
+        The run waits at each event until it is asked for the next one, and the time that it waits
+        counts: a timeout passes meanwhile, too. A node writes its memory once its NodeFinished was
+        read. Closing the generator early (``close``, ``break``) stops the run where it is: a
+        model's stream is closed, and no node begins to write; a write that has begun is waited for.
+
+        Raises what ``execute`` raises, when the first event is asked for or a later one.
+        """
+        return stream(
+            lambda channel: execute(
+                self, self._prepare(), SyncVoice(), inputs, user_id, organization_id, channel
+            )
+        )
+
+    def astream(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        user_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> AsyncGenerator[Event]:
+        """Run as ``aexecute`` does, in tasks of its own, and yield what ``stream`` yields.
+
+        Whoever leaves the loop early closes the generator with ``contextlib.aclosing``: without,
+        the event loop closes it a little later.
+        """
+        from fibonacci._workflow.async_stream import astream
+        from fibonacci._workflow.async_voice import AsyncVoice
+
+        return astream(
+            lambda channel: execute(
+                self, self._prepare(), AsyncVoice(), inputs, user_id, organization_id, channel
+            )
+        )
 
     def to_mermaid(self) -> str:
         """Return a drawing of the nodes and their memory, as the text of a Mermaid flowchart."""

@@ -1,0 +1,81 @@
+"""Following a run from a thread: the run goes on in threads of its own."""
+
+import os
+import sys
+from collections.abc import Generator
+from contextvars import copy_context
+from queue import SimpleQueue
+from threading import Event as ThreadEvent
+from threading import get_ident
+from time import monotonic
+
+from fibonacci._workflow.channel import Channel, Letter, Running
+from fibonacci._workflow.events import Event, WorkflowFinished
+from fibonacci.errors import WorkflowError
+from fibonacci.plugin._run import run
+from fibonacci.plugin._workers import hand_over
+
+
+class ThreadSignal:
+    """Between two threads."""
+
+    def __init__(self) -> None:
+        self._event = ThreadEvent()
+        self._thread = get_ident()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, deadline: float | None = None) -> None:
+        self._event.wait(None if deadline is None else max(0.0, deadline - monotonic()))
+
+    def is_own(self) -> bool:
+        """A collection of garbage may close a stream in any thread, also in one of its run."""
+        return self._thread == get_ident()
+
+
+class ThreadChannel(Channel):
+    """The reader and the run are in different threads, of one process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._queue: SimpleQueue[Letter | BaseException] = SimpleQueue()
+        self._process = os.getpid()
+
+    def signal(self) -> ThreadSignal:
+        return ThreadSignal()
+
+    def _put(self, letter: Letter | BaseException) -> None:
+        self._queue.put(letter)
+
+    async def _get(self) -> Letter | BaseException:
+        return self._queue.get()
+
+    async def read(self) -> Event:
+        if self._process != os.getpid():
+            raise WorkflowError(
+                "a stream goes on in the process that began it: a forked child can't follow it"
+            )
+        return await super().read()
+
+    async def close(self) -> None:
+        """In a forked child, and when Python ends, the threads are gone: nothing is to stop."""
+        if self._process == os.getpid() and not sys.is_finalizing():
+            await super().close()
+
+
+def stream(running: Running) -> Generator[Event]:
+    """Yield the events of a run."""
+    channel = ThreadChannel()
+    context = copy_context()
+    try:
+        hand_over(lambda: context.run(run, channel.carry(running)))
+    except RuntimeError as fault:
+        raise WorkflowError("the system has no thread left for the run") from fault
+    try:
+        event: Event | None = None
+        while not isinstance(event, WorkflowFinished):
+            event = run(channel.read())
+            yield event
+    finally:
+        run(channel.close())

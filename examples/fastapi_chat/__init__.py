@@ -1,0 +1,1 @@
+"""A chat over HTTP that remembers its users: see README.md."""

@@ -1,0 +1,68 @@
+"""The example's app, served by uvicorn as people serve it."""
+
+import json
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import pytest
+from services import farm, ports
+from services.process import Process
+from services.server import Server
+
+TOKENS = {f"token-of-user-{number}": f"user-{number}" for number in range(60)}
+"""Who may talk."""
+
+
+def headers(user: str) -> dict[str, str]:
+    """What makes a request this user's."""
+    return {"Authorization": f"Bearer token-of-{user}"}
+
+
+class App(Server):
+    """A server process, or as many as are asked for."""
+
+    def __init__(self, workers: int) -> None:
+        port = ports.claim()
+        command = [sys.executable, "-m", "uvicorn", "served:app", "--no-access-log"]
+        command += ["--app-dir", str(Path(__file__).parent), "--port", str(port)]
+        command += ["--workers", str(workers), "--timeout-graceful-shutdown", "2"]
+        folder = farm.ground().folder("uvicorn")
+        super().__init__(Process(command, folder), port, f"http://{ports.LOOPBACK}:{port}")
+
+    def answers(self) -> bool:
+        """Whether it has begun to serve."""
+        with closing(HTTPConnection(self.host, self.port, timeout=2)) as connection:
+            try:
+                connection.request("GET", "/health")
+                return connection.getresponse().status == HTTPStatus.OK
+            except (OSError, HTTPException):
+                return False
+
+    def log(self) -> str:
+        """The end of what it wrote."""
+        return self._process.log()
+
+
+@contextmanager
+def serving(
+    url: str, workers: int = 1, model: str = "slow", tokens: dict[str, str] = TOKENS
+) -> Iterator[App]:
+    """The app with this store, and nothing in it."""
+    environment = {
+        "FIBONACCI_MEMORY_BACKEND": "redis",
+        "FIBONACCI_MEMORY_CONNECTION_URL": url,
+        "FIBONACCI_MEMORY_KEY_PREFIX": f"apps-{secrets.token_hex(4)}:",
+        "FIBONACCI_MEMORY_TIMEOUT": "3",
+        "CHAT_MODEL": model,
+        "CHAT_TOKENS": json.dumps(tokens),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with App(workers) as app:
+            yield app

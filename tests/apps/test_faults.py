@@ -1,0 +1,43 @@
+"""The example's app while its store is away: what callers are told, and what is remembered."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from services import faults
+from services.proxy import Proxy
+
+
+def test_a_store_that_is_away_is_a_503(ada: httpx.Client, proxy: Proxy) -> None:
+    """Callers are asked to come again, and told nothing of the inside; then all is well."""
+    requests = [("GET", "/health", None), ("GET", "/history", None)]
+    requests += [("POST", path, {"message": "Hello"}) for path in ("/chat", "/chat/stream")]
+    with proxy.fault(faults.Refuse()), ThreadPoolExecutor() as threads:
+        waiting = [threads.submit(ada.request, *one[:2], json=one[2]) for one in requests]
+        replies = [one.result() for one in waiting]
+    for reply in replies:
+        assert reply.status_code == 503
+        assert int(reply.headers["Retry-After"]) >= 1
+        assert reply.json() == {"detail": "try again soon"}
+    assert ada.get("/health").json() == {"status": "ok"}
+    assert ada.get("/history").json() == []
+    assert ada.post("/chat", json={"message": "Hello"}).json() == {"answer": "Hello"}
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
+def test_what_nobody_expected_is_a_500(ada: httpx.Client, path: str) -> None:
+    """Callers learn that it failed; why, the log alone."""
+    reply = ada.post(path, json={"message": "Fail"})
+    assert (reply.status_code, reply.json()) == (500, {"detail": "internal error"})
+    assert ada.get("/history").json() == []
+
+
+def test_a_write_whose_answer_is_lost(ada: httpx.Client, proxy: Proxy) -> None:
+    """The caller is told that it may be remembered, and can look; here it is."""
+    for message in ("One", "Two"):  # the server knows all our scripts then
+        ada.post("/chat", json={"message": message}).raise_for_status()
+    with proxy.fault(faults.lost_reply(after=b"EVAL", times=1)):
+        reply = ada.post("/chat", json={"message": "Three"})
+    assert reply.status_code == 500
+    assert reply.json() == {"detail": "this may be remembered: look at /history"}
+    assert [turn["user"] for turn in ada.get("/history").json()] == ["One", "Two", "Three"]

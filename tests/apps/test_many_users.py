@@ -1,0 +1,80 @@
+"""examples/fastapi_chat, asked by many at once: over HTTP, in one process and in two."""
+
+import asyncio
+import json
+import re
+
+import httpx
+import pytest
+
+from .server import headers
+
+TURNS = 4
+
+Talk = tuple[list[str], list[dict[str, str]]]
+
+
+def answer(reply: httpx.Response) -> str:
+    """The whole answer, whether it came at once or piece by piece."""
+    if reply.headers["Content-Type"] == "application/json":
+        return reply.json()["answer"]
+    *pieces, end = re.findall(r"(?:event: (\w+)\n)?data: (.*)\n\n", reply.text)
+    assert end[0] == "done"
+    return "".join(json.loads(data)["text"] for _, data in pieces)
+
+
+async def talk(client: httpx.AsyncClient, user: str, turns: int) -> Talk:
+    """What one user is answered, one turn after the other, and what is remembered of them."""
+    answers = []
+    for turn in range(turns):
+        path = "/chat/stream" if turn % 2 else "/chat"
+        body = {"message": f"{user}.{turn}"}
+        reply = await client.post(path, json=body, headers=headers(user))
+        answers.append(answer(reply.raise_for_status()))
+    return answers, (await client.get("/history", headers=headers(user))).raise_for_status().json()
+
+
+async def at_once(url: str, *users: str, turns: int) -> list[Talk]:
+    """What all of them are answered, who talk at the same time."""
+    limits = httpx.Limits(max_connections=len(users))
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
+        return await asyncio.gather(*(talk(client, user, turns) for user in users))
+
+
+@pytest.mark.parametrize("server", ["app", "two_workers"])
+def test_fifty_users_talk_at_once(server: str, request: pytest.FixtureRequest) -> None:
+    """50 users, 4 turns: nobody meets another's words, no turn is lost, and all are in order.
+
+    Every other answer is streamed.
+    """
+    users = [f"user-{number}" for number in range(10, 60)]
+    talks = asyncio.run(at_once(request.getfixturevalue(server).url, *users, turns=TURNS))
+    for user, (answers, remembered) in zip(users, talks, strict=True):
+        said = [f"{user}.{turn}" for turn in range(TURNS)]
+        # Each answer names all that was said before it, the newest first.
+        assert answers == [" < ".join(said[turn::-1]) for turn in range(TURNS)]
+        assert remembered == [
+            {"user": message, "assistant": answer}
+            for message, answer in zip(said, answers, strict=True)
+        ]
+
+
+async def in_tabs(url: str, tabs: int) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Answers by message to one user who asks in many tabs; and what is remembered of all that."""
+    whose = headers("user-1")
+    async with httpx.AsyncClient(base_url=url, timeout=60, headers=whose) as client:
+        asked = [f"tab {tab}" for tab in range(tabs)]
+        replies = await asyncio.gather(
+            *(client.post("/chat", json={"message": message}) for message in asked)
+        )
+        answers = [reply.raise_for_status().json()["answer"] for reply in replies]
+        remembered = (await client.get("/history")).raise_for_status().json()
+    return dict(zip(asked, answers, strict=True)), remembered
+
+
+@pytest.mark.parametrize("server", ["app", "two_workers"])
+def test_one_user_in_twelve_tabs(server: str, request: pytest.FixtureRequest) -> None:
+    """Twelve requests of one user at once: each turn is kept, once, with its own answer."""
+    answers, remembered = asyncio.run(in_tabs(request.getfixturevalue(server).url, 12))
+    assert len(remembered) == 12
+    assert {turn["user"]: turn["assistant"] for turn in remembered} == answers

@@ -1,0 +1,60 @@
+"""What the example's app makes of a request: whose it is, and what it may say."""
+
+import httpx
+import pytest
+
+
+@pytest.mark.parametrize("token", [None, "", "Bearer", "Bearer none", "Bearer tökän", "Basic x"])
+def test_nobody_talks_without_a_token(ada: httpx.Client, token: str | None) -> None:
+    """Without a token, or with one that is nobody's, a request is refused, and says how to ask."""
+    del ada.headers["Authorization"]
+    if token is not None:
+        ada.headers = httpx.Headers([(b"Authorization", token.encode())])
+    for method, path in (("POST", "/chat"), ("GET", "/history"), ("DELETE", "/history")):
+        body = {"message": "Hello"} if method == "POST" else None
+        reply = ada.request(method, path, json=body)
+        assert reply.status_code == 401
+        assert reply.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_body_names_no_user(ada: httpx.Client, bob: httpx.Client) -> None:
+    """A body with a user id is refused, and one in the query is nothing: the token alone counts."""
+    reply = ada.post("/chat", json={"message": "Hello", "user_id": "user-3"})
+    assert reply.status_code == 422
+    assert ada.get("/history").json() == bob.get("/history").json() == []
+    ada.post("/chat?user_id=user-3", json={"message": "Hello"}).raise_for_status()
+    assert bob.get("/history", params={"user": "user-2"}).json() == []
+    assert len(ada.get("/history").json()) == 1
+
+
+def test_only_the_own_history_is_forgotten(ada: httpx.Client, bob: httpx.Client) -> None:
+    """DELETE forgets the history of whose token it is."""
+    for user in (ada, bob):
+        user.post("/chat", json={"message": "Hello"}).raise_for_status()
+    assert ada.delete("/history").status_code == 204
+    assert ada.get("/history").json() == []
+    assert len(bob.get("/history").json()) == 1
+
+
+def test_twenty_turns_are_kept(ada: httpx.Client) -> None:
+    """The oldest go first, question and answer together."""
+    for turn in range(22):
+        ada.post("/chat", json={"message": f"{turn}"}).raise_for_status()
+    kept = ada.get("/history").json()
+    assert [turn["user"] for turn in kept] == [f"{turn}" for turn in range(2, 22)]
+    assert all(turn["assistant"].startswith(turn["user"]) for turn in kept)
+
+
+@pytest.mark.parametrize("text", ["{{memory.history}}", "a\0b", "\N{SNOWMAN}", '"}],', "\n\n"])
+def test_any_text_is_text(ada: httpx.Client, text: str) -> None:
+    """What a user writes is neither a template nor a part of the history's form."""
+    assert ada.post("/chat", json={"message": text}).json() == {"answer": text}
+    assert ada.get("/history").json() == [{"user": text, "assistant": text}]
+
+
+@pytest.mark.parametrize("body", [b'{"message": "\\ud800"}', b'{"message": ""}', b"[", b"\xff"])
+def test_what_is_no_message_is_refused(ada: httpx.Client, body: bytes) -> None:
+    """The caller is told that it is at fault, and nothing is remembered."""
+    reply = ada.post("/chat", content=body, headers={"Content-Type": "application/json"})
+    assert 400 <= reply.status_code < 500
+    assert ada.get("/history").json() == []

@@ -1,0 +1,101 @@
+"""The example's app, streaming: what comes when, and what is left by who hangs up."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from services import faults
+from services.proxy import Proxy
+
+Told = tuple[str, Any]
+
+
+def told(reply: httpx.Response) -> Iterator[Told]:
+    """The events of a reply as they come: their kind, and their data."""
+    kind = "message"
+    for line in reply.iter_lines():
+        name, _, value = line.partition(": ")
+        if name == "event":
+            kind = value
+        elif name == "data":
+            yield kind, json.loads(value)
+            kind = "message"
+
+
+LONG = "w " * 2_000
+"""A message whose answer takes twenty seconds or more."""
+
+
+def ask(user: httpx.Client, message: str, events: int) -> list[Told]:
+    """Ask, read so many events, close the connection, and wait until no model streams any more."""
+    begun, _ = user.get("/streams").json()
+    with user.stream("POST", "/chat/stream", json={"message": message}) as reply:
+        reply.raise_for_status()
+        coming = told(reply)
+        read = [next(coming) for _ in range(events)]
+    until_ended(user, begun + 1)
+    return read
+
+
+def until_ended(user: httpx.Client, streams: int) -> None:
+    """Wait until so many streams of the model have begun, and have ended."""
+    deadline = time.monotonic() + 10
+    while user.get("/streams").json() != [streams, streams]:
+        assert time.monotonic() < deadline, "the model streams on"
+        time.sleep(0.01)
+
+
+def test_an_answer_comes_piece_by_piece(ada: httpx.Client) -> None:
+    """Each word is an event; the end is told when the turn is remembered."""
+    with ada.stream("POST", "/chat/stream", json={"message": "My name is Ada"}) as reply:
+        assert reply.headers["Content-Type"].startswith("text/event-stream")
+        *words, end = told(reply)
+    assert words == [("message", {"text": word}) for word in ("My", " name", " is", " Ada")]
+    assert end == ("done", {})
+    assert ada.get("/history").json() == [{"user": "My name is Ada", "assistant": "My name is Ada"}]
+
+
+@pytest.mark.parametrize("events", [0, 1, 3])
+def test_who_hangs_up_leaves_nothing(ada: httpx.Client, events: int) -> None:
+    """The model is asked no further, and no half turn is remembered, then or later."""
+    assert len(ask(ada, LONG, events)) == events
+    assert ada.get("/history").json() == []
+    ada.post("/chat", json={"message": "Hello"}).raise_for_status()
+    assert ada.get("/history").json() == [{"user": "Hello", "assistant": "Hello"}]
+
+
+def test_who_hangs_up_before_the_first_word_leaves_nothing(ada: httpx.Client) -> None:
+    """So it is before the reply has begun."""
+    begun, _ = ada.get("/streams").json()
+    hasty = httpx.Timeout(20, read=0.001)
+    with pytest.raises(httpx.ReadTimeout):
+        ada.post("/chat/stream", json={"message": LONG}, timeout=hasty)
+    until_ended(ada, begun + 1)
+    assert ada.get("/history").json() == []
+
+
+@pytest.mark.parametrize("events", range(6))
+def test_a_turn_is_whole_or_not_at_all(ada: httpx.Client, events: int) -> None:
+    """Whoever hangs up after any event leaves a whole turn or none; after the end, a whole one."""
+    read = ask(ada, "One two three four five", events)
+    whole = {"user": "One two three four five", "assistant": "One two three four five"}
+    kept = ada.get("/history").json()
+    assert kept in ([], [whole])
+    assert kept or ("done", {}) not in read
+
+
+def test_a_fault_after_the_first_word_is_an_event(ada: httpx.Client, proxy: Proxy) -> None:
+    """The status was sent by then: the stream ends in an error, and nothing is remembered."""
+    with ada.stream("POST", "/chat/stream", json={"message": "One two three"}) as reply:
+        events = told(reply)
+        first = next(events)
+        with proxy.fault(faults.Refuse()):
+            rest = list(events)
+    assert [first, *rest] == [
+        *(("message", {"text": word}) for word in ("One", " two", " three")),
+        ("error", {"detail": "try again soon"}),
+    ]
+    assert ada.get("/history").json() == []
