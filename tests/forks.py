@@ -1,8 +1,9 @@
-"""Work in forked children, for the tests of what a fork leaves whole."""
+"""What tests of forks share: work in children, and a lock that a fork waits for."""
 
 import os
 import time
 from collections.abc import Callable
+from threading import RLock
 
 import pytest
 
@@ -25,3 +26,12 @@ def in_child(work: Callable[[], object]) -> None:
     os.kill(pid, 9)
     os.waitpid(pid, 0)
     pytest.fail("the child hangs")
+
+
+def lock_over_forks() -> RLock:
+    """A lock that a fork waits for: else a child could wait for it for ever."""
+    lock = RLock()
+    os.register_at_fork(
+        before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+    )
+    return lock

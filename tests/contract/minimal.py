@@ -1,10 +1,10 @@
 """The smallest stores that keep the contract: the seven primitives on a dict, and no more."""
 
 import math
-import os
 import time
-from threading import RLock
 from types import SimpleNamespace
+
+from forks import lock_over_forks
 
 from fibonacci.plugin import ABSENT, KEEP, AsyncStore, Backend, Page, Store, hookimpl, read_options
 
@@ -14,13 +14,7 @@ class MinimalStore(Store):
 
     def __init__(self):
         self.records = {}
-        self.lock = RLock()
-        # A child forked while another thread holds the lock would wait for ever.
-        os.register_at_fork(
-            before=self.lock.acquire,
-            after_in_parent=self.lock.release,
-            after_in_child=self.lock.release,
-        )
+        self.lock = lock_over_forks()
 
     def place(self, address):
         """What the dict knows a record by."""

@@ -3,7 +3,7 @@
 Each docstring says what is wrong.
 """
 
-from broken import addresses, atomicity, batches, expiry, faults, life, listings, native
+from broken import addresses, atomicity, batches, conditions, expiry, faults, life, listings, native
 from broken.entry import BROKEN, BROKEN_ASYNC
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "addresses",
     "atomicity",
     "batches",
+    "conditions",
     "expiry",
     "faults",
     "life",

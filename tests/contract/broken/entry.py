@@ -1,6 +1,6 @@
 """The list of broken stores."""
 
-from minimal import MinimalStore
+from fibonacci.plugin import AsyncStore
 
 BROKEN = {}
 BROKEN_ASYNC = {}
@@ -11,7 +11,7 @@ def broken(clause):
 
     def enter(store):
         store.clause = clause
-        (BROKEN if issubclass(store, MinimalStore) else BROKEN_ASYNC)[store.__name__] = store
+        (BROKEN_ASYNC if issubclass(store, AsyncStore) else BROKEN)[store.__name__] = store
         return store
 
     return enter

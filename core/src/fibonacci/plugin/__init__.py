@@ -35,6 +35,12 @@ from fibonacci.plugin.templating import (
     missing,
 )
 from fibonacci.plugin.url import StoreURL
+from fibonacci.plugin.versioned import (
+    AsyncVersionedStore,
+    VersionedRecord,
+    VersionedStore,
+    is_live,
+)
 
 __all__ = [
     "ABSENT",
@@ -44,6 +50,7 @@ __all__ = [
     "Absent",
     "Address",
     "AsyncStore",
+    "AsyncVersionedStore",
     "Backend",
     "Cipher",
     "CipherSettings",
@@ -65,11 +72,14 @@ __all__ = [
     "Template",
     "TextDelta",
     "Usage",
+    "VersionedRecord",
+    "VersionedStore",
     "as_text",
     "below",
     "canonical",
     "flag",
     "hookimpl",
+    "is_live",
     "missing",
     "parse",
     "read_options",

@@ -1,0 +1,100 @@
+"""The backends of the page for authors, each as a stranger would have it.
+
+Built as a wheel, installed into a fresh environment with what its metadata asks for, found there,
+and put to its own tests: for the page's the five lines that the page shows.
+"""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from fresh import FreshEnvironment, built
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "write-a-backend.md"
+EXAMPLES = {path.name: path for path in (ROOT / "examples" / "backends").glob("*/")}
+NAMES = ["fibonacci-shelf", *sorted(EXAMPLES)]
+
+# A name in backquotes at the end of a paragraph, and a block of code behind it.
+FILE = re.compile(r"`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+WHO_IS_THERE = """
+import importlib, json, sys
+import fibonacci
+found = [(one.kind, one.name, one.version, one.state)
+         for one in fibonacci.plugins() if one.distribution == sys.argv[1]]
+module = importlib.import_module(sys.argv[1].replace("-", "_"))
+print(json.dumps([found, fibonacci.__file__, module.__file__]))
+"""
+
+
+def written_out(folder):
+    """Write the page's files into a folder, as a reader does."""
+    for name, source in FILE.findall(PAGE.read_text("utf-8")):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+    return folder
+
+
+class Installed:
+    """A distribution in a fresh environment, its own tests under way."""
+
+    def __init__(self, project, core, folder):
+        self.environment = FreshEnvironment(folder / "environment")
+        self.environment.install({core: "", built(project, folder / "dist"): "[test]"})
+        self.cases, self.told = folder / "tests.xml", folder / "told"
+        with self.told.open("w") as told:
+            self.tests = self.environment.start(
+                *("-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull),
+                *("--rootdir", project, "--fibonacci-report", f"--junitxml={self.cases}"),
+                project / "tests",
+                cwd=folder,
+                stdout=told,
+            )
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """All of them; their tests run at the same time, as they mostly wait for expiries."""
+    folder = tmp_path_factory.mktemp("authors")
+    core = built(ROOT / "core", folder)
+    projects = {"fibonacci-shelf": written_out(folder / "fibonacci-shelf"), **EXAMPLES}
+    started = {}
+    try:
+        for name, project in projects.items():
+            started[name] = Installed(project, core, tmp_path_factory.mktemp(name))
+        yield started
+    finally:
+        for one in started.values():
+            one.tests.kill()
+            one.tests.wait()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_found(installed, name):
+    """The environment finds the backend by its entry point, in the wheel, not in the sources."""
+    environment = installed[name].environment
+    asked = environment.start("-c", WHO_IS_THERE, name, stdout=subprocess.PIPE)
+    found, core, module = json.loads(asked.communicate()[0])
+    assert found == [["storage", name.removeprefix("fibonacci-"), "0.1.0", "available"]]
+    assert Path(core).is_relative_to(environment.site)
+    assert Path(module).is_relative_to(environment.site)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keeps_the_contract(installed, name):
+    """Its own tests pass there, the contract's in all three voices among them."""
+    one = installed[name]
+    code, told = one.tests.wait(), one.told.read_text()
+    assert code == 0, told
+    assert re.search(
+        r"^StoreContract \w+: \d+ passed, 0 failed: keeps the contract$", told, re.MULTILINE
+    )
+    cases = [case.attrib["name"] for case in ElementTree.parse(one.cases).iter("testcase")]
+    for voice in ("sync", "async", "mixed"):
+        assert sum(f"[{voice}" in case for case in cases) > 150

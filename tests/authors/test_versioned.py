@@ -1,0 +1,243 @@
+"""What is made of a versioned read, a conditional write and a conditional removal."""
+
+import asyncio
+import inspect
+import time
+from functools import partial
+
+import pytest
+from versions import AsyncVersionStore, VersionStore
+
+from fibonacci.errors import BackendUnavailableError, ConflictError, OutcomeUnknownError
+from fibonacci.plugin import (
+    ABSENT,
+    KEEP,
+    Address,
+    Space,
+    VersionedRecord,
+    VersionedStore,
+    is_live,
+)
+
+K = Address(Space("", "workflow", "w"), "k")
+
+
+class Server(VersionStore):
+    """A server on which something happens between a read and what follows it."""
+
+    def __init__(self):
+        super().__init__()
+        self.meanwhile = []
+        self.asked = []
+
+    def read_record(self, address, *, deadline):
+        self.asked.append("read")
+        found = super().read_record(address, deadline=deadline)
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        return found
+
+    def write_if(self, address, version, data, expires, *, deadline):
+        self.asked.append("write")
+        return super().write_if(address, version, data, expires, deadline=deadline)
+
+    def hold(self, data, expires=None):
+        """Have a record, written by somebody else."""
+        super().write_if(K, None, data, expires, deadline=0)
+
+    def sweep(self):
+        """Let the record go, as a server's own ttl does."""
+        del self.records[K]
+
+
+class Asked:
+    """A store in one of the voices; calls get a deadline in half a second."""
+
+    def __init__(self, store):
+        self.store = store
+
+    def __getattr__(self, name):
+        return partial(self.ask, name)
+
+    def ask(self, name, *args, seconds=0.5):
+        answer = getattr(self.store, name)(*args, deadline=time.monotonic() + seconds)
+        return asyncio.run(answer) if inspect.iscoroutine(answer) else answer
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+@pytest.fixture(params=["sync", "async"])
+def store(request, server):
+    return Asked(server if request.param == "sync" else AsyncVersionStore(server))
+
+
+def expired():
+    return time.time_ns() // 1_000_000 - 1
+
+
+def test_bytes_that_were_written_again(store, server):
+    """C16: who writes the same bytes in between, does not make a compare-and-set fail."""
+    server.hold(b"old")
+    server.meanwhile = [lambda: server.hold(b"old")]
+    assert store.compare_and_set(K, b"old", b"new", None) is True
+    assert store.read(K) == b"new"
+
+
+def test_bytes_that_changed(store, server):
+    """C16: who writes other bytes in between, is not overwritten."""
+    server.hold(b"old")
+    server.meanwhile = [lambda: server.hold(b"other")]
+    assert store.compare_and_set(K, b"old", b"new", None) is False
+    assert store.read(K) == b"other"
+
+
+def test_created_in_between(store, server):
+    """C16: two create a record; the first one's stays."""
+    server.meanwhile = [lambda: server.hold(b"first")]
+    assert store.compare_and_set(K, ABSENT, b"second", None) is False
+    assert store.read(K) == b"first"
+
+
+def test_expired_is_absent(store, server):
+    """C12: an expired record that the server still holds is none, and is written over."""
+    server.hold(b"old", expired())
+    assert store.read(K) is None
+    assert store.remaining(K) is ABSENT
+    assert store.exists(K) is False
+    assert store.touch(K, None) is False
+    assert store.compare_and_set(K, b"old", b"new", None) is False
+    assert store.compare_and_set(K, ABSENT, b"new", KEEP) is True
+    assert store.read(K) == b"new"
+    assert store.remaining(K) is None
+
+
+def test_swept_in_between(store, server):
+    """C12: an expired record that the server sweeps in between was absent all the while."""
+    server.hold(b"old", expired())
+    server.meanwhile = [server.sweep]
+    assert store.compare_and_set(K, ABSENT, b"new", None) is True
+    assert store.read(K) == b"new"
+
+
+def test_others_win_until_the_deadline(store, server):
+    """C16: at the deadline it is a ConflictError, and nothing was written."""
+    server.hold(b"old")
+    server.meanwhile = [lambda: server.hold(b"old")] * 10_000
+    start = time.monotonic()
+    with pytest.raises(ConflictError, match="gave up on 'k' in workflow scope of 'w'"):
+        store.compare_and_set(K, b"old", b"new", None, seconds=0.1)
+    assert time.monotonic() - start < 0.5
+    server.meanwhile = []
+    assert store.read(K) == b"old"
+
+
+def test_keep(store, server):
+    """C13: KEEP writes the expiry that was read, to the millisecond."""
+    server.hold(b"old", expires := expired() + 60_000)
+    assert store.compare_and_set(K, b"old", b"new", KEEP) is True
+    assert server.records[K].expires == expires
+
+
+def test_write_asks_once(store, server):
+    """A write has no condition, and reads nothing."""
+    store.write(K, b"1", None)
+    store.write(K, b"2", 60_000)
+    assert server.asked == ["write", "write"]
+    assert store.read(K) == b"2"
+
+
+def test_remove(store, server):
+    """C14: a removal is told by whether a live record went."""
+    assert store.remove(K) is False
+    server.hold(b"old", expired())
+    assert store.remove(K) is False
+    server.hold(b"1")
+    assert store.remove(K) is True
+    assert server.records == {}
+
+
+def test_remove_what_changed_in_between(store, server):
+    """C14: what was written in between is not removed unseen, but met in the next round."""
+    server.hold(b"old", expired())
+    server.meanwhile = [lambda: server.hold(b"new")]
+    assert store.remove(K) is True
+    assert server.records == {}
+
+
+def test_removed_in_between(store, server):
+    """C14: of two who remove a record the second is told that there was none."""
+    server.hold(b"1")
+    server.meanwhile = [server.sweep]
+    assert store.remove(K) is False
+
+
+def test_touch(store, server):
+    """C13: a touch leaves the bytes, also those of a writer in between."""
+    server.hold(b"old")
+    server.meanwhile = [lambda: server.hold(b"new")]
+    assert store.touch(K, 60_000) is True
+    assert store.read(K) == b"new"
+    assert 59_000 < store.remaining(K) <= 60_000
+    assert store.touch(K, None) is True
+    assert store.remaining(K) is None
+
+
+@pytest.mark.parametrize("fault", [OutcomeUnknownError, BackendUnavailableError])
+def test_fault_passes(store, server, monkeypatch, fault):
+    """C16: a conditional write that failed is not asked again here, and its fault not changed."""
+    server.hold(b"old")
+    asked = []
+
+    def write_if(*args, deadline):
+        asked.append(args)
+        raise fault("gone")
+
+    monkeypatch.setattr(server, "write_if", write_if)
+    with pytest.raises(fault, match="gone"):
+        store.compare_and_set(K, b"old", b"new", None)
+    assert len(asked) == 1
+
+
+def test_lives_as_long_as_it_was_given(store, server, monkeypatch):
+    """C11, C12: a record lives its milliseconds, in full, and at most one more."""
+    now = 1_000_000_000_000_000_001
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    store.write(K, b"1", 5)
+    now += 5_000_000 - 1
+    assert store.read(K) == b"1"
+    assert store.remaining(K) == 1
+    now += 1_000_000
+    assert store.read(K) is None
+
+
+def test_remaining_is_never_more_than_given(store):
+    """C11: what is left is at most what was given."""
+    for _ in range(50):
+        store.write(K, b"1", 1_000)
+        assert 0 < store.remaining(K) <= 1_000
+
+
+def test_is_live():
+    """C12: visible while now is before the expiry, gone at it."""
+    assert is_live(None)
+    assert is_live(expired() + 60_000)
+    assert not is_live(time.time_ns() // 1_000_000)
+
+
+def test_record_hides_its_bytes():
+    """C23: the repr of a record does not tell the value."""
+    assert "secret" not in repr(VersionedRecord(data=b"secret", version=1, expires=None))
+
+
+def test_parts_are_required():
+    """A store that lacks a part can't be made."""
+    assert VersionedStore.__abstractmethods__ == {
+        "read_record",
+        "write_if",
+        "remove_if",
+        "scan",
+        "close",
+    }

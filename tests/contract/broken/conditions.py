@@ -1,0 +1,77 @@
+"""Stores on servers with versions, whose conditions hold less than they say."""
+
+import asyncio
+import time
+
+from versions import AsyncVersionStore, VersionStore
+
+from broken.entry import broken
+from fibonacci.plugin import ABSENT
+
+
+@broken("C16")
+class KnowsOnlyAbsence(VersionStore):
+    """The condition that there be no record is kept, that of a version is not."""
+
+    def holds(self, address, version):
+        return version is not ABSENT or super().holds(address, version)
+
+
+@broken("C16")
+class ChecksAndWrites(VersionStore):
+    """Condition and write are two requests."""
+
+    def write_if(self, address, version, data, expires, *, deadline):
+        if not self.holds(address, version):
+            return False
+        time.sleep(0.0005)
+        return super().write_if(address, None, data, expires, deadline=deadline)
+
+
+@broken("C16")
+class TakesConflictsForSuccess(VersionStore):
+    """The answer that a condition did not hold is not looked at."""
+
+    def write_if(self, address, version, data, expires, *, deadline):
+        super().write_if(address, version, data, expires, deadline=deadline)
+        return True
+
+
+@broken("C14")
+class TakesEveryRemovalForOurs(VersionStore):
+    """A removal is told as done, whoever did it."""
+
+    def remove_if(self, address, version, *, deadline):
+        super().remove_if(address, version, deadline=deadline)
+        return True
+
+
+@broken("C12")
+class ListsTheUnswept(VersionStore):
+    """What has expired is listed until the server sweeps it."""
+
+    def listed(self, record):
+        return True
+
+
+@broken("C13")
+class ForgetsExpiryOnConditions(VersionStore):
+    """A conditional write drops the expiry that it is given."""
+
+    def write_if(self, address, version, data, expires, *, deadline):
+        expires = expires if version is None else None
+        return super().write_if(address, version, data, expires, deadline=deadline)
+
+
+@broken("C16")
+class AwaitedChecksAndWrites(AsyncVersionStore):
+    """Another task comes between condition and write."""
+
+    def __init__(self, store):
+        super().__init__(VersionStore())
+
+    async def write_if(self, address, version, data, expires, *, deadline):
+        if not self.store.holds(address, version):
+            return False
+        await asyncio.sleep(0)
+        return await super().write_if(address, None, data, expires, deadline=deadline)

@@ -1,0 +1,30 @@
+"""What is made of conditional writes keeps the whole contract, in both voices."""
+
+import pytest
+from minimal import toy_plugin
+from versions import AsyncVersionStore, VersionStore
+
+from fibonacci import register_plugin
+from fibonacci.testing import StoreContract
+
+
+class TestVersioned(StoreContract):
+    backend = "versioned"
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def plugin(cls):
+        with register_plugin("storage", "versioned", toy_plugin(VersionStore())):
+            yield
+
+
+class TestAsyncVersioned(StoreContract):
+    backend = "versioned-async"
+    voices = ("async",)
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def plugin(cls):
+        toy = toy_plugin(VersionStore(), AsyncVersionStore)
+        with register_plugin("storage", "versioned-async", toy):
+            yield
