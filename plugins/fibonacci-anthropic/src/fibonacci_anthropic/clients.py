@@ -1,0 +1,130 @@
+"""The SDK's clients: one for all threads, one for each event loop, new ones after a fork.
+
+The SDK is imported when the first of them is made: that takes seconds.
+"""
+
+import os
+import weakref
+from collections.abc import AsyncGenerator
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final
+
+from fibonacci_anthropic.access import Access
+from fibonacci_anthropic.deadline import keep_to_it
+from fibonacci_anthropic.quiet import keep_quiet
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from anthropic import Anthropic, AsyncAnthropic
+
+
+class Clients:
+    """The clients for one access. Idle connections are kept, and used again."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = RLock()
+        self._plain: Anthropic | None = None
+        self._ending: weakref.finalize[[], Clients] | None = None
+        # The generators close the clients, see _until_the_end.
+        self._native: dict[
+            AbstractEventLoop, tuple[AsyncAnthropic, AsyncGenerator[None, None]]
+        ] = {}
+
+    def plain(self) -> "Anthropic":
+        """Return the client for all threads."""
+        with self._lock:
+            if self._plain is None:
+                self._plain = _make_plain(self._access)
+                self._ending = weakref.finalize(self, self._plain.close)
+            return self._plain
+
+    async def native(self) -> "AsyncAnthropic":
+        """Return the client for the running event loop."""
+        import asyncio  # only async programs pay for it: 62 ms
+
+        loop = asyncio.get_running_loop()
+        if loop not in self._native:
+            # In a thread: the import and the certificates would hold up the loop.
+            client = await asyncio.to_thread(_make_native, self._access)
+            await self._settle(loop, client)
+        return self._native[loop][0]
+
+    async def _settle(self, loop: "AbstractEventLoop", client: "AsyncAnthropic") -> None:
+        with self._lock:
+            for other in [other for other in self._native if other.is_closed()]:
+                del self._native[other]
+            if loop in self._native:  # another task was faster; nothing was sent with ours
+                return
+            ending = _until_the_end(client)
+            self._native[loop] = client, ending
+        await anext(ending)
+
+    def begin_in_child(self) -> None:
+        """Start anew, in a forked child; the parent's connections are the parent's."""
+        if self._ending is not None:
+            self._ending.detach()
+        _of_parent.append((self._plain, self._native))
+        self._begin()
+
+
+async def _until_the_end(client: "AsyncAnthropic") -> AsyncGenerator[None, None]:
+    """Close the client when its event loop ends: a loop finishes the generators that it knows."""
+    try:
+        yield
+    finally:
+        await client.close()
+
+
+def _make_plain(access: Access) -> "Anthropic":
+    import anthropic
+
+    keep_quiet()
+    return anthropic.Anthropic(
+        **attributes(access),
+        http_client=anthropic.DefaultHttpxClient(event_hooks={"request": [keep_to_it]}),
+    )
+
+
+def _make_native(access: Access) -> "AsyncAnthropic":
+    import anthropic
+
+    keep_quiet()
+    return anthropic.AsyncAnthropic(**attributes(access))
+
+
+def attributes(access: Access) -> dict[str, Any]:
+    """Return the arguments of a client: what is None is left to the SDK; retries are core's."""
+    return {
+        "api_key": access.api_key,
+        "auth_token": access.auth_token,
+        "base_url": access.base_url,
+        "max_retries": 0,
+    }
+
+
+def shared_clients(access: Access) -> Clients:
+    """Return this process's clients for the access."""
+    with _lock:
+        clients = _clients.get(access)
+        if clients is None:
+            clients = _clients[access] = Clients(access)
+        return clients
+
+
+def _begin_in_child() -> None:
+    global _lock
+    _lock = RLock()
+    for clients in list(_clients.values()):
+        clients.begin_in_child()
+
+
+_of_parent: Final[list[object]] = []
+"""Kept alive in a forked child: what closed them would touch their locks, which may be held."""
+_lock = RLock()
+_clients: "weakref.WeakValueDictionary[Access, Clients]" = weakref.WeakValueDictionary()
+os.register_at_fork(after_in_child=_begin_in_child)

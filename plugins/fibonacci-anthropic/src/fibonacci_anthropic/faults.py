@@ -1,0 +1,67 @@
+"""What went wrong, as a ModelError: whether another try may help, and nothing of what was said."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from fibonacci.errors import FibonacciError, ModelError
+from fibonacci.plugin import ModelRequest
+from fibonacci_anthropic.access import Access
+
+if TYPE_CHECKING:
+    from anthropic import APIStatusError
+
+
+@contextmanager
+def translated(request: ModelRequest, access: Access) -> Iterator[None]:
+    """Turn whatever the SDK and what is under it raise into ModelError.
+
+    Nothing is chained: their texts, and what hangs on them, hold the prompt, the answer or the key.
+    """
+    try:
+        yield
+    except FibonacciError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of four libraries
+        raise _model_error(error, request, access) from None
+
+
+def _model_error(error: Exception, request: ModelRequest, access: Access) -> ModelError:
+    if request.deadline is not None and monotonic() >= request.deadline:
+        return ModelError(
+            "anthropic: the answer did not come by the deadline. Allow more time, or ask for "
+            "fewer tokens",
+            retryable=True,
+        )
+    # Not sooner: the deadline may pass while it is being imported in a thread.
+    from anthropic import AnthropicError, APIError, APIStatusError
+
+    if isinstance(error, APIStatusError):
+        return _refused(error, request, access)
+    if isinstance(error, UnicodeEncodeError):
+        return ModelError("anthropic: the prompt holds half a surrogate pair")
+    if isinstance(error, AnthropicError) and not isinstance(error, APIError):
+        return ModelError(f"anthropic: the SDK got no credentials: {type(error).__name__}")
+    return ModelError(f"anthropic: {_broken(error)}", retryable=True)
+
+
+def _refused(error: "APIStatusError", request: ModelRequest, access: Access) -> ModelError:
+    from fibonacci_anthropic.refusal import Refusal
+
+    return Refusal(error).told((request.prompt, request.system_prompt, *access.secrets))
+
+
+def _broken(error: Exception) -> str:
+    import httpx2
+
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError):
+            return f"the connection broke: {found.strerror or type(found).__name__}"
+        if isinstance(found, httpx2.TimeoutException):
+            return "the service was silent for too long"
+        error, found = found, found.__cause__
+    if isinstance(error, httpx2.TransportError):
+        return f"the connection broke: {type(error).__name__}"
+    return f"the answer can't be read: {type(error).__name__}"

@@ -1,0 +1,107 @@
+"""One request to the service and the events of its answer, for a thread or for an event loop."""
+
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Final
+
+from fibonacci_anthropic.clients import Clients
+from fibonacci_anthropic.deadline import left, our_call
+
+PATH: Final = "/v1/messages"
+CONNECT: Final = 5.0
+"""Seconds for a connection to be made, as the SDK has it."""
+SILENCE: Final = 600.0
+"""Seconds in which the service says nothing, not even that it still works: as the SDK has it."""
+PATIENCE: Final = 0.5
+"""Seconds that the end of a stream is waited for, so that its connection can be used again."""
+
+END: Final = object()
+"""In the place of an event, after the last."""
+
+
+class Line:
+    """Blocks its thread: its coroutines never wait for anything else."""
+
+    def __init__(self, clients: Clients, deadline: float | None) -> None:
+        self._clients = clients
+        self._deadline = deadline
+        self._client: Any = None
+        self._events: Any = None
+
+    async def ready(self) -> None:
+        """Have a client; the first of all takes seconds, as the SDK is imported for it."""
+        self._client = self._clients.plain()
+
+    async def open(self, body: dict[str, Any]) -> None:
+        """Send the request, and take the head of the answer."""
+        with our_call(self._deadline):
+            self._events = self._client.post(PATH, **self._arguments(body))
+
+    async def event(self) -> Any:
+        """Return the next event, a dict if all is well; END after the last."""
+        with our_call(self._deadline):
+            left(self._deadline)
+            return next(self._events, END)
+
+    async def close(self) -> None:
+        """End the request, whatever it is doing."""
+        if self._events is not None:
+            self._events.close()
+
+    async def finish(self) -> None:
+        """Wait for the end of a stream that has said all; if it does not come, no harm is done."""
+        soon = monotonic() + PATIENCE
+        self._deadline = soon if self._deadline is None else min(soon, self._deadline)
+        with suppress(Exception):
+            await self.event()
+
+    def _arguments(self, body: dict[str, Any]) -> dict[str, Any]:
+        from anthropic import Timeout
+
+        rest = left(self._deadline)
+        rest = SILENCE if rest is None else rest
+        return {
+            "body": body,
+            # Plain data, and not the SDK's types: those believe whatever a server sends.
+            "cast_to": object,
+            "stream": True,
+            "stream_cls": self._stream(),
+            "options": {"timeout": Timeout(rest, connect=min(CONNECT, rest))},
+        }
+
+    def _stream(self) -> Any:
+        from anthropic import Stream
+
+        return Stream[object]
+
+
+class LoopLine(Line):
+    """Waits on the running event loop."""
+
+    async def ready(self) -> None:
+        import asyncio  # only async programs pay for it: 62 ms
+
+        async with asyncio.timeout(left(self._deadline)):
+            self._client = await self._clients.native()
+
+    async def open(self, body: dict[str, Any]) -> None:
+        import asyncio
+
+        async with asyncio.timeout(left(self._deadline)):
+            with our_call(self._deadline):
+                self._events = await self._client.post(PATH, **self._arguments(body))
+
+    async def event(self) -> Any:
+        import asyncio
+
+        async with asyncio.timeout(left(self._deadline)):
+            return await anext(self._events, END)
+
+    async def close(self) -> None:
+        if self._events is not None:
+            await self._events.close()
+
+    def _stream(self) -> Any:
+        from anthropic import AsyncStream
+
+        return AsyncStream[object]

@@ -1,0 +1,66 @@
+"""The service, twice: played from a script, and as a real model of llama.cpp's server."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from services import llama
+
+from fibonacci.plugin import Completion, Model, ModelRequest
+from fibonacci_anthropic import AnthropicModel
+
+from .wire import Wire
+
+KEY = "sk-secret-key-0123456789"
+
+Ask = Callable[[Model, ModelRequest], Completion]
+
+
+@pytest.fixture(autouse=True)
+def a_bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """No key, no address, no profile of whoever runs the tests."""
+    for name in ("API_KEY", "AUTH_TOKEN", "BASE_URL", "PROFILE", "IDENTITY_TOKEN"):
+        monkeypatch.delenv(f"ANTHROPIC_{name}", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """A service that says what the test has it say."""
+    with Wire() as wire:
+        yield wire
+
+
+@pytest.fixture
+def model(wire: Wire) -> AnthropicModel:
+    """A model at that service."""
+    return AnthropicModel("claude-x", api_key=KEY, base_url=wire.url)
+
+
+@pytest.fixture(scope="session")
+def local_model() -> Iterator[llama.Llama]:
+    """A real model at the other end of the wire."""
+    with llama.serving() as server:
+        yield server
+
+
+def completed(model: Model, request: ModelRequest) -> Completion:
+    return model.complete(request)
+
+
+def awaited(model: Model, request: ModelRequest) -> Completion:
+    return asyncio.run(_awaited(model, request))
+
+
+async def _awaited(model: Model, request: ModelRequest) -> Completion:
+    return await model.acomplete(request)
+
+
+@pytest.fixture(params=[completed, awaited], ids=["sync", "async"])
+def ask(request: pytest.FixtureRequest) -> Ask:
+    """Asks a model in one voice, and in the other."""
+    asking: Ask = request.param
+    return asking

@@ -1,0 +1,192 @@
+"""The wire of Anthropic's Messages API, played from a script: real sockets, and the service's bytes.
+
+    with Wire() as wire:
+        wire.plays(answer("Hel", "lo"), status(429, "rate_limit_error", retry_after=1))
+        ...                                  # the first two requests to wire.url
+        assert wire.asked[0].body["model"] == "claude-x"
+
+A reply is a list of steps: bytes are sent, a number is a pause in seconds, during which it is seen
+if the client leaves; HANG_UP closes the connection.
+"""
+
+import json
+import select
+import socket
+import ssl
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Final, Self
+
+import attrs
+from services import ports
+
+HANG_UP: Final = None
+SILENCE: Final = 30.0
+
+Step = bytes | float | None
+Reply = Sequence[Step]
+
+
+@attrs.frozen
+class Asked:
+    """A request as it came."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    connection: int
+    """Which connection it came on, counted from 0."""
+
+
+class Left(Exception):  # noqa: N818
+    """The client closed the connection."""
+
+
+class Wire:
+    """A server in threads. Each request gets the next reply of the script."""
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self.port = ports.claim()
+        self.url = f"http{'s' if context else ''}://{ports.LOOPBACK}:{self.port}"
+        self.asked: list[Asked] = []
+        self.left = threading.Event()
+        """Set when a client closes its connection in a pause of a reply."""
+        self._context = context
+        self._script: deque[Reply] = deque()
+        self._sockets: set[socket.socket] = set()
+        self._listener = socket.create_server((ports.LOOPBACK, self.port))
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def plays(self, *replies: Reply) -> None:
+        """Add to the script."""
+        self._script.extend(replies)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for one in list(self._sockets):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        ports.release(self.port)
+
+    def _accept(self) -> None:
+        threads = []
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                serve = threading.Thread(target=self._serve, args=(client, len(threads)))
+                threads.append(serve)
+                serve.start()
+        for thread in threads:
+            thread.join()
+
+    def _serve(self, client: socket.socket, number: int) -> None:
+        self._sockets.add(client)
+        try:
+            if self._context:
+                client = self._context.wrap_socket(client, server_side=True)
+            with client, client.makefile("rb") as lines:
+                while asked := _request(lines, number):
+                    self.asked.append(asked)
+                    self._play(client, self._script.popleft())
+        except (Left, OSError, ValueError):
+            self.left.set()
+
+    def _play(self, client: socket.socket, reply: Reply) -> None:
+        for step in reply:
+            match step:
+                case bytes():
+                    client.sendall(step)
+                case None:
+                    client.shutdown(socket.SHUT_RDWR)
+                case seconds:
+                    readable, _, _ = select.select([client], [], [], seconds)
+                    if readable:
+                        raise Left
+
+
+def _request(lines: Any, connection: int) -> Asked | None:
+    first = lines.readline()
+    if not first:
+        return None
+    headers = {}
+    while (line := lines.readline().decode().strip()) != "":
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    body = json.loads(lines.read(int(headers.get("content-length", 0))) or "{}")
+    return Asked(first.split()[1].decode(), headers, body, connection)
+
+
+def event(kind: str, **fields: Any) -> bytes:
+    """One event of a stream."""
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+
+def start(**usage: int) -> bytes:
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "usage": usage}
+    return event("message_start", message=message)
+
+
+def block(kind: str, *deltas: dict[str, Any], index: int = 0, **fields: Any) -> list[bytes]:
+    """The events of one block of content."""
+    return [
+        event("content_block_start", index=index, content_block={"type": kind, **fields}),
+        *(event("content_block_delta", index=index, delta=delta) for delta in deltas),
+        event("content_block_stop", index=index),
+    ]
+
+
+def text(*pieces: str) -> list[bytes]:
+    return block("text", *({"type": "text_delta", "text": one} for one in pieces), text="")
+
+
+def end(reason: str = "end_turn", output_tokens: int = 2, **delta: Any) -> list[bytes]:
+    delta = {"stop_reason": reason, "stop_sequence": None, **delta}
+    usage = {"output_tokens": output_tokens}
+    return [event("message_delta", delta=delta, usage=usage), event("message_stop")]
+
+
+def events(*pieces: str) -> list[bytes]:
+    """The events of a whole answer."""
+    return [start(input_tokens=5, output_tokens=1), *text(*pieces), *end()]
+
+
+def head(code: int = 200, kind: str = "text/event-stream", **headers: object) -> bytes:
+    """The head of an answer in chunks; a header's name has _ for -."""
+    more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return (
+        f"HTTP/1.1 {code} Said\r\ncontent-type: {kind}\r\n{more}transfer-encoding: chunked\r\n\r\n"
+    ).encode()
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+LAST: Final = b"0\r\n\r\n"
+
+
+def stream(parts: Sequence[Step]) -> Iterator[Step]:
+    """An answer that is streamed; pauses may stand between the events."""
+    yield head()
+    for part in parts:
+        yield chunk(part) if isinstance(part, bytes) else part
+    yield LAST
+
+
+def answer(*pieces: str) -> Reply:
+    """A whole answer, as it should be."""
+    return list(stream(events(*pieces)))
+
+
+def status(code: int, kind: str = "error", message: str = "words", **headers: object) -> Reply:
+    """A refusal."""
+    error = {"type": "error", "error": {"type": kind, "message": message}}
+    return [head(code, "application/json", **headers), chunk(json.dumps(error).encode()), LAST]
