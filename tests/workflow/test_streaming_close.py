@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -444,6 +445,19 @@ def test_no_thread_for_the_run(workflow: Workflow, monkeypatch: pytest.MonkeyPat
             next(workflow.stream())
     finally:
         threading.stack_size(0)
+
+
+def test_a_process_that_is_another(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a forked child, where the run's threads are not, nothing is waited for."""
+    workflow.add_node(LLMNode("n", Endless(), "x"))
+    events, others = workflow.stream(), workflow.stream()
+    until(events, NodeText)
+    until(others, NodeText)
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: 0)
+        others.close()
+        with pytest.raises(WorkflowError, match="a forked child can't follow it"):
+            next(events)
 
 
 def test_closing_beside_everything(workflow: Workflow) -> None:

@@ -94,12 +94,10 @@ class Channel(ABC):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Write as a whole: whoever closes waits for the end. Raises Abandoned where it closed."""
+        """Write as a whole: whoever closes waits for the end."""
         ended = self.signal()
         self._writers.add(ended)
         try:
-            if self.is_closed:
-                raise Abandoned
             yield
         finally:
             self._writers.discard(ended)

@@ -92,8 +92,8 @@ async def _tell_and_write(
     await channel.tell(NodeFinished(step.node.id, output))
     if not step.keys:
         return ()
-    run.check()
     with channel.writing():
+        run.check()  # from here on, whoever closes waits
         written = await _write(step, run, recalled, output)
     await channel.tell(MemoryWritten(step.node.id, written))
     return written
