@@ -38,7 +38,7 @@ def hooks_page() -> str:
     told = {"SPEC_VERSION"}
     parts = ["# Hooks", NOTE, markdown(inspect.getdoc(hookspecs) or "")]
     parts.append(
-        f"These are the specs of version {plugin.SPEC_VERSION}, which is `SPEC_VERSION`: a plugin says "
+        f"These specs are version {plugin.SPEC_VERSION} (`SPEC_VERSION`): a plugin says "
         f"`FIBONACCI_SPEC_VERSION = {plugin.SPEC_VERSION}`. How to write one, step by step: "
         f"[write a backend](write-a-backend.md), [models and engines](models-and-engines.md), "
         f"[encryption](encryption.md)."
