@@ -422,7 +422,7 @@ class ShortAddresses(Sound):
 class Changeable(Sound):
     """What is returned may change later."""
 
-    def seal(self, plain, aad):
+    def seal(self, plain, aad):  # pyright: ignore[reportIncompatibleMethodOverride]
         return bytearray(super().seal(plain, aad))
 
     def open(self, sealed, aad):
