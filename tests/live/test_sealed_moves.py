@@ -33,31 +33,30 @@ class Record(NamedTuple):
         return {"scope": self.scope, **user}
 
 
-RECORDS = [
-    Record(*fields)
-    for fields in (
-        ("a:", "w", "workflow", "w", "k"),
-        ("a:", "w", "workflow", "w", "K"),
-        ("a:", "w", "workflow", "w", "k2"),
-        ("a:", "w", "workflow", "w", "w"),
-        ("a:", "W", "workflow", "W", "k"),
-        ("a:", "w2", "workflow", "w2", "k"),
-        ("a:", "u", "workflow", "u", "k"),
-        ("a:", "w", "user", "w", "k"),
-        ("a:", "w", "user", "u", "k"),
-        ("a:", "w", "user", "u", "k:k"),
-        ("a:", "w", "user", "u:k", "k"),
-        ("a:", "w", "user", "user-1", "23preferences"),
-        ("a:", "w", "user", "user-12", "3preferences"),
-        ("a:", "w", "organization", "default", "k"),
-        ("a:", "w", "global", "", "k"),
-        ("a:", "w", "global", "", "w"),
-        ("b:", "w", "workflow", "w", "k"),
-        ("b:", "w", "user", "u", "k"),
-        ("a:b:", "w", "global", "", "k"),
-        ("", "w", "workflow", "w", "k"),
-    )
+NAMES: list[tuple[str, str, Scope, str, str]] = [
+    ("a:", "w", "workflow", "w", "k"),
+    ("a:", "w", "workflow", "w", "K"),
+    ("a:", "w", "workflow", "w", "k2"),
+    ("a:", "w", "workflow", "w", "w"),
+    ("a:", "W", "workflow", "W", "k"),
+    ("a:", "w2", "workflow", "w2", "k"),
+    ("a:", "u", "workflow", "u", "k"),
+    ("a:", "w", "user", "w", "k"),
+    ("a:", "w", "user", "u", "k"),
+    ("a:", "w", "user", "u", "k:k"),
+    ("a:", "w", "user", "u:k", "k"),
+    ("a:", "w", "user", "user-1", "23preferences"),
+    ("a:", "w", "user", "user-12", "3preferences"),
+    ("a:", "w", "organization", "default", "k"),
+    ("a:", "w", "global", "", "k"),
+    ("a:", "w", "global", "", "w"),
+    ("b:", "w", "workflow", "w", "k"),
+    ("b:", "w", "user", "u", "k"),
+    ("a:b:", "w", "global", "", "k"),
+    ("", "w", "workflow", "w", "k"),
 ]
+
+RECORDS = [Record(*names) for names in NAMES]
 
 
 class Store:
