@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
-from fibonacci_crypto.derivations import Passphrase
 from fibonacci_crypto.master import MasterKey
+from fibonacci_crypto.passphrase import Passphrase
 from fibonacci_crypto.sources import named_source, read_source
 
 SHORTEST: Final = 16
