@@ -120,6 +120,14 @@ def test_a_passphrase_that_seals_is_warned_of_once():
     )
 
 
+def test_the_warning_may_be_an_error():
+    """Where warnings are errors, it is one of ours, with the same text."""
+    with pytest.raises(ConfigurationError) as caught:  # as in all of these tests
+        read_keys([PASSPHRASE])
+    assert str(caught.value).startswith("the encryption key is no key of 32 bytes, and serves as")
+    assert PASSPHRASE not in str(caught.value)
+
+
 def test_a_passphrase_that_only_opens_is_not_warned_of():
     """Whoever has a key in front of it has done what the warning asks for."""
     with warnings.catch_warnings():
