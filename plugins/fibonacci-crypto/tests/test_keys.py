@@ -289,13 +289,17 @@ def test_nothing_shows_a_key(restart: Restart, derived: list[bytes]):
     cipher.open(restart(PASSPHRASE).seal(b"1", b""), b"")
     cipher.seal(b"1", b"")
     shown = [repr(keys), str(keys), repr(cipher), repr(vars(cipher))]
-    shown += [repr(vars(cipher._derivations)), repr(cipher._sealing)]
+    shown += [
+        repr(vars(cipher._ring)),
+        repr(vars(cipher._ring._derivations)),
+        repr(cipher._sealing),
+    ]
     for change in (b"", b"\xf1FM\x01\x01\0" + os.urandom(200), cipher.seal(b"1", b"") + b"0"):
         try:
             cipher.open(change, b"")
         except Exception as fault:  # noqa: BLE001 - whatever it is
             shown.append("".join(traceback.format_exception(fault)))
-    assert len(shown) == 9
+    assert len(shown) == 10
     assert not [text for text in shown for part in secret if part in text]
     named = f"the key {MasterKey(raw).key_id.hex()}, a passphrase"
     assert repr(cipher) == f"<AesGcmCipher with {named}>"
