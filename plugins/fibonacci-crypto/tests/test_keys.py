@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fibonacci import generate_key
@@ -70,6 +70,7 @@ def test_both_alphabets_of_base64_are_read():
 
 
 @given(st.binary(min_size=32, max_size=32).filter(lambda raw: len(set(raw)) > 1))
+@settings(deadline=None)
 def test_every_key_is_read_as_itself(raw: bytes):
     """All 32 bytes arrive, whatever the spelling."""
     expected = MasterKey(raw).head
