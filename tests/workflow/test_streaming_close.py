@@ -300,6 +300,34 @@ def test_a_write_that_has_begun_where_the_reader_is_cancelled() -> None:
     assert workflow.memory.list_keys() == ["first", "second"]
 
 
+def test_a_reader_that_is_cancelled_over_and_over() -> None:
+    """A reader that does not wait for the end, either, leaves no record half written."""
+    store = Slow()
+    workflow = Workflow("flow", MemoryConfig(store))
+    workflow.add_node(FunctionNode("n", lambda _: 1, memory_write=["first", "second"]))
+    model = Endless()
+    workflow.add_node(LLMNode("beside", model, "x"))
+
+    async def read() -> None:
+        async for _ in workflow.astream():
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        task = asyncio.create_task(read())
+        await asyncio.to_thread(store.writing.wait, 5)
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        assert workflow.memory.list_keys() == []
+        store.go.set()
+        for left in asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait([left])
+        assert model.closed == 1
+
+    asyncio.run(main())
+    assert workflow.memory.list_keys() == ["first", "second"]
+
+
 def read_all(workflow: Workflow) -> None:
     for _ in workflow.stream():
         pass

@@ -53,8 +53,13 @@ async def astream(running: Running) -> AsyncGenerator[Event]:
             event = await channel.read()
             yield event
     finally:
-        try:
-            await channel.close()
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+        if not task.done():
+            # Shielded, as some frameworks cancel a reader over and over until it has ended: a node
+            # that is writing would be cut off between two of its records.
+            await asyncio.shield(_end(channel, task))
+
+
+async def _end(channel: TaskChannel, task: "asyncio.Task[None]") -> None:
+    await channel.close()
+    task.cancel()
+    await asyncio.wait([task])
