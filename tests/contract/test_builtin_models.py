@@ -1,0 +1,13 @@
+"""The offline models are models like any other."""
+
+import json
+
+from fibonacci.testing import ProviderContract
+
+
+class TestEcho(ProviderContract):
+    model = "echo"
+
+
+class TestScripted(ProviderContract):
+    model = "scripted:" + json.dumps(["The sea is wide, and ships are small."] * 2_000)
