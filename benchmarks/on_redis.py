@@ -3,6 +3,7 @@
 Pin it to one core, as it starts the server too: ``taskset -c 1 python benchmarks/on_redis.py``.
 A round trip is then the work of both sides and two changes between them, and ratios hold still.
 ``--large`` adds a listing among a million records, and a clearing of a hundred thousand.
+"sealed" is our backend with ``fibonacci-crypto``, beside redis-py without any encryption.
 ``py-key-value-aio[redis]`` is measured beside them where it is installed.
 """
 
@@ -26,7 +27,7 @@ import redis
 import redis.asyncio
 from values import VALUES
 
-from fibonacci import MemoryConfig, MemoryManager, Workflow
+from fibonacci import MemoryConfig, MemoryManager, Workflow, generate_key
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 valkey: Any = importlib.import_module("services.valkey")
@@ -48,6 +49,9 @@ GOALS = {
     "async set at once": 5.0,
 }
 """Ratios to redis-py, of operations a second."""
+
+SEALED_GOALS = {"get, 2 KB": 1.4, "set, 2 KB": 1.25}
+"""The same for sealed values, against redis-py with plain ones."""
 
 
 @attrs.frozen
@@ -93,7 +97,8 @@ def show(size: str, verb: str, costs: dict[str, Cost]) -> None:
     base, *_ = costs.values()
     for name, cost in costs.items():
         ratio = base.wall / cost.wall
-        goal = GOALS.get(f"{verb}, {size}", GOALS.get(verb, "")) if name == "ours" else ""
+        goals = {"ours": GOALS, "sealed": SEALED_GOALS}.get(name, {})
+        goal = goals.get(f"{verb}, {size}", goals.get(verb, ""))
         print(
             f"{size:7}{verb:20}{name:14}{cost.wall * 1e6:9.1f} µs{cost.cpu * 1e6:9.1f} µs"
             f"{ratio:9.2f}{cost.cpu / base.cpu:9.2f}  {goal}",
@@ -101,21 +106,26 @@ def show(size: str, verb: str, costs: dict[str, Cost]) -> None:
         )
 
 
-def one_by_one(size: str, value: Any, url: str, memory: MemoryManager) -> None:
+def one_by_one(
+    size: str, value: Any, url: str, memory: MemoryManager, sealed: MemoryManager
+) -> None:
     """One record a call, in the sync voice."""
     client = redis.Redis.from_url(url)
     client.set("base", orjson.dumps(value))
     memory.set("ours", value)
+    sealed.set("sealed", value)
     fresh, times = count(), 2_000 if size != "64 KB" else 500
-    verbs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+    verbs: dict[str, tuple[Callable[[], object], ...]] = {
         "get": (
             lambda: orjson.loads(client.get("base")),  # type: ignore[arg-type]
             lambda: memory.get("ours"),
+            lambda: sealed.get("sealed"),
         ),
         "exists": (lambda: client.exists("base"), lambda: memory.exists("ours")),
         "set": (
             lambda: client.set("base", orjson.dumps(value)),
             lambda: memory.set("ours", value),
+            lambda: sealed.set("sealed", value),
         ),
         "set with ttl": (
             lambda: client.set("base", orjson.dumps(value), px=3_600_000),
@@ -127,8 +137,10 @@ def one_by_one(size: str, value: Any, url: str, memory: MemoryManager) -> None:
         ),
         "delete": (lambda: client.delete("none"), lambda: memory.delete("none")),
     }
-    for verb, (base, ours) in verbs.items():
-        show(size, verb, compare({"redis-py": repeated(base), "ours": repeated(ours)}, times))
+    for verb, calls in verbs.items():
+        names = ("redis-py", "ours", "sealed")
+        runs = {name: repeated(call) for name, call in zip(names, calls, strict=False)}
+        show(size, verb, compare(runs, times))
     client.flushdb()
     client.close()
 
@@ -262,8 +274,10 @@ def main() -> None:
         print(f"{'size':7}{'verb':20}{'':14}{head}")
         config = MemoryConfig(backend="redis", connection_url=url)
         memory = Workflow("benchmark", config).memory
+        secret = attrs.evolve(config, encrypt_values=True, encryption_key=generate_key())
+        sealed = Workflow("benchmark", secret).memory
         for size, value in VALUES.items():
-            one_by_one(size, value, url, memory)
+            one_by_one(size, value, url, memory, sealed)
             batches(size, value, url, memory)
             awaited(size, value, url, memory)
         if "--large" in sys.argv[1:]:

@@ -3,12 +3,12 @@
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 
 from rich.console import Console
 from rich.text import Text
 
-from fibonacci import FibonacciError, LLMNode, MemoryConfig, Workflow
+from fibonacci import FibonacciError, LLMNode, MemoryConfig, NodeText, Workflow
 
 HELP = """\
 /memory       what is remembered of you
@@ -71,18 +71,32 @@ class Chat:
                 self.say(HELP, "dim")
 
     def talk(self, message: str) -> None:
-        """Answer one message, and remember both."""
-        with self.console.status("…") if self.console.is_terminal else nullcontext():
-            result = self.workflow.execute(inputs={"message": message}, user_id=self.user)
+        """Answer one message piece by piece, and remember both."""
+        with closing(
+            self.workflow.stream(inputs={"message": message}, user_id=self.user)
+        ) as events:
+            answer = self.show(event.text for event in events if isinstance(event, NodeText))
         self.workflow.memory.append(
             "history",
             {"role": "user", "content": message},
-            {"role": "assistant", "content": result["answer"]},
+            {"role": "assistant", "content": answer},
             scope="user",
             user_id=self.user,
             max_items=20,
         )
-        self.say(result["answer"], "green")
+
+    def show(self, pieces: Iterator[str]) -> str:
+        """Show an answer as it comes; return the whole."""
+        with self.console.status("…") if self.console.is_terminal else nullcontext():
+            answer = next(pieces, "")
+        try:
+            self.console.print(Text(plain(answer), "green"), soft_wrap=True, end="")
+            for piece in pieces:
+                self.console.print(Text(plain(piece), "green"), soft_wrap=True, end="")
+                answer += piece
+        finally:
+            self.console.print()
+        return answer
 
     def say(self, text: str, style: str) -> None:
         self.console.print(Text(plain(text), style), soft_wrap=not self.console.is_terminal)

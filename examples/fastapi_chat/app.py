@@ -65,7 +65,8 @@ async def stream(body: Message, chat: Chat, user: User) -> StreamingResponse:
     """Answer piece by piece, as server-sent events; who hangs up in between leaves nothing."""
     told = spoken(chat, body.message, user)
     first = await anext(told)  # what fails before the first word has a status of its own
-    return StreamingResponse(from_first(first, told), media_type="text/event-stream")
+    unbuffered = {"X-Accel-Buffering": "no"}  # nginx would hold the pieces back
+    return StreamingResponse(from_first(first, told), 200, unbuffered, "text/event-stream")
 
 
 async def spoken(chat: Workflow, message: str, user: str) -> AsyncGenerator[str]:

@@ -47,6 +47,7 @@ class Slow(Model):
         whole = self.complete(request)
         Slow.begun += 1
         try:
+            await asyncio.sleep(0.3 if whole.text.startswith("Think") else 0)
             for word in re.findall(r"\s*\S+|\s+$", whole.text):
                 await asyncio.sleep(0.01)
                 yield TextDelta(word)

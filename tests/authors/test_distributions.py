@@ -51,7 +51,14 @@ class Installed:
         with self.told.open("w") as told:
             self.tests = self.environment.start(
                 *("-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull),
-                *("--rootdir", project, "--fibonacci-report", f"--junitxml={self.cases}"),
+                *(
+                    "--rootdir",
+                    project,
+                    "--confcutdir",
+                    project,
+                    "--fibonacci-report",
+                    f"--junitxml={self.cases}",
+                ),
                 project / "tests",
                 cwd=folder,
                 stdout=told,

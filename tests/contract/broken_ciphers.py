@@ -184,6 +184,8 @@ class OneAtATime(Sound):
 class LocksForEver(Sound):
     """A child that is forked while a thread holds the lock waits for it for ever."""
 
+    patience = 0.5
+
     def __init__(self, keys):
         super().__init__(keys)
         self.lock = Lock()
@@ -422,7 +424,7 @@ class ShortAddresses(Sound):
 class Changeable(Sound):
     """What is returned may change later."""
 
-    def seal(self, plain, aad):
+    def seal(self, plain, aad):  # pyright: ignore[reportIncompatibleMethodOverride]
         return bytearray(super().seal(plain, aad))
 
     def open(self, sealed, aad):

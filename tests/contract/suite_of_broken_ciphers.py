@@ -25,6 +25,8 @@ def registered():
         yield
 
 
-for _name in (*BROKEN, *SOUND):
-    _class = type(f"Test{_name}", (CipherContract,), {"cipher": _name.lower(), "patience": 0.5})
+for _name, _kind in {**BROKEN, **SOUND}.items():
+    _patience = getattr(_kind, "patience", CipherContract.patience)
+    _fields = {"cipher": _name.lower(), "patience": _patience}
+    _class = type(f"Test{_name}", (CipherContract,), _fields)
     globals()[_class.__name__] = _class

@@ -5,16 +5,25 @@ import pty
 import runpy
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from fibonacci import Workflow, register_plugin
-from fibonacci.plugin import Completion, Model, ModelRequest, ModelSettings, hookimpl
+from fibonacci import FibonacciError, LLMNode, ModelError, Workflow, register_plugin
+from fibonacci.plugin import (
+    Completion,
+    Model,
+    ModelRequest,
+    ModelSettings,
+    TextDelta,
+    hookimpl,
+)
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -123,6 +132,32 @@ def test_the_chat_stays_with_its_user_where_a_name_can_be_none(tmp_path: Path):
     told = chat(tmp_path, f"/user {'x' * 1001}", "/memory")
     assert "That failed: the user id has 1,001 bytes" in told
     assert told.endswith("you> /memory\nRemembered of you: 0 messages.\n")
+
+
+def test_the_chat_shows_an_answer_as_it_comes():
+    """A piece is on the screen before the next is made; an answer that breaks off ends its line."""
+    screen = StringIO()
+
+    class Halting(Answering):
+        def stream(self, request: ModelRequest) -> Generator[TextDelta | Completion]:
+            yield TextDelta("Hello ")
+            assert screen.getvalue().endswith("Hello ")
+            yield TextDelta("Ada\x1b[31m.")
+            assert screen.getvalue().endswith("Hello Ada�[31m.")
+            if "never" in request.prompt:
+                raise ModelError("broke off")
+            yield Completion(text="Hello Ada\x1b[31m.")
+
+    names = runpy.run_path(str(EXAMPLES / "chat.py"))
+    with Workflow("chat") as workflow:
+        workflow.add_node(LLMNode("answer", Halting(), "{{input.message}}"))
+        chat = names["Chat"](workflow, Console(file=screen), "ada")
+        chat.talk("Hi")
+        with pytest.raises(FibonacciError, match="broke off"):
+            chat.talk("never")
+        assert [turn["content"] for turn in chat.history("ada")] == ["Hi", "Hello Ada\x1b[31m."]
+        workflow.memory.clear(scope="user", user_id="ada")
+    assert screen.getvalue().endswith("Hello Ada�[31m.\nHello Ada�[31m.\n")
 
 
 def test_the_chat_in_a_terminal(tmp_path: Path):

@@ -8,6 +8,9 @@ from fibonacci import MemoryConfig, Workflow
 
 ON = ("sqlite", "redis", "postgres")
 
+FORKS = "This process"
+"""What Python says of forks beside threads, which the async voice of sqlite has: that is tested."""
+
 PROGRAM = """
 import asyncio, json, os, sys
 from fibonacci import MemoryConfig, Workflow
@@ -47,7 +50,7 @@ print(json.dumps([os.waitpid(pid, 0)[1] for pid in workers]))
 def test_four_workers_forked_after_connect(place: tuple[str, str], config: MemoryConfig) -> None:
     """Parent and workers append at once, in both voices: 212 of 212 turns, each one's in order."""
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *place],
+        [sys.executable, "-W", f"ignore:{FORKS}:DeprecationWarning", "-c", PROGRAM, *place],
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,21 +1,28 @@
 """What a user of workflows sees in an editor; read by the type checkers, never run."""
 
-from collections.abc import Mapping
-from typing import Any, assert_type
+from collections.abc import AsyncGenerator, Generator, Mapping
+from typing import Any, assert_never, assert_type
 
 from fibonacci import (
+    Event,
     ExecutionResult,
     FunctionNode,
     LLMNode,
     MemoryConfig,
     MemoryKey,
     MemoryManager,
+    MemoryWritten,
     NodeContext,
     NodeExecutionError,
+    NodeFinished,
+    NodeRetried,
+    NodeStarted,
+    NodeText,
     NodeTrace,
     Retry,
     RunMemory,
     Workflow,
+    WorkflowFinished,
 )
 from fibonacci.plugin import Completion, Model, ModelRequest, Usage
 
@@ -101,6 +108,27 @@ assert_type(workflow.memory, MemoryManager)
 assert_type(workflow.to_mermaid(), str)
 assert_type(workflow.validate(), None)
 
+events = workflow.stream(inputs={"message": "hi"}, user_id="u", organization_id="acme")
+assert_type(events, Generator[Event, None, None])
+for event in events:
+    assert_type(
+        event,
+        NodeStarted | NodeText | NodeRetried | NodeFinished | MemoryWritten | WorkflowFinished,
+    )
+    match event:
+        case NodeText(node_id, text):
+            assert_type((node_id, text), tuple[str, str])
+        case MemoryWritten(keys=keys):
+            assert_type(keys, tuple[MemoryKey, ...])
+        case NodeRetried(attempt=attempt):
+            assert_type(attempt, int)
+        case NodeStarted() | NodeFinished():
+            assert_type(event.node_id, str)
+        case WorkflowFinished(whole):
+            assert_type(whole, ExecutionResult)
+        case _:
+            assert_never(event)
+
 with workflow as entered:
     assert_type(entered, Workflow)
 
@@ -108,6 +136,9 @@ with workflow as entered:
 async def in_a_loop() -> None:
     """The async voice."""
     assert_type(await workflow.aexecute({"message": "hi"}, "u"), ExecutionResult)
+    async for event in workflow.astream({"message": "hi"}, "u"):
+        assert_type(event.node_id if isinstance(event, NodeText) else None, str | None)
+    assert_type(workflow.astream(), AsyncGenerator[Event, None])
     async with workflow as one:
         assert_type(one, Workflow)
 

@@ -1,7 +1,7 @@
 """Workflows for the tests of this folder, and the two voices that run them."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -12,7 +12,7 @@ from fibonacci._builtin.local import LocalStore
 from fibonacci.plugin import Address
 
 Execute = Callable[..., ExecutionResult]
-Stream = Callable[..., Iterator[Event]]
+Stream = Callable[..., Generator[Event]]
 
 _names = count()
 
@@ -84,11 +84,11 @@ def counted(store: Counting) -> Iterator[Workflow]:
         yield one
 
 
-def stream_in_sync(workflow: Workflow, *args: Any, **kwargs: Any) -> Iterator[Event]:
+def stream_in_sync(workflow: Workflow, *args: Any, **kwargs: Any) -> Generator[Event]:
     return workflow.stream(*args, **kwargs)
 
 
-def stream_in_async(workflow: Workflow, *args: Any, **kwargs: Any) -> Iterator[Event]:
+def stream_in_async(workflow: Workflow, *args: Any, **kwargs: Any) -> Generator[Event]:
     """An async stream, read by a plain loop: between two events, the event loop stands still."""
     with asyncio.Runner() as runner:
         events = workflow.astream(*args, **kwargs)

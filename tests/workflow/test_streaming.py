@@ -1,62 +1,323 @@
 """What a stream tells: the same run as execute's, event by event."""
 
-from collections.abc import AsyncGenerator, Generator
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextvars import ContextVar
+from threading import Barrier
 from typing import Any
 
+import attrs
+import pytest
+
 from fibonacci import (
+    BackendUnavailableError,
+    FibonacciError,
     FunctionNode,
+    InvalidArgumentError,
     LLMNode,
+    MemoryConfig,
     MemoryKey,
     MemoryWritten,
+    ModelError,
+    NodeExecutionError,
     NodeFinished,
+    NodeRetried,
     NodeStarted,
     NodeText,
+    Retry,
+    ScopeError,
     Workflow,
     WorkflowFinished,
+    WorkflowValidationError,
 )
-from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, Usage
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address, Completion, Model, ModelRequest, TextDelta, Usage
+
+Pieces = Generator[TextDelta | Completion]
+Question = Callable[[ModelRequest], Pieces]
 
 
-class Words(Model):
-    """Answers with the words of the prompt, one after the other."""
+class Saying(Model):
+    """Answers with what a generator yields, in both voices."""
+
+    def __init__(self, say: Question) -> None:
+        self._say = say
 
     def complete(self, request: ModelRequest) -> Completion:
-        return Completion(text=request.prompt, usage=Usage(output_tokens=7))
+        *_, whole = self._say(request)
+        assert isinstance(whole, Completion)
+        return whole
 
-    def stream(self, request: ModelRequest) -> Generator[TextDelta | Completion]:
-        for word in request.prompt.split(" "):
-            yield TextDelta(word)
-            yield TextDelta(" ")
-        whole = self.complete(request)
-        yield Completion(text=f"{whole.text} ", usage=whole.usage)
+    def stream(self, request: ModelRequest) -> Pieces:
+        yield from self._say(request)
 
     async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
-        for piece in self.stream(request):
+        for piece in self._say(request):
             yield piece
+
+
+def words(request: ModelRequest) -> Pieces:
+    """The words of the prompt, one after the other."""
+    for word in request.prompt.split():
+        yield TextDelta(word)
+    text = "".join(request.prompt.split())
+    yield Completion(text=text, usage=Usage(output_tokens=len(text)))
 
 
 def test_the_events_of_a_run(workflow: Workflow, stream: Any) -> None:
     """A node starts, says its pieces, is finished, and writes; the last event has the result."""
-    workflow.add_node(
-        LLMNode("chat", Words(), "Hello {{input.name}}", memory_write=["said", {"key": "last"}])
-    )
+    said: list[Any] = ["said", {"key": "last"}]
+    workflow.add_node(LLMNode("chat", Saying(words), "Hello {{input.name}}", memory_write=said))
     workflow.add_node(
         FunctionNode("length", lambda ctx: len(ctx.results["chat"]), dependencies=["chat"])
     )
     *events, last = stream(workflow, {"name": "Ada"})
+    keys = (MemoryKey("workflow", "said"), MemoryKey("workflow", "last"))
     assert events == [
         NodeStarted("chat"),
         NodeText("chat", "Hello"),
-        NodeText("chat", " "),
         NodeText("chat", "Ada"),
-        NodeText("chat", " "),
-        NodeFinished("chat", "Hello Ada "),
-        MemoryWritten("chat", (MemoryKey("workflow", "said"), MemoryKey("workflow", "last"))),
+        NodeFinished("chat", "HelloAda"),
+        MemoryWritten("chat", keys),
         NodeStarted("length"),
-        NodeFinished("length", 10),
+        NodeFinished("length", 8),
     ]
     assert isinstance(last, WorkflowFinished)
-    assert last.result == {"chat": "Hello Ada ", "length": 10}
-    assert last.result.usage == Usage(output_tokens=7)
-    assert last.result.trace["chat"].written == events[6].keys
-    assert workflow.memory.get("said") == "Hello Ada "
+    assert last.result == {"chat": "HelloAda", "length": 8}
+    assert last.result.usage == Usage(output_tokens=8)
+    assert last.result.trace["chat"].written == keys
+    assert workflow.memory.get("said") == "HelloAda"
+
+
+def test_an_answer_in_one_piece(workflow: Workflow, stream: Any) -> None:
+    """A model that has no pieces tells its whole answer as one; an empty answer has none."""
+    workflow.add_node(LLMNode("a", "echo", "the whole"))
+    workflow.add_node(LLMNode("b", lambda _: "", "{{a}}"))
+    assert [event for event in stream(workflow) if isinstance(event, NodeText)] == [
+        NodeText("a", "the whole")
+    ]
+
+
+def test_json_streams_its_text(workflow: Workflow, stream: Any) -> None:
+    """The pieces of an answer in JSON are its text; the output is what it holds."""
+    workflow.add_node(LLMNode("n", Saying(words), '{"a": [1, 2]}', output_format="json"))
+    events = list(stream(workflow))
+    assert [event.text for event in events if isinstance(event, NodeText)] == [
+        '{"a":',
+        "[1,",
+        "2]}",
+    ]
+    assert NodeFinished("n", {"a": [1, 2]}) in events
+
+
+def test_an_attempt_that_broke_in_mid_stream(workflow: Workflow, stream: Any) -> None:
+    """NodeRetried says that the pieces so far are void; those after it are the output."""
+    faults = [ModelError("broke off", retryable=True), ModelError("busy", retryable=True)]
+
+    def broken(request: ModelRequest) -> Pieces:
+        if len(faults) == 1:
+            raise faults.pop()
+        yield TextDelta("Hel")
+        if faults:
+            raise faults.pop()
+        yield TextDelta("lo")
+        yield Completion(text="Hello")
+
+    retry = Retry(attempts=3, backoff=0)
+    workflow.add_node(LLMNode("n", Saying(broken), "x", memory_write="k", retry=retry))
+    *events, last = stream(workflow)
+    assert events == [
+        NodeStarted("n"),
+        NodeText("n", "Hel"),
+        NodeRetried("n", 2),
+        NodeRetried("n", 3),
+        NodeText("n", "Hel"),
+        NodeText("n", "lo"),
+        NodeFinished("n", "Hello"),
+        MemoryWritten("n", (MemoryKey("workflow", "k"),)),
+    ]
+    assert last.result.trace["n"].attempts == 3
+
+
+def test_a_json_answer_that_is_none(workflow: Workflow, stream: Any) -> None:
+    """An answer that is no JSON is void as a whole, and so is what was told of it."""
+    answers = iter(["{", "{}"])
+    model = Saying(lambda _: words(ModelRequest(prompt=next(answers))))
+    workflow.add_node(
+        LLMNode("n", model, "x", output_format="json", retry=Retry(attempts=2, backoff=0))
+    )
+    *events, _ = stream(workflow)
+    assert events == [
+        NodeStarted("n"),
+        NodeText("n", "{"),
+        NodeRetried("n", 2),
+        NodeText("n", "{}"),
+        NodeFinished("n", {}),
+    ]
+
+
+def test_a_function_that_is_tried_again(workflow: Workflow, stream: Any) -> None:
+    """Attempts of a function are told, too."""
+    faults = [OSError()]
+
+    def flaky(_: Any) -> str:
+        if faults:
+            raise faults.pop()
+        return "done"
+
+    workflow.add_node(FunctionNode("n", flaky, retry=Retry(attempts=2, backoff=0)))
+    *events, _ = stream(workflow)
+    assert events == [NodeStarted("n"), NodeRetried("n", 2), NodeFinished("n", "done")]
+
+
+def nothing(_: ModelRequest) -> Pieces:
+    yield from ()
+
+
+def no_end(_: ModelRequest) -> Pieces:
+    yield TextDelta("and so on")
+
+
+def no_piece(_: ModelRequest) -> Any:
+    yield "text"
+
+
+@pytest.mark.parametrize("say", [nothing, no_end, no_piece])
+def test_a_model_that_streams_what_it_must_not(workflow: Workflow, stream: Any, say: Any) -> None:
+    """A stream without an end, or of something else, fails the node once and for all."""
+    workflow.add_node(LLMNode("n", Saying(say), "x", retry=3))
+    with pytest.raises(NodeExecutionError, match="a model must stream TextDeltas") as told:
+        list(stream(workflow))
+    assert isinstance(told.value.cause, WorkflowValidationError)
+
+
+def test_what_comes_after_the_whole(workflow: Workflow, stream: Any) -> None:
+    """The Completion is the end of an answer, whatever a model yields after it."""
+
+    def chatty(_: ModelRequest) -> Pieces:
+        yield Completion(text="")
+        yield TextDelta("P.S.")
+
+    workflow.add_node(LLMNode("n", Saying(chatty), "x"))
+    *events, _ = stream(workflow)
+    assert events == [NodeStarted("n"), NodeFinished("n", "")]
+
+
+def refused(*nodes: Any) -> tuple[type[FibonacciError], str]:
+    """What execute says to these nodes, run with nothing."""
+    with pytest.raises(FibonacciError) as told:
+        flow(*nodes).execute()
+    return type(told.value), str(told.value)
+
+
+def flow(*nodes: Any) -> Workflow:
+    workflow = Workflow("flow")
+    for node in nodes:
+        workflow.add_node(node)
+    return workflow
+
+
+@pytest.mark.parametrize(
+    ("nodes", "kind"),
+    [
+        ([], WorkflowValidationError),
+        ([FunctionNode("n", lambda _: 1, dependencies=["m"])], WorkflowValidationError),
+        ([LLMNode("n", "echo", "{{input.x}}")], InvalidArgumentError),
+        ([LLMNode("n", "echo", "x", memory_write={"key": "k", "scope": "user"})], ScopeError),
+        ([FunctionNode("n", lambda _: {}["x"])], NodeExecutionError),
+        ([LLMNode("n", "scripted:[]", "x")], NodeExecutionError),
+    ],
+)
+def test_errors_are_those_of_execute(stream: Any, nodes: Any, kind: type[FibonacciError]) -> None:
+    """What execute raises, a stream raises: the same type and the same text."""
+    with pytest.raises(kind) as told:
+        list(stream(flow(*nodes)))
+    assert (type(told.value), str(told.value)) == refused(*nodes)
+
+
+def test_what_was_told_before_an_error(workflow: Workflow, stream: Any) -> None:
+    """Nodes that have started come to their end, and are told; then the error is raised."""
+    together = Barrier(2)
+
+    def bad(_: Any) -> None:
+        together.wait(5)
+        raise ValueError
+
+    workflow.add_node(FunctionNode("bad", bad))
+    workflow.add_node(FunctionNode("fine", lambda _: together.wait(5) >= 0, memory_write="k"))
+    workflow.add_node(FunctionNode("after", lambda _: 1, dependencies=["fine"]))
+    told: list[Any] = []
+    with pytest.raises(NodeExecutionError, match="node 'bad' failed") as error:
+        told.extend(stream(workflow))  # which keeps what came before the error
+    assert set(map(type, told)) == {NodeStarted, NodeFinished, MemoryWritten}
+    assert {event.node_id for event in told} == {"bad", "fine"}
+    assert error.value.results == {"fine": True}
+
+
+def test_a_write_that_fails(stream: Any) -> None:
+    """An output is told before it is written; where it can't be, there is an error and no more."""
+
+    class Away(LocalStore):
+        def write(self, address: Address, *args: Any, **kwargs: Any) -> None:
+            raise BackendUnavailableError("away")
+
+    workflow = Workflow("flow", MemoryConfig(Away()))
+    workflow.add_node(FunctionNode("n", lambda _: 1, memory_write="k"))
+    events = stream(workflow)
+    assert [next(events), next(events)] == [NodeStarted("n"), NodeFinished("n", 1)]
+    with pytest.raises(NodeExecutionError, match="BackendUnavailableError: away"):
+        next(events)
+
+
+def test_nothing_happens_before_it_is_asked_for(workflow: Workflow, stream: Any) -> None:
+    """A stream that nobody reads runs nothing, and checks nothing."""
+    ran: list[int] = []
+    workflow.add_node(FunctionNode("n", lambda _: ran.append(1)))
+    stream(workflow, inputs=3).close()
+    assert ran == []
+
+
+def test_async_functions(workflow: Workflow) -> None:
+    """astream awaits async functions, as nodes and as models; stream refuses them."""
+
+    async def later(_: Any) -> str:
+        await asyncio.sleep(0)
+        return "later"
+
+    workflow.add_node(FunctionNode("node", later))
+    workflow.add_node(LLMNode("model", later, "x"))
+    with pytest.raises(WorkflowValidationError, match=r"or workflow.astream\(...\)"):
+        next(workflow.stream())
+
+    async def read() -> Any:
+        return [event async for event in workflow.astream()]
+
+    *_, last = asyncio.run(read())
+    assert last.result == {"node": "later", "model": "later"}
+
+
+asking: ContextVar[str] = ContextVar("asking", default="nobody")
+
+
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_the_context_of_the_reader(workflow: Workflow, stream: Any, timeout: Any) -> None:
+    """Nodes see the context variables of whoever reads the first event."""
+    workflow.add_node(FunctionNode("a", lambda _: asking.get(), timeout=timeout))
+    workflow.add_node(LLMNode("b", lambda _: asking.get(), "x", timeout=timeout))
+    token = asking.set("Ada")
+    try:
+        *_, last = stream(workflow)
+    finally:
+        asking.reset(token)
+    assert last.result == {"a": "Ada", "b": "Ada"}
+
+
+def test_events_are_values() -> None:
+    """Events are frozen, compare by value, and are matched by position; no text is in a repr."""
+    event = NodeText("n", "secret")
+    assert "secret" not in f"{event} {NodeFinished('n', 'secret')}"
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        event.text = "other"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+    match event:
+        case NodeText(node_id, text):
+            assert (node_id, text) == ("n", "secret")

@@ -40,11 +40,19 @@ class FibonacciError(Exception):
 
 
 class ConfigurationError(FibonacciError, ValueError):
-    """A setting, a connection URL or an option is wrong, or does not fit another one."""
+    """A setting, a connection URL or an option is wrong, or does not fit another one.
+
+    Raised where it is given: by ``MemoryConfig()`` or ``Workflow()``, before anything is connected
+    to or written.
+    """
 
 
 class PluginError(FibonacciError):
-    """A plugin can't be had."""
+    """A plugin can't be had.
+
+    Raised by ``Workflow()`` for a backend, an encryption or a template engine, and by ``validate``
+    and ``execute`` for a model, before any node runs.
+    """
 
 
 class PluginNotFoundError(PluginError):
@@ -52,31 +60,43 @@ class PluginNotFoundError(PluginError):
 
 
 class PluginLoadError(PluginError):
-    """The plugin is installed, but its import or its hook failed; the message names the error."""
+    """The plugin is installed, but its import or its hook failed; the message names the error.
+
+    Mend or upgrade that distribution. Others that are installed work on.
+    """
 
 
 class PluginConflictError(PluginError):
-    """Two distributions provide a plugin of the same name."""
+    """Two distributions provide a plugin of the same name; uninstall one of them."""
 
 
 class PluginIncompatibleError(PluginError):
-    """The plugin speaks a version of the hook specs that this core does not."""
+    """The plugin speaks a version of the hook specs that this core does not: upgrade the older."""
 
 
 class InvalidKeyError(FibonacciError, ValueError):
-    """A key breaks the rules: a non-empty ``str`` of at most 1,000 bytes, no NUL, no surrogate."""
+    """A key breaks the rules: a non-empty ``str`` of at most 1,000 bytes, no NUL, no surrogate.
+
+    Nothing was read or written.
+    """
 
 
 class InvalidArgumentError(FibonacciError, ValueError):
-    """An argument other than the key has a wrong type or value."""
+    """An argument other than the key has a wrong type or value; nothing was read or written."""
 
 
 class ScopeError(FibonacciError, ValueError):
-    """The scope is unknown, or does not fit the user or organization id that came with it."""
+    """The scope is unknown, or does not fit the user or organization id that came with it.
+
+    Nothing was read or written. The user scope needs a ``user_id``; no other takes one.
+    """
 
 
 class SerializationError(FibonacciError, TypeError, ValueError):
-    """The value is not strict JSON; the message names the path of the part that is not."""
+    """The value is not strict JSON; the message names the path of the part that is not.
+
+    The old value is still there.
+    """
 
 
 class WrongTypeError(FibonacciError, TypeError):
@@ -84,39 +104,63 @@ class WrongTypeError(FibonacciError, TypeError):
 
 
 class StorageError(FibonacciError):
-    """The store could not do what it was asked."""
+    """The store could not do what it was asked.
+
+    Raised as such where the store refuses (no permission, a table that is missing) or was closed:
+    another try will not help.
+    """
 
 
 class BackendUnavailableError(StorageError):
-    """The store can't be reached; the operation surely was not applied."""
+    """The store can't be reached, or did not answer in time; nothing was written, for sure.
+
+    It is safe to do it again. Core has tried until the timeout already.
+    """
 
 
 class OutcomeUnknownError(StorageError):
-    """The answer was lost; the operation may have been applied, or not."""
+    """The answer was lost; the operation may have been applied, or not.
+
+    Read what is there before you do it again.
+    """
 
 
 class ConflictError(StorageError):
-    """Other writers kept changing the record until the deadline; nothing was written."""
+    """Other writers kept changing the record until the deadline; nothing was written.
+
+    Raise the timeout, or let fewer writers share one record.
+    """
 
 
 class ValueTooLargeError(StorageError):
-    """The value is over a limit; nothing was written."""
+    """The value is over a limit: 16 MiB everywhere, less on some backends; nothing was written."""
 
 
 class CorruptRecordError(StorageError):
-    """The stored bytes are not a record of ours, or were damaged."""
+    """The stored bytes are not a record of ours, or were damaged.
+
+    Never read as a default. ``delete`` removes the record, ``set`` replaces it.
+    """
 
 
 class EncryptionError(FibonacciError):
-    """A value can't be sealed, or encryption is set up wrongly."""
+    """A value can't be sealed, or encryption is set up wrongly; nothing was written."""
 
 
 class DecryptionError(EncryptionError):
-    """A record can't be opened: wrong key, changed or moved bytes, or not the expected format."""
+    """A record can't be opened: wrong key, changed or moved bytes, or not the expected format.
+
+    Never read as a default, and nothing of it reaches a model. ``delete`` and ``set`` need no old
+    value: they work.
+    """
 
 
 class TemplateError(FibonacciError):
-    """A template can't be compiled, or asks for a value that is not there."""
+    """A template can't be compiled, or asks for a value that is not there.
+
+    It can't be compiled: raised by ``add_node``. Has ``line`` and ``column`` (from 1), the ``name``
+    that is missing, and the ``nearest`` one that is there.
+    """
 
     def __init__(
         self,
@@ -136,7 +180,11 @@ class TemplateError(FibonacciError):
 
 
 class ModelError(FibonacciError):
-    """A model did not answer, or not as it was asked to."""
+    """A model did not answer, or not as it was asked to.
+
+    ``retryable`` says whether another try may help, ``retry_after`` in how many seconds at the
+    earliest; ``Retry`` heeds both. Chained to the NodeExecutionError of its node.
+    """
 
     def __init__(
         self, message: str, *, retryable: bool = False, retry_after: float | None = None
@@ -156,7 +204,11 @@ class WorkflowValidationError(WorkflowError, ValueError):
 
 
 class NodeExecutionError(WorkflowError):
-    """A node failed, after all its attempts; ``cause`` says why."""
+    """A node failed, after all its attempts; ``cause`` says why.
+
+    It has written no memory. ``results`` holds the outputs of the nodes that came to their end:
+    what those wrote is written.
+    """
 
     def __init__(
         self,
@@ -178,4 +230,7 @@ class NodeExecutionError(WorkflowError):
 
 
 class WorkflowTimeoutError(WorkflowError):
-    """A workflow, or one attempt of a node, took longer than its timeout."""
+    """A workflow, or one attempt of a node, took longer than its timeout.
+
+    What nodes wrote before is written; the node that was late writes nothing.
+    """

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -47,20 +46,15 @@ def local_model() -> Iterator[llama.Llama]:
         yield server
 
 
-def completed(model: Model, request: ModelRequest) -> Completion:
-    return model.complete(request)
-
-
-def awaited(model: Model, request: ModelRequest) -> Completion:
-    return asyncio.run(_awaited(model, request))
+@pytest.fixture(params=["sync", "async"])
+def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
+    """Asks a model in one voice, and in the other."""
+    if request.param == "sync":
+        yield lambda model, request: model.complete(request)
+    else:
+        with asyncio.Runner() as runner:
+            yield lambda model, request: runner.run(_awaited(model, request))
 
 
 async def _awaited(model: Model, request: ModelRequest) -> Completion:
     return await model.acomplete(request)
-
-
-@pytest.fixture(params=[completed, awaited], ids=["sync", "async"])
-def ask(request: pytest.FixtureRequest) -> Ask:
-    """Asks a model in one voice, and in the other."""
-    asking: Ask = request.param
-    return asking

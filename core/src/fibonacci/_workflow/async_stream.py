@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from fibonacci._workflow.channel import Channel, Letter, Running
+from fibonacci._workflow.channel import Channel, Letter, Running, Signal
 from fibonacci._workflow.events import Event, WorkflowFinished
 
 
-class TaskSignal:
+class TaskSignal(Signal):
     """Between two tasks."""
 
     def __init__(self) -> None:

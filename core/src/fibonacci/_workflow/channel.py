@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
@@ -23,17 +23,21 @@ Running = Callable[["Channel"], Coroutine[Any, Any, ExecutionResult]]
 """Makes a run that tells what happens to a channel."""
 
 
-class Signal(Protocol):
+class Signal(ABC):
     """Something happens once, and others wait for it."""
 
+    @abstractmethod
     def set(self) -> None:
         """It has happened."""
 
+    @abstractmethod
     async def wait(self, deadline: float | None = None) -> None:
         """Wait for it; no longer than until the deadline, if the voice does not see to that."""
 
+    @abstractmethod
     def is_own(self) -> bool:
         """Say whether whoever asks would wait for itself."""
+        ...
 
 
 @attrs.frozen(eq=False)
@@ -91,12 +95,10 @@ class Channel(ABC):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Write as a whole: whoever closes waits for the end. Raises Abandoned where it closed."""
+        """Write as a whole: whoever closes waits for the end."""
         ended = self.signal()
         self._writers.add(ended)
         try:
-            if self.is_closed:
-                raise Abandoned
             yield
         finally:
             self._writers.discard(ended)

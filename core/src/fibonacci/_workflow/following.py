@@ -25,16 +25,19 @@ async def _pieces(
     try:
         async with aclosing(voice.pieces(model, request)) as pieces:
             async for piece in pieces:
-                if isinstance(piece, Completion):
-                    return piece
                 if not isinstance(piece, TextDelta):
-                    raise WorkflowValidationError(
-                        f"a model must stream TextDeltas and a Completion, not "
-                        f"{type(piece).__name__}"
-                    )
+                    return _whole(piece)
                 if piece.text:
                     event = NodeText(node_id, piece.text)
                     await channel.tell(event, request.deadline, closed)
     finally:
         closed.set()
-    raise WorkflowValidationError("a model's stream must end with the Completion")
+    return _whole(None)
+
+
+def _whole(piece: Completion | None) -> Completion:
+    if isinstance(piece, Completion):
+        return piece
+    raise WorkflowValidationError(
+        f"a model must stream TextDeltas, and a Completion at the end, not {type(piece).__name__}"
+    )

@@ -1,12 +1,12 @@
 """Running one node: recall, ask until it succeeds, write once."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from time import monotonic
 from typing import Any, Final
 
 from fibonacci._memory.recall import NOTHING, MemoryKey, Recalled
 from fibonacci._memory.runs import check_key, spoken
+from fibonacci._workflow.channel import Channel
 from fibonacci._workflow.events import MemoryWritten, NodeFinished, NodeRetried, NodeStarted
 from fibonacci._workflow.memory_use import MemoryWrite
 from fibonacci._workflow.result import Record
@@ -31,11 +31,11 @@ async def run_node(step: Step, run: Run) -> None:
     recalled = await _recall(step, run, deadline) if node.memory_read else NOTHING
     question = step.question(run, recalled.values, deadline)
     answer, attempts = await _ask(step, run, question, deadline)
+    written: tuple[MemoryKey, ...] = ()
     if channel is not None:
-        await channel.tell(NodeFinished(node.id, answer.output))
-    written = await _write(step, run, recalled.values, answer.output) if step.keys else ()
-    if channel is not None and written:
-        await channel.tell(MemoryWritten(node.id, written))
+        written = await _tell_and_write(step, run, channel, recalled.values, answer.output)
+    elif step.keys:
+        written = await _write(step, run, recalled.values, answer.output)
     run.end(
         node.id,
         Record(answer.output, answer.usage, start, monotonic(), attempts, recalled.read, written),
@@ -86,6 +86,19 @@ def _late(step: Step, run: Run) -> WorkflowTimeoutError:
     return WorkflowTimeoutError(f"node {step.node.id!r} took longer than {whose}")
 
 
+async def _tell_and_write(
+    step: Step, run: Run, channel: Channel, recalled: Mapping[str, Any], output: Any
+) -> tuple[MemoryKey, ...]:
+    await channel.tell(NodeFinished(step.node.id, output))
+    if not step.keys:
+        return ()
+    with channel.writing():
+        run.check()  # from here on, whoever closes waits
+        written = await _write(step, run, recalled, output)
+    await channel.tell(MemoryWritten(step.node.id, written))
+    return written
+
+
 async def _write(
     step: Step, run: Run, recalled: Mapping[str, Any], output: Any
 ) -> tuple[MemoryKey, ...]:
@@ -94,12 +107,10 @@ async def _write(
     keys = [template.render(namespace) for template in step.keys]
     for write, key in zip(step.node.memory_write, keys, strict=True):
         check_key(run.memory(), write.scope, key)  # all of them before the first is written
-    run.check()
-    with nullcontext() if run.channel is None else run.channel.writing():
-        for write, key in zip(step.node.memory_write, keys, strict=True):
-            if run.channel is None:
-                run.check()
-            await _write_one(run, write, key, output)
+    for write, key in zip(step.node.memory_write, keys, strict=True):
+        if run.channel is None:  # whoever closes a channel waits for the last of them
+            run.check()
+        await _write_one(run, write, key, output)
     return tuple(
         MemoryKey(write.scope, key) for write, key in zip(step.node.memory_write, keys, strict=True)
     )

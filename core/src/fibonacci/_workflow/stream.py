@@ -9,14 +9,14 @@ from threading import Event as ThreadEvent
 from threading import get_ident
 from time import monotonic
 
-from fibonacci._workflow.channel import Channel, Letter, Running
+from fibonacci._workflow.channel import Channel, Letter, Running, Signal
 from fibonacci._workflow.events import Event, WorkflowFinished
 from fibonacci.errors import WorkflowError
 from fibonacci.plugin._run import run
 from fibonacci.plugin._workers import hand_over
 
 
-class ThreadSignal:
+class ThreadSignal(Signal):
     """Between two threads."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ ttl, where it has one, counts seconds and sweeps late. It may sweep behind.
 import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import attrs
 
@@ -44,7 +44,7 @@ def is_live(expires: int | None) -> bool:
 class AsyncVersionedStore(AsyncStore, Generic[V]):
     """A store in the async voice on a server with versions; see :class:`VersionedStore`."""
 
-    clock: ClassVar[Literal["server", "client"]] = "client"
+    clock: Literal["server", "client"] = "client"
 
     @abstractmethod
     async def read_record(self, address: Address, *, deadline: float) -> VersionedRecord[V] | None:
@@ -156,7 +156,7 @@ class VersionedStore(Store, Generic[V]):
     ``scan`` lists live keys alone: leave out those whose expiry :func:`is_live` denies.
     """
 
-    clock: ClassVar[Literal["server", "client"]] = "client"
+    clock: Literal["server", "client"] = "client"
 
     @abstractmethod
     def read_record(self, address: Address, *, deadline: float) -> VersionedRecord[V] | None:

@@ -10,7 +10,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 from fibonacci_anthropic.access import Access
-from fibonacci_anthropic.deadline import keep_to_it
+from fibonacci_anthropic.call import awatch, watch
 from fibonacci_anthropic.quiet import keep_quiet
 
 if TYPE_CHECKING:
@@ -84,22 +84,20 @@ def _make_plain(access: Access) -> "Anthropic":
     import anthropic
 
     keep_quiet()
-    return anthropic.Anthropic(
-        **attributes(access),
-        http_client=anthropic.DefaultHttpxClient(event_hooks={"request": [keep_to_it]}),
-    )
+    http_client = anthropic.DefaultHttpxClient(event_hooks={"request": [watch]})
+    return anthropic.Anthropic(**_arguments(access), http_client=http_client)
 
 
 def _make_native(access: Access) -> "AsyncAnthropic":
     import anthropic
 
     keep_quiet()
-    return anthropic.AsyncAnthropic(**attributes(access))
+    http_client = anthropic.DefaultAsyncHttpxClient(event_hooks={"request": [awatch]})
+    return anthropic.AsyncAnthropic(**_arguments(access), http_client=http_client)
 
 
-def attributes(access: Access) -> dict[str, Any]:
-    """Return the arguments of a client: what is None is left to the SDK; retries are core's."""
-    return {
+def _arguments(access: Access) -> dict[str, Any]:
+    return {  # what is None is left to the SDK; retries are core's
         "api_key": access.api_key,
         "auth_token": access.auth_token,
         "base_url": access.base_url,

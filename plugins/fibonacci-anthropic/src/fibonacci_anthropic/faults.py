@@ -53,15 +53,23 @@ def _refused(error: "APIStatusError", request: ModelRequest, access: Access) -> 
 
 
 def _broken(error: Exception) -> str:
-    import httpx2
+    from httpx2 import TimeoutException, TransportError
 
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, OSError):
-            return f"the connection broke: {found.strerror or type(found).__name__}"
-        if isinstance(found, httpx2.TimeoutException):
-            return "the service was silent for too long"
-        error, found = found, found.__cause__
-    if isinstance(error, httpx2.TransportError):
-        return f"the connection broke: {type(error).__name__}"
+    below = list(_causes(error))
+    if any(isinstance(one, TimeoutException) for one in below):
+        return "the service was silent for too long"
+    for one in below:
+        if isinstance(one, OSError) and one.strerror:  # the system's words, and nobody else's
+            return f"the connection broke: {one.strerror}"
+    for one in below:
+        if isinstance(one, TransportError):
+            return f"the connection broke: {type(one).__name__}"
     return f"the answer can't be read: {type(error).__name__}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        # httpcore raises some "from None"; elsewhere a context may be our caller's own.
+        is_of_httpcore = type(error).__module__.startswith("httpcore")
+        error = error.__context__ if is_of_httpcore else error.__cause__

@@ -4,8 +4,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
+from fibonacci_anthropic.call import Call, left
 from fibonacci_anthropic.clients import Clients
-from fibonacci_anthropic.deadline import left, our_call
 
 PATH: Final = "/v1/messages"
 CONNECT: Final = 5.0
@@ -24,7 +24,7 @@ class Line:
 
     def __init__(self, clients: Clients, deadline: float | None) -> None:
         self._clients = clients
-        self._deadline = deadline
+        self._call = Call(deadline)
         self._client: Any = None
         self._events: Any = None
 
@@ -33,14 +33,31 @@ class Line:
         self._client = self._clients.plain()
 
     async def open(self, body: dict[str, Any]) -> None:
-        """Send the request, and take the head of the answer."""
-        with our_call(self._deadline):
-            self._events = self._client.post(PATH, **self._arguments(body))
+        """Send the request, and take the head of the answer.
+
+        A server may close a connection that rests in the very moment in which it is taken for the
+        next request (RFC 9112, section 9.5). Nothing was answered then, and the request goes out
+        again, over another one; what fails on a connection of its own is a failure.
+        """
+        from anthropic import APIConnectionError, APITimeoutError
+
+        while self._events is None:
+            try:
+                self._events = await self._post(self._arguments(body))
+            except APITimeoutError:
+                raise
+            except APIConnectionError:
+                if self._call.is_first:
+                    raise
+
+    async def _post(self, arguments: dict[str, Any]) -> Any:
+        with self._call.going_on():
+            return self._client.post(PATH, **arguments)
 
     async def event(self) -> Any:
         """Return the next event, a dict if all is well; END after the last."""
-        with our_call(self._deadline):
-            left(self._deadline)
+        left(self._call.deadline)
+        with self._call.going_on():
             return next(self._events, END)
 
     async def close(self) -> None:
@@ -50,15 +67,15 @@ class Line:
 
     async def finish(self) -> None:
         """Wait for the end of a stream that has said all; if it does not come, no harm is done."""
-        soon = monotonic() + PATIENCE
-        self._deadline = soon if self._deadline is None else min(soon, self._deadline)
+        soon, due = monotonic() + PATIENCE, self._call.deadline
+        self._call.deadline = soon if due is None else min(soon, due)
         with suppress(Exception):
             await self.event()
 
     def _arguments(self, body: dict[str, Any]) -> dict[str, Any]:
         from anthropic import Timeout
 
-        rest = left(self._deadline)
+        rest = left(self._call.deadline)
         rest = SILENCE if rest is None else rest
         return {
             "body": body,
@@ -81,20 +98,20 @@ class LoopLine(Line):
     async def ready(self) -> None:
         import asyncio  # only async programs pay for it: 62 ms
 
-        async with asyncio.timeout(left(self._deadline)):
+        async with asyncio.timeout(left(self._call.deadline)):
             self._client = await self._clients.native()
 
-    async def open(self, body: dict[str, Any]) -> None:
+    async def _post(self, arguments: dict[str, Any]) -> Any:
         import asyncio
 
-        async with asyncio.timeout(left(self._deadline)):
-            with our_call(self._deadline):
-                self._events = await self._client.post(PATH, **self._arguments(body))
+        async with asyncio.timeout(left(self._call.deadline)):
+            with self._call.going_on():
+                return await self._client.post(PATH, **arguments)
 
     async def event(self) -> Any:
         import asyncio
 
-        async with asyncio.timeout(left(self._deadline)):
+        async with asyncio.timeout(left(self._call.deadline)):
             return await anext(self._events, END)
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ quotes; what an application does with a client of its own is logged as it was.
 import logging
 from typing import Final
 
-from fibonacci_anthropic.deadline import is_ours
+from fibonacci_anthropic.call import is_ours
 
 LOGGER: Final = "anthropic._base_client"
 

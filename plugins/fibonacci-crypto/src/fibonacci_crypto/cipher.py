@@ -7,11 +7,11 @@ from typing import Final
 
 from fibonacci.errors import DecryptionError
 from fibonacci.plugin import Cipher
-from fibonacci_crypto import layout
-from fibonacci_crypto.derivations import Derivations, Passphrase
+from fibonacci_crypto.derivations import Derivations
 from fibonacci_crypto.forks import renew_in_children
-from fibonacci_crypto.layout import HEADER_SIZES, SUITE_AT
+from fibonacci_crypto.layout import HEADER_SIZES, SMALLEST_HEADER, SUITE, parse
 from fibonacci_crypto.master import MasterKey
+from fibonacci_crypto.passphrase import Passphrase
 from fibonacci_crypto.session import SESSION_LIMIT, Session
 
 SESSIONS_KEPT: Final = 1_024
@@ -56,11 +56,7 @@ class AesGcmCipher(Cipher):
         return session.seal(plain, aad)
 
     def open(self, sealed: bytes, aad: bytes) -> bytes:
-        try:
-            size = HEADER_SIZES[sealed[SUITE_AT]]
-        except LookupError:
-            ours = sealed.startswith(layout.MAGIC)
-            raise DecryptionError(layout.TOO_NEW if ours else layout.NOT_OURS) from None
+        size = HEADER_SIZES.get(sealed[SUITE], SMALLEST_HEADER)
         return self._opening(sealed[:size]).open(sealed, aad)
 
     def is_current(self, sealed: bytes) -> bool:
@@ -77,7 +73,7 @@ class AesGcmCipher(Cipher):
 
     def _session(self, header: bytes) -> Session:
         """Return the session of another record, made by one who has the key; DecryptionError."""
-        key_id, kdf_salt, session_salt = layout.parse(header)
+        key_id, kdf_salt, session_salt = parse(header)
         if kdf_salt is None:
             key = self._keys.get(key_id)
         else:

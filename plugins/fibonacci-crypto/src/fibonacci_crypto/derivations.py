@@ -3,18 +3,15 @@
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from threading import Lock
 from time import monotonic
 from typing import Final
 
-import attrs
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-
 from fibonacci.errors import DecryptionError, EncryptionError
-from fibonacci_crypto.forks import renew_in_children
 from fibonacci_crypto.layout import KDF_SALT_SIZE
-from fibonacci_crypto.master import KEY_SIZE, MasterKey
+from fibonacci_crypto.master import MasterKey
+from fibonacci_crypto.passphrase import Passphrase
 from fibonacci_crypto.recent import Recent
+from fibonacci_crypto.turn import DERIVING
 
 SALTS_KEPT: Final = 1_024
 """Salts that opened a record, and whose keys are remembered."""
@@ -26,27 +23,6 @@ GUESSES: Final = 8
 """Salts that may open nothing, in a minute: each costs 0.2 s of a processor, and 64 MiB."""
 
 MINUTE: Final = 60.0
-
-
-@attrs.frozen
-class Passphrase:
-    """A passphrase, which no repr shows."""
-
-    text: str = attrs.field(repr=False)
-
-    def derive(self, salt: bytes) -> MasterKey:
-        """Return the key (Argon2id, RFC 9106, its second recommended setting); EncryptionError."""
-        try:
-            argon2 = Argon2id(
-                salt=salt, length=KEY_SIZE, iterations=3, lanes=4, memory_cost=64 * 1024
-            )
-            return MasterKey(argon2.derive(self.text.encode()), salt)
-        except Exception as fault:  # noqa: BLE001 - OpenSSL may have no memory, or no Argon2
-            raise EncryptionError(
-                f"no key can be derived from the passphrase here ({type(fault).__name__}): "
-                f"Argon2id needs 64 MiB, and an OpenSSL that has it. A key of "
-                f"fibonacci.generate_key() needs neither"
-            ) from None
 
 
 class Derivations:
@@ -62,12 +38,6 @@ class Derivations:
         self._strangers: Recent[tuple[Passphrase, bytes], MasterKey] = Recent(STRANGERS_KEPT)
         self._sealing: Recent[Passphrase, MasterKey] = Recent(SALTS_KEPT)
         self._failures: deque[float] = deque(maxlen=GUESSES)
-        self._turn = Lock()
-        renew_in_children(self)
-
-    def renew(self) -> None:
-        """Take a new lock: a thread that held it was not forked."""
-        self._turn = Lock()
 
     def sealing_key(self, passphrase: Passphrase) -> MasterKey:
         """Return the key to seal with: of the first salt that opened a record, else of a new one.
@@ -77,7 +47,7 @@ class Derivations:
         known = self._sealing.get(passphrase)
         if known is not None:
             return known
-        with self._turn:
+        with DERIVING.lock:
             if (known := self._sealing.get(passphrase)) is None:
                 salt = os.urandom(KDF_SALT_SIZE)
                 known = self._kept(passphrase, salt, passphrase.derive(salt))
@@ -92,14 +62,17 @@ class Derivations:
     ) -> MasterKey | None:
         """Return the key that has this id, by one of the passphrases; None if none gives it.
 
-        Raises DecryptionError where too many salts opened nothing of late, and EncryptionError.
+        Raises DecryptionError, also where too many salts opened nothing of late.
         """
         known = self._known(passphrases, salt, key_id)
         if known is not None:
             return known
-        with self._turn:
+        with DERIVING.lock:
             known = self._known(passphrases, salt, key_id)
-            return known or self._derived(passphrases, salt, key_id)
+            try:
+                return known or self._derived(passphrases, salt, key_id)
+            except EncryptionError as fault:
+                raise DecryptionError(str(fault)) from None
 
     def _known(
         self, passphrases: Sequence[Passphrase], salt: bytes, key_id: bytes

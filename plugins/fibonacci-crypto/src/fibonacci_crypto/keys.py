@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
-from fibonacci_crypto.derivations import Passphrase
 from fibonacci_crypto.master import MasterKey
+from fibonacci_crypto.passphrase import Passphrase
 from fibonacci_crypto.sources import named_source, read_source
 
 SHORTEST: Final = 16
@@ -29,13 +29,20 @@ def read_keys(texts: Sequence[str]) -> list[MasterKey | Passphrase]:
     """
     keys = [_read(text, f"encryption key {number}") for number, text in enumerate(texts, 1)]
     if isinstance(keys[0], Passphrase):
+        _warn()
+    return keys
+
+
+def _warn() -> None:
+    try:
         warnings.warn(
             f"the encryption key is no key of 32 bytes, and serves as a passphrase: Argon2id makes "
             f"it slow to guess, but not strong. {_MAKE_ONE}",
             UserWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return keys
+    except UserWarning as fault:  # python -W error
+        raise ConfigurationError(str(fault)) from None
 
 
 def _read(text: str, name: str) -> MasterKey | Passphrase:

@@ -3,7 +3,8 @@
 ::
 
     at   bytes  what
-    0    4      F1 46 4D, and the version of this layout, 01
+    0    3      F1 46 4D
+    3    1      version of this layout: 01
     4    1      suite: 01 with a key, 11 with a passphrase
     5    1      flags: 00
     6    8      key id
@@ -24,38 +25,40 @@ from typing import Final, NamedTuple
 from fibonacci.errors import DecryptionError
 
 MAGIC: Final = b"\xf1FM"
-VERSION: Final = 1
-WITH_KEY: Final = 0x01
-WITH_PASSPHRASE: Final = 0x11
-FLAGS: Final = 0
-ARGON2ID: Final = 1
+VERSION: Final = b"\x01"
+WITH_KEY: Final = b"\x01"
+WITH_PASSPHRASE: Final = b"\x11"
+FLAGS: Final = b"\x00"
+ARGON2ID: Final = b"\x01"
 
+KEY_ID_SIZE: Final = 8
 KDF_SALT_SIZE: Final = 16
 SESSION_SALT_SIZE: Final = 32
 NONCE_SIZE: Final = 12
 
-_SIGN: Final = MAGIC + bytes([VERSION])
+SUITE: Final = slice(4, 5)
+KEY_ID: Final = slice(6, 14)
+
 _HEAD_SIZES: Final = {WITH_KEY: 14, WITH_PASSPHRASE: 31}
 
 HEADER_SIZES: Final = {suite: size + 64 for suite, size in _HEAD_SIZES.items()}
 """Bytes before the nonce, by suite."""
 
-SUITE_AT: Final = 4
-"""Where the suite stands."""
+SMALLEST_HEADER: Final = min(HEADER_SIZES.values())
 
 
 def head_with_key(key_id: bytes) -> bytes:
     """Return how records sealed with a key begin."""
-    return _SIGN + bytes([WITH_KEY, FLAGS]) + key_id
+    return MAGIC + VERSION + WITH_KEY + FLAGS + key_id
 
 
 def head_with_passphrase(key_id: bytes, kdf_salt: bytes) -> bytes:
     """Return how records sealed with a passphrase begin."""
-    return _SIGN + bytes([WITH_PASSPHRASE, FLAGS]) + key_id + bytes([ARGON2ID]) + kdf_salt
+    return MAGIC + VERSION + WITH_PASSPHRASE + FLAGS + key_id + ARGON2ID + kdf_salt
 
 
 class Header(NamedTuple):
-    """What stands before the nonce."""
+    """What a header says of the keys."""
 
     key_id: bytes
     kdf_salt: bytes | None
@@ -64,32 +67,33 @@ class Header(NamedTuple):
 
 
 def parse(header: bytes) -> Header:
-    """Return the parts of a header whose suite is known; DecryptionError where one makes no sense.
+    """Return the parts of a header; DecryptionError where it is none that this release knows.
 
     The commitment is not among them: who derives the key compares the header as a whole.
     """
     if not header.startswith(MAGIC):
-        raise DecryptionError(NOT_OURS)
-    if header[3] != VERSION or header[5] != FLAGS:
-        raise DecryptionError(TOO_NEW)
-    suite = header[SUITE_AT]
-    if len(header) != HEADER_SIZES[suite]:
-        raise DecryptionError(CUT)
-    size = _HEAD_SIZES[suite]
+        raise DecryptionError(
+            "the record was not sealed by fibonacci-crypto, or its first bytes were changed: open "
+            "it with the encryption that sealed it, or set it anew"
+        )
+    if len(header) < SMALLEST_HEADER:
+        raise DecryptionError(_CUT)
+    suite = header[SUITE]
+    if suite not in _HEAD_SIZES or header[3:6] != VERSION + suite + FLAGS:
+        raise DecryptionError(_UNKNOWN)
+    if len(header) < HEADER_SIZES[suite]:
+        raise DecryptionError(_CUT)
     kdf_salt = None
     if suite == WITH_PASSPHRASE:
-        if header[14] != ARGON2ID:
-            raise DecryptionError(TOO_NEW)
-        kdf_salt = header[15:size]
-    return Header(header[6:14], kdf_salt, header[size : size + SESSION_SALT_SIZE])
+        if header[14:15] != ARGON2ID:
+            raise DecryptionError(_UNKNOWN)
+        kdf_salt = header[15:31]
+    start = _HEAD_SIZES[suite]
+    return Header(header[KEY_ID], kdf_salt, header[start : start + SESSION_SALT_SIZE])
 
 
-NOT_OURS: Final = (
-    "the record was not sealed by fibonacci-crypto, or its first bytes were changed: open it with "
-    "the encryption that sealed it, or set it anew"
-)
-CUT: Final = "the record was cut off: less is left of it than the header has; set it anew"
-TOO_NEW: Final = (
+_CUT: Final = "the record was cut off: not even its header is whole. Restore it, or set it anew"
+_UNKNOWN: Final = (
     "the record has a format that this fibonacci-crypto does not know: a newer one sealed it, or "
     "its header was changed. Upgrade: pip install --upgrade fibonacci-crypto"
 )

@@ -12,7 +12,6 @@ from fibonacci_crypto import layout
 from fibonacci_crypto.session import Session
 
 KEY_SIZE: Final = 32
-KEY_ID_SIZE: Final = 8
 
 _KEY_ID: Final = b"fibonacci/mem/key-id/v1"
 _SESSION: Final = b"fibonacci/mem/v1\0"
@@ -26,7 +25,7 @@ class MasterKey:
     def __init__(self, key: bytes, kdf_salt: bytes | None = None) -> None:
         """Take the key; and the salt, where it was derived from a passphrase."""
         self._key = key
-        self.key_id = hmac.digest(key, _KEY_ID, sha256)[:KEY_ID_SIZE]
+        self.key_id = hmac.digest(key, _KEY_ID, sha256)[: layout.KEY_ID_SIZE]
         self.head = (
             layout.head_with_key(self.key_id)
             if kdf_salt is None

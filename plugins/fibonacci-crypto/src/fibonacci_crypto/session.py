@@ -8,7 +8,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fibonacci.errors import DecryptionError, EncryptionError
-from fibonacci_crypto.layout import NONCE_SIZE
+from fibonacci_crypto.layout import KEY_ID, NONCE_SIZE
 
 SESSION_LIMIT: Final = 2**20
 """Records that a session may seal: two of them share a nonce with a chance of 2^-57."""
@@ -47,5 +47,5 @@ class Session:
         except (InvalidTag, ValueError, OverflowError):  # a nonce cut off is a ValueError
             raise DecryptionError(
                 f"the record was changed, cut off or moved since it was sealed with the key "
-                f"{self.header[6:14].hex()}: restore it, or set it anew"
+                f"{self.header[KEY_ID].hex()}: restore it, or set it anew"
             ) from None

@@ -1,0 +1,143 @@
+"""What the source says of itself: classes, their fields and methods, read without running them."""
+
+import ast
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from inspect import cleandoc
+from types import ModuleType
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+LINE: Final = 96
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@attrs.frozen(kw_only=True)
+class Field:
+    """An attribute that a class declares."""
+
+    name: str
+    type: str
+    default: str
+    """As it is written; "" where there is none."""
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Method:
+    """A public method or function."""
+
+    signature: str
+    """In one line."""
+    required: bool
+    """Whether it is abstract."""
+    text: str
+
+
+def definition(of: Any) -> ast.ClassDef | Function:
+    """Return the syntax tree of a class or a function; nested ones are not looked for."""
+    module = sys.modules[of.__module__]
+    return next(
+        node
+        for node in _tree(module).body
+        if isinstance(node, ast.ClassDef | Function) and node.name == of.__name__
+    )
+
+
+def fields(of: ast.ClassDef) -> Iterator[Field]:
+    """Yield the public attributes, each with the text that stands below it."""
+    for node, below in zip(of.body, [*of.body[1:], None], strict=True):
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        if not node.target.id.startswith("_"):
+            yield Field(
+                name=node.target.id,
+                type=ast.unparse(node.annotation),
+                default=_default(node.value),
+                text=text_below(below),
+            )
+
+
+def methods(of: ast.ClassDef) -> Iterator[Method]:
+    """Yield the public methods, in their order."""
+    for node in of.body:
+        if isinstance(node, Function) and not node.name.startswith("_"):
+            yield method(node)
+
+
+def method(of: Function) -> Method:
+    """Return what a function says of itself."""
+    marks = {ast.unparse(mark) for mark in of.decorator_list}
+    return Method(signature=_signature(of), required="abstractmethod" in marks, text=text_of(of))
+
+
+def text_of(of: ast.ClassDef | Function) -> str:
+    """Return the docstring as Markdown."""
+    return markdown(ast.get_docstring(of) or "")
+
+
+def markdown(text: str) -> str:
+    """Return a docstring as Markdown: roles and literals as code, examples in fences."""
+    text = re.sub(r":\w+:`~[\w.]+\.(\w+)`", r"`\1`", text)
+    text = re.sub(r":\w+:`([\w.]+)`", r"`\1`", text)
+    text = re.sub(r"``(.+?)``", r"`\1`", text, flags=re.DOTALL)
+    return re.sub(r"::\n\n((?: {4}.*\n?|\n)+)", _fenced, text)
+
+
+def _fenced(example: re.Match[str]) -> str:
+    return f":\n\n```\n{textwrap.dedent(example[1]).strip()}\n```\n\n"
+
+
+def _tree(module: ModuleType) -> ast.Module:
+    if module.__file__ is None:
+        raise LookupError(f"{module.__name__} has no source")
+    with open(module.__file__, encoding="utf-8") as source:
+        return ast.parse(source.read())
+
+
+def _default(value: ast.expr | None) -> str:
+    """The default; of ``attrs.field(default=...)`` what stands in it."""
+    if isinstance(value, ast.Call) and ast.unparse(value.func) == "attrs.field":
+        given = {word.arg: word.value for word in value.keywords}
+        if "factory" in given:
+            return f"{ast.unparse(given['factory'])}()"
+        return _default(given.get("default"))
+    return "" if value is None else ast.unparse(value)
+
+
+def text_below(node: ast.stmt | None) -> str:
+    """Return the text that stands below an assignment, as Markdown; "" if none does."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return markdown(cleandoc(str(node.value.value)))
+    return ""
+
+
+def _signature(of: Function) -> str:
+    kind = "async def" if isinstance(of, ast.AsyncFunctionDef) else "def"
+    returns = f" -> {ast.unparse(of.returns)}" if of.returns is not None else ""
+    return f"{kind} {of.name}({ast.unparse(of.args)}){returns}"
+
+
+def wrapped(signature: str) -> str:
+    """Return a signature as it is written in code: where it is long, an argument a line."""
+    if len(signature) <= LINE:
+        return signature
+    start, end = signature.index("("), signature.rindex(")", 0, signature.rindex("->"))
+    arguments = ",\n    ".join(_parted(signature[start + 1 : end]))
+    return f"{signature[: start + 1]}\n    {arguments},\n{signature[end:]}"
+
+
+def _parted(arguments: str) -> list[str]:
+    """The arguments: commas within brackets part none."""
+    depth, parts = 0, [""]
+    for character in arguments:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]

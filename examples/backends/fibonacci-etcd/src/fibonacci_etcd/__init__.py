@@ -1,0 +1,47 @@
+"""The ``etcd`` backend, an example: records on a server that compares versions."""
+
+from typing import Final
+
+import attrs
+
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin import Backend, StoreSettings, StoreURL, hookimpl, read_options
+from fibonacci_etcd.store import EtcdStore
+from fibonacci_etcd.wire import Gateway
+
+FIBONACCI_SPEC_VERSION: Final = 1
+
+PORT: Final = 2379
+
+
+@attrs.frozen
+class EtcdBackend(Backend):
+    """Connects to one server; ``etcd://host`` and ``etcd://host:2379`` share a store."""
+
+    host: str
+    port: int
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """Where the server is."""
+        return self.host, self.port
+
+    def connect(self) -> EtcdStore:
+        """Return the store; the first operation connects."""
+        return EtcdStore(Gateway(self.host, self.port))
+
+
+@hookimpl
+def fibonacci_storage(settings: StoreSettings) -> Backend:
+    """Return the backend for ``etcd://host:port``. Raises ConfigurationError."""
+    read_options(settings, {})
+    return EtcdBackend(*_server(settings.url))
+
+
+def _server(url: StoreURL | None) -> tuple[str, int]:
+    if url is None or url.scheme != "etcd" or len(url.hosts) != 1 or url.path.strip("/"):
+        raise ConfigurationError("backend 'etcd' takes a connection URL like etcd://host:2379")
+    if url.username is not None or url.password is not None:
+        raise ConfigurationError("backend 'etcd' does not log in; leave user and password out")
+    host, port = url.hosts[0]
+    return host, PORT if port is None else port

@@ -1,0 +1,121 @@
+"""The store: what etcd compares is the revision of a key's last change."""
+
+from base64 import b64decode, b64encode
+from typing import Any, Final
+
+from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, ValueTooLargeError
+from fibonacci.plugin import (
+    ABSENT,
+    Absent,
+    Address,
+    Page,
+    Space,
+    VersionedRecord,
+    VersionedStore,
+    is_live,
+)
+from fibonacci_etcd.layout import (
+    behind,
+    expiry_of,
+    lease_for,
+    logical,
+    physical,
+    seconds_until,
+)
+from fibonacci_etcd.wire import Gateway
+
+LIMIT: Final = 1_400 * 1024
+"""Bytes of a value. etcd takes requests of 1.5 MiB; key and condition need some of them."""
+
+
+class EtcdStore(VersionedStore[str]):
+    """Records in etcd; their version is ``mod_revision``, as the text that JSON has for it."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        """Take the gateway; the first request connects."""
+        self._gateway = gateway
+
+    def read_record(self, address: Address, *, deadline: float) -> VersionedRecord[str] | None:
+        for found in self._range({"key": _text(physical(*address))}, deadline).get("kvs", ()):
+            return VersionedRecord(
+                data=b64decode(found.get("value", "")),  # the gateway leaves out what is empty
+                version=found["mod_revision"],
+                expires=expiry_of(int(found.get("lease", 0))),
+            )
+        return None
+
+    def write_if(
+        self,
+        address: Address,
+        version: str | Absent | None,
+        data: bytes,
+        expires: int | None,
+        *,
+        deadline: float,
+    ) -> bool:
+        if len(data) > LIMIT:
+            raise ValueTooLargeError(
+                f"the value of {address} has {len(data):,} bytes; etcd takes up to {LIMIT:,}"
+            )
+        put = {"key": _text(physical(*address)), "value": _text(data)}
+        if expires is not None:
+            put["lease"] = self._lease(expires, deadline)
+        return self._change(address, version, {"request_put": put}, deadline)
+
+    def remove_if(self, address: Address, version: str, *, deadline: float) -> bool:
+        gone = {"request_delete_range": {"key": _text(physical(*address))}}
+        return self._change(address, version, gone, deadline)
+
+    def scan(
+        self,
+        space: Space,
+        *,
+        prefix: str = "",
+        cursor: str | None = None,
+        limit: int = 1000,
+        deadline: float,
+    ) -> Page:
+        start = physical(space, prefix)
+        # The cursor is the last key seen: the next one is that with a zero byte more.
+        first = start if cursor is None else bytes.fromhex(cursor) + b"\0"
+        asked = {"key": _text(first), "range_end": _text(behind(start)), "limit": str(limit)}
+        answer = self._range({**asked, "keys_only": True}, deadline)
+        found = [(b64decode(one["key"]), one.get("lease", 0)) for one in answer.get("kvs", ())]
+        live = [logical(space, key) for key, lease in found if is_live(expiry_of(int(lease)))]
+        more = found[-1][0].hex() if answer.get("more") else None
+        return Page([key for key in live if key is not None], more)
+
+    def close(self) -> None:
+        self._gateway.close()
+
+    def _range(self, asked: dict[str, Any], deadline: float) -> Any:
+        lost = BackendUnavailableError
+        return self._gateway.ask("/v3/kv/range", asked, deadline=deadline, lost=lost)
+
+    def _lease(self, expires: int, deadline: float) -> str:
+        """Have a lease that ends a little later than the record; etcd sweeps the record with it."""
+        asked = {"ID": str(lease_for(expires)), "TTL": str(seconds_until(expires))}
+        lost = BackendUnavailableError  # no record was touched, and an unused lease ends by itself
+        answer = self._gateway.ask("/v3/lease/grant", asked, deadline=deadline, lost=lost)
+        return str(answer["ID"])
+
+    def _change(
+        self, address: Address, version: str | Absent | None, step: dict[str, Any], deadline: float
+    ) -> bool:
+        asked = {"compare": _condition(address, version), "success": [step]}
+        lost = OutcomeUnknownError
+        answer = self._gateway.ask("/v3/kv/txn", asked, deadline=deadline, lost=lost)
+        return bool(answer.get("succeeded", False))
+
+
+def _condition(address: Address, version: str | Absent | None) -> list[dict[str, str]]:
+    key = _text(physical(*address))
+    if version is None:
+        return []
+    if version is ABSENT:
+        return [{"key": key, "target": "CREATE", "create_revision": "0"}]
+    return [{"key": key, "target": "MOD", "mod_revision": version}]
+
+
+def _text(data: bytes) -> str:
+    return b64encode(data).decode()

@@ -1,0 +1,98 @@
+"""One request on its way: when its answer is due, and what its connection is.
+
+A timeout of httpx bounds each read of a socket, and a server that sends a byte now and then is
+read from for ever. So each read and write of a connection asks here what is left of the time of
+whoever uses it just now.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from time import monotonic
+from typing import Any, Final
+
+CHUNK: Final = 65_536
+"""Bytes that are written in one go: between two of them the time is looked at."""
+
+MADE: Final = (".connect_tcp.complete", ".start_tls.complete")
+"""How the events of httpcore end that tell of a new connection (its extension "trace")."""
+
+
+class Call:
+    """A request of ours. It is worked on by one thread or task at a time."""
+
+    def __init__(self, deadline: float | None) -> None:
+        self.deadline = deadline
+        self.is_first = False
+        """Whether a connection was made for it; else it has one that was used before."""
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """What happens within is done for this call: never to be kept over a ``yield``."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+
+_current: ContextVar[Call | None] = ContextVar("call", default=None)
+
+
+def is_ours() -> bool:
+    """Say whether a request of ours is being worked on."""
+    return _current.get() is not None
+
+
+def left(deadline: float | None) -> float | None:
+    """Return the seconds that are left, None without a deadline; TimeoutError when none are."""
+    if deadline is None:
+        return None
+    if (seconds := deadline - monotonic()) <= 0:
+        raise TimeoutError
+    return seconds
+
+
+def watch(request: Any) -> None:
+    """Learn of the connections that are made for this request of httpx: its event hook."""
+    request.extensions["trace"] = _connected
+
+
+async def awatch(request: Any) -> None:
+    """Do the same for an async client, whose reads and writes need no help: they are cancelled."""
+    request.extensions["trace"] = _aconnected
+
+
+def _connected(event: str, info: dict[str, Any]) -> None:
+    if _is_first(event):
+        stream = info["return_value"]
+        stream.read = partial(_read, stream.read)
+        stream.write = partial(_write, stream.write)
+
+
+async def _aconnected(event: str, _: dict[str, Any]) -> None:
+    _is_first(event)
+
+
+def _is_first(event: str) -> bool:
+    call = _current.get()
+    if call is None or not event.endswith(MADE):
+        return False
+    call.is_first = True
+    return True
+
+
+def _read(read: Callable[..., bytes], most: int, timeout: float | None = None) -> bytes:
+    return read(most, timeout=_capped(timeout))
+
+
+def _write(write: Callable[..., None], data: bytes, timeout: float | None = None) -> None:
+    for start in range(0, len(data), CHUNK):
+        write(data[start : start + CHUNK], timeout=_capped(timeout))
+
+
+def _capped(timeout: float | None) -> float | None:
+    call = _current.get()
+    rest = None if call is None else left(call.deadline)
+    return min((one for one in (rest, timeout) if one is not None), default=None)

@@ -1,0 +1,224 @@
+"""The SDK's clients: made once, shared by threads, one for a loop, new after a fork."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from forks import in_child
+
+from fibonacci.plugin import Completion, ModelRequest, TextDelta
+from fibonacci_anthropic import AnthropicModel
+
+from .conftest import KEY, Ask
+from .wire import HANG_UP, SILENCE, Wire, answer, chunk, events, head, start, text
+
+HI = ModelRequest(prompt="Hi")
+
+
+def test_the_sdk_is_imported_when_it_is_used() -> None:
+    """Finding the model and its key costs no second of import; nor does asyncio come with it."""
+    program = """
+import sys
+from fibonacci import LLMNode, Workflow
+workflow = Workflow("w")
+workflow.add_node(LLMNode("n", "claude-x", "Hi"))
+workflow.validate()
+assert "fibonacci_anthropic" in sys.modules
+assert not {"anthropic", "httpx2", "pydantic", "asyncio"} & set(sys.modules)
+"""
+    environment = {"ANTHROPIC_API_KEY": KEY}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=60)
+
+
+def test_models_share_a_connection(wire: Wire, ask: Ask) -> None:
+    """Workflows that ask the same service with the same key use one connection in turn."""
+    wire.plays(*[answer("yes")] * 6)
+    models = [AnthropicModel(name, api_key=KEY, base_url=wire.url) for name in ("claude-a", "b")]
+    for _ in range(3):
+        for model in models:
+            ask(model, HI)
+    assert {asked.connection for asked in wire.asked} == {0}
+
+
+def test_a_connection_that_is_closed_when_it_is_taken(
+    wire: Wire, model: AnthropicModel, ask: Ask
+) -> None:
+    """A server may end a connection at any moment between two requests: nobody notices."""
+    wire.plays(answer("yes"), [HANG_UP], answer("again"))
+    assert [ask(model, HI).text for _ in range(2)] == ["yes", "again"]
+    assert [asked.connection for asked in wire.asked] == [0, 0, 1]
+
+
+def test_a_connection_that_is_closed_after_each_answer(
+    wire: Wire, model: AnthropicModel, ask: Ask
+) -> None:
+    """A server that never keeps a connection, and does not say so, is as good as another."""
+    wire.plays(*[[*answer("yes"), HANG_UP]] * 20)
+    assert [ask(model, HI).text for _ in range(20)] == ["yes"] * 20
+
+
+def test_another_key_is_another_client(wire: Wire) -> None:
+    """What one key may see is not asked with another."""
+    wire.plays(answer("yes"), answer("yes"))
+    for key in ("key-a", "key-b"):
+        AnthropicModel("claude-x", api_key=key, base_url=wire.url).complete(HI)
+    sent = [asked.headers["authorization"] for asked in wire.asked]
+    assert sent == ["Bearer key-a", "Bearer key-b"]
+
+
+def test_threads(wire: Wire, model: AnthropicModel) -> None:
+    """Eight threads ask at once, the first time too, and one client answers all."""
+    wire.plays(*[answer("yes")] * 40)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: model.complete(HI).text, range(40)))
+    assert answers == ["yes"] * 40
+    assert len({asked.connection for asked in wire.asked}) <= 8
+
+
+def test_many_tasks(wire: Wire, model: AnthropicModel) -> None:
+    """Tasks of one loop that ask at once, the first time too, share one client."""
+    wire.plays(*[answer("yes")] * 20)
+
+    async def ask() -> list[Completion]:
+        return await asyncio.gather(*[model.acomplete(HI) for _ in range(20)])
+
+    assert [one.text for one in asyncio.run(ask())] == ["yes"] * 20
+    assert len(model._clients._native) == 1
+
+
+def test_one_loop_after_the_other(wire: Wire, model: AnthropicModel) -> None:
+    """Each loop has a client of its own, which ends with it: nothing is left, not even a warning."""
+    wire.plays(*[answer("yes")] * 6)
+
+    async def ask() -> None:
+        for _ in range(2):
+            await model.acomplete(HI)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            asyncio.run(ask())
+        gc.collect()
+    assert [str(one.message) for one in caught] == []
+    assert [asked.connection for asked in wire.asked] == [0, 0, 1, 1, 2, 2]
+    assert len(model._clients._native) == 1
+
+
+def test_loops_in_two_threads(wire: Wire, model: AnthropicModel) -> None:
+    """Loops that run at the same time do not meet."""
+    wire.plays(*[answer("yes")] * 20)
+
+    def ask(_: int) -> list[str]:
+        async def several() -> list[str]:
+            return [(await model.acomplete(HI)).text for _ in range(5)]
+
+        return asyncio.run(several())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == [["yes"] * 5] * 4
+
+
+def test_it_is_let_go_with_the_last_model(wire: Wire) -> None:
+    """Without a user the connections are closed."""
+    wire.plays(answer("yes"))
+    model = AnthropicModel("claude-x", api_key=KEY, base_url=wire.url)
+    model.complete(HI)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del model
+        gc.collect()
+    assert not caught
+
+
+def test_a_closed_stream_ends_the_request(wire: Wire, model: AnthropicModel) -> None:
+    """Whoever has heard enough hangs up; the pieces come as they are said."""
+    wire.plays([head(), *map(chunk, [start(), *text("Hel")]), SILENCE])
+    stream = model.stream(HI)
+    assert next(stream) == TextDelta("Hel")
+    stream.close()
+    assert wire.left.wait(5)
+
+
+def test_a_left_stream_ends_the_request(wire: Wire, model: AnthropicModel) -> None:
+    """The same holds in the async voice, and for a task that is cancelled."""
+    wire.plays(*[[head(), *map(chunk, [start(), *text("Hel")]), SILENCE]] * 2)
+
+    async def leave() -> None:
+        stream = model.astream(HI)
+        assert await anext(stream) == TextDelta("Hel")
+        await stream.aclose()
+        assert await asyncio.to_thread(wire.left.wait, 5)
+        wire.left.clear()
+        asking = asyncio.create_task(model.acomplete(HI))
+        while len(wire.asked) < 2:
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert await asyncio.to_thread(wire.left.wait, 5)
+
+    asyncio.run(leave())
+
+
+def test_a_stream_that_nobody_reads(wire: Wire, model: AnthropicModel) -> None:
+    """Nothing is asked before the first piece is wanted."""
+    model.stream(HI).close()
+    asyncio.run(model.astream(HI).aclose())
+    assert not wire.asked
+
+
+def test_the_loop_is_free(wire: Wire, model: AnthropicModel) -> None:
+    """While an answer comes, other tasks run; it is streamed in both voices."""
+    parts = [step for one in events("a", "b", "c") for step in (chunk(one), 0.02)]
+    wire.plays([head(), *parts, b"0\r\n\r\n"])
+
+    async def count() -> int:
+        turns = 0
+        asking = asyncio.create_task(model.acomplete(HI))
+        while not asking.done():
+            turns += 1
+            await asyncio.sleep(0.001)
+        assert (await asking).text == "abc"
+        return turns
+
+    assert asyncio.run(count()) > 20
+
+
+def test_a_fork(wire: Wire, model: AnthropicModel) -> None:
+    """A child asks over connections of its own, in both voices, and leaves its parent's alone."""
+    wire.plays(*[answer("yes")] * 6)
+    model.complete(HI)
+    with asyncio.Runner() as runner:
+        runner.run(model.acomplete(HI))
+        in_child(lambda: model.complete(HI).text == "yes")
+        in_child(lambda: asyncio.run(model.acomplete(HI)).text == "yes")
+        assert model.complete(HI).text == runner.run(model.acomplete(HI)).text == "yes"
+    assert [asked.connection for asked in wire.asked] == [0, 1, 2, 3, 0, 1]
+
+
+def test_a_fork_in_the_middle_of_a_stream(wire: Wire, model: AnthropicModel) -> None:
+    """What a child closes, its parent still has."""
+    whole = events("one", "two")
+    wire.plays(
+        [head(), *map(chunk, whole[:3]), 0.5, *map(chunk, whole[3:]), b"0\r\n\r\n"], answer("child")
+    )
+    stream = model.stream(HI)
+    assert next(stream) == TextDelta("one")
+
+    def close_and_ask() -> bool:
+        stream.close()
+        return model.complete(HI).text == "child"
+
+    in_child(close_and_ask)
+    assert [piece.text for piece in stream] == ["two", "onetwo"]
+
+
+def test_a_fork_before_the_first_prompt(wire: Wire, model: AnthropicModel) -> None:
+    """A child may be the first to ask."""
+    wire.plays(answer("yes"), answer("yes"))
+    in_child(lambda: model.complete(HI).text == "yes")
+    assert model.complete(HI).text == "yes"

@@ -1,0 +1,123 @@
+"""An answer that is late is an error at the deadline, and the request ends."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from services.certificates import certificates
+
+from fibonacci.errors import ModelError
+from fibonacci.plugin import ModelRequest
+from fibonacci_anthropic import AnthropicModel
+
+from .conftest import KEY, Ask
+from .wire import SILENCE, Reply, Wire, answer, chunk, event, events, head, start, text
+
+SECONDS = 0.4
+
+
+def request() -> ModelRequest:
+    return ModelRequest(prompt="Hi", deadline=monotonic() + SECONDS)
+
+
+def trickle(data: bytes, pause: float = 0.05) -> Reply:
+    """The same bytes, one by one."""
+    return [step for at in range(len(data)) for step in (data[at : at + 1], pause)]
+
+
+LATE: dict[str, Reply] = {
+    "silence": [SILENCE],
+    "slow head": trickle(head()),
+    "head, then silence": [head(), SILENCE],
+    "slow body": [head(), *trickle(b"".join(map(chunk, events("a long answer"))))],
+    "pings for ever": [head(), *[chunk(event("ping")), 0.05] * 600],
+    "text for ever": [head(), chunk(start()), *[chunk(text("x")[1]), 0.05] * 600],
+    "slow refusal": [head(529, "application/json"), *trickle(chunk(b'{"error": {"type": "x"}}'))],
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def warm() -> None:
+    """The first client imports the SDK, for seconds: that is not what is measured here."""
+    import anthropic  # noqa: F401, PLC0415
+
+
+@pytest.mark.parametrize("how", LATE)
+def test_the_deadline(how: str, wire: Wire, model: AnthropicModel, ask: Ask) -> None:
+    """However a service wastes the time, the deadline holds, and the connection is closed."""
+    wire.plays(answer("warm"), LATE[how])
+    ask(model, ModelRequest(prompt="Hi"))
+    begin = monotonic()
+    with pytest.raises(ModelError, match="deadline") as caught:
+        ask(model, request())
+    assert SECONDS <= monotonic() - begin < SECONDS + 0.5
+    assert caught.value.retryable
+    assert wire.left.wait(5)
+
+
+def test_a_deadline_that_has_passed(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
+    """Nothing is asked after the deadline."""
+    with pytest.raises(ModelError, match="deadline"):
+        ask(model, ModelRequest(prompt="Hi", deadline=monotonic() - 1))
+    assert not wire.asked
+
+
+def test_a_deadline_that_is_kept(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
+    """In time, the deadline changes nothing."""
+    wire.plays(answer("yes"))
+    assert ask(model, ModelRequest(prompt="Hi", deadline=monotonic() + 30)).text == "yes"
+
+
+def test_a_stream_that_does_not_end(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
+    """An answer that is whole is given, though its connection stays open; it is used no more."""
+    wire.plays([head(), *map(chunk, events("whole")), SILENCE], answer("next"))
+    begin = monotonic()
+    assert ask(model, ModelRequest(prompt="Hi")).text == "whole"
+    assert monotonic() - begin < 2
+    assert wire.left.wait(5)
+    assert ask(model, ModelRequest(prompt="Hi")).text == "next"
+
+
+def test_a_silence_without_a_deadline(
+    wire: Wire, model: AnthropicModel, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that says nothing for too long is given up, deadline or not."""
+    monkeypatch.setattr("fibonacci_anthropic.line.SILENCE", 0.2)
+    wire.plays([head(), chunk(start()), SILENCE])
+    with pytest.raises(ModelError, match="silent for too long") as caught:
+        ask(model, ModelRequest(prompt="Hi"))
+    assert caught.value.retryable
+
+
+def test_a_reader_that_is_slow(model: AnthropicModel, wire: Wire) -> None:
+    """The deadline holds between the pieces of a stream, too: that of the caller's own time."""
+    wire.plays(answer("one", "two"))
+    stream = model.stream(request())
+    next(stream)
+    sleep(SECONDS)
+    with pytest.raises(ModelError, match="deadline"):
+        next(stream)
+
+
+@pytest.fixture
+def secure_wire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """The same service with TLS, as the real one."""
+    made = certificates(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.ca))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    with Wire(context) as wire:
+        yield wire
+
+
+def test_the_deadline_over_tls(secure_wire: Wire, ask: Ask) -> None:
+    """The same holds where the connection is encrypted."""
+    wire, model = secure_wire, AnthropicModel("claude-x", api_key=KEY, base_url=secure_wire.url)
+    wire.plays(answer("warm"), LATE["slow body"])
+    assert ask(model, ModelRequest(prompt="Hi")).text == "warm"
+    begin = monotonic()
+    with pytest.raises(ModelError, match="deadline"):
+        ask(model, request())
+    assert SECONDS <= monotonic() - begin < SECONDS + 0.5

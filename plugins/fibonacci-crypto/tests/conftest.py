@@ -1,0 +1,60 @@
+"""Ciphers as after a restart, a clock to turn, and an Argon2 that takes no time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+from fibonacci_crypto import AesGcmCipher, passphrase
+from fibonacci_crypto.derivations import Derivations
+from fibonacci_crypto.keys import read_keys
+
+RAW = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+
+class Clock:
+    """Counts seconds when it is told to."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class QuickArgon2id:
+    """OpenSSL's own, with little memory, and a list of the salts it was given."""
+
+    salts: list[bytes]
+
+    def __init__(self, *, salt: bytes, **settings: Any) -> None:
+        self.salts.append(salt)
+        self.argon2 = Argon2id(salt=salt, **{**settings, "memory_cost": 32, "iterations": 1})
+
+    def derive(self, text: bytes) -> bytes:
+        return self.argon2.derive(text)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of the ciphers."""
+    return Clock()
+
+
+@pytest.fixture
+def derived(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Argon2 takes no time; here are the salts it was given."""
+    salts: list[bytes] = []
+    monkeypatch.setattr(QuickArgon2id, "salts", salts, raising=False)
+    monkeypatch.setattr(passphrase, "Argon2id", QuickArgon2id)
+    return salts
+
+
+@pytest.fixture
+def restart(clock: Clock) -> Callable[..., AesGcmCipher]:
+    """Makes ciphers that know nothing of each other, as after a restart of the process."""
+
+    def cipher(*keys: str, **settings: Any) -> AesGcmCipher:
+        return AesGcmCipher(read_keys(keys or (RAW,)), Derivations(clock), **settings)
+
+    return cipher

@@ -1,0 +1,103 @@
+"""Records as they were, are, and will be: the format written down again, in one straight line.
+
+``goldens/v1.json`` is kept for ever: each of its records must open with each release.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+from fibonacci.plugin import canonical
+from fibonacci_crypto import AesGcmCipher
+
+Restart = Callable[..., AesGcmCipher]
+
+GOLDENS: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "goldens" / "v1.json").read_text()
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning")
+
+
+def hkdf_sha512(key: bytes, salt: bytes, info: bytes) -> bytes:
+    """One block of RFC 5869."""
+    extracted = hmac.digest(salt, key, hashlib.sha512)
+    return hmac.digest(extracted, info + b"\x01", hashlib.sha512)
+
+
+def argon2id(passphrase: bytes, salt: bytes) -> bytes:
+    """RFC 9106, section 4, the second recommended option."""
+    argon2 = Argon2id(salt=salt, length=32, iterations=3, lanes=4, memory_cost=65_536)
+    return argon2.derive(passphrase)
+
+
+def sealed_by_hand(
+    key: bytes, kdf_salt: bytes | None, session_salt: bytes, nonce: bytes, plain: bytes, aad: bytes
+) -> bytes:
+    """The record, from the table in the README alone."""
+    key_id = hmac.digest(key, b"fibonacci/mem/key-id/v1", hashlib.sha256)[:8]
+    if kdf_salt is None:
+        head = bytes.fromhex("f1464d010100") + key_id
+    else:
+        head = bytes.fromhex("f1464d011100") + key_id + b"\x01" + kdf_salt
+    derived = hkdf_sha512(key, session_salt, b"fibonacci/mem/v1\x00" + head)
+    header = head + session_salt + derived[32:]
+    encryptor = Cipher(algorithms.AES(derived[:32]), modes.GCM(nonce)).encryptor()
+    encryptor.authenticate_additional_data(header + aad)
+    text = encryptor.update(plain) + encryptor.finalize()
+    return header + nonce + text + encryptor.tag
+
+
+def unhex(golden: dict[str, Any], *names: str) -> list[Any]:
+    return [None if golden[name] is None else bytes.fromhex(golden[name]) for name in names]
+
+
+@pytest.mark.parametrize("golden", GOLDENS, ids=lambda golden: golden["name"])
+def test_a_golden_record_opens(restart: Restart, golden: dict[str, Any]):
+    """And is what the straight line makes of its parts, byte for byte."""
+    record, plain, key = unhex(golden, "record", "plain", "key")
+    kdf_salt, session_salt, nonce = unhex(golden, "kdf_salt", "session_salt", "nonce")
+    aad = canonical(*golden["address"])
+    assert restart(golden["written"]).open(record, aad) == plain
+    assert sealed_by_hand(key, kdf_salt, session_salt, nonce, plain, aad) == record
+
+
+def test_the_key_of_a_golden_passphrase():
+    """Argon2id gives the key that stands in the file."""
+    (golden,) = [golden for golden in GOLDENS if golden["name"] == "passphrase"]
+    salt, key = unhex(golden, "kdf_salt", "key")
+    assert argon2id(golden["written"].encode(), salt) == key
+
+
+def test_a_header_is_that_of_the_first_design(restart: Restart):
+    """Key id and commitment for the key 00…1f and the salt 20…3f, worked out before this code."""
+    (golden,) = [golden for golden in GOLDENS if golden["name"] == "key in base64"]
+    assert golden["record"][:156] == (
+        "f1464d010100d1b7464286aa8d76202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e"
+        "3f87376f3b443069e87548b291f373f362de32785f0dcb4a86359a203389f7ffb8"
+    )
+
+
+@pytest.mark.parametrize("size", [0, 1, 16, 1_000])
+def test_what_is_sealed_now_is_what_the_straight_line_makes(restart: Restart, size: int):
+    """With the salt and the nonce that were drawn."""
+    plain, aad = b"\xa5" * size, canonical("p:", "global", "", "k")
+    sealed = restart().seal(plain, aad)
+    salt, nonce = sealed[14:46], sealed[78:90]
+    assert sealed_by_hand(bytes(range(32)), None, salt, nonce, plain, aad) == sealed
+
+
+def test_what_is_sealed_with_a_passphrase_is_what_the_straight_line_makes(restart: Restart):
+    """With the salts and the nonce that were drawn, and Argon2id at its full cost."""
+    aad = canonical("p:", "global", "", "k")
+    sealed = restart("your-32-byte-key-here...").seal(b'"value"', aad)
+    kdf_salt, salt, nonce = sealed[15:31], sealed[31:63], sealed[95:107]
+    key = argon2id(b"your-32-byte-key-here...", kdf_salt)
+    assert sealed_by_hand(key, kdf_salt, salt, nonce, b'"value"', aad) == sealed

@@ -1,0 +1,117 @@
+"""The contract of stores through sealed values: the same promises, on every backend.
+
+All tests that go through a memory run as they are. Those that look at the very bytes in the store
+are about the store alone, which sees bytes either way; they run without encryption, elsewhere.
+Each backend speaks in one voice; with ``--long`` in the other, too.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import ClassVar
+
+import pytest
+from services.databases import Databases
+from services.dynamodb import DynamoDB
+from services.standalone import Redis
+
+from fibonacci import DecryptionError, MemoryManager, generate_key
+from fibonacci.testing import StoreContract
+from fibonacci.testing.store.bench import Opener
+
+KEYS = [generate_key(), generate_key()]
+
+
+class Sealed(StoreContract):
+    """All values sealed, with the first of two keys."""
+
+    voices: ClassVar[Sequence[str]] = ("sync", "async")
+    many = 1_100
+    examples = 8
+
+    @pytest.fixture(autouse=True)
+    def sealed(self, opener: Opener) -> None:
+        """Each workflow of the test seals; so comes before any memory is made."""
+        opener.config.update(encrypt_values=True, encryption_key=KEYS)
+
+    def test_it_is_sealed(self, memory: MemoryManager, opener: Opener) -> None:
+        """The memories of this suite do seal (C24)."""
+        memory.set("k", 1)
+        with pytest.raises(DecryptionError):
+            opener.memory(encrypt_values=False).get("k")
+        assert opener.memory(encryption_key=KEYS[::-1]).get("k") == 1
+        with pytest.raises(DecryptionError):
+            opener.memory(encryption_key=KEYS[1]).get("k")
+
+
+for _name in dir(StoreContract):
+    if (
+        _name.startswith("test_")
+        and "raw" in inspect.signature(getattr(StoreContract, _name)).parameters
+    ):
+        setattr(Sealed, _name, None)
+
+
+class TestMemory(Sealed):
+    backend = "memory"
+
+
+class OnSqlite(Sealed):
+    backend = "sqlite"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def url(cls, tmp_path_factory: pytest.TempPathFactory) -> str:
+        return f"sqlite:///{tmp_path_factory.mktemp('db') / 'sealed.db'}"
+
+
+class OnRedis(Sealed):
+    backend = "redis"
+
+    @pytest.fixture
+    def url(self, valkey_server: Redis) -> str:
+        return valkey_server.url
+
+
+class OnPostgres(Sealed):
+    backend = "postgres"
+
+    @pytest.fixture
+    def url(self, postgres_server: Databases) -> str:
+        return postgres_server.url
+
+
+class TestSqlite(OnSqlite):
+    voices = ("sync",)
+
+
+class TestRedis(OnRedis):
+    voices = ("async",)
+
+
+class TestPostgres(OnPostgres):
+    voices = ("sync",)
+
+
+@pytest.mark.long
+class TestSqliteAwaited(OnSqlite):
+    voices = ("async",)
+
+
+@pytest.mark.long
+class TestRedisPlainly(OnRedis):
+    voices = ("sync",)
+
+
+@pytest.mark.long
+class TestPostgresAwaited(OnPostgres):
+    voices = ("async",)
+
+
+@pytest.mark.long
+class TestDynamoDB(Sealed):
+    backend = "dynamodb"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def url(cls, dynamodb_server: DynamoDB) -> str:
+        return dynamodb_server.fresh

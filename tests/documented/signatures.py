@@ -1,0 +1,42 @@
+"""What plugins rely on, as text. Write it anew: python tests/documented/signatures.py"""
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAPSHOT = Path(__file__).with_name("signatures.txt")
+sys.path.append(str(ROOT / "docs"))
+
+from source import definition, fields, method, methods  # noqa: E402
+
+from fibonacci import plugin  # noqa: E402
+from fibonacci.plugin import hookspecs  # noqa: E402
+
+
+def signatures() -> str:
+    """Return the version of the specs, each hook, and each name that authors import."""
+    lines = [f"SPEC_VERSION = {plugin.SPEC_VERSION}"]
+    hooks = [one for one in vars(hookspecs).values() if hasattr(one, "fibonacci_spec")]
+    for one in [*hooks, *(getattr(plugin, name) for name in plugin.__all__)]:
+        if inspect.isclass(one) or inspect.isfunction(one):
+            lines += ["", *_told(one)]
+    return "\n".join(lines) + "\n"
+
+
+def _told(one: object) -> Iterator[str]:
+    tree = definition(one)
+    if not isinstance(tree, ast.ClassDef):
+        yield method(tree).signature
+        return
+    yield f"class {tree.name}({', '.join(map(ast.unparse, tree.bases))})"
+    for field in fields(tree):
+        yield f"    {field.name}: {field.type} = {field.default or '(required)'}"
+    for told in methods(tree):
+        yield f"    {'@abstractmethod ' if told.required else ''}{told.signature}"
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(signatures(), encoding="utf-8")

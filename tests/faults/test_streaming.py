@@ -1,0 +1,88 @@
+"""Streams where a fork, or a signal, comes in between."""
+
+import os
+import signal
+import time
+from collections.abc import Generator
+from threading import Event
+from typing import Any
+
+import pytest
+from forks import in_child
+
+from fibonacci import FunctionNode, LLMNode, NodeStarted, NodeText, Workflow, WorkflowError
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork"),
+    pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning"),
+]
+
+
+class Endless(Model):
+    """Says one word for ever, and knows whether it was stopped."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def complete(self, request: ModelRequest) -> Completion:
+        raise AssertionError
+
+    def stream(self, request: ModelRequest) -> Generator[TextDelta | Completion]:
+        try:
+            while True:
+                yield TextDelta("word ")
+        finally:
+            self.closed += 1
+
+
+def test_a_fork_in_mid_stream() -> None:
+    """A child can't follow its parent's stream, and is told so; its own streams are whole."""
+    workflow, model = Workflow("flow"), Endless()
+    workflow.add_node(LLMNode("n", model, "x"))
+    events = workflow.stream()
+    assert [next(events), next(events)] == [NodeStarted("n"), NodeText("n", "word ")]
+
+    def child() -> bool:
+        with pytest.raises(WorkflowError, match="a forked child can't follow it"):
+            next(events)
+        own = workflow.stream()
+        assert [next(own), next(own)] == [NodeStarted("n"), NodeText("n", "word ")]
+        own.close()
+        return True
+
+    in_child(child)
+
+    def child_that_closes() -> bool:
+        events.close()
+        return model.closed == 0
+
+    in_child(child_that_closes)
+    assert next(events) == NodeText("n", "word ")
+    events.close()
+    assert model.closed == 1
+
+
+def test_ctrl_c_while_an_event_is_waited_for() -> None:
+    """A signal in the reader is raised at once; the run stops, and writes nothing."""
+    workflow = Workflow("flow")
+    go, ended = Event(), Event()
+
+    def interrupting(_: Any) -> None:
+        time.sleep(0.1)  # by then the reader waits
+        os.kill(os.getpid(), signal.SIGINT)
+        assert go.wait(10)
+        ended.set()
+
+    workflow.add_node(FunctionNode("n", interrupting, memory_write="k"))
+    workflow.add_node(FunctionNode("after", lambda _: 1, dependencies=["n"], memory_write="l"))
+    events = workflow.stream()
+    assert next(events) == NodeStarted("n")
+    with pytest.raises(KeyboardInterrupt):
+        next(events)
+    with pytest.raises(StopIteration):
+        next(events)
+    go.set()
+    assert ended.wait(5)
+    time.sleep(0.05)
+    assert workflow.memory.list_keys() == []

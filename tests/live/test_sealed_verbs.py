@@ -1,0 +1,136 @@
+"""Sealed values on every backend: atomic verbs among many writers, and keys that change."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from fibonacci import DecryptionError, MemoryConfig, MemoryManager, Workflow, generate_key
+
+ON = ("memory", "sqlite", "redis", "postgres", "dynamodb")
+
+OLD, NEW = generate_key(), generate_key()
+
+
+def memory_of(config: MemoryConfig, *keys: str, **fields: Any) -> MemoryManager:
+    sealing = {"encrypt_values": True, "encryption_key": keys, **fields}
+    settings = MemoryConfig(config.backend, config.connection_url, timeout=20, **sealing)
+    return Workflow("w", settings).memory
+
+
+def test_nothing_is_lost_among_writers_with_different_keys(config: MemoryConfig) -> None:
+    """Threads and tasks change sealed records at once, in a fleet of two versions (C16)."""
+    fleet = [memory_of(config, OLD, NEW), memory_of(config, NEW, OLD)]
+
+    def work(number: int) -> None:
+        memory = fleet[number % 2]
+        for turn in range(5):
+            memory.append("turns", [number, turn])
+            memory.increment("n")
+
+    async def awaited() -> None:
+        async def one(number: int) -> None:
+            for turn in range(5):
+                await fleet[number % 2].aappend("turns", [number, turn])
+                await fleet[number % 2].aincrement("n")
+
+        await asyncio.gather(*map(one, range(4, 8)))
+
+    with ThreadPoolExecutor(5) as threads:
+        done = [threads.submit(work, number) for number in range(4)]
+        done.append(threads.submit(asyncio.run, awaited()))
+        for one in done:
+            one.result()
+    assert fleet[0].get("n") == 40
+    turns = fleet[1].get("turns")
+    assert sorted(turns) == [[number, turn] for number in range(8) for turn in range(5)]
+
+
+@pytest.mark.parametrize("voice", ["sync", "async"])
+def test_every_atomic_verb(config: MemoryConfig, voice: str) -> None:
+    """add, update, append, increment and their errors, sealed, in both voices (C16, C24)."""
+    memory = memory_of(config, OLD)
+
+    async def use() -> list[Any]:
+        return [
+            await memory.aadd("k", [1]),
+            await memory.aadd("k", [2]),
+            await memory.aappend("k", 2, 3),
+            await memory.aappend("k", 4, max_items=2),
+            await memory.aupdate("k", lambda found: found[::-1]),
+            await memory.aincrement("n", 2),
+            await memory.aincrement("n", 0.5),
+            await memory.aset_many({"a": 1, "b": None}),
+            await memory.aget_many(["a", "b", "c"]),
+            await memory.atouch("a", 600),
+            await memory.adelete("a"),
+        ]
+
+    def use_plainly() -> list[Any]:
+        return [
+            memory.add("k", [1]),
+            memory.add("k", [2]),
+            memory.append("k", 2, 3),
+            memory.append("k", 4, max_items=2),
+            memory.update("k", lambda found: found[::-1]),
+            memory.increment("n", 2),
+            memory.increment("n", 0.5),
+            memory.set_many({"a": 1, "b": None}),
+            memory.get_many(["a", "b", "c"]),
+            memory.touch("a", 600),
+            memory.delete("a"),
+        ]
+
+    answers = use_plainly() if voice == "sync" else asyncio.run(use())
+    found = {"a": 1, "b": None}
+    assert answers == [True, False, 3, 2, [4, 3], 2, 2.5, True, found, True, True]
+
+
+@pytest.mark.parametrize("voice", ["sync", "async"])
+def test_keys_change_while_a_fleet_reads(config: MemoryConfig, voice: str) -> None:
+    """By the book: no read fails at any step, expiries stay, the old key goes (C13, C24)."""
+    oldest = memory_of(config, OLD)
+    keys = [f"k{number:03}" for number in range(120)]
+    oldest.set_many(dict.fromkeys(keys, "said"), ttl=900)
+    oldest.set("stays", "said")
+
+    def read_all(*fleet: MemoryManager) -> None:
+        for memory in fleet:
+            assert memory.get_many([*keys, "stays"]) == dict.fromkeys([*keys, "stays"], "said")
+
+    both, promoted = memory_of(config, OLD, NEW), memory_of(config, NEW, OLD)
+    read_all(oldest, both)
+    oldest.set("k000", "said", ttl=900)
+    read_all(both, promoted)
+    promoted.set("k001", "said", ttl=900)
+    read_all(both, promoted)
+    if voice == "sync":
+        changed = promoted.rewrap()
+        assert promoted.rewrap() == 0
+    else:
+        changed = asyncio.run(promoted.arewrap())
+        assert asyncio.run(promoted.arewrap()) == 0
+    assert changed == 120
+    newest = memory_of(config, NEW)
+    read_all(both, promoted, newest)
+    assert 800 < (newest.ttl("k050") or 0) <= 900
+    assert newest.ttl("stays") == float("inf")
+    with pytest.raises(DecryptionError):
+        oldest.get("k000")
+
+
+def test_a_plain_store_is_converted_in_place(config: MemoryConfig) -> None:
+    """Read both, write sealed; rewrap; refuse what is plain: nothing is lost on the way (C25)."""
+    plain = Workflow("w", config).memory
+    plain.set_many({f"k{number}": [number] for number in range(20)}, ttl=900)
+    memory = memory_of(config, NEW, plaintext_reads="allow")
+    assert memory.append("k1", 2) == 2
+    assert memory.get("k2") == [2]
+    assert memory.plaintext_read_count == 2
+    assert memory.rewrap() == 19
+    strict = memory_of(config, NEW)
+    assert len(strict.get_many(strict.list_keys())) == 20
+    assert 800 < (strict.ttl("k3") or 0) <= 900
+    with pytest.raises(DecryptionError):
+        plain.get("k3")

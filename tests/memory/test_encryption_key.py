@@ -1,0 +1,15 @@
+"""A new encryption key: made by core, with no plugin."""
+
+import base64
+import re
+
+from fibonacci import generate_key
+
+
+def test_a_key_is_32_random_bytes():
+    """44 characters of URL-safe base64, other ones each time."""
+    keys = {generate_key() for _ in range(1_000)}
+    assert len(keys) == 1_000
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}=", key) for key in keys)
+    assert {len(base64.urlsafe_b64decode(key)) for key in keys} == {32}
+    assert len({byte for key in keys for byte in base64.urlsafe_b64decode(key)}) == 256

@@ -1,0 +1,152 @@
+"""Timeouts of streams: of a model that trickles, of one that is silent, and of a slow reader."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
+from threading import Event
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    FunctionNode,
+    LLMNode,
+    NodeExecutionError,
+    NodeFinished,
+    NodeStarted,
+    NodeText,
+    Workflow,
+    WorkflowTimeoutError,
+)
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
+
+Pieces = Generator[TextDelta | Completion]
+AsyncPieces = AsyncGenerator[TextDelta | Completion]
+
+
+class Trickle(Model):
+    """Says a word every few milliseconds, for ever, and heeds no deadline."""
+
+    def __init__(self) -> None:
+        self.closed = Event()
+
+    def complete(self, request: ModelRequest) -> Completion:
+        raise AssertionError
+
+    def stream(self, request: ModelRequest) -> Pieces:
+        try:
+            while True:
+                time.sleep(0.005)
+                yield TextDelta("word ")
+        finally:
+            self.closed.set()
+
+    async def astream(self, request: ModelRequest) -> AsyncPieces:
+        try:
+            while True:
+                await asyncio.sleep(0.005)
+                yield TextDelta("word ")
+        finally:
+            self.closed.set()
+
+
+class Silent(Trickle):
+    """Says nothing until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = Event()
+
+    def stream(self, request: ModelRequest) -> Pieces:
+        assert self.go.wait(10)
+        yield from super().stream(request)
+
+    async def astream(self, request: ModelRequest) -> AsyncPieces:
+        await asyncio.sleep(10)
+        yield TextDelta("never")
+
+
+class Stubborn(Trickle):
+    """Goes on when it is cancelled."""
+
+    async def astream(self, request: ModelRequest) -> AsyncPieces:
+        try:
+            while True:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.005)
+                yield TextDelta("word ")
+        finally:
+            self.closed.set()
+
+
+@pytest.mark.parametrize("whose", ["node", "workflow"])
+@pytest.mark.parametrize("kind", [Trickle, Silent, Stubborn])
+def test_a_stream_without_an_end(stream: Any, kind: type[Trickle], whose: str) -> None:
+    """A stream ends at the deadline, whatever its model does; nothing is written."""
+    model = kind()
+    workflow = Workflow("flow", timeout=0.2 if whose == "workflow" else None)
+    timeout = 0.2 if whose == "node" else None
+    workflow.add_node(LLMNode("n", model, "x", timeout=timeout, memory_write="k", retry=3))
+    start = time.monotonic()
+    with pytest.raises((NodeExecutionError, WorkflowTimeoutError)) as told:
+        list(stream(workflow))
+    assert time.monotonic() - start < 5
+    if whose == "workflow":
+        assert isinstance(told.value, WorkflowTimeoutError)
+    else:
+        assert isinstance(told.value.__cause__, WorkflowTimeoutError)
+    if isinstance(model, Silent):
+        model.go.set()
+    else:
+        assert model.closed.wait(5)
+    assert workflow.memory.list_keys() == []
+
+
+def test_a_late_piece_of_what_was_left_behind(workflow: Workflow) -> None:
+    """A model that speaks after its deadline is closed, and not heard."""
+    model = Silent()
+    workflow.add_node(LLMNode("n", model, "x", timeout=0.1))
+    workflow.add_node(FunctionNode("beside", lambda _: model.closed.wait(5)))
+    told: list[Any] = []
+
+    def read() -> None:
+        for event in workflow.stream():
+            told.append(event)
+            if len(told) == 2:
+                time.sleep(0.2)
+                model.go.set()
+
+    with pytest.raises(NodeExecutionError):
+        read()
+    assert told[2:] == [NodeFinished("beside", True)]
+
+
+@pytest.mark.parametrize("timeout", [0.1, None])
+def test_a_slow_reader(stream: Any, timeout: float | None) -> None:
+    """The time that a reader takes counts: a node whose answer was waited for is late."""
+    model = Trickle()
+    workflow = Workflow("flow", timeout=None if timeout else 0.1)
+    workflow.add_node(LLMNode("n", model, "x", timeout=timeout))
+    events = stream(workflow)
+    assert [next(events), next(events)] == [NodeStarted("n"), NodeText("n", "word ")]
+    time.sleep(0.2)
+    with pytest.raises((NodeExecutionError, WorkflowTimeoutError), match="longer than its timeout"):
+        list(events)
+    assert model.closed.wait(5)
+
+
+def test_a_slow_reader_of_what_is_done(workflow: Workflow, stream: Any) -> None:
+    """A node that had its output in time is not late, however late that is read."""
+    workflow.add_node(FunctionNode("n", lambda _: 1, timeout=0.1, memory_write="k"))
+    for _ in stream(workflow):
+        time.sleep(0.15)
+    assert workflow.memory.get("k") == 1
+
+
+def test_in_time(stream: Any) -> None:
+    """What ends in time is not touched by its timeouts."""
+    workflow = Workflow("flow", timeout=60)
+    workflow.add_node(LLMNode("n", "echo", "fine", timeout=30))
+    *_, last = stream(workflow)
+    assert last.result == {"n": "fine"}
