@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from time import monotonic
+from typing import Any
 
 import attrs
 
@@ -48,15 +49,15 @@ class Sound(Model):
     def __init__(self):
         self.slots = threading.BoundedSemaphore(SLOTS)
 
-    def complete(self, request):
+    def complete(self, request) -> Any:
         *_, whole = self.stream(request)
         return whole
 
-    async def acomplete(self, request):
+    async def acomplete(self, request) -> Any:
         *_, whole = [piece async for piece in self.astream(request)]
         return whole
 
-    def stream(self, request):
+    def stream(self, request) -> Any:
         with self.slot(request):
             for step in self.steps(request):
                 if isinstance(step, float):
@@ -78,8 +79,13 @@ class Sound(Model):
         finally:
             self.slots.release()
 
+    def take(self):
+        """Take a slot, or be late."""
+        if not self.slots.acquire(timeout=0.1):
+            self.late()
+
     @contextmanager
-    def slot(self, request):
+    def slot(self, request) -> Any:
         left = 10 if request.deadline is None else max(0, request.deadline - monotonic())
         if not self.slots.acquire(timeout=left):
             self.late()
@@ -88,7 +94,7 @@ class Sound(Model):
         finally:
             self.slots.release()
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         """The answer, step by step."""
         self.check(request)
         said, words = "", self.words(request)
@@ -108,7 +114,7 @@ class Sound(Model):
                 return
         yield self.whole(request, said, len(words), "end")
 
-    def check(self, request):
+    def check(self, request) -> Any:
         """Fail as the prompt says."""
         if request.prompt.startswith("busy"):
             raise ModelError("the model is busy", retryable=True, retry_after=1.0)
@@ -123,18 +129,18 @@ class Sound(Model):
     def late(self):
         raise ModelError("the answer did not come by the deadline", retryable=True)
 
-    def words(self, request):
+    def words(self, request) -> Any:
         if request.prompt.startswith("endless"):
             return ["on "] * 10**6
         if request.prompt.startswith("slow"):
             return Hours()
         return re.findall(r"\S+\s*", request.prompt)
 
-    def stopped(self, text, stops):
+    def stopped(self, text, stops) -> Any:
         """Where the text has to end; each word is looked at with what was said before it."""
         return min((place for one in stops if (place := text.find(one)) >= 0), default=None)
 
-    def whole(self, request, text, count, reason):
+    def whole(self, request, text, count, reason) -> Any:
         usage = Usage(input_tokens=len(request.prompt.split()), output_tokens=count)
         return Completion(text=text, usage=usage, stop_reason=reason)
 
@@ -154,7 +160,7 @@ class Hours:
 class Plain(Sound):
     """A sound model whose streams and async voice are the defaults."""
 
-    def complete(self, request):
+    def complete(self, request) -> Any:
         *_, whole = super().stream(request)
         return whole
 
@@ -167,7 +173,7 @@ class Plain(Sound):
 class ReturnsText(Plain):
     """The answer is text, and nothing beside it."""
 
-    def complete(self, request):
+    def complete(self, request) -> Any:
         return super().complete(request).text
 
 
@@ -175,7 +181,7 @@ class ReturnsText(Plain):
 class MakesUpReasons(Sound):
     """The reason is the service's own word."""
 
-    def whole(self, request, text, count, reason):
+    def whole(self, request, text, count, reason) -> Any:
         return super().whole(request, text, count, "end_turn")
 
 
@@ -183,18 +189,19 @@ class MakesUpReasons(Sound):
 class NoWhole(Sound):
     """A stream just ends."""
 
-    def stream(self, request):
+    def stream(self, request) -> Any:
         yield from (piece for piece in super().stream(request) if isinstance(piece, TextDelta))
 
-    def complete(self, request):
-        return Plain.complete(self, request)
+    def complete(self, request) -> Any:
+        *_, whole = super().stream(request)
+        return whole
 
 
 @broken("test_pieces")
 class WholeTwice(Sound):
     """A stream ends twice."""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         for step in super().steps(request):
             yield step
             if isinstance(step, Completion):
@@ -205,7 +212,7 @@ class WholeTwice(Sound):
 class DropsBlanks(Sound):
     """The pieces of a stream are stripped."""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         for step in super().steps(request):
             yield TextDelta(step.text.strip()) if isinstance(step, TextDelta) else step
 
@@ -214,11 +221,11 @@ class DropsBlanks(Sound):
 class StripsTheAnswer(Sound):
     """What complete returns is stripped, what a stream yields is not."""
 
-    def complete(self, request):
+    def complete(self, request) -> Any:
         answer = super().complete(request)
         return attrs.evolve(answer, text=answer.text.rstrip(" .\n"))
 
-    async def acomplete(self, request):
+    async def acomplete(self, request) -> Any:
         answer = await super().acomplete(request)
         return attrs.evolve(answer, text=answer.text.rstrip(" .\n"))
 
@@ -227,7 +234,7 @@ class StripsTheAnswer(Sound):
 class ForgetsTheReason(Sound):
     """What is awaited has no reason why it ended."""
 
-    async def acomplete(self, request):
+    async def acomplete(self, request) -> Any:
         return attrs.evolve(await super().acomplete(request), stop_reason=None)
 
 
@@ -237,7 +244,7 @@ class GoesOn(Sound):
 
     before = ""
 
-    def words(self, request):
+    def words(self, request) -> Any:
         if not request.prompt.startswith("Name"):
             return super().words(attrs.evolve(request, prompt=self.before + request.prompt))
         self.before = request.prompt
@@ -248,7 +255,7 @@ class GoesOn(Sound):
 class CountsBackwards(Sound):
     """Where nothing is known of tokens, it says -1."""
 
-    def whole(self, request, text, count, reason):
+    def whole(self, request, text, count, reason) -> Any:
         return Completion(
             text=text, usage=Usage(input_tokens=-1, output_tokens=-1), stop_reason=reason
         )
@@ -258,8 +265,8 @@ class CountsBackwards(Sound):
 class KeepsSlots(Sound):
     """Only a stream that was read to its end frees the model."""
 
-    def stream(self, request):
-        self.slots.acquire(timeout=0.1) or self.late()
+    def stream(self, request) -> Any:
+        self.take()
         for step in self.steps(request):
             if not isinstance(step, float):
                 yield step
@@ -271,7 +278,7 @@ class KeepsAsyncSlots(Sound):
     """Only a stream that was awaited to its end frees the model."""
 
     async def astream(self, request):
-        self.slots.acquire(timeout=0.1) or self.late()
+        self.take()
         for step in self.steps(request):
             await asyncio.sleep(0)
             if not isinstance(step, float):
@@ -283,8 +290,8 @@ class KeepsAsyncSlots(Sound):
 class AsksTooEarly(Sound):
     """A stream takes its slot when it is made, and lets go once it was begun."""
 
-    def stream(self, request):
-        self.slots.acquire(timeout=0.1) or self.late()
+    def stream(self, request) -> Any:
+        self.take()
 
         def pieces():
             try:
@@ -299,7 +306,7 @@ class AsksTooEarly(Sound):
 class SwallowsAnything(Sound):
     """An exception within a stream is its end."""
 
-    def stream(self, request):
+    def stream(self, request) -> Any:
         with suppress(BaseException):
             yield from super().stream(request)
 
@@ -315,7 +322,7 @@ class OneAtATime(Sound):
         if request.deadline is not None and monotonic() >= request.deadline - 1.9:
             self.late()
 
-    def slot(self, request):
+    def slot(self, request) -> Any:
         return super().slot(attrs.evolve(request, deadline=monotonic() + 0.05))
 
 
@@ -325,7 +332,7 @@ class OneBuffer(Sound):
 
     said = ""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         self.said = ""
         for step in super().steps(request):
             if isinstance(step, TextDelta):
@@ -337,8 +344,8 @@ class OneBuffer(Sound):
 class HoldsOn(Sound):
     """A call that is cancelled is not freed."""
 
-    async def acomplete(self, request):
-        self.slots.acquire(timeout=0.1) or self.late()
+    async def acomplete(self, request) -> Any:
+        self.take()
         whole = None
         for step in self.steps(request):
             if isinstance(step, float):
@@ -360,7 +367,7 @@ class AcceptsAList(Sound):
 class IgnoresStop(Sound):
     """It says that it heeds stop, and does not."""
 
-    def stopped(self, text, stops):
+    def stopped(self, text, stops) -> Any:
         return None
 
 
@@ -368,7 +375,7 @@ class IgnoresStop(Sound):
 class KeepsTheStop(Sound):
     """The text of stop is part of the answer."""
 
-    def stopped(self, text, stops):
+    def stopped(self, text, stops) -> Any:
         ends = [place + len(one) for one in stops if (place := text.find(one)) >= 0]
         return min(ends, default=None)
 
@@ -377,7 +384,7 @@ class KeepsTheStop(Sound):
 class OnlyTheFirst(Sound):
     """Of several texts of stop, only the first is heeded."""
 
-    def stopped(self, text, stops):
+    def stopped(self, text, stops) -> Any:
         return super().stopped(text, stops[:1])
 
 
@@ -385,12 +392,12 @@ class OnlyTheFirst(Sound):
 class StreamsPastTheStop(Sound):
     """A stream says the text of stop, and then ends as if it had not."""
 
-    def stream(self, request):
+    def stream(self, request) -> Any:
         plain = attrs.evolve(request, stop=())
         yield from (one for one in super().stream(plain) if isinstance(one, TextDelta))
         yield self.complete(request)
 
-    def complete(self, request):
+    def complete(self, request) -> Any:
         *_, whole = super().stream(request)
         return whole
 
@@ -399,7 +406,7 @@ class StreamsPastTheStop(Sound):
 class SaysItAll(Sound):
     """It says all that it has to say, however many tokens it may."""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         return super().steps(attrs.evolve(request, max_tokens=10**6))
 
 
@@ -407,7 +414,7 @@ class SaysItAll(Sound):
 class CutsSilently(Sound):
     """An answer that was cut ends as if by itself."""
 
-    def whole(self, request, text, count, reason):
+    def whole(self, request, text, count, reason) -> Any:
         return super().whole(request, text, count, "end" if reason == "max_tokens" else reason)
 
 
@@ -415,7 +422,7 @@ class CutsSilently(Sound):
 class OnlyWarm(Sound):
     """A temperature of 0 is divided by."""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         if request.temperature is not None:
             assert 1 / request.temperature
         return super().steps(request)
@@ -425,7 +432,7 @@ class OnlyWarm(Sound):
 class NeedsASchema(Sound):
     """JSON without a schema breaks it."""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         if request.output_format == "json":
             assert request.output_schema["type"] == "object"
         return super().steps(request)
@@ -435,7 +442,7 @@ class NeedsASchema(Sound):
 class ClosesSchemas(Sound):
     """It closes the schema, which is the caller's."""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         if request.output_schema is not None:
             request.output_schema["additionalProperties"] = False
         return super().steps(request)
@@ -445,7 +452,7 @@ class ClosesSchemas(Sound):
 class TakesItsTime(Sound):
     """It never looks at the clock."""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         if request.prompt.startswith("slow"):
             request = attrs.evolve(request, deadline=monotonic() + 1.2)
         return super().steps(request)
@@ -455,12 +462,12 @@ class TakesItsTime(Sound):
 class StreamsOn(Sound):
     """A deadline holds for whole answers alone."""
 
-    def stream(self, request):
+    def stream(self, request) -> Any:
         if request.prompt.startswith("slow"):
             request = attrs.evolve(request, deadline=monotonic() + 1.2)
         yield from super().stream(request)
 
-    def complete(self, request):
+    def complete(self, request) -> Any:
         *_, whole = super().stream(request)
         return whole
 
@@ -477,7 +484,7 @@ class RaisesTimeoutError(Sound):
 class TriesAtLeast(Sound):
     """A deadline that has passed counts as none."""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         if request.deadline is not None and monotonic() >= request.deadline:
             request = attrs.evolve(request, deadline=monotonic() + 1.0)
         return super().steps(request)
@@ -487,7 +494,7 @@ class TriesAtLeast(Sound):
 class CutsByTheClock(Sound):
     """With a deadline, an answer is shorter."""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         if request.deadline is not None:
             request = attrs.evolve(request, max_tokens=2)
         return super().steps(request)
@@ -503,7 +510,7 @@ class DiesOfLateness(Sound):
         self.dead = True
         super().late()
 
-    def check(self, request):
+    def check(self, request) -> Any:
         if self.dead and not request.prompt.startswith("slow"):
             raise ModelError("there is no connection")
         super().check(request)
@@ -513,7 +520,7 @@ class DiesOfLateness(Sound):
 class RaisesItsDrivers(Sound):
     """A driver's exception comes through."""
 
-    def check(self, request):
+    def check(self, request) -> Any:
         try:
             super().check(request)
         except ModelError as fault:
@@ -526,7 +533,7 @@ class RaisesItsDrivers(Sound):
 class NothingPasses(Sound):
     """No failure may pass."""
 
-    def check(self, request):
+    def check(self, request) -> Any:
         try:
             super().check(request)
         except ModelError as fault:
@@ -537,13 +544,13 @@ class NothingPasses(Sound):
 class EndsQuietly(Sound):
     """A stream that fails is a stream that ends."""
 
-    def stream(self, request):
+    def stream(self, request) -> Any:
         try:
             yield from super().stream(request)
         except ModelError:
             yield Completion(text="")
 
-    def complete(self, request):
+    def complete(self, request) -> Any:
         *_, whole = super().stream(request)
         return whole
 
@@ -552,7 +559,7 @@ class EndsQuietly(Sound):
 class TellsADate(Sound):
     """When to try again is a moment in the past, as a clock went wrong."""
 
-    def check(self, request):
+    def check(self, request) -> Any:
         if request.prompt.startswith("busy"):
             raise ModelError("busy", retryable=True, retry_after=-3.0)
         super().check(request)
@@ -562,7 +569,7 @@ class TellsADate(Sound):
 class QuotesThePrompt(Sound):
     """The error says what was asked."""
 
-    def check(self, request):
+    def check(self, request) -> Any:
         if request.prompt.startswith("busy"):
             raise ModelError(f"busy, and so did not answer {request.prompt!r}", retryable=True)
         super().check(request)
@@ -572,7 +579,7 @@ class QuotesThePrompt(Sound):
 class QuotesTheKey(Sound):
     """What stands behind the error has the key in it."""
 
-    def check(self, request):
+    def check(self, request) -> Any:
         if request.prompt.startswith("wrong"):
             try:
                 raise PermissionError({"authorization": f"Bearer {KEY}"})
@@ -595,7 +602,7 @@ class StaysDown(Sound):
 
     down = False
 
-    def check(self, request):
+    def check(self, request) -> Any:
         if self.down and not request.prompt.startswith(("busy", "wrong")):
             raise ModelError("down")
         try:
@@ -609,7 +616,7 @@ class StaysDown(Sound):
 class Formats(Sound):
     """The prompt is a format string once more."""
 
-    def words(self, request):
+    def words(self, request) -> Any:
         return super().words(attrs.evolve(request, prompt=request.prompt % ()))
 
 
@@ -617,7 +624,7 @@ class Formats(Sound):
 class SpeaksUTF8(Sound):
     """What can't be encoded comes through as Python's error."""
 
-    def words(self, request):
+    def words(self, request) -> Any:
         request.prompt.encode()
         return super().words(request)
 
@@ -626,7 +633,7 @@ class SpeaksUTF8(Sound):
 class NeedsASystemPrompt(Sound):
     """An empty system prompt has no first character."""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         if request.system_prompt is not None:
             assert request.system_prompt[0]
         return super().steps(request)
@@ -636,7 +643,7 @@ class NeedsASystemPrompt(Sound):
 class CountsCharacters(Sound):
     """A long prompt is an assertion."""
 
-    def steps(self, request):
+    def steps(self, request) -> Any:
         assert len(request.prompt) < 10_000
         return super().steps(request)
 
@@ -645,7 +652,7 @@ class CountsCharacters(Sound):
 class OnePlace(Sound):
     """The question stands in one place for all."""
 
-    def complete(self, request):
+    def complete(self, request) -> Any:
         self.asked = request
         time.sleep(0.005)
         return super().complete(self.asked)
@@ -668,7 +675,7 @@ class OneLoop(Sound):
 
     loop = None
 
-    async def acomplete(self, request):
+    async def acomplete(self, request) -> Any:
         self.loop = self.loop or asyncio.get_running_loop()
         await asyncio.wrap_future(self._now(), loop=self.loop)
         return await super().acomplete(request)
@@ -687,7 +694,7 @@ class OneLoopAtATime(Sound):
 
     loops = ()
 
-    async def acomplete(self, request):
+    async def acomplete(self, request) -> Any:
         loop = asyncio.get_running_loop()
         if any(other is not loop and other.is_running() for other in self.loops):
             raise RuntimeError("attached to a different loop")
@@ -704,7 +711,7 @@ class BornHere(Sound):
         super().__init__()
         self.pid = os.getpid()
 
-    def check(self, request):
+    def check(self, request) -> Any:
         if os.getpid() != self.pid:
             raise ModelError("the connection is another process's")
         super().check(request)
@@ -716,7 +723,7 @@ class SharesItsConnection(Sound):
 
     connection = None
 
-    def words(self, request):
+    def words(self, request) -> Any:
         words = super().words(request)
         if len(words) > 100:
             return words

@@ -21,6 +21,6 @@ for _name, _model in {**BROKEN, **SOUND}.items():
         "patience": 2.0,
     }
     if _name in BROKEN:
-        _set |= {test: None for test in TESTS if test != _model.test}
+        _set |= {test: None for test in TESTS if test != BROKEN[_name].test}
     _class = type(f"Test{_name}", (ProviderContract,), _set)
     globals()[_class.__name__] = _class
