@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from fibonacci._builtin.echo import Echo
 from fibonacci.testing import ProviderContract
 
 
@@ -11,3 +14,11 @@ class TestEcho(ProviderContract):
 
 class TestScripted(ProviderContract):
     model = "scripted:" + json.dumps(["The sea is wide, and ships are small."] * 2_000)
+
+
+class TestFixture(ProviderContract):
+    voices = ("mixed",)
+
+    @pytest.fixture
+    def model(self):
+        return Echo()
