@@ -30,6 +30,7 @@ class VersionedRecord(Generic[V]):
     """A record as the server holds it, live or expired."""
 
     data: bytes = attrs.field(repr=False)
+    """The value's bytes; in no repr."""
     version: V
     """The server's token; another one after each write, also of equal bytes."""
     expires: int | None
@@ -45,6 +46,7 @@ class AsyncVersionedStore(AsyncStore, Generic[V]):
     """A store in the async voice on a server with versions; see :class:`VersionedStore`."""
 
     clock: Literal["server", "client"] = "client"
+    """This machine's: it writes and compares the moments of expiry."""
 
     @abstractmethod
     async def read_record(self, address: Address, *, deadline: float) -> VersionedRecord[V] | None:
@@ -157,6 +159,7 @@ class VersionedStore(Store, Generic[V]):
     """
 
     clock: Literal["server", "client"] = "client"
+    """This machine's: it writes and compares the moments of expiry."""
 
     @abstractmethod
     def read_record(self, address: Address, *, deadline: float) -> VersionedRecord[V] | None:
