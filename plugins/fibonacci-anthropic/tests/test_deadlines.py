@@ -41,7 +41,7 @@ LATE: dict[str, Reply] = {
 @pytest.fixture(autouse=True, scope="module")
 def warm() -> None:
     """The first client imports the SDK, for seconds: that is not what is measured here."""
-    import anthropic  # noqa: F401, PLC0415
+    import anthropic  # noqa: F401
 
 
 @pytest.mark.parametrize("how", LATE)

@@ -75,7 +75,8 @@ def test_statuses(
     """A status says whether another try may help; the error has it, its kind and its words."""
     error = fault(wire, model, ask, status(code, kind, "max_tokens: 9 > 8.", request_id="req_1"))
     assert str(error).startswith(
-        f"anthropic: the service answered with an error, {code} {kind}: max_tokens: 9 > 8 (request req_1)"
+        f"anthropic: the service answered with an error, {code} {kind}: "
+        "max_tokens: 9 > 8 (request req_1)"
     )
     assert error.retryable is retryable
     assert error.retry_after is None
@@ -265,7 +266,7 @@ def test_a_certificate_that_is_not_trusted(tmp_path: Path, ask: Ask) -> None:
     context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
     with Wire(context) as wire:
         model = AnthropicModel("claude-x", api_key=KEY, base_url=wire.url)
-        with pytest.raises(ModelError, match="connection broke: .*CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(ModelError, match=r"connection broke: .*CERTIFICATE_VERIFY_FAILED"):
             ask(model, HI)
         assert not wire.asked
 

@@ -25,7 +25,14 @@ def test_it_answers(model: AnthropicModel, ask: Ask) -> None:
     answer = ask(model, STORY)
     assert answer.text
     assert answer.usage.input_tokens > 10
-    assert answer.usage.output_tokens == 12
+    assert 2 <= answer.usage.output_tokens <= 12
+    assert answer.stop_reason == "end"
+
+
+def test_no_more_tokens_than_allowed(model: AnthropicModel, ask: Ask) -> None:
+    """The answer ends at max_tokens, and says so."""
+    answer = ask(model, ModelRequest(prompt=STORY.prompt, max_tokens=2))
+    assert answer.usage.output_tokens == 2
     assert answer.stop_reason == "max_tokens"
 
 
@@ -37,7 +44,7 @@ def test_it_streams(model: AnthropicModel) -> None:
 
     for *pieces, whole in (list(model.stream(STORY)), asyncio.run(collected())):
         assert isinstance(whole, Completion)
-        assert len(pieces) > 5
+        assert len(pieces) >= 2
         assert "".join(piece.text for piece in pieces) == whole.text
 
 
@@ -51,5 +58,5 @@ def test_the_system_prompt_reaches_it(model: AnthropicModel, ask: Ask) -> None:
 def test_a_key_that_it_does_not_know(local_model: Llama, ask: Ask) -> None:
     """A wrong key is refused by the server, and the error says what to check."""
     model = AnthropicModel("claude-x", api_key="another-key", base_url=local_model.url)
-    with pytest.raises(ModelError, match="401 authentication_error: .*Check ANTHROPIC_API_KEY"):
+    with pytest.raises(ModelError, match=r"401 authentication_error: .*Check ANTHROPIC_API_KEY"):
         ask(model, STORY)

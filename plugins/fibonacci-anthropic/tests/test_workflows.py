@@ -12,8 +12,10 @@ from fibonacci import (
     MemoryConfig,
     ModelError,
     NodeExecutionError,
+    NodeText,
     Retry,
     Workflow,
+    WorkflowFinished,
     WorkflowTimeoutError,
 )
 from fibonacci_anthropic import AnthropicModel
@@ -34,7 +36,20 @@ def awaited(workflow: Workflow, **arguments: Any) -> Any:
     return asyncio.run(workflow.aexecute(**arguments))
 
 
-@pytest.fixture(params=[executed, awaited], ids=["execute", "aexecute"])
+def streamed(workflow: Workflow, **arguments: Any) -> Any:
+    *_, last = workflow.stream(**arguments)
+    assert isinstance(last, WorkflowFinished)
+    return last.result
+
+
+def streamed_and_awaited(workflow: Workflow, **arguments: Any) -> Any:
+    async def collected() -> list[Any]:
+        return [event async for event in workflow.astream(**arguments)]
+
+    return asyncio.run(collected())[-1].result
+
+
+@pytest.fixture(params=[executed, awaited, streamed, streamed_and_awaited])
 def execute(request: pytest.FixtureRequest) -> Execute:
     """Runs a workflow in each of the ways in which it can be run."""
     running: Execute = request.param
@@ -100,9 +115,9 @@ def test_retry_after_the_deadline(wire: Wire, model: AnthropicModel, execute: Ex
     """What the service would have wait beyond the node's time fails at once."""
     wire.plays(status(429, "rate_limit_error", retry_after=60))
     begin = monotonic()
-    with workflow_of(model, "late", timeout=20) as workflow:
-        with pytest.raises(NodeExecutionError, match="429 rate_limit_error"):
-            run(execute, workflow)
+    late = pytest.raises(NodeExecutionError, match="429 rate_limit_error")
+    with workflow_of(model, "late", timeout=20) as workflow, late:
+        run(execute, workflow)
     assert monotonic() - begin < 10
     assert len(wire.asked) == 1
 
@@ -140,3 +155,14 @@ def test_nodes_beside_each_other(wire: Wire, model: AnthropicModel, execute: Exe
             workflow.add_node(LLMNode(name, model, "Hi"))
         assert dict(execute(workflow)) == dict.fromkeys("abcd", "yes")
     assert len({asked.connection for asked in wire.asked}) == 4
+
+
+def test_the_pieces_reach_the_reader(wire: Wire, model: AnthropicModel) -> None:
+    """A streamed run tells each piece of the answer while the next one is still to come."""
+    wire.plays([head(), *map(chunk, [start(), *text("Hel")]), SILENCE])
+    with workflow_of(model, "pieces") as workflow:
+        events = workflow.stream(inputs={"name": "Ada"})
+        assert next(one.text for one in events if isinstance(one, NodeText)) == "Hel"
+        events.close()
+        assert wire.left.wait(5)
+        assert workflow.memory.list_keys() == []

@@ -1,4 +1,4 @@
-"""The wire of Anthropic's Messages API, played from a script: real sockets, and the service's bytes.
+"""The wire of Anthropic's Messages API, played from a script: real sockets, the service's bytes.
 
     with Wire() as wire:
         wire.plays(answer("Hel", "lo"), status(429, "rate_limit_error", retry_after=1))
@@ -53,6 +53,8 @@ class Wire:
         self.asked: list[Asked] = []
         self.left = threading.Event()
         """Set when a client closes its connection in a pause of a reply."""
+        self.paused = threading.Event()
+        """Set when a pause begins."""
         self._context = context
         self._script: deque[Reply] = deque()
         self._sockets: set[socket.socket] = set()
@@ -107,6 +109,7 @@ class Wire:
                 case None:
                     client.shutdown(socket.SHUT_RDWR)
                 case seconds:
+                    self.paused.set()
                     readable, _, _ = select.select([client], [], [], seconds)
                     if readable:
                         raise Left

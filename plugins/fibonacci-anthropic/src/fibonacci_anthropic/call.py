@@ -15,8 +15,9 @@ from typing import Any, Final
 CHUNK: Final = 65_536
 """Bytes that are written in one go: between two of them the time is looked at."""
 
+CONNECTS: Final = ".connect_tcp.started"
 MADE: Final = (".connect_tcp.complete", ".start_tls.complete")
-"""How the events of httpcore end that tell of a new connection (its extension "trace")."""
+"""How events of httpcore end that tell of a new connection (its extension "trace")."""
 
 
 class Call:
@@ -24,8 +25,8 @@ class Call:
 
     def __init__(self, deadline: float | None) -> None:
         self.deadline = deadline
-        self.is_first = False
-        """Whether a connection was made for it; else it has one that was used before."""
+        self.connects = False
+        """Whether a connection is made for it; else it has one that was used before."""
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
@@ -65,22 +66,20 @@ async def awatch(request: Any) -> None:
 
 
 def _connected(event: str, info: dict[str, Any]) -> None:
-    if _is_first(event):
+    _note(event)
+    if event.endswith(MADE):
         stream = info["return_value"]
         stream.read = partial(_read, stream.read)
         stream.write = partial(_write, stream.write)
 
 
 async def _aconnected(event: str, _: dict[str, Any]) -> None:
-    _is_first(event)
+    _note(event)
 
 
-def _is_first(event: str) -> bool:
-    call = _current.get()
-    if call is None or not event.endswith(MADE):
-        return False
-    call.is_first = True
-    return True
+def _note(event: str) -> None:
+    if event.endswith(CONNECTS) and (call := _current.get()):
+        call.connects = True
 
 
 def _read(read: Callable[..., bytes], most: int, timeout: float | None = None) -> bytes:

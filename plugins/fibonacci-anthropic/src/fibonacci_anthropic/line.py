@@ -41,14 +41,14 @@ class Line:
         """
         from anthropic import APIConnectionError, APITimeoutError
 
-        while self._events is None:
-            try:
-                self._events = await self._post(self._arguments(body))
-            except APITimeoutError:
+        try:
+            self._events = await self._post(self._arguments(body))
+        except APITimeoutError:
+            raise
+        except APIConnectionError:
+            if self._call.connects:
                 raise
-            except APIConnectionError:
-                if self._call.is_first:
-                    raise
+            self._events = await self._post(self._arguments(body))
 
     async def _post(self, arguments: dict[str, Any]) -> Any:
         with self._call.going_on():

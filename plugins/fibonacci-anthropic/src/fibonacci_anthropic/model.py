@@ -14,7 +14,7 @@ from fibonacci_anthropic.line import Line, LoopLine
 class AnthropicModel(Model):
     """A model of Anthropic's Messages API, for ``LLMNode(model=...)``.
 
-    Named by a text (``"claude-…"``), it has the environment's key; made here, the one that is given.
+    Named by text (``"claude-…"``) it has the environment's key; made by hand, the one given.
     """
 
     # The API takes no temperature since its version of October 2026, and neither does its SDK.

@@ -1,4 +1,4 @@
-"""An error that the service answers with: its status, its kind, and its words where they are safe."""
+"""An error that the service answers with: status, kind, and its words where they are safe."""
 
 import math
 import re
