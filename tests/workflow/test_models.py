@@ -202,7 +202,7 @@ def test_an_offline_model_takes_what_any_model_may(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["echo", 'scripted:["hello"]'])
 def test_an_offline_model_heeds_stop(name: str) -> None:
-    """Its answer ends before the first text of ``stop`` in it, whichever comes first in the list."""
+    """Its answer ends before the first text of ``stop``, in whatever order they are given."""
     assert answer(name, stop=["lo", "never", "l"]) == "he"
     assert answer(name, stop=["h"]) == ""
 

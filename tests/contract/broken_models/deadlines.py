@@ -1,5 +1,6 @@
 """Deadlines that are missed, or kept too well."""
 
+import time
 from time import monotonic
 from typing import Any
 
@@ -75,3 +76,17 @@ class DiesOfLateness(Sound):
         if self.dead and not request.prompt.startswith("slow"):
             raise ModelError("there is no connection")
         super().check(request)
+
+
+@broken("test_deadline_of_a_stream")
+class LooksOnce(Sound):
+    """The clock is looked at until the first word comes, and no more."""
+
+    def check_time(self, request):
+        if request.prompt.startswith("endless"):
+            time.sleep(0.005)
+        else:
+            super().check_time(request)
+
+    def words(self, request) -> Any:
+        return ["on "] * 300 if request.prompt.startswith("endless") else super().words(request)

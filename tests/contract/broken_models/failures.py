@@ -1,5 +1,6 @@
 """Failures that tell too little, or too much."""
 
+import logging
 from typing import Any
 
 from broken_models.sound import KEY, Sound, broken
@@ -101,3 +102,22 @@ class StaysDown(Sound):
         except ModelError:
             self.down = True
             raise
+
+
+@broken("test_nothing_is_logged")
+class LogsRequests(Sound):
+    """At the level DEBUG, each request is in the log."""
+
+    def check(self, request) -> Any:
+        logging.getLogger(__name__).debug("asked: %s", {"prompt": request.prompt})
+        super().check(request)
+
+
+@broken("test_nothing_is_logged")
+class LogsHeaders(Sound):
+    """At the level DEBUG, the headers of a refused request are in the log."""
+
+    def check(self, request) -> Any:
+        if request.prompt.startswith("wrong"):
+            logging.getLogger(__name__).debug("headers: %s", {"x-api-key": KEY})
+        super().check(request)
