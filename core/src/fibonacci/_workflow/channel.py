@@ -37,7 +37,6 @@ class Signal(ABC):
     @abstractmethod
     def is_own(self) -> bool:
         """Say whether whoever asks would wait for itself."""
-        ...
 
 
 @attrs.frozen(eq=False)
