@@ -200,6 +200,13 @@ def test_an_offline_model_takes_what_any_model_may(name: str) -> None:
     assert answer(name, temperature=0.7, stop=["END"]) == "hello"
 
 
+@pytest.mark.parametrize("name", ["echo", 'scripted:["hello"]'])
+def test_an_offline_model_heeds_stop(name: str) -> None:
+    """Its answer ends before the first text of ``stop``, in whatever order they are given."""
+    assert answer(name, stop=["lo", "never", "l"]) == "he"
+    assert answer(name, stop=["h"]) == ""
+
+
 def test_all_refusals_are_told(workflow: Workflow) -> None:
     """All fields that no model heeds are told at once."""
     workflow.add_node(LLMNode("a", Named("a"), "x", temperature=1, stop=["x"]))
