@@ -91,6 +91,7 @@ class Wire:
 
     def _serve(self, client: socket.socket, number: int) -> None:
         self._sockets.add(client)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             if self._context:
                 client = self._context.wrap_socket(client, server_side=True)
