@@ -43,7 +43,8 @@ for folder in [checkout / "core", *sorted(checkout.glob("plugins/*/"))]:
 
 # The core's extras name the distributions beside it: what a user types finds them.
 core = metadata.distribution("fibonacci-core")
-for extra in ("anthropic", "crypto", "dynamodb", "jinja", "llamacpp", "postgres", "redis", "sqlite"):
+extras = ("anthropic", "crypto", "dynamodb", "jinja", "llamacpp", "postgres", "redis", "sqlite")
+for extra in extras:
     (wanted,) = (
         one for one in core.requires or () if f'extra == "{extra}"' in one.replace("'", '"')
     )

@@ -26,11 +26,19 @@ from source import (
 
 from fibonacci import errors, plugin
 from fibonacci.plugin import hookspecs
+from fibonacci.testing import CipherContract, EngineContract, ProviderContract, StoreContract
 
 HERE: Final = Path(__file__).parent
 NOTE: Final = "<!-- Made by docs/make_pages.py from the source: change it there. -->"
 GROUPS: Final = {"fibonacci_model": "fibonacci.models"}
 """Entry-point groups that aren't named like their hook."""
+CONTRACTS: Final = {
+    "fibonacci_storage": (StoreContract, 'backend = "shelf"'),
+    "fibonacci_encryption": (CipherContract, 'cipher = "box"'),
+    "fibonacci_templating": (EngineContract, 'engine = "mustache"'),
+    "fibonacci_model": (ProviderContract, 'model = "parrot:grey"'),
+}
+"""What holds the implementation of a hook to its word, and how it is told which."""
 
 
 def hooks_page() -> str:
@@ -49,6 +57,7 @@ def hooks_page() -> str:
         parts += [f"## {hook.__name__}", f"Entry-point group: `{group}`.", text_of(tree)]
         for one in get_type_hints(hook).values():
             parts += _family(one, told)
+        parts += _contract(*CONTRACTS[hook.__name__])
     parts += ["## What else an author imports", "All of it from `fibonacci.plugin`."]
     for name in plugin.__all__:
         if name not in told:
@@ -114,6 +123,17 @@ def _class(of: type) -> Iterator[str]:
         need = "" if one.required or not inspect.isabstract(of) else "Has a default. "
         yield f"```\n{wrapped(one.signature)}\n```"
         yield f"{need}{one.text}"
+
+
+def _contract(contract: type, which: str) -> Iterator[str]:
+    bench = next(one for one in contract.__mro__ if one.__name__ == "Bench")
+    name = contract.__name__
+    yield f"### {name}"
+    yield text_of(definition(contract))
+    example = f"from fibonacci.testing import {name}\n\n\nclass TestMine({name}):\n    {which}"
+    yield f"```\n{example}\n```"
+    rows = fields(definition(bench))
+    yield _table(row for row in rows if row.name != "fibonacci_contract")
 
 
 def _helper(name: str) -> Iterable[str]:

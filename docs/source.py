@@ -85,11 +85,12 @@ def markdown(text: str) -> str:
     text = re.sub(r":\w+:`~[\w.]+\.(\w+)`", r"`\1`", text)
     text = re.sub(r":\w+:`([\w.]+)`", r"`\1`", text)
     text = re.sub(r"``(.+?)``", r"`\1`", text, flags=re.DOTALL)
-    return re.sub(r"::\n\n((?: {4}.*\n?|\n)+)", _fenced, text)
+    return re.sub(r"(^|(?<=\n))?::\n\n((?: {4}.*\n?|\n)+)", _fenced, text)
 
 
 def _fenced(example: re.Match[str]) -> str:
-    return f":\n\n```\n{textwrap.dedent(example[1]).strip()}\n```\n\n"
+    colon = "" if example[1] is not None else ":\n\n"  # which may stand in a line of its own
+    return f"{colon}```\n{textwrap.dedent(example[2]).strip()}\n```\n\n"
 
 
 def _tree(module: ModuleType) -> ast.Module:

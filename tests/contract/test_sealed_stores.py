@@ -51,7 +51,7 @@ for _name in dir(StoreContract):
         setattr(Sealed, _name, None)
 
 
-class TestMemory(Sealed):
+class TestSealedMemory(Sealed):
     backend = "memory"
 
 
@@ -80,35 +80,35 @@ class OnPostgres(Sealed):
         return postgres_server.url
 
 
-class TestSqlite(OnSqlite):
+class TestSealedSqlite(OnSqlite):
     voices = ("sync",)
 
 
-class TestRedis(OnRedis):
+class TestSealedRedis(OnRedis):
     voices = ("async",)
 
 
-class TestPostgres(OnPostgres):
-    voices = ("sync",)
-
-
-@pytest.mark.long
-class TestSqliteAwaited(OnSqlite):
-    voices = ("async",)
-
-
-@pytest.mark.long
-class TestRedisPlainly(OnRedis):
+class TestSealedPostgres(OnPostgres):
     voices = ("sync",)
 
 
 @pytest.mark.long
-class TestPostgresAwaited(OnPostgres):
+class TestSealedSqliteAwaited(OnSqlite):
     voices = ("async",)
 
 
 @pytest.mark.long
-class TestDynamoDB(Sealed):
+class TestSealedRedisPlainly(OnRedis):
+    voices = ("sync",)
+
+
+@pytest.mark.long
+class TestSealedPostgresAwaited(OnPostgres):
+    voices = ("async",)
+
+
+@pytest.mark.long
+class TestSealedDynamoDB(Sealed):
     backend = "dynamodb"
 
     @pytest.fixture(scope="class")

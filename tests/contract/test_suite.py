@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from fibonacci import testing
-from fibonacci.testing import CipherContract, EngineContract, StoreContract
+from fibonacci.testing import CipherContract, EngineContract, ProviderContract, StoreContract
 from fibonacci.testing.clauses import PROMISES
 from fibonacci.testing.plugin import clauses_of
 
-CONTRACTS = [CipherContract, EngineContract, StoreContract]
+CONTRACTS = [CipherContract, EngineContract, ProviderContract, StoreContract]
 
 
 def named_in(contract):
@@ -58,7 +58,7 @@ def test_plugin_is_light():
         "import sys, pytest; before = set(sys.modules); import fibonacci.testing.plugin; "
         "new = set(sys.modules) - before; "
         "print(sorted(new & {'hypothesis', 'asyncio', 'fibonacci.testing.cipher', "
-        "'fibonacci.testing.engine', "
+        "'fibonacci.testing.engine', 'fibonacci.testing.provider', "
         "'fibonacci.testing.store'}))"
     )
     told = subprocess.run(

@@ -1,13 +1,11 @@
 """The pages, and the tools that read the source for them."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "docs"))
 
 
 @pytest.fixture(scope="session")

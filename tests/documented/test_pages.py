@@ -1,7 +1,11 @@
 """The pages that are made from the source are what the source says."""
 
+import re
 import subprocess
 import sys
+
+from fibonacci import testing
+from fibonacci._discovery.kinds import KINDS
 
 from .conftest import ROOT
 
@@ -11,3 +15,22 @@ def test_made_pages():
     command = [sys.executable, ROOT / "docs" / "make_pages.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_each_field_is_told():
+    """Each field of what core hands over or takes has a text, and so has what contracts ask for."""
+    page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`\w+`) \|.*\| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) > 50
+    assert [name for name, text in rows if not text.strip()] == []
+
+
+def test_each_hook_has_its_contract():
+    """Each hook's chapter shows the contract for it, and all contracts are shown."""
+    page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
+    shown = []
+    for kind in KINDS.values():
+        chapter = page.partition(f"## {kind.hook}\n")[2].partition("\n## ")[0]
+        shown += re.findall(r"^### (\w+Contract)$", chapter, re.MULTILINE)
+    assert len(shown) == len(KINDS)
+    assert sorted(shown) == sorted(testing.__all__)

@@ -212,6 +212,35 @@ def test_another_key_does_not_open(store):
         sealed(store, "another").get("k", default="none")
 
 
+def test_the_record_that_does_not_open_is_named(store):
+    """The cipher knows why, and core knows which: both are told, also of one among many."""
+    sealed(store, "key").set("k", 1)
+    memory = sealed(store, "another")
+    for ask in (lambda: memory.get("k"), lambda: memory.get_many(["k"]), lambda: memory.rewrap()):
+        with pytest.raises(DecryptionError) as caught:
+            ask()
+        assert str(caught.value) == (
+            "'k' in workflow scope of 'w' does not open: "
+            "the record does not open with any of the keys"
+        )
+
+
+def test_an_error_of_the_cipher_that_is_no_refusal_passes_through(store):
+    """It is about the machine or the key, and not about a record."""
+
+    class Away(ToyCipher):
+        def open(self, sealed: bytes, aad: bytes) -> bytes:
+            raise EncryptionError("the service that has the keys is away")
+
+    sealed(store).set("k", 1)
+    with register_plugin("encryption", "bad", plugin(lambda settings: Away(settings.keys))):
+        config = MemoryConfig(store, encryption_key="k", encrypt_values=True, encryption="bad")
+        memory = Workflow("w", config).memory
+    with pytest.raises(EncryptionError) as caught:
+        memory.get("k")
+    assert str(caught.value) == "the service that has the keys is away"
+
+
 def test_the_first_key_seals_and_all_open(store):
     """Keys change one write at a time."""
     sealed(store, "old").set("k", 1)

@@ -8,7 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ciphers import ToyCipher, plugin
 
-from fibonacci import DecryptionError, MemoryConfig, MemoryManager, Workflow, register_plugin
+from fibonacci import (
+    DecryptionError,
+    FunctionNode,
+    MemoryConfig,
+    MemoryManager,
+    Workflow,
+    register_plugin,
+)
 from fibonacci._builtin.local import LocalStore
 
 CANARY = "canary-3f9a"
@@ -54,6 +61,21 @@ def test_every_plain_record_that_is_read_is_counted(store: LocalStore) -> None:
     memory.get(CANARY)  # sealed by now
     assert memory.plaintext_read_count == 5
     assert memory_of(store).plaintext_read_count == 0
+
+
+def test_what_a_node_recalls_is_counted(store: LocalStore) -> None:
+    """A run counts for the memory of its workflow (C25)."""
+    config = MemoryConfig(
+        store,
+        encryption_key="key",
+        encrypt_values=True,
+        encryption="toy",
+        plaintext_reads="allow",
+    )
+    workflow = Workflow(CANARY, config)
+    workflow.add_node(FunctionNode("n", lambda ctx: ctx.recalled[CANARY], memory_read=[CANARY]))
+    assert workflow.execute()["n"] == CANARY
+    assert workflow.memory.plaintext_read_count == 1
 
 
 def test_no_count_is_lost_among_threads(store: LocalStore) -> None:

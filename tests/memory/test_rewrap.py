@@ -17,6 +17,7 @@ from fibonacci import (
     InvalidKeyError,
     MemoryConfig,
     MemoryManager,
+    OutcomeUnknownError,
     ScopeError,
     Workflow,
     register_plugin,
@@ -215,6 +216,30 @@ def test_a_call_that_broke_off_is_taken_up(store: LocalStore, rewrap: Rewrap) ->
     assert rewrap(memory) == 150
     assert raw(store, "k000") == first
     assert raw(store, "k249") != last
+
+
+class Lossy(LocalStore):
+    """The third answer to a compare-and-set is lost; what was asked is done."""
+
+    asked = 0
+
+    def compare_and_set(self, *args: Any, **named: Any) -> bool:
+        done = super().compare_and_set(*args, **named)
+        self.asked += 1
+        if self.asked == 3:
+            raise OutcomeUnknownError("the answer was lost")
+        return done
+
+
+def test_a_lost_answer_is_told_and_a_second_call_does_the_rest(rewrap: Rewrap) -> None:
+    """It is not asked again by itself; what was applied is found so (C16)."""
+    store = Lossy()
+    memory_of(store, "old").set_many(dict.fromkeys("abcde", 1))
+    memory = memory_of(store, "new", "old")
+    with pytest.raises(OutcomeUnknownError):
+        rewrap(memory)
+    assert rewrap(memory) == 2
+    assert memory_of(store, "new").get_many(["a", "b", "c", "d", "e"]) == dict.fromkeys("abcde", 1)
 
 
 def test_it_goes_on_behind_a_key(store: LocalStore, rewrap: Rewrap) -> None:

@@ -1,6 +1,8 @@
 """What a stream tells: the same run as execute's, event by event."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import ContextVar
 from threading import Barrier
@@ -245,7 +247,6 @@ def test_what_was_told_before_an_error(workflow: Workflow, stream: Any) -> None:
 
     workflow.add_node(FunctionNode("bad", bad))
     workflow.add_node(FunctionNode("fine", lambda _: together.wait(5) >= 0, memory_write="k"))
-    workflow.add_node(FunctionNode("after", lambda _: 1, dependencies=["fine"]))
     told: list[Any] = []
     with pytest.raises(NodeExecutionError, match="node 'bad' failed") as error:
         told.extend(stream(workflow))  # which keeps what came before the error
@@ -310,6 +311,17 @@ def test_the_context_of_the_reader(workflow: Workflow, stream: Any, timeout: Any
     finally:
         asking.reset(token)
     assert last.result == {"a": "Ada", "b": "Ada"}
+
+
+def test_a_stream_needs_no_event_loop() -> None:
+    """asyncio, which costs 62 ms, is not imported by a program that does not use it."""
+    program = (
+        "import sys; from fibonacci import LLMNode, Workflow; workflow = Workflow('flow'); "
+        "workflow.add_node(LLMNode('n', 'echo', 'x', timeout=60)); "
+        "print(len([*workflow.stream()])); sys.exit('asyncio' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "4\n", "")
 
 
 def test_events_are_values() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, suppress
 from threading import Event, Thread, Timer
@@ -213,8 +214,14 @@ def test_after_the_output_was_read(workflow: Workflow, stream: Any) -> None:
 
 
 def test_a_function_that_goes_on(workflow: Workflow, stream: Any) -> None:
-    """No thread can be stopped: what a function returns after the end is dropped."""
+    """What a function returns after the end is dropped, and so is the run when it has returned."""
     begun, go, ended = Event(), Event(), Event()
+
+    class Given:
+        pass
+
+    given = Given()
+    kept = weakref.ref(given)
 
     def late(_: Any) -> None:
         begun.set()
@@ -224,13 +231,15 @@ def test_a_function_that_goes_on(workflow: Workflow, stream: Any) -> None:
     workflow.add_node(FunctionNode("n", late, memory_write="k"))
     workflow.add_node(FunctionNode("after", lambda _: 1, dependencies=["n"], memory_write="l"))
     workflow.add_node(LLMNode("beside", Endless(), "x"))
-    events = stream(workflow)
+    events = stream(workflow, {"given": given})
+    del given
     while not begun.is_set():
         until(events, NodeText, "beside")
     events.close()
+    assert kept() is not None
     go.set()
     assert ended.wait(5)
-    time.sleep(0.05)
+    assert soon(lambda: gc.collect() >= 0 and kept() is None)
     assert workflow.memory.list_keys() == []
 
 
@@ -242,14 +251,14 @@ def test_a_node_that_would_be_tried_again(workflow: Workflow, stream: Any) -> No
         calls.append(1)
         raise OSError
 
-    workflow.add_node(FunctionNode("n", flaky, retry=Retry(attempts=5, backoff=0.1, jitter=0)))
+    workflow.add_node(FunctionNode("n", flaky, retry=Retry(attempts=5, backoff=0.05, jitter=0)))
     workflow.add_node(LLMNode("beside", Endless(), "x"))
     events = stream(workflow)
     until(events, NodeRetried)
     until(events, NodeText, "beside")
     until(events, NodeText, "beside")
     events.close()
-    time.sleep(0.2)
+    time.sleep(0.3)
     assert calls == [1]
 
 
@@ -298,6 +307,40 @@ def test_a_write_that_has_begun_where_the_reader_is_cancelled() -> None:
     with pytest.raises(TimeoutError):
         asyncio.run(main())
     assert workflow.memory.list_keys() == ["first", "second"]
+
+
+def test_a_reader_that_is_cancelled_over_and_over() -> None:
+    """A reader that does not wait for the end, either, leaves no record half written."""
+    store = Slow()
+    workflow = Workflow("flow", MemoryConfig(store))
+    workflow.add_node(FunctionNode("n", lambda _: 1, memory_write=["first", "second"]))
+    cancelled: list[str] = []
+
+    async def beside(_: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.extend(workflow.memory.list_keys())
+
+    workflow.add_node(FunctionNode("beside", beside))
+
+    async def read() -> None:
+        async for _ in workflow.astream():
+            pass
+
+    async def main() -> None:
+        task = asyncio.create_task(read())
+        await asyncio.to_thread(store.writing.wait, 5)
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        assert workflow.memory.list_keys() == []
+        store.go.set()
+        for left in asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait([left], timeout=5)
+        assert cancelled == ["first", "second"]
+
+    asyncio.run(main())
 
 
 def read_all(workflow: Workflow) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
 from itertools import islice
 from threading import Lock
 from typing import Any, assert_never
@@ -187,15 +188,35 @@ def test_random_graphs(graph: list[Plan], limit: int | None) -> None:
             assert (other.attempts, other.written) == (trace.attempts, trace.written)
 
 
+def read_some(workflow: Workflow, count: int) -> list[Event]:
+    """Read so many events, and close."""
+    with closing(workflow.stream()) as events:
+        return list(islice(events, count))
+
+
+def read_some_in_a_loop(workflow: Workflow, count: int) -> list[Event]:
+    async def read() -> list[Event]:
+        found: list[Event] = []
+        async with aclosing(workflow.astream()) as events:
+            while len(found) < count and (event := await anext(events, None)) is not None:
+                found.append(event)
+        return found
+
+    return asyncio.run(read())
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(graph=graphs(), limit=st.sampled_from([None, 1, 2]), stop=st.integers(0, 80))
-def test_closing_anywhere(graph: list[Plan], limit: int | None, stop: int) -> None:
+@given(
+    graph=graphs(),
+    limit=st.sampled_from([None, 1, 2]),
+    beginning=st.sampled_from([read_some, read_some_in_a_loop]),
+    stop=st.integers(0, 80),
+)
+def test_closing_anywhere(graph: list[Plan], limit: int | None, beginning: Any, stop: int) -> None:
     """Wherever a stream is closed: each node has written all of its records, or none."""
     workflow = built(graph, limit)
     workflow.memory.clear()
-    events = workflow.stream()
-    read = list(islice(events, stop))
-    events.close()
+    read = beginning(workflow, stop)
     known = set(workflow.memory.list_keys())
     written = {event.node_id for event in read if isinstance(event, MemoryWritten)}
     for number, plan in enumerate(graph):

@@ -122,10 +122,29 @@ def test_a_late_piece_of_what_was_left_behind(workflow: Workflow) -> None:
     assert told[2:] == [NodeFinished("beside", True)]
 
 
+class Halting(Trickle):
+    """Says one word, and nothing after it."""
+
+    def stream(self, request: ModelRequest) -> Pieces:
+        try:
+            yield TextDelta("word ")
+            time.sleep(10)
+        finally:
+            self.closed.set()
+
+    async def astream(self, request: ModelRequest) -> AsyncPieces:
+        try:
+            yield TextDelta("word ")
+            await asyncio.sleep(10)
+        finally:
+            self.closed.set()
+
+
+@pytest.mark.parametrize("kind", [Trickle, Halting])
 @pytest.mark.parametrize("timeout", [0.1, None])
-def test_a_slow_reader(stream: Any, timeout: float | None) -> None:
-    """The time that a reader takes counts: a node whose answer was waited for is late."""
-    model = Trickle()
+def test_a_slow_reader(stream: Any, timeout: float | None, kind: type[Trickle]) -> None:
+    """The time that a reader takes counts: a node whose answer waited for it too long is late."""
+    model = kind()
     workflow = Workflow("flow", timeout=None if timeout else 0.1)
     workflow.add_node(LLMNode("n", model, "x", timeout=timeout))
     events = stream(workflow)

@@ -96,14 +96,21 @@ def no_collector() -> Iterator[None]:
     gc.enable()
 
 
+def seconds_for(record: bytes) -> float:
+    start = thread_time()
+    try_to_open(record)
+    return thread_time() - start
+
+
 def slowest(records: int, seed: int) -> float:
-    """Try so many; return the time that the slowest took."""
+    """Try so many; return the seconds that the slowest took, however often it is tried."""
     mutator, longest = Mutator(seed), 0.0
     for _ in range(records):
         record = mutator.mutated()
-        start = thread_time()
-        try_to_open(record)
-        longest = max(longest, thread_time() - start)
+        seconds = seconds_for(record)
+        if seconds > LIMIT:  # a virtual machine may have stood still
+            seconds = min(seconds_for(record) for _ in range(5))
+        longest = max(longest, seconds)
     return longest
 
 
@@ -117,7 +124,7 @@ def test_changed_records(records: int, no_collector: None):
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_any_bytes(record: bytes):
     """What has nothing to do with a record."""
     try_to_open(record)
@@ -130,7 +137,7 @@ def test_any_bytes(record: bytes):
     st.sampled_from([RECORDS[0][6:14], bytes(8), b""]),
     st.binary(max_size=200),
 )
-@settings(max_examples=1_000)
+@settings(max_examples=1_000, deadline=None)
 def test_any_bytes_behind_a_start_like_ours(
     magic: bytes, suite: bytes, flags: bytes, key_id: bytes, rest: bytes
 ):
@@ -139,7 +146,7 @@ def test_any_bytes_behind_a_start_like_ours(
 
 
 @given(record=st.sampled_from(RECORDS), data=st.data())
-@settings(max_examples=1_000)
+@settings(max_examples=1_000, deadline=None)
 def test_any_part_replaced_by_any_bytes(record: bytes, data: st.DataObject):
     """Hypothesis looks for what a table of changes has not."""
     start = data.draw(st.integers(0, len(record)))
@@ -148,6 +155,7 @@ def test_any_part_replaced_by_any_bytes(record: bytes, data: st.DataObject):
 
 
 @given(aad=st.binary(max_size=100))
+@settings(deadline=None)
 def test_any_other_address(aad: bytes):
     """A record opens at its address alone."""
     if aad != AAD:

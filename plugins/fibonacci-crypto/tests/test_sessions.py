@@ -1,6 +1,8 @@
 """Sessions: one derived key for many records, and never the same one twice."""
 
+import gc
 import os
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from threading import Barrier, Thread
@@ -87,6 +89,18 @@ def test_sessions_of_others_are_remembered_within_bounds(restart: Restart):
     for _ in range(2):
         assert all(reader.open(one, AAD) == b"v" for one in sealed)
     assert reader._opening.cache_info().currsize == SESSIONS_KEPT == 1_024
+
+
+def test_a_cipher_goes_when_it_is_dropped(restart: Restart):
+    """Its keys don't wait for the collector: an application may make one a request."""
+    cipher = restart()
+    cipher.open(cipher.seal(b"v", AAD), AAD)
+    watched = weakref.ref(cipher)
+    gc.disable()
+    del cipher
+    gone = watched() is None
+    gc.enable()
+    assert gone
 
 
 def test_a_refused_header_is_not_remembered(restart: Restart):

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Final
 
+from fibonacci._builtin.stops import up_to_stop
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin.hookspecs import hookimpl
 from fibonacci.plugin.models import Completion, Model, ModelRequest, ModelSettings
@@ -18,7 +19,7 @@ class Echo(Model):
     accepts: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
 
     def complete(self, request: ModelRequest) -> Completion:
-        return Completion(text=request.prompt, stop_reason="end")
+        return up_to_stop(request.prompt, request.stop)
 
 
 @hookimpl

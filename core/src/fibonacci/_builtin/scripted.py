@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any, ClassVar, Final
 
+from fibonacci._builtin.stops import up_to_stop
 from fibonacci.errors import ConfigurationError, ModelError
 from fibonacci.plugin.hookspecs import hookimpl
 from fibonacci.plugin.models import Completion, Model, ModelRequest, ModelSettings
@@ -30,7 +31,7 @@ class Scripted(Model):
             raise ModelError(
                 f"the script has {len(self._answers)} answers, and was asked for one more"
             )
-        return Completion(text=self._answers[turn], stop_reason="end")
+        return up_to_stop(self._answers[turn], request.stop)
 
 
 @hookimpl

@@ -86,6 +86,8 @@ class SealedEnvelope:
         try:
             plain = self._cipher.open(data, _bytes_of(address))
             looks_sealed = codec.is_sealed(plain)
+        except DecryptionError as fault:
+            raise DecryptionError(f"{address} does not open: {fault}") from fault
         except FibonacciError:
             raise
         except Exception as fault:  # noqa: BLE001 - whatever a cipher raises

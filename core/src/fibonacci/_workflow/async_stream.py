@@ -45,7 +45,7 @@ class TaskChannel(Channel):
 async def astream(running: Running) -> AsyncGenerator[Event]:
     """Yield the events of a run."""
     channel = TaskChannel()
-    # A task of its own: a reader's timeout around one event is nothing to the run.
+    # A task of its own: each event may be read from another one.
     task = asyncio.get_running_loop().create_task(channel.carry(running))
     try:
         event: Event | None = None
@@ -53,8 +53,14 @@ async def astream(running: Running) -> AsyncGenerator[Event]:
             event = await channel.read()
             yield event
     finally:
-        try:
-            await channel.close()
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+        if not task.done():
+            # Shielded, as some frameworks cancel a reader over and over until it has ended: a node
+            # that is writing would be cut off between two of its records. The loop holds no task,
+            # but what this one waits for does.
+            await asyncio.shield(_end(channel, task))
+
+
+async def _end(channel: TaskChannel, task: "asyncio.Task[None]") -> None:
+    await channel.close()
+    task.cancel()
+    await asyncio.wait([task])

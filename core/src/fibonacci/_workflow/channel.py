@@ -24,7 +24,7 @@ Running = Callable[["Channel"], Coroutine[Any, Any, ExecutionResult]]
 
 
 class Signal(ABC):
-    """Something happens once, and others wait for it."""
+    """Something happens once, and one other waits for it."""
 
     @abstractmethod
     def set(self) -> None:

@@ -1,10 +1,11 @@
 """One execution: what it needs is looked at first, then its nodes run, then it is told."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import attrs
 
+from fibonacci._memory.manager import MemoryManager
 from fibonacci._memory.recall import Spaces
 from fibonacci._memory.runs import reach
 from fibonacci._workflow.channel import Channel
@@ -27,8 +28,13 @@ from fibonacci.errors import (
 from fibonacci.plugin._hints import did_you_mean
 from fibonacci.plugin.models import Model
 
-if TYPE_CHECKING:
-    from fibonacci._workflow.workflow import Workflow
+
+class Setting(Protocol):
+    """What a workflow gives to each of its executions."""
+
+    memory: MemoryManager
+    timeout: float | None
+    max_concurrency: int | None
 
 
 @attrs.frozen
@@ -63,7 +69,7 @@ def _model(model: Any, named: dict[str, Model]) -> Model:
 
 
 async def execute(
-    workflow: "Workflow",
+    workflow: Setting,
     prepared: Prepared,
     voice: Voice,
     inputs: Mapping[str, Any] | None,

@@ -3,9 +3,9 @@
 import os
 import sys
 from collections.abc import Generator
+from contextlib import suppress
 from contextvars import copy_context
-from queue import SimpleQueue
-from threading import Event as ThreadEvent
+from queue import Empty, SimpleQueue
 from threading import get_ident
 from time import monotonic
 
@@ -17,20 +17,26 @@ from fibonacci.plugin._workers import hand_over
 
 
 class ThreadSignal(Signal):
-    """Between two threads."""
+    """Between two threads.
+
+    A collection of garbage may close a stream in any thread at any moment, also in one of its run:
+    so it is a queue, which may be used again in the midst of its use, and not an Event.
+    """
 
     def __init__(self) -> None:
-        self._event = ThreadEvent()
+        self._happened: SimpleQueue[None] = SimpleQueue()
         self._thread = get_ident()
 
     def set(self) -> None:
-        self._event.set()
+        self._happened.put(None)
 
     async def wait(self, deadline: float | None = None) -> None:
-        self._event.wait(None if deadline is None else max(0.0, deadline - monotonic()))
+        with suppress(Empty):
+            self._happened.get(
+                timeout=None if deadline is None else max(0.0, deadline - monotonic())
+            )
 
     def is_own(self) -> bool:
-        """A collection of garbage may close a stream in any thread, also in one of its run."""
         return self._thread == get_ident()
 
 

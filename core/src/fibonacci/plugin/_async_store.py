@@ -42,6 +42,7 @@ class Page:
     """Some of a space's keys, in code-point order, and where to go on."""
 
     keys: Sequence[str]
+    """Keys of live records; no key twice."""
     cursor: str | None
     """What the next ``scan`` takes; None at the end. A page may be empty and not be the last."""
 
@@ -50,7 +51,9 @@ class AsyncStore(ABC):
     """A store in the async voice: the methods of Store, awaited. One object serves one loop."""
 
     clock: Literal["server", "client"] = "server"
+    """See :attr:`Store.clock`."""
     remote: bool = True
+    """See :attr:`Store.remote`."""
 
     @abstractmethod
     async def read(self, address: Address, *, deadline: float) -> bytes | None:

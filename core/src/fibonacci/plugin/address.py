@@ -32,6 +32,7 @@ class Space(NamedTuple):
     prefix: str
     """The key prefix, as configured."""
     scope: Scope
+    """Which of the four it is."""
     owner: str
     """The workflow's name, the user's id, the organization's id, or "" for the global scope."""
 
@@ -45,7 +46,9 @@ class Address(NamedTuple):
     """One record: its space, and its key in it."""
 
     space: Space
+    """Whose the record is."""
     key: str
+    """The key as the user wrote it."""
 
     @property
     def text(self) -> str:

@@ -49,7 +49,9 @@ class Usage:
     """Tokens that were read and written; they add up."""
 
     input_tokens: int = 0
+    """Tokens of the prompt, with all that stands around it."""
     output_tokens: int = 0
+    """Tokens of the answer."""
 
     def __add__(self, other: "Usage") -> "Usage":
         """Return the sum."""
@@ -64,7 +66,9 @@ class Completion:
     """A model's whole answer."""
 
     text: str = attrs.field(repr=False, validator=attrs.validators.instance_of(str))
+    """All of it, as it is; in no repr."""
     usage: Usage = Usage()
+    """What it took; zeros where the provider does not count."""
     stop_reason: Literal["end", "max_tokens", "stop"] | None = None
     """Why it ended: by itself, at ``max_tokens``, at a text of ``stop``; None where unknown."""
 
@@ -74,6 +78,7 @@ class TextDelta:
     """A piece of an answer, as it comes."""
 
     text: str = attrs.field(repr=False)
+    """What the piece adds; in no repr."""
 
 
 class Model(ABC):

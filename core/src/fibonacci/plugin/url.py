@@ -25,13 +25,17 @@ class StoreURL:
     """A connection URL, taken apart and decoded; comparable, and safe to print."""
 
     scheme: str
+    """In lower case."""
     username: str | None = None
+    """None where the URL has none, or an empty one."""
     password: str | None = attrs.field(default=None, repr=False)
+    """None where the URL has none; in no repr."""
     hosts: tuple[Host, ...] = ()
     """Names and ports (None where the URL says none), as many as the URL lists."""
     path: str = ""
     """With its leading slash."""
     query: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
+    """The options in it, each once, as text."""
 
     def __str__(self) -> str:
         """The URL with the password and all query values masked."""

@@ -12,7 +12,7 @@ ttl, where it has one, counts seconds and sweeps late. It may sweep behind.
 import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import attrs
 
@@ -30,6 +30,7 @@ class VersionedRecord(Generic[V]):
     """A record as the server holds it, live or expired."""
 
     data: bytes = attrs.field(repr=False)
+    """The value's bytes; in no repr."""
     version: V
     """The server's token; another one after each write, also of equal bytes."""
     expires: int | None
@@ -44,7 +45,8 @@ def is_live(expires: int | None) -> bool:
 class AsyncVersionedStore(AsyncStore, Generic[V]):
     """A store in the async voice on a server with versions; see :class:`VersionedStore`."""
 
-    clock: ClassVar[Literal["server", "client"]] = "client"
+    clock: Literal["server", "client"] = "client"
+    """This machine's: it writes and compares the moments of expiry."""
 
     @abstractmethod
     async def read_record(self, address: Address, *, deadline: float) -> VersionedRecord[V] | None:
@@ -156,7 +158,8 @@ class VersionedStore(Store, Generic[V]):
     ``scan`` lists live keys alone: leave out those whose expiry :func:`is_live` denies.
     """
 
-    clock: ClassVar[Literal["server", "client"]] = "client"
+    clock: Literal["server", "client"] = "client"
+    """This machine's: it writes and compares the moments of expiry."""
 
     @abstractmethod
     def read_record(self, address: Address, *, deadline: float) -> VersionedRecord[V] | None:

@@ -9,7 +9,8 @@
         url = "shelf:///tmp/x"
 
 Template engines have ``EngineContract``, which asks for ``engine = "mustache"``; ciphers have
-``CipherContract``, which asks for ``cipher = "box"``.
+``CipherContract``, which asks for ``cipher = "box"``; models have ``ProviderContract``, which asks
+for ``model = "parrot:grey"``.
 
 It needs pytest and hypothesis: ``pip install 'fibonacci-core[testing]'``.
 ``pytest --fibonacci-report`` adds a table of the clauses and how each was kept.
@@ -20,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fibonacci.testing.cipher import CipherContract
     from fibonacci.testing.engine import EngineContract
+    from fibonacci.testing.provider import ProviderContract
     from fibonacci.testing.store import StoreContract
 
-__all__ = ["CipherContract", "EngineContract", "StoreContract"]
+__all__ = ["CipherContract", "EngineContract", "ProviderContract", "StoreContract"]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,4 +27,10 @@ PROMISES = {
     "C25": "foreign and sealed records: kept, never misread",
     "C26": "templates: all that they ask for; what is missing",
     "C27": "templates: one pass, keys only, JSON for the rest",
+    "C30": "models: one answer, whole or in pieces, plain or awaited",
+    "C31": "models: a stream or call that is left harms no other",
+    "C32": "models: what a request asks for is heeded, or refused",
+    "C33": "models: in time, or an error",
+    "C34": "models: a failure says whether to try again",
+    "C35": "models: any text is a question",
 }

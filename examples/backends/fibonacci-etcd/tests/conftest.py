@@ -13,3 +13,10 @@ def etcd():
     """An etcd's gateway."""
     with Server() as server:
         yield server
+
+
+@pytest.fixture
+def own_etcd():
+    """An etcd's gateway of the test's own, to be spoiled."""
+    with Server() as server:
+        yield server

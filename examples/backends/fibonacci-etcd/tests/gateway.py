@@ -5,12 +5,16 @@ As the gateway does, it writes 64-bit numbers as text, and leaves out what is ze
 
 import json
 import random
+import socket
+import sys
 import threading
 import time
 from base64 import b64decode, b64encode
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 REFUSED = {
+    "leader": (503, {"code": 14, "message": "etcdserver: no leader"}),
+    "login": (401, {"code": 16, "message": "etcdserver: invalid auth token"}),
     "lease": (404, {"code": 5, "message": "etcdserver: requested lease not found"}),
     "size": (400, {"code": 3, "message": "etcdserver: request is too large"}),
 }
@@ -28,13 +32,19 @@ class Etcd:
         self.revision = 1
         self.keys = {}
         self.leases = {}
+        self.asked = []
+        self.refuse = None  # the name of an answer that all requests get
 
     def answer(self, path, asked):
         with self.lock:
             self.sweep()
+            self.asked.append(path)
+            if self.refuse:
+                raise RefusedError(self.refuse)
             step = {
                 "/v3/kv/range": self.range,
                 "/v3/kv/txn": self.txn,
+                "/v3/kv/deleterange": self.delete,
                 "/v3/lease/grant": self.grant,
             }
             return step[path](asked)
@@ -48,8 +58,7 @@ class Etcd:
                 del self.keys[key]
 
     def range(self, asked):
-        first, end = b64decode(asked["key"]), b64decode(asked.get("range_end", ""))
-        inside = [key for key in sorted(self.keys) if first <= key < (end or first + b"\0")]
+        inside = self.inside(asked)
         limit = int(asked.get("limit", 0)) or len(inside)
         hidden = {"value"} if asked.get("keys_only") else set()
         shown = [
@@ -57,6 +66,12 @@ class Etcd:
             for key in inside[:limit]
         ]
         return {"kvs": shown, "more": len(inside) > limit, "count": str(len(inside))}
+
+    def inside(self, asked):
+        first, end = b64decode(asked["key"]), b64decode(asked.get("range_end", ""))
+        if not end:
+            return [first] if first in self.keys else []
+        return sorted(key for key in self.keys if first <= key < end)
 
     def txn(self, asked):
         holds = all(map(self.holds, asked.get("compare", ())))
@@ -83,55 +98,68 @@ class Etcd:
 
     def delete(self, what):
         self.revision += 1
-        self.keys.pop(b64decode(what["key"]), None)
+        gone = self.inside(what)
+        for key in gone:
+            del self.keys[key]
+        return {"deleted": str(len(gone))}
 
     def grant(self, asked):
         self.leases[asked["ID"]] = time.monotonic() + int(asked["TTL"])
         return {"ID": asked["ID"], "TTL": asked["TTL"]}
 
 
-class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+class Handler(StreamRequestHandler):
+    """One connection, with as much of HTTP as the wire needs."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        try:
-            status, answer = 200, self.server.etcd.answer(self.path, asked)
-        except RefusedError as refused:
-            status, answer = REFUSED[str(refused)]
-        body = json.dumps({name: value for name, value in answer.items() if value}).encode()
-        self.server.deliver(self, status, body)
+    def handle(self):
+        server = self.server
+        assert isinstance(server, Server)
+        server.connections.append(self.connection)
+        while line := self.rfile.readline():
+            length = 0
+            while (header := self.rfile.readline()) not in (b"\r\n", b""):
+                if header.lower().startswith(b"content-length:"):
+                    length = int(header.split(b":")[1])
+            asked = self.rfile.read(length)
+            if len(asked) < length:  # broken off
+                return
+            path = line.split()[1].decode()
+            server.deliver(self, *outcome(server.etcd, path, json.loads(asked)))
 
     def deliver(self, status, body):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        """Nothing: tests read their own output."""
+        self.wfile.write(
+            f"HTTP/1.1 {status} -\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
 
 
-class Server(ThreadingHTTPServer):
+class Server(ThreadingTCPServer):
     """An etcd on a free port of loopback."""
 
     daemon_threads = True
+    allow_reuse_address = True
     request_queue_size = 128
 
     def __init__(self):
         self.etcd = Etcd()
         self.deliver = Handler.deliver
+        self.connections = []
         for port in random.sample(range(10_240, 22_768), 100):
             try:
                 super().__init__(("127.0.0.1", port), Handler)
                 break
             except OSError:
                 continue
-        self.url = f"etcd://127.0.0.1:{self.server_port}"
+        self.url = f"etcd://127.0.0.1:{self.server_address[1]}"
         self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), ConnectionError):  # clients are broken off on purpose
+            super().handle_error(request, client_address)
+
+    def hang_up(self):
+        """Close all connections, as a server does with those at rest."""
+        for connection in self.connections:
+            connection.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self):
         self.thread.start()
@@ -145,3 +173,12 @@ class Server(ThreadingHTTPServer):
 
 def _without(kv, hidden):
     return {name: value for name, value in kv.items() if value and name not in hidden}
+
+
+def outcome(etcd, path, asked):
+    """The status and the body of an answer."""
+    try:
+        status, answer = 200, etcd.answer(path, asked)
+    except RefusedError as refused:
+        status, answer = REFUSED[str(refused)]
+    return status, json.dumps({name: value for name, value in answer.items() if value})

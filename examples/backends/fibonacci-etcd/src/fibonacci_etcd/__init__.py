@@ -2,8 +2,6 @@
 
 from typing import Final
 
-import attrs
-
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import Backend, StoreSettings, StoreURL, hookimpl, read_options
 from fibonacci_etcd.store import EtcdStore
@@ -14,17 +12,12 @@ FIBONACCI_SPEC_VERSION: Final = 1
 PORT: Final = 2379
 
 
-@attrs.frozen
 class EtcdBackend(Backend):
     """Connects to one server; ``etcd://host`` and ``etcd://host:2379`` share a store."""
 
-    host: str
-    port: int
-
-    @property
-    def identity(self) -> tuple[str, int]:
-        """Where the server is."""
-        return self.host, self.port
+    def __init__(self, host: str, port: int) -> None:
+        """Take where the server is."""
+        self.host, self.port = self.identity = host, port
 
     def connect(self) -> EtcdStore:
         """Return the store; the first operation connects."""

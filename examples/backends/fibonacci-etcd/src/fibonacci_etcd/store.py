@@ -15,6 +15,7 @@ from fibonacci.plugin import (
     is_live,
 )
 from fibonacci_etcd.layout import (
+    beginning,
     behind,
     expiry_of,
     lease_for,
@@ -84,6 +85,14 @@ class EtcdStore(VersionedStore[str]):
         live = [logical(space, key) for key, lease in found if is_live(expiry_of(int(lease)))]
         more = found[-1][0].hex() if answer.get("more") else None
         return Page([key for key in live if key is not None], more)
+
+    def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
+        """Remove all keys of the space in one request, where the default asks twice for each."""
+        start = beginning(space)
+        asked = {"key": _text(start), "range_end": _text(behind(start))}
+        lost = OutcomeUnknownError
+        self._gateway.ask("/v3/kv/deleterange", asked, deadline=deadline, lost=lost)
+        return None
 
     def close(self) -> None:
         self._gateway.close()

@@ -4,6 +4,7 @@ https://etcd.io/docs/latest/dev-guide/api_grpc_gateway/
 """
 
 import json
+import select
 import socket
 from collections import deque
 from http.client import HTTPConnection, HTTPException
@@ -42,7 +43,7 @@ class Gateway:
         except BaseException:  # interrupted: the answer to this would be taken for the next one's
             connection.close()
             raise
-        self._rest(connection)
+        self._idle.append(connection)  # the oldest of too many is dropped, and closes itself
         if status != 200:
             raise self._refusal(path, status, told, lost)
         return told
@@ -75,12 +76,6 @@ class Gateway:
             ) from fault
         return connection
 
-    def _rest(self, connection: "_Connection") -> None:
-        if len(self._idle) == self._idle.maxlen:
-            connection.close()
-        else:
-            self._idle.append(connection)
-
     def _refusal(self, path: str, status: int, told: Any, lost: Lost) -> StorageError:
         code = told.get("code") if isinstance(told, dict) else None
         message = f"{self} refused {path}: HTTP {status}, gRPC code {code}"
@@ -96,9 +91,21 @@ class _Connection(HTTPConnection):
 
     def open(self, deadline: float) -> None:
         """Connect."""
-        plain = socket.create_connection((self.host, self.port), timeout=_left(deadline))
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock = _Socket(fileno=plain.detach())
+        fault = OSError("the name has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            self.host, self.port, type=socket.SOCK_STREAM
+        ):
+            self.sock = _Socket(family, kind, protocol)
+            try:
+                self.sock.settimeout(_left(deadline))
+                self.sock.connect(address)
+            except OSError as refused:
+                self.sock.close()
+                fault = refused
+            else:
+                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return
+        raise fault
 
     def exchange(self, path: str, body: bytes, deadline: float) -> tuple[int, bytes]:
         """Send a request, and return the status and the whole body of the answer."""
@@ -110,14 +117,9 @@ class _Connection(HTTPConnection):
 
     def is_quiet(self) -> bool:
         """Say whether nothing came while it was at rest: neither bytes nor the other's goodbye."""
-        self.sock.settimeout(0)
-        try:
-            self.sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return not poll.poll(0)
 
 
 class _Socket(socket.socket):
@@ -125,10 +127,14 @@ class _Socket(socket.socket):
 
     deadline = 0.0
 
-    def recv_into(self, *args: Any) -> int:
+    def __del__(self) -> None:
+        # An interrupt strikes between any two lines, also while nobody holds the socket yet.
+        self.close()
+
+    def recv_into(self, *args: Any, **named: Any) -> int:
         # A timeout alone would begin anew with each byte that trickles in.
         self.settimeout(_left(self.deadline))
-        return super().recv_into(*args)
+        return super().recv_into(*args, **named)
 
 
 def _left(deadline: float) -> float:

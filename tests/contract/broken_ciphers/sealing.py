@@ -1,0 +1,121 @@
+"""Ciphers that show something of the value, or lose some of it."""
+
+from hashlib import sha256
+
+from broken_ciphers.entry import NONCE, Counting, Sound, broken
+from fibonacci.errors import ConfigurationError, DecryptionError
+
+
+@broken("test_never_alike")
+class NonceOfTheValue(Sound):
+    """The nonce is a hash of the value: who has two equal records knows that they are."""
+
+    def seal(self, plain, aad):
+        self.nonce = lambda: sha256(plain + aad).digest()[:12]
+        return super().seal(plain, aad)
+
+
+@broken("test_no_stream_twice")
+class NonceOfTheAddress(Sound):
+    """The nonce is a hash of the address: two values of one record give each other away."""
+
+    def seal(self, plain, aad):
+        self.nonce = lambda: sha256(aad).digest()[:12]
+        return super().seal(plain, aad)
+
+
+@broken("test_two_processes")
+class CountsFromNought(Counting):
+    """Each process counts from the same number."""
+
+
+@broken("test_first_byte")
+class LooksPlain(Sound):
+    """A record begins like a plain one."""
+
+    def seal(self, plain, aad):
+        return b"{" + super().seal(plain, aad)
+
+    def open(self, sealed, aad):
+        if sealed[:1] != b"{":
+            raise DecryptionError("the record was not sealed here")
+        return super().open(sealed[1:], aad)
+
+    def is_current(self, sealed):
+        return super().is_current(sealed[1:])
+
+
+@broken("test_first_byte")
+class FirstByteByChance(Sound):
+    """A record begins with its nonce."""
+
+    def seal(self, plain, aad):
+        sealed = super().seal(plain, aad)
+        return sealed[NONCE] + sealed[:5] + sealed[17:]
+
+    def open(self, sealed, aad):
+        return super().open(sealed[12:17] + sealed[:12] + sealed[17:], aad)
+
+    def is_current(self, sealed):
+        return super().is_current(sealed[12:17])
+
+
+@broken("test_value_is_hidden")
+class OnlySigns(Sound):
+    """The value is authenticated, and stands there for all to read."""
+
+    def seal(self, plain, aad):
+        head, nonce = b"\x80" + self.first, self.nonce()
+        mac = self.keys[self.first].encrypt(nonce, b"", head + aad + plain)
+        return head + nonce + mac + plain
+
+    def open(self, sealed, aad):
+        super().open(sealed[:33], aad + sealed[33:])
+        return sealed[33:]
+
+
+@broken("test_round_trip")
+class DropsZeros(Sound):
+    """Padding is taken off, and what looks like it."""
+
+    def open(self, sealed, aad):
+        return super().open(sealed, aad).rstrip(b"\0")
+
+
+@broken("test_round_trip")
+class SealsNoEmptyValue(Sound):
+    """An empty value is none."""
+
+    def seal(self, plain, aad):
+        return super().seal(plain or b" ", aad)
+
+
+@broken("test_any_address")
+class ShortAddresses(Sound):
+    """Long addresses are refused."""
+
+    def seal(self, plain, aad):
+        if len(aad) > 1_000:
+            raise DecryptionError("the address is too long")
+        return super().seal(plain, aad)
+
+
+@broken("test_bytes")
+class Changeable(Sound):
+    """What is returned may change later."""
+
+    def seal(self, plain, aad):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return bytearray(super().seal(plain, aad))
+
+    def open(self, sealed, aad):
+        return super().open(bytes(sealed), aad)
+
+
+@broken("test_in_a_memory")
+class OneKeyAlone(Sound):
+    """A list of keys is refused."""
+
+    def __init__(self, keys):
+        if len(keys) > 2:
+            raise ConfigurationError("one key is enough")
+        super().__init__(keys)

@@ -1,0 +1,62 @@
+"""Ciphers that tell a secret."""
+
+import logging
+from hashlib import sha256
+
+from broken_ciphers.entry import Sound, broken
+from fibonacci.errors import ConfigurationError, DecryptionError
+
+
+@broken("test_no_key_in_repr")
+class ShowsItsKeys(Sound):
+    """The repr has the keys in it."""
+
+    def __init__(self, keys):
+        super().__init__(keys)
+        self.raw = [self.read(key) for key in keys]
+
+    def __repr__(self):
+        return f"<Cipher {self.raw}>"
+
+
+@broken("test_no_secret_in_errors")
+class QuotesTheKey(Sound):
+    """An error helps with the key."""
+
+    def __init__(self, keys):
+        super().__init__(keys)
+        self.hex = self.read(keys[0]).hex()
+
+    def open(self, sealed, aad):
+        try:
+            return super().open(sealed, aad)
+        except DecryptionError:
+            raise DecryptionError(f"the record does not open with {self.hex}") from None
+
+
+@broken("test_no_secret_in_logs")
+class LogsValues(Sound):
+    """A debug log has the value in it."""
+
+    def seal(self, plain, aad):
+        logging.getLogger("cipher").debug("sealing %r", plain)
+        return super().seal(plain, aad)
+
+
+@broken("test_unfit_key")
+class TakesAnyKey(Sound):
+    """A word is as good as a key."""
+
+    def read(self, key):
+        return sha256(key.encode()).digest()
+
+
+@broken("test_unfit_key")
+class QuotesWhatIsNoKey(Sound):
+    """The error says what was given instead of a key."""
+
+    def read(self, key):
+        try:
+            return super().read(key)
+        except ConfigurationError:
+            raise ConfigurationError(f"{key!r} is no key") from None

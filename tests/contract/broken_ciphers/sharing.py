@@ -1,0 +1,57 @@
+"""Ciphers that don't stand threads or forks."""
+
+import os
+import time
+from threading import Lock
+
+from broken_ciphers.entry import Counting, Sound, broken
+
+
+@broken("test_child_seals_its_own")
+class CountsOnAfterAFork(Counting):
+    """A process counts from a number of its own; its children go on where it was."""
+
+    @property
+    def start(self):
+        return int.from_bytes(os.urandom(11), "big")
+
+
+@broken("test_threads")
+class CountsWithoutALock(Sound):
+    """Two threads may draw the same number."""
+
+    def __init__(self, keys):
+        super().__init__(keys)
+        self.number = int.from_bytes(os.urandom(11), "big")
+
+    def nonce(self):
+        number = self.number + 1
+        time.sleep(0)
+        self.number = number
+        return number.to_bytes(12, "big")
+
+
+@broken("test_threads")
+class OneAtATime(Sound):
+    """What is being opened is kept where another thread may put its own."""
+
+    def open(self, sealed, aad):
+        self.aad = aad
+        time.sleep(0)
+        return super().open(sealed, self.aad)
+
+
+@broken("test_fork_amid_sealing")
+class LocksForEver(Sound):
+    """A child that is forked while a thread holds the lock waits for it for ever."""
+
+    patience = 0.5
+
+    def __init__(self, keys):
+        super().__init__(keys)
+        self.lock = Lock()
+
+    def seal(self, plain, aad):
+        with self.lock:
+            time.sleep(0.001)
+            return super().seal(plain, aad)

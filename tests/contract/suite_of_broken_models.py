@@ -1,0 +1,26 @@
+"""The suite on broken models, a class each; and on the sound ones that they are made of.
+
+Of a broken model only the test that has to catch it is run: the others take their time.
+"""
+
+from broken_models import BROKEN, BUSY, ENDLESS, KEY, SLOW, WRONG, Plain, Sound
+
+from fibonacci.testing import ProviderContract
+
+SOUND = {"Sound": Sound, "Plain": Plain}
+
+TESTS = [name for name in dir(ProviderContract) if name.startswith("test_")]
+
+for _name, _model in {**BROKEN, **SOUND}.items():
+    _set = {
+        "model": _model(),
+        "endless": ENDLESS if _model is not Plain else None,
+        "slow": SLOW,
+        "failing": [(BUSY, True), (WRONG, False)],
+        "secrets": [KEY],
+        "patience": 2.0,
+    }
+    if _name in BROKEN:
+        _set |= {test: None for test in TESTS if test != BROKEN[_name].test}
+    _class = type(f"Test{_name}", (ProviderContract,), _set)
+    globals()[_class.__name__] = _class

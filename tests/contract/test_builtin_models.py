@@ -1,0 +1,24 @@
+"""The offline models are models like any other."""
+
+import json
+
+import pytest
+
+from fibonacci._builtin.echo import Echo
+from fibonacci.testing import ProviderContract
+
+
+class TestEcho(ProviderContract):
+    model = "echo"
+
+
+class TestScripted(ProviderContract):
+    model = "scripted:" + json.dumps(["The sea is wide, and ships are small."] * 2_000)
+
+
+class TestFixture(ProviderContract):
+    voices = ("mixed",)
+
+    @pytest.fixture
+    def model(self):
+        return Echo()

@@ -1,0 +1,37 @@
+"""The model of the page for authors keeps the contract that the page shows."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fibonacci import register_plugin
+
+PAGE = Path(__file__).parents[2] / "docs" / "models-and-engines.md"
+SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+
+
+def said() -> dict[str, Any]:
+    """What the page's snippets define, up to the contract of its model."""
+    names: dict[str, Any] = {"__name__": "parrot"}
+    for snippet in SNIPPETS:
+        exec(compile(snippet, str(PAGE), "exec"), names)
+        if "TestParrot" in names:
+            return names
+    raise LookupError("the page has no TestParrot")
+
+
+SAID = said()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parrot() -> Iterator[None]:
+    """The page's plugin."""
+    with register_plugin("models", "parrot", SAID["plugin"]):
+        yield
+
+
+class TestParrot(SAID["TestParrot"]):
+    """As it stands on the page."""
