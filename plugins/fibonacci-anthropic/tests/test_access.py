@@ -127,7 +127,17 @@ def test_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "api.anthropic.com", "ftp://x", "http://", "http://[::1", "http://x:99999", "//x"]
+    "url",
+    [
+        "",
+        "api.anthropic.com",
+        "ftp://x",
+        "http://",
+        "http://[::1",
+        "http://x:99999",
+        "//x",
+        "http://x/?a",
+    ],
 )
 def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """An address that is no http or https URL is refused when the model is made."""

@@ -43,7 +43,7 @@ class Refusal:
         self._headers = error.response.headers
         kind, self._message = _told_in(error.body)
         self._kind = _name(kind)
-        self._is_in_stream = error.status_code < 400
+        self._is_in_stream = error.response.is_success
 
     def told(self, said: Iterable[str | None]) -> ModelError:
         """Return it as a ModelError, without a word of what was said or is secret."""
@@ -100,6 +100,6 @@ def retry_after(text: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(text).timestamp() - time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
