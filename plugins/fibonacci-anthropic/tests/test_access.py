@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fibonacci import ConfigurationError, LLMNode, Workflow, plugins
+from fibonacci import ConfigurationError, LLMNode, ModelError, Workflow, plugins
 from fibonacci.plugin import ModelRequest, ModelSettings
 from fibonacci_anthropic import AnthropicModel, fibonacci_model
 
@@ -71,17 +71,34 @@ def test_a_token_in_the_place_of_a_key(wire: Wire, monkeypatch: pytest.MonkeyPat
 def test_a_profile_of_the_sdk(wire: Wire, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without a key, whatever else the SDK finds is used: here a profile on disk."""
     folder = tmp_path / "profiles"
+    write_profile(folder, monkeypatch)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", wire.url)
+    wire.plays(answer("yes"))
+    assert make().complete(HI).text == "yes"
+    assert wire.asked[0].headers["authorization"] == "Bearer profile-token"
+
+
+def test_a_profile_that_is_taken_away(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What the SDK can't log in with any more is an error of ours, which waiting does not mend."""
+    folder = tmp_path / "profiles"
+    write_profile(folder, monkeypatch)
+    model = AnthropicModel("claude-x", base_url=wire.url)
+    (folder / "credentials" / "mine.json").unlink()
+    with pytest.raises(ModelError, match="the SDK got no credentials: ") as caught:
+        model.complete(HI)
+    assert not caught.value.retryable
+
+
+def write_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(folder))
     monkeypatch.setenv("ANTHROPIC_PROFILE", "mine")
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", wire.url)
     for part, content in PROFILE.items():
         path = folder / part
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
         path.chmod(0o600)
-    wire.plays(answer("yes"))
-    assert make().complete(HI).text == "yes"
-    assert wire.asked[0].headers["authorization"] == "Bearer profile-token"
 
 
 PROFILE = {
@@ -110,7 +127,17 @@ def test_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "api.anthropic.com", "ftp://x", "http://", "http://[::1", "http://x:99999", "//x"]
+    "url",
+    [
+        "",
+        "api.anthropic.com",
+        "ftp://x",
+        "http://",
+        "http://[::1",
+        "http://x:99999",
+        "//x",
+        "http://x/?a",
+    ],
 )
 def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """An address that is no http or https URL is refused when the model is made."""

@@ -33,6 +33,7 @@ from .wire import (
     text,
 )
 
+DISTANT = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
 HI = ModelRequest(prompt="the prompt is secret", system_prompt="hunter2")
 
 
@@ -42,8 +43,7 @@ def fault(wire: Wire, model: AnthropicModel, ask: Ask, reply: Reply) -> ModelErr
     with pytest.raises(ModelError) as caught:
         ask(model, HI)
     error = caught.value
-    assert error.__cause__ is None
-    assert error.__suppress_context__ or error.__context__ is None
+    assert error.__cause__ is error.__context__ is None
     for secret in (KEY, HI.prompt, "hunter2"):
         assert secret not in f"{error!r} {error} {vars(error)}"
     assert len(wire.asked) == 1  # tried once
@@ -100,7 +100,16 @@ def test_the_service_may_say_whether_to_try_again(
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7), ("0.5", 0.5), ("0", 0), ("-3", 0), ("nan", None), ("inf", None), ("soon", None)],
+    [
+        ("7", 7),
+        ("0.5", 0.5),
+        ("0", 0),
+        ("-3", 0),
+        ("nan", None),
+        ("inf", None),
+        ("soon", None),
+        (DISTANT, None),
+    ],
 )
 def test_retry_after_in_seconds(
     wire: Wire, model: AnthropicModel, ask: Ask, header: str, seconds: float | None
@@ -156,6 +165,13 @@ def test_a_refusal_that_is_no_json(
     error = fault(wire, model, ask, [head(502, "text/html"), chunk(body), LAST])
     assert str(error) == "anthropic: the service answered with an error, 502"
     assert error.retryable
+
+
+def test_a_status_that_is_neither(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
+    """A redirection to nowhere is a refusal, too."""
+    error = fault(wire, model, ask, [head(304), LAST])
+    assert str(error) == "anthropic: the service answered with an error, 304"
+    assert not error.retryable
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final, Self
 
@@ -45,9 +45,14 @@ class Left(Exception):  # noqa: N818
 
 
 class Wire:
-    """A server in threads. Each request gets the next reply of the script."""
+    """A server in threads. Each request gets the next reply of the script, else its own answer."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext | None = None,
+        *,
+        answers: Callable[[dict[str, Any]], Reply] | None = None,
+    ) -> None:
         self.port = ports.claim()
         self.url = f"http{'s' if context else ''}://{ports.LOOPBACK}:{self.port}"
         self.asked: list[Asked] = []
@@ -56,6 +61,7 @@ class Wire:
         self.paused = threading.Event()
         """Set when a pause begins."""
         self._context = context
+        self._answers = answers
         self._script: deque[Reply] = deque()
         self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server((ports.LOOPBACK, self.port))
@@ -91,15 +97,21 @@ class Wire:
 
     def _serve(self, client: socket.socket, number: int) -> None:
         self._sockets.add(client)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             if self._context:
                 client = self._context.wrap_socket(client, server_side=True)
             with client, client.makefile("rb") as lines:
                 while asked := _request(lines, number):
                     self.asked.append(asked)
-                    self._play(client, self._script.popleft())
+                    self._play(client, self._reply(asked.body))
         except (Left, OSError, ValueError):
             self.left.set()
+
+    def _reply(self, body: dict[str, Any]) -> Reply:
+        if self._script or self._answers is None:
+            return self._script.popleft()
+        return self._answers(body)
 
     def _play(self, client: socket.socket, reply: Reply) -> None:
         for step in reply:

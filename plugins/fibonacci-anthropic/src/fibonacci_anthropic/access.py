@@ -52,6 +52,7 @@ def _check_url(url: str, source: str) -> None:
     try:
         parts = urlsplit(url)
         well = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        well = well and not parts.query and not parts.fragment
     except ValueError:  # its text quotes the URL
         well, parts = None, urlsplit("")
     if not well:

@@ -15,6 +15,7 @@ from fibonacci_anthropic.quiet import keep_quiet
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from ssl import SSLContext
 
     from anthropic import Anthropic, AsyncAnthropic
 
@@ -28,6 +29,7 @@ class Clients:
 
     def _begin(self) -> None:
         self._lock = RLock()
+        self._trusted: SSLContext | None = None
         self._plain: Anthropic | None = None
         self._ending: weakref.finalize[[], Clients] | None = None
         # The generators close the clients, see _until_the_end.
@@ -39,7 +41,7 @@ class Clients:
         """Return the client for all threads."""
         with self._lock:
             if self._plain is None:
-                self._plain = _make_plain(self._access)
+                self._plain = _make_plain(self._access, self._trust())
                 self._ending = weakref.finalize(self, self._plain.close)
             return self._plain
 
@@ -50,19 +52,29 @@ class Clients:
         loop = asyncio.get_running_loop()
         if loop not in self._native:
             # In a thread: the import and the certificates would hold up the loop.
-            client = await asyncio.to_thread(_make_native, self._access)
-            await self._settle(loop, client)
+            trusted = await asyncio.to_thread(self._trust)
+            if loop not in self._native:  # another task may have been faster
+                await self._settle(loop, _make_native(self._access, trusted))
         return self._native[loop][0]
 
     async def _settle(self, loop: "AbstractEventLoop", client: "AsyncAnthropic") -> None:
+        """Keep a client for its loop; nothing here waits, so no other task comes between."""
+        ending = _until_the_end(client)
+        await anext(ending)
         with self._lock:
             for other in [other for other in self._native if other.is_closed()]:
                 del self._native[other]
-            if loop in self._native:  # another task was faster; nothing was sent with ours
-                return
-            ending = _until_the_end(client)
             self._native[loop] = client, ending
-        await anext(ending)
+
+    def _trust(self) -> "SSLContext":
+        """Return whom to trust; read once for all clients, as it takes 0.1 seconds."""
+        import anthropic  # noqa: F401 - the long import, here where it holds up no event loop
+        from httpx2 import create_ssl_context
+
+        with self._lock:
+            if self._trusted is None:
+                self._trusted = create_ssl_context()
+            return self._trusted
 
     def begin_in_child(self) -> None:
         """Start anew, in a forked child; the parent's connections are the parent's."""
@@ -80,19 +92,21 @@ async def _until_the_end(client: "AsyncAnthropic") -> AsyncGenerator[None, None]
         await client.close()
 
 
-def _make_plain(access: Access) -> "Anthropic":
+def _make_plain(access: Access, trusted: "SSLContext") -> "Anthropic":
     import anthropic
 
     keep_quiet()
-    http_client = anthropic.DefaultHttpxClient(event_hooks={"request": [watch]})
+    hooks = {"request": [watch]}
+    http_client = anthropic.DefaultHttpxClient(event_hooks=hooks, verify=trusted)
     return anthropic.Anthropic(**_arguments(access), http_client=http_client)
 
 
-def _make_native(access: Access) -> "AsyncAnthropic":
+def _make_native(access: Access, trusted: "SSLContext") -> "AsyncAnthropic":
     import anthropic
 
     keep_quiet()
-    http_client = anthropic.DefaultAsyncHttpxClient(event_hooks={"request": [awatch]})
+    hooks = {"request": [awatch]}
+    http_client = anthropic.DefaultAsyncHttpxClient(event_hooks=hooks, verify=trusted)
     return anthropic.AsyncAnthropic(**_arguments(access), http_client=http_client)
 
 

@@ -1,9 +1,8 @@
 """What went wrong, as a ModelError: whether another try may help, and nothing of what was said."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fibonacci.errors import FibonacciError, ModelError
 from fibonacci.plugin import ModelRequest
@@ -12,19 +11,22 @@ from fibonacci_anthropic.access import Access
 if TYPE_CHECKING:
     from anthropic import APIStatusError
 
+T = TypeVar("T")
 
-@contextmanager
-def translated(request: ModelRequest, access: Access) -> Iterator[None]:
-    """Turn whatever the SDK and what is under it raise into ModelError.
 
-    Nothing is chained: their texts, and what hangs on them, hold the prompt, the answer or the key.
+async def telling(work: Awaitable[T], request: ModelRequest, access: Access) -> T:
+    """Do the work; whatever the SDK and what is under it raise comes out as a ModelError.
+
+    Nothing hangs on it, neither as a cause nor as a context: the texts of the others, and what
+    they hold, have the prompt, the answer and the key.
     """
     try:
-        yield
+        return await work
     except FibonacciError:
         raise
     except Exception as error:  # noqa: BLE001 - of four libraries
-        raise _model_error(error, request, access) from None
+        fault = _model_error(error, request, access)
+    raise fault
 
 
 def _model_error(error: Exception, request: ModelRequest, access: Access) -> ModelError:

@@ -41,8 +41,9 @@ class Refusal:
     def __init__(self, error: "APIStatusError") -> None:
         self._error = error
         self._headers = error.response.headers
-        self._kind = _name(error.type)
-        self._is_in_stream = error.status_code < 400
+        kind, self._message = _told_in(error.body)
+        self._kind = _name(kind)
+        self._is_in_stream = error.response.is_success
 
     def told(self, said: Iterable[str | None]) -> ModelError:
         """Return it as a ModelError, without a word of what was said or is secret."""
@@ -57,10 +58,7 @@ class Refusal:
         return ModelError("".join(parts), retryable=self._may_pass(), retry_after=self._pause())
 
     def _words(self, said: list[str]) -> str:
-        words = self._error.api_message
-        if not isinstance(words, str):
-            return ""
-        words = " ".join(words.split())[:LONGEST]
+        words = " ".join(self._message.split())[:LONGEST]
         return "" if any(shares(words, one) for one in said) else words.rstrip(". ")
 
     def _may_pass(self) -> bool:
@@ -72,6 +70,14 @@ class Refusal:
 
     def _pause(self) -> float | None:
         return retry_after(self._headers.get("retry-after"))
+
+
+def _told_in(body: object) -> tuple[object, str]:
+    """Return the kind and the words of an error that came as JSON."""
+    match body:
+        case {"error": {"type": kind, "message": str(words)}}:
+            return kind, words
+    return "", ""
 
 
 def _name(text: object) -> str:
@@ -94,6 +100,6 @@ def retry_after(text: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(text).timestamp() - time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None

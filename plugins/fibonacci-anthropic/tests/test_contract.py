@@ -1,0 +1,31 @@
+from collections.abc import Iterator
+
+import pytest
+
+from fibonacci.plugin import ModelRequest
+from fibonacci.testing import ProviderContract
+from fibonacci_anthropic import AnthropicModel
+
+from .conftest import KEY
+from .echo import BUSY, ENDLESS, REFUSED, SLOW, echo
+from .wire import Wire
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Wire]:
+    """A service that answers by itself."""
+    with Wire(answers=echo) as service:
+        yield service
+
+
+class TestAnthropic(ProviderContract):
+    endless = ModelRequest(prompt=ENDLESS)
+    slow = ModelRequest(prompt=SLOW)
+    failing = ((ModelRequest(prompt=REFUSED), False), (ModelRequest(prompt=BUSY), True))
+    secrets = (KEY,)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def model(cls, service: Wire) -> AnthropicModel:
+        """The model at that service."""
+        return AnthropicModel("claude-x", api_key=KEY, base_url=service.url)
