@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice, takewhile
 from threading import Lock
-from typing import ClassVar, Literal
+from typing import Literal
 
 import lmdb
 
@@ -27,7 +27,7 @@ from fibonacci_lmdb.layout import (
 class LmdbStore(Store):
     """Records in one file. Reads wait for nobody, writes for each other."""
 
-    clock: ClassVar[Literal["server", "client"]] = "client"
+    clock: Literal["server", "client"] = "client"
     remote = False
 
     def __init__(self, path: str) -> None:
