@@ -17,15 +17,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from measure import seconds_per_call
 
 from fibonacci import generate_key
-from fibonacci.plugin import Cipher, CipherSettings, canonical
-from fibonacci_crypto import fibonacci_encryption
+from fibonacci.plugin import CipherSettings, canonical
+from fibonacci_crypto import AesGcmCipher, fibonacci_encryption
 
 VALUE = os.urandom(1024)
 ADDRESS = canonical("fibonacci:", "user", "user-123", "preferences")
 PASSPHRASE = "your-32-byte-key-here..."
 
 
-def cipher(key: str) -> Cipher:
+def cipher(key: str) -> AesGcmCipher:
     """As a workflow gets it."""
     return fibonacci_encryption(CipherSettings(name="aes-256-gcm", keys=(key,)))
 

@@ -45,6 +45,16 @@ def test_a_key_in_the_environment(monkeypatch: pytest.MonkeyPatch, text: str):
 
 
 @WARNED
+@pytest.mark.parametrize(
+    "text", ["ends in letters: abcXYZ", " spaces on both sides ", "a tab behind it\t"]
+)
+def test_nothing_but_the_end_of_the_line_is_taken_off(tmp_path: Path, text: str):
+    """A space is part of a passphrase."""
+    (tmp_path / "phrase").write_text(text + "\n")
+    assert read_keys([f"file:{tmp_path}/phrase"]) == [Passphrase(text)]
+
+
+@WARNED
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
 def test_a_key_in_a_file(tmp_path: Path, end: str):
     """``file:/path``: the key, with or without an end of line."""
