@@ -8,20 +8,19 @@ A round trip is then the work of both sides and two changes between them, and ra
 """
 
 import asyncio
-import gc
 import importlib
 import platform
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
-from time import perf_counter, process_time
+from time import perf_counter
 from typing import Any
 
-import attrs
 import orjson
 import psycopg
+from rounds import compare, repeated, show
 from values import VALUES
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
@@ -30,18 +29,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 postgres: Any = importlib.import_module("services.postgres")
 farm: Any = importlib.import_module("services.farm")
 
-ROUNDS = 9
 MANY = 100
 TOGETHER = 64
 
 GOALS = {
-    "get": 1.3,
-    "exists": 1.3,
-    "set": 1.2,
-    "delete": 1.2,
-    "set_many, 90 B": 3.5,
-    "set_many, 2 KB": 2.0,
-    "async get": 1.3,
+    "ours": {
+        "get": 1.3,
+        "exists": 1.3,
+        "set": 1.2,
+        "delete": 1.2,
+        "set_many, 90 B": 3.5,
+        "set_many, 2 KB": 2.0,
+        "async get": 1.3,
+    },
 }
 """Ratios to psycopg, of operations a second."""
 
@@ -54,57 +54,6 @@ WRITE = (
 )
 REMOVE = f"DELETE FROM fibonacci WHERE space = %b AND key = %b RETURNING {LIVE}"
 SPACE = b"base"
-
-
-@attrs.frozen
-class Cost:
-    """Of one call: seconds on the clock, and of this process's own work."""
-
-    wall: float
-    cpu: float
-
-
-def compare(contenders: Mapping[str, Callable[[int], object]], times: int) -> dict[str, Cost]:
-    """Visit the contenders in turn, each given a number of calls to make; return the medians."""
-    found: dict[str, list[Cost]] = {name: [] for name in contenders}
-    for run in contenders.values():
-        run(times // 4 + 1)
-    gc.disable()
-    for _ in range(ROUNDS):
-        for name, run in contenders.items():
-            wall, cpu = perf_counter(), process_time()
-            run(times)
-            wall, cpu = perf_counter() - wall, process_time() - cpu
-            found[name].append(Cost(wall / times, cpu / times))
-        gc.collect()
-    gc.enable()
-    return {
-        name: Cost(median(one.wall for one in costs), median(one.cpu for one in costs))
-        for name, costs in found.items()
-    }
-
-
-def repeated(call: Callable[[], object]) -> Callable[[int], object]:
-    """Make a call so often."""
-
-    def run(times: int) -> None:
-        for _ in range(times):
-            call()
-
-    return run
-
-
-def show(size: str, verb: str, costs: dict[str, Cost]) -> None:
-    """Print a line for each contender; the first is the base."""
-    base, *_ = costs.values()
-    for name, cost in costs.items():
-        ratio = base.wall / cost.wall
-        goal = GOALS.get(f"{verb}, {size}", GOALS.get(verb, "")) if name == "ours" else ""
-        print(
-            f"{size:7}{verb:20}{name:16}{cost.wall * 1e6:9.1f} µs{cost.cpu * 1e6:9.1f} µs"
-            f"{ratio:9.2f}{cost.cpu / base.cpu:9.2f}  {goal}",
-            flush=True,
-        )
 
 
 Calls = dict[str, Callable[[], object]]
@@ -188,7 +137,7 @@ def one_by_one(size: str, value: Any, url: str, memory: MemoryManager) -> None:
             contenders["langgraph"] = theirs
         for verb in ("set", "get", "exists", "delete"):
             calls = {name: repeated(one[verb]) for name, one in contenders.items()}
-            show(size, verb, compare(calls, times))
+            show(size, verb, compare(calls, times), GOALS)
 
 
 def connected(url: str) -> psycopg.Connection[Any]:
@@ -217,7 +166,7 @@ def batches(size: str, value: Any, url: str, memory: MemoryManager) -> None:
         }
         for verb, base in {"set_many": write, "get_many": read}.items():
             calls = {"psycopg": repeated(base), "ours": repeated(ours[verb])}
-            show(size, verb, compare(calls, 30 if size != "64 KB" else 5))
+            show(size, verb, compare(calls, 30 if size != "64 KB" else 5), GOALS)
 
 
 def awaited(size: str, value: Any, url: str, memory: MemoryManager) -> None:
@@ -257,9 +206,9 @@ def awaited(size: str, value: Any, url: str, memory: MemoryManager) -> None:
 
     for verb, (base, ours) in pairs.items():
         calls = {"psycopg": in_turn(base), "ours": in_turn(ours)}
-        show(size, f"async {verb}", compare(calls, 1_000))
+        show(size, f"async {verb}", compare(calls, 1_000), GOALS)
         calls = {"psycopg": at_once(base), "ours": at_once(ours)}
-        show(size, f"async {verb} at once", compare(calls, 10 * TOGETHER))
+        show(size, f"async {verb} at once", compare(calls, 10 * TOGETHER), GOALS)
     loop.run_until_complete(plain.close())
     loop.run_until_complete(memory.aclose())
     loop.close()

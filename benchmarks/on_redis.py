@@ -8,16 +8,15 @@ A round trip is then the work of both sides and two changes between them, and ra
 """
 
 import asyncio
-import gc
 import importlib
 import platform
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from statistics import median
-from time import monotonic, perf_counter, process_time
+from time import monotonic, perf_counter
 from typing import Any
 
 import attrs
@@ -25,6 +24,7 @@ import hiredis
 import orjson
 import redis
 import redis.asyncio
+from rounds import compare, repeated, show
 from values import VALUES
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow, generate_key
@@ -33,77 +33,24 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 valkey: Any = importlib.import_module("services.valkey")
 farm: Any = importlib.import_module("services.farm")
 
-ROUNDS = 9
 MANY = 100
 TOGETHER = 64
 
 GOALS = {
-    "get": 1.5,
-    "exists": 1.5,
-    "set": 1.4,
-    "set, 2 KB": 1.3,
-    "set_many": 2.5,
-    "async get": 1.8,
-    "async set": 1.8,
-    "async get at once": 5.0,
-    "async set at once": 5.0,
+    "ours": {
+        "get": 1.5,
+        "exists": 1.5,
+        "set": 1.4,
+        "set, 2 KB": 1.3,
+        "set_many": 2.5,
+        "async get": 1.8,
+        "async set": 1.8,
+        "async get at once": 5.0,
+        "async set at once": 5.0,
+    },
+    "sealed": {"get, 2 KB": 1.4, "set, 2 KB": 1.25},
 }
-"""Ratios to redis-py, of operations a second."""
-
-SEALED_GOALS = {"get, 2 KB": 1.4, "set, 2 KB": 1.25}
-"""The same for sealed values, against redis-py with plain ones."""
-
-
-@attrs.frozen
-class Cost:
-    """Of one call: seconds on the clock, and of this process's own work."""
-
-    wall: float
-    cpu: float
-
-
-def compare(contenders: Mapping[str, Callable[[int], object]], times: int) -> dict[str, Cost]:
-    """Visit the contenders in turn, each given a number of calls to make; return the medians."""
-    found: dict[str, list[Cost]] = {name: [] for name in contenders}
-    for run in contenders.values():
-        run(times // 4 + 1)
-    gc.disable()
-    for _ in range(ROUNDS):
-        for name, run in contenders.items():
-            wall, cpu = perf_counter(), process_time()
-            run(times)
-            wall, cpu = perf_counter() - wall, process_time() - cpu
-            found[name].append(Cost(wall / times, cpu / times))
-        gc.collect()
-    gc.enable()
-    return {
-        name: Cost(median(one.wall for one in costs), median(one.cpu for one in costs))
-        for name, costs in found.items()
-    }
-
-
-def repeated(call: Callable[[], object]) -> Callable[[int], object]:
-    """Make a call so often."""
-
-    def run(times: int) -> None:
-        for _ in range(times):
-            call()
-
-    return run
-
-
-def show(size: str, verb: str, costs: dict[str, Cost]) -> None:
-    """Print a line for each contender; the first is the base."""
-    base, *_ = costs.values()
-    for name, cost in costs.items():
-        ratio = base.wall / cost.wall
-        goals = {"ours": GOALS, "sealed": SEALED_GOALS}.get(name, {})
-        goal = goals.get(f"{verb}, {size}", goals.get(verb, ""))
-        print(
-            f"{size:7}{verb:20}{name:14}{cost.wall * 1e6:9.1f} µs{cost.cpu * 1e6:9.1f} µs"
-            f"{ratio:9.2f}{cost.cpu / base.cpu:9.2f}  {goal}",
-            flush=True,
-        )
+"""Ratios to redis-py with plain values, of operations a second."""
 
 
 def one_by_one(
@@ -140,7 +87,7 @@ def one_by_one(
     for verb, calls in verbs.items():
         names = ("redis-py", "ours", "sealed")
         runs = {name: repeated(call) for name, call in zip(names, calls, strict=False)}
-        show(size, verb, compare(runs, times))
+        show(size, verb, compare(runs, times), GOALS)
     client.flushdb()
     client.close()
 
@@ -158,12 +105,12 @@ def batches(size: str, value: Any, url: str, memory: MemoryManager) -> None:
         pipeline.execute()
 
     writes = {"redis-py": repeated(base_set), "ours": repeated(lambda: memory.set_many(values))}
-    show(size, "set_many", compare(writes, 30))
+    show(size, "set_many", compare(writes, 30), GOALS)
     reads = {
         "redis-py": repeated(lambda: [orjson.loads(one) for one in client.mget(keys)]),  # type: ignore[union-attr]
         "ours": repeated(lambda: memory.get_many(keys)),
     }
-    show(size, "get_many", compare(reads, 30))
+    show(size, "get_many", compare(reads, 30), GOALS)
     client.flushdb()
     client.close()
 
@@ -181,7 +128,7 @@ def awaited(size: str, value: Any, url: str, memory: MemoryManager) -> None:
                 runner.run(peer.put("peer", {"value": value}))
             for title, together in ((f"async {verb}", 1), (f"async {verb} at once", TOGETHER)):
                 runs = {name: _in_loop(runner, call, together) for name, call in contenders.items()}
-                show(size, title, compare(runs, 1_280))
+                show(size, title, compare(runs, 1_280), GOALS)
         runner.run(client.flushdb())
         runner.run(client.aclose())
 

@@ -16,7 +16,7 @@ HELP = """\
 /user NAME    be somebody else: each user has a memory of their own
 /quit         leave; the memory stays
 Redis and Claude: ./demo --backend redis --url redis://localhost --model claude-…
-(the provider for Claude is not released yet)"""
+(set ANTHROPIC_API_KEY before)"""
 
 
 def chatbot(backend: str, url: str | None, model: str) -> Workflow:
@@ -30,7 +30,6 @@ def chatbot(backend: str, url: str | None, model: str) -> Workflow:
         prompt="Our conversation so far: {{memory.history}}\n\n{{input.message}}",
         memory_read=[{"key": "history", "scope": "user", "default": "none"}],
         max_tokens=80,
-        temperature=0.7,
     )
     workflow.add_node(answer)
     return workflow

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fibonacci import MemoryConfig, PluginError, PluginNotFoundError, Workflow
+from fibonacci import LLMNode, MemoryConfig, PluginError, PluginNotFoundError, Workflow
 
 Install = Callable[..., Path]
 
@@ -44,6 +44,21 @@ def test_encryption_that_is_missing_comes_with_its_install_line():
     assert refusal(sealed("aes-256-gcm")) == (
         "encryption 'aes-256-gcm' is not installed. "
         "Install it: pip install 'fibonacci-core[crypto]'. Installed: none."
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "provider"), [("claude-sonnet-4-5", "claude-"), ("anthropic:claude-x", "anthropic")]
+)
+def test_a_provider_that_is_missing_comes_with_its_install_line(model: str, provider: str):
+    """A claimed prefix and a provider's name are both in the extra ``anthropic``."""
+    workflow = Workflow("w")
+    workflow.add_node(LLMNode("n", model, "x"))
+    with pytest.raises(PluginNotFoundError) as caught:
+        workflow.validate()
+    assert str(caught.value) == (
+        f"model provider {provider!r} is not installed. "
+        "Install it: pip install 'fibonacci-core[anthropic]'. Installed: echo, scripted."
     )
 
 

@@ -3,37 +3,19 @@
 import os
 import signal
 import time
-from collections.abc import Generator
 from threading import Event
 from typing import Any
 
 import pytest
 from forks import in_child
+from streams import Endless
 
 from fibonacci import FunctionNode, LLMNode, NodeStarted, NodeText, Workflow, WorkflowError
-from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork"),
     pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning"),
 ]
-
-
-class Endless(Model):
-    """Says one word for ever, and knows whether it was stopped."""
-
-    def __init__(self) -> None:
-        self.closed = 0
-
-    def complete(self, request: ModelRequest) -> Completion:
-        raise AssertionError
-
-    def stream(self, request: ModelRequest) -> Generator[TextDelta | Completion]:
-        try:
-            while True:
-                yield TextDelta("word ")
-        finally:
-            self.closed += 1
 
 
 def test_a_fork_in_mid_stream() -> None:

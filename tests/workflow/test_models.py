@@ -97,16 +97,6 @@ def installed() -> str:
 
 
 MISSING = [
-    (
-        "claude-sonnet-4-5-20250929",
-        "model provider 'claude-' is not installed. "
-        f"Install it: pip install 'fibonacci-core[anthropic]'. Installed: {installed()}.",
-    ),
-    (
-        "anthropic:claude-x",
-        "model provider 'anthropic' is not installed. "
-        f"Install it: pip install 'fibonacci-core[anthropic]'. Installed: {installed()}.",
-    ),
     ("anthropc:x", "unknown model provider 'anthropc'. Did you mean 'anthropic'?"),
     ("zzz", f"unknown model provider 'zzz'. Installed: {installed()}."),
 ]
@@ -114,7 +104,7 @@ MISSING = [
 
 @pytest.mark.parametrize(("name", "text"), MISSING)
 def test_a_provider_that_is_missing(counted: Workflow, store: Any, name: str, text: str) -> None:
-    """A model that can't be had is told before anything runs or is read, with what to install."""
+    """A model that can't be had is told before anything runs or is read."""
     ran: list[int] = []
     counted.add_node(FunctionNode("first", lambda _: ran.append(1)))
     counted.add_node(LLMNode("n", name, "{{memory.k}}", memory_read=["k"]))
@@ -198,6 +188,13 @@ def test_what_a_model_does_not_heed(fields: dict[str, Any]) -> None:
 def test_an_offline_model_takes_what_any_model_may(name: str) -> None:
     """A node stays as it is when an offline model stands in for its own."""
     assert answer(name, temperature=0.7, stop=["END"]) == "hello"
+
+
+@pytest.mark.parametrize("name", ["echo", 'scripted:["hello"]'])
+def test_an_offline_model_heeds_stop(name: str) -> None:
+    """Its answer ends before the first text of ``stop``, in whatever order they are given."""
+    assert answer(name, stop=["lo", "never", "l"]) == "he"
+    assert answer(name, stop=["h"]) == ""
 
 
 def test_all_refusals_are_told(workflow: Workflow) -> None:

@@ -193,6 +193,19 @@ def test_a_model_that_streams_what_it_must_not(workflow: Workflow, stream: Any, 
     assert isinstance(told.value.cause, WorkflowValidationError)
 
 
+def test_a_model_that_completes_with_something_else(workflow: Workflow, stream: Any) -> None:
+    """What is no Completion is told as such in a stream, too, and not asked for again."""
+
+    class Wrong(Model):
+        def complete(self, request: ModelRequest) -> Any:
+            return "text"
+
+    workflow.add_node(LLMNode("n", Wrong(), "x", retry=3))
+    with pytest.raises(NodeExecutionError, match="Completion at the end, not str") as told:
+        list(stream(workflow))
+    assert isinstance(told.value.cause, WorkflowValidationError)
+
+
 def test_what_comes_after_the_whole(workflow: Workflow, stream: Any) -> None:
     """The Completion is the end of an answer, whatever a model yields after it."""
 

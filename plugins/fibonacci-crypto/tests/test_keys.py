@@ -101,6 +101,8 @@ def test_generate_key_makes_keys():
         base64.urlsafe_b64encode(RAW).decode()[:42],
         base64.urlsafe_b64encode(RAW).decode()[:42] + "9=",  # 8 is meant, with two bits to spare
         "pässwörter aller Länder ☂",
+        "next to surrogates: \ud7ff",
+        "next to surrogates: \ue000",
     ],
 )
 def test_all_else_is_a_passphrase(text: str):
@@ -113,6 +115,7 @@ def test_a_passphrase_that_seals_is_warned_of_once():
     with pytest.warns(UserWarning, match="passphrase") as caught:
         read_keys([PASSPHRASE, PASSPHRASE + "2"])
     (warning,) = caught
+    assert warning.filename == __file__
     assert str(warning.message) == (
         "the encryption key is no key of 32 bytes, and serves as a passphrase: Argon2id makes it "
         "slow to guess, but not strong. "
@@ -162,9 +165,10 @@ def test_one_byte_repeated_is_refused(raw: bytes, spelt: Callable[[bytes], bytes
     )
 
 
-def test_a_passphrase_is_text():
+@pytest.mark.parametrize("half", [0xD800, 0xDBFF, 0xDC00, 0xDCFF, 0xDFFF], ids=hex)
+def test_a_passphrase_is_text(half: int):
     """Half of a surrogate pair has no bytes; a variable that is no UTF-8 holds such."""
-    assert refusal("a passphrase with \udcff in it") == (
+    assert refusal(f"a passphrase with {chr(half)} in it") == (
         "encryption key 1 is not Unicode text: it holds half of a surrogate pair"
     )
 

@@ -106,11 +106,13 @@ class Model(ABC):
         Closing the iterator early ends the request. Raises what ``complete`` raises.
         """
         whole = self.complete(request)
-        yield TextDelta(whole.text)
+        if isinstance(whole, Completion):  # what is none, core tells
+            yield TextDelta(whole.text)
         yield whole
 
     async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
         """Yield what ``stream`` yields, without holding up the event loop."""
         whole = await self.acomplete(request)
-        yield TextDelta(whole.text)
+        if isinstance(whole, Completion):
+            yield TextDelta(whole.text)
         yield whole

@@ -11,7 +11,7 @@ from forks import in_child
 from fibonacci_crypto import AesGcmCipher
 from fibonacci_crypto.derivations import Derivations
 from fibonacci_crypto.keys import read_keys
-from fibonacci_crypto.turn import Turn
+from fibonacci_crypto.turn import PATIENCE, Turn
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning"),
@@ -77,6 +77,20 @@ def test_a_fork_waits_for_a_derivation_of_full_cost():
     assert cipher.open(cipher.seal(b"parent", b""), b"") == b"parent"
 
 
+def test_threads_on_both_sides_derive_on(derived: list[bytes]):
+    """What the fork held is free again, in the parent and in the child."""
+
+    def in_a_thread() -> bool:
+        sealed: list[bytes] = []
+        work = Thread(target=lambda: sealed.append(restarted().seal(b"v", b"")), daemon=True)
+        work.start()
+        work.join(5)
+        return len(sealed) == 1
+
+    in_child(in_a_thread)
+    assert in_a_thread()
+
+
 def test_forks_beside_threads_that_open(derived: list[bytes]):
     """Tables that other threads had in hand when it was forked are whole, and free."""
     writer = restarted(session_limit=1)
@@ -109,6 +123,7 @@ def test_forks_beside_threads_that_seal():
 
 def test_a_fork_does_not_wait_for_ever():
     """A thread that is stuck keeps nobody from forking, and its lock stays its own."""
+    assert PATIENCE == 5
     turn, held, done = Turn(patience=0.05), Event(), Event()
 
     def stuck() -> None:

@@ -21,9 +21,9 @@ class Bench:
     request: ModelRequest = ModelRequest(prompt="Tell me about the sea, and ships.", max_tokens=24)
     """A question whose answer has at least three words."""
     endless: ModelRequest | None = None
-    """A question whose stream begins at once, and goes on for long; None: no answer is long."""
+    """A question whose stream begins at once, and goes on for seconds; None: no answer does."""
     slow: ModelRequest | None = None
-    """A question that is not answered within two seconds; None: all are."""
+    """A question that is not answered within two seconds; None: nothing is known to be."""
     failing: Sequence[tuple[ModelRequest, bool]] = ()
     """Questions that fail, and whether another try may help; none: whatever is asked is answered.
     Their prompts are of eight characters or more, as no error may quote them."""

@@ -1,5 +1,6 @@
 """Failures: one error, that says whether to try again, and nothing that is secret."""
 
+import logging
 from collections.abc import Callable, Iterator
 from math import isfinite
 
@@ -39,6 +40,17 @@ class Failures(Bench):
                 assert str(fault), "say what is wrong"
                 self._check_quiet(_told(fault), request)
 
+    def test_nothing_is_logged(
+        self, provider: SpokenModel, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """No log tells a prompt, an answer or a key, at whatever level (C23)."""
+        with caplog.at_level(logging.DEBUG):
+            answer = provider.complete(self.request)
+            self._check_quiet(caplog.text, self.request)
+            assert answer.text not in caplog.text
+            for request, _, _ in self._faults(provider.complete):
+                self._check_quiet(caplog.text, request)
+
     def test_repr(self, bare: Model) -> None:
         """A model's repr tells no key (C23)."""
         assert not [secret for secret in self.secrets if secret in f"{bare!r} {bare}"]
@@ -59,7 +71,7 @@ class Failures(Bench):
             yield request, retryable, caught.value
 
     def _check_quiet(self, told: str, request: ModelRequest) -> None:
-        assert len(request.prompt) >= 8, "a failing prompt has eight characters or more"
+        assert len(request.prompt) >= 8, "give prompts of eight characters or more"
         for hidden in (request.prompt, request.system_prompt, *self.secrets):
             assert not hidden or hidden not in told
 

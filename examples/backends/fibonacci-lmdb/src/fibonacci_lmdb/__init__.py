@@ -1,0 +1,41 @@
+"""The ``lmdb`` backend, an example: records in a file that processes share."""
+
+import os
+from typing import Final
+
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin import Backend, StoreSettings, StoreURL, hookimpl, read_options
+from fibonacci_lmdb.store import LmdbStore
+
+FIBONACCI_SPEC_VERSION: Final = 1
+
+
+class LmdbBackend(Backend):
+    """Opens one file, whatever the working directory is by then."""
+
+    def __init__(self, path: str) -> None:
+        """Take the absolute path; two spellings of it share a store."""
+        self.path = self.identity = path
+
+    def connect(self) -> LmdbStore:
+        """Return the store; the first operation opens the file."""
+        return LmdbStore(self.path)
+
+
+@hookimpl
+def fibonacci_storage(settings: StoreSettings) -> Backend:
+    """Return the backend for ``lmdb:///file.mdb``. Raises ConfigurationError."""
+    read_options(settings, {})
+    return LmdbBackend(_path(settings.url))
+
+
+def _path(url: StoreURL | None) -> str:
+    path = url.path.removeprefix("/") if url else ""
+    if not os.path.basename(path) or url != StoreURL(
+        scheme="lmdb", path=f"/{path}", query=url.query if url else {}
+    ):
+        raise ConfigurationError(
+            "backend 'lmdb' takes a connection URL like lmdb:///relative/file.mdb, or "
+            "lmdb:////absolute/file.mdb with four slashes"
+        )
+    return os.path.abspath(path)

@@ -1,0 +1,104 @@
+"""What the contract's suite can't know: the file, and what becomes of it."""
+
+import lmdb
+import pytest
+
+from fibonacci import (
+    BackendUnavailableError,
+    ConfigurationError,
+    CorruptRecordError,
+    MemoryConfig,
+    StorageError,
+    Workflow,
+)
+from fibonacci.plugin import Address, Space
+from fibonacci_lmdb import LmdbBackend, environments, layout
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "memory.mdb"
+
+
+@pytest.fixture
+def memory(path):
+    with Workflow("w", MemoryConfig("lmdb", f"lmdb:///{path}")) as workflow:
+        yield workflow.memory
+
+
+SPACE = Space("fibonacci:", "workflow", "w")
+
+
+def put(path, key, value):
+    """Write beside the store, on the opening that the process has."""
+    environment = environments.opened(str(path))
+    with environment.begin(write=True) as transaction:
+        transaction.put(key, value)
+    environments.closed(str(path))
+
+
+def test_long_names_are_listed_in_order(memory):
+    """C14: names that share more than a key can hold are sorted by what they end with."""
+    names = [f"{'x' * 460}{end:03}" for end in range(50)]
+    memory.set_many(dict.fromkeys([*reversed(names), "x" * 447, "y"], 1))
+    assert memory.list_keys() == ["x" * 447, *names, "y"]
+    assert list(memory.iter_keys(pattern="x" * 460 + "04*")) == names[40:]
+
+
+@pytest.mark.parametrize("value", [b"", b"\0" * 9, layout.packed(Address(SPACE, "other"), b"1", 0)])
+def test_foreign_value(memory, path, value):
+    """C8: what is no record of this address raises when it is read, and is not listed."""
+    memory.set("sound", 1)
+    put(path, layout.physical(Address(SPACE, "k")), value)
+    with pytest.raises(CorruptRecordError, match="is no record of it"):
+        memory.get("k", default="default")
+    assert "sound" in memory.list_keys()
+    assert "k" not in memory.list_keys()
+
+
+def test_other_spaces_value(memory, path):
+    """C6: a record of another space, under a key of this one, is not listed here."""
+    foreign = layout.packed(Address(SPACE._replace(owner="v"), "k"), b"1", 0)
+    memory.set("sound", 1)
+    put(path, layout.physical(Address(SPACE, "k")), foreign)
+    assert memory.list_keys() == ["sound"]
+
+
+def test_full(path, monkeypatch):
+    """A file that is full raises, nothing is written, and what is there can be read."""
+    monkeypatch.setattr(environments, "MAP_SIZE", 2**17)
+    with Workflow("w", MemoryConfig("lmdb", f"lmdb:///{path}")) as workflow:
+        workflow.memory.set("k", 1)
+        with pytest.raises(StorageError, match="is full, and nothing was written"):
+            workflow.memory.set("k", "x" * 2**17)
+        assert workflow.memory.get("k") == 1
+
+
+def test_no_folder(tmp_path):
+    """A folder that is missing is told with its path; nothing was applied."""
+    url = f"lmdb:///{tmp_path / 'missing' / 'memory.mdb'}"
+    with Workflow("w", MemoryConfig("lmdb", url)) as workflow:
+        for act in (workflow.memory.get, workflow.memory.delete):
+            with pytest.raises(BackendUnavailableError, match="could not be used") as caught:
+                act("k")
+            assert isinstance(caught.value.__cause__, lmdb.Error)
+
+
+def test_shared_opening(path):
+    """Two stores of one process share the opening; the last one closes it."""
+    one, other = (LmdbBackend(str(path)).connect() for _ in range(2))
+    address = Address(SPACE, "k")
+    one.write(address, b"1", None, deadline=0)
+    assert other.read(address, deadline=0) == b"1"
+    one.close()
+    one.close()
+    assert other.read(address, deadline=0) == b"1"
+    other.close()
+    assert str(path) not in environments._open
+
+
+@pytest.mark.parametrize("url", [None, "lmdb://", "lmdb:///", "lmdb://h/f", "http:///f"])
+def test_form(url):
+    """What is no lmdb:///file is refused, with the form that is."""
+    with pytest.raises(ConfigurationError, match="a connection URL like lmdb:///relative/file"):
+        Workflow("w", MemoryConfig("lmdb", url))

@@ -1,0 +1,45 @@
+"""The table that forgets: of bounded size, and what was used least recently goes first."""
+
+from fibonacci_crypto.recent import Recent
+
+
+def table(*names: str) -> Recent[str, int]:
+    """A table for three, with these put in."""
+    recent = Recent[str, int](3)
+    for number, name in enumerate(names):
+        recent.put(name, number)
+    return recent
+
+
+def kept(recent: Recent[str, int]) -> set[str]:
+    return {name for name in "abcd" if name in recent}
+
+
+def test_the_oldest_goes_first():
+    """Three stay."""
+    assert kept(table("a", "b", "c")) == {"a", "b", "c"}
+    assert kept(table("a", "b", "c", "d")) == {"b", "c", "d"}
+
+
+def test_what_was_asked_for_stays():
+    """To get is to use."""
+    recent = table("a", "b", "c")
+    assert recent.get("a") == 0
+    recent.put("d", 9)
+    assert kept(recent) == {"a", "c", "d"}
+
+
+def test_what_was_put_again_stays():
+    """To put is to use, and the entry is the new one."""
+    recent = table("a", "b", "c", "a", "d")
+    assert kept(recent) == {"a", "c", "d"}
+    assert recent.get("a") == 3
+
+
+def test_to_look_is_not_to_use():
+    """``in`` changes nothing, and what is not there is None."""
+    recent = table("a", "b", "c")
+    assert "a" in recent
+    recent.put("d", 9)
+    assert recent.get("a") is None
+    assert kept(recent) == {"b", "c", "d"}

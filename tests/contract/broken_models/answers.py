@@ -1,0 +1,100 @@
+"""Answers that are none, or not the same in all ways of asking."""
+
+from typing import Any
+
+import attrs
+
+from broken_models.sound import Plain, Sound, broken
+from fibonacci.plugin import Completion, TextDelta, Usage
+
+
+@broken("test_answer")
+class ReturnsText(Plain):
+    """The answer is text, and nothing beside it."""
+
+    def complete(self, request) -> Any:
+        return super().complete(request).text
+
+
+@broken("test_answer")
+class MakesUpReasons(Sound):
+    """The reason is the service's own word."""
+
+    def whole(self, request, text, count, reason) -> Any:
+        return super().whole(request, text, count, "end_turn")
+
+
+@broken("test_pieces")
+class NoWhole(Sound):
+    """A stream just ends."""
+
+    def stream(self, request) -> Any:
+        yield from (piece for piece in super().stream(request) if isinstance(piece, TextDelta))
+
+    def complete(self, request) -> Any:
+        *_, whole = super().stream(request)
+        return whole
+
+
+@broken("test_pieces")
+class WholeTwice(Sound):
+    """A stream ends twice."""
+
+    def steps(self, request) -> Any:
+        for step in super().steps(request):
+            yield step
+            if isinstance(step, Completion):
+                yield step
+
+
+@broken("test_pieces")
+class DropsBlanks(Sound):
+    """The pieces of a stream are stripped."""
+
+    def steps(self, request) -> Any:
+        for step in super().steps(request):
+            yield TextDelta(step.text.strip()) if isinstance(step, TextDelta) else step
+
+
+@broken("test_pieces_are_the_answer")
+class StripsTheAnswer(Sound):
+    """What complete returns is stripped, what a stream yields is not."""
+
+    def complete(self, request) -> Any:
+        answer = super().complete(request)
+        return attrs.evolve(answer, text=answer.text.rstrip(" .\n"))
+
+    async def acomplete(self, request) -> Any:
+        answer = await super().acomplete(request)
+        return attrs.evolve(answer, text=answer.text.rstrip(" .\n"))
+
+
+@broken("test_twins")
+class ForgetsTheReason(Sound):
+    """What is awaited has no reason why it ended."""
+
+    async def acomplete(self, request) -> Any:
+        return attrs.evolve(await super().acomplete(request), stop_reason=None)
+
+
+@broken("test_nothing_is_kept")
+class GoesOn(Sound):
+    """What was said before is part of the next question."""
+
+    before = ""
+
+    def words(self, request) -> Any:
+        if not request.prompt.startswith("Name"):
+            return super().words(attrs.evolve(request, prompt=self.before + request.prompt))
+        self.before = request.prompt
+        return super().words(request)
+
+
+@broken("test_usage")
+class CountsBackwards(Sound):
+    """Where nothing is known of tokens, it says -1."""
+
+    def whole(self, request, text, count, reason) -> Any:
+        return Completion(
+            text=text, usage=Usage(input_tokens=-1, output_tokens=-1), stop_reason=reason
+        )

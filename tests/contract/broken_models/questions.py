@@ -1,0 +1,43 @@
+"""Texts that are taken for more than text."""
+
+from typing import Any
+
+import attrs
+
+from broken_models.sound import Sound, broken
+
+
+@broken("test_any_prompt")
+class Formats(Sound):
+    """The prompt is a format string once more."""
+
+    def words(self, request) -> Any:
+        return super().words(attrs.evolve(request, prompt=request.prompt % ()))
+
+
+@broken("test_any_prompt")
+class SpeaksUTF8(Sound):
+    """What can't be encoded comes through as Python's error."""
+
+    def words(self, request) -> Any:
+        request.prompt.encode()
+        return super().words(request)
+
+
+@broken("test_any_system_prompt")
+class NeedsASystemPrompt(Sound):
+    """An empty system prompt has no first character."""
+
+    def steps(self, request) -> Any:
+        if request.system_prompt is not None:
+            assert request.system_prompt[0]
+        return super().steps(request)
+
+
+@broken("test_long_prompt")
+class CountsCharacters(Sound):
+    """A long prompt is an assertion."""
+
+    def steps(self, request) -> Any:
+        assert len(request.prompt) < 10_000
+        return super().steps(request)

@@ -1,0 +1,107 @@
+"""Streams and calls that keep what they should let go."""
+
+import asyncio
+import threading
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+import attrs
+
+from broken_models.sound import Sound, broken
+from fibonacci.plugin import Completion, TextDelta
+
+
+@broken("test_closed_early")
+class KeepsSlots(Sound):
+    """Only a stream that was read to its end frees the model."""
+
+    def stream(self, request) -> Any:
+        self.take()
+        for step in self.steps(request):
+            if not isinstance(step, float):
+                yield step
+        self.slots.release()
+
+
+@broken("test_closed_early")
+class KeepsAsyncSlots(Sound):
+    """Only a stream that was awaited to its end frees the model."""
+
+    async def astream(self, request):
+        self.take()
+        for step in self.steps(request):
+            await asyncio.sleep(0)
+            if not isinstance(step, float):
+                yield step
+        self.slots.release()
+
+
+@broken("test_closed_unused")
+class AsksTooEarly(Sound):
+    """A stream takes its slot when it is made, and lets go once it was begun."""
+
+    def stream(self, request) -> Any:
+        self.take()
+
+        def pieces():
+            try:
+                yield from (one for one in self.steps(request) if not isinstance(one, float))
+            finally:
+                self.slots.release()
+
+        return pieces()
+
+
+@broken("test_broken_off")
+class SwallowsAnything(Sound):
+    """An exception within a stream is its end."""
+
+    def stream(self, request) -> Any:
+        with suppress(BaseException):
+            yield from super().stream(request)
+
+
+@broken("test_left_for_a_while")
+class OneAtATime(Sound):
+    """A stream that rests has the model to itself."""
+
+    def __init__(self):
+        self.slots = threading.BoundedSemaphore(1)
+
+    def check_time(self, request):
+        if request.deadline is not None and monotonic() >= request.deadline - 1.9:
+            self.late()
+
+    def slot(self, request) -> Any:
+        return super().slot(attrs.evolve(request, deadline=monotonic() + 0.05))
+
+
+@broken("test_by_turns")
+class OneBuffer(Sound):
+    """All streams collect their text in one place."""
+
+    said = ""
+
+    def steps(self, request) -> Any:
+        self.said = ""
+        for step in super().steps(request):
+            if isinstance(step, TextDelta):
+                self.said += step.text
+            yield (attrs.evolve(step, text=self.said) if isinstance(step, Completion) else step)
+
+
+@broken("test_cancelled")
+class HoldsOn(Sound):
+    """A call that is cancelled is not freed."""
+
+    async def acomplete(self, request) -> Any:
+        self.take()
+        whole = None
+        for step in self.steps(request):
+            if isinstance(step, float):
+                await asyncio.sleep(step)
+            else:
+                whole = step
+        self.slots.release()
+        return whole

@@ -1,0 +1,148 @@
+"""Streams that are left: as garbage, when Python ends, to another process or thread."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from streams import Endless, Slow, soon, until
+
+from fibonacci import (
+    FibonacciError,
+    FunctionNode,
+    LLMNode,
+    MemoryConfig,
+    NodeFinished,
+    NodeText,
+    Workflow,
+    WorkflowError,
+)
+from fibonacci.plugin import Address
+from fibonacci.plugin import _workers as workers
+
+
+def test_a_stream_that_is_garbage(workflow: Workflow) -> None:
+    """A stream that nobody can reach any more is closed, in whatever thread that is found."""
+    model = Endless()
+    collect, collected = Event(), Event()
+
+    def collecting(_: Any) -> None:
+        assert collect.wait(5)
+        gc.collect()
+        collected.set()
+
+    workflow.add_node(FunctionNode("a", collecting))
+    workflow.add_node(LLMNode("n", model, "x"))
+    gc.disable()
+    try:
+        circle: list[Any] = [workflow.stream()]
+        until(circle[0], NodeText)
+        circle.append(circle)
+        del circle
+        collect.set()
+        assert collected.wait(5)
+    finally:
+        gc.enable()
+    assert model.closed == 1
+
+
+def test_a_stream_that_is_garbage_while_it_writes() -> None:
+    """A node that writes, and in whose thread its own stream is found to be garbage, goes on."""
+    collected = Event()
+
+    class Collecting(Slow):
+        def write(self, address: Address, *args: Any, **kwargs: Any) -> None:
+            super().write(address, *args, **kwargs)
+            gc.collect()
+            collected.set()
+
+    store = Collecting()
+    workflow = Workflow("flow", MemoryConfig(store))
+    workflow.add_node(FunctionNode("n", lambda _: 1, memory_write=["first", "second"]))
+    workflow.add_node(LLMNode("beside", Endless(), "x"))
+    gc.disable()
+    try:
+        circle: list[Any] = [workflow.stream()]
+        until(circle[0], NodeFinished)
+        while not store.writing.is_set():
+            until(circle[0], NodeText, "beside")
+        circle.append(circle)
+        del circle
+        store.go.set()
+        assert collected.wait(5)
+    finally:
+        gc.enable()
+    assert soon(lambda: workflow.memory.list_keys() == ["first", "second"])
+
+
+LEFT_OPEN = """
+import threading, time
+from fibonacci import FunctionNode, LLMNode, MemoryConfig, Workflow
+from fibonacci._builtin.local import LocalStore
+
+class Slow(LocalStore):
+    def write(self, *args, **kwargs):
+        writing.set()
+        time.sleep(60)
+
+writing = threading.Event()
+workflow = Workflow("flow", MemoryConfig(Slow()))
+workflow.add_node(FunctionNode("n", lambda _: 1, memory_write="k"))
+workflow.add_node(FunctionNode("m", lambda _: writing.wait(5)))
+events = workflow.stream()
+for _ in range(4):
+    next(events)
+assert writing.wait(5)
+"""
+
+
+def test_a_stream_that_is_open_when_python_ends() -> None:
+    """It keeps nothing from its end: threads that are gone are not waited for."""
+    left = subprocess.run(
+        [sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=20
+    )
+    assert (left.returncode, left.stderr) == (0, "")
+
+
+def test_no_thread_for_the_run(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no thread, an error of ours says so."""
+    monkeypatch.setattr(workers, "_workers", workers.Workers())  # none is at rest in it
+    workflow.add_node(FunctionNode("n", lambda _: 1))
+    threading.stack_size(1 << 46)  # no system has that much: no thread starts
+    try:
+        with pytest.raises(WorkflowError, match="no thread"):
+            next(workflow.stream())
+    finally:
+        threading.stack_size(0)
+
+
+def test_a_process_that_is_another(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a forked child, where the run's threads are not, nothing is waited for."""
+    workflow.add_node(LLMNode("n", Endless(), "x"))
+    events, others = workflow.stream(), workflow.stream()
+    until(events, NodeText)
+    until(others, NodeText)
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: 0)
+        others.close()
+        with pytest.raises(WorkflowError, match="a forked child can't follow it"):
+            next(events)
+
+
+def test_closing_from_another_thread(workflow: Workflow) -> None:
+    """A stream is closed by whoever has it."""
+    model = Endless()
+    workflow.add_node(LLMNode("n", model, "x"))
+    events = workflow.stream()
+    until(events, NodeText)
+    closer = Thread(target=events.close)
+    closer.start()
+    closer.join(5)
+    assert model.closed == 1
+    with pytest.raises(StopIteration):
+        next(events)
+    assert issubclass(WorkflowError, FibonacciError)
