@@ -104,7 +104,10 @@ class Wire:
             with client, client.makefile("rb") as lines:
                 while asked := _request(lines, number):
                     self.asked.append(asked)
-                    self._play(client, self._reply(asked.body))
+                    reply = self._reply(asked.body)
+                    self._play(client, reply)
+                    if HANG_UP in reply:  # what came meanwhile is not read
+                        break
         except (Left, OSError, ValueError):
             self.left.set()
 
