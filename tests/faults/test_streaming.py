@@ -1,9 +1,11 @@
 """Streams where a fork, or a signal, comes in between."""
 
+import gc
 import os
 import signal
 import time
-from collections.abc import Generator
+import weakref
+from collections.abc import Callable, Generator
 from threading import Event
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from forks import in_child
 
 from fibonacci import FunctionNode, LLMNode, NodeStarted, NodeText, Workflow, WorkflowError
+from fibonacci._workflow import stream as stream_module
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 
 pytestmark = [
@@ -85,4 +88,34 @@ def test_ctrl_c_while_an_event_is_waited_for() -> None:
     go.set()
     assert ended.wait(5)
     time.sleep(0.05)
+    assert workflow.memory.list_keys() == []
+
+
+def test_ctrl_c_while_the_run_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal between the start of the run and its first event leaves no run that waits."""
+    hand_over = stream_module.hand_over
+
+    def interrupted(task: Callable[[], None]) -> None:
+        hand_over(task)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(stream_module, "hand_over", interrupted)
+    workflow = Workflow("flow")
+    workflow.add_node(FunctionNode("n", lambda _: 1, memory_write="k"))
+
+    class Given:
+        pass
+
+    given = Given()
+    kept = weakref.ref(given)
+    events = workflow.stream({"given": given})
+    with pytest.raises(KeyboardInterrupt):
+        next(events)
+    del given, events
+    for _ in range(500):
+        gc.collect()
+        if kept() is None:
+            break
+        time.sleep(0.01)
+    assert kept() is None
     assert workflow.memory.list_keys() == []
