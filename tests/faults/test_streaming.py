@@ -1,8 +1,14 @@
 """Streams where a fork, or a signal, comes in between."""
 
+import gc
 import os
 import signal
 import time
+<<<<<<< HEAD
+=======
+import weakref
+from collections.abc import Callable, Generator
+>>>>>>> review1
 from threading import Event
 from typing import Any
 
@@ -11,6 +17,11 @@ from forks import in_child
 from streams import Endless
 
 from fibonacci import FunctionNode, LLMNode, NodeStarted, NodeText, Workflow, WorkflowError
+<<<<<<< HEAD
+=======
+from fibonacci._workflow import stream as stream_module
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
+>>>>>>> review1
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork"),
@@ -67,4 +78,34 @@ def test_ctrl_c_while_an_event_is_waited_for() -> None:
     go.set()
     assert ended.wait(5)
     time.sleep(0.05)
+    assert workflow.memory.list_keys() == []
+
+
+def test_ctrl_c_while_the_run_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal between the start of the run and its first event leaves no run that waits."""
+    hand_over = stream_module.hand_over
+
+    def interrupted(task: Callable[[], None]) -> None:
+        hand_over(task)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(stream_module, "hand_over", interrupted)
+    workflow = Workflow("flow")
+    workflow.add_node(FunctionNode("n", lambda _: 1, memory_write="k"))
+
+    class Given:
+        pass
+
+    given = Given()
+    kept = weakref.ref(given)
+    events = workflow.stream({"given": given})
+    with pytest.raises(KeyboardInterrupt):
+        next(events)
+    del given, events
+    for _ in range(500):
+        gc.collect()
+        if kept() is None:
+            break
+        time.sleep(0.01)
+    assert kept() is None
     assert workflow.memory.list_keys() == []

@@ -40,6 +40,19 @@ class Interrupted(ToyCipher):
         return plain
 
 
+class Learning(ToyCipher):
+    """A cipher that knows what it would seal with when it has opened a record."""
+
+    opened = False
+
+    def open(self, sealed: bytes, aad: bytes) -> bytes:
+        self.opened = True
+        return super().open(sealed, aad)
+
+    def is_current(self, sealed: bytes) -> bool:
+        return self.opened and super().is_current(sealed)
+
+
 class Forgetful(ToyCipher):
     """A cipher that does not know what it is sealed with."""
 
@@ -52,6 +65,7 @@ def ciphers() -> Iterator[None]:
     with (
         register_plugin("encryption", "toy", plugin(lambda settings: ToyCipher(settings.keys))),
         register_plugin("encryption", "slow", plugin(lambda settings: Forgetful(settings.keys))),
+        register_plugin("encryption", "late", plugin(lambda settings: Learning(settings.keys))),
         register_plugin("encryption", "cut", plugin(lambda settings: Interrupted(settings.keys))),
     ):
         yield
@@ -137,6 +151,18 @@ def test_a_cipher_that_can_not_tell_has_everything_sealed_anew(
     assert rewrap(memory) == 2
     assert raw(store, "a") != before
     assert memory.get_many(["a", "b"]) == {"a": 1, "b": 2}
+
+
+def test_a_cipher_that_can_tell_once_it_has_opened_a_record(
+    store: LocalStore, rewrap: Rewrap
+) -> None:
+    """It is asked again: in a new process, too, a second call changes nothing."""
+    memory_of(store, "old").set("a", 1)
+    memory_of(store, "new").set_many({"b": 2, "c": 3})
+    assert rewrap(memory_of(store, "new", "old", cipher="late")) == 1
+    before = raw(store, "a")
+    assert rewrap(memory_of(store, "new", "old", cipher="late")) == 0
+    assert raw(store, "a") == before
 
 
 def test_an_expiry_is_kept(store: LocalStore, rewrap: Rewrap) -> None:

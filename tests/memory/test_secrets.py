@@ -9,6 +9,7 @@ import pytest
 from fibonacci import (
     CorruptRecordError,
     FibonacciError,
+    FunctionNode,
     MemoryConfig,
     SerializationError,
     ValueTooLargeError,
@@ -173,6 +174,30 @@ def test_reprs_show_names_alone(memory):
     assert repr(workflow.memory) == "<MemoryManager of workflow 'w'>"
     assert repr(workflow.memory.for_user("ann")) == "<MemoryView of user 'ann'>"
     assert repr(workflow.memory.for_organization("o")) == "<MemoryView of organization 'o'>"
+
+
+@pytest.mark.parametrize("kind", ["MemoryManager", "MemoryView", "RunMemory"])
+def test_what_stands_in_the_frames_of_an_error_has_a_repr(kind: str):
+    """C23: those who report errors with their local variables print it; it names what it is."""
+    workflow = Workflow("w", MemoryConfig("memory", "memory://frames"))
+    shown: list[str] = []
+
+    def fail(memory) -> None:
+        memory.set("n", CANARY)
+        with pytest.raises(WrongTypeError) as caught:
+            memory.increment("n")
+        frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+        objects = [frame.f_locals["self"] for frame in frames if "self" in frame.f_locals]
+        shown.extend(repr(one) for one in objects if type(one).__name__ == kind)
+
+    workflow.add_node(FunctionNode("n", lambda ctx: fail(ctx.memory)))
+    workflow.execute(user_id="ann")
+    fail(workflow.memory)
+    fail(workflow.memory.for_user("ann"))
+    assert len(shown) >= 2
+    assert all(one.startswith(f"<{kind} of ") and CANARY not in one for one in shown)
+    workflow.memory.clear()
+    workflow.memory.for_user("ann").clear()
 
 
 def test_logs_show_no_value(memory, caplog):

@@ -1,8 +1,16 @@
+<<<<<<< HEAD
 """The table that forgets: of bounded size, and what was used least recently goes first."""
+=======
+"""The table of what was used lately."""
+
+from collections.abc import Callable
+from threading import Thread
+>>>>>>> review1
 
 from fibonacci_crypto.recent import Recent
 
 
+<<<<<<< HEAD
 def table(*names: str) -> Recent[str, int]:
     """A table for three, with these put in."""
     recent = Recent[str, int](3)
@@ -43,3 +51,32 @@ def test_to_look_is_not_to_use():
     recent.put("d", 9)
     assert recent.get("a") is None
     assert kept(recent) == {"b", "c", "d"}
+=======
+class Name:
+    """A name that does something else while it is looked up, as a signal's handler may."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act = act
+
+    def __hash__(self) -> int:
+        act, self.act = self.act, lambda: None
+        act()
+        return 1
+
+
+def test_a_look_up_amid_a_look_up():
+    """The thread that has the table in hand may use it: it does not wait for itself."""
+    table: Recent[object, int] = Recent(8)
+    table.put("k", 1)
+    found = []
+
+    def use() -> None:
+        table.put(Name(lambda: found.append(table.get("k"))), 2)
+        table.get(Name(lambda: table.put("l", 3)))
+        found.append(table.get("l"))
+
+    user = Thread(target=use, daemon=True)
+    user.start()
+    user.join(5)
+    assert found == [1, 3]
+>>>>>>> review1

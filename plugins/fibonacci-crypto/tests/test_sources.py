@@ -114,6 +114,31 @@ def test_what_is_no_name_of_a_variable_is_not_repeated(text: str):
     )
 
 
+SPELT = [RAW.hex(), "a" + RAW.hex()[1:], "AbcdefghIJKLmnopQRSTuvwxYZ0123456789_abcdeA"]
+
+
+@pytest.mark.parametrize("key", SPELT)
+@pytest.mark.parametrize("place", ["env:{}", "file:{}", "file:/{}", "file://{}", "file:///{}"])
+def test_a_key_behind_a_prefix_is_not_repeated(place: str, key: str):
+    """C23: a key where the name of its place should be, as after a mistaken edit."""
+    said = refusal(place.format(key))
+    assert key not in said
+    if place != "env:{}" or not key[0].isdigit():
+        assert "(not repeated, as it looks like a key)" in said
+
+
+def test_a_variable_whose_name_could_be_a_key(monkeypatch: pytest.MonkeyPatch):
+    """Names have no length that keys have not: where it is set, it is a name."""
+    name = "MY_VERY_LONG_COMPANY_SERVICE_ENCRYPTION_KEY"
+    assert len(name) == len(generate_key().rstrip("="))
+    monkeypatch.setenv(name, RAW.hex())
+    assert the_same(f"env:{name}")
+    monkeypatch.setenv(name, "short")
+    assert refusal(f"env:{name}").startswith(
+        f"encryption key 1, from the environment variable {name}, is neither"
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -22,8 +22,8 @@ class MemoryView(AllVerbs):
     """One space of a memory: the same verbs, and no other scope or id."""
 
     def __init__(self, space: Space, means: Means) -> None:
-        super().__init__(Addresses(one_space(space)), means)
         self._space = space
+        super().__init__(Addresses(one_space(space)), means)
 
     def __repr__(self) -> str:
         """What it is a view of."""
@@ -39,9 +39,9 @@ class MemoryManager(AllVerbs):
 
     def __init__(self, prefix: str, workflow: str, organization: str, means: Means) -> None:
         """Made by a Workflow."""
-        super().__init__(Addresses(all_scopes(prefix, workflow, organization)), means)
         self._prefix = prefix
         self._workflow = workflow
+        super().__init__(Addresses(all_scopes(prefix, workflow, organization)), means)
         self._shared: dict[Scope, Space] = {
             scope: self._place(scope, None) for scope in SCOPES if scope != "user"
         }

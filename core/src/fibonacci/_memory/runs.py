@@ -16,8 +16,8 @@ class RunMemory(AllVerbs):
 
     def __init__(self, spaces: Spaces, means: Means) -> None:
         """Made for a run."""
-        super().__init__(Addresses(reachable(spaces)), means)
         self._spaces = spaces
+        super().__init__(Addresses(reachable(spaces)), means)
 
     def __repr__(self) -> str:
         """Whose run it is bound to."""

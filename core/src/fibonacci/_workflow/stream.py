@@ -75,10 +75,10 @@ def stream(running: Running) -> Generator[Event]:
     channel = ThreadChannel()
     context = copy_context()
     try:
-        hand_over(lambda: context.run(run, channel.carry(running)))
-    except RuntimeError as fault:
-        raise WorkflowError("the system has no thread left for the run") from fault
-    try:
+        try:
+            hand_over(lambda: context.run(run, channel.carry(running)))
+        except RuntimeError as fault:
+            raise WorkflowError("the system has no thread left for the run") from fault
         event: Event | None = None
         while not isinstance(event, WorkflowFinished):
             event = run(channel.read())

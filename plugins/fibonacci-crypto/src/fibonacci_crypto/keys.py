@@ -1,23 +1,17 @@
 """What users write as keys, and the keys that it means."""
 
-import re
 import warnings
-from base64 import urlsafe_b64decode
-from binascii import unhexlify
 from collections.abc import Sequence
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
 from fibonacci_crypto.master import MasterKey
 from fibonacci_crypto.passphrase import Passphrase
+from fibonacci_crypto.raw_key import decoded
 from fibonacci_crypto.sources import named_source, read_source
 
 SHORTEST: Final = 16
 """Characters that a passphrase has at least."""
-
-# 43 characters have 258 bits: the last one may not use its lowest two, or a key had four spellings.
-_BASE64: Final = re.compile(r"(?:[A-Za-z0-9_-]{42}|[A-Za-z0-9+/]{42})[AEIMQUYcgkosw048]=?")
-_HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 _MAKE_ONE: Final = "Make a key: python -c 'import fibonacci; print(fibonacci.generate_key())'"
 
@@ -52,19 +46,10 @@ def _read(text: str, name: str) -> MasterKey | Passphrase:
         text = read_source(source)
     if len(set(text)) < 2:
         raise ConfigurationError(f"{name} is empty, or one character repeated. {_MAKE_ONE}")
-    key = _decoded(text)
+    key = decoded(text)
     if key is not None:
         return _checked_key(key, name)
     return _checked_passphrase(text, name)
-
-
-def _decoded(text: str) -> bytes | None:
-    """The 32 bytes, from URL-safe or standard base64 or from hex; None if it is neither."""
-    if _HEX.fullmatch(text):
-        return unhexlify(text)
-    if _BASE64.fullmatch(text):
-        return urlsafe_b64decode(text[:43].replace("+", "-").replace("/", "_") + "=")
-    return None
 
 
 def _checked_key(key: bytes, name: str) -> MasterKey:

@@ -1,7 +1,7 @@
 """A table that forgets what was not asked for lately."""
 
 from collections import OrderedDict
-from threading import Lock
+from threading import RLock
 from typing import Generic, TypeVar
 
 from fibonacci_crypto.forks import renew_in_children
@@ -17,12 +17,13 @@ class Recent(Generic[K, V]):
         """Hold at most ``size`` entries."""
         self._size = size
         self._entries: OrderedDict[K, V] = OrderedDict()
-        self._lock = Lock()
+        # Reentrant, as a signal's handler may read a record in the midst of a look-up.
+        self._lock = RLock()
         renew_in_children(self)
 
     def renew(self) -> None:
         """Take a new lock: a thread that held it was not forked."""
-        self._lock = Lock()
+        self._lock = RLock()
 
     def __contains__(self, name: K) -> bool:
         """Say whether it is there, without using it."""

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from fibonacci.errors import ConfigurationError
+from fibonacci_crypto.raw_key import decoded
 
 LARGEST: Final = 4_096
 """Characters that a key may have in a file."""
@@ -30,8 +31,7 @@ def named_source(text: str) -> Source | None:
     """Return the source that the text names; None if it is a key itself."""
     kind, _, place = text.partition(":")
     if kind == "env":
-        name = f"the environment variable {place}" if _VARIABLE.fullmatch(place) else "env:"
-        return Source(name=name, read=lambda: _variable(place, name))
+        return Source(name=f"the environment variable {place}", read=lambda: _variable(place))
     if kind == "file":
         return Source(name=f"the file {place!r}", read=lambda: _file(place))
     return None
@@ -50,7 +50,7 @@ def read_source(source: Source) -> str:
     return text
 
 
-def _variable(variable: str, name: str) -> str:
+def _variable(variable: str) -> str:
     if not _VARIABLE.fullmatch(variable):
         raise ConfigurationError(
             "the encryption key starts with env:, and what follows is no name of an environment "
@@ -58,7 +58,10 @@ def _variable(variable: str, name: str) -> str:
         )
     text = os.environ.get(variable)
     if not text:
-        raise ConfigurationError(f"{name} is to hold the encryption key, and is not set")
+        raise ConfigurationError(
+            f"the environment variable {_shown(variable, variable)} is to hold the encryption key, "
+            f"and is not set"
+        )
     return text
 
 
@@ -74,4 +77,13 @@ def _file(path: str) -> str:
         reason = fault.strerror or type(fault).__name__
     except ValueError:  # its text may quote the key
         pass
-    raise ConfigurationError(f"the encryption key can't be read from the file {path!r}: {reason}")
+    raise ConfigurationError(
+        f"the encryption key can't be read from the file {_shown(path, repr(path))}: {reason}"
+    )
+
+
+def _shown(place: str, name: str) -> str:
+    """The name of a place that holds nothing, unless it is as likely a key as a place."""
+    if decoded(place) is None and decoded(place.lstrip("/")) is None:
+        return name
+    return "that it names (not repeated, as it looks like a key)"

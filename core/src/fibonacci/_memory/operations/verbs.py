@@ -42,7 +42,8 @@ class Verbs:
         self._unpack = means.envelope.unpack
         self._timeout = means.timeout
         self._lease: Any = means.lease
-        # The same object in the sync voice: its lease answers at once.
+        # The same object in the sync voice: its lease answers at once. What a subclass's repr needs
+        # is there by now, as the copy stands in the frames of each traceback.
         self._spoken = copy(self)
         self._spoken._lease = means.lease.sync
 
