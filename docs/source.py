@@ -12,6 +12,8 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 LINE: Final = 96
+MARKS: Final = ("property", "classmethod", "staticmethod")
+"""Decorators that change how a method is called, which a reader has to see."""
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -32,7 +34,7 @@ class Method:
     """A public method or function."""
 
     signature: str
-    """In one line."""
+    """In one line; what marks it as no plain method stands above."""
     required: bool
     """Whether it is abstract."""
     text: str
@@ -120,7 +122,8 @@ def text_below(node: ast.stmt | None) -> str:
 def _signature(of: Function) -> str:
     kind = "async def" if isinstance(of, ast.AsyncFunctionDef) else "def"
     returns = f" -> {ast.unparse(of.returns)}" if of.returns is not None else ""
-    return f"{kind} {of.name}({ast.unparse(of.args)}){returns}"
+    marks = [f"@{mark}\n" for mark in map(ast.unparse, of.decorator_list) if mark in MARKS]
+    return f"{''.join(marks)}{kind} {of.name}({ast.unparse(of.args)}){returns}"
 
 
 def wrapped(signature: str) -> str:
