@@ -4,11 +4,8 @@ import gc
 import os
 import signal
 import time
-<<<<<<< HEAD
-=======
 import weakref
-from collections.abc import Callable, Generator
->>>>>>> review1
+from collections.abc import Callable
 from threading import Event
 from typing import Any
 
@@ -17,11 +14,7 @@ from forks import in_child
 from streams import Endless
 
 from fibonacci import FunctionNode, LLMNode, NodeStarted, NodeText, Workflow, WorkflowError
-<<<<<<< HEAD
-=======
 from fibonacci._workflow import stream as stream_module
-from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
->>>>>>> review1
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork"),

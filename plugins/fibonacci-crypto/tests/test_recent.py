@@ -1,16 +1,11 @@
-<<<<<<< HEAD
 """The table that forgets: of bounded size, and what was used least recently goes first."""
-=======
-"""The table of what was used lately."""
 
 from collections.abc import Callable
 from threading import Thread
->>>>>>> review1
 
 from fibonacci_crypto.recent import Recent
 
 
-<<<<<<< HEAD
 def table(*names: str) -> Recent[str, int]:
     """A table for three, with these put in."""
     recent = Recent[str, int](3)
@@ -51,7 +46,8 @@ def test_to_look_is_not_to_use():
     recent.put("d", 9)
     assert recent.get("a") is None
     assert kept(recent) == {"b", "c", "d"}
-=======
+
+
 class Name:
     """A name that does something else while it is looked up, as a signal's handler may."""
 
@@ -79,4 +75,3 @@ def test_a_look_up_amid_a_look_up():
     user.start()
     user.join(5)
     assert found == [1, 3]
->>>>>>> review1
