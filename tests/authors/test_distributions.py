@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 import pytest
 from fresh import FreshEnvironment, built
 
+pytestmark = pytest.mark.bare  # it waits for processes of its own: beside the other lane
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "write-a-backend.md"
 EXAMPLES = {path.name: path for path in (ROOT / "examples" / "backends").glob("*/")}

@@ -1,3 +1,4 @@
+import importlib
 from collections.abc import Iterator
 
 import pytest
@@ -27,5 +28,6 @@ class TestAnthropic(ProviderContract):
     @pytest.fixture(scope="class")
     @classmethod
     def model(cls, service: Wire) -> AnthropicModel:
-        """The model at that service."""
+        """The model at that service; the SDK is there already, as it takes seconds to import."""
+        importlib.import_module("anthropic")
         return AnthropicModel("claude-x", api_key=KEY, base_url=service.url)

@@ -90,3 +90,20 @@ class LooksOnce(Sound):
 
     def words(self, request) -> Any:
         return ["on "] * 300 if request.prompt.startswith("endless") else super().words(request)
+
+
+@broken("test_free_loop")
+class HoldsUpTheLoop(Sound):
+    """It awaits nothing: whoever shares its event loop waits with it."""
+
+    async def acomplete(self, request) -> Any:
+        return self.complete(request)
+
+
+@broken("test_free_loop")
+class HoldsUpTheLoopAtEachPiece(Sound):
+    """Whole answers are awaited, pieces are not."""
+
+    async def astream(self, request):
+        for piece in self.stream(request):
+            yield piece

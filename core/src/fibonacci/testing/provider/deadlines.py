@@ -1,23 +1,27 @@
 """Deadlines: an answer in time, or an error in time."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from time import monotonic
+from typing import Any
 
 import attrs
 import pytest
 
 from fibonacci.errors import ModelError
-from fibonacci.plugin import ModelRequest
+from fibonacci.plugin import Model, ModelRequest
 from fibonacci.testing.provider.bench import Bench
-from fibonacci.testing.provider.spoken import SpokenModel
+from fibonacci.testing.provider.spoken import SpokenModel, listed
+from fibonacci.testing.voices import AsyncVoice
 
 LATE = 0.5
 """Seconds that an error may come after the deadline."""
 
 
 class Deadlines(Bench):
-    """C33. Where no question is slow, each may be answered, or be late; but in time."""
+    """C33, and C30. Where no question is slow, each may be answered, or be late; but in time."""
 
     def test_deadline(self, provider: SpokenModel) -> None:
         """At the deadline there is a ModelError, or there was the answer (C33)."""
@@ -44,6 +48,25 @@ class Deadlines(Bench):
             self._hold(provider.complete, self.slow, 0.1)
         self.sound(provider.complete(self.patient()))
 
+    def test_free_loop(self, bare: Model) -> None:
+        """The event loop serves others while an answer is waited for, or a piece (C30)."""
+        voice = AsyncVoice()
+        with voice:
+            for ask in (bare.acomplete, partial(_last_piece, bare)):
+                seconds, turns = voice.run(partial(self._beside, ask))
+                assert turns > 3 or seconds < LATE / 2, "the event loop stood still"
+
+    async def _beside(self, ask: Callable[[ModelRequest], Any]) -> tuple[float, int]:
+        """Ask what is slow; return how long it took, and how often the loop came round."""
+        start, turns = monotonic(), 0
+        question = attrs.evolve(self.slow or self.request, deadline=start + LATE)
+        asking = asyncio.ensure_future(ask(question))
+        while not asking.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        await asyncio.gather(asking, return_exceptions=True)
+        return monotonic() - start, turns
+
     def _hold(
         self, ask: Callable[[ModelRequest], object], slow: ModelRequest | None, seconds: float
     ) -> None:
@@ -52,3 +75,7 @@ class Deadlines(Bench):
         with pytest.raises(ModelError) if slow else suppress(ModelError):
             ask(attrs.evolve(slow or self.request, deadline=start + seconds))
         assert monotonic() - start < max(0.0, seconds) + LATE
+
+
+async def _last_piece(model: Model, request: ModelRequest) -> object:
+    return (await listed(model.astream(request)))[-1]
