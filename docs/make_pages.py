@@ -121,7 +121,7 @@ def _class(of: type) -> Iterator[str]:
         if not one.text or one.text.startswith("See "):
             continue  # it is told where the other one is
         need = "" if one.required or not inspect.isabstract(of) else "Has a default. "
-        yield f"```\n{wrapped(one.signature)}\n```"
+        yield "\n".join(["```", *one.marks, wrapped(one.signature), "```"])
         yield f"{need}{one.text}"
 
 

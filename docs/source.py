@@ -12,6 +12,8 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 LINE: Final = 96
+MARKS: Final = ("property", "classmethod", "staticmethod")
+"""Decorators that change how a method is called, which a reader has to see."""
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -33,6 +35,8 @@ class Method:
 
     signature: str
     """In one line."""
+    marks: tuple[str, ...]
+    """Those of MARKS that stand above it."""
     required: bool
     """Whether it is abstract."""
     text: str
@@ -71,8 +75,13 @@ def methods(of: ast.ClassDef) -> Iterator[Method]:
 
 def method(of: Function) -> Method:
     """Return what a function says of itself."""
-    marks = {ast.unparse(mark) for mark in of.decorator_list}
-    return Method(signature=_signature(of), required="abstractmethod" in marks, text=text_of(of))
+    marks = [ast.unparse(mark) for mark in of.decorator_list]
+    return Method(
+        signature=_signature(of),
+        marks=tuple(f"@{mark}" for mark in marks if mark in MARKS),
+        required="abstractmethod" in marks,
+        text=text_of(of),
+    )
 
 
 def text_of(of: ast.ClassDef | Function) -> str:

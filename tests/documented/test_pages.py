@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from fibonacci import testing
+from fibonacci import plugin, testing
 from fibonacci._discovery.kinds import KINDS
 
 from .conftest import ROOT
@@ -34,3 +34,11 @@ def test_each_hook_has_its_contract():
         shown += re.findall(r"^### (\w+Contract)$", chapter, re.MULTILINE)
     assert len(shown) == len(KINDS)
     assert sorted(shown) == sorted(testing.__all__)
+
+
+def test_properties_are_told_from_methods():
+    """Who reads of `Space.text` sees that it is no method: calling it would be a TypeError."""
+    page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
+    chapter = page.partition("### Space\n")[2].partition("\n### ")[0]
+    assert isinstance(plugin.Space.text, property)
+    assert "@property\ndef text(self) -> str" in chapter
