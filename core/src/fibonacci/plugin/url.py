@@ -60,7 +60,7 @@ class StoreURL:
             raise _malformed("has a '%' that no two hex digits follow; write a '%' itself as %25")
         scheme, found, rest = text.partition("://")
         if not found or not _SCHEME.fullmatch(scheme):
-            raise _malformed("does not start like redis://host:port/db")
+            raise _malformed("does not start like redis://host:port/db or sqlite:///file.db")
         rest, _, query = rest.partition("?")
         authority, slash, path = rest.partition("/")
         if "@" in path or "@" in query:
