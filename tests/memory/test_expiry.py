@@ -58,7 +58,7 @@ BAD: list[tuple[Any, str]] = [
     (-1, "must be over 0"),
     (-0.001, "must be over 0"),
     (math.nan, "must be over 0"),
-    (math.inf, "must be over 0"),
+    (math.inf, "not inf. For a record that stays say NO_EXPIRY"),
     (-math.inf, "must be over 0"),
     (CENTURY + 1, "at most 100 years"),
     (10**30, "at most 100 years"),

@@ -41,6 +41,7 @@ def milliseconds(ttl: Any, name: str = "ttl") -> int | None:
         # A huge int is not shown: Python may refuse to print it.
         given = "not longer" if ttl > CENTURY and ttl != math.inf else f"not {ttl!r}"
         raise InvalidArgumentError(
-            f"{name} must be over 0 and at most 100 years ({CENTURY:.0f} seconds), {given}"
+            f"{name} must be over 0 and at most 100 years ({CENTURY:.0f} seconds), {given}. "
+            f"For a record that stays say NO_EXPIRY"
         )
     return math.ceil(ttl * 1000)
