@@ -255,12 +255,12 @@ def test_even_an_empty_user_id_does_not_go_with_another_scope(memory, user: Any)
     [
         (None, "None"),
         ("", "''"),
-        (0, "'int'"),
-        (7, "'int'"),
-        (b"ann", "'bytes'"),
-        (["ann"], "'list'"),
-        (False, "'bool'"),
-        (object(), "'object'"),
+        (0, "of type int"),
+        (7, "of type int"),
+        (b"ann", "of type bytes"),
+        (["ann"], "of type list"),
+        (False, "of type bool"),
+        (object(), "of type object"),
     ],
     ids=shown,
 )

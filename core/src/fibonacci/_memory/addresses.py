@@ -48,9 +48,10 @@ def all_scopes(prefix: str, workflow: str, organization: str) -> Places:
                 )
             return Space(prefix, known, owners[known])
         if not issubclass(type(user_id), str) or not user_id:
+            empty = user_id is None or issubclass(type(user_id), str)
+            told = repr(user_id) if empty else f"of type {type(user_id).__name__}"
             raise ScopeError(
-                f'scope="user" needs a user id, as text that is not empty; it was '
-                f"{user_id if user_id is None or user_id == '' else type(user_id).__name__!r}. "
+                f'scope="user" needs a user id, as text that is not empty; it was {told}. '
                 f"Pass user_id=..., or use memory.for_user(...)"
             )
         return Space(prefix, "user", checked_name(user_id, "the user id", InvalidKeyError))
