@@ -94,6 +94,16 @@ def test_unknown_nodes(workflow: Workflow) -> None:
     assert "Did you mean 'input'?" in text
 
 
+def test_an_input_that_is_named_like_a_node(workflow: Workflow) -> None:
+    """Who leaves "input." out is told how inputs and memories are written."""
+    workflow.add_node(LLMNode("a", "echo", "{{message}}"))
+    with pytest.raises(WorkflowValidationError) as told:
+        workflow.validate()
+    assert str(told.value).endswith(
+        "there is no such node. An input is input.message, a memory memory.message"
+    )
+
+
 def test_no_nodes(workflow: Workflow, execute: Any) -> None:
     """A workflow without nodes is not run in silence."""
     with pytest.raises(WorkflowValidationError, match="has no nodes: add one with add_node"):
