@@ -244,12 +244,14 @@ def test_a_hook_that_returns_something_else_is_told(
 
 
 def test_what_a_hook_raises_is_told_without_its_text(install: Install):
-    """C23: a driver quotes the URL, password and all; neither str nor traceback may show it."""
+    """C23: a driver quotes the URL, password and all; type and place are what an author gets."""
     body = "raise RuntimeError(f'can not parse {settings.url.password}')"
     install("toy-loud", storage={"loud": "toy_loud"}, toy_loud=HOOK.format(body))
     with pytest.raises(PluginLoadError) as caught:
         Workflow("w", MemoryConfig("loud", f"loud://u:{CANARY}@h"))
-    assert str(caught.value) == "backend 'loud' (toy-loud 1.0) failed to start: RuntimeError"
+    assert str(caught.value) == (
+        "backend 'loud' (toy-loud 1.0) failed to start: RuntimeError, in line 7 of toy_loud"
+    )
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
@@ -259,7 +261,9 @@ def test_the_encryption_key_stays_out_of_what_a_hook_raises(install: Install):
     install("toy-tells", encryption={"tells": "toy_tells"}, toy_tells=source)
     with pytest.raises(PluginLoadError) as caught:
         Workflow("w", MemoryConfig(encrypt_values=True, encryption_key=CANARY, encryption="tells"))
-    assert str(caught.value) == "encryption 'tells' (toy-tells 1.0) failed to start: ValueError"
+    assert str(caught.value) == (
+        "encryption 'tells' (toy-tells 1.0) failed to start: ValueError, in line 7 of toy_tells"
+    )
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 

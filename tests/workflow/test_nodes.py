@@ -46,6 +46,7 @@ def make(kind: Any, fields: dict[str, Any]) -> None:
 LLM_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"model": None}, "model must be a model's name, a function, or a Model"),
     ({"model": ""}, "model must be a model's name"),
+    ({"model": Model}, r"model is a class of models: make one, Model\(\.\.\.\)"),
     ({"prompt": None}, "prompt must be text, not NoneType"),
     ({"prompt": b"x"}, "prompt must be text, not bytes"),
     ({"system_prompt": 3}, "system_prompt must be text, not int"),

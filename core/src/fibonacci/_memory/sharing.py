@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from fibonacci._memory.retries import retried
 from fibonacci._memory.threads import Threaded
 from fibonacci.errors import FibonacciError, StorageError
+from fibonacci.plugin._origin import origin
 from fibonacci.plugin.storage import AsyncStore, Backend, Inline, Store
 
 if TYPE_CHECKING:
@@ -264,9 +265,9 @@ def _guarded(verb: str, call: "Callable[[], S]") -> "S":
     except FibonacciError:
         raise
     except Exception as fault:  # noqa: BLE001 - whatever a backend raises
-        kind = type(fault).__name__
+        told = origin(fault)
     # Its own text stays out: a driver's may quote the URL with the password.
-    raise StorageError(f"the backend failed to {verb}: {kind}")
+    raise StorageError(f"the backend failed to {verb}: {told}")
 
 
 @cache

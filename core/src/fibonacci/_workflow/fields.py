@@ -37,6 +37,8 @@ def check_optional_text(node: Any, attribute: "attrs.Attribute[Any]", value: Any
 def check_model(node: Any, _: Any, value: Any) -> None:
     if not (isinstance(value, Model) or callable(value) or (isinstance(value, str) and value)):
         raise _fault(node, "model must be a model's name, a function, or a Model")
+    if isinstance(value, type) and issubclass(value, Model):
+        raise _fault(node, f"model is a class of models: make one, {value.__name__}(...)")
 
 
 def check_function(node: Any, _: Any, value: Any) -> None:

@@ -114,15 +114,20 @@ class forked:  # noqa: N801 - reads as a statement
         """Wait for the child."""
         end = time.monotonic() + self._patience
         ended, status = os.waitpid(self._child, os.WNOHANG)
+        told = ""
         while not ended:
             if time.monotonic() > end:
+                told = (
+                    f"the child hung for {self._patience:g} s: "
+                    f"a lock that is held at the fork stays held in the child"
+                )
                 os.kill(self._child, signal.SIGKILL)
             time.sleep(0.002)
             ended, status = os.waitpid(self._child, os.WNOHANG)
         with os.fdopen(self._report) as report:
-            told = report.read()
+            told += report.read()
         if status:
-            raise AssertionError(told or f"the child hung, or died (status {status})")
+            raise AssertionError(told or f"the child died (status {status})")
 
 
 def _run_child(work: Callable[[], None], report: int) -> None:
