@@ -143,6 +143,7 @@ def main() -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     try:
         with chatbot(asked.backend, asked.url, asked.model) as workflow:
+            workflow.validate()  # a model that is not there is told before the first question
             console.print(f"Talking with {asked.model}. /help says what you can do.", style="dim")
             Chat(workflow, console, asked.user).run()
     except FibonacciError as error:

@@ -1,4 +1,4 @@
-"""The model of the page for authors keeps the contract that the page shows."""
+"""The model and the engine of the page for authors keep the contracts that the page shows."""
 
 import re
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL
 
 
 def said() -> dict[str, Any]:
-    """What the page's snippets define, up to the contract of its model."""
+    """What the page's snippets define, up to the contract of its engine."""
     names: dict[str, Any] = {"__name__": "parrot"}
     for snippet in SNIPPETS:
         exec(compile(snippet, str(PAGE), "exec"), names)
-        if "TestParrot" in names:
+        if "TestBrackets" in names:
             return names
-    raise LookupError("the page has no TestParrot")
+    raise LookupError("the page has no TestBrackets")
 
 
 SAID = said()
@@ -34,4 +34,8 @@ def parrot() -> Iterator[None]:
 
 
 class TestParrot(SAID["TestParrot"]):
+    """As it stands on the page."""
+
+
+class TestBrackets(SAID["TestBrackets"]):
     """As it stands on the page."""

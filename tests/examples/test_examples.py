@@ -127,6 +127,14 @@ def test_the_chat_shows_no_commands_to_the_terminal(tmp_path: Path):
     assert "\x1b" not in chat(tmp_path, "\x1b[31mred", "/memory")
 
 
+def test_the_chat_does_not_begin_with_a_model_that_is_not_there():
+    """It is told at once, and not after the first question."""
+    command = [sys.executable, str(EXAMPLES / "chat.py"), "--model", "ehco"]
+    talk = subprocess.run(command, input="Hi\n", capture_output=True, text=True, timeout=60)
+    told = "chat: unknown model provider 'ehco'. Did you mean 'echo'?\n"
+    assert (talk.returncode, talk.stdout, talk.stderr) == (1, "", told)
+
+
 def test_the_chat_stays_with_its_user_where_a_name_can_be_none(tmp_path: Path):
     """A name that is too long is refused, and the next line is still the last user's."""
     told = chat(tmp_path, f"/user {'x' * 1001}", "/memory")

@@ -40,7 +40,7 @@ class Reference:
     line: int
     """From 1."""
     column: int
-    """From 1, in characters."""
+    """Of the name's first character; from 1."""
     certain: bool = True
     """Whether rendering surely asks for it; False inside a condition, a loop or a default."""
 
@@ -74,7 +74,10 @@ class Engine(ABC):
 
     @abstractmethod
     def compile(self, source: str) -> Template:
-        """Return the template. Raises TemplateError, with line and column, where it is none."""
+        """Return the template.
+
+        Raises TemplateError where it is none, with line and column, which its text tells too.
+        """
 
 
 def as_text(value: Any, *, strict: bool = True) -> str:
