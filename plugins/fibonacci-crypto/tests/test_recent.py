@@ -3,7 +3,21 @@
 from collections.abc import Callable
 from threading import Thread
 
+import pytest
+
 from fibonacci_crypto.recent import Recent
+
+
+@pytest.mark.parametrize("use", [lambda table: table.get("a"), lambda table: table.put("a", 9)])
+def test_what_was_used_least_recently_goes(use: Callable[[Recent[str, int]], object]):
+    """To be asked for, and to be put there anew, is use; to be looked for is none."""
+    table: Recent[str, int] = Recent(3)
+    for number, name in enumerate("abc"):
+        table.put(name, number)
+    use(table)
+    assert "b" in table
+    table.put("d", 4)
+    assert [name in table for name in "abcd"] == [True, False, True, True]
 
 
 class Name:

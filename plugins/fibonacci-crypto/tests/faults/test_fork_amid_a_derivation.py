@@ -77,6 +77,20 @@ def test_a_fork_waits_for_a_derivation_of_full_cost():
     assert cipher.open(cipher.seal(b"parent", b""), b"") == b"parent"
 
 
+def test_threads_of_a_child_derive(derived: list[bytes]):
+    """The lock that the fork took is nobody's in the child."""
+    cipher, sealed = restarted(), restarted().seal(b"value", b"")
+
+    def derive_in_a_thread() -> bool:
+        opened: list[bytes] = []
+        thread = Thread(target=lambda: opened.append(cipher.open(sealed, b"")), daemon=True)
+        thread.start()
+        thread.join(5)
+        return opened == [b"value"]
+
+    in_child(derive_in_a_thread)
+
+
 def test_forks_beside_threads_that_open(derived: list[bytes]):
     """Tables that other threads had in hand when it was forked are whole, and free."""
     writer = restarted(session_limit=1)
