@@ -159,7 +159,7 @@ def test_no_canary_shows(place: tuple[str, str], caplog: pytest.LogCaptureFixtur
     """Over a hundred probes of what is stored, logged and printed: none is a hit (C23, C24)."""
     loud = Loud(place, caplog, encrypt_values=True, encryption_key=[KEY, SECOND])
     shown, wanted = loud.use(), needles()
-    assert all(shown.values()) or not shown["logs"]
+    assert all(text for kind, text in shown.items() if kind != "logs")  # some drivers log nothing
     assert len(shown) * len(wanted) >= 100
     assert hits(shown, wanted) == []
 

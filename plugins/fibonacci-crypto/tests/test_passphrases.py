@@ -161,6 +161,15 @@ def test_a_stranger_is_derived_once(restart: Restart, derived: list[bytes]):
     assert len(derived) == 2
 
 
+def test_what_costs_no_derivation_is_not_counted(restart: Restart, derived: list[bytes]):
+    """A stranger that is read again and again keeps nobody from opening a salt of their own."""
+    cipher = restart(PHRASE)
+    stranger = planted(cipher.seal(b"v", AAD), 1)
+    for _ in range(20):
+        refused(cipher, stranger)
+    assert cipher.open(restart(PHRASE).seal(b"later", AAD), AAD) == b"later"
+
+
 def test_what_opens_is_not_counted(restart: Restart, derived: list[bytes]):
     """Salts of our own are as many as there were processes, and strangers don't crowd them out."""
     cipher = restart(PHRASE)

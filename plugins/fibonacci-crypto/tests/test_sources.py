@@ -59,9 +59,9 @@ def test_nothing_but_the_end_of_the_line_is_taken_off(tmp_path: Path, text: str)
 def test_a_key_in_a_file(tmp_path: Path, end: str):
     """``file:/path``: the key, with or without an end of line."""
     (tmp_path / "key").write_bytes(RAW.hex().encode() + end.encode())
-    (tmp_path / "phrase").write_bytes("pässwörter aller Länder".encode() + end.encode())
+    (tmp_path / "phrase").write_bytes(" pässwörter aller Länder\t".encode() + end.encode())
     assert the_same(f"file:{tmp_path}/key")
-    assert read_keys([f"file:{tmp_path}/phrase"]) == [Passphrase("pässwörter aller Länder")]
+    assert read_keys([f"file:{tmp_path}/phrase"]) == [Passphrase(" pässwörter aller Länder\t")]
 
 
 def test_a_list_may_mix_them_all(
