@@ -488,7 +488,10 @@ def test_encrypted_values_need_their_plugin():
 
 
 def test_a_key_alone_encrypts_nothing():
-    """``encrypt_values`` is what turns it on, and no plugin is needed before."""
-    memory = Workflow("w", MemoryConfig(encryption_key=CANARY)).memory
+    """``encrypt_values`` is what turns it on, and no plugin is needed before; a warning says so."""
+    with pytest.warns(UserWarning, match="written in the clear. Set encrypt_values=True") as told:
+        memory = Workflow("w", MemoryConfig(encryption_key=CANARY)).memory
+    assert told[0].filename == __file__
+    assert CANARY not in str(told[0].message)
     memory.set("k", 1)
     assert Workflow("w").memory.get("k") == 1

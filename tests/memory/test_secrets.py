@@ -15,6 +15,7 @@ from fibonacci import (
     ValueTooLargeError,
     Workflow,
     WrongTypeError,
+    generate_key,
 )
 from fibonacci._builtin.local import LocalStore
 from fibonacci.plugin import Address, Space
@@ -168,7 +169,9 @@ def test_a_wrong_setting_is_not_quoted(field: str):
 
 def test_reprs_show_names_alone(memory):
     """C23: a workflow, a memory and its views can be logged."""
-    config = MemoryConfig("memory", "memory://secrets", encryption_key=CANARY, options={})
+    config = MemoryConfig(
+        "memory", "memory://secrets", encryption_key=generate_key(), encrypt_values=True
+    )
     workflow = Workflow("w", config)
     assert repr(workflow) == "<Workflow 'w'>"
     assert repr(workflow.memory) == "<MemoryManager of workflow 'w'>"

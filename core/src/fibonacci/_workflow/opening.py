@@ -1,6 +1,7 @@
 """From a MemoryConfig to a memory: the plugin is found, the URL read, the cipher made."""
 
 import os
+import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -98,8 +99,16 @@ def _envelope(config: MemoryConfig) -> Envelope:
             "encrypt_values=True needs a key: pass encryption_key=..., or set "
             "FIBONACCI_MEMORY_ENCRYPTION_KEY and use MemoryConfig.from_env()"
         )
+    if config.encryption_key is None:
+        return PlainEnvelope()
     # A key without encrypt_values opens what is sealed while a store is converted back.
-    if config.encryption_key is None or not (config.encrypt_values or mixed):
+    if not (config.encrypt_values or mixed):
+        warnings.warn(
+            "encryption_key is given, and encrypt_values is False: values are written in the "
+            "clear. Set encrypt_values=True, or leave the key out",
+            UserWarning,
+            stacklevel=4,
+        )
         return PlainEnvelope()
     return SealedEnvelope(_cipher(config), seals=config.encrypt_values, mixed=mixed)
 
