@@ -1,5 +1,6 @@
 """What every test of the workspace has: the fixtures of the farm, and a part of the selection."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,12 @@ pytest_plugins = ("services.fixtures",)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--long``."""
     parser.addoption("--long", action="store_true", help="run the tests marked long, too")
+
+
+def pytest_configure() -> None:
+    """Heed SIGINT, which a shell has the commands in its background ignore, and their children."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -37,7 +37,7 @@ class Sealed(StoreContract):
         """The memories of this suite do seal (C24)."""
         memory.set("k", 1)
         with pytest.raises(DecryptionError):
-            opener.memory(encrypt_values=False).get("k")
+            opener.memory(encrypt_values=False, encryption_key=None).get("k")
         assert opener.memory(encryption_key=KEYS[::-1]).get("k") == 1
         with pytest.raises(DecryptionError):
             opener.memory(encryption_key=KEYS[1]).get("k")
