@@ -98,13 +98,17 @@ class InsideDynamoDB(Inside):
         query = parse_qs(urlsplit(url).query)
         region, (self.table,) = urlsplit(url).hostname, query["table"]
         endpoint = query.get("endpoint_url", [None])[0]
-        self.client: Any = boto3.client("dynamodb", region_name=region, endpoint_url=endpoint)
+        self.client: Any = boto3.Session().client(
+            "dynamodb", region_name=region, endpoint_url=endpoint
+        )
 
     def item(self, address: Address) -> dict[str, Any]:
         return {"pk": {"S": " ".join(address.space)}, "sk": {"S": address.key}}
 
     def read(self, address: Address) -> bytes:
-        found = self.client.get_item(TableName=self.table, Key=self.item(address))
+        found = self.client.get_item(
+            TableName=self.table, Key=self.item(address), ConsistentRead=True
+        )
         return found["Item"]["v"]["B"]
 
     def replace(self, records: Mapping[Address, bytes]) -> None:
@@ -116,7 +120,7 @@ class InsideDynamoDB(Inside):
         assert not answer["UnprocessedItems"]
 
     def dump(self) -> bytes:
-        items = self.client.scan(TableName=self.table)["Items"]
+        items = self.client.scan(TableName=self.table, ConsistentRead=True)["Items"]
         return b"\n".join([repr(item).encode() + item["v"]["B"] for item in items])
 
     def close(self) -> None:

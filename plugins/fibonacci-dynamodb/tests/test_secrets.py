@@ -119,7 +119,8 @@ def test_others_logs(moto_server: Moto, open_memory: Open, logged: pytest.LogCap
     open_memory(url).set("k", 1)
     logged.clear()
     endpoint = f"http://{moto_server.host}:{moto_server.port}"
-    boto3.client("dynamodb", region_name=REGION, endpoint_url=endpoint).list_tables(Limit=7)
+    client = boto3.Session().client("dynamodb", region_name=REGION, endpoint_url=endpoint)
+    client.list_tables(Limit=7)
     assert "ListTables" in logged.text
     assert TOKEN in logged.text
 

@@ -114,16 +114,16 @@ def test_batch_in_part(opening: Any, valkey_proxy: Proxy, valkey_server: Redis) 
 def test_many_idle_connections(valkey_server: Redis, opening: Any) -> None:
     """However many threads asked at once, a bounded number of connections is kept."""
     ask = opening(valkey_server.url, speak="sync")
-    taken = [run(ask.store._spoken._routes.session(0, time.monotonic() + 5))[0] for _ in range(70)]
+    taken = [run(ask.store.spoken._routes.session(0, time.monotonic() + 5))[0] for _ in range(70)]
     for session in taken:
         session.end(clean=True)
-    assert len(ask.store._spoken._routes._node._idle) == 64
+    assert len(ask.store.spoken._routes._node._idle) == 64
 
 
 def test_many_known_records(valkey_server: Redis, opening: Any) -> None:
     """What is remembered of records that were written is bounded."""
     ask = opening(valkey_server.url)
-    records = getattr(ask.store, "_spoken", ask.store)
+    records = getattr(ask.store, "spoken", ask.store)
     records._known.update(Address(SPACE, f"n{number}") for number in range(KNOWN))
     ask("write", KEY, b"1", None)
     assert records._known == {KEY}
