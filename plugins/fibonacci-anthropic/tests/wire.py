@@ -135,11 +135,16 @@ def _request(lines: Any, connection: int) -> Asked | None:
     if not first:
         return None
     headers = {}
-    while (line := lines.readline().decode().strip()) != "":
-        name, _, value = line.partition(":")
+    while (line := lines.readline()) != b"\r\n":
+        if not line:
+            raise Left  # in the midst of its request, as who is cancelled does
+        name, _, value = line.decode().partition(":")
         headers[name.lower()] = value.strip()
-    body = json.loads(lines.read(int(headers.get("content-length", 0))) or "{}")
-    return Asked(first.split()[1].decode(), headers, body, connection)
+    size = int(headers.get("content-length", 0))
+    sent = lines.read(size)
+    if len(sent) < size:
+        raise Left
+    return Asked(first.split()[1].decode(), headers, json.loads(sent or "{}"), connection)
 
 
 def event(kind: str, **fields: Any) -> bytes:
