@@ -32,5 +32,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_bare(path: Path) -> bool:
-    """Suites and faults: signals in mid-call, and forks beside threads; see the marker."""
-    return bool({"contract", "faults"} & set(path.parts)) or path.stem.startswith("test_contract")
+    """Suites and faults: signals in mid-call, and forks beside threads; see the marker.
+
+    And what covers nothing of ours, as it is about servers: it waits beside the measured lane.
+    """
+    apart = {"contract", "faults", "apps", "services_tests"}
+    return bool(apart & set(path.parts)) or path.stem.startswith("test_contract")
