@@ -1,9 +1,11 @@
 """Plugins that work: found by metadata, imported when they are asked for, and listed."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import importlib_metadata
 import pytest
 
 import fibonacci
@@ -285,3 +287,22 @@ def test_an_installed_plugin_can_not_take_the_name_of_the_default_one(install: I
     """What is registered in this process goes before what is installed."""
     install("toy-usurper", storage={"memory": "toy_usurper"}, toy_usurper="raise SystemExit")
     assert Workflow("w").memory.set("k", 1)
+
+
+def test_what_is_installed_or_taken_out_meanwhile_is_noticed(install: Install):
+    """A process that looked before sees what was installed since, and misses what went."""
+    for _ in range(3):
+        with pytest.raises(PluginNotFoundError, match="come-and-go"):
+            Workflow("w", MemoryConfig("come-and-go"))
+        metadata = install("toy-comes", storage={"come-and-go": "toy_comes"}, toy_comes=None)
+        assert Workflow("w", MemoryConfig("come-and-go")).memory.list_keys() == []
+        shutil.rmtree(metadata)
+
+
+def test_metadata_is_read_once(install: Install, monkeypatch: pytest.MonkeyPatch):
+    """While nothing is installed, workflows read no metadata: of hundreds, it takes long."""
+    install("toy-once", storage={"once": "toy_once"}, toy_once=None)
+    Workflow("w", MemoryConfig("once"))
+    monkeypatch.setattr(importlib_metadata, "entry_points", lambda **_: pytest.fail("read again"))
+    monkeypatch.setattr(importlib_metadata, "distributions", lambda: pytest.fail("read again"))
+    assert Workflow("w", MemoryConfig("once")).memory.list_keys() == []

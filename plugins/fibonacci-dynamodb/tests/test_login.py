@@ -108,7 +108,7 @@ def test_slow(table_url: str, open_memory: Open, provide: Provide):
 def test_fetched_once(table_url: str, open_memory: Open, provide: Provide, tmp_path: Path):
     """Threads that come while credentials are fetched wait for those."""
     provide(f"sleep 0.5; echo run >> {tmp_path}/runs")
-    memory = open_memory(f"{table_url}&profile=made")
+    memory = open_memory(f"{table_url}&profile=made", timeout=30.0)
 
     def late() -> None:
         time.sleep(0.2)

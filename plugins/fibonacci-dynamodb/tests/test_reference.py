@@ -76,6 +76,7 @@ def test_snippet(program: str, table_url: str):
             names["workflow"].close()
 
 
+@pytest.mark.bare
 def test_complete_example_in_two_processes(table_url: str):
     """The chatbot remembers, in another process, what it was told in the first."""
     source = compile(on_dynamodb(CHATBOT, table_url), "REFERENCE.md", "exec")

@@ -1,10 +1,12 @@
 """The plugins that are installed, read from the metadata of distributions."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from fibonacci._discovery.kinds import Kind
+from fibonacci._discovery.kinds import KINDS, Kind
 from fibonacci._discovery.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -13,8 +15,18 @@ if TYPE_CHECKING:
 _seen: Final[dict[tuple[str, ...], Plugin]] = {}
 
 
-def installed(kind: Kind) -> list[Plugin]:
-    """Return the plugins of one kind, without importing any."""
+def installed(kind: Kind) -> tuple[Plugin, ...]:
+    """Return the plugins of one kind, without importing any.
+
+    All metadata is read again only when a directory that holds it has changed: an environment may
+    have hundreds of distributions, and that takes milliseconds.
+    """
+    return _read(kind.name, tuple(map(_state, sys.path)))
+
+
+@lru_cache(maxsize=16)
+def _read(kind_name: str, state: tuple[object, ...]) -> tuple[Plugin, ...]:
+    kind = KINDS[kind_name]
     found: dict[tuple[str, ...], Plugin] = {}
     for point in _entry_points(f"fibonacci.{kind.name}"):
         distribution, version = _origin(point)
@@ -28,7 +40,16 @@ def installed(kind: Kind) -> list[Plugin]:
         )
         # The one that was found earlier, if it was: it knows how its import went.
         found[key] = _seen.setdefault(key, fresh)
-    return list(found.values())
+    return tuple(found.values())
+
+
+def _state(folder: str) -> object:
+    """What changes when a distribution is put into the folder, or taken out."""
+    try:
+        now = os.stat(folder or ".")
+    except OSError:
+        return folder, None
+    return folder, now.st_mtime_ns, now.st_nlink, now.st_size
 
 
 def is_blocked(plugin: Plugin) -> bool:
