@@ -1,5 +1,6 @@
 """What every test of the workspace has: the fixtures of the farm, and a part of the selection."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -13,8 +14,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked long, too")
 
 
-def pytest_configure() -> None:
-    """Heed SIGINT, which a shell has the commands in its background ignore, and their children."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Heed SIGINT, which a shell has the commands in its background ignore, and their children.
+
+    A worker of pytest's is measured; the programs that its tests start are not: servers, mostly.
+    """
+    if hasattr(config, "workerinput"):
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

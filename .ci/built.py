@@ -46,8 +46,8 @@ for folder in [checkout / "core", *sorted(checkout.glob("plugins/*/"))]:
 # The core's extras name the distributions beside it, within bounds that hold what was built.
 extras = {"anthropic", "crypto", "dynamodb", "jinja", "llamacpp", "postgres", "redis", "sqlite"}
 for wanted in map(Requirement, metadata.requires("fibonacci-core") or ()):
-    named = [extra for extra in extras if wanted.marker and wanted.marker.evaluate({"extra": extra})]
-    for extra in named:
+    marker = wanted.marker
+    for extra in [extra for extra in extras if marker and marker.evaluate({"extra": extra})]:
         assert wanted.name == f"fibonacci-{extra}", wanted
         assert metadata.version(wanted.name) in wanted.specifier, wanted
         extras.remove(extra)

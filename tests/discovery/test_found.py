@@ -302,6 +302,7 @@ def test_what_is_installed_or_taken_out_meanwhile_is_noticed(install: Install):
 def test_metadata_is_read_once(install: Install, monkeypatch: pytest.MonkeyPatch):
     """While nothing is installed, workflows read no metadata: of hundreds, it takes long."""
     install("toy-once", storage={"once": "toy_once"}, toy_once=None)
+    Workflow("w", MemoryConfig("once"))  # importing the plugin makes its __pycache__
     Workflow("w", MemoryConfig("once"))
     monkeypatch.setattr(importlib_metadata, "entry_points", lambda **_: pytest.fail("read again"))
     monkeypatch.setattr(importlib_metadata, "distributions", lambda: pytest.fail("read again"))

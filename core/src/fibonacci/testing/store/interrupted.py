@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -79,9 +80,8 @@ def _interrupt(memory: MemoryManager, dice: random.Random) -> None:
         # A verb that was called and not yet begun, when the signal comes, says so.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            _ask_until(struck, memory, striker.start)
-    except _Interrupt:
-        pass
+            with suppress(_Interrupt):
+                _ask_until(struck, memory, striker.start)
     finally:
         striker.join()
         signal.signal(signal.SIGUSR2, before)
