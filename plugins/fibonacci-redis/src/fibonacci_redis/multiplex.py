@@ -49,7 +49,7 @@ class Multiplex:
         self._loop = asyncio.get_running_loop()
         self._socket = link.socket
         self._line: deque[Caller] = deque()
-        self._outgoing: list[bytes] = []
+        self._outgoing: list[bytes | memoryview] = []
         self._flushing = False
         self._asked = 0
         self._sent = 0
@@ -103,7 +103,7 @@ class Multiplex:
             self._fail(fault)
             return
         self._sent += sent
-        self._outgoing = [] if sent == len(data) else [data[sent:]]
+        self._outgoing = [] if sent == len(data) else [memoryview(data)[sent:]]
         if self._outgoing and not self._flushing:
             self._flushing = True
             self._loop.add_writer(self._socket, self._flush_more)

@@ -36,10 +36,9 @@ class Portion:
         head, size = self._head, len(data)
         self.size += size
         self._names.append(b"$1\r\n0\r\n$%d\r\n%b\r\n" % (len(name), name))
-        self._values.append(
-            b"%b$%d\r\n%b%b\r\n$%d\r\n%b%b"
-            % (self._set, len(head) + len(name), head, name, size, data, self._end)
-        )
+        before = b"%b$%d\r\n%b%b\r\n$%d\r\n" % (self._set, len(head) + len(name), head, name, size)
+        # Not formatted in: that copies the value slowly, and a second time.
+        self._values += (before, data, self._end)
 
     def request(self) -> Request:
         """Return what writes them."""
