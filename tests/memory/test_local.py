@@ -77,9 +77,9 @@ def test_a_record_that_lives_on_is_not_swept() -> None:
     """An expiry that was taken back sweeps nothing."""
     store = LocalStore()
     kept, other = Address(SPACE, "kept"), Address(SPACE, "other")
-    store.write(kept, b"1", 1, deadline=NEVER)
+    store.write(kept, b"1", 300, deadline=NEVER)
     store.touch(kept, None, deadline=NEVER)
-    time.sleep(0.01)
+    time.sleep(0.35)
     store.write(other, b"1", 1, deadline=NEVER)
     assert store.read(kept, deadline=NEVER) == b"1"
     time.sleep(0.01)
