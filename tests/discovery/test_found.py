@@ -307,3 +307,21 @@ def test_metadata_is_read_once(install: Install, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(importlib_metadata, "entry_points", lambda **_: pytest.fail("read again"))
     monkeypatch.setattr(importlib_metadata, "distributions", lambda: pytest.fail("read again"))
     assert Workflow("w", MemoryConfig("once")).memory.list_keys() == []
+
+
+def test_an_installation_that_is_under_way_is_waited_for_by_nobody(install: Install):
+    """Who looks before the entry points are written finds the plugin the next time."""
+    metadata = install("toy-half", storage={"half": "toy_half"}, toy_half=None)
+    points = (metadata / "entry_points.txt").rename(metadata.with_suffix(".later"))
+    with pytest.raises(PluginNotFoundError, match="half"):
+        Workflow("w", MemoryConfig("half"))
+    (metadata / "entry_points.txt").write_bytes(points.read_bytes())
+    assert Workflow("w", MemoryConfig("half")).memory.list_keys() == []
+
+
+def test_odd_entries_of_the_path_harm_nobody(install: Install, monkeypatch: pytest.MonkeyPatch):
+    """What Python itself passes over is passed over."""
+    install("toy-odd-path", storage={"odd-path": "toy_odd_path"}, toy_odd_path=None)
+    for odd in ("", "/no/such/folder"):
+        monkeypatch.syspath_prepend(odd)
+    assert Workflow("w", MemoryConfig("odd-path")).memory.list_keys() == []

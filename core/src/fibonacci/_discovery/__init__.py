@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from fibonacci._builtin import braces, echo, local, scripted
-from fibonacci._discovery.installed import installed, is_blocked
+from fibonacci._discovery.installed import installed, is_blocked, look_again
 from fibonacci._discovery.kinds import KINDS, Kind
 from fibonacci._discovery.plugin import Plugin, State
 from fibonacci.errors import PluginConflictError, PluginNotFoundError
@@ -99,13 +99,20 @@ def find_plugin(kind: str, name: str) -> Plugin:
     for plugin in _registered:
         if (plugin.kind.name, plugin.name) == (kind, name):
             return plugin
-    named = [plugin for plugin in installed(KINDS[kind]) if plugin.name == name]
+    named = _installed(kind, name)
+    if not named:
+        look_again()
+        named = _installed(kind, name)
     usable = [plugin for plugin in named if not is_blocked(plugin)]
     if len(usable) > 1:
         raise _conflict(usable)
     if not usable:
         raise _missing(KINDS[kind], name, blocked=bool(named))
     return usable[0]
+
+
+def _installed(kind: str, name: str) -> list[Plugin]:
+    return [plugin for plugin in installed(KINDS[kind]) if plugin.name == name]
 
 
 def claimant(kind: str, text: str) -> str | None:

@@ -24,6 +24,11 @@ def installed(kind: Kind) -> tuple[Plugin, ...]:
     return _read(kind.name, tuple(map(_state, sys.path)))
 
 
+def look_again() -> None:
+    """Read all metadata anew: whoever looked in the midst of an installation saw half of it."""
+    _read.cache_clear()
+
+
 @lru_cache(maxsize=16)
 def _read(kind_name: str, state: tuple[object, ...]) -> tuple[Plugin, ...]:
     kind = KINDS[kind_name]
