@@ -42,7 +42,9 @@ def alarms() -> Iterator[None]:
         raise Interruption
 
     before = signal.signal(signal.SIGALRM, strike)
+    gc.disable()  # Python drops what is raised while it collects garbage
     yield
+    gc.enable()
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
