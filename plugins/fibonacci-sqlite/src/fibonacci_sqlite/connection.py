@@ -44,15 +44,16 @@ class Connection:
 
     def close(self) -> None:
         """Roll back what is not committed, and close."""
-        with suppress(sqlite3.ProgrammingError):  # it is closed already
+        with suppress(sqlite3.ProgrammingError, AttributeError):  # closed already, or not made yet
             # In Python 3.11 a cursor keeps a statement that failed, which keeps the file open.
             self.cursor.close()
         self.database.close()
         self.closed = True
 
     def __del__(self) -> None:
-        """Close: a connection can get lost between two instructions, by a signal."""
-        self.close()
+        """Close: a connection can get lost between any two instructions, by a signal."""
+        with suppress(AttributeError):
+            self.close()
 
 
 def open_connection(opening: Opening) -> Connection:

@@ -14,6 +14,10 @@ import pytest
 from sqlite_bench import Child, Tell
 
 from fibonacci import MemoryConfig, Workflow
+from fibonacci_sqlite.connection import Connection
+
+AGAIN = 0.1
+"""Seconds: a finalizer, which drops what is raised in it, may have swallowed the first alarm."""
 
 
 class Alarm(BaseException):
@@ -45,7 +49,7 @@ def test_broken_off_anywhere(path: Path, alarms: None):
     database = sqlite3.connect(path, isolation_level=None, timeout=0)
     for turn in range(300):
         try:
-            signal.setitimer(signal.ITIMER_REAL, dice.uniform(0.00005, 0.003))
+            signal.setitimer(signal.ITIMER_REAL, dice.uniform(0.00005, 0.003), AGAIN)
             while True:
                 begun += 1
                 memory.increment("n")
@@ -76,7 +80,7 @@ def test_fork_after_a_break(path: Path, alarms: None):
 
     for _ in range(10):
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.001)
+            signal.setitimer(signal.ITIMER_REAL, 0.001, AGAIN)
             while True:
                 memory.increment("n")
         except Alarm:
@@ -84,3 +88,15 @@ def test_fork_after_a_break(path: Path, alarms: None):
         Child(child).end()
     assert memory.get("children") == 10
     workflow.close()
+
+
+def test_broken_off_while_it_is_made(path: Path):
+    """A connection that was never whole is closed, as far as it was made, without a word."""
+    database = sqlite3.connect(path)
+    for made in ({}, {"database": database}):
+        connection = Connection.__new__(Connection)
+        for name, value in made.items():
+            setattr(connection, name, value)
+        del connection
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")
