@@ -91,10 +91,9 @@ def test_still_being_made(moto_server: Moto, open_memory: Open, ledger: Ledger):
     ledger.script.always("DescribeTable", creating)
     ledger.script.always("PutItem", error("ResourceNotFoundException"))
     start = time.monotonic()
-    waiting = "is being made, and was CREATING|the time ran out before DynamoDB answered"
-    with pytest.raises(BackendUnavailableError, match=waiting):
-        open_memory(moto_server.fresh, timeout=2.0).set("k", 1)
-    assert time.monotonic() - start < 2.5
+    with pytest.raises(BackendUnavailableError, match="is being made, and was CREATING"):
+        open_memory(moto_server.fresh, timeout=5.0).set("k", 1)
+    assert time.monotonic() - start < 5.5
 
 
 def test_made_and_not_yet_known(moto_server: Moto, open_memory: Open, ledger: Ledger):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from alarms import Alarm, alarms
 from services.faults import BlackHole
 from services.proxy import Proxy
 
@@ -19,10 +20,6 @@ from fibonacci.plugin import Address
 from .speaking import SPACE, A, Speaker, backend
 
 KEYS = [Address(SPACE, f"k{number}") for number in range(10)]
-
-
-class Interruption(BaseException):
-    """What the signal handler raises: no Exception, and unknown to the driver."""
 
 
 @pytest.fixture
@@ -34,19 +31,11 @@ def store(postgres_url: str) -> Iterator[Speaker]:
     store.end()
 
 
-@pytest.fixture
-def alarms() -> Iterator[None]:
+@pytest.fixture(name="alarms")
+def ringing() -> Iterator[None]:
     """SIGALRM raises while the test runs."""
-
-    def strike(*_: object) -> None:
-        raise Interruption
-
-    before = signal.signal(signal.SIGALRM, strike)
-    gc.disable()  # Python drops what is raised while it collects garbage
-    yield
-    gc.enable()
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    with alarms():
+        yield
 
 
 @pytest.mark.bare
@@ -62,7 +51,7 @@ def test_timer_signals(store: Speaker, alarms: None, rounds: int) -> None:
                 for one in KEYS:
                     assert store.read(one) == one.key.encode()
                     store.write(one, one.key.encode(), None)
-        except Interruption:
+        except Alarm:
             struck += 1
     assert struck == rounds
     assert store.read_many(KEYS) == [one.key.encode() for one in KEYS]
@@ -75,7 +64,7 @@ def test_signal_while_waiting(store: Speaker, alarms: None, postgres_url: str) -
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         start = time.monotonic()
-        with pytest.raises(Interruption):
+        with pytest.raises(Alarm):
             store.read(A)
         assert time.monotonic() - start < 1
     assert store.read(KEYS[0]) == b"k0"
@@ -87,7 +76,7 @@ def test_signal_while_connecting(alarms: None, postgres_proxy: Proxy) -> None:
     store = Speaker("sync", backend(postgres_proxy.url, table="struck", max_connections=1))
     with postgres_proxy.fault(BlackHole()):
         signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with pytest.raises(Interruption):
+        with pytest.raises(Alarm):
             store.read(A)
     assert store.read(A) is None
     store.end()

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from alarms import Alarm, alarms
 from services.faults import Cut, lost_reply
 from services.proxy import Proxy
 from services.standalone import Redis
@@ -65,14 +66,6 @@ def test_harmless_repeats(verb: str, valkey_proxy: Proxy) -> None:
 KEYS = [f"k{number}" for number in range(20)]
 
 
-class _Interrupt(BaseException):
-    pass
-
-
-def _raise(*_: object) -> None:
-    raise _Interrupt
-
-
 @pytest.mark.bare
 @pytest.mark.parametrize(
     "calls", [2_000, pytest.param(100_000, marks=pytest.mark.long)], ids=["few", "many"]
@@ -86,7 +79,6 @@ def test_interrupted(calls: int, valkey_server: Redis) -> None:
     """Under a timer that raises in mid-command, no answer belongs to another key (C19)."""
     memory = memory_at(valkey_server.url, "interrupted")
     memory.set_many({key: [key] * 30 for key in KEYS})
-    before = signal.signal(signal.SIGALRM, _raise)
     done = interrupts = 0
     dice = random.Random(7)
 
@@ -104,12 +96,12 @@ def test_interrupted(calls: int, valkey_server: Redis) -> None:
             done += 1
         signal.setitimer(signal.ITIMER_REAL, 0)  # in here: it may strike until then
 
-    while done < calls:
-        try:
-            ask()
-        except _Interrupt:
-            interrupts += 1
-    signal.signal(signal.SIGALRM, before)
+    with alarms():
+        while done < calls:
+            try:
+                ask()
+            except Alarm:
+                interrupts += 1
     assert interrupts > calls / 1000
     memory.clear()
 

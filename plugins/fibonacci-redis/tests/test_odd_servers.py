@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from alarms import Alarm, alarms
 from services import ports
 from services.faults import BlackHole, Cut
 from services.proxy import Proxy
@@ -143,26 +144,14 @@ def test_session_after_restart(opening: Any, valkey_proxy: Proxy) -> None:
     ask("remove", KEY)
 
 
-class _Interrupt(BaseException):
-    pass
-
-
-def _raise(*_: object) -> None:
-    raise _Interrupt
-
-
 def test_interrupted_while_waiting(opening: Any, valkey_proxy: Proxy) -> None:
     """A caller that is interrupted while it waits leaves no reply to the next one (C19)."""
     ask = opening(valkey_proxy.url, speak="sync")
     ask("write_many", [(KEY, b"1"), (Address(SPACE, "other"), b"2")], None)
-    before = signal.signal(signal.SIGALRM, _raise)
-    try:
-        with valkey_proxy.fault(BlackHole(requests=False)):
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
-            with pytest.raises(_Interrupt):
-                ask("read", KEY)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with alarms(), valkey_proxy.fault(BlackHole(requests=False)):
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Alarm):
+            ask("read", KEY)
     assert ask("read", Address(SPACE, "other")) == b"2"
     ask.clear(SPACE)
 

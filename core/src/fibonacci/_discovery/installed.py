@@ -49,12 +49,14 @@ def _read(kind_name: str, state: tuple[object, ...]) -> tuple[Plugin, ...]:
 
 
 def _state(folder: str) -> object:
-    """What changes when a distribution is put into the folder, or taken out."""
+    """What changes when a distribution is put into the folder, or taken out.
+
+    importlib_metadata goes by the same, and would see no more.
+    """
     try:
-        now = os.stat(folder or ".")
+        return folder, os.stat(folder or ".").st_mtime_ns
     except OSError:
         return folder, None
-    return folder, now.st_mtime_ns, now.st_nlink, now.st_size
 
 
 def is_blocked(plugin: Plugin) -> bool:

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from alarms import Alarm, alarms
 from sqlite_bench import Child, Tell
 
 from fibonacci import MemoryConfig, Workflow
@@ -20,24 +21,13 @@ AGAIN = 0.1
 """Seconds: a finalizer, which drops what is raised in it, may have swallowed the first alarm."""
 
 
-class Alarm(BaseException):
-    """What the signal raises."""
-
-
-def ring(*_: object) -> None:
-    raise Alarm
-
-
-@pytest.fixture
-def alarms():
+@pytest.fixture(name="alarms")
+def ringing():
     """SIGALRM raises."""
-    before = signal.signal(signal.SIGALRM, ring)
-    with warnings.catch_warnings():
+    with alarms(), warnings.catch_warnings():
         # A verb that was called and not yet begun, when the signal comes, says so.
         warnings.simplefilter("ignore", RuntimeWarning)
         yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def test_broken_off_anywhere(path: Path, alarms: None):
