@@ -35,7 +35,7 @@ def open_memory() -> Iterator[Open]:
     """Opens memories, each with a store of its own; they are closed after the test."""
     workflows: list[Workflow] = []
 
-    def opened(url: str, *, name: str = "w", timeout: float = 5.0, **options: Any) -> MemoryManager:
+    def opened(url: str, *, name: str = "w", timeout: float = 30, **options: Any) -> MemoryManager:
         timeout += len(workflows) / 1e6
         config = MemoryConfig("dynamodb", url, options=options, timeout=timeout)
         workflows.append(Workflow(name, config))

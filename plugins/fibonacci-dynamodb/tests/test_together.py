@@ -45,7 +45,7 @@ def test_processes(table_url: str, open_memory: Open):
     name = "four processes"
 
     def work(process: int) -> None:
-        memory = open_memory(table_url, name=name, timeout=20)
+        memory = open_memory(table_url, name=name)
         for number in range(100):
             memory.increment("n")
             memory.append("turns", [process, number])

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Final
 
+from fibonacci._memory.line import Line
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin.storage import AsyncStore
 
@@ -20,9 +21,12 @@ LONGEST_PAUSE: Final = 0.25
 Fault = BackendUnavailableError | OutcomeUnknownError
 
 
-def retried(store: AsyncStore) -> AsyncStore:
-    """Return the store with faults that may pass waited for, if it has any such."""
-    return Retried(store) if store.remote else store
+def retried(store: AsyncStore, line: Line) -> AsyncStore:
+    """Return the store with faults that may pass waited for, if it has any such.
+
+    In ``line`` stand its callers who lost against each other.
+    """
+    return Retried(store, line) if store.remote else store
 
 
 def _again(name: str, *faults: type[Fault]) -> Any:
@@ -44,9 +48,10 @@ def _again(name: str, *faults: type[Fault]) -> Any:
 class Retried(AsyncStore):
     """A store that is asked again where that may help and can't harm."""
 
-    def __init__(self, store: AsyncStore) -> None:
+    def __init__(self, store: AsyncStore, line: Line) -> None:
         """Wrap the store."""
         self.store = store
+        self.line = line
 
     read = _again("read", BackendUnavailableError)
     read_many = _again("read_many", BackendUnavailableError)

@@ -14,6 +14,7 @@ from functools import cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
+from fibonacci._memory.line import Line, TaskSignal, ThreadSignal
 from fibonacci._memory.retries import retried
 from fibonacci._memory.threads import Threaded
 from fibonacci.errors import FibonacciError, StorageError
@@ -54,6 +55,8 @@ class SharedStore:
         self.key = key
         self.backend = backend
         self.holders = 0
+        self.line = Line(ThreadSignal)
+        """Of the sync voice, whose callers stand in one line, whichever memory they have."""
         # Its own: a backend may take its time to connect, and may take locks of its own.
         self._lock = RLock()
         self._store: Store | None = None
@@ -82,7 +85,8 @@ class SharedStore:
             for other in [other for other in self._native if other.is_closed()]:
                 del self._native[other]  # its connections went with its loop
             store = _guarded("connect", self.backend.aconnect)
-            self._native[loop] = retried(self._in_threads() if store is None else store)
+            store = self._in_threads() if store is None else store
+            self._native[loop] = retried(store, Line(TaskSignal))
             return self._native[loop]
 
     def _in_threads(self) -> Threaded:
@@ -103,6 +107,7 @@ class SharedStore:
         _of_parent.extend([self._store, self._threaded, self._native])
         self._store = self._threaded = None
         self._native = {}
+        self.line = Line(ThreadSignal)
         self._lock = RLock()
 
 
@@ -130,7 +135,7 @@ class _Unconnected:
         self._side = side
 
     def __getattr__(self, name: str) -> Any:
-        store = retried(Inline(self._side.shared.store()))
+        store = retried(Inline(self._side.shared.store()), self._side.shared.line)
         with _lock:
             if self._side.store is self:  # no other thread has connected it, or closed it
                 self._side.store = store

@@ -12,6 +12,7 @@ from typing import Any
 from fibonacci._memory import codec
 from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.expiry import TTL
+from fibonacci._memory.line import Contest
 from fibonacci._memory.operations.verbs import Verbs, in_sync
 from fibonacci.errors import InvalidArgumentError, WrongTypeError
 from fibonacci.plugin.address import Address
@@ -172,17 +173,22 @@ class Atomic(Verbs):
         self, address: Address, change: Callable[[bytes | None], Any], ttl: TTL | None
     ) -> tuple[Any, bytes]:
         """Compare and set until it holds; return the new value, and its bytes."""
-        deadline, attempt, ttl_ms = self._deadline(), 0, self._ttl_ms(ttl)
-        while True:
-            store = self._lease.store  # each time anew: the memory may have been closed
-            found = await store.read(address, deadline=deadline)
-            value = change(found)
-            data = self._pack(value, address)
-            expected, expiry = (ABSENT, ttl_ms) if found is None else (found, KEEP)
-            if await store.compare_and_set(address, expected, data, expiry, deadline=deadline):
-                return value, data
-            attempt += 1
-            await store.pause(attempt, address, deadline=deadline)
+        deadline, ttl_ms = self._deadline(), self._ttl_ms(ttl)
+        contest = None
+        try:
+            while True:
+                store = self._lease.store  # each time anew: the memory may have been closed
+                found = await store.read(address, deadline=deadline)
+                value = change(found)
+                data = self._pack(value, address)
+                expected, expiry = (ABSENT, ttl_ms) if found is None else (found, KEEP)
+                if await store.compare_and_set(address, expected, data, expiry, deadline=deadline):
+                    return value, data
+                contest = contest or Contest(address, deadline)
+                await contest.lost(store)
+        finally:
+            if contest is not None:
+                contest.end()
 
 
 def _wrong_type(address: Address, value: Any, verb: str, needed: str) -> WrongTypeError:
