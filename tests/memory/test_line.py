@@ -1,6 +1,7 @@
 """Who lost a compare-and-set waits for those who lost before, and never for ever (C16)."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,7 +12,7 @@ import pytest
 
 from fibonacci import ConflictError, MemoryConfig, MemoryManager, Workflow
 from fibonacci._builtin.local import LocalStore
-from fibonacci._memory.line import Contest, Line, TaskSignal, ThreadSignal
+from fibonacci._memory.line import Contest, Line, TaskGate, ThreadGate
 from fibonacci._memory.retries import Retried
 from fibonacci.plugin import Address, Space, Store
 from fibonacci.plugin._run import run
@@ -110,9 +111,9 @@ def test_who_fails_in_the_line_lets_the_next_one_go(memory: MemoryManager):
     assert monotonic() < started + 30
 
 
-@pytest.fixture(params=[TaskSignal, ThreadSignal])
+@pytest.fixture(params=[TaskGate, ThreadGate])
 def voice(request: pytest.FixtureRequest) -> Any:
-    """The signal of each voice."""
+    """The gate of each voice."""
     return request.param
 
 
@@ -122,7 +123,7 @@ def contests(
     """Return a store, callers who have so much time, and what runs a coroutine."""
     store = Retried(Inline(LocalStore()), Line(voice))
     now = monotonic()
-    runner = run if voice is ThreadSignal else asyncio.run
+    runner = run if voice is ThreadGate else asyncio.run
     return store, [Contest(ADDRESS, now + one) for one in seconds], runner
 
 
@@ -169,7 +170,7 @@ def test_who_is_done_is_not_waited_for(voice: Any):
 
 def test_who_is_cancelled_lets_the_next_one_go():
     """A task that is cancelled in the line leaves it."""
-    store, (front, cancelled, last), _ = contests(TaskSignal, 60, 60, 60)
+    store, (front, cancelled, last), _ = contests(TaskGate, 60, 60, 60)
 
     async def attempt(contest: Contest) -> None:
         try:
@@ -191,6 +192,26 @@ def test_who_is_cancelled_lets_the_next_one_go():
 
     asyncio.run(work())
     assert monotonic() < last._deadline - 30
+
+
+def test_a_loop_that_is_closed_with_tasks_in_the_line():
+    """Tasks that their loop left behind end without a word when they are collected."""
+    store, queue, _ = contests(TaskGate, *[60] * 3)
+
+    async def attempt(contest: Contest) -> None:
+        try:
+            await contest.lost(store)
+            await asyncio.Event().wait()
+        finally:
+            contest.end()
+
+    loop = asyncio.new_event_loop()
+    tasks = [loop.create_task(attempt(contest)) for contest in queue]
+    loop.set_exception_handler(lambda *_: None)  # it says that tasks were left behind: so they were
+    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.close()
+    del tasks
+    gc.collect()
 
 
 def test_a_store_in_the_process_has_no_line():

@@ -19,24 +19,24 @@ from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import AsyncStore
 
 
-class Signal(Protocol):
-    """Given once, and seen by all who wait for it."""
+class Gate(Protocol):
+    """Shut at first, and opened once for all who wait."""
 
-    def give(self) -> None:
-        """Let those who wait go on. Waits for nothing itself."""
+    def open(self) -> None:
+        """Let those who wait go on, and who comes later. Waits for nothing itself."""
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it is given, but not longer than this."""
+        """Wait until it is open, but not longer than this."""
 
 
-class ThreadSignal:
-    """A signal among threads: a bare lock, as `threading.Event` takes one to give its signal."""
+class ThreadGate:
+    """A gate among threads: a bare lock, as a `threading.Event` has to take one to be set."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._lock.acquire()
 
-    def give(self) -> None:
+    def open(self) -> None:
         self._lock.release()
 
     async def wait(self, seconds: float) -> None:
@@ -44,42 +44,43 @@ class ThreadSignal:
             self._lock.release()
 
 
-class TaskSignal:
-    """A signal among the tasks of an event loop."""
+class TaskGate:
+    """A gate among the tasks of an event loop."""
 
     def __init__(self) -> None:
         import asyncio  # only async programs pay for it: 62 ms
 
-        self._given = asyncio.Event()
+        self._opened = asyncio.Event()
         self._timeout = asyncio.timeout
 
-    def give(self) -> None:
-        self._given.set()
+    def open(self) -> None:
+        with suppress(RuntimeError):  # a loop that is closed: its tasks are garbage, as this one is
+            self._opened.set()
 
     async def wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with self._timeout(seconds):
-                await self._given.wait()
+                await self._opened.wait()
 
 
 class Place:
     """Where somebody stands in a line."""
 
-    def __init__(self, deadline: float, over: Signal) -> None:
+    def __init__(self, deadline: float, done: Gate) -> None:
         self.deadline = deadline
-        self.over = over
+        self.done = done
 
 
 class Line:
     """The lines of one store, one for each record that somebody lost at."""
 
-    def __init__(self, signal: Callable[[], Signal]) -> None:
-        self._signal = signal
+    def __init__(self, gate: Callable[[], Gate]) -> None:
+        self._gate = gate
         self._last: dict[Address, Place] = {}
 
     def place(self, deadline: float) -> Place:
         """Return a place that is in no line yet."""
-        return Place(deadline, self._signal())
+        return Place(deadline, self._gate())
 
     async def wait(self, place: Place, address: Address) -> None:
         """Stand behind those who wait already, until the last of them is done, or out of time."""
@@ -87,13 +88,13 @@ class Line:
         self._last[address] = place
         if before is not None:
             patience = min(before.deadline, place.deadline) - monotonic()
-            await before.over.wait(max(patience, 0))
+            await before.done.wait(max(patience, 0))
 
     def leave(self, place: Place, address: Address) -> None:
         """Let the next one go."""
         if self._last.get(address) is place:
             self._last.pop(address, None)  # another thread may have come, and gone, since
-        place.over.give()
+        place.done.open()
 
 
 class Contest:
