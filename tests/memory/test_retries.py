@@ -17,6 +17,7 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address
 
 VERBS: dict[str, tuple[str, Callable[[MemoryManager], Any]]] = {
     "get": ("read", lambda memory: memory.get("old")),
@@ -120,6 +121,44 @@ def test_what_may_have_been_applied_stays_so(store: Failing, memory: MemoryManag
     failing(store, "write", OutcomeUnknownError("lost"), *away)
     with pytest.raises(OutcomeUnknownError):
         memory.set("old", 2)
+
+
+class CutOff(LocalStore):
+    """A store that is away, and whose second attempt at anything takes until the deadline."""
+
+    remote = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def read(self, address: Address, *, deadline: float) -> bytes | None:
+        self._cut_off(deadline)
+        raise BackendUnavailableError("the time ran out")
+
+    def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
+        self._cut_off(deadline)
+        raise OutcomeUnknownError("the time ran out")
+
+    def _cut_off(self, deadline: float) -> None:
+        self.calls += 1
+        if self.calls == 1:
+            raise BackendUnavailableError("refused")
+        time.sleep(max(0, deadline - time.monotonic()) + 0.01)
+
+
+def test_the_deadline_hides_no_cause():
+    """An attempt that the deadline cuts off is not told instead of what was wrong before."""
+    memory = Workflow("w", MemoryConfig(CutOff(), timeout=0.3)).memory
+    with pytest.raises(BackendUnavailableError, match="refused"):
+        memory.get("k")
+
+
+def test_the_deadline_hides_no_doubt():
+    """But where a write may have been applied, that is told (C18)."""
+    memory = Workflow("w", MemoryConfig(CutOff(), timeout=0.3)).memory
+    with pytest.raises(OutcomeUnknownError, match="the time ran out"):
+        memory.set("k", 1)
 
 
 def test_a_fault_that_stays_is_not_waited_for(store: Failing, memory: MemoryManager):

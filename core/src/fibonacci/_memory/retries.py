@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Final
 
-from fibonacci._memory.line import Line
+from fibonacci._memory.lines import Lines
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin.storage import AsyncStore
 
@@ -21,12 +21,12 @@ LONGEST_PAUSE: Final = 0.25
 Fault = BackendUnavailableError | OutcomeUnknownError
 
 
-def retried(store: AsyncStore, line: Line) -> AsyncStore:
+def retried(store: AsyncStore, lines: Lines) -> AsyncStore:
     """Return the store with faults that may pass waited for, if it has any such.
 
-    In ``line`` stand its callers who lost against each other.
+    In ``lines`` stand its callers who change one record at once.
     """
-    return Retried(store, line) if store.remote else store
+    return Retried(store, lines) if store.remote else store
 
 
 def _again(name: str, *faults: type[Fault]) -> Any:
@@ -48,10 +48,10 @@ def _again(name: str, *faults: type[Fault]) -> Any:
 class Retried(AsyncStore):
     """A store that is asked again where that may help and can't harm."""
 
-    def __init__(self, store: AsyncStore, line: Line) -> None:
+    def __init__(self, store: AsyncStore, lines: Lines) -> None:
         """Wrap the store."""
         self.store = store
-        self.line = line
+        self.lines = lines
 
     read = _again("read", BackendUnavailableError)
     read_many = _again("read_many", BackendUnavailableError)
@@ -87,8 +87,10 @@ class Retried(AsyncStore):
             try:
                 return await once()
             except faults as again:
-                # What may have been applied may have been, whatever the next attempt says.
-                if not isinstance(fault, OutcomeUnknownError):
+                # What may have been applied may have been, whatever the next attempt says; and one
+                # that the deadline cut off says less of the cause than the one before it.
+                known = isinstance(fault, OutcomeUnknownError)
+                if not known and (isinstance(again, OutcomeUnknownError) or monotonic() < deadline):
                     fault = again
             attempt += 1
 

@@ -14,7 +14,8 @@ from functools import cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from fibonacci._memory.line import Line, TaskGate, ThreadGate
+from fibonacci._memory.gates import TaskGate, ThreadGate
+from fibonacci._memory.lines import Lines
 from fibonacci._memory.retries import retried
 from fibonacci._memory.threads import Threaded
 from fibonacci.errors import FibonacciError, StorageError
@@ -55,7 +56,7 @@ class SharedStore:
         self.key = key
         self.backend = backend
         self.holders = 0
-        self.line = Line(ThreadGate)
+        self.lines = Lines(ThreadGate)
         """Of the sync voice, whose callers stand in one line, whichever memory they have."""
         # Its own: a backend may take its time to connect, and may take locks of its own.
         self._lock = RLock()
@@ -86,7 +87,7 @@ class SharedStore:
                 del self._native[other]  # its connections went with its loop
             store = _guarded("connect", self.backend.aconnect)
             store = self._in_threads() if store is None else store
-            self._native[loop] = retried(store, Line(TaskGate))
+            self._native[loop] = retried(store, Lines(TaskGate))
             return self._native[loop]
 
     def _in_threads(self) -> Threaded:
@@ -107,7 +108,7 @@ class SharedStore:
         _of_parent.extend([self._store, self._threaded, self._native])
         self._store = self._threaded = None
         self._native = {}
-        self.line = Line(ThreadGate)
+        self.lines.forget()
         self._lock = RLock()
 
 
@@ -135,7 +136,7 @@ class _Unconnected:
         self._side = side
 
     def __getattr__(self, name: str) -> Any:
-        store = retried(Inline(self._side.shared.store()), self._side.shared.line)
+        store = retried(Inline(self._side.shared.store()), self._side.shared.lines)
         with _lock:
             if self._side.store is self:  # no other thread has connected it, or closed it
                 self._side.store = store

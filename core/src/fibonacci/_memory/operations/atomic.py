@@ -1,8 +1,8 @@
 """add, update, append, increment: changes that concurrent writers don't lose.
 
-All stand on compare-and-set of the stored bytes. One that lost against another writer is tried
-again after a pause, until the deadline; one whose answer was lost is not, as nobody can tell
-whether it was applied.
+All stand on compare-and-set of the stored bytes. The callers of a process take turns; one that lost
+against another process is tried again after a pause, until the deadline; one whose answer was lost
+is not, as nobody can tell whether it was applied.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 from fibonacci._memory import codec
 from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.expiry import TTL
-from fibonacci._memory.line import Contest
+from fibonacci._memory.lines import Contest
 from fibonacci._memory.operations.verbs import Verbs, in_sync
 from fibonacci.errors import InvalidArgumentError, WrongTypeError
 from fibonacci.plugin.address import Address
@@ -174,21 +174,20 @@ class Atomic(Verbs):
     ) -> tuple[Any, bytes]:
         """Compare and set until it holds; return the new value, and its bytes."""
         deadline, ttl_ms = self._deadline(), self._ttl_ms(ttl)
-        contest = None
+        contest = Contest(self._lease.store, address, deadline)
         try:
             while True:
-                store = self._lease.store  # each time anew: the memory may have been closed
-                found = await store.read(address, deadline=deadline)
+                found = await contest.read(self._lease.store)
+                store = self._lease.store  # anew: the memory may have been closed meanwhile
                 value = change(found)
                 data = self._pack(value, address)
                 expected, expiry = (ABSENT, ttl_ms) if found is None else (found, KEEP)
                 if await store.compare_and_set(address, expected, data, expiry, deadline=deadline):
+                    contest.written = data
                     return value, data
-                contest = contest or Contest(address, deadline)
                 await contest.lost(store)
         finally:
-            if contest is not None:
-                contest.end()
+            contest.end()
 
 
 def _wrong_type(address: Address, value: Any, verb: str, needed: str) -> WrongTypeError:
