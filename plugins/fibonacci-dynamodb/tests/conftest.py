@@ -97,7 +97,7 @@ def ready(memory: MemoryManager) -> MemoryManager:
             return memory
 
 
-def soon(seconds: float = 2.0) -> float:
+def soon(seconds: float = 20) -> float:
     """A deadline."""
     return time.monotonic() + seconds
 
