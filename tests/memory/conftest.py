@@ -8,6 +8,8 @@ import pytest
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 
+from .distant import Distant
+
 _names = count()
 
 
@@ -21,6 +23,19 @@ def config() -> MemoryConfig:
 def memory(config: MemoryConfig) -> Iterator[MemoryManager]:
     """A memory over an empty store."""
     with Workflow("flow", config) as workflow:
+        yield workflow.memory
+
+
+@pytest.fixture
+def distant() -> Distant:
+    """A store of this test, far away."""
+    return Distant()
+
+
+@pytest.fixture
+def far(distant: Distant) -> Iterator[MemoryManager]:
+    """A memory over it, with time enough."""
+    with Workflow("w", MemoryConfig(distant, timeout=60)) as workflow:
         yield workflow.memory
 
 

@@ -12,7 +12,7 @@ class Gate(ABC):
     @staticmethod
     @abstractmethod
     def caller() -> Hashable:
-        """Whoever asks: the thread, or the task."""
+        """Which thread asks, or which task."""
 
     @abstractmethod
     def open(self) -> None:
@@ -33,7 +33,8 @@ class ThreadGate(Gate):
         self._shut.acquire()
 
     def open(self) -> None:
-        self._shut.release()
+        with suppress(RuntimeError):  # open already
+            self._shut.release()
 
     async def wait(self, seconds: float) -> None:
         self._shut.acquire(timeout=seconds)
@@ -54,7 +55,7 @@ class TaskGate(Gate):
     def caller() -> Hashable:
         import asyncio
 
-        return asyncio.current_task()
+        return id(asyncio.current_task())  # a task that its loop left behind can be collected
 
     def open(self) -> None:
         """Also where a task is collected, with its loop or by another thread."""

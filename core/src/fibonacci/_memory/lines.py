@@ -5,8 +5,8 @@ again: a hundred tasks that incremented one number made 4,400 requests. In a lin
 whoever is done hands on what it wrote, and the next one need not read.
 
 A line is a courtesy, and no lock: the compare-and-set alone keeps changes whole. So nobody is bound
-to it: where it stands still for a moment, the next one goes out of turn. It holds for one voice of
-one process; against all others there is the random pause.
+to it: a line that stands still is passed by whoever is next. It holds for the threads of a process,
+or the tasks of an event loop; against all others there is the random pause.
 """
 
 from collections import deque
@@ -14,18 +14,18 @@ from collections.abc import Hashable
 from contextlib import suppress
 from threading import RLock
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from fibonacci._memory.gates import Gate
-from fibonacci.errors import ConflictError
+from fibonacci.errors import BackendUnavailableError, ConflictError, StorageError
 from fibonacci.plugin.address import Address
-from fibonacci.plugin.storage import AsyncStore
 
 PATIENCE: Final = 0.25
-"""Seconds that a line may stand still, and once more as many until it is seen."""
+"""Seconds for which a line may stand still. Whoever is next looks as often, so it may be twice."""
 
 IN_A_ROW: Final = 8
-"""Callers who hand on what they wrote. Then one reads: in that time another process may win."""
+"""Callers who are handed what the one before wrote. Then one reads: in that time another process,
+which has to read, may win."""
 
 
 class Place:
@@ -34,8 +34,14 @@ class Place:
     gate: Gate
     """What it waits at, if it has to wait."""
 
-    def __init__(self, caller: Hashable) -> None:
+    def __init__(self, address: Address, deadline: float, caller: Hashable) -> None:
+        self.address = address
+        self.deadline = deadline
         self.caller = caller
+        self.came = monotonic()
+        self.line: Line | None = None
+        """None before, after, and when it was passed."""
+        self.has_turn = False
         self.handed: bytes | None = None
         """What the one before wrote; None, if it has to be read."""
 
@@ -46,16 +52,33 @@ class Line:
     def __init__(self, front: Place) -> None:
         self.front = front
         self.waiting: deque[Place] = deque()
+        self.callers = {front.caller}
+        """In front and waiting."""
         self.moved = monotonic()
+        """When the front came there."""
         self.in_a_row = 0
+        """How many have been handed something since one has read."""
+        self.answers = 0
+        """How many attempts the store has answered."""
 
-    def move(self, written: bytes | None) -> None:
-        """Let the next one go."""
-        self.front = self.waiting.popleft()
-        self.moved = monotonic()
-        self.in_a_row = 0 if written is None or self.in_a_row == IN_A_ROW else self.in_a_row + 1
-        self.front.handed = written if self.in_a_row else None
-        self.front.gate.open()
+    def move(self, written: bytes | None = None, sent: float = 0.0) -> None:
+        """Let the next one go, with what was written.
+
+        It is not for those who came after that was sent: somebody may have replaced it before they
+        called, and they would fail at something that was gone. An exception may end this anywhere,
+        as a signal handler raises one: then the next one sees it for itself, a little later.
+        """
+        front = self.waiting[0]
+        self.callers.discard(self.front.caller)
+        self.front, self.moved = front, monotonic()
+        if written is None or front.came >= sent or self.in_a_row == IN_A_ROW:
+            self.in_a_row = 0
+        else:
+            self.in_a_row += 1
+            front.handed = written
+        front.has_turn = True
+        self.waiting.popleft()
+        front.gate.open()
 
 
 class Lines:
@@ -64,96 +87,85 @@ class Lines:
     def __init__(self, gate: type[Gate]) -> None:
         self._gate = gate
         self._lines: dict[Address, Line] = {}
-        # A signal handler may come here in the midst of this.
-        self._lock = RLock()
+        self._lock: Any = RLock()
 
-    def place(self) -> Place:
+    def place(self, address: Address, deadline: float) -> Place:
         """Return a place for the caller, in no line yet."""
-        return Place(self._gate.caller())
+        return Place(address, deadline, self._gate.caller())
 
-    async def enter(self, place: Place, address: Address, deadline: float) -> None:
-        """Stand in the record's line until the turn has come; ConflictError at the deadline.
+    async def enter(self, place: Place) -> None:
+        """Stand in the record's line until the turn has come.
 
-        A caller who would wait for itself waits for nobody: the function given to ``update`` may
-        change the record, and so may a signal handler.
+        A caller who stands there already does not wait for itself: the function given to ``update``
+        may change the record, and so may a signal handler, even one that comes in the midst of
+        this. Raises what `_late` says at the deadline.
         """
+        if self._lock._is_owned():  # as threading.Condition asks it
+            return
         with self._lock:
-            line = self._lines.setdefault(address, Line(place))
-            if line.front.caller == place.caller:
+            line = self._lines.get(place.address)
+            if line is None:
+                place.line = self._lines[place.address] = Line(place)
+                return
+            if place.caller in line.callers:
                 return
             place.gate = self._gate()
+            line.callers.add(place.caller)
             line.waiting.append(place)
-        patience = min(PATIENCE, (deadline - monotonic()) / 4)
-        while line.front is not place and not self._goes_out_of_turn(place, line, patience):
-            left = deadline - monotonic()
+            place.line = line
+        await self._turn(place, line)
+
+    async def _turn(self, place: Place, line: Line) -> None:
+        answers, now = line.answers, monotonic()
+        patience = min(PATIENCE, (place.deadline - now) / 4)  # so that time is left for an attempt
+        while not (place.has_turn or self._passes(place, line, patience)):
+            left = place.deadline - monotonic()
             if left <= 0:
-                raise ConflictError(
-                    f"gave up on {address}: other callers changed it until the deadline. Raise "
-                    f"the timeout, or let fewer writers share one record"
-                )
+                raise _late(place.address, answered=line.answers > answers)
             await place.gate.wait(min(left, patience))
 
-    def _goes_out_of_turn(self, place: Place, line: Line, patience: float) -> bool:
+    def _passes(self, place: Place, line: Line, patience: float) -> bool:
+        """Go out of turn if the line stands still; say whether the turn has come."""
         with self._lock:
             is_next = bool(line.waiting) and line.waiting[0] is place
             if not is_next or monotonic() < line.moved + patience:
-                return False
-            line.move(None)
+                return place.has_turn
+            line.front.line = None
+            line.move()
             return True
 
-    def leave(self, place: Place, address: Address, written: bytes | None) -> None:
-        """Let the next one go, with what was written, if something was."""
+    def leave(self, place: Place, written: bytes | None, sent: float) -> None:
+        """Let the next one go, with what was written, and when that was sent."""
+        line, place.line = place.line, None
+        if line is None:
+            return
         with self._lock:
-            line = self._lines.get(address)
-            if line is None:
-                return
-            if line.front is not place:  # it gave up, or another one went out of turn
+            if line.front is not place:
+                line.callers.discard(place.caller)
                 with suppress(ValueError):
                     line.waiting.remove(place)
-            elif line.waiting:
-                line.move(written)
+                return
+            if (
+                line.waiting and line.waiting[0] is place
+            ):  # an exception came in the midst of `move`
+                line.waiting.popleft()
+            if line.waiting:
+                line.move(written, sent)
             else:
-                del self._lines[address]
+                self._lines.pop(place.address, None)
 
     def forget(self) -> None:
         """Start anew in a forked child, where nobody else stands in line."""
         self._lines, self._lock = {}, RLock()
 
 
-class Contest:
-    """One caller's attempts to change one record by compare-and-set."""
-
-    def __init__(self, store: AsyncStore, address: Address, deadline: float) -> None:
-        lines = getattr(store, "lines", None)
-        self._lines = lines if isinstance(lines, Lines) else None  # none for one in this process
-        self._address = address
-        self._deadline = deadline
-        self._lost = 0
-        self._place: Place | None = None
-        self.written: bytes | None = None
-        """What was written, for the next one."""
-
-    async def read(self, store: AsyncStore) -> bytes | None:
-        """Return what the record holds, or should: whoever was before it left word.
-
-        Before the first attempt it waits for its turn. Raises ConflictError where that does not
-        come by the deadline.
-        """
-        if self._lines is not None:
-            if self._place is None:
-                self._place = self._lines.place()
-                await self._lines.enter(self._place, self._address, self._deadline)
-            handed, self._place.handed = self._place.handed, None
-            if handed is not None:
-                return handed
-        return await store.read(self._address, deadline=self._deadline)
-
-    async def lost(self, store: AsyncStore) -> None:
-        """Pause after an attempt that was lost; ConflictError at the deadline."""
-        self._lost += 1
-        await store.pause(self._lost, self._address, deadline=self._deadline)
-
-    def end(self) -> None:
-        """Let the next one go."""
-        if self._lines is not None and self._place is not None:
-            self._lines.leave(self._place, self._address, self.written)
+def _late(address: Address, *, answered: bool) -> StorageError:
+    if answered:
+        return ConflictError(
+            f"gave up on {address}: other callers changed it until the deadline. Raise the "
+            f"timeout, or let fewer writers share one record"
+        )
+    return BackendUnavailableError(
+        f"gave up on {address}: those of this process who came before got no answer, until the "
+        f"deadline"
+    )

@@ -11,12 +11,12 @@ from typing import Any
 
 from fibonacci._memory import codec
 from fibonacci._memory.addresses import UNSAID
+from fibonacci._memory.contest import Contest
 from fibonacci._memory.expiry import TTL
-from fibonacci._memory.lines import Contest
 from fibonacci._memory.operations.verbs import Verbs, in_sync
 from fibonacci.errors import InvalidArgumentError, WrongTypeError
 from fibonacci.plugin.address import Address
-from fibonacci.plugin.storage import ABSENT, KEEP
+from fibonacci.plugin.storage import ABSENT
 
 
 class Atomic(Verbs):
@@ -173,19 +173,15 @@ class Atomic(Verbs):
         self, address: Address, change: Callable[[bytes | None], Any], ttl: TTL | None
     ) -> tuple[Any, bytes]:
         """Compare and set until it holds; return the new value, and its bytes."""
-        deadline, ttl_ms = self._deadline(), self._ttl_ms(ttl)
-        contest = Contest(self._lease.store, address, deadline)
+        contest = Contest(self._lease, address, self._deadline())
+        ttl_ms = self._ttl_ms(ttl)
         try:
             while True:
-                found = await contest.read(self._lease.store)
-                store = self._lease.store  # anew: the memory may have been closed meanwhile
+                found = await contest.read()
                 value = change(found)
                 data = self._pack(value, address)
-                expected, expiry = (ABSENT, ttl_ms) if found is None else (found, KEEP)
-                if await store.compare_and_set(address, expected, data, expiry, deadline=deadline):
-                    contest.written = data
+                if await contest.swap(found, data, ttl_ms):
                     return value, data
-                await contest.lost(store)
         finally:
             contest.end()
 

@@ -1,0 +1,73 @@
+"""One caller's attempts to change one record by compare-and-set."""
+
+from time import monotonic
+from typing import Protocol
+
+from fibonacci._memory.lines import Lines, Place
+from fibonacci.plugin.address import Address
+from fibonacci.plugin.storage import ABSENT, KEEP, Absent, AsyncStore, Keep
+
+
+class Lease(Protocol):
+    """What a memory has of its store."""
+
+    @property
+    def store(self) -> AsyncStore:
+        """The store; StorageError where the memory was closed."""
+        ...
+
+
+class Contest:
+    """Reads, and compares and sets, in turns with the other callers of the process."""
+
+    def __init__(self, lease: Lease, address: Address, deadline: float) -> None:
+        lines = getattr(lease.store, "lines", None)  # a store in this process has none
+        self._lines = lines if isinstance(lines, Lines) else None
+        self._lease = lease
+        self._address = address
+        self._deadline = deadline
+        self._lost = 0
+        self._place: Place | None = None
+        self._written: bytes | None = None
+        self._sent = 0.0
+
+    async def read(self) -> bytes | None:
+        """Return what the record holds, or should: whoever was before it left word.
+
+        It waits for its turn first. Raises ConflictError where that has not come by the deadline,
+        and BackendUnavailableError where nobody was answered by then.
+        """
+        if self._lines is not None:
+            if self._place is None or self._place.line is None:  # none yet, or it was passed
+                self._place = self._lines.place(self._address, self._deadline)
+                await self._lines.enter(self._place)
+            handed, self._place.handed = self._place.handed, None
+            if handed is not None:
+                return handed
+        return await self._lease.store.read(self._address, deadline=self._deadline)
+
+    async def swap(self, found: bytes | None, data: bytes, ttl_ms: int | None) -> bool:
+        """Write if the record holds what was found; if not, pause and return False.
+
+        A new record gets the expiry, another keeps its own. Raises ConflictError at the deadline.
+        """
+        expected: bytes | Absent = ABSENT if found is None else found
+        expiry: int | Keep | None = ttl_ms if found is None else KEEP
+        store = self._lease.store  # anew: the memory may have been closed meanwhile
+        self._sent = monotonic()
+        won = await store.compare_and_set(
+            self._address, expected, data, expiry, deadline=self._deadline
+        )
+        if self._place is not None and self._place.line is not None:
+            self._place.line.answers += 1
+        if won:
+            self._written = data
+            return True
+        self._lost += 1
+        await store.pause(self._lost, self._address, deadline=self._deadline)
+        return False
+
+    def end(self) -> None:
+        """Let the next one go."""
+        if self._lines is not None and self._place is not None:
+            self._lines.leave(self._place, self._written, self._sent)

@@ -1,0 +1,53 @@
+"""A store in the process that is as far as a server."""
+
+import time
+from collections.abc import Callable
+from time import monotonic
+
+from fibonacci import BackendUnavailableError
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address, Keep
+from fibonacci.plugin.storage import Absent
+
+
+class Distant(LocalStore):
+    """A store whose answers take their time, so that its callers meet."""
+
+    remote = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.before_swap: Callable[[], object] | None = None
+        """Called once, before a compare-and-set."""
+        self.after_swap: Callable[[], object] | None = None
+        """Called once, after one was done, and before it is answered."""
+
+    def read(self, address: Address, *, deadline: float) -> bytes | None:
+        self._travel("read", deadline)
+        return super().read(address, deadline=deadline)
+
+    def compare_and_set(
+        self,
+        address: Address,
+        expected: bytes | Absent,
+        data: bytes,
+        ttl_ms: int | Keep | None,
+        *,
+        deadline: float,
+    ) -> bool:
+        if (before := self.before_swap) is not None:
+            self.before_swap = None
+            before()
+        self._travel("swap", deadline)
+        done = super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+        if (after := self.after_swap) is not None:
+            self.after_swap = None
+            after()
+        return done
+
+    def _travel(self, what: str, deadline: float) -> None:
+        self.asked.append(what)
+        time.sleep(0.002)
+        if monotonic() > deadline:
+            raise BackendUnavailableError("the time ran out")

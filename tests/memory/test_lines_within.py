@@ -1,0 +1,100 @@
+"""What is rare between the callers of a line, made to happen."""
+
+import asyncio
+from time import monotonic
+
+from fibonacci._memory.gates import TaskGate, ThreadGate
+from fibonacci._memory.lines import Lines, Place
+from fibonacci.plugin import Address, Space
+from fibonacci.plugin._run import run
+
+ADDRESS = Address(Space("p:", "workflow", "w"), "k")
+
+
+def in_line(lines: Lines, callers: int, seconds: float = 60) -> list[Place]:
+    """Places of so many callers, of whom the first is in front."""
+    places = [Place(ADDRESS, monotonic() + seconds, caller) for caller in range(callers)]
+    run(lines.enter(places[0]))
+    return places
+
+
+def test_who_is_passed_before_it_wakes():
+    """A task that was let go, and passed before it ran, goes all the same."""
+
+    async def work() -> None:
+        lines = Lines(TaskGate)
+        front, second, third = in_line(lines, 3)
+        waiting = [asyncio.create_task(lines.enter(one)) for one in (second, third)]
+        await asyncio.sleep(0)
+        lines.leave(front, None, 0.0)
+        line = second.line
+        assert line is not None
+        line.moved -= 10  # it stands still for long
+        assert lines._passes(third, line, 0.25)
+        assert lines._passes(third, line, 0.25)
+        await asyncio.gather(*waiting)
+        for one in (second, third):
+            lines.leave(one, None, 0.0)
+        assert not lines._lines
+
+    started = monotonic()
+    asyncio.run(work())
+    assert monotonic() < started + 30
+
+
+def test_an_exception_in_the_midst_of_a_move():
+    """A caller that is in front, and was not yet taken out of the queue, is not let go twice."""
+
+    async def work() -> None:
+        lines = Lines(TaskGate)
+        front, second, third = in_line(lines, 3)
+        waiting = [asyncio.create_task(lines.enter(one)) for one in (second, third)]
+        await asyncio.sleep(0)
+        line = front.line
+        assert line is not None
+        line.front = second
+        second.has_turn = True
+        lines.leave(front, None, 0.0)
+        lines.leave(second, None, 0.0)
+        assert line.front is third
+        await asyncio.gather(*waiting)
+
+    started = monotonic()
+    asyncio.run(work())
+    assert monotonic() < started + 30
+
+
+def test_a_call_in_the_midst_of_the_bookkeeping():
+    """A signal handler that comes while its thread holds the lock stands in no line."""
+    lines = Lines(ThreadGate)
+    front, handler = in_line(lines, 2)
+    with lines._lock:
+        run(lines.enter(handler))
+    assert handler.line is None
+    lines.leave(handler, None, 0.0)
+    lines.leave(front, None, 0.0)
+    assert not lines._lines
+
+
+def test_a_gate_is_opened_once_or_twice():
+    """A caller that was let go twice, as an exception came between, goes once."""
+    gate = ThreadGate()
+    gate.open()
+    gate.open()
+    run(gate.wait(60))
+
+
+def test_a_gate_opened_by_another_thread():
+    """A task in the line may be collected in any thread: whoever waits behind it wakes."""
+
+    async def work() -> bool:
+        gate = TaskGate()
+        waiting = asyncio.create_task(gate.wait(60))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(gate.open)
+        await waiting
+        return True
+
+    started = monotonic()
+    assert asyncio.run(work(), debug=True)
+    assert monotonic() < started + 30
