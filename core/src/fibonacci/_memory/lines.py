@@ -145,14 +145,13 @@ class Lines:
                 with suppress(ValueError):
                     line.waiting.remove(place)
                 return
-            if (
-                line.waiting and line.waiting[0] is place
-            ):  # an exception came in the midst of `move`
+            # It still waits, too, where an exception came in the midst of `move`.
+            if line.waiting and line.waiting[0] is place:
                 line.waiting.popleft()
             if line.waiting:
                 line.move(written, sent)
-            else:
-                self._lines.pop(place.address, None)
+            elif self._lines.get(place.address) is line:  # not in a child that was born meanwhile
+                del self._lines[place.address]
 
     def forget(self) -> None:
         """Start anew in a forked child, where nobody else stands in line."""
