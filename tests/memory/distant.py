@@ -17,6 +17,8 @@ class Distant(LocalStore):
 
     def __init__(self) -> None:
         super().__init__()
+        self.seconds = 0.002
+        """For which each answer travels."""
         self.asked: list[str] = []
         self.before_swap: Callable[[], object] | None = None
         """Called once, before a compare-and-set."""
@@ -48,6 +50,6 @@ class Distant(LocalStore):
 
     def _travel(self, what: str, deadline: float) -> None:
         self.asked.append(what)
-        time.sleep(0.002)
+        time.sleep(self.seconds)
         if monotonic() > deadline:
             raise BackendUnavailableError("the time ran out")

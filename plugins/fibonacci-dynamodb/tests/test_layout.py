@@ -117,8 +117,8 @@ def test_largest_record(open_memory: Open, table_url: str, ledger: Ledger, owner
 
 def test_clock(memory: MemoryManager):
     """A record lives by this machine's clock, and lives no shorter than it was told to (C12)."""
-    memory.set("k", 1, ttl=0.5)
     start = time.monotonic()
+    memory.set("k", 1, ttl=0.5)
     while memory.exists("k"):
         time.sleep(0.005)
-    assert time.monotonic() - start > 0.45
+    assert time.monotonic() - start > 0.49
