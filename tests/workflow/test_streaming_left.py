@@ -31,7 +31,7 @@ def test_a_stream_that_is_garbage(workflow: Workflow) -> None:
     collect, collected = Event(), Event()
 
     def collecting(_: Any) -> None:
-        assert collect.wait(5)
+        assert collect.wait(60)
         gc.collect()
         collected.set()
 
@@ -44,7 +44,7 @@ def test_a_stream_that_is_garbage(workflow: Workflow) -> None:
         circle.append(circle)
         del circle
         collect.set()
-        assert collected.wait(5)
+        assert collected.wait(60)
     finally:
         gc.enable()
     assert model.closed == 1
@@ -73,7 +73,7 @@ def test_a_stream_that_is_garbage_while_it_writes() -> None:
         circle.append(circle)
         del circle
         store.go.set()
-        assert collected.wait(5)
+        assert collected.wait(60)
     finally:
         gc.enable()
     assert soon(lambda: workflow.memory.list_keys() == ["first", "second"])
