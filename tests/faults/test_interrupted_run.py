@@ -18,7 +18,7 @@ def test_ctrl_c_while_waiting() -> None:
     def side(_: object) -> None:
         time.sleep(0.1)  # the calling thread has ended its own node by then, and waits
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        assert go.wait(5)
+        assert go.wait(60)
         ended.set()
 
     workflow.add_node(FunctionNode("here", lambda _: 1))
@@ -29,6 +29,6 @@ def test_ctrl_c_while_waiting() -> None:
         workflow.execute()
     assert not ended.is_set()
     go.set()
-    assert ended.wait(5)
+    assert ended.wait(60)
     time.sleep(0.05)
     assert (ran, workflow.memory.list_keys()) == ([], [])

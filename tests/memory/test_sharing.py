@@ -457,10 +457,10 @@ def test_collector_in_a_thread_that_others_wait_for(plugin: Plugin) -> None:
     with lock:
         thread = threading.Thread(target=slow.memory.set, args=("k", 1))
         thread.start()
-        assert connecting.wait(5)
+        assert connecting.wait(60)
         del cyclic
         gc.collect()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert drawer.closed == 1
 
@@ -474,7 +474,7 @@ def test_word_of_the_collector_is_read_by_who_has_the_lock(plugin: Plugin) -> No
         finalizer = workflow.memory._means.lease._finalizer
         thread = threading.Thread(target=finalizer)
         thread.start()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
         assert drawer.closed == 0
     assert drawer.closed == 1

@@ -78,12 +78,12 @@ def test_those_that_run_end(workflow: Workflow, execute: Any) -> None:
 
     def slow(_: Any) -> str:
         running.set()
-        assert failed.wait(5)
+        assert failed.wait(60)
         ended.append("slow")
         return "done"
 
     def bad(_: Any) -> None:
-        assert running.wait(5)
+        assert running.wait(60)
         failed.set()
         raise ValueError
 

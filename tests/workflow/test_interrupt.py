@@ -35,7 +35,7 @@ def test_in_the_calling_thread(workflow: Workflow, kind: type[BaseException]) ->
     side, started = Side(), []
 
     def interrupted(_: Any) -> None:
-        assert side.running.wait(5)
+        assert side.running.wait(60)
         raise kind
 
     workflow.add_node(FunctionNode("here", interrupted))
@@ -45,7 +45,7 @@ def test_in_the_calling_thread(workflow: Workflow, kind: type[BaseException]) ->
         workflow.execute()
     assert not side.ended.is_set()
     side.go.set()
-    assert side.ended.wait(5)
+    assert side.ended.wait(60)
     time.sleep(0.05)  # what must not happen would happen now
     assert (started, workflow.memory.list_keys()) == ([], [])
 
@@ -171,7 +171,7 @@ def test_a_loop_that_is_gone(workflow: Workflow) -> None:
     with pytest.raises(Exception, match="WorkflowTimeoutError"):
         asyncio.run(workflow.aexecute())
     side.go.set()
-    assert side.ended.wait(5)
+    assert side.ended.wait(60)
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -202,7 +202,7 @@ def test_abandoned_before_the_write(config: MemoryConfig) -> None:
     side = Side()
 
     def interrupted(_: Any) -> None:
-        assert side.running.wait(5)
+        assert side.running.wait(60)
         raise KeyboardInterrupt
 
     workflow.add_node(FunctionNode("here", interrupted))
@@ -210,7 +210,7 @@ def test_abandoned_before_the_write(config: MemoryConfig) -> None:
     with pytest.raises(KeyboardInterrupt):
         workflow.execute()
     side.go.set()
-    assert side.ended.wait(5)
+    assert side.ended.wait(60)
     time.sleep(0.05)
     workflow.close()
     with Workflow("flow", config) as again:
@@ -225,11 +225,11 @@ def test_abandoned_attempts(workflow: Workflow) -> None:
     def beside(_: Any) -> None:
         calls.append(1)
         running.set()
-        assert go.wait(5)
+        assert go.wait(60)
         raise OSError
 
     def interrupted(_: Any) -> None:
-        assert running.wait(5)
+        assert running.wait(60)
         raise KeyboardInterrupt
 
     workflow.add_node(FunctionNode("here", interrupted))
@@ -248,13 +248,13 @@ def test_abandoned_between_two_writes() -> None:
     class Slow(LocalStore):
         def write(self, address: Address, *args: Any, **kwargs: Any) -> None:
             writing.set()
-            assert go.wait(5)
+            assert go.wait(60)
             super().write(address, *args, **kwargs)
 
     workflow = Workflow("flow", MemoryConfig(Slow()))
 
     def interrupted(_: Any) -> None:
-        assert writing.wait(5)
+        assert writing.wait(60)
         raise KeyboardInterrupt
 
     workflow.add_node(FunctionNode("here", interrupted))

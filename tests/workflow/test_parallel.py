@@ -211,7 +211,7 @@ def test_a_thread_that_can_not_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     started, go = Event(), Event()
 
     def exhaust(_: Any) -> None:
-        assert started.wait(5)
+        assert started.wait(60)
         threading.stack_size(1 << 46)  # no system has that much: no thread starts
 
     def hold(_: Any) -> None:
@@ -234,5 +234,5 @@ def test_a_thread_that_can_not_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     time.sleep(0.3)
     threading.stack_size(0)
     go.set()
-    thread.join(5)
+    thread.join(60)
     assert ended

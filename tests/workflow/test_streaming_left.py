@@ -96,7 +96,7 @@ workflow.add_node(FunctionNode("m", lambda _: writing.wait(5)))
 events = workflow.stream()
 for _ in range(4):
     next(events)
-assert writing.wait(5)
+assert writing.wait(60)
 """
 
 
@@ -141,7 +141,7 @@ def test_closing_from_another_thread(workflow: Workflow) -> None:
     until(events, NodeText)
     closer = Thread(target=events.close)
     closer.start()
-    closer.join(5)
+    closer.join(60)
     assert model.closed == 1
     with pytest.raises(StopIteration):
         next(events)

@@ -99,7 +99,7 @@ def test_a_stream_without_an_end(stream: Any, kind: type[Trickle], whose: str) -
     if isinstance(model, Silent):
         model.go.set()
     else:
-        assert model.closed.wait(5)
+        assert model.closed.wait(60)
     assert workflow.memory.list_keys() == []
 
 
@@ -152,7 +152,7 @@ def test_a_slow_reader(stream: Any, timeout: float | None, kind: type[Trickle]) 
     time.sleep(0.2)
     with pytest.raises((NodeExecutionError, WorkflowTimeoutError), match="longer than its timeout"):
         list(events)
-    assert model.closed.wait(5)
+    assert model.closed.wait(60)
 
 
 def test_a_slow_reader_of_what_is_done(workflow: Workflow, stream: Any) -> None:

@@ -59,7 +59,7 @@ def test_a_function_that_goes_on(workflow: Workflow, stream: Any) -> None:
     events.close()
     assert kept() is not None
     go.set()
-    assert ended.wait(5)
+    assert ended.wait(60)
     assert soon(lambda: gc.collect() >= 0 and kept() is None)
     assert workflow.memory.list_keys() == []
 
@@ -150,7 +150,7 @@ def test_no_write_begins_after_an_interruption(workflow: Workflow, read: Any) ->
     begun, go, ended = Event(), Event(), Event()
 
     def leave(_: Any) -> None:
-        assert begun.wait(5)
+        assert begun.wait(60)
         raise SystemExit(3)
 
     def beside(_: Any) -> None:
@@ -164,7 +164,7 @@ def test_no_write_begins_after_an_interruption(workflow: Workflow, read: Any) ->
         read(workflow)
     assert told.value.code == 3
     go.set()
-    assert ended.wait(5)
+    assert ended.wait(60)
     time.sleep(0.05)
     assert workflow.memory.list_keys() == []
 

@@ -46,7 +46,7 @@ def test_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "REST", 0.02)
     pool = Workers()
     for thread in threads_of(pool, 5):
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     assert not pool._free
 
@@ -71,4 +71,4 @@ def test_a_thread_that_is_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert thread.is_alive()
     done = Event()
     pool._tasks.put(done.set)  # what it does next
-    assert done.wait(5)
+    assert done.wait(60)

@@ -140,7 +140,7 @@ def test_a_closed_stream_ends_the_request(wire: Wire, model: AnthropicModel) -> 
     stream = model.stream(HI)
     assert next(stream) == TextDelta("Hel")
     stream.close()
-    assert wire.left.wait(5)
+    assert wire.left.wait(60)
 
 
 def test_a_left_stream_ends_the_request(wire: Wire, model: AnthropicModel) -> None:

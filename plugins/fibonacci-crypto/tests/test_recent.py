@@ -73,5 +73,5 @@ def test_a_look_up_amid_a_look_up():
 
     user = Thread(target=use, daemon=True)
     user.start()
-    user.join(5)
+    user.join(60)
     assert found == [1, 3]

@@ -84,7 +84,7 @@ def test_threads_on_both_sides_derive_on(derived: list[bytes]):
         sealed: list[bytes] = []
         work = Thread(target=lambda: sealed.append(restarted().seal(b"v", b"")), daemon=True)
         work.start()
-        work.join(5)
+        work.join(60)
         return len(sealed) == 1
 
     in_child(in_a_thread)
@@ -151,5 +151,5 @@ def test_the_thread_that_derives_may_fork():
         turn.release()
     thread = Thread(target=turn.lock.acquire)
     thread.start()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
