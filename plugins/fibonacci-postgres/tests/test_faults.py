@@ -122,8 +122,10 @@ class TestNetwork:
         assert type(attempt.fault) is BackendUnavailableError
         recovers(store)
 
-    def test_idle_connections_end(self, store: Speaker, postgres_proxy: Proxy, verb: str) -> None:
+    def test_idle_connections_end(self, opening: Opening, postgres_proxy: Proxy, verb: str) -> None:
         """A connection that ended while it was idle is replaced, and nobody notices (C20)."""
+        store = opening(postgres_proxy.url)
+        prepared(store)
         for reset in (False, True):
             postgres_proxy.drop(reset=reset)
             time.sleep(0.02)
@@ -153,7 +155,7 @@ class TestNetwork:
         )
         beginning = sum(len(one.reply) for one in before)
         for offset in range(0, beginning, 7):
-            store = opening(postgres_proxy.url, timeout=TIMEOUT)
+            store = opening(postgres_proxy.url)
             with postgres_proxy.fault(Cut(replies=offset, reset=bool(offset % 2))):
                 attempt = Attempt(store, "write", A, b"new", None)
             assert type(attempt.fault) is BackendUnavailableError, offset
