@@ -11,7 +11,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
-from threading import Thread
 from time import perf_counter
 from typing import Any
 
@@ -20,6 +19,7 @@ import redis
 import redis.asyncio
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
+from fibonacci.testing.threads import in_threads
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 valkey: Any = importlib.import_module("services.valkey")
@@ -68,18 +68,14 @@ async def awatched(client: Any) -> None:
             return
 
 
-def in_threads(call: Callable[[], object], number: int) -> None:
-    """Make the call in so many threads, several times each."""
+def several(call: Callable[[], object]) -> Callable[[], None]:
+    """What each thread does."""
 
     def work() -> None:
         for _ in range(TIMES):
             call()
 
-    threads = [Thread(target=work) for _ in range(number)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    return work
 
 
 async def in_tasks(call: Callable[[], Awaitable[object]], number: int) -> None:
@@ -117,8 +113,8 @@ def compare(name: str, number: int, url: str, memory: MemoryManager) -> None:
     else:
         client = redis.Redis.from_url(url)
         found = [
-            measured(control, lambda: in_threads(lambda: watched(client), number)),
-            measured(control, lambda: in_threads(lambda: append(memory), number)),
+            measured(control, lambda: in_threads([several(lambda: watched(client))] * number)),
+            measured(control, lambda: in_threads([several(lambda: append(memory))] * number)),
         ]
         changes = number * TIMES
     (base, base_commands), (ours, our_commands) = found

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 from fibonacci import BackendUnavailableError
 from fibonacci._builtin.local import LocalStore
-from fibonacci.plugin import Address, Keep
-from fibonacci.plugin.storage import Absent
+from fibonacci.plugin import Address
 
 
 class Distant(LocalStore):
@@ -29,20 +29,12 @@ class Distant(LocalStore):
         self._travel("read", deadline)
         return super().read(address, deadline=deadline)
 
-    def compare_and_set(
-        self,
-        address: Address,
-        expected: bytes | Absent,
-        data: bytes,
-        ttl_ms: int | Keep | None,
-        *,
-        deadline: float,
-    ) -> bool:
+    def compare_and_set(self, *args: Any, deadline: float, **named: Any) -> bool:
         if (before := self.before_swap) is not None:
             self.before_swap = None
             before()
         self._travel("swap", deadline)
-        done = super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+        done = super().compare_and_set(*args, deadline=deadline, **named)
         if (after := self.after_swap) is not None:
             self.after_swap = None
             after()

@@ -76,6 +76,18 @@ def test_a_call_in_the_midst_of_the_bookkeeping():
     assert not lines._lines
 
 
+def test_a_caller_does_not_wait_for_itself():
+    """Who stands in a line, in front or waiting, stands in it once."""
+    lines = Lines(ThreadGate)
+    (front,) = in_line(lines, 1)
+    again = Place(ADDRESS, monotonic() + 60, front.caller)
+    run(lines.enter(again))
+    assert again.line is None
+    lines.leave(again, None, 0.0)
+    assert front.line is not None
+    assert front.line.front is front
+
+
 def test_a_gate_is_opened_once_or_twice():
     """A caller that was let go twice, as an exception came between, goes once."""
     gate = ThreadGate()

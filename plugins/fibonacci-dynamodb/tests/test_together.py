@@ -58,11 +58,13 @@ def test_processes(table_url: str, open_memory: Open):
         assert [number for one, number in turns if one == process] == list(range(100))
 
 
-def test_tasks(memory: MemoryManager):
+def test_tasks(memory: MemoryManager, ledger: Ledger):
     """Many tasks of an event loop share the worker threads, and get their own answers."""
 
     async def work() -> None:
+        before = len(ledger.requests)
         await asyncio.gather(*[memory.aincrement("n") for _ in range(40)])
+        assert len(ledger.requests) - before < 80  # at random against each other: 600 and more
         await asyncio.gather(*[memory.aset(f"k{number}", number) for number in range(40)])
         found = await asyncio.gather(*[memory.aget(f"k{number}") for number in range(40)])
         assert found == list(range(40))

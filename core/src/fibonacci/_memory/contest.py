@@ -1,26 +1,18 @@
 """One caller's attempts to change one record by compare-and-set."""
 
 from time import monotonic
-from typing import Protocol
+from typing import Any
 
 from fibonacci._memory.lines import Lines, Place
 from fibonacci.plugin.address import Address
-from fibonacci.plugin.storage import ABSENT, KEEP, Absent, AsyncStore, Keep
-
-
-class Lease(Protocol):
-    """What a memory has of its store."""
-
-    @property
-    def store(self) -> AsyncStore:
-        """The store; StorageError where the memory was closed."""
-        ...
+from fibonacci.plugin.storage import ABSENT, KEEP, Absent, Keep
 
 
 class Contest:
     """Reads, and compares and sets, in turns with the other callers of the process."""
 
-    def __init__(self, lease: Lease, address: Address, deadline: float) -> None:
+    def __init__(self, lease: Any, address: Address, deadline: float) -> None:
+        # The lease of either voice.
         lines = getattr(lease.store, "lines", None)  # a store in this process has none
         self._lines = lines if isinstance(lines, Lines) else None
         self._lease = lease
@@ -44,7 +36,9 @@ class Contest:
             handed, self._place.handed = self._place.handed, None
             if handed is not None:
                 return handed
-        return await self._lease.store.read(self._address, deadline=self._deadline)
+        found: bytes | None
+        found = await self._lease.store.read(self._address, deadline=self._deadline)
+        return found
 
     async def swap(self, found: bytes | None, data: bytes, ttl_ms: int | None) -> bool:
         """Write if the record holds what was found; if not, pause and return False.
@@ -55,7 +49,7 @@ class Contest:
         expiry: int | Keep | None = ttl_ms if found is None else KEEP
         store = self._lease.store  # anew: the memory may have been closed meanwhile
         self._sent = monotonic()
-        won = await store.compare_and_set(
+        won: bool = await store.compare_and_set(
             self._address, expected, data, expiry, deadline=self._deadline
         )
         if self._place is not None and self._place.line is not None:

@@ -7,7 +7,6 @@ import gc
 import random
 import signal
 import sqlite3
-import warnings
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,7 @@ AGAIN = 0.1
 @pytest.fixture(name="alarms")
 def ringing():
     """SIGALRM raises."""
-    with alarms(), warnings.catch_warnings():
-        # A verb that was called and not yet begun, when the signal comes, says so.
-        warnings.simplefilter("ignore", RuntimeWarning)
+    with alarms():
         yield
 
 
