@@ -1,6 +1,6 @@
-"""The suite on broken models, a class each; and on the sound ones that they are made of.
+"""ProviderContract on broken models, a class each, and on the sound ones that they are made of.
 
-Of a broken model only the test that has to catch it is run: the others take their time.
+Of a broken model only the test that is about its defect is run, and has to fail.
 """
 
 from broken_models import BROKEN, BUSY, ENDLESS, KEY, SLOW, WRONG, Plain, Sound
@@ -8,7 +8,7 @@ from broken_models import BROKEN, BUSY, ENDLESS, KEY, SLOW, WRONG, Plain, Sound
 from fibonacci.testing import ProviderContract
 
 SOUND = {"Sound": Sound, "Plain": Plain}
-
+DEFECTS = list(BROKEN)
 TESTS = [name for name in dir(ProviderContract) if name.startswith("test_")]
 
 for _name, _model in {**BROKEN, **SOUND}.items():
@@ -22,5 +22,4 @@ for _name, _model in {**BROKEN, **SOUND}.items():
     }
     if _name in BROKEN:
         _set |= {test: None for test in TESTS if test != BROKEN[_name].test}
-    _class = type(f"Test{_name}", (ProviderContract,), _set)
-    globals()[_class.__name__] = _class
+    globals()[f"Test{_name}"] = type(f"Test{_name}", (ProviderContract,), _set)

@@ -1,78 +1,82 @@
-"""The suite finds each of these defects, and by the clause that it breaks."""
+"""The suites for authors find each planted defect, by the test or the clause that is about it."""
 
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from broken import BROKEN, BROKEN_ASYNC
+import suite_of_broken_ciphers
+import suite_of_broken_engines
+import suite_of_broken_models
+import suite_of_broken_stores
 
-from fibonacci.testing import StoreContract
-from fibonacci.testing.plugin import clauses_of
+from fibonacci.testing import CipherContract, ProviderContract
 
-SUITE = Path(__file__).with_name("suite_of_broken.py")
-PROCESSES = 4  # they sleep half of the time
-HISTORIES = ["FoldsCase", "WriteKeepsExpiry", "ListsUnsorted", "CountsAllRemoved"]
+SUITES = {
+    suite.__name__.rpartition("_")[2]: suite
+    for suite in (
+        suite_of_broken_ciphers,
+        suite_of_broken_engines,
+        suite_of_broken_models,
+        suite_of_broken_stores,
+    )
+}
+DEFECTS = [(kind, name) for kind, suite in SUITES.items() for name in suite.DEFECTS]
+SOUND = [(kind, name) for kind, suite in SUITES.items() for name in suite.SOUND]
 
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory):
-    """The names of the tests that failed, by store."""
-    names = [*BROKEN, *BROKEN_ASYNC, "MinimalStore"]
-    files = [tmp_path_factory.mktemp("suite") / f"{share}.xml" for share in range(PROCESSES)]
-    runs = [
-        start(file, names[share::PROCESSES], HISTORIES[share::PROCESSES])
-        for share, file in enumerate(files)
-    ]
-    for run in runs:
-        told, _ = run.communicate()
-        assert run.returncode in (0, 1), told
-    failed = {}
-    for file in files:
-        for case in ElementTree.parse(file).iter("testcase"):
-            _, _, name = case.attrib["classname"].rpartition(".Test")
-            tests = failed.setdefault(name, set())
-            if case.find("failure") is not None or case.find("error") is not None:
-                tests.add(case.attrib["name"].partition("[")[0])
+    """The tests that failed, by suite and class; all suites are run once, as authors run them."""
+    report = tmp_path_factory.mktemp("suites") / "report.xml"
+    folder = Path(__file__).parent
+    files = [folder / f"{suite.__name__}.py" for suite in SUITES.values()]
+    # Half of the time they wait for an expiry or a deadline.
+    options = ["-n", "3", "--dist", "loadscope", "-q", "--tb=line", "-p", "no:cacheprovider"]
+    options += ["-c", os.devnull, f"--junitxml={report}"]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *files],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1, run.stdout
+    failed = defaultdict(set)
+    for case in ElementTree.parse(report).iter("testcase"):
+        module, _, name = case.attrib["classname"].rpartition(".Test")
+        tests = failed[module.rpartition("_")[2], name]
+        assert case.find("error") is None, case.attrib
+        if case.find("failure") is not None:
+            tests.add(case.attrib["name"].partition("[")[0])
     return failed
 
 
-def start(file, names, histories):
-    """Run the suite on some stores in a process of its own."""
-    options = ["-q", "--tb=short", "-p", "no:cacheprovider", "-c", os.devnull]
-    return subprocess.Popen(
-        [sys.executable, "-m", "pytest", SUITE, *options, f"--junitxml={file}"],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(SUITE.parent), *sys.path]),
-            "BROKEN_STORES": ",".join(names),
-            "BROKEN_HISTORIES": ",".join(histories),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+@pytest.mark.parametrize(("kind", "name"), DEFECTS)
+def test_defect_is_found(failed, record_testsuite_property, kind, name):
+    """A plugin with one defect fails a test that is about it."""
+    record_testsuite_property(f"{kind} {name}", " ".join(sorted(failed[kind, name])))
+    assert failed[kind, name]
 
 
-@pytest.mark.parametrize("name", [*BROKEN, *BROKEN_ASYNC])
-def test_defect_is_found(failed, record_testsuite_property, name):
-    """A store with one defect fails, by a test of the clause that it breaks."""
-    store = {**BROKEN, **BROKEN_ASYNC}[name]
-    clauses = {
-        clause for test in failed[name] for clause in clauses_of(getattr(StoreContract, test))
-    }
-    record_testsuite_property(name, " ".join([*sorted(clauses), "by", *sorted(failed[name])]))
-    assert store.clause in clauses
+@pytest.mark.parametrize(("kind", "name"), SOUND)
+def test_sound_plugin_passes(failed, kind, name):
+    """The sound plugin that the broken ones are made of fails no test in the same run."""
+    assert (kind, name) in failed
+    assert failed[kind, name] == set()
 
 
-@pytest.mark.parametrize("name", HISTORIES)
-def test_histories_find_defects(failed, name):
-    """The comparison with a dict finds defects, too."""
-    assert failed[f"History{name}"] == {"test_any_history"}
-
-
-def test_sound_store_passes(failed):
-    """The store that the broken ones are made of has no failure in the same run."""
-    assert failed["MinimalStore"] == set()
+@pytest.mark.parametrize(
+    ("contract", "suite"),
+    [
+        (CipherContract, suite_of_broken_ciphers),
+        (ProviderContract, suite_of_broken_models),
+    ],
+)
+def test_every_test_has_a_defect_to_find(contract, suite):
+    """Each test of the contract is failed by a broken plugin."""
+    tests = {name for name in dir(contract) if name.startswith("test_")}
+    assert tests == {broken.test for broken in suite.BROKEN.values()}

@@ -2,14 +2,15 @@
 
 All tests that go through a memory run as they are. Those that look at the very bytes in the store
 are about the store alone, which sees bytes either way; they run without encryption, elsewhere.
-Each backend speaks in one voice; with ``--long`` in the other, too.
+Each backend runs in one mode; with ``--long`` in the other, too.
 """
 
 import inspect
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
+from modes import mostly
 from services.databases import Databases
 from services.dynamodb import DynamoDB
 from services.standalone import Redis
@@ -24,7 +25,7 @@ KEYS = [generate_key(), generate_key()]
 class Sealed(StoreContract):
     """All values sealed, with the first of two keys."""
 
-    voices: ClassVar[Sequence[str]] = ("sync", "async")
+    voices: ClassVar[Sequence[Any]] = ("sync", "async")
     many = 1_100
     examples = 8
 
@@ -55,8 +56,9 @@ class TestSealedMemory(Sealed):
     backend = "memory"
 
 
-class OnSqlite(Sealed):
+class TestSealedSqlite(Sealed):
     backend = "sqlite"
+    voices = mostly("sync", "async")
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -64,47 +66,22 @@ class OnSqlite(Sealed):
         return f"sqlite:///{tmp_path_factory.mktemp('db') / 'sealed.db'}"
 
 
-class OnRedis(Sealed):
+class TestSealedRedis(Sealed):
     backend = "redis"
+    voices = mostly("async", "sync")
 
     @pytest.fixture
     def url(self, valkey_server: Redis) -> str:
         return valkey_server.url
 
 
-class OnPostgres(Sealed):
+class TestSealedPostgres(Sealed):
     backend = "postgres"
+    voices = mostly("sync", "async")
 
     @pytest.fixture
     def url(self, postgres_server: Databases) -> str:
         return postgres_server.url
-
-
-class TestSealedSqlite(OnSqlite):
-    voices = ("sync",)
-
-
-class TestSealedRedis(OnRedis):
-    voices = ("async",)
-
-
-class TestSealedPostgres(OnPostgres):
-    voices = ("sync",)
-
-
-@pytest.mark.long
-class TestSealedSqliteAwaited(OnSqlite):
-    voices = ("async",)
-
-
-@pytest.mark.long
-class TestSealedRedisPlainly(OnRedis):
-    voices = ("sync",)
-
-
-@pytest.mark.long
-class TestSealedPostgresAwaited(OnPostgres):
-    voices = ("async",)
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 import pytest
 from minimal import toy_plugin
+from modes import mostly
 from versions import AsyncVersionStore, VersionStore
 
 from fibonacci import register_plugin
@@ -10,6 +11,7 @@ from fibonacci.testing import StoreContract
 
 class TestVersioned(StoreContract):
     backend = "versioned"
+    voices = mostly("mixed")
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod

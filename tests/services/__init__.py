@@ -20,8 +20,8 @@
 
 `proxied` puts a cluster behind proxies. Keyword arguments are the server's own settings.
 
-Tests whose server this machine lacks are not run, and the run's last lines name them; with
-`FIBONACCI_REQUIRE_SERVICES=1` they fail. `FIBONACCI_TEST_REDIS_URL` and
+A test whose server this machine lacks is skipped, and the run's summary counts them by server; with
+`FIBONACCI_REQUIRE_SERVICES=1` it fails. `FIBONACCI_TEST_REDIS_URL` and
 `FIBONACCI_TEST_POSTGRES_URL` take the place of the shared Valkey and PostgreSQL.
 
 Ports are below the ephemeral range, and no two farms of a machine pick the same. All servers join

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from services import farm, ports
+from services.availability import unavailable
 from services.process import Process
 from services.server import Server
 
@@ -83,16 +84,11 @@ class Moto(DynamoDB, Server):
 
 def moto() -> Moto:
     """Start one, with no table in it."""
-    if reason := missing():
-        raise RuntimeError(f"{reason}: pip install 'moto[server,dynamodb]'")
+    if not all(map(find_spec, ("moto", "flask_cors", "py_partiql_parser"))):
+        reason = "no wheel moto[server,dynamodb] in this environment"
+        unavailable("DynamoDB", reason, "pip install 'moto[server,dynamodb]'")
     port = ports.claim()
     folder = farm.ground().folder("moto")
     # -P: beside the script lie modules with the names of what it imports.
     command = [sys.executable, "-P", str(_SCRIPT), ports.LOOPBACK, str(port)]
     return Moto(Process(command, folder), port).start()
-
-
-def missing() -> str | None:
-    """Why there is none here."""
-    found = all(map(find_spec, ("moto", "flask_cors", "py_partiql_parser")))
-    return None if found else "no wheel moto[server,dynamodb] in this environment"

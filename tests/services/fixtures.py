@@ -7,19 +7,18 @@ kill or pause them. A test that does, starts its own: `with valkey.standalone() 
 from collections.abc import Iterator
 
 import pytest
-from services import dynamodb, farm, kinds, outside, pgbouncer, postgres, redis, valkey
+from services import dynamodb, farm, outside, pgbouncer, postgres, redis, valkey
+from services.availability import pytest_terminal_summary
 from services.cluster import Cluster
 from services.databases import Databases
 from services.dynamodb import DynamoDB, Moto
-from services.kinds import Kind
 from services.pgbouncer import PgBouncer
 from services.proxy import Proxy
 from services.redis import Secured
-from services.selection import pytest_collection_modifyitems, pytest_terminal_summary
 from services.sentinel import Watched
 from services.standalone import Redis
 
-__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
+__all__ = ["pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +45,11 @@ def redis_server() -> Iterator[Redis]:
         yield server
 
 
-@pytest.fixture(scope="session", params=[kinds.VALKEY, kinds.REDIS], ids=str)
+@pytest.fixture(scope="session", params=["valkey_server", "redis_server"])
 def either_server(request: pytest.FixtureRequest) -> Redis:
     """Valkey in one run of the test, Redis 7.0 in another."""
-    kind: Kind = request.param
-    return request.getfixturevalue("valkey_server" if kind is kinds.VALKEY else "redis_server")
+    server: Redis = request.getfixturevalue(request.param)
+    return server
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +100,7 @@ def postgres_module_url(postgres_server: Databases) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def pgbouncer_server() -> Iterator[PgBouncer]:
     """A PgBouncer by transaction, before a PostgreSQL of its own: see `pgbouncer_url`."""
+    pgbouncer.binary()  # without it no PostgreSQL is started in vain
     with postgres.standalone() as behind, pgbouncer.pooler(behind) as server:
         yield server
 

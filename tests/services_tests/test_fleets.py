@@ -3,14 +3,14 @@
 import time
 
 import pytest
-from services import kinds, redis, valkey
+from services import redis, valkey
 from services.cluster import Cluster
 from services.proxied import proxied
 from services.resp import Client, ReplyError
 from services.sentinel import Watched
 
-CLUSTERS = {kinds.VALKEYS: valkey.cluster, kinds.REDIS: redis.cluster}
-SENTINELS = {kinds.VALKEYS: valkey.sentinel, kinds.REDIS: redis.sentinel}
+CLUSTERS = {"valkey": valkey.cluster, "redis": redis.cluster}
+SENTINELS = {"valkey": valkey.sentinel, "redis": redis.sentinel}
 
 
 def test_a_cluster_serves_all_slots(valkey_cluster: Cluster):
@@ -35,7 +35,7 @@ def test_a_node_redirects(valkey_cluster: Cluster):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", CLUSTERS, ids=str)
+@pytest.mark.parametrize("kind", CLUSTERS)
 def test_a_cluster_survives_a_primary(kind):
     """A killed primary's replica takes over; the killed one comes back as its replica."""
     with CLUSTERS[kind]() as cluster:
@@ -50,7 +50,7 @@ def test_a_cluster_survives_a_primary(kind):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", SENTINELS, ids=str)
+@pytest.mark.parametrize("kind", SENTINELS)
 def test_sentinels_replace_a_primary(kind):
     """The Sentinels make the replica of a killed primary the primary."""
     with SENTINELS[kind]() as watched:

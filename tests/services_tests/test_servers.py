@@ -4,7 +4,7 @@ import os
 import socket
 
 import pytest
-from services import kinds, pgwire, postgres, redis, resp, valkey
+from services import pgwire, postgres, redis, resp, valkey
 from services.databases import Databases
 from services.postgres import Postgres
 from services.reaper import family, living
@@ -12,14 +12,14 @@ from services.server import Server
 from services.standalone import Redis
 
 START = {
-    kinds.VALKEY: valkey.standalone,
-    kinds.REDIS: redis.standalone,
-    kinds.TLS: redis.secured,
-    kinds.POSTGRES: postgres.standalone,
+    "valkey": valkey.standalone,
+    "redis": redis.standalone,
+    "redis-tls": redis.secured,
+    "postgres": postgres.standalone,
 }
 
 
-@pytest.fixture(params=START, ids=str, scope="module")
+@pytest.fixture(params=START, scope="module")
 def server(request):
     with START[request.param]() as server:
         yield server
@@ -73,7 +73,7 @@ def test_a_paused_one_accepts_and_is_silent(server: Server):
     assert ask(server) in ([["1"]], b"PONG")
 
 
-@pytest.mark.parametrize("kind", START, ids=str)
+@pytest.mark.parametrize("kind", START)
 def test_a_stopped_one_leaves_nothing(kind):
     """After `stop` no process is left, paused or not."""
     server = START[kind]()

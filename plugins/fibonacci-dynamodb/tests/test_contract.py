@@ -1,6 +1,7 @@
 """The contract of stores, kept on DynamoDB."""
 
 import pytest
+from modes import mostly
 from services.dynamodb import DynamoDB
 
 from fibonacci.testing import StoreContract
@@ -8,6 +9,7 @@ from fibonacci.testing import StoreContract
 
 class TestDynamoDB(StoreContract):
     backend = "dynamodb"
+    voices = mostly("mixed")
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from modes import mostly
 from services.databases import Databases
 
 from fibonacci.testing import StoreContract
@@ -11,6 +12,7 @@ from fibonacci.testing import StoreContract
 
 class TestPostgres(StoreContract):
     backend = "postgres"
+    voices = mostly("mixed")
 
     @pytest.fixture
     def url(self, postgres_server: Databases) -> str:
@@ -19,3 +21,4 @@ class TestPostgres(StoreContract):
 
 class TestUnprepared(TestPostgres):
     options: Mapping[str, Any] = {"prepare": False, "table": "unprepared"}
+    voices = mostly("async")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from modes import mostly
 from services.pgbouncer import PgBouncer
 from services.proxy import Proxy
 
@@ -16,7 +17,7 @@ from .speaking import VERBS, A, Attempt, Opening
 class TestPooled(StoreContract):
     backend = "postgres"
     options: Mapping[str, Any] = {"prepare": False}
-    voices = ("mixed",)
+    voices = mostly("mixed")
 
     @pytest.fixture
     def url(self, pgbouncer_server: PgBouncer) -> str:

@@ -10,6 +10,7 @@ import pytest
 from services import redis
 from services.redis import Secured
 from services.standalone import Redis
+from services.tls import TLSTerminator
 
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
 from fibonacci_redis import fibonacci_storage
@@ -18,34 +19,35 @@ SPACE = Space("t:", "workflow", "w")
 
 
 @pytest.fixture(scope="session")
-def secured(redis_server: Redis) -> Iterator[Secured]:
-    """A Redis 7.0 with mutual TLS, whose user may do nothing dangerous, to any key.
-
-    It stands on the same executable as ``redis_server``, so where one is missing both are.
-    """
+def secured() -> Iterator[Secured]:
+    """A Redis 7.0 with mutual TLS, whose user may do nothing dangerous, to any key."""
     with redis.secured() as server:
         yield server
 
 
-@pytest.fixture
-def secured_options(secured: Secured) -> dict[str, str]:
-    """The options that a client of ``secured`` needs."""
-    return tls_options(secured)
+@pytest.fixture(scope="session")
+def valkey_tls(
+    tmp_path_factory: pytest.TempPathFactory, valkey_server: Redis
+) -> Iterator[TLSTerminator]:
+    """``valkey_server``, behind mutual TLS."""
+    folder = tmp_path_factory.mktemp("tls")
+    with TLSTerminator(folder, valkey_server.port, mutual=True) as terminator:
+        yield terminator
 
 
 @pytest.fixture
-def tls_of() -> Callable[[Secured], dict[str, str]]:
+def tls_of() -> Callable[[Secured | TLSTerminator], dict[str, str]]:
     """The options that a client of a server with TLS needs."""
+
+    def tls_options(server: Secured | TLSTerminator) -> dict[str, str]:
+        made = server.certificates
+        return {
+            "ssl_ca_certs": str(made.ca),
+            "ssl_certfile": str(made.client),
+            "ssl_keyfile": str(made.client_key),
+        }
+
     return tls_options
-
-
-def tls_options(server: Secured) -> dict[str, str]:
-    made = server.certificates
-    return {
-        "ssl_ca_certs": str(made.ca),
-        "ssl_certfile": str(made.client),
-        "ssl_keyfile": str(made.client_key),
-    }
 
 
 @attrs.define

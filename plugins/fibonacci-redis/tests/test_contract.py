@@ -1,6 +1,9 @@
 """The contract of stores, on every kind of server."""
 
+from typing import Any
+
 import pytest
+from modes import mostly
 from services.cluster import Cluster
 from services.redis import Secured
 from services.sentinel import Watched
@@ -11,6 +14,7 @@ from fibonacci.testing import StoreContract
 
 class TestValkey(StoreContract):
     backend = "redis"
+    voices = mostly("mixed")
 
     @pytest.fixture(autouse=True)
     def served(self, valkey_server: Redis) -> None:
@@ -19,6 +23,7 @@ class TestValkey(StoreContract):
 
 class TestRedis(StoreContract):
     backend = "redis"
+    voices = mostly("sync")
 
     @pytest.fixture(autouse=True)
     def served(self, redis_server: Redis) -> None:
@@ -27,7 +32,7 @@ class TestRedis(StoreContract):
 
 class TestCluster(StoreContract):
     backend = "redis"
-    voices = ("sync", "async")
+    voices = mostly("async", "sync")
 
     @pytest.fixture(autouse=True)
     def served(self, valkey_cluster: Cluster) -> None:
@@ -36,7 +41,7 @@ class TestCluster(StoreContract):
 
 class TestSentinel(StoreContract):
     backend = "redis"
-    voices = ("sync", "async")
+    voices = mostly("sync", "async")
 
     @pytest.fixture(autouse=True)
     def served(self, valkey_sentinel: Watched) -> None:
@@ -47,9 +52,9 @@ class TestSecured(StoreContract):
     """TLS with certificates on both sides, and a user without the dangerous commands."""
 
     backend = "redis"
-    voices = ("sync", "async")
+    voices = mostly("async", "sync")
 
     @pytest.fixture(autouse=True)
-    def served(self, secured: Secured, secured_options: dict[str, str]) -> None:
+    def served(self, secured: Secured, tls_of: Any) -> None:
         self.url = secured.url
-        self.options = secured_options
+        self.options = tls_of(secured)

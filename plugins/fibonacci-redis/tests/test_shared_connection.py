@@ -9,6 +9,7 @@ import pytest
 from services.faults import BlackHole
 from services.proxy import Proxy
 from services.standalone import Redis
+from services.tls import TLSTerminator
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
@@ -23,12 +24,14 @@ def awaited(url: str, **options: str) -> Any:
     return fibonacci_storage(settings).aconnect()
 
 
-def server_of(
-    encrypted: bool, request: pytest.FixtureRequest, plain: Redis
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+def served(
+    request: pytest.FixtureRequest, valkey_server: Redis, valkey_tls: TLSTerminator, tls_of: Any
 ) -> tuple[str, dict[str, str]]:
-    if not encrypted:
-        return plain.url, {}
-    return request.getfixturevalue("secured").url, request.getfixturevalue("secured_options")
+    """URL and options of a server, without TLS and with it."""
+    if not request.param:
+        return valkey_server.url, {}
+    return f"rediss://127.0.0.1:{valkey_tls.port}/0", tls_of(valkey_tls)
 
 
 def soon(seconds: float = 5.0) -> float:
@@ -87,10 +90,9 @@ def test_less_time_than_others(valkey_proxy: Proxy) -> None:
         assert seconds - 0.05 < took < seconds + 0.3
 
 
-@pytest.mark.parametrize("encrypted", [False, True])
-def test_retired(encrypted: bool, request: pytest.FixtureRequest, valkey_server: Redis) -> None:
+def test_retired(served: tuple[str, dict[str, str]]) -> None:
     """A connection that is given up serves those who wait on it first (C19)."""
-    url, options = server_of(encrypted, request, valkey_server)
+    url, options = served
 
     async def main() -> None:
         store = awaited(url, **options)
@@ -141,12 +143,9 @@ def test_first_callers_when_it_fails(valkey_proxy: Proxy) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("encrypted", [False, True])
-def test_more_than_the_socket_takes(
-    encrypted: bool, request: pytest.FixtureRequest, valkey_server: Redis
-) -> None:
+def test_more_than_the_socket_takes(served: tuple[str, dict[str, str]]) -> None:
     """Large writes at the same time wait for the socket, and arrive whole."""
-    url, options = server_of(encrypted, request, valkey_server)
+    url, options = served
     data = [bytes([65 + number]) * 3_000_000 for number in range(4)]
 
     async def main() -> None:

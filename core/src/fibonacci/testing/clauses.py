@@ -4,8 +4,6 @@ PROMISES = {
     "C1": "addresses never meet, and decode back",
     "C2": "names are never normalised, folded or trimmed",
     "C3": "limits of names: the same on every backend",
-    "C4": "no user scope without a user",
-    "C5": "organizations are apart",
     "C6": "clear and list_keys touch one space",
     "C7": "values: strict JSON, exact, never the caller's object",
     "C8": "corrupt bytes raise",

@@ -1,11 +1,9 @@
 """Changes by many at once: none is lost, none is applied twice."""
 
 from collections import Counter
-from typing import Any, cast
+from typing import cast
 
-import pytest
-
-from fibonacci import InvalidArgumentError, MemoryManager, WrongTypeError
+from fibonacci import MemoryManager
 from fibonacci.testing.store.bench import Bench
 from fibonacci.testing.store.spoken import Spoken, call, together
 
@@ -72,40 +70,6 @@ class Atomic(Bench):
         answers = together(memory, [call("get", f"k{number}") for number in asked])
         assert answers == asked
 
-    def test_increment_numbers(self, memory: MemoryManager) -> None:
-        """Ints stay ints, of any size, and floats make floats (C7, C16)."""
-        assert repr(memory.increment("n")) == "1"
-        assert repr(memory.increment("n", -3)) == "-2"
-        assert repr(memory.increment("n", 2**70)) == repr(2**70 - 2)
-        assert repr(memory.increment("x", 0.5)) == "0.5"
-        assert repr(memory.increment("x", 1)) == "1.5"
-
-    def test_append_keeps_the_newest(self, memory: MemoryManager) -> None:
-        """Append adds each item as one element, and keeps the newest max_items (C16)."""
-        assert memory.append("list", 1, [2], None) == 3
-        assert memory.append("list", 4, max_items=2) == 2
-        assert memory.get("list") == [None, 4]
-        assert memory.append("list", 5, 6, 7, max_items=2) == 2
-        assert memory.get("list") == [6, 7]
-
-    def test_wrong_type(self, memory: MemoryManager) -> None:
-        """Append and increment refuse a value of another type, and leave it (C16)."""
-        memory.set("text", "abc", ttl=60)
-        memory.set("flag", True)
-        with pytest.raises(WrongTypeError):
-            memory.append("text", "d")
-        for key in ("text", "flag"):
-            with pytest.raises(WrongTypeError):
-                memory.increment(key)
-        assert memory.get_many(["text", "flag"]) == {"text": "abc", "flag": True}
-
-    def test_update_passes_errors_on(self, memory: MemoryManager) -> None:
-        """What the function of an update raises passes through, and nothing is written (C16)."""
-        memory.set("n", 0)
-        with pytest.raises(ZeroDivisionError):
-            memory.update("n", lambda value: 1 / value)
-        assert memory.get("n") == 0
-
     def test_update_in_update(self, memory: MemoryManager) -> None:
         """A record that changes in the midst of an update is updated from its new value (C16)."""
         other = iter([10, 20])
@@ -120,13 +84,3 @@ class Atomic(Bench):
         memory.set("n", 0)
         assert memory.update("n", change) == 21
         assert memory.get("n") == 21
-
-    def test_refused_before_asking(self, memory: MemoryManager) -> None:
-        """Append without items, and update without a function, are refused (C16)."""
-        with pytest.raises(InvalidArgumentError):
-            memory.append("k")
-        with pytest.raises(InvalidArgumentError):
-            memory.update("k", cast(Any, None))
-        with pytest.raises(InvalidArgumentError):
-            memory.increment("k", True)
-        assert memory.list_keys() == []

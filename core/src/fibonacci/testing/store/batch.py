@@ -1,10 +1,6 @@
 """Batches: several records in few requests, each of them whole."""
 
-from typing import Any, cast
-
-import pytest
-
-from fibonacci import InvalidArgumentError, MemoryManager
+from fibonacci import MemoryManager
 from fibonacci.plugin import Address
 from fibonacci.testing.store.bench import Bench
 from fibonacci.testing.store.spoken import Raw, call, together
@@ -97,13 +93,3 @@ class Batches(Bench):
         for found in [*answers[2::3], memory.get_many(keys)]:
             assert list(found) == keys
             assert all(value == [value[0]] * 50 for value in found.values())
-
-    def test_unfit_batches(self, memory: MemoryManager) -> None:
-        """A single text where keys belong, or a list where a mapping does, is refused (C14)."""
-        with pytest.raises(InvalidArgumentError):
-            memory.get_many("abc")
-        with pytest.raises(InvalidArgumentError):
-            memory.delete_many("abc")
-        with pytest.raises(InvalidArgumentError):
-            memory.set_many(cast(Any, [("a", 1)]))
-        assert memory.list_keys() == []

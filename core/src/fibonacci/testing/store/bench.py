@@ -73,8 +73,8 @@ class Bench:
     options: Mapping[str, Any] = {}
     """The backend's own options."""
 
-    voices: ClassVar[Sequence[str]] = tuple(VOICES)
-    """In which voices to run."""
+    voices: ClassVar[Sequence[Any]] = tuple(VOICES)
+    """In which voices to run: their names, or ``pytest.param`` of one with marks."""
     timeout: ClassVar[float] = 10.0
     """Seconds for one request; generous, as contended records are retried until then."""
     short: ClassVar[float] = 0.03

@@ -3,14 +3,10 @@
 import math
 import time
 
-import pytest
-
-from fibonacci import NO_EXPIRY, InvalidArgumentError, MemoryManager
+from fibonacci import NO_EXPIRY, MemoryManager
 from fibonacci.plugin import ABSENT
-from fibonacci.testing.store.bench import Bench, Opener
+from fibonacci.testing.store.bench import Bench
 from fibonacci.testing.store.spoken import Raw
-
-UNFIT_TTLS = [0, -1, True, "60", math.nan, math.inf, 101 * 366 * 86_400, [1]]
 
 
 class Lifetimes(Bench):
@@ -57,19 +53,6 @@ class Lifetimes(Bench):
         memory.set("k", 1, ttl=1e-9)
         time.sleep(0.001 + self.grace)
         assert memory.get("k") is None
-
-    @pytest.mark.parametrize("ttl", UNFIT_TTLS, ids=repr)
-    def test_unfit_ttl(self, memory: MemoryManager, ttl: float) -> None:
-        """A ttl that is no number of seconds in bounds is refused before the write (C11)."""
-        memory.set("k", "old")
-        with pytest.raises(InvalidArgumentError):
-            memory.set("k", "new", ttl=ttl)
-        with pytest.raises(InvalidArgumentError):
-            memory.touch("k", ttl)
-        with pytest.raises(InvalidArgumentError):
-            memory.set_many({"k": "new"}, ttl=ttl)
-        assert memory.get("k") == "old"
-        assert memory.ttl("k") == math.inf
 
     def test_set_gives_a_new_expiry(self, memory: MemoryManager) -> None:
         """A set replaces the expiry as well: by a longer one, a shorter one, or none (C13)."""
@@ -138,20 +121,6 @@ class Lifetimes(Bench):
             memory.ttl("k")
             memory.list_keys()
         assert memory.exists("k") is False
-
-    def test_default_ttl(self, opener: Opener) -> None:
-        """A record gets the memory's default_ttl, unless its writer says otherwise (C13)."""
-        memory = opener.memory(default_ttl=60)
-        memory.set("set", 1)
-        memory.add("add", 1)
-        memory.increment("increment")
-        memory.set_many({"many": 1})
-        memory.set("own", 1, ttl=600)
-        memory.set("ever", 1, ttl=NO_EXPIRY)
-        for key in ("set", "add", "increment", "many"):
-            assert 40 < (memory.ttl(key) or 0) <= 60
-        assert 500 < (memory.ttl("own") or 0) <= 600
-        assert memory.ttl("ever") == math.inf
 
     def test_store_keeps_the_expiry(self, memory: MemoryManager, raw: Raw) -> None:
         """A store keeps the expiry it was given, and none it was not given (C13)."""

@@ -1,13 +1,10 @@
 """Listings: complete, sorted by code point, each key once; and patterns over them."""
 
-from fnmatch import fnmatchcase
-from typing import Any, cast
-
 import pytest
 
-from fibonacci import InvalidArgumentError, MemoryManager
+from fibonacci import MemoryManager
 from fibonacci.testing.store.bench import Bench
-from fibonacci.testing.store.samples import HOSTILE, PATTERNS
+from fibonacci.testing.store.samples import HOSTILE
 from fibonacci.testing.store.spoken import Raw, call, together
 
 
@@ -98,22 +95,6 @@ class Listing(Bench):
                 f"stays{number}" for number in range(10)
             ]
             assert listed == sorted(set(listed))
-
-    def test_patterns(self, memory: MemoryManager) -> None:
-        """A pattern means what fnmatch.fnmatchcase says, over any keys (C15)."""
-        memory.set_many(dict.fromkeys(HOSTILE, 0))
-        for pattern in PATTERNS:
-            matching = sorted(key for key in HOSTILE if fnmatchcase(key, pattern))
-            assert memory.list_keys(pattern=pattern) == matching, pattern
-            assert list(memory.iter_keys(pattern)) == matching, pattern
-
-    def test_unfit_patterns(self, memory: MemoryManager) -> None:
-        """A pattern that no key can match lists nothing; one that is no text is refused (C15)."""
-        memory.set("k", 1)
-        for pattern in ("k\0*", "\ud800*", "k" * 1_001 + "*"):
-            assert memory.list_keys(pattern=pattern) == []
-        with pytest.raises(InvalidArgumentError):
-            memory.list_keys(pattern=cast(Any, b"k*"))
 
 
 class Pages(Bench):

@@ -1,4 +1,4 @@
-"""Tests whose server is missing are not run, and are named; or fail, if it is demanded."""
+"""A test whose server is missing is skipped, and counted by reason; or it fails on demand."""
 
 import os
 import subprocess
@@ -7,13 +7,15 @@ import sys
 import pytest
 
 TESTS = """
-from services import kinds
+from services import redis
 import pytest
 
-def test_tls(secured_redis): ...
-def test_either(either_server): assert either_server("PING") == b"PONG"
-@pytest.mark.parametrize("kind", [kinds.VALKEYS, kinds.REDIS], ids=str)
-def test_kinds(kind): ...
+def test_by_fixture(secured_redis): ...
+def test_by_parameter(either_server): assert either_server("PING") == b"PONG"
+def test_by_name(request): request.getfixturevalue("redis_server")
+def test_by_itself():
+    with redis.standalone(): ...
+def test_pooler(pgbouncer_url): ...
 def test_free(): ...
 """
 
@@ -52,22 +54,21 @@ def run(tmp_path):
     return run
 
 
-def test_what_is_missing_is_named(run):
-    """Tests that need Redis 7.0 are left out, counted and named; all others run."""
+def test_what_is_missing_is_counted(run):
+    """Tests that ask for a missing server in any way are skipped, and counted by its name."""
     done = run()
     assert done.returncode == 0
-    missing = "(no redis-server on this machine)"
-    assert f"not run: Redis 7.0 with TLS {missing}: 1 tests" in done.stdout
-    assert f"not run: Redis 7.0 {missing}: 2 tests" in done.stdout
-    assert "3 passed, " in done.stdout
-    assert "skipped" not in done.stdout
+    assert "not run: Redis 7.0: no redis-server on PATH: 4 tests" in done.stdout
+    assert "not run: PgBouncer: no pgbouncer on PATH: 1 tests" in done.stdout
+    assert "2 passed, 5 skipped" in done.stdout
 
 
 def test_what_is_demanded_fails(run):
     """With FIBONACCI_REQUIRE_SERVICES=1 a missing server fails the run, and says how to get it."""
     done = run(FIBONACCI_REQUIRE_SERVICES="1")
     assert done.returncode == 1
-    assert "no redis-server on this machine: apt-get install redis-server" in done.stdout
+    assert "no redis-server on PATH: apt-get install redis-server" in done.stdout
+    assert "no pgbouncer on PATH: apt-get install pgbouncer" in done.stdout
     assert "not run" not in done.stdout
 
 

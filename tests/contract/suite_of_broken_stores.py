@@ -1,0 +1,63 @@
+"""StoreContract on broken stores, a class each, and on the sound one that they are made of.
+
+Of a broken store only the tests of the clause that it breaks are run: one of them has to fail.
+"""
+
+import pytest
+from broken import BROKEN, BROKEN_ASYNC
+from minimal import MinimalStore, toy_plugin
+
+from fibonacci import register_plugin
+from fibonacci.testing import StoreContract
+from fibonacci.testing.plugin import clauses_of
+from fibonacci.testing.store.machine import AnyHistory
+
+STORES = {**BROKEN, **BROKEN_ASYNC, "MinimalStore": MinimalStore}
+HISTORIES = ["FoldsCase", "WriteKeepsExpiry", "ListsUnsorted", "CountsAllRemoved"]
+TESTS = [name for name in dir(StoreContract) if name.startswith("test_")]
+
+
+class Hasty:
+    """Settings for stores that answer at once."""
+
+    timeout = 0.5
+    short = grace = 0.01
+    many = 1_100
+
+    backend: str
+    store: type
+    is_async: bool
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def plugin(cls):
+        plugin = toy_plugin(MinimalStore(), cls.store) if cls.is_async else toy_plugin(cls.store())
+        with register_plugin("storage", cls.backend, plugin):
+            yield
+
+
+def suite(name, contract, **settings):
+    """The contract's class for one store."""
+    is_async = name in BROKEN_ASYNC
+    voices = ["async"] if is_async else ["sync"]
+    settings |= {"backend": name, "store": STORES[name], "is_async": is_async, "voices": voices}
+    return type(f"Test{name}", (Hasty, contract), settings)
+
+
+def of_other_clauses(clause):
+    """The tests that are not about a clause; nor do histories say which clause is broken."""
+    others = [test for test in TESTS if clause not in clauses_of(getattr(StoreContract, test))]
+    return dict.fromkeys([*others, "test_any_history"])
+
+
+for _name in [*BROKEN, *BROKEN_ASYNC]:
+    _left_out = of_other_clauses(STORES[_name].clause)
+    globals()[f"Test{_name}"] = suite(_name, StoreContract, **_left_out)
+
+for _name in HISTORIES:
+    # As many as it takes: what is drawn depends on all constants of the sources.
+    globals()[f"TestHistory{_name}"] = suite(_name, AnyHistory, examples=400)
+
+SOUND = ["MinimalStore"]
+DEFECTS = [*BROKEN, *BROKEN_ASYNC, *(f"History{name}" for name in HISTORIES)]
+TestMinimalStore = suite("MinimalStore", StoreContract, test_any_history=None)

@@ -1,0 +1,76 @@
+"""A server with TLS where the wheels have none: the end of the tunnel, before a plain server."""
+
+import select
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from services import ports
+from services.certificates import certificates
+
+
+class TLSTerminator:
+    """Takes TLS connections, and passes on what comes through them; a context manager.
+
+    Clients need a certificate too if `mutual`. Replies are gathered into records of up to 16 KiB.
+    """
+
+    def __init__(self, folder: Path, target: int, *, mutual: bool = False) -> None:
+        self.certificates = certificates(folder)
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context.load_cert_chain(folder / "server.pem", folder / "server.key")
+        if mutual:
+            self._context.load_verify_locations(self.certificates.ca)
+            self._context.verify_mode = ssl.CERT_REQUIRED
+        self._target = target
+        self._listener = socket.create_server((ports.LOOPBACK, ports.claim()))
+        self.port: int = self._listener.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        ports.release(self.port)
+
+    def begins(self, client: socket.socket) -> bool:
+        """Whether the client asks for TLS: at once here; a protocol may negotiate before."""
+        return True
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, suppress(OSError):  # a side has gone
+            if not self.begins(client):
+                return
+            with (
+                self._context.wrap_socket(client, server_side=True) as tunnel,
+                socket.create_connection((ports.LOOPBACK, self._target)) as server,
+            ):
+                _pass_on(tunnel, server)
+
+
+def _pass_on(tunnel: ssl.SSLSocket, server: socket.socket) -> None:
+    tunnel.setblocking(False)
+    while True:
+        try:
+            if not (data := tunnel.recv(2**16)):
+                return
+            server.sendall(data)
+        except ssl.SSLWantReadError:
+            ready, _, _ = select.select([tunnel, server], [], [])
+            if server in ready:
+                if not (data := server.recv(2**20)):
+                    return
+                tunnel.setblocking(True)
+                tunnel.sendall(data)
+                tunnel.setblocking(False)
