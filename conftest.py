@@ -1,5 +1,6 @@
 """What every test of the workspace has: the fixtures of the farm, and a part of the selection."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -10,8 +11,9 @@ pytest_plugins = ("services.fixtures",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--long``."""
+    """Add ``--long`` and ``--uvloop``."""
     parser.addoption("--long", action="store_true", help="run the tests marked long, too")
+    parser.addoption("--uvloop", action="store_true", help="make all event loops by uvloop")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,6 +21,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A worker of pytest's is measured; the programs that its tests start are not: servers, mostly.
     """
+    if config.getoption("--uvloop"):
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     if hasattr(config, "workerinput"):
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -40,7 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_bare(path: Path) -> bool:
     """Suites and faults: signals in mid-call, and forks beside threads; see the marker.
 
-    And what covers nothing of ours, as it is about servers: it waits beside the measured lane.
+    And what covers nothing of ours, as it is about servers: it waits beside the measured tests.
     """
     apart = {"contract", "faults", "apps", "services_tests"}
     return bool(apart & set(path.parts)) or path.stem.startswith("test_contract")

@@ -33,7 +33,7 @@ def _round_trip(workflow: Workflow) -> None:
 
 if "--alone" in sys.argv:
     present = [name for name in ("pytest", "hypothesis", "redis") if importlib.util.find_spec(name)]
-    assert not present, f"the lane is not clean: {present}"
+    assert not present, f"the environment is not clean: {present}"
 
 with Workflow(name="smoke", memory_config=MemoryConfig()) as workflow:
     _round_trip(workflow)

@@ -1,0 +1,43 @@
+"""What ./test runs: everything on one interpreter.
+
+check.py [--long] [ARGUMENTS FOR PYTEST...]
+"""
+
+import os
+import platform
+import sys
+import time
+
+from steps import BUDGET, report, tox
+
+SINCE = time.monotonic()
+
+
+def main(arguments: list[str]) -> bool:
+    """Run everything; or, with arguments, only the tests that they name."""
+    long = arguments[:1] == ["--long"]
+    if arguments[long:]:
+        os.execv(sys.executable, tox("some", *arguments).command)
+    unbudgeted = {"budget": None} if long else {}
+    # The suites run beside all the rest: they wait much, for servers, expiries and deadlines.
+    contracts = tox("contracts", *arguments, **unbudgeted).start(quiet=True)
+    steps = [
+        tox("tests", *arguments, **unbudgeted),
+        tox("types", shows=""),
+        tox("lint", shows=""),
+        tox("docs"),
+    ]
+    if long:
+        steps.append(tox("fuzz", shows="^stat::number_of_executed_units"))
+    others = [step.run() for step in steps]
+    outcomes = [contracts.outcome(), *others]
+    green = report(outcomes, budget=None if long else BUDGET["test"], since=SINCE)
+    print(f"\nPython {platform.python_version()}. Not run: other Pythons, wheels, lowest (.ci/run)")
+    if not long:
+        print("Not run: the tests marked long, the fuzzer (./test --long)")
+    print("\n".join(line for one in outcomes for line in one.closing))
+    return green
+
+
+if __name__ == "__main__":
+    sys.exit(not main(sys.argv[1:]))

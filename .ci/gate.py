@@ -1,0 +1,107 @@
+"""What .ci/run runs: a new user's run, then all that one interpreter can't show."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from steps import BUDGET, CHECKOUT, Outcome, Step, report, tox
+
+SINCE = time.monotonic()
+DEBIAN = ("redis-server", "pgbouncer")
+"""What only Debian's packages give: a Redis 7.0 with TLS, and a transaction pooler."""
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+def main() -> bool:
+    """Run all steps, also after one that failed."""
+    outcomes = [*steps()]
+    missing = [name for name in PYTHONS if not shutil.which(f"python{name}")]
+    for name in missing:
+        print(f"FAILED: python{name} is missing")
+    green = report(outcomes, budget=BUDGET["ci"], since=SINCE)
+    # Last, so that whoever reads only the end sees how many tests ran.
+    print("\n".join(f"{one.name}: {line}" for one in outcomes for line in one.closing))
+    return green and not missing
+
+
+def steps() -> Iterator[Outcome]:
+    """The outcomes, one by one."""
+    with tempfile.TemporaryDirectory() as folder:
+        bare = new_user(Path(folder))
+        yield bare.run()
+        tested = subprocess.check_output(
+            ["python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+            env=bare.environment,
+            text=True,
+        ).strip()
+    install_programs()
+    required = {**os.environ, "FIBONACCI_REQUIRE_SERVICES": "1"}
+    for name in ["3.12", "3.13", *{"3.11"} - {tested}]:
+        yield tox(f"tests-py{name.replace('.', '')}", environment=required).run()
+    yield tox("core-only", shows="^smoke: ok").run()
+    yield tox("wheels", environment=required).run()
+    yield install().run()
+    yield tox("lowest-py311", environment=required).run()
+    yield tox("lowest-py313", environment=required).run()
+
+
+def new_user(folder: Path) -> Step:
+    """./test in a fresh clone, with an empty home, and none of what only some machines have."""
+    clone, home = folder / "clone", folder / "home"
+    subprocess.run(["git", "clone", "-q", CHECKOUT, clone], check=True)
+    home.mkdir()
+    cache = Path.home() / ".cache"
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("FIBONACCI_", "PYENV_", "PYTHON", "VIRTUAL_ENV", "XDG_"))
+    }
+    environment |= {
+        "HOME": str(home),
+        "PATH": str(programs(folder / "bin")),
+        "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(cache / "uv")),
+        "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(cache / "pip")),
+    }
+    budget = BUDGET["cpu"]["bare"]
+    return Step(
+        name="bare", command=["./test"], folder=clone, environment=environment, budget=budget
+    )
+
+
+def install() -> Step:
+    """What the README says of installing."""
+    command = [sys.executable, str(CHECKOUT / ".ci" / "install.py"), str(CHECKOUT)]
+    budget = BUDGET["cpu"]["install"]
+    return Step(name="install", command=command, shows="^install: ok", budget=budget)
+
+
+def programs(folder: Path) -> Path:
+    """A folder for PATH: all programs of the system but those that a bare machine lacks."""
+    folder.mkdir()
+    for system in map(Path, ("/usr/local/bin", "/usr/bin", "/bin")):
+        for program in system.iterdir():
+            link = folder / program.name
+            if not link.is_symlink() and not program.name.startswith(("redis-", "pgbouncer")):
+                link.symlink_to(program)
+    return folder
+
+
+def install_programs() -> None:
+    """Install what only Debian has; where that fails, the tests that need it say so."""
+    os.environ["PATH"] += ":/usr/sbin"  # Debian's place for pgbouncer
+    wanted = [name for name in DEBIAN if not shutil.which(name)]
+    # RUNLEVEL keeps a package from starting a service of its own.
+    quiet = {**os.environ, "RUNLEVEL": "1", "DEBIAN_FRONTEND": "noninteractive"}
+    if wanted:
+        subprocess.run(["apt-get", "-qq", "update"], env=quiet, check=False)
+        command = ["apt-get", "-qq", "install", "-y", "--no-install-recommends", *wanted]
+        subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=False)
+
+
+if __name__ == "__main__":
+    sys.exit(not main())

@@ -1,0 +1,180 @@
+"""Run steps of the gate, measure each, and hold it to its budget: see `budget.toml`."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Timer
+from typing import Any
+from xml.etree import ElementTree
+
+CHECKOUT = Path(__file__).parents[1]
+BUDGET = tomllib.loads(Path(__file__).with_name("budget.toml").read_text())
+
+CLOSING = re.compile(
+    r"^=+ .*\d+ (?:passed|failed|error|deselected).* in [\d.]+s.*=+$", re.MULTILINE
+)
+"""The last line of a pytest run."""
+
+PATIENCE = 25 * 60
+"""Seconds after which a step is ended: something hangs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A command that must succeed, and whose output must show that it did its work."""
+
+    name: str
+    command: Sequence[str]
+    shows: str = r"^=+ .*\d+ passed"
+    folder: Path = CHECKOUT
+    budget: float | None = None
+    """CPU seconds that it should keep to."""
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def start(self, *, quiet: bool = False) -> "Running":
+        """Start it; a quiet one prints when it is asked for its outcome."""
+        log = Path(tempfile.mkstemp(prefix=f"{self.name}-", suffix=".log")[1])
+        sink = log.open("wb")
+        process = subprocess.Popen(
+            self.command,
+            cwd=self.folder,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=sink if quiet else subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        return Running(self, process, log, quiet, time.monotonic())
+
+    def run(self) -> "Outcome":
+        """Run it, and print what it prints."""
+        print(f"\n━━━━ {self.name}", flush=True)
+        return self.start().outcome()
+
+
+def tox(name: str, *arguments: str, **fields: Any) -> Step:
+    """A step that is an environment of tox.ini, with its budget."""
+    command = [sys.executable, "-m", "tox", "run", "-q", "-e", name, "--", *arguments]
+    return Step(name=name, command=command, **{"budget": BUDGET["cpu"].get(name), **fields})
+
+
+@dataclass
+class Running:
+    """A step under way."""
+
+    step: Step
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    quiet: bool
+    since: float
+
+    def outcome(self) -> "Outcome":
+        """Wait for its end."""
+        watchdog = Timer(PATIENCE - (time.monotonic() - self.since), self.kill)
+        watchdog.start()
+        try:
+            self._copy()
+            _, status, usage = os.wait4(self.process.pid, 0)
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            watchdog.cancel()
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - self.since
+        text = self.log.read_text(errors="replace")
+        self.log.unlink()
+        if self.quiet:
+            print(f"\n━━━━ {self.step.name}\n{text}", end="", flush=True)
+        shown = re.search(self.step.shows, text, re.MULTILINE) is not None
+        return Outcome(
+            name=self.step.name,
+            budget=self.step.budget,
+            passed=self.process.returncode == 0 and shown,
+            seconds=seconds,
+            cpu=usage.ru_utime + usage.ru_stime,
+            closing=CLOSING.findall(text),
+            report=self.step.folder / ".tox" / self.step.name / "tmp" / "report.xml",
+        )
+
+    def kill(self) -> None:
+        """End it, and all that it started."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def _copy(self) -> None:
+        """Print what it prints, line by line, and keep it."""
+        if self.process.stdout is None:
+            return
+        with self.log.open("ab") as log:
+            for line in self.process.stdout:
+                log.write(line)
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a step, and what it took."""
+
+    name: str
+    passed: bool
+    seconds: float
+    cpu: float
+    budget: float | None
+    closing: Sequence[str]
+    """The closing lines of its runs of pytest."""
+    report: Path
+    """Where its run of pytest left its report, if it did."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it took more than that."""
+        return self.budget is not None and self.cpu > self.budget
+
+    @property
+    def verdict(self) -> str:
+        """One word. A slow machine fails no step: CPU seconds do, far over the budget."""
+        if not self.passed:
+            return "FAILED"
+        if self.budget is not None and self.cpu > BUDGET["fails_at"] * self.budget:
+            return "FAILED: far over its budget"
+        return "over its budget" if self.over else "passed"
+
+    def slowest_files(self, count: int = 10) -> list[tuple[str, float]]:
+        """The test files that took most, in seconds of their workers."""
+        files: Counter[str] = Counter()
+        if self.report.exists():
+            for case in ElementTree.parse(self.report).iter("testcase"):
+                module = re.sub(r"\.Test\w*$", "", case.attrib["classname"])
+                files[module] += float(case.attrib["time"])
+        return files.most_common(count)
+
+
+def report(outcomes: Iterable[Outcome], *, budget: float | None, since: float) -> bool:
+    """Print what each step took; return whether all is green."""
+    outcomes, seconds = list(outcomes), time.monotonic() - since
+    print(f"\n{'step':<16}{'seconds':>8}{'CPU':>8}{'budget':>8}  (CPU seconds)")
+    for one in outcomes:
+        limit = f"{one.budget:.0f}" if one.budget else "-"
+        print(f"{one.name:<16}{one.seconds:>8.0f}{one.cpu:>8.0f}{limit:>8}  {one.verdict}")
+    print(f"{'all':<16}{seconds:>8.0f}{sum(one.cpu for one in outcomes):>8.0f}")
+    if budget is not None and seconds > budget:
+        print(f"over the budget of {budget} seconds on two cores: a slow machine, or slow tests")
+    for one in outcomes:
+        if one.over:
+            print(f"{one.name} is over its budget; its slowest files, in seconds:")
+            for name, took in one.slowest_files():
+                print(f"{took:>8.1f}  {name}")
+    return not any(one.verdict.startswith("FAILED") for one in outcomes)
