@@ -115,6 +115,15 @@ def test_largest_record(open_memory: Open, table_url: str, ledger: Ledger, owner
     assert memory.exists("other") is False
 
 
+def test_remaining_is_at_most_the_ttl():
+    """A record that was just written has no more time left than its ttl (C11)."""
+    address = Address(Space("", "global", ""), "k")
+    for _ in range(1_000):
+        left = layout.remaining(layout.item_of(address, b"", 60_000), address)
+        assert isinstance(left, int)
+        assert left <= 60_000
+
+
 def test_clock(memory: MemoryManager):
     """A record lives by this machine's clock, and lives no shorter than it was told to (C12)."""
     start = time.monotonic()

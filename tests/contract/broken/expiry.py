@@ -105,6 +105,14 @@ class WholeSecondsDown(MinimalStore):
 
 
 @broken("C11")
+class CountsFromCutClock(MinimalStore):
+    """A ttl counts from the last whole millisecond, so a record is gone up to 1 ms early."""
+
+    def expiry(self, ttl_ms):
+        return math.inf if ttl_ms is None else (math.floor(self.now() * 1000) + ttl_ms) / 1000
+
+
+@broken("C11")
 class SecondsTakenForMilliseconds(MinimalStore):
     """The remaining time is told in seconds."""
 

@@ -44,6 +44,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def next_ms() -> int:
+    """Return the next full millisecond: a ttl counts from it, so that no record lives too short."""
+    return -(-time.time_ns() // 1_000_000)
+
+
 def now() -> dict[str, str]:
     """Return the same as DynamoDB's API writes it."""
     return {"N": str(now_ms())}
@@ -72,7 +77,7 @@ def expiry(ttl_ms: int | None) -> dict[str, Any]:
     """Return the attributes that say when a record is gone that lives for so long from now."""
     if ttl_ms is None:
         return {}
-    expires_ms = -(-time.time_ns() // 1_000_000) + ttl_ms
+    expires_ms = next_ms() + ttl_ms
     # In whole seconds rounded up: DynamoDB drops nothing in a second in which it is live.
     return {EXPIRES: {"N": str(expires_ms)}, SWEPT: {"N": str(-(-expires_ms // 1000))}}
 
@@ -113,8 +118,7 @@ def remaining(item: Item, address: Address) -> int | Absent | None:
     expires = expires_of(item, address)
     if expires is None:
         return None
-    left = expires - now_ms()
-    return left if left > 0 else ABSENT
+    return ABSENT if expires <= now_ms() else max(1, expires - next_ms())
 
 
 def data_of(item: Item | None, address: Address) -> bytes | None:

@@ -6,7 +6,7 @@ step reads it, not the operation, as the operation may have waited for a lock si
 """
 
 from collections.abc import Callable, Sequence
-from time import monotonic, time
+from time import monotonic, time_ns
 from typing import Any, Final
 
 from fibonacci.errors import BackendUnavailableError
@@ -61,7 +61,12 @@ DELETE FROM fibonacci_records WHERE rowid IN (
 
 def now_ms() -> int:
     """The time now, as statements take it."""
-    return int(time() * 1000)
+    return time_ns() // 1_000_000
+
+
+def next_ms() -> int:
+    """The next full millisecond: a ttl counts from it, so that no record lives too short."""
+    return -(-time_ns() // 1_000_000)
 
 
 def fetch(connection: Connection, question: str, given: Row) -> Row | None:

@@ -75,8 +75,7 @@ class SqliteStore(Store):
             raise self._corrupt(address)
         if expires is None:
             return None
-        left = expires - sql.now_ms()
-        return left if left > 0 else ABSENT
+        return ABSENT if expires <= sql.now_ms() else max(1, expires - sql.next_ms())
 
     def scan(
         self,
@@ -193,4 +192,4 @@ def _behind(key: str) -> bytes:
 
 
 def _expiry(ttl_ms: int | None) -> int | None:
-    return None if ttl_ms is None else sql.now_ms() + ttl_ms
+    return None if ttl_ms is None else sql.next_ms() + ttl_ms

@@ -2,9 +2,10 @@
 
 import math
 import time
+from itertools import cycle
 
 from fibonacci import NO_EXPIRY, MemoryManager
-from fibonacci.plugin import ABSENT
+from fibonacci.plugin import ABSENT, Address
 from fibonacci.testing.store.bench import Bench
 from fibonacci.testing.store.spoken import Raw
 
@@ -29,6 +30,16 @@ class Lifetimes(Bench):
         memory.set("k", 1, ttl=0.05)
         time.sleep(0.05 + self.grace)
         assert memory.get("k") is None
+
+    @pytest.mark.parametrize("method", ["write", "write_many", "compare_and_set", "touch"])
+    def test_never_shorter(self, raw: Raw, method: str) -> None:
+        """A record is there until all of its ttl has passed, to the millisecond (C11)."""
+        enough = time.monotonic() + 0.07
+        for number, ttl_ms in enumerate(cycle(range(1, 8))):
+            passed = time_until_gone(raw, method, raw.address(str(number)), ttl_ms)
+            assert passed >= ttl_ms, f"a ttl of {ttl_ms} ms was over after {passed} ms"
+            if time.monotonic() > enough:
+                break
 
     def test_milliseconds(self, memory: MemoryManager) -> None:
         """A ttl is kept to the millisecond, not rounded to seconds (C11)."""
@@ -132,6 +143,35 @@ class Lifetimes(Bench):
         assert 40_000 < left <= 60_000
         assert raw.remaining(raw.address("absent")) is ABSENT
         assert memory.ttl("absent") is None
+
+
+def time_until_gone(raw: Raw, method: str, address: Address, ttl_ms: int) -> float:
+    """Give a record a ttl and read it until it is gone, or may be; return the milliseconds.
+
+    They include the calls: a slow machine sees a longer life, never a shorter one. A step of the
+    wall clock, which some stores go by, counts as time that passed.
+    """
+    if method in ("compare_and_set", "touch"):
+        raw.write(address, b"1")
+    start, wall_start = time.monotonic_ns(), time.time_ns()
+    give_ttl(raw, method, address, ttl_ms)
+    while True:
+        gone = raw.read(address) is None
+        passed = max(time.monotonic_ns() - start, time.time_ns() - wall_start) / 1_000_000
+        if gone or passed >= ttl_ms:
+            return passed
+
+
+def give_ttl(raw: Raw, method: str, address: Address, ttl_ms: int) -> None:
+    """Give a record a ttl by the store's method; the last two need a record that is there."""
+    if method == "write":
+        raw.write(address, b"1", ttl_ms)
+    elif method == "write_many":
+        raw.write_many([(address, b"1")], ttl_ms)
+    elif method == "compare_and_set":
+        assert raw.compare_and_set(address, b"1", b"2", ttl_ms) is True
+    else:
+        assert raw.touch(address, ttl_ms) is True
 
 
 class Touch(Bench):
