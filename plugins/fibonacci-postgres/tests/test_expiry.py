@@ -128,11 +128,10 @@ def test_foreign_key(opening: Opening, postgres_url: str) -> None:
         connection.execute(
             "INSERT INTO fibonacci SELECT space, '\\x6b31ff'::bytea, '1' FROM fibonacci LIMIT 1"
         )
-    listed, cursor = [], None
-    while True:
-        page = store.scan(SPACE, cursor=cursor, limit=1)
-        listed += page.keys
-        cursor = page.cursor
-        if cursor is None:
-            break
-    assert listed == ["k0", "k1", "k2", "k3"]
+    for limit in (1, 2, 3, 1_000):
+        page = store.scan(SPACE, limit=limit)
+        listed = list(page.keys)
+        while page.cursor is not None:
+            page = store.scan(SPACE, cursor=page.cursor, limit=limit)
+            listed += page.keys
+        assert listed == ["k0", "k1", "k2", "k3"]

@@ -76,12 +76,15 @@ def test_rewritten_after_it_went(ask: Any, valkey_server: Redis) -> None:
 
 def test_foreign_entries(ask: Any, valkey_server: Redis) -> None:
     """An entry that names no record of ours is not listed, and harms no page (C1)."""
-    ask("write_many", [(at(key), b"1") for key in ("a", "z")], None)
+    ask("write_many", [(at(key), b"1") for key in ("a", "k", "z")], None)
     with redis.Redis(host=valkey_server.host, port=valkey_server.port) as client:
-        client.zadd(INDEX, {b"\xffx": 0})
-        client.set(INDEX.encode() + b":\xffx", b"1")
-    assert ask.keys(SPACE) == ["a", "z"]
-    assert ask.keys(SPACE, limit=1) == ["a", "z"]
+        for foreign in (b"k\xff", b"\xffx"):
+            client.zadd(INDEX, {foreign: 0})
+            client.set(INDEX.encode() + b":" + foreign, b"1")
+    assert ask.keys(SPACE) == ["a", "k", "z"]
+    for limit in (1, 2, 3):
+        assert ask.keys(SPACE, limit=limit) == ["a", "k", "z"]
+    assert ask.keys(SPACE, prefix="k") == ["k"]
     ask.clear(SPACE)
     assert valkey_server("EXISTS", INDEX) == 0
 

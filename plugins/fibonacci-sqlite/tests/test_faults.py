@@ -312,16 +312,6 @@ def test_foreign_expiry(path: Path, memory: MemoryManager, raw: Connect):
         memory.exists("k")
 
 
-def test_foreign_key(path: Path, memory: MemoryManager, raw: Connect):
-    """A key that is no UTF-8 is told, and not listed as something else (C1)."""
-    memory.set("k", 1)
-    raw(path).execute("UPDATE fibonacci_records SET key = x'6bff'")
-    assert memory.list_keys(pattern="a*") == []
-    raw(path).execute("UPDATE fibonacci_records SET key = x'c328'")
-    with pytest.raises(CorruptRecordError, match="not UTF-8"):
-        memory.list_keys()
-
-
 def test_no_right_to_write():
     """A user who may only read reads, and is told which rights a write needs (C18)."""
     directory, gate = Path(mkdtemp()), Gate()

@@ -101,7 +101,8 @@ class Store(ABC):
         """Return the next page of the space's live keys that start with ``prefix``.
 
         Following the cursors lists each key that was live all the while exactly once, in
-        code-point order; a page has at most ``limit`` keys.
+        code-point order; a page has at most ``limit`` keys. A physical key that does not decode to
+        a key of this space was written by somebody else: it is left out, and is no error.
         """
 
     @abstractmethod
@@ -135,6 +136,7 @@ class Store(ABC):
 
         Core follows the cursors until None, with a fresh deadline for each step, so a step is one
         bounded request. In the end each record that was there at the start is gone or rewritten.
+        What ``scan`` leaves out may be removed or stay.
         """
         return run(AsyncStore.clear(Inline(self), space, cursor=cursor, deadline=deadline))
 

@@ -11,7 +11,7 @@ from fibonacci import (
     StorageError,
     Workflow,
 )
-from fibonacci.plugin import Address, Space
+from fibonacci.plugin import Address, Space, canonical
 from fibonacci_lmdb import LmdbBackend, environments, layout
 
 
@@ -62,6 +62,25 @@ def test_other_spaces_value(memory, path):
     memory.set("sound", 1)
     put(path, layout.physical(Address(SPACE, "k")), foreign)
     assert memory.list_keys() == ["sound"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 1_000])
+def test_foreign_key(path, limit):
+    """C1: a key that is not UTF-8 is left out of a listing, which has all the others."""
+    store = LmdbBackend(str(path)).connect()
+    keys, end = ["a", "k", "k1", "z"], 0
+    store.write_many([(Address(SPACE, key), b"1") for key in keys], None, deadline=end)
+    for foreign in (b"k\xff", b"k1\xc3("):
+        name = canonical(*SPACE, "")[:-4] + len(foreign).to_bytes(4, "big") + foreign
+        value = (0).to_bytes(8, "big") + len(name).to_bytes(2, "big") + name + b"1"
+        put(path, layout.group(SPACE, "") + foreign, value)
+    page = store.scan(SPACE, limit=limit, deadline=end)
+    listed = list(page.keys)
+    while page.cursor is not None:
+        page = store.scan(SPACE, cursor=page.cursor, limit=limit, deadline=end)
+        listed += page.keys
+    store.close()
+    assert listed == keys
 
 
 def test_full(path, monkeypatch):

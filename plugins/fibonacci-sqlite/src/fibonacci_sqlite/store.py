@@ -89,8 +89,8 @@ class SqliteStore(Store):
         start = prefix.encode() if cursor is None else _behind(cursor)
         given = (_bytes_of(space), start, prefix.encode() + _END)
         rows = self._file.do(sql.fetch_live, sql.SCAN, given, limit, deadline=deadline)
-        keys = [self._key(key) for (key,) in rows]
-        return Page(keys, keys[-1] if len(keys) == limit else None)
+        keys = [key for (raw,) in rows if (key := _key(raw)) is not None]
+        return Page(keys, _cursor(rows[-1][0]) if len(rows) == limit else None)
 
     def close(self) -> None:
         """Close all connections; an operation that comes later opens one for itself."""
@@ -127,10 +127,10 @@ class SqliteStore(Store):
         last = self._file.do(
             sql.fetch, sql.LAST_OF_STEP, (where, start, STEP - 1), deadline=deadline
         )
-        key = None if last is None else self._key(last[0])
-        given = (where, start, _END if key is None else _behind(key))
+        follows = None if last is None else _cursor(last[0])
+        given = (where, start, _END if follows is None else _behind(follows))
         self._file.do(sql.change, sql.CLEAR, given, deadline=deadline, writes=True)
-        return key
+        return follows
 
     def _change_live(self, order: str, given: sql.Row, deadline: float) -> bool:
         return self._file.do(sql.change_live, order, given, deadline=deadline, writes=True) == 1
@@ -167,15 +167,6 @@ class SqliteStore(Store):
             f"expires_ms an INTEGER or NULL, in database {self._file.path!r}"
         )
 
-    def _key(self, key: bytes) -> str:
-        try:
-            return key.decode()
-        except UnicodeDecodeError:
-            raise CorruptRecordError(
-                f"a key in database {self._file.path!r} was not written by fibonacci-sqlite: it "
-                f"is not UTF-8"
-            ) from None
-
 
 @lru_cache(maxsize=1024)
 def _bytes_of(space: Space) -> bytes:
@@ -186,9 +177,22 @@ def _at(address: Address) -> tuple[bytes, bytes]:
     return _bytes_of(address.space), address.key.encode()
 
 
-def _behind(key: str) -> bytes:
-    """The first bytes above the key; no key has a NUL in it."""
-    return key.encode() + b"\0"
+def _key(raw: bytes) -> str | None:
+    """The key; None where somebody else wrote other bytes than UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _cursor(raw: bytes) -> str:
+    """The last key of a page as a cursor, whoever wrote it."""
+    return raw.decode(errors="surrogateescape")
+
+
+def _behind(cursor: str) -> bytes:
+    """The first bytes above the key that the cursor is."""
+    return cursor.encode(errors="surrogateescape") + b"\0"
 
 
 def _expiry(ttl_ms: int | None) -> int | None:

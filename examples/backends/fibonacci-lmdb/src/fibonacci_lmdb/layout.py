@@ -76,7 +76,10 @@ def key_in(space: Space, value: bytes) -> str | None:
     record, owner = unpacked(value), canonical(*space)
     if record is None or not record.is_live or not record.name.startswith(owner):
         return None
-    return record.name[len(owner) + 4 :].decode()  # behind the four bytes of its length
+    try:
+        return record.name[len(owner) + 4 :].decode()  # behind the four bytes of its length
+    except UnicodeDecodeError:
+        return None
 
 
 def expiry(ttl_ms: int | None) -> int:
