@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, get_type_hints
 
 from source import (
@@ -25,7 +26,7 @@ from source import (
 )
 
 from fibonacci import errors, plugin
-from fibonacci.plugin import hookspecs
+from fibonacci.plugin import hookspecs, runtime
 from fibonacci.testing import CipherContract, EngineContract, ProviderContract, StoreContract
 
 HERE: Final = Path(__file__).parent
@@ -61,7 +62,10 @@ def hooks_page() -> str:
     parts += ["## What else an author imports", "All of it from `fibonacci.plugin`."]
     for name in plugin.__all__:
         if name not in told:
-            parts += _helper(name)
+            parts += _helper(plugin, name)
+    parts += ["## fibonacci.plugin.runtime", markdown(inspect.getdoc(runtime) or "")]
+    for name in runtime.__all__:
+        parts += _helper(runtime, name)
     return _page(parts)
 
 
@@ -136,8 +140,8 @@ def _contract(contract: type, which: str) -> Iterator[str]:
     yield _table(row for row in rows if row.name != "fibonacci_contract")
 
 
-def _helper(name: str) -> Iterable[str]:
-    one = getattr(plugin, name)
+def _helper(module: ModuleType, name: str) -> Iterable[str]:
+    one = getattr(module, name)
     if inspect.isclass(one):
         return _class(one)
     if inspect.isfunction(one):

@@ -13,14 +13,15 @@ sys.path.append(str(ROOT / "docs"))
 from source import definition, fields, method, methods  # noqa: E402
 
 from fibonacci import plugin  # noqa: E402
-from fibonacci.plugin import hookspecs  # noqa: E402
+from fibonacci.plugin import hookspecs, runtime  # noqa: E402
 
 
 def signatures() -> str:
     """Return the version of the specs, each hook, and each name that authors import."""
     lines = [f"SPEC_VERSION = {plugin.SPEC_VERSION}"]
     hooks = [one for one in vars(hookspecs).values() if hasattr(one, "fibonacci_spec")]
-    for one in [*hooks, *(getattr(plugin, name) for name in plugin.__all__)]:
+    named = [getattr(module, name) for module in (plugin, runtime) for name in module.__all__]
+    for one in [*hooks, *named]:
         if inspect.isclass(one) or inspect.isfunction(one):
             lines += ["", *_told(one)]
     return "\n".join(lines) + "\n"

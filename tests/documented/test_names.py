@@ -9,6 +9,7 @@ import fibonacci
 from fibonacci import FunctionNode, LLMNode, MemoryConfig, MemoryManager, Retry, Workflow, plugin
 from fibonacci._discovery.kinds import KINDS
 from fibonacci._memory.environment import PREFIX
+from fibonacci.plugin import runtime
 
 from .conftest import ROOT
 
@@ -44,9 +45,9 @@ def test_face(words: set[str]):
 
 
 def test_plugin_authors_names(words: set[str]):
-    """Each name of `fibonacci.plugin` stands on a page."""
+    """Each name of `fibonacci.plugin` and of its module `runtime` stands on a page."""
     assert "Store" in plugin.__all__
-    assert set(plugin.__all__) - words == set()
+    assert {*plugin.__all__, *runtime.__all__} - words == set()
 
 
 def test_hooks(pages: str):

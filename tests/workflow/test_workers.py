@@ -31,7 +31,7 @@ def test_each_task_has_a_thread() -> None:
     """As many tasks run at once as are handed over; nobody waits for a thread at exit."""
     threads = threads_of(Workers(), 20)
     assert len(set(threads)) == 20
-    assert all(one.daemon and one.name.startswith("fibonacci-node-") for one in threads)
+    assert all(one.daemon and one.name.startswith("fibonacci-worker-") for one in threads)
 
 
 def test_threads_are_used_again() -> None:

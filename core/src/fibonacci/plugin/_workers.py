@@ -41,7 +41,7 @@ class Workers:
         try:
             self._free.pop()
         except IndexError:
-            name = f"fibonacci-node-{next(_numbers)}"
+            name = f"fibonacci-worker-{next(_numbers)}"
             Thread(target=self._work, name=name, daemon=True).start()
         self._tasks.put(task)
 

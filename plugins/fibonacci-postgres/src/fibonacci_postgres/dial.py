@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Mapping
-from ipaddress import ip_address
 from time import monotonic
 from typing import Final
 
@@ -48,10 +47,9 @@ async def dial(
         raise BackendUnavailableError(
             f"can't look up the address of PostgreSQL at {where} in time"
         ) from None
-    except (OSError, UnicodeError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else "that is no host's name"
+    except OSError as fault:
         raise BackendUnavailableError(
-            f"can't look up the address of PostgreSQL at {where}: {reason}"
+            f"can't look up the address of PostgreSQL at {where}: {fault.strerror}"
         ) from None
     reason = ""
     for number, attempt in enumerate(attempts):
@@ -89,13 +87,13 @@ async def _attempt(link: Link, parameters: Parameters, voice: Voice, deadline: f
 async def _attempts(parameters: Parameters, voice: Voice, deadline: float) -> list[Parameters]:
     """One set of parameters for each address: libpq's own trying has no deadline."""
     attempts: list[Parameters] = []
-    fault: OSError | UnicodeError | None = None
+    fault: OSError | None = None
     for one in _hosts(parameters):
         try:
             attempts += await _resolved(one, voice, deadline)
         except TimeoutError:
             raise
-        except (OSError, UnicodeError) as failed:
+        except OSError as failed:
             fault = failed
     if not attempts and fault:
         raise fault
@@ -127,18 +125,10 @@ def _hosts(parameters: Parameters) -> list[Parameters]:
 
 async def _resolved(parameters: Parameters, voice: Voice, deadline: float) -> list[Parameters]:
     host = parameters["host"]
-    if parameters["hostaddr"] or not host or host.startswith(("/", "@")) or _is_address(host):
+    if parameters["hostaddr"] or not host or host.startswith(("/", "@")):  # "/", "@": a unix socket
         return [parameters]
-    found = await voice.resolve(host, parameters["port"] or "5432", deadline)
+    found = await voice.resolve(host, deadline)
     return [{**parameters, "hostaddr": address} for address in found]
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _limit(parameters: Parameters, share: float) -> float:

@@ -4,13 +4,13 @@ The store's code is made of coroutines. In the sync voice whatever they await co
 :class:`Blocking` waits by itself; so they run to their end without an event loop.
 """
 
-import socket
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
-from threading import Lock, Thread
+from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fibonacci.plugin.runtime import aresolve, resolve
 from fibonacci_postgres.link import READ, WRITE, Link
 
 if TYPE_CHECKING:
@@ -48,11 +48,8 @@ class Voice(ABC):
         """
 
     @abstractmethod
-    async def resolve(self, host: str, port: str, deadline: float) -> list[str]:
-        """Return the addresses of a host.
-
-        Raises OSError or UnicodeError where it has none, and TimeoutError at the deadline.
-        """
+    async def resolve(self, host: str, deadline: float) -> list[str]:
+        """Return the addresses of a host; see :func:`fibonacci.plugin.runtime.resolve`."""
 
     @abstractmethod
     def turn(self) -> Turn:
@@ -70,25 +67,8 @@ class Blocking(Voice):
             left = link.patience
         link.poller.poll(int(left * 1000) + 1)
 
-    async def resolve(self, host: str, port: str, deadline: float) -> list[str]:
-        # The resolver of the C library takes no deadline: a thread waits for it, and is left
-        # behind when it takes too long.
-        found: list[list[str] | Exception] = []
-
-        def look_up() -> None:
-            try:
-                found.append(_addresses(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-            except (OSError, UnicodeError) as fault:
-                found.append(fault)
-
-        thread = Thread(target=look_up, name="fibonacci-postgres-resolve", daemon=True)
-        thread.start()
-        thread.join(left_until(deadline))
-        if not found:
-            raise TimeoutError
-        if isinstance(found[0], Exception):
-            raise found[0]
-        return found[0]
+    async def resolve(self, host: str, deadline: float) -> list[str]:
+        return resolve(host, deadline=deadline)
 
     def turn(self) -> Turn:
         return _BlockingTurn()
@@ -131,11 +111,8 @@ class Looping(Voice):
             if wants & WRITE:
                 loop.remove_writer(fd)
 
-    async def resolve(self, host: str, port: str, deadline: float) -> list[str]:
-        from asyncio import get_running_loop, wait_for
-
-        looking = get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return _addresses(await wait_for(looking, left_until(deadline)))
+    async def resolve(self, host: str, deadline: float) -> list[str]:
+        return await aresolve(host, deadline=deadline)
 
     def turn(self) -> Turn:
         return _LoopingTurn()
@@ -161,8 +138,3 @@ class _LoopingTurn(Turn):
 def _wake(waiting: "Future[None]") -> None:
     if not waiting.done():
         waiting.set_result(None)
-
-
-def _addresses(found: list[Any]) -> list[str]:
-    """The addresses in the resolver's answer, in its order, each once."""
-    return list(dict.fromkeys(address[0] for *_, address in found))

@@ -73,9 +73,11 @@ class AwaitedNode:
 
     async def _connect(self, deadline: float) -> Multiplex:
         try:
-            # In a thread: name servers may take their time, and so may redis-py's handshake.
+            addresses = await self.endpoint.alook_up(deadline)
+            # In a thread: redis-py's handshake may take its time.
             loop = asyncio.get_running_loop()
-            return Multiplex(await loop.run_in_executor(None, Link, self.endpoint, deadline))
+            link = await loop.run_in_executor(None, Link, self.endpoint, addresses, deadline)
+            return Multiplex(link)
         except Exception as fault:  # noqa: BLE001 - whatever redis-py raises
             told = unreachable(fault, self.endpoint)
         raise told  # not in the block: the driver's own error would be its context

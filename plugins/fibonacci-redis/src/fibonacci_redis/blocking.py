@@ -99,7 +99,8 @@ class BlockingNode:
                 return connection
             connection.link.close()
         try:
-            return Connection(Link(self.endpoint, deadline))
+            addresses = self.endpoint.look_up(deadline)
+            return Connection(Link(self.endpoint, addresses, deadline))
         except Exception as fault:  # noqa: BLE001 - whatever redis-py raises
             told = unreachable(fault, self.endpoint)
         raise told  # not in the block: the driver's own error would be its context

@@ -5,7 +5,10 @@ from typing import Any
 
 import attrs
 import redis
-from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.connection import UnixDomainSocketConnection
+
+from fibonacci.plugin.runtime import aresolve, resolve
+from fibonacci_redis.connections import TcpConnection, TlsConnection
 
 # Whoever connects is told to the server in no extra round trips; the argument changed its name.
 _QUIET: dict[str, Any] = (
@@ -47,7 +50,15 @@ class Endpoint:
         """redis-py's class for this kind of connection."""
         if self.path is not None:
             return UnixDomainSocketConnection
-        return Connection if self.tls is None else SSLConnection
+        return TcpConnection if self.tls is None else TlsConnection
+
+    def look_up(self, deadline: float) -> list[str]:
+        """Return the host's IP addresses; see :func:`fibonacci.plugin.runtime.resolve`."""
+        return [] if self.path is not None else resolve(self.host, deadline=deadline)
+
+    async def alook_up(self, deadline: float) -> list[str]:
+        """Return the same; the event loop goes on meanwhile."""
+        return [] if self.path is not None else await aresolve(self.host, deadline=deadline)
 
     @property
     def secured(self) -> bool:

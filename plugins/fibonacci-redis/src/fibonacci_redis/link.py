@@ -6,6 +6,7 @@ does not hold a caller beyond its deadline, not even while the connection is mad
 
 import socket
 import weakref
+from collections.abc import Sequence
 from select import POLLIN, poll
 from ssl import SSLSocket, SSLWantReadError
 from time import monotonic
@@ -28,8 +29,11 @@ class Link:
     anybody.
     """
 
-    def __init__(self, endpoint: Endpoint, deadline: float) -> None:
-        """Connect and authenticate. Raises ReplyError, and what redis-py raises."""
+    def __init__(self, endpoint: Endpoint, addresses: Sequence[str], deadline: float) -> None:
+        """Connect to one of the addresses and authenticate.
+
+        Raises ReplyError, and what redis-py raises.
+        """
         self._deadline = deadline
         left = max(0.001, deadline - monotonic())
         self._made = endpoint.driver(
@@ -38,6 +42,8 @@ class Link:
             socket_connect_timeout=left,
             socket_timeout=left,
         )
+        if endpoint.path is None:
+            self._made.try_each(addresses, deadline)
         try:
             self._made.connect()
         except BaseException:

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, Final
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
+from fibonacci.plugin.runtime import resolve
 
 Lost = type[BackendUnavailableError] | type[OutcomeUnknownError]
 """What a lost answer is: of a read nothing was applied, of a change perhaps."""
@@ -92,13 +93,11 @@ class _Connection(HTTPConnection):
     def open(self, deadline: float) -> None:
         """Connect."""
         fault = OSError("the name has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            self.host, self.port, type=socket.SOCK_STREAM
-        ):
-            self.sock = _Socket(family, kind, protocol)
+        for address in resolve(self.host, deadline=deadline):
+            self.sock = _Socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
             try:
                 self.sock.settimeout(_left(deadline))
-                self.sock.connect(address)
+                self.sock.connect((address, self.port))
             except OSError as refused:
                 self.sock.close()
                 fault = refused

@@ -1,0 +1,211 @@
+"""Looking up a host's name, for backends: by a deadline, whatever the system's resolver does."""
+
+import asyncio
+import socket
+import threading
+import time
+from functools import partial
+from secrets import token_hex
+
+import pytest
+from forks import in_child
+
+from fibonacci.plugin import runtime
+from fibonacci.plugin.runtime import aresolve, resolve
+
+TIMEOUT = 0.2
+GRACE = 0.5
+
+
+def soon(seconds=TIMEOUT):
+    return time.monotonic() + seconds
+
+
+def aresolved(host, *, deadline):
+    return asyncio.run(aresolve(host, deadline=deadline))
+
+
+@pytest.fixture(params=[resolve, aresolved], ids=["sync", "async"])
+def look_up(request):
+    """The function, or its twin on an event loop that is closed at once afterwards."""
+    return request.param
+
+
+class Resolver:
+    """The system's resolver: it knows some names, and hangs at others until it is let go."""
+
+    def __init__(self):
+        self.known = {}
+        self.asked = []
+        self.go = threading.Event()
+
+    def __call__(self, host, port, *rest, **more):
+        self.asked.append(host)
+        if host.endswith(".hanging"):
+            self.go.wait(5)
+        if host not in self.known:
+            raise socket.gaierror(socket.EAI_NONAME, "nobody of that name")
+        kind = socket.SOCK_STREAM
+        return [(socket.AF_INET, kind, 6, "", (one, 0)) for one in self.known[host]]
+
+
+@pytest.fixture
+def resolver(monkeypatch):
+    resolver = Resolver()
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    yield resolver
+    resolver.go.set()
+
+
+@pytest.fixture
+def hanging():
+    """A host whose look-up hangs; another one in each test."""
+    return f"{token_hex(4)}.hanging"
+
+
+def test_addresses(look_up, resolver):
+    """A host has its addresses in the resolver's order, each once."""
+    resolver.known["two.example"] = ["10.0.0.2", "10.0.0.1", "10.0.0.2"]
+    assert look_up("two.example", deadline=soon(5)) == ["10.0.0.2", "10.0.0.1"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "fe80::1%lo"])
+def test_address(look_up, resolver, address):
+    """An IP address is returned as it is, and the resolver is not asked."""
+    assert look_up(address, deadline=soon()) == [address]
+    assert resolver.asked == []
+
+
+def test_system(look_up):
+    """The system's own resolver knows this machine."""
+    assert set(look_up("localhost", deadline=soon(5))) & {"127.0.0.1", "::1"}
+
+
+def test_hanging(look_up, resolver, hanging):
+    """A resolver that hangs holds nobody beyond the deadline, nor an event loop from its end."""
+    start = time.monotonic()
+    with pytest.raises(TimeoutError):
+        look_up(hanging, deadline=start + TIMEOUT)
+    assert TIMEOUT <= time.monotonic() - start < TIMEOUT + GRACE
+
+
+def test_no_time(look_up, resolver, hanging):
+    """A caller whose deadline has passed gets no look-up."""
+    with pytest.raises(TimeoutError):
+        look_up(hanging, deadline=time.monotonic())
+    assert resolver.asked == []
+
+
+def test_unknown(look_up, resolver):
+    """A host that nobody knows raises OSError, with the resolver's reason."""
+    with pytest.raises(OSError, match="nobody of that name") as raised:
+        look_up("gone.example", deadline=soon(5))
+    assert raised.value.strerror == "nobody of that name"
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..example"])
+def test_no_name(look_up, host):
+    """A text that can be no host's name raises OSError, too."""
+    with pytest.raises(OSError, match="no host's name"):
+        look_up(host, deadline=soon(5))
+
+
+def test_loop_goes_on(resolver, hanging):
+    """An event loop goes on while a look-up hangs."""
+
+    async def ticks():
+        looking = asyncio.ensure_future(aresolve(hanging, deadline=soon()))
+        ticks = 0
+        while not looking.done():
+            ticks += 1
+            await asyncio.sleep(0.01)
+        with pytest.raises(TimeoutError):
+            await looking
+        return ticks
+
+    assert asyncio.run(ticks()) > 5
+
+
+def test_cancelled(resolver, hanging):
+    """A caller that is cancelled is so at once, and the look-up wakes nobody later."""
+
+    async def cancelled():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(aresolve(hanging, deadline=soon(5)), 0.01)
+
+    start = time.monotonic()
+    asyncio.run(cancelled())
+    assert time.monotonic() - start < GRACE
+
+
+def test_joined(resolver, hanging):
+    """Callers that come while a host is looked up wait for that look-up, in threads and a loop."""
+    resolver.known[hanging] = ["10.0.0.1"]
+    found = []
+
+    def looking():
+        found.append(resolve(hanging, deadline=soon(5)))
+
+    async def all_look():
+        return await asyncio.gather(*[aresolve(hanging, deadline=soon(5)) for _ in range(5)])
+
+    threads = [threading.Thread(target=looking) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    while not resolver.asked:
+        time.sleep(0.001)
+    threading.Timer(0.05, resolver.go.set).start()
+    found += asyncio.run(all_look())
+    for thread in threads:
+        thread.join()
+    assert found == [["10.0.0.1"]] * 10
+    assert resolver.asked == [hanging]
+    assert resolve(hanging, deadline=soon(5)) == ["10.0.0.1"]
+    assert resolver.asked == [hanging] * 2
+
+
+def test_not_joined_for_ever(resolver, hanging, monkeypatch):
+    """A look-up that hangs for long is left alone, and the next caller asks anew."""
+    with pytest.raises(TimeoutError):
+        resolve(hanging, deadline=soon(0.01))
+    monkeypatch.setattr(runtime, "JOINED_FOR", 0.0)
+    with pytest.raises(TimeoutError):
+        resolve(hanging, deadline=soon(0.01))
+    assert resolver.asked == [hanging] * 2
+
+
+def test_joined_at_the_end(resolver):
+    """A caller that joins in the moment in which a look-up ends is woken all the same."""
+    resolver.known["one.example"] = ["10.0.0.1"]
+    look_up, woken = runtime._LookUp("one.example"), []
+    look_up.run()
+    look_up.join(partial(woken.append, 1))
+    assert woken == [1]
+    assert look_up.addresses() == ["10.0.0.1"]
+
+
+def test_woken_twice():
+    """A caller in a loop that is woken twice goes on once."""
+
+    async def twice():
+        woken = asyncio.get_running_loop().create_future()
+        runtime._settle(woken)
+        runtime._settle(woken)
+        await woken
+
+    asyncio.run(twice())
+
+
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_forked(resolver, hanging):
+    """A child that is forked while its parent looks a host up makes a look-up of its own."""
+    resolver.known[hanging] = ["10.0.0.1"]
+    with pytest.raises(TimeoutError):
+        resolve(hanging, deadline=soon(0.01))
+
+    def look_up():
+        resolver.go = threading.Event()
+        resolver.go.set()
+        return resolve(hanging, deadline=soon(5)) == ["10.0.0.1"]
+
+    in_child(look_up)
