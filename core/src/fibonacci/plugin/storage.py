@@ -41,7 +41,8 @@ class StoreSettings:
     url: StoreURL | None
     """The connection URL, parsed; its repr and its ``str`` mask the password."""
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
-    """The backend's own options; see :meth:`StoreURL.options` for those in the URL's query."""
+    """The backend's own options; more of them may stand in :attr:`StoreURL.query`, and
+    :func:`read_options` reads both."""
     timeout: float = 5.0
     """Seconds that one request may take, connecting included."""
 
