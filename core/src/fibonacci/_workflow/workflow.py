@@ -63,18 +63,13 @@ class Workflow:
         self.version = fields.optional_text("version", version)
         self.timeout = fields.workflow_timeout(timeout)
         self.max_concurrency = fields.optional_count("max_concurrency", max_concurrency)
-        if memory_config is not None and not isinstance(memory_config, MemoryConfig):
-            raise ConfigurationError(
-                f"memory_config must be a MemoryConfig, not {type(memory_config).__name__}"
-            )
+        config = _config(memory_config)
         self._engine = _engine(templating)
         self._adding = Lock()
         self._steps: dict[str, Step] = {}
         self._prepared: Prepared | None = None
         self._models: dict[str, Model] = {}
-        self.memory: MemoryManager = open_memory(
-            memory_config or MemoryConfig(), self.name, organization_id
-        )
+        self.memory: MemoryManager = open_memory(config, self.name, organization_id)
 
     def add_node(self, node: Node) -> None:
         """Add a node. The order does not matter: who waits for whom is in the nodes.
@@ -225,6 +220,16 @@ class Workflow:
     def __repr__(self) -> str:
         """Its name."""
         return f"<Workflow {self.name!r}>"
+
+
+def _config(memory_config: Any) -> MemoryConfig:
+    if memory_config is None:
+        return MemoryConfig()
+    if not isinstance(memory_config, MemoryConfig):
+        raise ConfigurationError(
+            f"memory_config must be a MemoryConfig, not {type(memory_config).__name__}"
+        )
+    return memory_config
 
 
 def _engine(templating: str | Engine) -> Engine:

@@ -79,13 +79,8 @@ class Atomic(Verbs):
         def change(data: bytes | None) -> Any:
             # The default as a copy: fn may change it, and may be called again.
             start = codec.encode(default, address) if data is None else b""
-            new = fn(codec.decode(start, address) if data is None else self._unpack(data, address))
-            if hasattr(new, "__await__"):
-                close = getattr(new, "close", None)
-                if close:
-                    close()
-                raise InvalidArgumentError("fn must be a plain function; it returned an awaitable")
-            return new
+            old = codec.decode(start, address) if data is None else self._unpack(data, address)
+            return _not_awaitable(fn(old))
 
         _, data = await self._change(address, change, ttl)
         return self._unpack(data, address)
@@ -190,3 +185,12 @@ def _wrong_type(address: Address, value: Any, verb: str, needed: str) -> WrongTy
     return WrongTypeError(
         f"can't {verb} {address}: it holds a {type(value).__name__}, not {needed}"
     )
+
+
+def _not_awaitable(value: Any) -> Any:
+    """Return what a function returned; InvalidArgumentError if it would have to be awaited."""
+    if hasattr(value, "__await__"):
+        if close := getattr(value, "close", None):
+            close()
+        raise InvalidArgumentError("fn must be a plain function; it returned an awaitable")
+    return value

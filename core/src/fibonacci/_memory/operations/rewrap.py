@@ -1,14 +1,18 @@
 """rewrap: records sealed anew with the first key, in place, while others go on using them."""
 
 from collections.abc import Callable
+from typing import Any
 
 from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.envelope import PlainEnvelope, SealedEnvelope
 from fibonacci._memory.operations.batch import AT_ONCE
 from fibonacci._memory.operations.verbs import Verbs, in_sync
 from fibonacci.errors import EncryptionError, InvalidArgumentError
-from fibonacci.plugin.address import Address
+from fibonacci.plugin.address import Address, Space
 from fibonacci.plugin.storage import KEEP, Page
+
+Progress = Callable[[str, int], object]
+"""Takes the last key that is done, and how many records were looked at."""
 
 
 class Rewrapping(Verbs):
@@ -44,13 +48,21 @@ class Rewrapping(Verbs):
         InvalidKeyError, StorageError.
         """
         envelope = self._sealed_envelope()
-        if progress is not None and not callable(progress):
-            raise InvalidArgumentError(
-                f"progress must be a function of a key and a number, not {type(progress).__name__}"
-            )
+        _check_progress(progress)
         space = self._place(scope, user_id)
         if start_after is not None:
             start_after = self._find(start_after, scope, user_id).key
+        return await self._rewrap_space(space, envelope, start_after, progress)
+
+    rewrap = in_sync(arewrap)
+
+    async def _rewrap_space(
+        self,
+        space: Space,
+        envelope: SealedEnvelope,
+        start_after: str | None,
+        progress: Progress | None,
+    ) -> int:
         page, cursor, seen, changed = Page((), ""), None, 0, 0
         while page.cursor is not None:
             page = await self._lease.store.scan(space, cursor=cursor, deadline=self._deadline())
@@ -64,8 +76,6 @@ class Rewrapping(Verbs):
                 if progress is not None:
                     progress(part[-1].key, seen)
         return changed
-
-    rewrap = in_sync(arewrap)
 
     def _sealed_envelope(self) -> SealedEnvelope:
         envelope = self._means.envelope
@@ -99,3 +109,10 @@ class Rewrapping(Verbs):
             await store.pause(attempt, address, deadline=deadline)
             data = await store.read(address, deadline=deadline)
         return False
+
+
+def _check_progress(progress: Any) -> None:
+    if progress is not None and not callable(progress):
+        raise InvalidArgumentError(
+            f"progress must be a function of a key and a number, not {type(progress).__name__}"
+        )
