@@ -4,6 +4,8 @@ import math
 import time
 from itertools import cycle
 
+import pytest
+
 from fibonacci import NO_EXPIRY, MemoryManager
 from fibonacci.plugin import ABSENT, Address
 from fibonacci.testing.store.bench import Bench
