@@ -77,6 +77,19 @@ def test_the_default_backend_never_looks_for_plugins():
     assert not loaded_by_core(MEMORY_IN_USE) & (DRIVERS | SLOW_OR_UNSAFE)
 
 
+OFFLINE_RUN = """
+from fibonacci import LLMNode, Workflow
+workflow = Workflow("w")
+workflow.add_node(LLMNode("a", "echo", "hello {{ input.name }}"))
+assert workflow.execute({"name": "Ada"})["a"] == "hello Ada"
+"""
+
+
+def test_an_offline_model_never_looks_for_plugins():
+    """A run of a model that is built in reads no metadata, and loads no event loop."""
+    assert not loaded_by_core(OFFLINE_RUN) & (DRIVERS | SLOW_OR_UNSAFE)
+
+
 @pytest.mark.parametrize(
     ("source", "module"),
     [

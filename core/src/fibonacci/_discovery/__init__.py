@@ -91,6 +91,14 @@ def plugins() -> tuple[PluginInfo, ...]:
     return tuple(sorted(found, key=lambda info: (info.kind, info.name, info.distribution or "")))
 
 
+def has_plugin(kind: str, name: str) -> bool:
+    """Say whether there is a plugin of this kind and name, also one that is blocked or in conflict.
+
+    Metadata is read of this kind alone, and only where no registered plugin has the name.
+    """
+    return name in _registered_names(kind) or bool(_installed(kind, name))
+
+
 def find_plugin(kind: str, name: str) -> Plugin:
     """Return the one plugin of this kind and name.
 
@@ -115,13 +123,18 @@ def _installed(kind: str, name: str) -> list[Plugin]:
     return [plugin for plugin in installed(KINDS[kind]) if plugin.name == name]
 
 
+def _registered_names(kind: str) -> set[str]:
+    return {plugin.name for plugin in _registered if plugin.kind.name == kind}
+
+
 def claimant(kind: str, text: str) -> str | None:
     """Return the longest of the names that end in "-" and that the text starts with, if any.
 
     A plugin that is not installed claims too, where it is one of ours: its name says what to
     install.
     """
-    claims = {info.name for info in plugins() if info.kind == kind} | KINDS[kind].extras.keys()
+    names = {plugin.name for plugin in installed(KINDS[kind])}
+    claims = names | _registered_names(kind) | KINDS[kind].extras.keys()
     return max(
         (name for name in claims if name.endswith("-") and text.startswith(name)),
         key=len,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fibonacci._discovery import claimant, find_plugin, plugins
+from fibonacci._discovery import claimant, find_plugin, has_plugin
 from fibonacci._workflow.nodes import LLMNode
 from fibonacci._workflow.voice import plain_answer
 from fibonacci.errors import WorkflowValidationError
@@ -37,7 +37,7 @@ def find_model(model: Any) -> Model:
     if not isinstance(model, str):
         return FunctionModel(model)
     provider, _, rest = model.partition(":")
-    if any((info.kind, info.name) == ("models", provider) for info in plugins()):
+    if has_plugin("models", provider):
         name, settings = provider, ModelSettings(model=rest or model)
     else:
         name, settings = claimant("models", model) or provider, ModelSettings(model=model)
