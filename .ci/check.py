@@ -32,9 +32,10 @@ def main(arguments: list[str]) -> bool:
     others = [step.run() for step in steps]
     outcomes = [contracts.outcome(), *others]
     green = report(outcomes, budget=None if long else BUDGET["test"], since=SINCE)
-    print(f"\nPython {platform.python_version()}. Not run: other Pythons, wheels, lowest (.ci/run)")
+    print("not run: other Pythons, uvloop, built wheels, the oldest dependencies (.ci/run)")
     if not long:
-        print("Not run: the tests marked long, the fuzzer (./test --long)")
+        print("not run: the tests marked long, the fuzzer (./test --long)")
+    print(f"\nPython {platform.python_version()}")
     print("\n".join(line for one in outcomes for line in one.closing))
     return green
 

@@ -24,6 +24,9 @@ CLOSING = re.compile(
 )
 """The last line of a pytest run."""
 
+LEFT_OUT = re.compile(r"^not run: .*$", re.MULTILINE)
+"""What a pytest run skipped, by reason: tests/services/availability.py."""
+
 PATIENCE = 25 * 60
 """Seconds after which a step is ended: something hangs."""
 
@@ -103,6 +106,7 @@ class Running:
             seconds=seconds,
             cpu=usage.ru_utime + usage.ru_stime,
             closing=CLOSING.findall(text),
+            left_out=LEFT_OUT.findall(text),
             report=self.step.folder / ".tox" / self.step.name / "tmp" / "report.xml",
         )
 
@@ -134,7 +138,9 @@ class Outcome:
     cpu: float
     budget: float | None
     closing: Sequence[str]
-    """The closing lines of its runs of pytest."""
+    """The closing lines of its runs of pytest, ..."""
+    left_out: Sequence[str]
+    """... and what these left out."""
     report: Path
     """Where its run of pytest left its report, if it did."""
 
@@ -177,4 +183,7 @@ def report(outcomes: Iterable[Outcome], *, budget: float | None, since: float) -
             print(f"{one.name} is over its budget; its slowest files, in seconds:")
             for name, took in one.slowest_files():
                 print(f"{took:>8.1f}  {name}")
+    for one in outcomes:
+        for line in one.left_out:
+            print(f"{one.name}: {line}")
     return not any(one.verdict.startswith("FAILED") for one in outcomes)
