@@ -101,7 +101,7 @@ def test_postgres_runs_from_a_closed_folder(tmp_path, monkeypatch):
     site = found.parents[2]
     (tmp_path / "site").symlink_to(site)
     monkeypatch.setattr(postgres, "account", account.bare)
-    monkeypatch.setattr(postgres, "_found", lambda: tmp_path / "site" / found.relative_to(site))
+    monkeypatch.setattr(postgres, "binaries", lambda: tmp_path / "site" / found.relative_to(site))
     with postgres.standalone() as server:
         assert server.execute("SELECT 1") == [["1"]]
 
