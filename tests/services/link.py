@@ -23,8 +23,11 @@ class Link:
     """Whether the fault has seen the request that it waits for."""
     passed: dict[Direction, int]
     """Bytes that the fault has counted."""
+    peer: int
+    """The client's own port."""
 
-    def __init__(self, relay: "Relay", number: int, client: socket.socket) -> None:
+    def __init__(self, relay: "Relay", number: int, client: socket.socket, *, peer: int) -> None:
+        self.peer = peer
         self._relay = relay
         self._number = number
         self._loop = asyncio.get_running_loop()

@@ -42,12 +42,15 @@ class Relay:
         self._listen(fault.listens)
 
     async def drop(self, how: CutError) -> None:
-        """End all connections that are open."""
+        """End all connections that are open, and return when their clients can know."""
         self._accept()
         tasks = list(self._links.values())
+        peers = {link.peer for link in self._links}
         for link in self._links:
             link.end(how)
         await asyncio.gather(*tasks)
+        while peers & ports.clients(self.port):
+            await asyncio.sleep(0.001)
 
     async def close(self) -> None:
         self._listen(False)
@@ -79,13 +82,13 @@ class Relay:
         """Link whoever has connected since."""
         with suppress(BlockingIOError):
             while self._listener:
-                self._link(self._listener.accept()[0])
+                self._link(*self._listener.accept())
 
-    def _link(self, client: socket.socket) -> None:
+    def _link(self, client: socket.socket, address: tuple[str, int]) -> None:
         client.setblocking(False)
         self._opened += 1
         self.traffic.connections += 1
-        link = Link(self, self._opened, client)
+        link = Link(self, self._opened, client, peer=address[1])
         if self.fault.strikes:
             link.end(self.fault.strikes)
         self._links[link] = task = asyncio.create_task(link.run())

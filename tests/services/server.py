@@ -43,6 +43,7 @@ class Server(ABC):
     def kill(self) -> None:
         """SIGKILL. The port stays its own, and refuses connections until `start`."""
         self._process.kill()
+        self._parted()
 
     def pause(self) -> None:
         """SIGSTOP: the kernel still accepts connections, and nobody answers."""
@@ -55,6 +56,7 @@ class Server(ABC):
     def restart(self) -> None:
         """Stop it in an orderly way, and start it on the same port and folder."""
         self._process.stop()
+        self._parted()
         self.start()
 
     def stop(self) -> None:
@@ -67,6 +69,13 @@ class Server(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _parted(self) -> None:
+        """Wait until all clients can know that they are alone."""
+        deadline = time.monotonic() + _DEADLINE
+        while clients := ports.clients(self.port):
+            assert time.monotonic() < deadline, f"{clients} think that it is there"
+            time.sleep(0.001)
 
 
 def until(ready: Callable[[], bool], process: Process) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fibonacci.errors import FibonacciError
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci.testing.threads import in_threads
 from fibonacci_postgres import PostgresBackend, fibonacci_storage
 
 TIMEOUT = 5.0
@@ -59,34 +60,89 @@ SPACE = Space("test:", "workflow", "w")
 A = Address(SPACE, "a")
 B = Address(SPACE, "b")
 
-READS: dict[str, tuple[Any, ...]] = {
-    "read": (A,),
-    "remaining": (A,),
-    "exists": (A,),
-    "scan": (SPACE,),
-    "read_many": ([A, B],),
-}
-WRITES: dict[str, tuple[Any, ...]] = {
-    "write": (A, b"new", None),
-    "compare_and_set": (A, b"old", b"new", None),
-    "remove": (A,),
-    "touch": (A, 60_000),
-    "clear": (SPACE,),
-    "write_many": ([(A, b"new"), (B, b"new")], 60_000),
-    "remove_many": ([A, B],),
-}
+Calls = dict[str, tuple[Any, ...]]
+
+
+def reads(space: Space) -> Calls:
+    """The verbs that only look, and what to ask them in a space."""
+    a, b = Address(space, "a"), Address(space, "b")
+    return {
+        "read": (a,),
+        "remaining": (a,),
+        "exists": (a,),
+        "scan": (space,),
+        "read_many": ([a, b],),
+    }
+
+
+def writes(space: Space) -> Calls:
+    """The verbs that change something."""
+    a, b = Address(space, "a"), Address(space, "b")
+    return {
+        "write": (a, b"new", None),
+        "compare_and_set": (a, b"old", b"new", None),
+        "remove": (a,),
+        "touch": (a, 60_000),
+        "clear": (space,),
+        "write_many": ([(a, b"new"), (b, b"new")], 60_000),
+        "remove_many": ([a, b],),
+    }
+
+
+READS = reads(SPACE)
+WRITES = writes(SPACE)
 VERBS = READS | WRITES
 
 
 class Attempt:
     """One call: what it answered or raised, and how long it took."""
 
-    def __init__(self, speaker: Speaker, verb: str, *args: Any) -> None:
+    def __init__(
+        self, speaker: Speaker, verb: str, *args: Any, timeout: float | None = None
+    ) -> None:
         self.answer: Any = None
         self.fault: FibonacciError | None = None
         start = time.monotonic()
+        deadline = start + (speaker.timeout if timeout is None else timeout)
         try:
-            self.answer = getattr(speaker, verb)(*(args or VERBS[verb]))
+            self.answer = getattr(speaker, verb)(*(args or VERBS[verb]), deadline=deadline)
         except FibonacciError as fault:
             self.fault = fault
         self.seconds = time.monotonic() - start
+
+
+class Crew:
+    """A store for each verb, with a space of its own: what they are in for, they meet at once."""
+
+    def __init__(self, opening: Opening, url: str) -> None:
+        self._spaces = {verb: Space("test:", "workflow", verb) for verb in VERBS}
+        self.stores = {verb: opening(url) for verb in VERBS}
+
+    def prepare(self) -> None:
+        """Have each store connect, prepare its verb's statement, and hold one record."""
+        for verb, attempt in self.attempt(TIMEOUT).items():
+            assert attempt.fault is None, verb
+        for verb, store in self.stores.items():
+            store.write(self._record(verb), b"old", None)
+
+    def attempt(self, timeout: float) -> dict[str, Attempt]:
+        """Each store does its verb; how each of them fared."""
+        attempts: dict[str, Attempt] = {}
+
+        def work(verb: str) -> None:
+            space = self._spaces[verb]
+            args = (reads(space) | writes(space))[verb]
+            attempts[verb] = Attempt(self.stores[verb], verb, *args, timeout=timeout)
+
+        in_threads([lambda verb=verb: work(verb) for verb in VERBS])
+        return attempts
+
+    def go_on(self) -> None:
+        """The same stores work again, at their first try."""
+        for verb, store in self.stores.items():
+            store.write(self._record(verb), b"old", None)
+            # What the network held back may arrive only now.
+            assert store.read(self._record(verb)) in (b"old", b"new", None), verb
+
+    def _record(self, verb: str) -> Address:
+        return Address(self._spaces[verb], "a")
