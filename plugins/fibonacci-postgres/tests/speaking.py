@@ -120,8 +120,9 @@ class Crew:
 
     def prepare(self) -> None:
         """Have each store connect, prepare its verb's statement, and hold one record."""
-        for verb, attempt in self.attempt(TIMEOUT).items():
-            assert attempt.fault is None, verb
+        faults = [one.fault for one in self.attempt(TIMEOUT).values() if one.fault]
+        if faults:
+            raise ExceptionGroup("not prepared", faults)
         for verb, store in self.stores.items():
             store.write(self._record(verb), b"old", None)
 

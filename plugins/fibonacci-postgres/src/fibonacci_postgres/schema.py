@@ -45,9 +45,15 @@ def creation(table: str) -> str:
 def locked_creation(table: str) -> bytes:
     """Return the same for several processes at once: one transaction under a lock.
 
-    ``CREATE TABLE IF NOT EXISTS`` alone fails for most of those who come together.
+    ``CREATE TABLE IF NOT EXISTS`` alone fails for most of those who come together. And who comes
+    second does nothing: to make the index and to set the compression locks a table that others
+    use already, and takes turns with their statements in a deadlock.
     """
-    return f"SELECT pg_advisory_xact_lock({LOCK});\n{creation(table)}".encode()
+    return f"""\
+SELECT pg_advisory_xact_lock({LOCK});
+DO $make$ BEGIN IF to_regclass('{quoted(table)}') IS NULL THEN
+{creation(table)}
+END IF; END $make$""".encode()
 
 
 def search(table: str) -> bytes:
