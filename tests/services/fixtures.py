@@ -5,12 +5,13 @@ kill or pause them. A test that does, starts its own: `with valkey.standalone() 
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from services import dynamodb, farm, outside, pgbouncer, postgres, redis, valkey
 from services.availability import pytest_terminal_summary
 from services.cluster import Cluster
-from services.databases import Databases
+from services.databases import Databases, Spares
 from services.dynamodb import DynamoDB, Moto
 from services.pgbouncer import PgBouncer
 from services.proxy import Proxy
@@ -83,10 +84,20 @@ def postgres_server() -> Iterator[Databases]:
             yield server
 
 
+@pytest.fixture(scope="session")
+def postgres_spares(postgres_server: Databases) -> Iterator[Databases | Spares]:
+    """What makes empty databases; on a server that is given, whatever its version, new ones."""
+    if outside.postgres():
+        yield postgres_server
+    else:
+        with ExitStack() as made:
+            yield Spares(postgres_server, made)
+
+
 @pytest.fixture
-def postgres_url(postgres_server: Databases) -> Iterator[str]:
+def postgres_url(postgres_spares: Databases | Spares) -> Iterator[str]:
     """The URL of an empty database, of this test alone."""
-    with postgres_server.database() as url:
+    with postgres_spares.database() as url:
         yield url
 
 
