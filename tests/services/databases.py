@@ -36,7 +36,7 @@ class Databases(ABC):
 
 _EMPTY = """
 DO $$ DECLARE schema text; BEGIN
-  PERFORM pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+  PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
   FOR schema IN SELECT nspname FROM pg_namespace
     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'

@@ -75,16 +75,16 @@ def reads(space: Space) -> Calls:
     }
 
 
-def writes(space: Space) -> Calls:
+def writes(space: Space, value: bytes = b"new") -> Calls:
     """The verbs that change something."""
     a, b = Address(space, "a"), Address(space, "b")
     return {
-        "write": (a, b"new", None),
-        "compare_and_set": (a, b"old", b"new", None),
+        "write": (a, value, None),
+        "compare_and_set": (a, b"old", value, None),
         "remove": (a,),
         "touch": (a, 60_000),
         "clear": (space,),
-        "write_many": ([(a, b"new"), (b, b"new")], 60_000),
+        "write_many": ([(a, value), (b, value)], 60_000),
         "remove_many": ([a, b],),
     }
 
@@ -92,6 +92,14 @@ def writes(space: Space) -> Calls:
 READS = reads(SPACE)
 WRITES = writes(SPACE)
 VERBS = READS | WRITES
+
+
+def until(claim: Callable[[], object]) -> None:
+    """Wait for something that others do."""
+    deadline = time.monotonic() + 30
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 class Attempt:
@@ -114,7 +122,8 @@ class Attempt:
 class Crew:
     """A store for each verb, with a space of its own: what they are in for, they meet at once."""
 
-    def __init__(self, opening: Opening, url: str) -> None:
+    def __init__(self, opening: Opening, url: str, *, value: bytes = b"new") -> None:
+        self._value = value
         self._spaces = {verb: Space("test:", "workflow", verb) for verb in VERBS}
         self.stores = {verb: opening(url) for verb in VERBS}
 
@@ -132,7 +141,7 @@ class Crew:
 
         def work(verb: str) -> None:
             space = self._spaces[verb]
-            args = (reads(space) | writes(space))[verb]
+            args = (reads(space) | writes(space, self._value))[verb]
             attempts[verb] = Attempt(self.stores[verb], verb, *args, timeout=timeout)
 
         in_threads([lambda verb=verb: work(verb) for verb in VERBS])
@@ -143,7 +152,7 @@ class Crew:
         for verb, store in self.stores.items():
             store.write(self._record(verb), b"old", None)
             # What the network held back may arrive only now.
-            assert store.read(self._record(verb)) in (b"old", b"new", None), verb
+            assert store.read(self._record(verb)) in (b"old", self._value, None), verb
 
     def _record(self, verb: str) -> Address:
         return Address(self._spaces[verb], "a")

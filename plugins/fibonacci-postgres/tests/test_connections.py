@@ -1,8 +1,8 @@
 """Connections: where to, by which address, and when one is used again."""
 
 import socket
-import time
 from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
 import pytest
@@ -24,20 +24,23 @@ def silent() -> Iterator[int]:
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the resolver answers, by name; a number is how many seconds it thinks."""
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """What the resolver answers, by name; an event is what it waits for, before it knows none."""
     known: dict[str, Any] = {}
     real = socket.getaddrinfo
 
     def resolve(host: str, port: Any, *rest: Any, **more: Any) -> Any:
         answer = known.get(host, [host])
-        if isinstance(answer, float):
-            time.sleep(answer)
+        if isinstance(answer, Event):
+            answer.wait()
             raise socket.gaierror(socket.EAI_AGAIN, "try again")
         return [one for each in answer for one in real(each, port, *rest, **more)]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    return known
+    yield known
+    for answer in known.values():
+        if isinstance(answer, Event):
+            answer.set()
 
 
 def url(server: Databases, hosts: str, query: str = "") -> str:
@@ -49,19 +52,22 @@ def url(server: Databases, hosts: str, query: str = "") -> str:
 def test_second_host(opening: Opening, postgres_server: Databases, silent: int) -> None:
     """A host that refuses or keeps silent is passed over for the next, within the deadline."""
     port = postgres_server.port
-    for hosts in (f"127.0.0.1:1,127.0.0.1:{port}", f"127.0.0.1:{silent},127.0.0.1:{port}"):
-        attempt = Attempt(opening(url(postgres_server, hosts), timeout=1), "write")
+    for first in (1, silent):
+        # The silent one has its share of the time: one of twenty.
+        hosts = ",".join([f"127.0.0.1:{first}", *[f"127.0.0.1:{port}"] * 19])
+        attempt = Attempt(opening(url(postgres_server, hosts), timeout=6), "write")
         assert attempt.fault is None
-        assert attempt.seconds < 1
+        assert attempt.seconds < 6
 
 
+@pytest.mark.parametrize("voice", ["sync", pytest.param("async", marks=pytest.mark.long)])
 def test_connect_timeout(opening: Opening, postgres_server: Databases, silent: int) -> None:
     """connect_timeout says how long each host may take."""
     hosts = f"127.0.0.1:{silent},127.0.0.1:{postgres_server.port}"
-    store = opening(url(postgres_server, hosts, "connect_timeout=1"), timeout=10)
+    store = opening(url(postgres_server, hosts, "connect_timeout=1"), timeout=20)
     attempt = Attempt(store, "write")
     assert attempt.fault is None
-    assert 1 <= attempt.seconds < 2
+    assert 1 <= attempt.seconds < 10  # its share of the time
 
 
 def test_balanced(opening: Opening, postgres_server: Databases) -> None:
@@ -88,7 +94,7 @@ def test_name(opening: Opening, postgres_server: Databases, names: dict[str, Any
 
 def test_slow_name(opening: Opening, names: dict[str, Any]) -> None:
     """A resolver that takes its time does not outlast the deadline."""
-    names["slow.example"] = 1.0
+    names["slow.example"] = Event()
     attempt = Attempt(opening("postgresql://slow.example/db", timeout=0.3), "write")
     assert type(attempt.fault) is BackendUnavailableError
     assert "in time" in str(attempt.fault)
@@ -97,7 +103,8 @@ def test_slow_name(opening: Opening, names: dict[str, Any]) -> None:
 
 def test_unknown_name(opening: Opening, names: dict[str, Any]) -> None:
     """A name that nobody knows is told."""
-    names["gone.example"] = 0.0
+    names["gone.example"] = Event()
+    names["gone.example"].set()
     attempt = Attempt(opening("postgresql://gone.example/db"), "write")
     assert type(attempt.fault) is BackendUnavailableError
     assert "can't look up" in str(attempt.fault)
@@ -114,7 +121,8 @@ def test_one_name_of_two(
     opening: Opening, postgres_server: Databases, names: dict[str, Any]
 ) -> None:
     """One of several names that can't be looked up is passed over."""
-    names["gone.example"] = 0.0
+    names["gone.example"] = Event()
+    names["gone.example"].set()
     hosts = f"gone.example,127.0.0.1:{postgres_server.port}"
     assert Attempt(opening(url(postgres_server, hosts)), "write").fault is None
 
@@ -137,9 +145,9 @@ def test_socket_that_is_none(opening: Opening) -> None:
 
 def test_no_postgres(opening: Opening, valkey_server: Any) -> None:
     """Something else on that port is told as what it is, in time."""
-    attempt = Attempt(opening(f"postgresql://127.0.0.1:{valkey_server.port}/db", timeout=1), "read")
+    attempt = Attempt(opening(f"postgresql://127.0.0.1:{valkey_server.port}/db", timeout=0.3), "read")
     assert isinstance(attempt.fault, StorageError)
-    assert attempt.seconds < 1.5
+    assert attempt.seconds < 0.8
 
 
 def test_used_again(opening: Opening, postgres_proxy: Proxy) -> None:
@@ -155,16 +163,15 @@ def test_long_idle(
     opening: Opening, postgres_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that was idle for long is replaced: a router may have forgotten it."""
-    monkeypatch.setattr(pool, "IDLE_LIMIT", 0.1)
     store = opening(postgres_proxy.url)
     store.write(A, b"1", None)
+    monkeypatch.setattr(pool, "IDLE_LIMIT", 0.0)
     with postgres_proxy.record() as traffic:
-        time.sleep(0.15)
         store.write(A, b"1", None)
         assert traffic.connections == 1
 
 
-@pytest.mark.parametrize("size", [10, 2**20, 2**24])
+@pytest.mark.parametrize("size", [10, 2**24])
 def test_sizes(opening: Opening, postgres_url: str, size: int) -> None:
     """Values up to the limit of core go through, alone and in batches."""
     store = opening(postgres_url, timeout=20)

@@ -10,7 +10,7 @@ from services.proxy import Proxy
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.errors import FibonacciError
 
-from .speaking import VERBS, A, Attempt, Opening, Speaker
+from .speaking import A, Attempt, Crew, Opening, Speaker
 
 PASSWORD = "s3cr3t-canary"
 VALUE = b"v4lue-canary"
@@ -84,12 +84,13 @@ def test_faults(
     """No fault of the network has an error or a log entry tell a value or the password."""
     caplog.set_level(logging.DEBUG)
     url = postgres_proxy.url.replace("postgres@", f"postgres:{PASSWORD}@")
-    store = opening(url, timeout=0.3)
-    store.write(A, VALUE, None)
-    for verb in VERBS:
-        with postgres_proxy.fault(fault):
-            attempt = Attempt(store, verb)
+    crew = Crew(opening, url, value=VALUE)
+    crew.prepare()
+    with postgres_proxy.fault(fault):
+        attempts = crew.attempt(0.3)
+    for verb, attempt in attempts.items():
         text = told(attempt.fault)
+        assert attempt.fault, verb
         assert PASSWORD not in text
         assert VALUE.decode() not in text
     assert PASSWORD not in caplog.text
