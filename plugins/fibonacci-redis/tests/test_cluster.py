@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from services import valkey
+from services import kinds, valkey
 from services.cluster import Cluster
+from services.standalone import Standalone
 
 from fibonacci import (
     BackendUnavailableError,
@@ -26,9 +27,9 @@ KEY = Address(SPACE, "k")
 LONG = b"x" * 10_000
 
 
-@pytest.fixture(scope="module")
-def cluster(valkey_cluster: Cluster) -> Iterator[Cluster]:
-    """A cluster of these tests' own; where there is the shared one."""
+@pytest.fixture(scope="module", params=[kinds.VALKEYS], ids=str)
+def cluster() -> Iterator[Cluster]:
+    """A cluster of these tests' own."""
     with valkey.cluster() as own:
         yield own
 
@@ -136,7 +137,7 @@ def test_moving(ask: Any, cluster: Cluster) -> None:
 
 
 @pytest.mark.long
-def test_failover(valkey_cluster: Cluster, voice: str) -> None:
+def test_failover(cluster: Cluster, voice: str) -> None:
     """When a primary dies its replica is found, inside the deadline of one verb."""
     with valkey.cluster() as dying, asyncio.Runner() as runner:
         config = MemoryConfig(backend="redis", connection_url=dying.url, timeout=15.0)
@@ -166,15 +167,24 @@ def test_no_node_answers(opening: Any, cluster: Cluster) -> None:
         opening("redis+cluster://127.0.0.1:1,127.0.0.1:2")("read", KEY)
 
 
-def test_slot_without_a_node(opening: Any, valkey_cluster: Cluster) -> None:
-    """A slot that no node serves is a fault that may pass."""
-    with valkey.standalone(cluster_enabled="yes", cluster_require_full_coverage="no") as lone:
-        ask = opening(cluster_url(lone))
-        with pytest.raises(StorageError, match="no node of the cluster serves"):
-            ask("read", KEY)
-        lone("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
-        config = MemoryConfig(backend="redis", connection_url=cluster_url(lone), timeout=15.0)
-        assert Workflow("w0", config).memory.get("k") is None
+@pytest.fixture
+def lone(cluster: Cluster) -> Iterator[Standalone]:
+    """A node of a cluster that has no slots."""
+    with valkey.standalone(cluster_enabled="yes", cluster_require_full_coverage="no") as node:
+        yield node
+
+
+def test_slot_without_a_node(opening: Any, lone: Standalone) -> None:
+    """A slot that no node serves is a fault that says so."""
+    with pytest.raises(StorageError, match="no node of the cluster serves"):
+        opening(cluster_url(lone))("read", KEY)
+
+
+def test_slot_that_is_given_a_node(lone: Standalone) -> None:
+    """It is a fault that may pass: a verb waits until somebody serves the slot."""
+    lone("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
+    config = MemoryConfig(backend="redis", connection_url=cluster_url(lone), timeout=15.0)
+    assert Workflow("w0", config).memory.get("k") is None
 
 
 def cluster_url(node: Any) -> str:

@@ -100,12 +100,20 @@ def offsets(size: int, step: int) -> list[int]:
     ]
 
 
-steps = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long)])
+def cases(verbs: dict[str, Verb]) -> Any:
+    """Each verb, cut on each side, once in each voice; and at every byte in both, which is long."""
+    found = []
+    for number, verb in enumerate(verbs):
+        for side in ("requests", "replies"):
+            for voice in ("sync", "async"):
+                here = (number + (side == "replies")) % 2 == (voice == "async")
+                marks = () if here else pytest.mark.long
+                found.append(pytest.param(verb, side, voice, 7, marks=marks))
+                found.append(pytest.param(verb, side, voice, 1, marks=pytest.mark.long))
+    return pytest.mark.parametrize(("verb", "side", "voice", "step"), found)
 
 
-@pytest.mark.parametrize("verb", WRITES)
-@pytest.mark.parametrize("side", ["requests", "replies"])
-@steps
+@cases(WRITES)
 def test_writes(
     verb: str, side: str, step: int, opening: Any, watcher: Any, valkey_proxy: Proxy
 ) -> None:
@@ -129,9 +137,7 @@ def test_writes(
         assert ask.keys(SPACE) == [key for key, data, _ in sorted(after) if data is not None]
 
 
-@pytest.mark.parametrize("verb", READS)
-@pytest.mark.parametrize("side", ["requests", "replies"])
-@steps
+@cases(READS)
 def test_reads(
     verb: str, side: str, step: int, opening: Any, watcher: Any, valkey_proxy: Proxy
 ) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from services import valkey
+from services import kinds, valkey
 from services.faults import BlackHole, Delay, Refuse, Trickle
 from services.proxy import Proxy
-from services.standalone import Redis, Standalone
+from services.standalone import Standalone
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, KEEP, Address, Space
@@ -61,9 +61,9 @@ SPACE = Space("t:late:", "workflow", "w")
 KEY = key(SPACE)
 
 
-@pytest.fixture(scope="module")
-def server(valkey_server: Redis) -> Iterator[Standalone]:
-    """A server of these tests' own, to be killed and stopped; where there is the shared one."""
+@pytest.fixture(scope="module", params=[kinds.VALKEY], ids=str)
+def server() -> Iterator[Standalone]:
+    """A server of these tests' own, to be killed and stopped."""
     with valkey.standalone() as own:
         yield own
 
