@@ -1,10 +1,12 @@
 """What boto3 sends is watched in every test: nothing that DynamoDB would refuse may pass."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import botocore.session
 import pytest
 from services.dynamodb import DynamoDB, Moto
 from services.proxy import Proxy
@@ -19,6 +21,10 @@ Open = Callable[..., MemoryManager]
 OpenStore = Callable[..., Store]
 
 ADDRESS = Address(Space("p:", "workflow", "w"), "k")
+
+
+# A test has clients of its own; what botocore reads for each, its descriptions of AWS, they share.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 @pytest.fixture(autouse=True)
