@@ -108,6 +108,14 @@ def soon(seconds: float = 20) -> float:
     return time.monotonic() + seconds
 
 
+def until(claim: Callable[[], object]) -> None:
+    """Wait for something that others do."""
+    end = soon(30)
+    while not claim():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
 def name_of(url: str) -> str:
     """The table of a URL."""
     return url.rpartition("table=")[2]

@@ -77,8 +77,7 @@ def test_reads_that_were_put_off(memory: MemoryManager, ledger: Ledger):
 
 def test_put_off_for_ever(table_url: str, open_memory: Open, ledger: Ledger):
     """A batch that stays undone ends by its deadline, and is no answer."""
-    memory = ready(open_memory(table_url, timeout=0.4))
-    memory.set("k", 1)
+    memory = ready(open_memory(table_url, timeout=0.3))
     ledger.script.always("BatchGetItem", put_off("BatchGetItem", "UnprocessedKeys"))
     with pytest.raises(BackendUnavailableError, match="less capacity"):
         memory.get_many(["k"])
@@ -105,8 +104,7 @@ def test_throttled(memory: MemoryManager, ledger: Ledger, code: str):
 
 def test_throttled_for_ever(table_url: str, open_memory: Open, ledger: Ledger):
     """A call that is throttled until its deadline surely did nothing."""
-    memory = ready(open_memory(table_url, timeout=0.3))
-    memory.set("k", 1)
+    memory = ready(open_memory(table_url, timeout=0.2))
     for operation in ("PutItem", "GetItem", "DeleteItem", "Query", "BatchGetItem"):
         ledger.script.always(operation, error("ThrottlingException"))
     with pytest.raises(BackendUnavailableError, match="ThrottlingException, request REQUEST1"):
@@ -122,17 +120,15 @@ def test_throttled_for_ever(table_url: str, open_memory: Open, ledger: Ledger):
 
 def test_throttled_in_the_midst(table_url: str, open_memory: Open, ledger: Ledger):
     """A batch of which a part was done, and then no more, is of unknown outcome."""
-    memory = ready(open_memory(table_url, timeout=0.3))
-    memory.set("k", 1)
-    throttle = error("ThrottlingException")
-    ledger.script.add("BatchWriteItem", passing, *[throttle] * 50)
+    memory = ready(open_memory(table_url, timeout=0.6))
+    done = answer({"UnprocessedItems": {}})
+    ledger.script.add("BatchWriteItem", done, *[error("ThrottlingException")] * 100)
     with pytest.raises(OutcomeUnknownError, match="25 of 30 records were done"):
         memory.set_many({f"k{number}": 0 for number in range(30)})
 
 
-def test_internal_errors(table_url: str, open_memory: Open, ledger: Ledger):
+def test_internal_errors(memory: MemoryManager, ledger: Ledger):
     """After an internal error DynamoDB may have done it: only a change that may be repeated is."""
-    memory = ready(open_memory(table_url, name="internal", timeout=0.5))
     failure = error("InternalServerError", 500)
     for operation in ("GetItem", "PutItem", "UpdateItem", "DeleteItem"):
         ledger.script.add(operation, failure)

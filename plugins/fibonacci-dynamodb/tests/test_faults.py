@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable
 
 import pytest
-from services import dynamodb
+from services.dynamodb import Moto
 from services.faults import BlackHole, Delay, Refuse, Trickle, lost_reply, lost_request
 from services.proxy import Proxy
 
-from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
+from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import Store
 from fibonacci.testing.threads import in_threads
 from fibonacci_dynamodb import transport
 from fibonacci_dynamodb.line import Line
 
-from .conftest import ADDRESS, Open, OpenStore, soon
+from .aws_ledger import Ledger
+from .conftest import ADDRESS, Open, OpenStore, name_of, soon, until
 
 
 def slow(act: Callable[[], object], *, at_most: float) -> None:
@@ -26,14 +27,6 @@ def slow(act: Callable[[], object], *, at_most: float) -> None:
     with pytest.raises((BackendUnavailableError, OutcomeUnknownError)):
         act()
     assert time.monotonic() - start < at_most
-
-
-def until(claim: Callable[[], bool]) -> None:
-    """Wait until the proxy has seen it."""
-    deadline = time.monotonic() + 5
-    while not claim():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_trickle(store: Store, moto_proxy: Proxy):
@@ -92,7 +85,7 @@ def test_a_slow_answer_is_not_the_next_ones(store: Store, moto_proxy: Proxy):
     """A connection that was given up on is never used again (C19)."""
     store.write(ADDRESS, b"1", None, deadline=soon())
     other = ADDRESS._replace(key="other")
-    for _ in range(5):
+    for _ in range(3):
         with moto_proxy.fault(Delay(replies=0.2)):
             slow(lambda: store.read(ADDRESS, deadline=soon(0.1)), at_most=0.6)
         assert store.read(other, deadline=soon()) is None
@@ -129,8 +122,13 @@ def test_old_connections_are_not_used(
 
 def test_ten_connections_are_kept(store: Store, moto_proxy: Proxy):
     """Many callers at once have a connection each; what is over ten is closed afterwards."""
-    with moto_proxy.fault(Delay(replies=0.3)):
-        in_threads([lambda: store.exists(ADDRESS, deadline=soon(5))] * 14)
+    moto_proxy.begin(BlackHole(requests=False))
+
+    def heal() -> None:
+        until(lambda: moto_proxy.open == 14)
+        moto_proxy.heal()
+
+    in_threads([lambda: store.exists(ADDRESS, deadline=soon(30))] * 14, heal)
     until(lambda: moto_proxy.open <= 10)
     assert moto_proxy.open == 10
     for _ in range(14):
@@ -139,12 +137,13 @@ def test_ten_connections_are_kept(store: Store, moto_proxy: Proxy):
 
 def test_closed_while_in_use(store: Store, moto_proxy: Proxy):
     """A connection that comes back to a closed store is closed."""
-    with moto_proxy.fault(Delay(replies=0.3)):
-        caller = threading.Thread(target=lambda: store.exists(ADDRESS, deadline=soon(5)))
+    caller = threading.Thread(target=lambda: store.exists(ADDRESS, deadline=soon(30)))
+    with moto_proxy.record() as traffic, moto_proxy.fault(BlackHole(requests=False)):
         caller.start()
-        time.sleep(0.1)
+        until(lambda: traffic.replies)
         store.close()
-        caller.join()
+        assert moto_proxy.open == 1
+    caller.join()
     until(lambda: moto_proxy.open == 0)
 
 
@@ -179,17 +178,28 @@ def test_what_is_repeated(proxied: str, moto_proxy: Proxy, open_memory: Open):
     assert memory.list_keys() == []
 
 
-def test_a_server_that_comes_back(open_memory: Open):
+def test_a_server_that_comes_back(
+    proxied: str, moto_proxy: Proxy, open_memory: Open, ledger: Ledger
+):
     """A call waits for a server that is away for a moment, and goes on with it."""
-    with dynamodb.moto() as server:
-        memory = open_memory(server.fresh, timeout=20)
-        memory.set("k", 1)
-        server.pause()
-        with pytest.raises(StorageError):
-            open_memory(server.fresh, timeout=0.3).get("k")
-        server.resume()
-        assert memory.get("k") == 1
-        server.restart()  # it forgets all tables
-        assert memory.get("k") is None
-        memory.set("k", 2)
-        assert memory.get("k") == 2
+    memory = open_memory(proxied)
+    memory.set("k", 1)
+    found: list[object] = []
+    caller = threading.Thread(target=lambda: found.append(memory.get("k")))
+    before = len(ledger.requests)
+    with moto_proxy.fault(Refuse()):
+        caller.start()
+        until(lambda: len(ledger.requests) > before + 1)  # it was refused once
+        assert found == []
+    caller.join()
+    assert found == [1]
+
+
+def test_a_server_that_comes_back_empty(proxied: str, moto_server: Moto, open_memory: Open):
+    """A store whose table is gone makes it again."""
+    memory = open_memory(proxied)
+    memory.set("k", 1)
+    moto_server("DeleteTable", TableName=name_of(proxied))
+    assert memory.get("k") is None
+    memory.set("k", 2)
+    assert memory.get("k") == 2

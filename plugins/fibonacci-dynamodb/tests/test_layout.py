@@ -127,7 +127,7 @@ def test_remaining_is_at_most_the_ttl():
 def test_clock(memory: MemoryManager):
     """A record lives by this machine's clock, and lives no shorter than it was told to (C12)."""
     start = time.monotonic()
-    memory.set("k", 1, ttl=0.5)
+    memory.set("k", 1, ttl=0.2)
     while memory.exists("k"):
         time.sleep(0.005)
-    assert time.monotonic() - start > 0.49
+    assert time.monotonic() - start > 0.19

@@ -18,7 +18,7 @@ from fibonacci.testing.threads import in_threads
 from fibonacci_dynamodb.login import Login
 
 from .aws_ledger import Ledger
-from .conftest import Open, ready
+from .conftest import Open, ready, until
 
 Provide = Callable[..., None]
 
@@ -92,29 +92,31 @@ def test_broken(table_url: str, open_memory: Open, provide: Provide):
     assert "hunter" not in told.replace(__file__, "")
 
 
-def test_slow(table_url: str, open_memory: Open, provide: Provide):
+def test_slow(table_url: str, open_memory: Open, provide: Provide, tmp_path: Path):
     """Credentials that come too late make the call unavailable at its deadline (C18)."""
-    provide("sleep 3")
-    memory = open_memory(f"{table_url}&profile=made", timeout=1.0)
+    provide(f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done")
+    memory = open_memory(f"{table_url}&profile=made", timeout=0.6)
     for _ in range(2):  # the first makes the client, too
         start = time.monotonic()
         with pytest.raises(BackendUnavailableError, match="time"):
             memory.get("k")
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 0.6 + 0.5
+    (tmp_path / "go").touch()
     assert ready(memory).get("absent") is None
 
 
 def test_fetched_once(table_url: str, open_memory: Open, provide: Provide, tmp_path: Path):
     """Threads that come while credentials are fetched wait for those."""
-    provide(f"sleep 0.5; echo run >> {tmp_path}/runs")
+    runs = tmp_path / "runs"
+    provide(f"echo run >> {runs}; sleep 0.2")
     memory = open_memory(f"{table_url}&profile=made", timeout=30.0)
 
     def late() -> None:
-        time.sleep(0.2)
+        until(runs.exists)
         memory.get("k")
 
     in_threads([lambda: memory.get("k"), late, late])
-    assert (tmp_path / "runs").read_text().count("run") == 1
+    assert runs.read_text().count("run") == 1
 
 
 def test_renewed(table_url: str, open_memory: Open, provide: Provide, ledger: Ledger):
@@ -128,17 +130,23 @@ def test_renewed(table_url: str, open_memory: Open, provide: Provide, ledger: Le
     assert keys_of(ledger) == ["AKIAFIRST", "AKIASECOND", "AKIASECOND"]
 
 
-def test_renewed_meanwhile(table_url: str, open_memory: Open, provide: Provide, ledger: Ledger):
+def test_renewed_meanwhile(
+    table_url: str, open_memory: Open, provide: Provide, ledger: Ledger, tmp_path: Path
+):
     """Keys that are good for some minutes are used, while others are fetched."""
     provide("", key="AKIAFIRST", minutes=12)
     memory = open_memory(f"{table_url}&profile=made")
     memory.get("k")
-    provide("sleep 0.5", key="AKIASECOND")
+    provide(f"while [ ! -e {tmp_path}/go ]; do sleep 0.01; done", key="AKIASECOND")
     memory.get("k")
     assert keys_of(ledger) == ["AKIAFIRST", "AKIAFIRST"]
-    time.sleep(1.0)
-    memory.get("k")
-    assert keys_of(ledger)[-1] == "AKIASECOND"
+    (tmp_path / "go").touch()
+
+    def renewed() -> bool:
+        memory.get("k")
+        return keys_of(ledger)[-1] == "AKIASECOND"
+
+    until(renewed)
 
 
 def test_account():

@@ -1,17 +1,18 @@
 """The reference on DynamoDB: its snippets, and its complete example in two processes."""
 
-import os
 import re
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from forks import in_child
 
 from fibonacci import MemoryConfig, Workflow, register_plugin
 from fibonacci.plugin import Completion, Model, ModelRequest, ModelSettings, hookimpl
+
+from .conftest import Open
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "tests/reference/REFERENCE.md").read_text(encoding="utf-8")
@@ -78,7 +79,7 @@ def test_snippet(program: str, table_url: str):
 
 
 @pytest.mark.bare
-def test_complete_example_in_two_processes(table_url: str):
+def test_complete_example_in_two_processes(table_url: str, open_memory: Open):
     """The chatbot remembers, in another process, what it was told in the first."""
     source = compile(on_dynamodb(CHATBOT, table_url), "REFERENCE.md", "exec")
 
@@ -89,18 +90,8 @@ def test_complete_example_in_two_processes(table_url: str):
         names["workflow"].close()
         return answers
 
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            answers = chat("Hello", "again")
-            assert answers == ["I know of 0 turns", "I know of 2 turns"]
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
+    open_memory(table_url).exists("k")  # the table is made, and what takes long is imported
+    in_child(lambda: chat("Hello", "again") == ["I know of 0 turns", "I know of 2 turns"])
     assert chat("And now?") == ["I know of 4 turns"]
     for _ in range(10):
         chat("more")

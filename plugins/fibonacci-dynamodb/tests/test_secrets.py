@@ -78,7 +78,7 @@ def test_logs_of_faults(
     """Nor has it if the connection breaks."""
     url = moto_server.fresh.replace(str(moto_server.port), str(moto_proxy.port))
     open_memory(url).exists("k")
-    memory = ready(open_memory(url, timeout=0.3))
+    memory = ready(open_memory(url, timeout=0.15))
     with moto_proxy.fault(lost_reply()):
         told = exercise(memory)
     assert len(told) > 2
