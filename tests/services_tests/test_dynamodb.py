@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 
 import pytest
-from services import dynamodb
+from services import dynamodb, kinds
 from services.dynamodb import REGION, Moto, fresh_table
 
 TABLE = {
@@ -19,34 +19,40 @@ TABLE = {
 }
 
 
-@pytest.fixture
-def table(moto_server: Moto) -> Iterator[Moto]:
-    """The server, with a table in it."""
-    moto_server("CreateTable", **TABLE)
-    yield moto_server
-    moto_server("DeleteTable", TableName="tried")
-
-
-def test_it_starts_again():
-    """A killed one refuses; the same port answers after `start`, with no table in it."""
+@pytest.fixture(scope="module", params=[kinds.MOTO], ids=str)
+def server() -> Iterator[Moto]:
+    """A server that may be killed."""
     with dynamodb.moto() as server:
-        server("CreateTable", **TABLE)
-        server.kill()
-        with pytest.raises(ConnectionRefusedError):
-            server("ListTables")
-        assert server.start()("ListTables") == {"TableNames": []}
+        yield server
 
 
-def test_urls(moto_server: Moto):
+@pytest.fixture
+def table(server: Moto) -> Iterator[Moto]:
+    """The server, with a table in it."""
+    server("CreateTable", **TABLE)
+    yield server
+    server("DeleteTable", TableName="tried")
+
+
+def test_it_starts_again(server: Moto):
+    """A killed one refuses; the same port answers after `start`, with no table in it."""
+    server("CreateTable", **TABLE)
+    server.kill()
+    with pytest.raises(ConnectionRefusedError):
+        server("ListTables")
+    assert server.start()("ListTables") == {"TableNames": []}
+
+
+def test_urls(server: Moto):
     """A fresh URL names a table that nobody has used, in the process and beside it."""
-    assert moto_server.fresh != moto_server.fresh
-    assert moto_server.fresh.startswith(f"{moto_server.url}&table=fibonacci-test-")
+    assert server.fresh != server.fresh
+    assert server.fresh.startswith(f"{server.url}&table=fibonacci-test-")
     assert fresh_table("dynamodb://r").startswith("dynamodb://r?table=fibonacci-test-")
 
 
-def test_connections_are_kept(moto_server: Moto):
+def test_connections_are_kept(server: Moto):
     """Several requests are answered on one connection, errors among them."""
-    connection = HTTPConnection(moto_server.host, moto_server.port, timeout=10)
+    connection = HTTPConnection(server.host, server.port, timeout=10)
     connection.connect()
     kept = connection.sock
     scope = f"test/20250101/{REGION}/dynamodb/aws4_request"
