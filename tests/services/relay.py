@@ -49,7 +49,7 @@ class Relay:
         for link in self._links:
             link.end(how)
         await asyncio.gather(*tasks)
-        while peers & ports.clients(self.port):
+        while peers & ports.clients(self.port):  # noqa: ASYNC110 - the kernel sets no event
             await asyncio.sleep(0.001)
 
     async def close(self) -> None:

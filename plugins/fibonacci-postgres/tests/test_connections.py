@@ -145,7 +145,9 @@ def test_socket_that_is_none(opening: Opening) -> None:
 
 def test_no_postgres(opening: Opening, valkey_server: Any) -> None:
     """Something else on that port is told as what it is, in time."""
-    attempt = Attempt(opening(f"postgresql://127.0.0.1:{valkey_server.port}/db", timeout=0.3), "read")
+    attempt = Attempt(
+        opening(f"postgresql://127.0.0.1:{valkey_server.port}/db", timeout=0.3), "read"
+    )
     assert isinstance(attempt.fault, StorageError)
     assert attempt.seconds < 0.8
 

@@ -73,7 +73,7 @@ class TestNetwork:
         with postgres_proxy.fault(BlackHole()):
             attempts = crew.attempt(TIMEOUT)
         assert faults(attempts) == LOST
-        assert TIMEOUT <= seconds(attempts)[0]
+        assert seconds(attempts)[0] >= TIMEOUT
         assert seconds(attempts)[-1] < TIMEOUT + GRACE
         crew.go_on()
 
@@ -83,7 +83,7 @@ class TestNetwork:
         with postgres_proxy.fault(BlackHole()):
             attempts = crew.attempt(TIMEOUT)
         assert faults(attempts) == UNAVAILABLE
-        assert TIMEOUT <= seconds(attempts)[0]
+        assert seconds(attempts)[0] >= TIMEOUT
         assert seconds(attempts)[-1] < TIMEOUT + GRACE
         crew.go_on()
 
@@ -92,7 +92,7 @@ class TestNetwork:
         with postgres_proxy.fault(Trickle(rate=10)):  # the shortest answer has twenty bytes
             attempts = crew.attempt(TIMEOUT)
         assert faults(attempts) == LOST
-        assert TIMEOUT <= seconds(attempts)[0]
+        assert seconds(attempts)[0] >= TIMEOUT
         assert seconds(attempts)[-1] < TIMEOUT + GRACE
         crew.go_on()
 
@@ -138,9 +138,7 @@ class TestNetwork:
         assert store.read(A) in (b"old", b"new")
 
     @pytest.mark.parametrize("step", [29, pytest.param(7, marks=pytest.mark.long)])
-    def test_cut_while_connecting(
-        self, opening: Opening, postgres_proxy: Proxy, step: int
-    ) -> None:
+    def test_cut_while_connecting(self, opening: Opening, postgres_proxy: Proxy, step: int) -> None:
         """A connection that is cut off at any byte of its beginning applies nothing (C18)."""
         opening(postgres_proxy.url).write(A, b"old", None)
         with postgres_proxy.record() as traffic:
@@ -205,7 +203,7 @@ class TestServer:
         finally:
             own_server.resume()
         assert faults(attempts) == LOST
-        assert TIMEOUT <= seconds(attempts)[0]
+        assert seconds(attempts)[0] >= TIMEOUT
         assert seconds(attempts)[-1] < TIMEOUT + GRACE
         crew.go_on()
 
@@ -218,7 +216,7 @@ class TestServer:
         finally:
             own_server.resume()
         assert faults(attempts) == UNAVAILABLE
-        assert TIMEOUT <= seconds(attempts)[0]
+        assert seconds(attempts)[0] >= TIMEOUT
         assert seconds(attempts)[-1] < TIMEOUT + GRACE
         crew.go_on()
 
