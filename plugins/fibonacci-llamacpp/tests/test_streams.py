@@ -9,20 +9,16 @@ from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 from fibonacci_llamacpp.worker import SLOTS
 
-NUMBERS = {"type": "array", "items": {"type": "integer"}, "minItems": 1500}
-ENDLESS = ModelRequest(
-    prompt="Count.", max_tokens=3000, output_format="json", output_schema=NUMBERS
-)
+from .questions import ENDLESS, SAID
 
 
 def test_the_pieces_are_the_whole(model: Model) -> None:
     """A stream brings many pieces, and then what `complete` brings."""
-    request = ModelRequest(prompt="Tell me about the sea 🌊.", max_tokens=24)
-    *pieces, whole = model.stream(request)
-    assert len(pieces) > 10
+    *pieces, whole = model.stream(SAID)
+    assert len(pieces) > 3
     assert all(isinstance(piece, TextDelta) and piece.text for piece in pieces)
     assert "".join(piece.text for piece in pieces) == whole.text
-    assert whole == model.complete(request)
+    assert whole == model.complete(SAID)
 
 
 @pytest.mark.usefixtures("idle")
@@ -45,7 +41,7 @@ def test_the_deadline_ends_the_generation(model: Model) -> None:
     """At the deadline there is an error that says so, and the model is free again."""
     for _ in range(SLOTS):
         with pytest.raises(ModelError, match="deadline") as caught:
-            model.complete(attrs.evolve(ENDLESS, deadline=monotonic() + 0.5))
+            model.complete(attrs.evolve(ENDLESS, deadline=monotonic() + 0.2))
         assert caught.value.retryable
 
 
@@ -55,7 +51,7 @@ def test_the_deadline_holds_while_a_prompt_is_read(model: Model) -> None:
     for _ in range(SLOTS):
         prompt = "All work and no play. " * 500
         with pytest.raises(ModelError, match="deadline"):
-            model.complete(ModelRequest(prompt=prompt, deadline=monotonic() + 0.3))
+            model.complete(ModelRequest(prompt=prompt, deadline=monotonic() + 0.2))
 
 
 def test_the_deadline_holds_in_line(model: Model) -> None:
@@ -64,7 +60,7 @@ def test_the_deadline_holds_in_line(model: Model) -> None:
     for stream in streams:
         next(stream)
     with pytest.raises(ModelError, match="deadline"):
-        model.complete(ModelRequest(prompt="Hi", deadline=monotonic() + 0.3))
+        model.complete(ModelRequest(prompt="Hi", deadline=monotonic() + 0.2))
     for stream in streams:
         stream.close()
 
