@@ -20,7 +20,7 @@ URL = "redis://localhost:6379/0"
 
 USERS = {"ada": "zebra", "bob": "walrus"}
 """Each user has a word that the other one never says."""
-TURNS = 11
+FEW, MANY = 3, 11
 
 Chat = Callable[[str, str], str]
 
@@ -83,20 +83,23 @@ def streamed(names: dict[str, Any]) -> Iterator[Chat]:
 
 
 @pytest.mark.parametrize(
-    "voice",
+    ("voice", "turns"),
     [
-        as_it_is_written,
-        pytest.param(in_an_event_loop, marks=pytest.mark.long),
-        pytest.param(streamed, marks=pytest.mark.long),
+        (as_it_is_written, FEW),
+        pytest.param(as_it_is_written, MANY, marks=pytest.mark.long),
+        pytest.param(in_an_event_loop, MANY, marks=pytest.mark.long),
+        pytest.param(streamed, MANY, marks=pytest.mark.long),
     ],
 )
 def test_two_users_talk(
-    voice: Callable[[dict[str, Any]], AbstractContextManager[Chat]], example: dict[str, Any]
+    voice: Callable[[dict[str, Any]], AbstractContextManager[Chat]],
+    turns: int,
+    example: dict[str, Any],
 ) -> None:
-    """Eleven turns of two users: the last twenty messages of each, and no word of the other."""
+    """Turns of two users: the last twenty messages of each, and no word of the other."""
     said: dict[str, list[dict[str, str]]] = {user: [] for user in USERS}
     with voice(example) as chat:
-        for turn in range(TURNS):
+        for turn in range(turns):
             for user, word in USERS.items():
                 message = f"{word} {turn}"
                 said[user].append({"role": "user", "content": message})
@@ -104,6 +107,6 @@ def test_two_users_talk(
         kept = {user: example["workflow"].memory.for_user(user).get("history") for user in USERS}
     for user, other in (("ada", "walrus"), ("bob", "zebra")):
         assert kept[user] == said[user][-20:]
-        assert len(kept[user]) == 20
+        assert len(kept[user]) == min(20, 2 * turns)
         assert all(one["content"] for one in kept[user])
         assert other not in str(kept[user])
