@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from inspect import signature
 from pathlib import Path
 
 import pytest
+import uvicorn
 from services import farm, ports
 from services.process import Process
 from services.server import Server
@@ -35,6 +37,12 @@ class App(Server):
         command += ["--no-access-log"]
         command += ["--app-dir", str(Path(__file__).parent), "--port", str(port)]
         command += ["--workers", str(workers), "--timeout-graceful-shutdown", "2"]
+        # A request that is sent just when its idle connection is closed fails; so none is closed.
+        command += ["--timeout-keep-alive", "600"]
+        # Workers that give no sign of life for five seconds are killed, with the requests that they
+        # are at, and on a busy machine all are silent for that long at times.
+        if "timeout_worker_healthcheck" in signature(uvicorn.Config).parameters:
+            command += ["--timeout-worker-healthcheck", "600"]
         folder = farm.ground().folder("uvicorn")
         super().__init__(Process(command, folder), port, f"http://{ports.LOOPBACK}:{port}")
 
