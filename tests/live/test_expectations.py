@@ -39,18 +39,18 @@ def test_an_expired_record_that_nobody_swept_is_absent(config: MemoryConfig) -> 
 
 
 def test_read_add_write_has_a_verb_that_loses_nothing(config: MemoryConfig) -> None:
-    """Fifty appends and fifty updates by each of eight threads leave 400 and 400 (C16)."""
+    """Twenty appends and twenty updates by each of eight threads leave 160 and 160 (C16)."""
     memory = memory_of(config)
 
     def work(_: int) -> None:
-        for number in range(50):
+        for number in range(20):
             memory.append("turns", number)
             memory.update("sum", lambda found: found + 1, default=0)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(8)))
-    assert len(memory.get("turns")) == 400
-    assert memory.get("sum") == 400
+    assert len(memory.get("turns")) == 160
+    assert memory.get("sum") == 160
 
 
 def test_a_value_is_never_the_callers_own_object(config: MemoryConfig) -> None:
@@ -82,16 +82,16 @@ def test_a_listing_has_no_end_that_is_not_the_end(config: MemoryConfig) -> None:
     assert memory.list_keys() == []
 
 
-@pytest.mark.parametrize("user", ["a[1]", "a*", "a?", "al", "a%", "a_", "a'; --", "a::b"])
-def test_no_id_is_a_pattern_or_a_part_of_another(config: MemoryConfig, user: str) -> None:
+def test_no_id_is_a_pattern_or_a_part_of_another(config: MemoryConfig) -> None:
     """Listing and clearing one user's records leaves those of all similar ids (C1, C6)."""
     memory, others = memory_of(config), ["a1", "alice", "ab", "a", "a::b::k"]
-    for owner in (*others, user):
-        memory.set("b::k", owner, scope="user", user_id=owner)
-    assert memory.list_keys(scope="user", user_id=user) == ["b::k"]
-    memory.clear(scope="user", user_id=user)
-    for owner in others:
-        assert memory.get("b::k", scope="user", user_id=owner) == owner
+    for user in ("a[1]", "a*", "a?", "al", "a%", "a_", "a'; --", "a::b"):
+        for owner in (*others, user):
+            memory.set("b::k", owner, scope="user", user_id=owner)
+        assert memory.list_keys(scope="user", user_id=user) == ["b::k"], user
+        memory.clear(scope="user", user_id=user)
+        for owner in others:
+            assert memory.get("b::k", scope="user", user_id=owner) == owner, user
 
 
 def test_no_separator_makes_two_addresses_meet(config: MemoryConfig) -> None:

@@ -41,7 +41,7 @@ def decoded(data: bytes) -> Any:
 
 
 @given(values)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_decode_undoes_encode(value: Any):
     """C7: what is decoded equals what was encoded, and is of the same types."""
     assert repr(codec.decode(codec.encode(value, ADDRESS), ADDRESS)) == repr(value)
@@ -72,14 +72,14 @@ def test_equal_values_have_equal_bytes(value: Any):
 
 
 @given(st.binary() | st.binary().map(b" ".__add__) | st.text().map(lambda s: s.encode("utf-16")))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_bytes_raise_a_stray_error(data: bytes):
     """C8: bytes are a value, or raise one of two errors of ours."""
     decoded(data)
 
 
 @given(values, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_damaged_records_raise_no_stray_error(value: Any, data: st.DataObject):
     """C8: cut, extended, or with one byte changed."""
     whole = codec.encode(value, ADDRESS)

@@ -173,7 +173,7 @@ async def collected(workflow: Workflow) -> list[Event]:
     return [event async for event in workflow.astream()]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(graph=graphs(), limit=st.sampled_from([None, 1, 2]))
 def test_random_graphs(graph: list[Plan], limit: int | None) -> None:
     """Each node's events keep the grammar, its pieces are its output, the result is execute's."""
@@ -205,7 +205,7 @@ def read_some_in_a_loop(workflow: Workflow, count: int) -> list[Event]:
     return asyncio.run(read())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     graph=graphs(),
     limit=st.sampled_from([None, 1, 2]),

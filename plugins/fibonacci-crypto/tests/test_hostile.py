@@ -124,7 +124,7 @@ def test_changed_records(records: int, no_collector: None):
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_bytes(record: bytes):
     """What has nothing to do with a record."""
     try_to_open(record)
@@ -137,7 +137,7 @@ def test_any_bytes(record: bytes):
     st.sampled_from([RECORDS[0][6:14], bytes(8), b""]),
     st.binary(max_size=200),
 )
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_bytes_behind_a_start_like_ours(
     magic: bytes, suite: bytes, flags: bytes, key_id: bytes, rest: bytes
 ):
@@ -146,7 +146,7 @@ def test_any_bytes_behind_a_start_like_ours(
 
 
 @given(record=st.sampled_from(RECORDS), data=st.data())
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_part_replaced_by_any_bytes(record: bytes, data: st.DataObject):
     """Hypothesis looks for what a table of changes has not."""
     start = data.draw(st.integers(0, len(record)))
