@@ -68,5 +68,5 @@ class Slow(LocalStore):
 
     def write(self, address: Address, *args: Any, **kwargs: Any) -> None:
         self.writing.set()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         super().write(address, *args, **kwargs)

@@ -43,7 +43,7 @@ def ask(user: httpx.Client, message: str, events: int) -> list[Told]:
 
 def until_ended(user: httpx.Client, streams: int) -> None:
     """Wait until so many streams of the model have begun, and have ended."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while user.get("/streams").json() != [streams, streams]:
         assert time.monotonic() < deadline, "the model streams on"
         time.sleep(0.01)

@@ -15,7 +15,7 @@ from fibonacci.plugin import Engine, Template
 request_id: ContextVar[str] = ContextVar("request_id")
 
 
-@pytest.mark.parametrize("timeout", [None, 5])
+@pytest.mark.parametrize("timeout", [None, 60])
 def test_context_variables(workflow: Workflow, execute: Any, timeout: float | None) -> None:
     """Every node sees the caller's context variables, in whatever thread or task it runs."""
     for number in range(4):
@@ -33,7 +33,7 @@ def test_context_variables(workflow: Workflow, execute: Any, timeout: float | No
 def test_in_a_running_loop(workflow: Workflow) -> None:
     """The sync voice works where an event loop runs, as in a notebook."""
     for node_id in "abc":
-        workflow.add_node(FunctionNode(node_id, lambda _: 1, memory_write=node_id, timeout=5))
+        workflow.add_node(FunctionNode(node_id, lambda _: 1, memory_write=node_id, timeout=60))
 
     async def cell() -> Any:
         return workflow.execute()
@@ -63,7 +63,7 @@ def test_many_at_once_in_one_loop(workflow: Workflow) -> None:
         together += 1
         if together == 10:
             everybody.set()
-        await asyncio.wait_for(everybody.wait(), 5)
+        await asyncio.wait_for(everybody.wait(), 60)
 
     workflow.add_node(FunctionNode("n", meet))
 
@@ -100,11 +100,11 @@ def test_outputs_are_let_go_of(workflow: Workflow, execute: Any) -> None:
         return one
 
     for number in range(6):
-        timeout = 5 if number % 2 else None
+        timeout = 60 if number % 2 else None
         workflow.add_node(FunctionNode(f"n{number}", make, timeout=timeout))
     result = execute(workflow)
     del result
-    for _ in range(100):  # a thread lets go of its task just after the run has ended
+    for _ in range(6_000):  # a thread lets go of its task just after the run has ended
         gc.collect()
         if not any(one() for one in made):
             break

@@ -87,12 +87,12 @@ from fibonacci._builtin.local import LocalStore
 class Slow(LocalStore):
     def write(self, *args, **kwargs):
         writing.set()
-        time.sleep(60)
+        time.sleep(600)
 
 writing = threading.Event()
 workflow = Workflow("flow", MemoryConfig(Slow()))
 workflow.add_node(FunctionNode("n", lambda _: 1, memory_write="k"))
-workflow.add_node(FunctionNode("m", lambda _: writing.wait(5)))
+workflow.add_node(FunctionNode("m", lambda _: writing.wait(60)))
 events = workflow.stream()
 for _ in range(4):
     next(events)
@@ -103,7 +103,7 @@ assert writing.wait(60)
 def test_a_stream_that_is_open_when_python_ends() -> None:
     """It keeps nothing from its end: threads that are gone are not waited for."""
     left = subprocess.run(
-        [sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=20
+        [sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=120
     )
     assert (left.returncode, left.stderr) == (0, "")
 

@@ -59,7 +59,7 @@ class Silent(Trickle):
         self.go = Event()
 
     def stream(self, request: ModelRequest) -> Pieces:
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         yield from super().stream(request)
 
     async def astream(self, request: ModelRequest) -> AsyncPieces:
@@ -107,7 +107,7 @@ def test_a_late_piece_of_what_was_left_behind(workflow: Workflow) -> None:
     """A model that speaks after its deadline is closed, and not heard."""
     model = Silent()
     workflow.add_node(LLMNode("n", model, "x", timeout=0.1))
-    workflow.add_node(FunctionNode("beside", lambda _: model.closed.wait(5)))
+    workflow.add_node(FunctionNode("beside", lambda _: model.closed.wait(60)))
     told: list[Any] = []
 
     def read() -> None:
@@ -157,9 +157,10 @@ def test_a_slow_reader(stream: Any, timeout: float | None, kind: type[Trickle]) 
 
 def test_a_slow_reader_of_what_is_done(workflow: Workflow, stream: Any) -> None:
     """A node that had its output in time is not late, however late that is read."""
-    workflow.add_node(FunctionNode("n", lambda _: 1, timeout=0.1, memory_write="k"))
-    for _ in stream(workflow):
-        time.sleep(0.15)
+    workflow.add_node(FunctionNode("n", lambda _: 1, timeout=0.3, memory_write="k"))
+    for event in stream(workflow):
+        if isinstance(event, NodeStarted | NodeFinished):
+            time.sleep(0.35)
     assert workflow.memory.get("k") == 1
 
 

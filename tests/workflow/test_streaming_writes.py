@@ -46,7 +46,7 @@ def test_a_function_that_goes_on(workflow: Workflow, stream: Any) -> None:
 
     def late(_: Any) -> None:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
         ended.set()
 
     workflow.add_node(FunctionNode("n", late, memory_write="k"))
@@ -118,14 +118,14 @@ def test_a_reader_that_is_cancelled_over_and_over() -> None:
 
     async def main() -> None:
         task = asyncio.create_task(read())
-        await asyncio.to_thread(store.writing.wait, 5)
+        await asyncio.to_thread(store.writing.wait, 60)
         while not task.done():
             task.cancel()
             await asyncio.sleep(0)
         assert workflow.memory.list_keys() == []
         store.go.set()
         for left in asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait([left], timeout=5)
+            await asyncio.wait([left], timeout=60)
         assert cancelled == ["first", "second"]
 
     asyncio.run(main())
@@ -155,7 +155,7 @@ def test_no_write_begins_after_an_interruption(workflow: Workflow, read: Any) ->
 
     def beside(_: Any) -> None:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
         ended.set()
 
     workflow.add_node(FunctionNode("n", leave))

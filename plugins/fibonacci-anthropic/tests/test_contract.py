@@ -24,6 +24,7 @@ class TestAnthropic(ProviderContract):
     slow = ModelRequest(prompt=SLOW)
     failing = ((ModelRequest(prompt=REFUSED), False), (ModelRequest(prompt=BUSY), True))
     secrets = (KEY,)
+    patience = 60
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -14,6 +14,7 @@ class TestLlamacpp(ProviderContract):
     endless = slow = ENDLESS
     failing = ((ModelRequest(prompt="words and " * 3_000), False),)
     voices = ("mixed",)  # both of them, by turns
+    patience = 60
 
     @pytest.fixture(scope="class")
     @classmethod
