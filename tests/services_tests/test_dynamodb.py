@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 
 import pytest
-from services import dynamodb, kinds
+from services import dynamodb
 from services.dynamodb import REGION, Moto, fresh_table
 
 TABLE = {
@@ -19,7 +19,7 @@ TABLE = {
 }
 
 
-@pytest.fixture(scope="module", params=[kinds.MOTO], ids=str)
+@pytest.fixture(scope="module")
 def server() -> Iterator[Moto]:
     """A server that may be killed."""
     with dynamodb.moto() as server:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from services import kinds, valkey
+from services import valkey
 from services.cluster import Cluster
 from services.standalone import Standalone
 
@@ -27,7 +27,7 @@ KEY = Address(SPACE, "k")
 LONG = b"x" * 10_000
 
 
-@pytest.fixture(scope="module", params=[kinds.VALKEYS], ids=str)
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A cluster of these tests' own."""
     with valkey.cluster() as own:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from services import kinds, valkey
+from services import valkey
 from services.faults import BlackHole, Delay, Refuse, Trickle
 from services.proxy import Proxy
 from services.standalone import Standalone
@@ -61,7 +61,7 @@ SPACE = Space("t:late:", "workflow", "w")
 KEY = key(SPACE)
 
 
-@pytest.fixture(scope="module", params=[kinds.VALKEY], ids=str)
+@pytest.fixture(scope="module")
 def server() -> Iterator[Standalone]:
     """A server of these tests' own, to be killed and stopped."""
     with valkey.standalone() as own:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from services import kinds, valkey
+from services import valkey
 from services.sentinel import Watched
 
 from fibonacci import BackendUnavailableError, MemoryConfig, StorageError, Workflow
@@ -15,7 +15,7 @@ SPACE = Space("t:sentinel:", "workflow", "w")
 KEY = Address(SPACE, "k")
 
 
-@pytest.fixture(scope="module", params=[kinds.VALKEYS], ids=str)
+@pytest.fixture(scope="module")
 def watched() -> Iterator[Watched]:
     """Servers of these tests' own; where there are the shared ones."""
     with valkey.sentinel() as own:
