@@ -35,7 +35,8 @@ NONE: Faults = dict.fromkeys(VERBS)
 
 def faults(attempts: dict[str, Attempt]) -> Faults:
     """What each verb raised."""
-    return {verb: attempts[verb].fault and type(attempts[verb].fault) for verb in VERBS}
+    raised = {verb: attempts[verb].fault for verb in VERBS}
+    return {verb: type(fault) if fault else None for verb, fault in raised.items()}
 
 
 def seconds(attempts: dict[str, Attempt]) -> list[float]:
