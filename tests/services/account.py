@@ -30,11 +30,16 @@ class Account:
     def command(self, program: str, *arguments: str) -> list[str]:
         return [*self.prefix, str(self.programs / program), *arguments]
 
-    def own(self, folder: Path) -> None:
-        """Make `folder` one that this account can write to."""
+    def own(self, path: Path) -> None:
+        """Make `path`, in a folder of the farm, one that this account can write to."""
         if self.user is not None:
-            os.chown(folder, self.user, self.user)
+            os.chown(path, self.user, self.user)
+
+    def enter(self, folder: Path) -> None:
+        """Let this account pass into `folder`, and have it as its own."""
+        if self.user is not None:
             folder.parent.chmod(0o711)  # others may pass, and list nothing
+        self.own(folder)
 
 
 def account(programs: Path) -> Account:

@@ -50,7 +50,7 @@ def pooler(behind: Postgres) -> PgBouncer:
     program, own = binary(), ports.claim()
     folder = farm.ground().folder("pgbouncer")
     who = account(program.parent)
-    who.own(folder)
+    who.enter(folder)
     settings = [f"{name} = {value}" for name, value in (_SETTINGS | {"listen_port": own}).items()]
     server = f"* = host={behind.host} port={behind.port} user=postgres"
     lines = ["[databases]", server, "[pgbouncer]", *settings, ""]

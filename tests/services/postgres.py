@@ -4,6 +4,7 @@ Only its programs are used, never its Python: as root that adds a user, and chan
 every folder above.
 """
 
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def standalone(**settings: str | int) -> Postgres:
     port = ports.claim()
     folder, programs = farm.ground().folder("postgres"), binaries()
     who = account(programs)
-    who.own(folder)
+    who.enter(folder)
     _initialise(who, folder)
     settings = _SETTINGS | {"port": port} | settings
     options = [f"--{name}={value}" for name, value in settings.items()]
@@ -71,12 +72,15 @@ def _initialise(who: Account, folder: Path) -> None:
     made = _initialised.get(who)
     if made is None or not made.exists():  # it goes with its farm
         made = _initialised[who] = farm.ground().folder("initdb")
-        who.own(made)
-        _run(Process(who.command("initdb", "-D", "data", *_INITDB, *_QUICK), made, user=who.user))
-    _run(Process(["cp", "-a", str(made / "data"), "data"], folder, user=who.user))
+        who.enter(made)
+        _initdb(who, made)
+    shutil.copytree(made / "data", folder / "data")
+    for path in (folder / "data", *folder.glob("data/**/*")):
+        who.own(path)
 
 
-def _run(process: Process) -> None:
+def _initdb(who: Account, folder: Path) -> None:
+    process = Process(who.command("initdb", "-D", "data", *_INITDB, *_QUICK), folder, user=who.user)
     process.start()
     if process.wait() != 0:
-        raise RuntimeError(f"{' '.join(process.command)} failed:\n{process.log()}")
+        raise RuntimeError(f"initdb failed:\n{process.log()}")

@@ -10,24 +10,27 @@ from typing import Self
 
 from services import ports
 from services.certificates import certificates
+from services.proxy import Target
 
 
 class TLSTerminator:
     """Takes TLS connections, and passes on what comes through them; a context manager.
 
-    Clients need a certificate too if `mutual`. Replies are gathered into records of up to 16 KiB.
+    Its url is the server's, with its own port. Clients need a certificate too if `mutual`. Replies
+    are gathered into records of up to 16 KiB.
     """
 
-    def __init__(self, folder: Path, target: int, *, mutual: bool = False) -> None:
+    def __init__(self, folder: Path, server: Target, *, mutual: bool = False) -> None:
+        self.port = ports.claim()
+        self.url = server.url.replace(f":{server.port}", f":{self.port}", 1)
         self.certificates = certificates(folder)
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(folder / "server.pem", folder / "server.key")
         if mutual:
             self._context.load_verify_locations(self.certificates.ca)
             self._context.verify_mode = ssl.CERT_REQUIRED
-        self._target = target
-        self._listener = socket.create_server((ports.LOOPBACK, ports.claim()))
-        self.port: int = self._listener.getsockname()[1]
+        self._target = (server.host, server.port)
+        self._listener = socket.create_server((ports.LOOPBACK, self.port))
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -54,7 +57,7 @@ class TLSTerminator:
                 return
             with (
                 self._context.wrap_socket(client, server_side=True) as tunnel,
-                socket.create_connection((ports.LOOPBACK, self._target)) as server,
+                socket.create_connection(self._target) as server,
             ):
                 _pass_on(tunnel, server)
 

@@ -18,7 +18,7 @@ from fibonacci.errors import (
     StorageError,
 )
 
-from .speaking import SPACE, A, Attempt, B, Opening, Speaker, until
+from .speaking import SPACE, VERBS, A, Attempt, B, Opening, Speaker, until
 
 
 @pytest.fixture
@@ -274,3 +274,19 @@ def test_late_write_is_seen(opening: Opening, postgres_url: str, store: Speaker)
     other.write(B, b"theirs", None)
     assert store.read(B) == b"theirs"
     assert store.scan(SPACE).keys == ["a", "b"]
+
+
+def test_out_of_time(store: Speaker) -> None:
+    """A call whose deadline has passed is not made, and says that nothing was applied."""
+    for verb, arguments in VERBS.items():
+        with pytest.raises(BackendUnavailableError, match="time"):
+            getattr(store, verb)(*arguments, deadline=time.monotonic() - 1)
+    assert store.read(A) == b"old"
+
+
+def test_empty_batches(store: Speaker) -> None:
+    """An empty batch finds, changes and removes nothing."""
+    assert store.read_many([]) == []
+    store.write_many([], None)
+    assert store.remove_many([]) == 0
+    assert store.read(A) == b"old"

@@ -165,6 +165,24 @@ def test_somebody_else_is_faster(
     postgres_server.execute(f"REVOKE ALL ON fibonacci FROM {role}", database(postgres_url))
 
 
+def test_made_by_hand_meanwhile(
+    opening: Opening, postgres_server: Databases, postgres_url: str
+) -> None:
+    """A table that somebody makes at the same moment without the lock is used as it is."""
+    store = opening(postgres_url)
+    attempts: list[Attempt] = []
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(creation("fibonacci").encode())
+        visitor = threading.Thread(target=lambda: attempts.append(Attempt(store, "write")))
+        visitor.start()
+        while not postgres_server.execute(
+            "SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
+        ):
+            assert visitor.is_alive()
+    visitor.join()
+    assert attempts[0].fault is None
+
+
 def test_no_privilege(opening: Opening, postgres_url: str, role: str) -> None:
     """A role that may not make the table is told what it needs."""
     attempt = Attempt(opening(as_role(postgres_url, role)), "write")

@@ -16,13 +16,13 @@ def tls(
     tmp_path_factory: pytest.TempPathFactory, postgres_server: Databases
 ) -> Iterator[PostgresTLS]:
     """The server, behind TLS."""
-    with PostgresTLS(tmp_path_factory.mktemp("tls"), postgres_server.port) as terminator:
+    with PostgresTLS(tmp_path_factory.mktemp("tls"), postgres_server) as terminator:
         yield terminator
 
 
 def url(tls: PostgresTLS, query: str) -> str:
     """The server's own database, by TLS."""
-    return f"postgresql://postgres@127.0.0.1:{tls.port}/postgres?{query}"
+    return f"{tls.url}?{query}"
 
 
 def test_verified(opening: Opening, tls: PostgresTLS) -> None:

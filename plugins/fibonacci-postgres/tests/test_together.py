@@ -16,6 +16,7 @@ from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci.errors import BackendUnavailableError
 from fibonacci.plugin import Address
 from fibonacci_postgres import pool
+from fibonacci_postgres.voices import Looping
 
 from .speaking import SPACE, A, Opening, Speaker, backend
 
@@ -243,3 +244,15 @@ def test_no_thread(postgres_url: str) -> None:
     assert threading.active_count() == before[0]
     assert len(list(Path("/proc/self/fd").iterdir())) == before[1] + 1
     store.end()
+
+
+def test_woken_twice() -> None:
+    """A task that waits for a connection goes on if two wake it at once."""
+
+    async def main() -> None:
+        turn = Looping().turn()
+        turn.wake()
+        turn.wake()
+        await asyncio.wait_for(turn.wait(60), 30)
+
+    asyncio.run(main())

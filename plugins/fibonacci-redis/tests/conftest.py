@@ -31,7 +31,8 @@ def valkey_tls(
 ) -> Iterator[TLSTerminator]:
     """``valkey_server``, behind mutual TLS."""
     folder = tmp_path_factory.mktemp("tls")
-    with TLSTerminator(folder, valkey_server.port, mutual=True) as terminator:
+    with TLSTerminator(folder, valkey_server, mutual=True) as terminator:
+        terminator.url = terminator.url.replace("redis:", "rediss:")
         yield terminator
 
 

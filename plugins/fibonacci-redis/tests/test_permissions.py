@@ -1,11 +1,11 @@
 """Certificates and ACL rules: what is enough, and what is refused."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from services.redis import Secured
 from services.standalone import Redis
 
 from fibonacci import BackendUnavailableError, MemoryConfig, StorageError, Workflow
@@ -48,9 +48,24 @@ def test_rules_of_the_readme(either_server: Redis) -> None:
     either_server("ACL", "DELUSER", "fibonacci")
 
 
-def test_forbidden(opening: Any, secured_redis: Secured, tls_of: Any) -> None:
+@pytest.fixture
+def narrow(either_server: Redis) -> Iterator[str]:
+    """The URL of a user who may do nothing dangerous, and only to `t*`."""
+    rules = ("on", ">password", "~t*", "&*", "+@all", "-@dangerous")
+    either_server("ACL", "SETUSER", "narrow", *rules)
+    yield either_server.url.replace("//", "//narrow:password@")
+    either_server("ACL", "DELUSER", "narrow")
+
+
+@pytest.fixture(params=["valkey_tls", "secured_redis"])
+def encrypted(request: pytest.FixtureRequest) -> Any:
+    """A server with mutual TLS: a Valkey behind a terminator, or a Redis with its own."""
+    return request.getfixturevalue(request.param)
+
+
+def test_forbidden(opening: Any, narrow: str) -> None:
     """A key or a command that the ACL forbids is no passing fault."""
-    ask = opening(secured_redis.url, **tls_of(secured_redis))
+    ask = opening(narrow)
     ask("write", KEY, b"1", None)
     assert ask("remove", KEY) is True
     outside = Address(Space("outside:", "workflow", "w"), "k")
@@ -65,21 +80,35 @@ def test_forbidden(opening: Any, secured_redis: Secured, tls_of: Any) -> None:
             verb()
 
 
-def test_strange_certificates(opening: Any, secured_redis: Secured, tls_of: Any) -> None:
+def test_wrong_password(opening: Any, narrow: str) -> None:
+    """A password that the server does not take is no passing fault."""
+    with exactly(StorageError, "WRONGPASS|refuses"):
+        opening(narrow.replace("password", "wrong"))("read", KEY)
+
+
+def test_right_certificates(opening: Any, encrypted: Any, tls_of: Any) -> None:
+    """A server with mutual TLS serves who has the certificate that it wants."""
+    ask = opening(encrypted.url, **tls_of(encrypted))
+    ask("write", KEY, b"1" * 100_000, None)
+    assert ask("read", KEY) == b"1" * 100_000
+    assert ask("remove", KEY) is True
+
+
+def test_strange_certificates(opening: Any, encrypted: Any, tls_of: Any) -> None:
     """Certificates that are not accepted are no passing fault, on either side."""
-    made, options = secured_redis.certificates, tls_of(secured_redis)
+    made, options = encrypted.certificates, tls_of(encrypted)
     with exactly(StorageError, "certificates"):
-        opening(secured_redis.url, **{**options, "ssl_ca_certs": str(made.other_ca)})("read", KEY)
+        opening(encrypted.url, **{**options, "ssl_ca_certs": str(made.other_ca)})("read", KEY)
     stranger = {"ssl_certfile": str(made.stranger), "ssl_keyfile": str(made.stranger_key)}
     with pytest.raises(StorageError):
-        opening(secured_redis.url, **{**options, **stranger})("read", KEY)
+        opening(encrypted.url, **{**options, **stranger})("read", KEY)
     with pytest.raises(StorageError):
-        opening(secured_redis.url, ssl_ca_certs=str(made.ca))("read", KEY)
+        opening(encrypted.url, ssl_ca_certs=str(made.ca))("read", KEY)
     with exactly(StorageError, "certificates"):
-        opening(secured_redis.url, **{**options, "ssl_certfile": "/nowhere.pem"})("read", KEY)
+        opening(encrypted.url, **{**options, "ssl_certfile": "/nowhere.pem"})("read", KEY)
 
 
-def test_plain_to_tls(opening: Any, secured_redis: Secured) -> None:
+def test_plain_to_tls(opening: Any, encrypted: Any) -> None:
     """Without TLS, a server that wants it can't be reached."""
     with pytest.raises(BackendUnavailableError):
-        opening(secured_redis.url.replace("rediss", "redis"))("read", KEY)
+        opening(encrypted.url.replace("rediss", "redis"))("read", KEY)

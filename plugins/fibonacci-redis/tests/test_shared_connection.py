@@ -31,7 +31,7 @@ def served(
     """URL and options of a server, without TLS and with it."""
     if not request.param:
         return valkey_server.url, {}
-    return f"rediss://127.0.0.1:{valkey_tls.port}/0", tls_of(valkey_tls)
+    return valkey_tls.url, tls_of(valkey_tls)
 
 
 def soon(seconds: float = 5.0) -> float:
