@@ -19,18 +19,21 @@ def main(arguments: list[str]) -> bool:
     if arguments[long:]:
         os.execv(sys.executable, tox("some", *arguments).command)
     unbudgeted = {"budget": None} if long else {}
-    # The suites run beside all the rest: they wait much, for servers, expiries and deadlines.
-    contracts = tox("contracts", *arguments, **unbudgeted).start(quiet=True)
     steps = [
-        tox("tests", *arguments, **unbudgeted),
+        tox("contracts", *arguments, **unbudgeted),
+        tox("docs"),
         tox("types", shows=""),
         tox("lint", shows=""),
-        tox("docs"),
     ]
     if long:
         steps.append(tox("fuzz", shows="^stat::number_of_executed_units"))
-    others = [step.run() for step in steps]
-    outcomes = [contracts.outcome(), *others]
+    # Beside them the measured tests: both wait much, for servers, expiries and deadlines.
+    tests = tox("tests", *arguments, **unbudgeted).start(quiet=True)
+    try:
+        outcomes = [step.run() for step in steps]
+        outcomes.append(tests.outcome())
+    finally:
+        tests.kill()
     green = report(outcomes, budget=None if long else BUDGET["test"], since=SINCE)
     print("not run: other Pythons, uvloop, built wheels, the oldest dependencies (.ci/run)")
     if not long:

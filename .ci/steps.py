@@ -10,9 +10,10 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Timer
+from threading import Thread, Timer
 from typing import Any
 from xml.etree import ElementTree
 
@@ -56,7 +57,7 @@ class Step:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        return Running(self, process, log, quiet, time.monotonic())
+        return Running(self, process, log, quiet=quiet)
 
     def run(self) -> "Outcome":
         """Run it, and print what it prints."""
@@ -70,30 +71,32 @@ def tox(name: str, *arguments: str, **fields: Any) -> Step:
     return Step(name=name, command=command, **{"budget": BUDGET["cpu"].get(name), **fields})
 
 
-@dataclass
 class Running:
     """A step under way."""
 
-    step: Step
-    process: "subprocess.Popen[bytes]"
-    log: Path
-    quiet: bool
-    since: float
+    def __init__(
+        self, step: Step, process: "subprocess.Popen[bytes]", log: Path, *, quiet: bool
+    ) -> None:
+        self.step = step
+        self.process = process
+        self.log = log
+        self.quiet = quiet
+        self.since = time.monotonic()
+        self._watchdog = Timer(PATIENCE, self.kill)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+        # At once, and not when somebody asks: the time of its end counts.
+        self._waiting = Thread(target=self._wait)
+        self._waiting.start()
 
     def outcome(self) -> "Outcome":
         """Wait for its end."""
-        watchdog = Timer(PATIENCE - (time.monotonic() - self.since), self.kill)
-        watchdog.start()
         try:
             self._copy()
-            _, status, usage = os.wait4(self.process.pid, 0)
+            self._waiting.join()
         except BaseException:
             self.kill()
             raise
-        finally:
-            watchdog.cancel()
-        self.process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - self.since
         text = self.log.read_text(errors="replace")
         self.log.unlink()
         if self.quiet:
@@ -103,19 +106,25 @@ class Running:
             name=self.step.name,
             budget=self.step.budget,
             passed=self.process.returncode == 0 and shown,
-            seconds=seconds,
-            cpu=usage.ru_utime + usage.ru_stime,
+            seconds=self.seconds,
+            cpu=self.cpu,
             closing=CLOSING.findall(text),
             left_out=LEFT_OUT.findall(text),
             report=self.step.folder / ".tox" / self.step.name / "tmp" / "report.xml",
         )
 
     def kill(self) -> None:
-        """End it, and all that it started."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        """End it, and all that it started, if it still runs."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def _wait(self) -> None:
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self._watchdog.cancel()
+        self.seconds = time.monotonic() - self.since
+        self.cpu = usage.ru_utime + usage.ru_stime
+        self.process.returncode = os.waitstatus_to_exitcode(status)
 
     def _copy(self) -> None:
         """Print what it prints, line by line, and keep it."""
