@@ -25,6 +25,7 @@ class TestAnthropic(ProviderContract):
     failing = ((ModelRequest(prompt=REFUSED), False), (ModelRequest(prompt=BUSY), True))
     secrets = (KEY,)
     patience = 60
+    grace = 1.5
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -15,6 +15,7 @@ class TestLlamacpp(ProviderContract):
     failing = ((ModelRequest(prompt="words and " * 3_000), False),)
     voices = ("mixed",)  # both of them, by turns
     patience = 60
+    grace = 1.5
 
     @pytest.fixture(scope="class")
     @classmethod

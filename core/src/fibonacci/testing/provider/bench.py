@@ -36,6 +36,8 @@ class Bench:
     """In which voices to run."""
     patience: ClassVar[float] = 15.0
     """Seconds that any answer may take."""
+    grace: ClassVar[float] = 0.5
+    """Seconds that an error may come after the deadline; more on a machine that is busy."""
     streams: ClassVar[int] = 8
     """Streams that are begun and closed: more than the model answers at once."""
 
