@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from fibonacci import ConfigurationError, MemoryConfig, Workflow
 from fibonacci._builtin.local import LocalBackend, LocalStore
 from fibonacci.plugin import Address, Space
+from fibonacci.testing.threads import in_threads
 
 SPACE = Space("p:", "workflow", "w")
 NEVER = float("inf")
@@ -21,6 +23,28 @@ def test_keyed_by_name() -> None:
     other = MemoryConfig(connection_url="memory://kept", timeout=1)
     assert Workflow("w", other).memory.get("k") == 1
     assert Workflow("w", MemoryConfig(connection_url="memory://Kept")).memory.get("k") is None
+
+
+def test_threads_that_compare_and_set() -> None:
+    """Of threads that are switched at any moment, one at a time compares and sets (C16)."""
+    store, address = LocalStore(), Address(SPACE, "k")
+    store.write(address, b"0", None, deadline=NEVER)
+
+    def count() -> None:
+        for _ in range(500):
+            while True:
+                found = store.read(address, deadline=NEVER) or b""
+                new = b"%d" % (int(found) + 1)
+                if store.compare_and_set(address, found, new, None, deadline=NEVER):
+                    break
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        in_threads([count] * 4)
+    finally:
+        sys.setswitchinterval(interval)
+    assert store.read(address, deadline=NEVER) == b"2000"
 
 
 def test_without_a_url() -> None:

@@ -100,6 +100,19 @@ def test_an_answer_in_one_piece(workflow: Workflow, stream: Any) -> None:
     ]
 
 
+def test_a_blank_piece(workflow: Workflow, stream: Any) -> None:
+    """A piece that is only a space or a line's end is told like any other."""
+    pieces = ["a", "\n", " ", "b"]
+
+    def say(_: ModelRequest) -> Pieces:
+        yield from map(TextDelta, pieces)
+        yield Completion(text="a\n b")
+
+    workflow.add_node(LLMNode("n", Saying(say), "Say it."))
+    told = [event.text for event in stream(workflow) if isinstance(event, NodeText)]
+    assert told == pieces
+
+
 def test_json_streams_its_text(workflow: Workflow, stream: Any) -> None:
     """The pieces of an answer in JSON are its text; the output is what it holds."""
     workflow.add_node(LLMNode("n", Saying(words), '{"a": [1, 2]}', output_format="json"))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
 import pytest
 from forks import in_child
@@ -191,13 +192,17 @@ def test_the_loop_is_free(wire: Wire, model: AnthropicModel) -> None:
 def test_a_fork(wire: Wire, model: AnthropicModel) -> None:
     """A child asks over connections of its own, in both voices, and leaves its parent's alone."""
     wire.plays(*[answer("yes")] * 6)
+    began = monotonic()
     model.complete(HI)
     with asyncio.Runner() as runner:
         runner.run(model.acomplete(HI))
         in_child(lambda: model.complete(HI).text == "yes")
         in_child(lambda: asyncio.run(model.acomplete(HI)).text == "yes")
         assert model.complete(HI).text == runner.run(model.acomplete(HI)).text == "yes"
-    assert [asked.connection for asked in wire.asked] == [0, 1, 2, 3, 0, 1]
+    connections = [asked.connection for asked in wire.asked]
+    assert connections[:4] == [0, 1, 2, 3]
+    # httpx gives up a connection that was idle for 5 s: on a slow machine, before the parent asks.
+    assert connections[4:] == [0, 1] or monotonic() - began > 5
 
 
 def test_a_fork_in_the_middle_of_a_stream(wire: Wire, model: AnthropicModel) -> None:
