@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator
 from secrets import token_hex
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from services.redis import Secured
 from services.standalone import Redis
+from services.tls import TLSTerminator
 
 from fibonacci import BackendUnavailableError, StorageError
 from fibonacci.plugin import Address
@@ -137,15 +136,15 @@ def test_no_time_for_the_second_address(
 def test_certificate_is_for_the_name(
     opening: Any,
     address: Address,
-    secured: Secured,
-    secured_options: dict[str, str],
+    valkey_tls: TLSTerminator,
+    tls_of: Any,
     names: dict[str, list[str]],
 ) -> None:
     """TLS compares the certificate with the name in the URL, not with the address it led to."""
     names["other.example"] = names["localhost"] = ["127.0.0.1"]
-    login = urlsplit(secured.url).netloc.partition("@")[0]
-    ask = opening(f"rediss://{login}@localhost:{secured.port}", **secured_options)
+    options = tls_of(valkey_tls)
+    ask = opening(f"rediss://localhost:{valkey_tls.port}", **options)
     assert ask("read", address) is None
-    ask = opening(f"rediss://{login}@other.example:{secured.port}", **secured_options)
+    ask = opening(f"rediss://other.example:{valkey_tls.port}", **options)
     with pytest.raises(StorageError, match="certificates"):
         ask("read", address)
