@@ -31,7 +31,7 @@ def test_threads_that_compare_and_set() -> None:
     store.write(address, b"0", None, deadline=NEVER)
 
     def count() -> None:
-        for _ in range(500):
+        for _ in range(20_000):
             while True:
                 found = store.read(address, deadline=NEVER) or b""
                 new = b"%d" % (int(found) + 1)
@@ -44,7 +44,7 @@ def test_threads_that_compare_and_set() -> None:
         in_threads([count] * 4)
     finally:
         sys.setswitchinterval(interval)
-    assert store.read(address, deadline=NEVER) == b"2000"
+    assert store.read(address, deadline=NEVER) == b"80000"
 
 
 def test_without_a_url() -> None:
