@@ -20,10 +20,10 @@ def main(arguments: list[str]) -> bool:
         os.execv(sys.executable, tox("some", *arguments).command)
     unbudgeted = {"budget": None} if long else {}
     steps = [
-        tox("contracts", *arguments, **unbudgeted),
-        tox("docs"),
         tox("types", shows=""),
         tox("lint", shows=""),
+        tox("contracts", *arguments, **unbudgeted),
+        tox("docs"),
     ]
     if long:
         steps.append(tox("fuzz", shows="^stat::number_of_executed_units"))
