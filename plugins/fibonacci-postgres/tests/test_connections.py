@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from secrets import token_hex
 from threading import Event
 from typing import Any
 
@@ -94,8 +95,9 @@ def test_name(opening: Opening, postgres_server: Databases, names: dict[str, Any
 
 def test_slow_name(opening: Opening, names: dict[str, Any]) -> None:
     """A resolver that takes its time does not outlast the deadline."""
-    names["slow.example"] = Event()
-    attempt = Attempt(opening("postgresql://slow.example/db", timeout=0.3), "write")
+    host = f"slow-{token_hex(4)}.example"  # of this test alone: callers join a look-up that runs
+    names[host] = Event()
+    attempt = Attempt(opening(f"postgresql://{host}/db", timeout=0.3), "write")
     assert type(attempt.fault) is BackendUnavailableError
     assert "in time" in str(attempt.fault)
     assert attempt.seconds < 0.8

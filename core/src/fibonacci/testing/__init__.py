@@ -34,8 +34,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    import pytest
-
     package = f"fibonacci.testing.{name.removesuffix('Contract').lower()}"
-    pytest.register_assert_rewrite(package)
     return getattr(import_module(package), name)

@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 
+# Here, as pytest imports this before any test can import a suite.
+pytest.register_assert_rewrite(
+    *(f"fibonacci.testing.{suite}" for suite in ("cipher", "engine", "provider", "store"))
+)
+
 _CLAUSES = re.compile(r"\((C\d+(?:, C\d+)*(?: and C\d+)?)\)")
 _MARK = "fibonacci"
 
