@@ -181,6 +181,7 @@ def test_a_loop_that_is_closed_with_tasks_in_the_line(far: MemoryManager):
     loop.run_until_complete(begin())
     assert len(left) == 5
     loop.close()
-    assert asyncio.run(far.aget("n", default=0)) == 0  # on another loop
+    # On another loop; the first of them may have been sent.
+    assert asyncio.run(far.aget("n", default=0)) in (0, 1)
     gc.collect()
     assert not left

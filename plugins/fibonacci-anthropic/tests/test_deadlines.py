@@ -1,5 +1,6 @@
 """An answer that is late is an error at the deadline, and the request ends."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from services.certificates import certificates
 from fibonacci.errors import ModelError
 from fibonacci.plugin import ModelRequest
 from fibonacci_anthropic import AnthropicModel
+from fibonacci_anthropic.access import find_access
+from fibonacci_anthropic.faults import telling
 
 from .conftest import KEY, Ask
 from .wire import SILENCE, Reply, Wire, answer, chunk, event, events, head, start, text
@@ -64,6 +67,18 @@ def test_a_deadline_that_has_passed(wire: Wire, model: AnthropicModel, ask: Ask)
     with pytest.raises(ModelError, match="deadline"):
         ask(model, ModelRequest(prompt="Hi", deadline=monotonic() - 1))
     assert not wire.asked
+
+
+def test_a_timer_that_rings_early() -> None:
+    """A timer of the event loop that rings just before the deadline is the deadline's."""
+
+    async def late() -> None:
+        raise TimeoutError
+
+    access = find_access(KEY, "http://127.0.0.1:1")
+    hours = ModelRequest(prompt="Hi", deadline=monotonic() + 3_600)
+    with pytest.raises(ModelError, match="deadline"):
+        asyncio.run(telling(late(), hours, access))
 
 
 def test_a_deadline_that_is_kept(wire: Wire, model: AnthropicModel, ask: Ask) -> None:

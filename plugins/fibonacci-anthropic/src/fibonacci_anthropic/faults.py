@@ -1,6 +1,7 @@
 """What went wrong, as a ModelError: whether another try may help, and nothing of what was said."""
 
 from collections.abc import Awaitable, Iterator
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,7 +31,9 @@ async def telling(work: Awaitable[T], request: ModelRequest, access: Access) -> 
 
 
 def _model_error(error: Exception, request: ModelRequest, access: Access) -> ModelError:
-    if request.deadline is not None and monotonic() >= request.deadline:
+    # A TimeoutError is ours, also before the deadline: uvloop's timers ring up to 1 ms early.
+    timed_out = isinstance(error, TimeoutError) or monotonic() >= (request.deadline or inf)
+    if request.deadline is not None and timed_out:
         return ModelError(
             "anthropic: the answer did not come by the deadline. Allow more time, or ask for "
             "fewer tokens",
