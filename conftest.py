@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ("services.fixtures",)
 
@@ -21,6 +22,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A worker of pytest's is measured; the programs that its tests start are not: servers, mostly.
     """
+    # How long an example takes is the machine's affair; hypothesis would fail the test for it.
+    patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("any machine", **patient)
+    settings.load_profile("any machine")
     if config.getoption("--uvloop"):
         import uvloop
 

@@ -225,6 +225,8 @@ def test_writing_memory(claude: Claude, backend: tuple[str, str]) -> None:
         assert workflow.memory.list_keys() == []
 
 
+# Of our lowest botocore: pytest.warns tells it again, and no longer says that it is botocore's.
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_encryption_needs_its_plugin(backend: tuple[str, str]) -> None:
     """Without a cipher the workflow is not made, so nothing is stored in plain; what to install."""
     installed = {info.name for info in plugins() if info.kind == "encryption"}

@@ -84,7 +84,9 @@ class Operations(AsyncStore):
         where = place(address.space)
         key = where.head + address.key.encode()
         if ttl_ms is not None:
-            request = Request(where.slot, pack((b"PEXPIRE", key, ttl_ms)), 1, True)
+            # At one, PEXPIRE removes the record at once if the server's clock ticks meanwhile:
+            # it takes an expiry that is now as past (expire.c, checkAlreadyExpired), SET does not.
+            request = Request(where.slot, pack((b"PEXPIRE", key, max(2, ttl_ms))), 1, True)
             return bool((await self._ask(request, deadline))[0])
         # PERSIST says 0 also of a record without an expiry.
         request = transaction(where.slot, (b"EXISTS", key), (b"PERSIST", key))
