@@ -183,5 +183,7 @@ def test_a_loop_that_is_closed_with_tasks_in_the_line(far: MemoryManager):
     loop.close()
     # On another loop; the first of them may have been sent.
     assert asyncio.run(far.aget("n", default=0)) in (0, 1)
-    gc.collect()
-    assert not left
+    end = time.monotonic() + 60
+    while left:  # the thread that was asked may have a hold of one
+        gc.collect()
+        assert time.monotonic() < end

@@ -70,6 +70,35 @@ def test_a_late_workflow(execute: Any, kind: str) -> None:
     late.go.set()
 
 
+class HastyLoop(asyncio.SelectorEventLoop):
+    """Its timers ring nearly 2 ms early, as uvloop's may."""
+
+    def call_at(self, when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+        return super().call_at(when - 0.0018, *args, **kwargs)
+
+
+@pytest.mark.parametrize("kind", ["function", "model"])
+def test_a_timer_that_rings_early(kind: str) -> None:
+    """A workflow is told as late also where the event loop's timers ring a little early."""
+    late = Late()
+    workflow = Workflow("flow", timeout=0.1)
+    node: Any = FunctionNode("n", late) if kind == "function" else LLMNode("n", late, "x")
+    workflow.add_node(node)
+
+    async def execute() -> None:
+        run = asyncio.ensure_future(workflow.aexecute())
+        while not run.done():  # noqa: ASYNC110 - else the loop's wait, in whole milliseconds, makes up for it
+            await asyncio.sleep(0)
+        await run
+
+    with (
+        asyncio.Runner(loop_factory=HastyLoop) as runner,
+        pytest.raises(WorkflowTimeoutError, match=r"timeout of 0.1 s; node 'n' had not ended"),
+    ):
+        runner.run(execute())
+    late.go.set()
+
+
 def test_a_late_async_function(workflow: Workflow) -> None:
     """An async function that is late is cancelled."""
     cancelled: list[int] = []
