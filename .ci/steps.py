@@ -46,18 +46,17 @@ class Step:
 
     def start(self, *, quiet: bool = False) -> "Running":
         """Start it; a quiet one prints when it is asked for its outcome."""
-        log = Path(tempfile.mkstemp(prefix=f"{self.name}-", suffix=".log")[1])
-        sink = log.open("wb")
-        process = subprocess.Popen(
-            self.command,
-            cwd=self.folder,
-            env=dict(self.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=sink if quiet else subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        return Running(self, process, log, quiet=quiet)
+        with tempfile.NamedTemporaryFile(prefix=f"{self.name}-", delete=False) as log:
+            process = subprocess.Popen(
+                self.command,
+                cwd=self.folder,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log if quiet else subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return Running(self, process, Path(log.name), quiet=quiet)
 
     def run(self) -> "Outcome":
         """Run it, and print what it prints."""
@@ -155,12 +154,12 @@ class Outcome:
 
     @property
     def over(self) -> bool:
-        """Whether it took more than that."""
+        """Whether it took more CPU seconds than its budget has."""
         return self.budget is not None and self.cpu > self.budget
 
     @property
     def verdict(self) -> str:
-        """One word. A slow machine fails no step: CPU seconds do, far over the budget."""
+        """Whether it passed. Elapsed time fails no step, CPU seconds far over the budget do."""
         if not self.passed:
             return "FAILED"
         if self.budget is not None and self.cpu > BUDGET["fails_at"] * self.budget:
