@@ -5,8 +5,11 @@ import gc
 import subprocess
 import sys
 import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
+from types import AsyncGeneratorType
+from typing import Any
 
 import pytest
 from forks import in_child
@@ -163,6 +166,33 @@ def test_a_left_stream_ends_the_request(wire: Wire, model: AnthropicModel) -> No
         assert await asyncio.to_thread(wire.left.wait, 60)
 
     asyncio.run(leave())
+
+
+def test_a_kept_exception_keeps_no_generator(wire: Wire, model: AnthropicModel) -> None:
+    """The SDK's generators end with a broken stream, on its loop, and not when garbage is."""
+    wire.plays([head(), *map(chunk, [start(), *text("Hel")]), SILENCE])
+
+    async def break_off() -> None:
+        stream = model.astream(HI)
+        assert await anext(stream) == TextDelta("Hel")
+        generators = _generators_of_httpx()
+        with pytest.raises(ValueError, match="enough") as kept:
+            await stream.athrow(ValueError("enough"))
+        for _ in range(100):  # the loop ends one after the other
+            await asyncio.sleep(0)
+        assert generators
+        assert [one() for one in generators if one()] == [], kept
+
+    asyncio.run(break_off())
+
+
+def _generators_of_httpx() -> list[weakref.ref[Any]]:
+    gc.collect()
+    return [
+        weakref.ref(one)
+        for one in gc.get_objects()
+        if isinstance(one, AsyncGeneratorType) and "httpx2" in one.ag_code.co_filename
+    ]
 
 
 def test_a_stream_that_nobody_reads(wire: Wire, model: AnthropicModel) -> None:

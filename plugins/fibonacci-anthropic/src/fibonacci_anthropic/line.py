@@ -62,8 +62,9 @@ class Line:
 
     async def close(self) -> None:
         """End the request, whatever it is doing."""
-        if self._events is not None:
-            self._events.close()
+        events, self._events = self._events, None
+        if events is not None:
+            events.close()
 
     async def finish(self) -> None:
         """Wait for the end of a stream that has said all; if it does not come, no harm is done."""
@@ -115,8 +116,12 @@ class LoopLine(Line):
             return await anext(self._events, END)
 
     async def close(self) -> None:
-        if self._events is not None:
-            await self._events.close()
+        # Let go here and now: the SDK's generators end on the loop that drops them. An exception's
+        # traceback keeps this line, and a collection of garbage in another thread would end them
+        # there, while the loop does ("async generator already executing").
+        events, self._events = self._events, None
+        if events is not None:
+            await events.close()
 
     def _stream(self) -> Any:
         from anthropic import AsyncStream
