@@ -168,8 +168,8 @@ def test_a_left_stream_ends_the_request(wire: Wire, model: AnthropicModel) -> No
     asyncio.run(leave())
 
 
-def test_a_kept_exception_keeps_no_generator(wire: Wire, model: AnthropicModel) -> None:
-    """The SDK's generators end with a broken stream, on its loop, and not when garbage is."""
+def test_a_kept_exception_keeps_no_generators(wire: Wire, model: AnthropicModel) -> None:
+    """The SDK's async generators end with a broken stream, even while its exception is kept."""
     wire.plays([head(), *map(chunk, [start(), *text("Hel")]), SILENCE])
 
     async def break_off() -> None:

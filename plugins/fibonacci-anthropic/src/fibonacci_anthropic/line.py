@@ -62,9 +62,8 @@ class Line:
 
     async def close(self) -> None:
         """End the request, whatever it is doing."""
-        events, self._events = self._events, None
-        if events is not None:
-            events.close()
+        if self._events is not None:
+            self._events.close()
 
     async def finish(self) -> None:
         """Wait for the end of a stream that has said all; if it does not come, no harm is done."""
@@ -116,9 +115,9 @@ class LoopLine(Line):
             return await anext(self._events, END)
 
     async def close(self) -> None:
-        # Let go here and now: the SDK's generators end on the loop that drops them. An exception's
-        # traceback keeps this line, and a collection of garbage in another thread would end them
-        # there, while the loop does ("async generator already executing").
+        # Dropped here, the SDK's async generators are closed by this loop. An exception's traceback
+        # can keep this object: then garbage collection in another thread closed them while the
+        # loop did ("async generator already executing").
         events, self._events = self._events, None
         if events is not None:
             await events.close()
