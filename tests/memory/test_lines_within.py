@@ -3,7 +3,7 @@
 import asyncio
 from time import monotonic
 
-from fibonacci._memory.gates import TaskGate, ThreadGate
+from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter
 from fibonacci._memory.lines import Lines, Place
 from fibonacci.plugin import Address, Space
 from fibonacci.plugin._run import run
@@ -22,7 +22,7 @@ def test_who_is_passed_before_it_wakes():
     """A task that was let go, and passed before it ran, goes all the same."""
 
     async def work() -> None:
-        lines = Lines(TaskGate)
+        lines = Lines(TaskWaiter)
         front, second, third = in_line(lines, 3)
         waiting = [asyncio.create_task(lines.enter(one)) for one in (second, third)]
         await asyncio.sleep(0)
@@ -46,7 +46,7 @@ def test_an_exception_in_the_midst_of_a_move():
     """A caller that is in front, and was not yet taken out of the queue, is not let go twice."""
 
     async def work() -> None:
-        lines = Lines(TaskGate)
+        lines = Lines(TaskWaiter)
         front, second, third = in_line(lines, 3)
         waiting = [asyncio.create_task(lines.enter(one)) for one in (second, third)]
         await asyncio.sleep(0)
@@ -66,7 +66,7 @@ def test_an_exception_in_the_midst_of_a_move():
 
 def test_a_call_in_the_midst_of_the_bookkeeping():
     """A signal handler that comes while its thread holds the lock stands in no line."""
-    lines = Lines(ThreadGate)
+    lines = Lines(ThreadWaiter)
     front, handler = in_line(lines, 2)
     with lines._lock:
         run(lines.enter(handler))
@@ -78,7 +78,7 @@ def test_a_call_in_the_midst_of_the_bookkeeping():
 
 def test_a_caller_does_not_wait_for_itself():
     """Who stands in a line, in front or waiting, stands in it once."""
-    lines = Lines(ThreadGate)
+    lines = Lines(ThreadWaiter)
     (front,) = in_line(lines, 1)
     again = Place(ADDRESS, monotonic() + 60, front.caller)
     run(lines.enter(again))
@@ -90,20 +90,20 @@ def test_a_caller_does_not_wait_for_itself():
 
 def test_a_gate_is_opened_once_or_twice():
     """A caller that was let go twice, as an exception came between, goes once."""
-    gate = ThreadGate()
-    gate.open()
-    gate.open()
-    run(gate.wait(60))
+    gate = ThreadWaiter()
+    gate.wake()
+    gate.wake()
+    run(gate.wait(monotonic() + 60))
 
 
 def test_a_gate_opened_by_another_thread():
     """A task in the line may be collected in any thread: whoever waits behind it wakes."""
 
     async def work() -> bool:
-        gate = TaskGate()
-        waiting = asyncio.create_task(gate.wait(60))
+        gate = TaskWaiter()
+        waiting = asyncio.create_task(gate.wait(monotonic() + 60))
         await asyncio.sleep(0)
-        await asyncio.to_thread(gate.open)
+        await asyncio.to_thread(gate.wake)
         await waiting
         return True
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fibonacci import FibonacciError, FunctionNode, LLMNode, Workflow
-from fibonacci.plugin import _workers as workers
+from fibonacci.plugin._runtime import threads as workers
 
 
 @pytest.mark.parametrize("kind", ["function", "model"])

@@ -22,7 +22,7 @@ from fibonacci import (
     WorkflowError,
 )
 from fibonacci.plugin import Address
-from fibonacci.plugin import _workers as workers
+from fibonacci.plugin._runtime import threads as workers
 
 
 def test_a_stream_that_is_garbage(workflow: Workflow) -> None:

@@ -20,7 +20,7 @@ from fibonacci import (
     NodeText,
     Workflow,
 )
-from fibonacci.plugin import _workers as workers
+from fibonacci.plugin._runtime import threads as workers
 
 
 def test_after_the_output_was_read(workflow: Workflow, stream: Any) -> None:

@@ -5,8 +5,8 @@ from threading import Event, Thread, current_thread
 
 import pytest
 
-from fibonacci.plugin import _workers as workers
-from fibonacci.plugin._workers import Workers
+from fibonacci.plugin._runtime import threads as workers
+from fibonacci.plugin._runtime.threads import Workers
 
 
 def threads_of(pool: Workers, tasks: int) -> list[Thread]:

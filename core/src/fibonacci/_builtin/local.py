@@ -1,6 +1,5 @@
 """The ``memory`` backend: records in this process, as bytes, until the process ends."""
 
-import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
@@ -10,6 +9,7 @@ from time import monotonic
 from typing import Final, Literal
 
 from fibonacci.errors import ConfigurationError
+from fibonacci.plugin._runtime.forks import on_fork
 from fibonacci.plugin.address import Address, Space
 from fibonacci.plugin.hookspecs import hookimpl
 from fibonacci.plugin.options import read_options
@@ -263,5 +263,4 @@ def _release() -> None:
 
 
 # A child forked while another thread held a lock would wait for that thread for ever.
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
-    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release)
+on_fork(before=_hold, after_in_parent=_release, after_in_child=_release)

@@ -14,7 +14,7 @@ from fibonacci._discovery.installed import installed, is_blocked, look_again
 from fibonacci._discovery.kinds import KINDS, Kind
 from fibonacci._discovery.plugin import Plugin, State
 from fibonacci.errors import PluginConflictError, PluginNotFoundError
-from fibonacci.plugin._hints import did_you_mean
+from fibonacci.plugin._runtime.suggestions import did_you_mean
 
 
 @attrs.frozen(kw_only=True)

@@ -5,7 +5,8 @@ from functools import lru_cache
 from typing import Any
 
 from fibonacci.errors import FibonacciError, InvalidKeyError, ScopeError
-from fibonacci.plugin._hints import did_you_mean
+from fibonacci.plugin._runtime.signals import raise_for_signal
+from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin.address import SCOPES, Address, Scope, Space, name_fault
 
 
@@ -122,7 +123,8 @@ class Addresses:
                 return remembered(key, scope, user_id)
             except FibonacciError:
                 raise
-            except Exception:  # noqa: BLE001 - not to be hashed, or not to be trusted to be equal
+            except TypeError as fault:  # not to be hashed, or not to be trusted to be equal
+                raise_for_signal(fault)
                 return checked(key, scope, user_id)
 
         self.find = find

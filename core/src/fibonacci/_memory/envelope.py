@@ -6,6 +6,7 @@ from typing import Any, Final
 from fibonacci._memory import codec
 from fibonacci._memory.plaintext_reads import PlaintextReads
 from fibonacci.errors import DecryptionError, EncryptionError, FibonacciError
+from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin.address import Address, canonical
 from fibonacci.plugin.encryption import Cipher
 
@@ -73,6 +74,7 @@ class SealedEnvelope:
         except FibonacciError:
             raise
         except Exception as fault:  # noqa: BLE001 - whatever a cipher raises
+            raise_for_signal(fault)
             failed = type(fault).__name__
         else:
             if looks_sealed:
@@ -95,6 +97,7 @@ class SealedEnvelope:
         except FibonacciError:
             raise
         except Exception as fault:  # noqa: BLE001 - whatever a cipher raises
+            raise_for_signal(fault)
             failed = type(fault).__name__
         else:
             if not looks_sealed:
@@ -121,6 +124,7 @@ class SealedEnvelope:
         except FibonacciError:
             raise
         except Exception as fault:  # noqa: BLE001 - whatever a cipher raises
+            raise_for_signal(fault)
             failed = type(fault).__name__
         raise DecryptionError(f"the encryption plugin failed to look at {address}: {failed}")
 

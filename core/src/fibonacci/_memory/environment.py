@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin._hints import did_you_mean
+from fibonacci.plugin._runtime.suggestions import did_you_mean
 
 PREFIX: Final = "FIBONACCI_MEMORY_"
 

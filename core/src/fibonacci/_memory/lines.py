@@ -16,8 +16,8 @@ from threading import RLock
 from time import monotonic
 from typing import Any, Final
 
-from fibonacci._memory.gates import Gate
 from fibonacci.errors import BackendUnavailableError, ConflictError, StorageError
+from fibonacci.plugin._runtime.waiters import Waiter
 from fibonacci.plugin.address import Address
 
 PATIENCE: Final = 0.25
@@ -31,8 +31,8 @@ which has to read, may win."""
 class Place:
     """Where a caller stands."""
 
-    gate: Gate
-    """What it waits at, if it has to wait."""
+    waiter: Waiter
+    """If it has to wait."""
 
     def __init__(self, address: Address, deadline: float, caller: Hashable) -> None:
         self.address = address
@@ -78,20 +78,20 @@ class Line:
             front.handed = written
         front.has_turn = True
         self.waiting.popleft()
-        front.gate.open()
+        front.waiter.wake()
 
 
 class Lines:
     """The lines of one store: one for each record that is being changed."""
 
-    def __init__(self, gate: type[Gate]) -> None:
-        self._gate = gate
+    def __init__(self, waiter: type[Waiter]) -> None:
+        self._waiter: Final = waiter
         self._lines: dict[Address, Line] = {}
         self._lock: Any = RLock()
 
     def place(self, address: Address, deadline: float) -> Place:
         """Return a place for the caller, in no line yet."""
-        return Place(address, deadline, self._gate.caller())
+        return Place(address, deadline, self._waiter.caller())
 
     async def enter(self, place: Place) -> None:
         """Stand in the record's line until the turn has come.
@@ -109,7 +109,7 @@ class Lines:
                 return
             if place.caller in line.callers:
                 return
-            place.gate = self._gate()
+            place.waiter = self._waiter()
             line.callers.add(place.caller)
             line.waiting.append(place)
             place.line = line
@@ -122,7 +122,7 @@ class Lines:
             left = place.deadline - monotonic()
             if left <= 0:
                 raise _late(place.address, answered=line.answers > answers)
-            await place.gate.wait(min(left, patience))
+            await place.waiter.wait(monotonic() + min(left, patience))
 
     def _passes(self, place: Place, line: Line, patience: float) -> bool:
         """Go out of turn if the line stands still; say whether the turn has come."""

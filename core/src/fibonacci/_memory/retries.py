@@ -6,13 +6,13 @@ doing it twice is doing it once. A removal or a compare-and-set whose answer was
 asked again: its second answer would be about a record that the first may have changed.
 """
 
-import random
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Final
 
 from fibonacci._memory.lines import Lines
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError
+from fibonacci.plugin._runtime.backoff import backoff
 from fibonacci.plugin.storage import AsyncStore
 
 LONGEST_PAUSE: Final = 0.25
@@ -79,8 +79,7 @@ class Retried(AsyncStore):
         """Ask until the store answers; raise what is known of it where that is not in time."""
         attempt = 1
         while True:
-            longest = min(LONGEST_PAUSE, 0.005 * 2**attempt)
-            pause = random.uniform(0, longest)  # noqa: S311 - no secret
+            pause = backoff(attempt, base=0.005, cap=LONGEST_PAUSE)
             if monotonic() + pause >= deadline:
                 raise fault
             await self._sleep(pause)

@@ -5,7 +5,6 @@ for each event loop, where the backend has an async store of its own. After a fo
 anew, and leaves the parent's connections alone.
 """
 
-import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
@@ -14,12 +13,14 @@ from functools import cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from fibonacci._memory.gates import TaskGate, ThreadGate
 from fibonacci._memory.lines import Lines
 from fibonacci._memory.retries import retried
 from fibonacci._memory.threads import Threaded
 from fibonacci.errors import FibonacciError, StorageError
 from fibonacci.plugin._origin import origin
+from fibonacci.plugin._runtime.forks import leave_to_parent, on_fork
+from fibonacci.plugin._runtime.signals import raise_for_signal
+from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter
 from fibonacci.plugin.storage import AsyncStore, Backend, Inline, Store
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ _let_go: Final["deque[SharedStore]"] = deque()
 """Stores whose leases were collected. The collector runs in any thread at any moment, under any
 lock, so it only leaves a word here: whoever has the registry's lock, or gets it at once, reads it.
 """
-_of_parent: Final[list[object]] = []
-"""A forked child's copies of its parent's stores. They live as long as the child: a driver's
-finalizer could say goodbye to the server, on a connection that is the parent's."""
 
 
 class GivenStore(Backend):
@@ -56,7 +54,7 @@ class SharedStore:
         self.key = key
         self.backend = backend
         self.holders = 0
-        self.lines = Lines(ThreadGate)
+        self.lines = Lines(ThreadWaiter)
         """Of the sync voice, whose callers stand in one line, whichever memory they have."""
         # Its own: a backend may take its time to connect, and may take locks of its own.
         self._lock = RLock()
@@ -87,7 +85,7 @@ class SharedStore:
                 del self._native[other]  # its connections went with its loop
             store = _guarded("connect", self.backend.aconnect)
             store = self._in_threads() if store is None else store
-            self._native[loop] = retried(store, Lines(TaskGate))
+            self._native[loop] = retried(store, Lines(TaskWaiter))
             return self._native[loop]
 
     def _in_threads(self) -> Threaded:
@@ -105,7 +103,7 @@ class SharedStore:
 
     def forget(self) -> None:
         """Start anew in a forked child."""
-        _of_parent.extend([self._store, self._threaded, self._native])
+        leave_to_parent(self._store, self._threaded, self._native)
         self._store = self._threaded = None
         self._native = {}
         self.lines.forget()
@@ -271,6 +269,7 @@ def _guarded(verb: str, call: "Callable[[], S]") -> "S":
     except FibonacciError:
         raise
     except Exception as fault:  # noqa: BLE001 - whatever a backend raises
+        raise_for_signal(fault)
         told = origin(fault)
     # Its own text stays out: a driver's may quote the URL with the password.
     raise StorageError(f"the backend failed to {verb}: {told}")
@@ -289,7 +288,4 @@ def _start_anew() -> None:
     _lock.release()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
-    os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_start_anew
-    )
+on_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_start_anew)

@@ -3,37 +3,19 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from fibonacci._workflow.channel import Channel, Letter, Running, Signal
+from fibonacci._workflow.channel import Channel, Letter, Running
 from fibonacci._workflow.events import Event, WorkflowFinished
-
-
-class TaskSignal(Signal):
-    """Between two tasks."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    async def wait(self, deadline: float | None = None) -> None:
-        """Whoever has a deadline is cancelled at it."""
-        await self._event.wait()
-
-    def is_own(self) -> bool:
-        """The loop closes what is garbage in a task of its own."""
-        return False
+from fibonacci.plugin._runtime.waiters import TaskWaiter
 
 
 class TaskChannel(Channel):
     """The reader and the run are on one loop."""
 
+    waiter = TaskWaiter
+
     def __init__(self) -> None:
         super().__init__()
         self._queue: asyncio.Queue[Letter | BaseException] = asyncio.Queue()
-
-    def signal(self) -> TaskSignal:
-        return TaskSignal()
 
     def _put(self, letter: Letter | BaseException) -> None:
         self._queue.put_nowait(letter)

@@ -3,18 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
-from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from fibonacci._workflow.voice import Overdue, Strand, Voice, Work, is_async
-from fibonacci.plugin._workers import in_thread
+from fibonacci.plugin._runtime.deadlines import timeout_at
+from fibonacci.plugin._runtime.threads import in_thread
 from fibonacci.plugin.models import Completion, Model, ModelRequest, TextDelta
 
 T = TypeVar("T")
-
-EARLY: Final = 0.002
-"""Seconds by which uvloop's timers may ring too early: its clock counts whole milliseconds. At the
-deadline everybody else looks at the monotonic clock, and would find that there is time left."""
 
 
 class AsyncVoice(Voice):
@@ -85,8 +81,7 @@ async def awaited(function: Callable[[Any], Any], argument: Any) -> Any:
 async def _within(answer: Awaitable[T], deadline: float | None) -> T:
     if deadline is None:
         return await answer
-    due = asyncio.get_running_loop().time() + deadline - monotonic() + EARLY
-    bound = asyncio.timeout_at(due)
+    bound = timeout_at(deadline)
     try:
         async with bound:
             taken = await answer

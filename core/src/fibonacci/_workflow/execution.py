@@ -25,7 +25,7 @@ from fibonacci.errors import (
     WorkflowTimeoutError,
     WorkflowValidationError,
 )
-from fibonacci.plugin._hints import did_you_mean
+from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin.models import Model
 
 

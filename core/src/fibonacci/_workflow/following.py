@@ -21,7 +21,7 @@ async def follow(
 async def _pieces(
     voice: Voice, channel: Channel, node_id: str, model: Model, request: ModelRequest
 ) -> Completion:
-    closed = channel.signal()
+    closed = channel.waiter()
     try:
         async with aclosing(voice.pieces(model, request)) as pieces:
             async for piece in pieces:
@@ -31,7 +31,7 @@ async def _pieces(
                     event = NodeText(node_id, piece.text)
                     await channel.tell(event, request.deadline, closed)
     finally:
-        closed.set()
+        closed.wake()
     return _whole(None)
 
 

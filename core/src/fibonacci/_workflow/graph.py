@@ -10,7 +10,7 @@ from fibonacci._workflow.memory_use import MemoryWrite
 from fibonacci._workflow.step import Step
 from fibonacci._workflow.texts import Demand
 from fibonacci.errors import WorkflowValidationError
-from fibonacci.plugin._hints import did_you_mean
+from fibonacci.plugin._runtime.suggestions import did_you_mean
 
 
 @attrs.frozen(kw_only=True)

@@ -10,7 +10,7 @@ from fibonacci._memory.addresses import checked_name
 from fibonacci._memory.expiry import milliseconds
 from fibonacci._memory.recall import Wanted
 from fibonacci.errors import FibonacciError, WorkflowValidationError
-from fibonacci.plugin._hints import did_you_mean
+from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin.address import SCOPES, Address, Scope, Space
 
 Mode = Literal["set", "append", "increment"]

@@ -3,53 +3,26 @@
 import os
 import sys
 from collections.abc import Generator
-from contextlib import suppress
 from contextvars import copy_context
-from queue import Empty, SimpleQueue
-from threading import get_ident
-from time import monotonic
+from queue import SimpleQueue
 
-from fibonacci._workflow.channel import Channel, Letter, Running, Signal
+from fibonacci._workflow.channel import Channel, Letter, Running
 from fibonacci._workflow.events import Event, WorkflowFinished
 from fibonacci.errors import WorkflowError
 from fibonacci.plugin._run import run
-from fibonacci.plugin._workers import hand_over
-
-
-class ThreadSignal(Signal):
-    """Between two threads.
-
-    A collection of garbage may close a stream in any thread at any moment, also in one of its run:
-    so it is a queue, which may be used again in the midst of its use, and not an Event.
-    """
-
-    def __init__(self) -> None:
-        self._happened: SimpleQueue[None] = SimpleQueue()
-        self._thread = get_ident()
-
-    def set(self) -> None:
-        self._happened.put(None)
-
-    async def wait(self, deadline: float | None = None) -> None:
-        with suppress(Empty):
-            self._happened.get(
-                timeout=None if deadline is None else max(0.0, deadline - monotonic())
-            )
-
-    def is_own(self) -> bool:
-        return self._thread == get_ident()
+from fibonacci.plugin._runtime.threads import hand_over
+from fibonacci.plugin._runtime.waiters import ThreadWaiter
 
 
 class ThreadChannel(Channel):
     """The reader and the run are in different threads, of one process."""
 
+    waiter = ThreadWaiter
+
     def __init__(self) -> None:
         super().__init__()
         self._queue: SimpleQueue[Letter | BaseException] = SimpleQueue()
         self._process = os.getpid()
-
-    def signal(self) -> ThreadSignal:
-        return ThreadSignal()
 
     def _put(self, letter: Letter | BaseException) -> None:
         self._queue.put(letter)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from fibonacci._workflow.fields import RESERVED
 from fibonacci._workflow.nodes import Node
 from fibonacci.errors import TemplateError
-from fibonacci.plugin._hints import nearest_name
+from fibonacci.plugin._runtime.suggestions import nearest_name
 from fibonacci.plugin.templating import Engine, Reference, Template
 
 

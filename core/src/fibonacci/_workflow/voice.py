@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin._run import run
-from fibonacci.plugin._workers import hand_over, outcome
+from fibonacci.plugin._runtime.threads import hand_over, outcome
 from fibonacci.plugin.models import Completion, Model, ModelRequest, TextDelta
 
 T = TypeVar("T")

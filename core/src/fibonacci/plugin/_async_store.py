@@ -1,6 +1,5 @@
 """The store contract in the async voice, and the defaults, written here once for both voices."""
 
-import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum
@@ -10,6 +9,7 @@ from typing import Final, Literal
 import attrs
 
 from fibonacci.errors import ConflictError
+from fibonacci.plugin._runtime.backoff import backoff
 from fibonacci.plugin.address import Address, Space
 
 
@@ -146,7 +146,7 @@ class AsyncStore(ABC):
         The pause is random up to a bound that doubles from 1 ms to 64 ms, so that writers of one
         record get out of step.
         """
-        seconds = random.uniform(0, 0.001 * 2 ** min(attempt, 6))  # noqa: S311 - no secret
+        seconds = backoff(attempt, base=0.001, cap=0.064)
         if monotonic() + seconds > deadline:
             raise ConflictError(
                 f"gave up on {address} after {attempt} attempts: other writers changed it each "

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from fibonacci.plugin._workers import in_thread
+from fibonacci.plugin._runtime.threads import in_thread
 
 
 @attrs.frozen(kw_only=True)

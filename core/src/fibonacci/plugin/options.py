@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin._hints import did_you_mean
+from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin.storage import StoreSettings
 
 Reader = Callable[[Any], Any]

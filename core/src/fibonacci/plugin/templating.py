@@ -16,7 +16,7 @@ import attrs
 import orjson
 
 from fibonacci.errors import TemplateError
-from fibonacci.plugin._hints import nearest_name
+from fibonacci.plugin._runtime.suggestions import nearest_name
 
 _STRICT: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 

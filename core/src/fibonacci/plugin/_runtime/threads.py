@@ -5,7 +5,6 @@ thread would wait for ever. Here each task has a thread to itself, from the mome
 handed over.
 """
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
@@ -14,6 +13,11 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final, TypeVar, cast
+
+from fibonacci.plugin._run import run
+from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
+from fibonacci.plugin._runtime.forks import on_fork
+from fibonacci.plugin._runtime.waiters import ThreadWaiter
 
 KEPT: Final = 32
 """Threads at rest; one more that comes to rest ends."""
@@ -116,10 +120,36 @@ def outcome(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
         return None, fault
 
 
-def _start_anew() -> None:
+def call_in_thread(work: Callable[[], T], *, deadline: float) -> T:
+    """Do the work in a thread, in a copy of this context; at the deadline, leave it behind there.
+
+    For what knows no deadline, and blocks. Where no thread can be started any more, as Python is
+    about to end, it is done in this one. Raises DeadlineExceeded.
+    """
+    ended: list[tuple[T | None, BaseException | None]] = []
+    waiter = ThreadWaiter()
+    work_here = partial(copy_context().run, work)
+
+    def task() -> None:
+        ended.append(outcome(work_here))
+        waiter.wake()
+
+    try:
+        hand_over(task)
+    except RuntimeError:
+        return work()
+    run(waiter.wait(deadline))
+    if not ended:
+        raise DeadlineExceeded
+    answer, fault = ended[0]
+    if fault is not None:
+        raise fault
+    return cast(T, answer)
+
+
+def _reset_after_fork() -> None:
     global _workers
     _workers = Workers()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
-    os.register_at_fork(after_in_child=_start_anew)
+on_fork(after_in_child=_reset_after_fork)

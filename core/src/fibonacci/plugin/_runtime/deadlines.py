@@ -1,0 +1,53 @@
+"""Deadlines: readings of ``time.monotonic()``, in seconds, by which a call has to end."""
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from asyncio import Timeout
+
+TIMER_EARLY: Final = 0.002
+"""Seconds by which uvloop's timers may ring too early: its clock counts whole milliseconds. At the
+deadline everybody else looks at the monotonic clock, and would find that there is time left."""
+
+
+class DeadlineExceeded(TimeoutError):  # noqa: N818 - the term of the field
+    """The deadline of a call has passed.
+
+    A class of its own: a TimeoutError can be an application's, raised by a signal handler in the
+    midst of the call, and is then nobody else's to handle.
+    """
+
+    def __init__(self, reason: str = "the time was up") -> None:
+        super().__init__(reason)
+
+
+def seconds_left(deadline: float) -> float:
+    """Return the seconds until the deadline, more than 0. Raises DeadlineExceeded."""
+    left = deadline - monotonic()
+    if left <= 0:
+        raise DeadlineExceeded
+    return left
+
+
+def share_deadline(deadline: float, candidates: int) -> float:
+    """Return the deadline for the next one of several candidates, such as addresses of a host.
+
+    Each gets an equal share of the time that is left, so that one that says nothing leaves time
+    for those after it. ``candidates`` counts those that were not tried yet, this one among them.
+    """
+    now = monotonic()
+    return now + (deadline - now) / candidates
+
+
+def timeout_at(deadline: float | None) -> "Timeout":
+    """Return ``asyncio.timeout_at`` for a deadline of the monotonic clock; None never ends.
+
+    Its block ends with TimeoutError, never before the deadline, whatever loop runs.
+    """
+    import asyncio  # only async programs pay for it: 62 ms
+
+    if deadline is None:
+        return asyncio.timeout_at(None)
+    now = asyncio.get_running_loop().time()
+    return asyncio.timeout_at(now + deadline - monotonic() + TIMER_EARLY)

@@ -1,0 +1,91 @@
+"""Exceptions that a signal handler raised in the midst of a call."""
+
+import inspect
+import signal
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+
+
+def raise_for_signal(fault: BaseException) -> None:
+    """Raise the exception of a signal handler again, if this is one, or came of one.
+
+    Between any two steps of a call Python may run a signal handler, and what that raises (Ctrl-C, a
+    soft time limit, an alarm) comes out of whatever was going on, such as a driver's ``send``. It
+    says nothing about the server or the record, and its caller waits for it. So call this first
+    wherever exceptions of a driver, or of anybody else's code, are made one of ours::
+
+        try:
+            reply = connection.exchange(request)
+        except DriverError as fault:
+            raise_for_signal(fault)
+            raise unanswered("the connection broke", server, maybe_applied=sent) from None
+
+    Such an exception may strike after the last byte was sent: note that it is sent before it is.
+    """
+    for one in _chain(fault):
+        if _is_from_handler(one) and not _is_handled_by_caller(one):
+            raise one
+
+
+def _chain(fault: BaseException) -> Iterator[BaseException]:
+    """The exception and those that it came of; a driver may have made another one of it."""
+    seen: set[int] = set()
+    one: BaseException | None = fault
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__
+
+
+def _is_from_handler(fault: BaseException) -> bool:
+    trace: TracebackType | None = fault.__traceback__
+    handlers = _handlers_code() if trace else set()
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code in handlers or _was_given_its_caller(frame):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _handlers_code() -> set[object]:
+    """The code of all handlers that are set."""
+    found = set()
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        handler = getattr(handler, "func", handler)  # functools.partial
+        code = getattr(handler, "__code__", None)
+        if code is None and callable(handler):
+            code = getattr(getattr(type(handler), "__call__"), "__code__", None)  # noqa: B004, B009
+        found.add(code)
+    return found - {None}
+
+
+def _was_given_its_caller(frame: FrameType) -> bool:
+    """Say whether an argument is the frame that was interrupted, as Python gives it to handlers.
+
+    One that has set another handler meanwhile is found by this alone.
+    """
+    caller, code = frame.f_back, frame.f_code
+    if caller is None or code.co_argcount + bool(code.co_flags & inspect.CO_VARARGS) == 0:
+        return False
+    given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 1]
+    values = [frame.f_locals.get(name) for name in given]
+    return any(
+        value is caller or (isinstance(value, tuple) and any(one is caller for one in value))
+        for value in values
+    )
+
+
+def _is_handled_by_caller(fault: BaseException) -> bool:
+    """Say whether an application handles it just now, and made this call while it does."""
+    assert fault.__traceback__ is not None
+    where = fault.__traceback__.tb_frame
+    frame = inspect.currentframe()
+    for _ in range(3):  # this function, raise_for_signal, and who called that
+        frame = frame.f_back if frame else None
+    while frame is not None:
+        if frame is where:
+            return True
+        frame = frame.f_back
+    return False
