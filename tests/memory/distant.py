@@ -14,6 +14,7 @@ class Distant(LocalStore):
     """A store whose answers take their time, so that its callers meet."""
 
     remote = True
+    _in_process = False
 
     def __init__(self) -> None:
         super().__init__()

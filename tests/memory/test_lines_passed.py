@@ -92,7 +92,8 @@ def test_a_store_that_answers_nobody(distant: Distant, increment: Increment):
     with Workflow("w", MemoryConfig(distant, timeout=0.4)) as workflow:
         answers = increment(workflow.memory)
     assert {type(one) for one in answers} == {BackendUnavailableError}
-    assert {str(one) for one in answers} == {
+    # Who is let go at the very deadline may be told either.
+    assert {str(one) for one in answers} <= {
         "the time ran out",
         "gave up on 'n' in workflow scope of 'w': those of this process who came before got no "
         "answer, until the deadline",

@@ -3,10 +3,10 @@
 import asyncio
 from time import monotonic
 
-from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter
 from fibonacci._memory.lines import Lines, Place
 from fibonacci.plugin import Address, Space
 from fibonacci.plugin._run import run
+from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter
 
 ADDRESS = Address(Space("p:", "workflow", "w"), "k")
 

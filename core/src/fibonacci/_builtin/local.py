@@ -48,6 +48,7 @@ class LocalStore(Store):
 
     clock: Literal["server", "client"] = "client"
     remote = False
+    _in_process = True
 
     def __init__(self) -> None:
         # Reentrant: a signal handler or a finalizer may use the store while this thread does.
@@ -212,6 +213,7 @@ def _expiry(ttl_ms: int | None) -> float | None:
 class AwaitedStore(Inline):
     """The store in the async voice: it answers at once, and lets the loop go on in a pause."""
 
+    _in_process = True
     _sleep = AsyncStore._sleep
 
 

@@ -13,8 +13,7 @@ class Contest:
 
     def __init__(self, lease: Any, address: Address, deadline: float) -> None:
         # The lease of either voice.
-        lines = getattr(lease.store, "lines", None)  # a store in this process has none
-        self._lines = lines if isinstance(lines, Lines) else None
+        self._lines: Lines | None = lease.store._lines
         self._lease = lease
         self._address = address
         self._deadline = deadline

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Final
 
-from fibonacci._memory.lines import Lines
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin._runtime.backoff import backoff
 from fibonacci.plugin.storage import AsyncStore
@@ -21,12 +20,9 @@ LONGEST_PAUSE: Final = 0.25
 Fault = BackendUnavailableError | OutcomeUnknownError
 
 
-def retried(store: AsyncStore, lines: Lines) -> AsyncStore:
-    """Return the store with faults that may pass waited for, if it has any such.
-
-    In ``lines`` stand its callers who change one record at once.
-    """
-    return Retried(store, lines) if store.remote else store
+def retried(store: AsyncStore) -> AsyncStore:
+    """Return the store with faults that may pass waited for, if it has any such."""
+    return Retried(store) if store.remote else store
 
 
 def _again(name: str, *faults: type[Fault]) -> Any:
@@ -48,10 +44,9 @@ def _again(name: str, *faults: type[Fault]) -> Any:
 class Retried(AsyncStore):
     """A store that is asked again where that may help and can't harm."""
 
-    def __init__(self, store: AsyncStore, lines: Lines) -> None:
+    def __init__(self, store: AsyncStore) -> None:
         """Wrap the store."""
         self.store = store
-        self.lines = lines
 
     read = _again("read", BackendUnavailableError)
     read_many = _again("read_many", BackendUnavailableError)

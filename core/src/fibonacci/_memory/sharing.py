@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from fibonacci._memory.lines import Lines
 from fibonacci._memory.retries import retried
-from fibonacci._memory.threads import Threaded
+from fibonacci._memory.threads import Threaded, ThreadLimit
 from fibonacci.errors import FibonacciError, StorageError
 from fibonacci.plugin._origin import origin
+from fibonacci.plugin._run import run
 from fibonacci.plugin._runtime.forks import leave_to_parent, on_fork
+from fibonacci.plugin._runtime.per_loop import PerLoop
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter
 from fibonacci.plugin.storage import AsyncStore, Backend, Inline, Store
@@ -59,8 +61,8 @@ class SharedStore:
         # Its own: a backend may take its time to connect, and may take locks of its own.
         self._lock = RLock()
         self._store: Store | None = None
-        self._threaded: Threaded | None = None
-        self._native: dict[AbstractEventLoop, AsyncStore] = {}
+        self._threads: ThreadLimit | None = None
+        self._native = _per_loop()
 
     def store(self) -> Store:
         """Return the sync store of this process; StorageError when all have let go."""
@@ -73,41 +75,59 @@ class SharedStore:
 
     def async_store(self) -> AsyncStore:
         """Return the async store for the running event loop."""
-        loop = _running_loop()()
-        store = self._native.get(loop)
-        return self._connect_to(loop) if store is None else store
+        store = self._native.get()
+        return self._connect_to_loop() if store is None else store
 
-    def _connect_to(self, loop: "AbstractEventLoop") -> AsyncStore:
+    def _connect_to_loop(self) -> AsyncStore:
         with self._lock:
             if not self.holders:
                 raise closed()
-            for other in [other for other in self._native if other.is_closed()]:
-                del self._native[other]  # its connections went with its loop
-            store = _guarded("connect", self.backend.aconnect)
-            store = self._in_threads() if store is None else store
-            self._native[loop] = retried(store, Lines(TaskWaiter))
-            return self._native[loop]
+            connected = _guarded("connect", self.backend.aconnect)
+            store = self._in_threads() if connected is None else connected
+            store = _in_line(retried(store), Lines(TaskWaiter))
+            self._native.add(store)
+            return store
 
     def _in_threads(self) -> Threaded:
-        if self._threaded is None:
-            self._threaded = Threaded(self.store())
-        return self._threaded
+        store = self.store()
+        if self._threads is None:
+            self._threads = ThreadLimit(store)
+        return Threaded(store, self._threads)
 
     def drop(self) -> "tuple[Store | None, list[tuple[AbstractEventLoop, AsyncStore]]]":
         """Hand out what is connected, to be closed; the registry's lock is held."""
         _shared.pop(self.key, None)
         store = None if isinstance(self.backend, GivenStore) else self._store
-        native = list(self._native.items())
-        self._store, self._threaded, self._native = None, None, {}
-        return store, native
+        self._store = self._threads = None
+        return store, self._native.pop_all()
 
     def forget(self) -> None:
         """Start anew in a forked child."""
-        leave_to_parent(self._store, self._threaded, self._native)
-        self._store = self._threaded = None
-        self._native = {}
+        leave_to_parent(self._store, self._threads, self._native)
+        self._store = self._threads = None
+        self._native = _per_loop()
         self.lines.forget()
         self._lock = RLock()
+
+
+def _in_line(store: AsyncStore, lines: Lines) -> AsyncStore:
+    """Have callers who change one record of the store at once go one after another."""
+    if not store._in_process:
+        store._lines = lines
+    return store
+
+
+def _per_loop() -> PerLoop[AsyncStore]:
+    return PerLoop(lambda store: store.close(), abandon=_abandon)
+
+
+def _abandon(store: AsyncStore) -> None:
+    """Close a store whose loop is closed: what would have to be waited for is left to the system.
+
+    Nobody is there to be told what goes wrong.
+    """
+    with suppress(Exception):
+        run(store.close())
 
 
 class SyncSide:
@@ -134,7 +154,8 @@ class _Unconnected:
         self._side = side
 
     def __getattr__(self, name: str) -> Any:
-        store = retried(Inline(self._side.shared.store()), self._side.shared.lines)
+        shared = self._side.shared
+        store = _in_line(retried(Inline(shared.store())), shared.lines)
         with _lock:
             if self._side.store is self:  # no other thread has connected it, or closed it
                 self._side.store = store

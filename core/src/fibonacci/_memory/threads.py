@@ -1,58 +1,124 @@
-"""The async voice of a backend that has only a sync store: its calls run in worker threads."""
+"""The async methods of a backend that has only a sync store: its calls run in worker threads."""
 
-from collections.abc import Awaitable, Callable
-from contextvars import copy_context
+import weakref
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from fibonacci.errors import StorageError
+from fibonacci.errors import BackendUnavailableError
+from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
+from fibonacci.plugin._runtime.fair_queue import FairQueue
+from fibonacci.plugin._runtime.threads import NoThreadError, in_thread
+from fibonacci.plugin._runtime.waiters import TaskWaiter
 from fibonacci.plugin.storage import AsyncStore, Store
 
-WORKERS: Final = 8
-"""Threads, and so calls at once, for one store."""
+CALLS_TO_SERVER: Final = 64
+"""Reads, and writes, at once for one store: they wait for a server most of their time."""
+
+CALLS_TO_DISK: Final = 8
+"""Reads, and writes, at once for a store within this machine."""
+
+T = TypeVar("T")
 
 
-def _in_thread(name: str) -> Any:
-    async def call(store: "Threaded", *args: Any, **kwargs: Any) -> Any:
-        import asyncio  # only async programs pay for it: 62 ms
+class ThreadLimit:
+    """How many calls of one store are in threads at once; further ones wait in a fair queue.
 
-        method: Callable[..., Any] = getattr(store.store, name)
-        work = partial(copy_context().run, method, *args, **kwargs)
+    Reads and writes have a limit each, so that writes that wait for a lock hold up no reader.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Serve the tasks of any event loop."""
+        calls = CALLS_TO_SERVER if store.remote else CALLS_TO_DISK
+        self.reads = _Permits(calls)
+        self.writes = _Permits(calls)
+
+
+class _Permits:
+    """A number of permits, counted by those that live: one that is dropped is free again."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._given: list[weakref.ref[_Permit]] = []
+        self._queue: FairQueue[_Permit] = FairQueue(self._take, TaskWaiter)
+
+    async def get(self, deadline: float) -> "_Permit":
+        return await self._queue.get(deadline)
+
+    def _take(self) -> "_Permit | None":
+        if len(self._given) >= self._limit:
+            self._given = [given for given in self._given if given() is not None]
+        if len(self._given) >= self._limit:
+            return None
+        permit = _Permit()
+        # Not its __del__: while that runs, the permit still lives, and would be counted.
+        self._given.append(weakref.ref(permit, self._dropped))
+        return permit
+
+    def _dropped(self, _: "weakref.ref[_Permit]") -> None:
+        self._queue.wake()
+
+
+class _Permit:
+    """The right to one call."""
+
+
+def _in_thread(name: str, *, writes: bool = False) -> Any:
+    async def call(store: "Threaded", *args: Any, deadline: float, **kwargs: Any) -> Any:
+        limit = store.limit.writes if writes else store.limit.reads
         try:
-            answer: Awaitable[Any] = asyncio.get_running_loop().run_in_executor(store.workers, work)
-        except RuntimeError:  # the workers are shut down
-            raise StorageError("this memory was closed while it was in use") from None
-        return await answer
+            permit = await limit.get(deadline)
+        except DeadlineExceeded:
+            raise BackendUnavailableError(
+                "the store was not asked: other calls of this process kept it busy until the "
+                "deadline"
+            ) from None
+        method: Callable[..., Any] = getattr(store.store, name)
+        held = [permit]  # the thread's, also where this call is cancelled
+        del permit
+        work = partial(_held, held, partial(method, *args, deadline=deadline, **kwargs))
+        try:
+            return await in_thread(work)
+        except NoThreadError:
+            raise BackendUnavailableError(
+                "the store was not asked: the system starts no further thread"
+            ) from None
 
     return call
 
 
+def _held(permits: list[_Permit], work: Callable[[], T]) -> T:
+    """Do the work in its thread, and drop the permit at once."""
+    try:
+        return work()
+    finally:
+        permits.clear()
+
+
 class Threaded(AsyncStore):
-    """A sync store, awaited. It belongs to no event loop, and so serves all of them.
+    """A sync store, awaited, for the tasks of one event loop.
 
     A caller that is cancelled stops waiting; its call goes on in the thread, to its deadline.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, limit: ThreadLimit) -> None:
         """Wrap the store; closing this leaves it open."""
-        from concurrent.futures import ThreadPoolExecutor  # 5 ms that few programs need
-
         self.store = store
         self.remote = store.remote
-        self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="fibonacci")
+        self.limit = limit
 
     read = _in_thread("read")
-    write = _in_thread("write")
-    compare_and_set = _in_thread("compare_and_set")
-    remove = _in_thread("remove")
+    write = _in_thread("write", writes=True)
+    compare_and_set = _in_thread("compare_and_set", writes=True)
+    remove = _in_thread("remove", writes=True)
     remaining = _in_thread("remaining")
     scan = _in_thread("scan")
     read_many = _in_thread("read_many")
-    write_many = _in_thread("write_many")
-    remove_many = _in_thread("remove_many")
+    write_many = _in_thread("write_many", writes=True)
+    remove_many = _in_thread("remove_many", writes=True)
     exists = _in_thread("exists")
-    touch = _in_thread("touch")
-    clear = _in_thread("clear")
+    touch = _in_thread("touch", writes=True)
+    clear = _in_thread("clear", writes=True)
 
     async def close(self) -> None:
-        self.workers.shutdown(wait=False)
+        """Nothing to let go of."""

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum
 from time import monotonic
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -54,6 +54,10 @@ class AsyncStore(ABC):
     """See :attr:`Store.clock`."""
     remote: bool = True
     """See :attr:`Store.remote`."""
+    _in_process: bool = False
+    """Whether a compare-and-set is a step in memory, for which callers need not queue."""
+    _lines: Any = None
+    """Where callers who change one record queue; core sets it."""
 
     @abstractmethod
     async def read(self, address: Address, *, deadline: float) -> bytes | None:

@@ -56,6 +56,7 @@ class Store(ABC):
     """Whether its faults may pass by waiting, as those of a server. Core asks such a store again,
     until the deadline: each read, each write that surely was not applied, and a lost ``write``,
     ``write_many``, ``touch`` or ``clear``. A store itself tries once."""
+    _in_process: bool = False
 
     @abstractmethod
     def read(self, address: Address, *, deadline: float) -> bytes | None:
@@ -149,6 +150,7 @@ class Inline(AsyncStore):
         """Wrap the store."""
         self.store = store
         self.remote = store.remote
+        self._in_process = store._in_process
 
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
         return self.store.read(address, deadline=deadline)

@@ -15,8 +15,9 @@ class FairQueue(Generic[T]):
     """Callers are served first come, first served; who is first keeps the place until served.
 
     ``take`` returns something that is free, or None; only the first caller asks it, so it must
-    give the same to all. Whoever frees something calls :meth:`wake`; so does what is dropped
-    without notice, from its finalizer. No lock is held anywhere: a signal handler may raise, or
+    give the same to all. Whoever frees something calls :meth:`wake`; so does the callback of a weak
+    reference to what can be dropped without notice (not its ``__del__``: while that runs, the
+    object still lives). No lock is held anywhere: a signal handler may raise, or
     use the queue itself, at each step.
     """
 

@@ -4,9 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 
-def drop_log_records(
-    loggers: Iterable[str], is_ours: Callable[[logging.LogRecord], bool]
-) -> None:
+def drop_log_records(loggers: Iterable[str], is_ours: Callable[[logging.LogRecord], bool]) -> None:
     """Drop the records of these loggers for which ``is_ours`` is true.
 
     For drivers that log requests whole, with a value or a prompt in them. A filter of a logger

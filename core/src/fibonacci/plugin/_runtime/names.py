@@ -10,7 +10,7 @@ from typing import Final
 from fibonacci.plugin._run import run
 from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
 from fibonacci.plugin._runtime.forks import on_fork
-from fibonacci.plugin._runtime.threads import hand_over, outcome
+from fibonacci.plugin._runtime.threads import NoThreadError, hand_over, outcome
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
 
 JOINED_FOR: Final = 5.0
@@ -105,7 +105,7 @@ def _current_look_up(host: str) -> _LookUp:
 def _start(look_up: _LookUp) -> None:
     try:
         hand_over(look_up.run)
-    except RuntimeError:  # no thread can be started any more: Python is about to end
+    except NoThreadError:  # Python is about to end
         look_up.run()
 
 

@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ class PerLoop(Generic[T]):
 
     def get(self) -> T | None:
         """Return the running loop's object."""
-        entry = self._entries.get(_running_loop())
+        entry = self._entries.get(_get_running_loop()())
         return None if entry is None else entry.value
 
     def add(self, value: T) -> None:
         """Keep an object for the running loop."""
-        loop = _running_loop()
+        loop = _get_running_loop()()
         self._close_orphans()
         ending = _close_with_loop(weakref.ref(self), loop)
         self._entries[loop] = _Entry(value, ending)
@@ -84,7 +85,8 @@ def _start(ending: AsyncGenerator[None, None]) -> None:
         ending.asend(None).send(None)
 
 
-def _running_loop() -> "AbstractEventLoop":
+@cache
+def _get_running_loop() -> "Callable[[], AbstractEventLoop]":
     import asyncio  # only async programs pay for it: 62 ms
 
-    return asyncio.get_running_loop()
+    return asyncio.get_running_loop

@@ -81,5 +81,3 @@ class _Flight(Generic[T]):
         self._over = True
         while self._waiters:
             self._waiters.pop().wake()
-
-

@@ -27,6 +27,11 @@ REST: Final = 10.0
 
 T = TypeVar("T")
 
+
+class NoThreadError(RuntimeError):
+    """The system starts no further thread, or Python is about to end; nothing was begun."""
+
+
 Task = Callable[[], None]
 
 _numbers: Final = count(1)
@@ -41,13 +46,23 @@ class Workers:
         self._free: list[None] = []
 
     def hand_over(self, task: Task) -> None:
-        """Have a thread run the task, which must not raise. Nobody waits for it at exit."""
+        """Have a thread run the task, which must not raise. Nobody waits for it at exit.
+
+        Raises NoThreadError.
+        """
         try:
             self._free.pop()
         except IndexError:
-            name = f"fibonacci-worker-{next(_numbers)}"
-            Thread(target=self._work, name=name, daemon=True).start()
+            self._start_one()
         self._tasks.put(task)
+
+    def _start_one(self) -> None:
+        name = f"fibonacci-worker-{next(_numbers)}"
+        thread = Thread(target=self._work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as fault:
+            raise NoThreadError("no thread can be started") from fault
 
     def _work(self) -> None:
         while True:
@@ -82,7 +97,8 @@ def hand_over(task: Task) -> None:
 async def in_thread(work: Callable[[], T]) -> T:
     """Do the work in a thread, in a copy of this context; whoever is cancelled leaves it behind.
 
-    Not ``asyncio.to_thread``: that has few threads, and the end of the loop waits for them.
+    Not ``asyncio.to_thread``: that has few threads, which the application's own calls may keep
+    busy, and the end of the loop waits for them. Raises NoThreadError.
     """
     import asyncio  # only async programs pay for it: 62 ms
 
@@ -136,7 +152,7 @@ def call_in_thread(work: Callable[[], T], *, deadline: float) -> T:
 
     try:
         hand_over(task)
-    except RuntimeError:
+    except NoThreadError:
         return work()
     run(waiter.wait(deadline))
     if not ended:

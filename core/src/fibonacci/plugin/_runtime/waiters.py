@@ -78,7 +78,8 @@ class TaskWaiter(Waiter):
     def caller() -> Hashable:
         import asyncio
 
-        return id(asyncio.current_task())  # no reference: a loop may leave its tasks to be collected
+        # No reference: a loop may leave its tasks to be collected.
+        return id(asyncio.current_task())
 
     def wake(self) -> None:
         if self._thread == get_ident() and not self._loop.is_closed():

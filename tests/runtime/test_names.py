@@ -10,7 +10,7 @@ from secrets import token_hex
 import pytest
 from forks import in_child
 
-from fibonacci.plugin import runtime
+from fibonacci.plugin._runtime import names as runtime
 from fibonacci.plugin.runtime import aresolve, resolve
 
 TIMEOUT = 0.2
@@ -182,18 +182,6 @@ def test_joined_at_the_end(resolver):
     look_up.join(partial(woken.append, 1))
     assert woken == [1]
     assert look_up.addresses() == ["10.0.0.1"]
-
-
-def test_woken_twice():
-    """A caller in a loop that is woken twice goes on once."""
-
-    async def twice():
-        woken = asyncio.get_running_loop().create_future()
-        runtime._settle(woken)
-        runtime._settle(woken)
-        await woken
-
-    asyncio.run(twice())
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")

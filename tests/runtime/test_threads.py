@@ -1,5 +1,6 @@
 """The threads that nodes run in: made when they are needed, kept for a while."""
 
+import asyncio
 import time
 from threading import Event, Thread, current_thread
 
@@ -7,6 +8,13 @@ import pytest
 
 from fibonacci.plugin._runtime import threads as workers
 from fibonacci.plugin._runtime.threads import Workers
+from fibonacci.plugin.runtime import (
+    DeadlineExceeded,
+    NoThreadError,
+    call_in_thread,
+    in_thread,
+    resolve,
+)
 
 
 def threads_of(pool: Workers, tasks: int) -> list[Thread]:
@@ -72,3 +80,26 @@ def test_a_thread_that_is_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
     done = Event()
     pool._tasks.put(done.set)  # what it does next
     assert done.wait(60)
+
+
+def test_a_call_in_a_thread_ends_by_its_deadline() -> None:
+    """What blocks is left behind at the deadline; else its answer, or its exception, comes."""
+    with pytest.raises(DeadlineExceeded):
+        call_in_thread(lambda: time.sleep(0.5), deadline=time.monotonic() + 0.01)
+    assert call_in_thread(current_thread, deadline=time.monotonic() + 60) is not current_thread()
+    with pytest.raises(ZeroDivisionError):
+        call_in_thread(lambda: 1 / 0, deadline=time.monotonic() + 60)
+
+
+def test_a_call_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call is made in the caller's own thread where Python is about to end."""
+
+    def refuse(_: Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(workers, "_workers", Workers())
+    monkeypatch.setattr(Thread, "start", refuse)
+    assert call_in_thread(current_thread, deadline=time.monotonic() + 60) is current_thread()
+    assert resolve("localhost", deadline=time.monotonic() + 60)
+    with pytest.raises(NoThreadError, match="no thread can be started"):
+        asyncio.run(in_thread(current_thread))

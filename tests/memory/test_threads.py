@@ -1,0 +1,88 @@
+"""The async methods of a store that has only sync ones."""
+
+import asyncio
+import threading
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from fibonacci import BackendUnavailableError, MemoryConfig, Workflow
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import Address
+from fibonacci.plugin._runtime import threads as workers
+
+
+class Locked(LocalStore):
+    """A store whose writes wait for a lock that somebody else has."""
+
+    _in_process = False
+
+    def __init__(self, *, remote: bool) -> None:
+        super().__init__()
+        self.remote = remote
+        self.free = threading.Event()
+
+    def write(self, address: Address, data: bytes, ttl_ms: int | None, **named: Any) -> None:
+        self.free.wait(60)
+        super().write(address, data, ttl_ms, **named)
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_readers_wait_for_no_writers(remote):
+    """Reads go on while any number of writes wait, and a write in the queue ends in time (C18)."""
+
+    async def use(store):
+        patient = Workflow("w", MemoryConfig(store, timeout=60)).memory
+        hasty = Workflow("w", MemoryConfig(store, timeout=0.05)).memory
+        writes = [asyncio.ensure_future(patient.aset(f"k{n}", n)) for n in range(200)]
+        await asyncio.sleep(0)
+        start = monotonic()
+        assert await patient.aget("absent") is None
+        if not remote:
+            with pytest.raises(BackendUnavailableError, match="kept it busy"):
+                await asyncio.gather(*[hasty.aset("late", n) for n in range(20)])
+        assert monotonic() < start + 30
+        store.free.set()
+        await asyncio.gather(*writes)
+        assert await patient.aget("k199") == 199
+        await asyncio.gather(*[hasty.aset("k", n) for n in range(20)])
+
+    asyncio.run(use(Locked(remote=remote)))
+
+
+def test_cancelled_calls_keep_their_threads():
+    """Calls whose tasks were cancelled still count, and end on their own (C18)."""
+
+    async def use(store):
+        memory = Workflow("w", MemoryConfig(store, timeout=60)).memory
+        writes = [asyncio.ensure_future(memory.aset("k", n)) for n in range(8)]
+        await asyncio.sleep(0.05)
+        for one in writes:
+            one.cancel()
+        await asyncio.wait(writes)
+        waiting = asyncio.ensure_future(memory.aset("last", 1))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        store.free.set()
+        await waiting
+        assert await memory.aget("last") == 1
+
+    asyncio.run(use(Locked(remote=False)))
+
+
+def test_no_thread_is_to_be_had(monkeypatch):
+    """A call for which no thread can be started was surely not made, and says so (C17)."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = Locked(remote=False)
+    memory = Workflow("w", MemoryConfig(store, timeout=0.5)).memory
+    monkeypatch.setattr(workers, "_workers", workers.Workers())
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(BackendUnavailableError, match="starts no further thread"):
+        asyncio.run(memory.aset("k", 1))
+    monkeypatch.undo()
+    store.free.set()
+    assert memory.get("k") is None

@@ -1,0 +1,90 @@
+"""Idle connections are used again, for as long as that is safe."""
+
+from time import monotonic
+
+import pytest
+
+from fibonacci.plugin.runtime import IdlePool
+
+
+class Connection:
+    """A connection that can be asked what became of it."""
+
+    idle_since = 0.0
+
+    def __init__(self):
+        self.is_open = True
+        self.is_well = True
+
+    def is_reusable(self):
+        return self.is_well
+
+    def close(self):
+        self.is_open = False
+
+
+@pytest.fixture
+def pool():
+    return IdlePool(max_idle=3, max_age=60)
+
+
+def test_the_last_one_used_is_used_first(pool):
+    """The connection that came last is given first; one too many closes the oldest."""
+    connections = [Connection() for _ in range(4)]
+    for one in connections:
+        pool.push(one)
+    assert [one.is_open for one in connections] == [False, True, True, True]
+    assert [pool.pop() for _ in range(4)] == [*reversed(connections[1:]), None]
+
+
+def test_what_can_not_be_used_is_closed(pool):
+    """A connection that is broken, or was idle for too long, is closed and not given."""
+    broken, old, well = Connection(), Connection(), Connection()
+    for one in (old, well, broken):
+        pool.push(one)
+    broken.is_well = False
+    old.idle_since = monotonic() - 61
+    assert pool.pop() is well
+    assert pool.pop() is None
+    assert not broken.is_open
+    assert not old.is_open
+
+
+def test_the_oldest_ends_after_a_burst(pool):
+    """Each use closes one connection that nobody needed for too long."""
+    old, well, used = (Connection() for _ in range(3))
+    for one in (old, well, used):
+        pool.push(one)
+    old.idle_since = monotonic() - 61
+    assert pool.pop() is used
+    assert [old.is_open, well.is_open] == [False, True]
+
+
+def test_those_that_rested_as_long_are_closed(pool):
+    """A time-out after a rest closes the connections which were idle as long, and no other."""
+    old, new = Connection(), Connection()
+    pool.push(old)
+    pool.push(new)
+    old.idle_since = monotonic() - 10
+    pool.clear_older_than(5)
+    assert [old.is_open, new.is_open] == [False, True]
+    assert pool.pop() is new
+
+
+def test_a_closed_pool_keeps_nothing():
+    """Closing ends what is idle, and what comes back later; dropping is the owner's to define."""
+    dropped = []
+    pool = IdlePool(max_idle=3, max_age=60, drop=dropped.append)
+    first, second = Connection(), Connection()
+    pool.push(first)
+    pool.close()
+    pool.push(second)
+    assert dropped == [first, second]
+    assert pool.pop() is None
+
+
+def test_another_thread_is_faster(pool):
+    """A connection that another thread took in between is missed by nobody."""
+    pool._drop_first()
+    pool._drop_oldest(monotonic())
+    assert pool.pop() is None

@@ -1,0 +1,35 @@
+"""Records of a driver's logger about our calls are dropped, and no others."""
+
+import logging
+
+from fibonacci import BackendUnavailableError, OutcomeUnknownError
+from fibonacci.plugin.runtime import drop_log_records, unanswered
+
+
+def is_ours(record):
+    return "prompt" in record.getMessage()
+
+
+def test_our_records_are_dropped(caplog):
+    """What the function says is ours is not logged, however often that was asked for."""
+    for _ in range(2):
+        drop_log_records(["driver.client", "driver.wire"], is_ours)
+    logger = logging.getLogger("driver.client")
+    assert len(logger.filters) == 1
+    with caplog.at_level(logging.DEBUG):
+        logger.debug("our prompt")
+        logger.debug("their request")
+        logging.getLogger("driver.wire").debug("a prompt")
+    assert [record.getMessage() for record in caplog.records] == ["their request"]
+
+
+def test_an_answer_that_did_not_come():
+    """Only a request that may have been applied has an unknown outcome."""
+    lost = unanswered("the connection broke", "Shelf at s:1", maybe_applied=True)
+    assert type(lost) is OutcomeUnknownError
+    assert str(lost) == (
+        "the connection broke before Shelf at s:1 answered: the write may have been applied"
+    )
+    away = unanswered("the time was up", "Shelf at s:1", maybe_applied=False)
+    assert type(away) is BackendUnavailableError
+    assert str(away) == "the time was up before Shelf at s:1 answered"

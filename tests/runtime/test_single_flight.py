@@ -1,0 +1,137 @@
+"""Work that many want at once is done once."""
+
+import asyncio
+import threading
+from time import monotonic
+
+import pytest
+
+from fibonacci import BackendUnavailableError
+from fibonacci.plugin._run import run
+from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, TaskWaiter, ThreadWaiter
+
+
+def soon(seconds=60):
+    return monotonic() + seconds
+
+
+def test_tasks_share_one_answer():
+    """Two hundred tasks have the work done once; it is done anew for whoever comes later."""
+    done = []
+
+    async def work():
+        await asyncio.sleep(0.01)
+        done.append(1)
+        return len(done)
+
+    async def all_want():
+        flight = SingleFlight(TaskWaiter)
+        many = [flight.do(work, deadline=soon()) for _ in range(200)]
+        assert set(await asyncio.gather(*many)) == {1}
+        assert await flight.do(work, deadline=soon()) == 2
+
+    asyncio.run(all_want())
+
+
+def test_threads_share_one_answer():
+    """Threads that come while the work is done get what it gets, None too."""
+    flight, started, go, done = SingleFlight(ThreadWaiter), threading.Event(), threading.Event(), []
+
+    async def work():
+        started.set()
+        go.wait(60)
+        done.append(1)
+
+    found = []
+
+    def want():
+        found.append(run(flight.do(work, deadline=soon())))
+
+    threads = [threading.Thread(target=want) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    started.wait(60)
+    with pytest.raises(DeadlineExceeded):
+        run(flight.do(work, deadline=soon(0.01)))
+    while len(flight._flights[None]._waiters) < 5:
+        pass
+    go.set()
+    for thread in threads:
+        thread.join(60)
+    assert found == [None] * 5
+    assert done == [1]
+
+
+def test_an_error_is_shared():
+    """An error of ours goes to all who wait, each a copy of its own."""
+
+    async def work():
+        await asyncio.sleep(0)
+        raise BackendUnavailableError("nobody there")
+
+    async def all_want():
+        flight = SingleFlight(TaskWaiter)
+        many = [flight.do(work, deadline=soon()) for _ in range(3)]
+        return await asyncio.gather(*many, return_exceptions=True)
+
+    errors = asyncio.run(all_want())
+    assert [str(one) for one in errors] == ["nobody there"] * 3
+    assert len({id(one) for one in errors}) == 3
+
+
+@pytest.mark.parametrize("end", ["cancelled", "late"])
+def test_the_first_callers_own_end_is_its_own(end):
+    """Where the first caller is cancelled, or out of time, another one does the work."""
+    began = []
+
+    async def all_want():
+        flight, slow = SingleFlight(TaskWaiter), asyncio.Event()
+
+        async def work():
+            began.append(1)
+            if len(began) == 1:
+                if end == "late":
+                    await asyncio.sleep(0.02)
+                    raise BackendUnavailableError("the time was up")
+                await slow.wait()
+            await asyncio.sleep(0)
+            return "done"
+
+        first = asyncio.ensure_future(flight.do(work, deadline=soon(0.01)))
+        await asyncio.sleep(0)
+        others = [asyncio.ensure_future(flight.do(work, deadline=soon())) for _ in range(3)]
+        await asyncio.sleep(0)
+        if end == "cancelled":
+            first.cancel()
+        await asyncio.wait([first])
+        assert end == "cancelled" or isinstance(first.exception(), BackendUnavailableError)
+        return await asyncio.gather(*others)
+
+    assert asyncio.run(all_want()) == ["done"] * 3
+    assert began == [1, 1]
+
+
+def test_a_caller_that_comes_at_the_end():
+    """A caller that joins when all others were woken is woken, too."""
+
+    async def join():
+        flight = SingleFlight(TaskWaiter)
+
+        async def work():
+            return 1
+
+        await flight.do(work, deadline=soon())
+        own, waiter = flight_of_one(), TaskWaiter()
+        own.wake_all()
+        own.join(waiter)
+        await waiter.wait(soon())
+
+    start = monotonic()
+    asyncio.run(join())
+    assert monotonic() < start + 30
+
+
+def flight_of_one():
+    from fibonacci.plugin._runtime.single_flight import _Flight
+
+    return _Flight()
