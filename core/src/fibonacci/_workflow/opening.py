@@ -14,7 +14,8 @@ from fibonacci._memory.envelope import Envelope, PlainEnvelope, SealedEnvelope
 from fibonacci._memory.expiry import milliseconds
 from fibonacci._memory.manager import MemoryManager
 from fibonacci._memory.operations.verbs import Means
-from fibonacci._memory.sharing import GivenStore, Lease, lease
+from fibonacci._memory.shared_store import GivenStore
+from fibonacci._memory.sharing import Lease, lease
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin.encryption import Cipher, CipherSettings
 from fibonacci.plugin.storage import Backend, Store, StoreSettings

@@ -9,7 +9,6 @@ Expiry is kept beside the record, to the millisecond and on this machine's clock
 ttl, where it has one, counts seconds and sweeps late. It may sweep behind.
 """
 
-import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Generic, Literal, TypeVar
@@ -18,6 +17,7 @@ import attrs
 
 from fibonacci.plugin._async_store import ABSENT, KEEP, Absent, AsyncStore, Keep
 from fibonacci.plugin._run import run
+from fibonacci.plugin._runtime.expiry import expires_at_ms, now_ms, ttl_left_ms
 from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import Inline, Store
 
@@ -39,7 +39,7 @@ class VersionedRecord(Generic[V]):
 
 def is_live(expires: int | None) -> bool:
     """Say whether what expires then is live now."""
-    return expires is None or time.time_ns() // 1_000_000 < expires
+    return expires is None or now_ms() < expires
 
 
 class AsyncVersionedStore(AsyncStore, Generic[V]):
@@ -113,7 +113,7 @@ class AsyncVersionedStore(AsyncStore, Generic[V]):
         record = _live(await self.read_record(address, deadline=deadline))
         if record is None:
             return ABSENT
-        return None if record.expires is None else max(1, record.expires - _rounded_up())
+        return None if record.expires is None else max(1, ttl_left_ms(record.expires))
 
     async def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
         async def renew(found: VersionedRecord[V] | None) -> bool | None:
@@ -240,10 +240,5 @@ def _live(record: VersionedRecord[V] | None) -> VersionedRecord[V] | None:
     return record if record is not None and is_live(record.expires) else None
 
 
-def _rounded_up() -> int:
-    # A ttl counts from the next full millisecond on: no record lives shorter than it was given.
-    return -(-time.time_ns() // 1_000_000)
-
-
 def _expiry(ttl_ms: int | None) -> int | None:
-    return None if ttl_ms is None else _rounded_up() + ttl_ms
+    return None if ttl_ms is None else expires_at_ms(ttl_ms)
