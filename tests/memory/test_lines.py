@@ -12,6 +12,8 @@ from typing import Any
 
 from forks import in_child
 
+import pytest
+
 from fibonacci import (
     MemoryConfig,
     MemoryManager,
@@ -32,8 +34,10 @@ def all_at_once(far: MemoryManager, number: int) -> None:
     asyncio.run(work())
 
 
-def test_tasks_stand_in_line(distant: Distant, far: MemoryManager):
-    """Tasks that change one record write once each, and few of them have to read."""
+@pytest.mark.parametrize("remote", [True, False])
+def test_tasks_stand_in_line(distant: Distant, far: MemoryManager, remote: bool):
+    """Tasks that change one record write once each, on a server and on this machine's disk."""
+    distant.remote = remote
     all_at_once(far, 80)
     assert far.get("n") == 80
     assert distant.asked.count("swap") == 80
