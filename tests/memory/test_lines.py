@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
-from forks import in_child
-
 import pytest
+from forks import in_child
 
 from fibonacci import (
     MemoryConfig,
