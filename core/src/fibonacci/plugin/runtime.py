@@ -24,6 +24,8 @@ from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.single_flight import SingleFlight
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin._runtime.threads import NoThreadError, call_in_thread, hand_over, in_thread
+from fibonacci.plugin._runtime.thread_flight import ThreadFlight
+from fibonacci.plugin._runtime.threads import NoThreadError, call_in_thread, hand_over, in_thread
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "SharedByKey",
     "SingleFlight",
     "TaskWaiter",
+    "ThreadFlight",
     "ThreadWaiter",
     "Waiter",
     "aresolve",
