@@ -90,9 +90,9 @@ class SharedStore:
 
     def forget(self) -> None:
         """Start anew in a forked child."""
-        leave_to_parent(self._store, self._threads, self._native)
+        leave_to_parent(self._store, self._threads)
+        self._native.leave_to_parent()
         self._store = self._threads = None
-        self._native = _per_loop()
         self.lines.forget()
         self._lock = RLock()
 
