@@ -195,3 +195,46 @@ def wait_until(struck, tools):
     """Wait for a tool, and another one, until an alarm has struck; Python may have dropped it."""
     while not struck:
         run(tools.queue.get(soon()))
+
+
+def test_a_call_amid_a_wait_of_its_own_thread_goes_first():
+    """A signal handler that takes while its thread waits is served before it."""
+    tools, served = Tools(1, ThreadWaiter), []
+    tool = run(tools.queue.get(soon()))
+    take = tools.take
+
+    def interrupted():
+        if not served:
+            served.append("began")
+            tools.free.append(tool)
+            served.append(run(tools.queue.get(soon())))
+            tools.free.append(tool)
+        return take()
+
+    other = threading.Thread(target=lambda: run(tools.queue.get(soon())))
+    other.start()
+    while not tools.queue:
+        pass
+    threading.Timer(0.05, lambda: tools.give(tool)).start()
+    tools.queue._take = interrupted
+    assert run(tools.queue.get(soon())) == tool
+    tools.give(tool)
+    other.join(60)
+    assert served == ["began", tool]
+
+
+def test_another_thread_changes_the_queue():
+    """Whoever looks for the first caller looks again where the queue changed meanwhile."""
+    looks = []
+
+    class Changing(dict):
+        def values(self):
+            looks.append(1)
+            if len(looks) == 1:
+                raise RuntimeError("mutated during iteration")
+            return super().values()
+
+    tools = Tools(1, ThreadWaiter)
+    tools.queue._waiting = Changing()
+    tools.queue.wake()
+    assert looks == [1, 1]
