@@ -23,7 +23,7 @@ from fibonacci.plugin._runtime.registry import SharedByKey
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.single_flight import SingleFlight
 from fibonacci.plugin._runtime.suggestions import did_you_mean
-from fibonacci.plugin._runtime.threads import call_in_thread, in_thread
+from fibonacci.plugin._runtime.threads import call_in_thread, hand_over, in_thread
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "did_you_mean",
     "drop_log_records",
     "expires_at_ms",
+    "hand_over",
     "in_thread",
     "leave_to_parent",
     "now_ms",

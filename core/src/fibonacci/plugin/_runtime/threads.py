@@ -75,7 +75,11 @@ _workers = Workers()
 
 
 def hand_over(task: Task) -> None:
-    """See :meth:`Workers.hand_over`; the threads are shared by all workflows of the process."""
+    """Have a thread run the task, which must not raise, and go on without it.
+
+    Nobody waits for it, at exit neither. The threads are shared by all workflows of the process.
+    RuntimeError where none can be started any more, as Python is about to end.
+    """
     _workers.hand_over(task)
 
 
