@@ -1,7 +1,7 @@
 """A queue of callers for something that there is too little of: a connection, a thread."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import Final, Generic, TypeVar
 
@@ -24,7 +24,8 @@ class FairQueue(Generic[T]):
         self._take = take
         self._waiter: Final = waiter
         # Its methods that are used here are one atomic step each; removal from the middle is fast.
-        self._waiting: OrderedDict[_Place, None] = OrderedDict()
+        # A place stands there under its caller, as that waits in one place only.
+        self._waiting: OrderedDict[Hashable, _Place] = OrderedDict()
 
     def __bool__(self) -> bool:
         """Say whether callers wait. One that comes then, and takes without waiting, is unfair."""
@@ -38,12 +39,20 @@ class FairQueue(Generic[T]):
         if not self._waiting and (taken := self._take()) is not None:
             return taken
         place = _Place()
+        name = self._waiter.caller()
+        # A signal handler that comes amid a wait of its own thread goes first: that one can't go on
+        # before the handler has returned.
+        is_nested = name in self._waiting
+        if is_nested:
+            name = place
         try:
-            self._waiting[place] = None
+            self._waiting[name] = place
+            if is_nested:
+                self._waiting.move_to_end(name, last=False)
             return await self._served(place, deadline)
         finally:
             try:
-                self._waiting.pop(place, None)
+                self._waiting.pop(name, None)
             finally:  # even if a signal handler raises just now
                 # The next one, too, may find something: more may be free than was waited for.
                 self.wake()
@@ -66,7 +75,7 @@ class FairQueue(Generic[T]):
     def _first(self) -> "_Place | None":
         while True:
             try:
-                return next(iter(self._waiting), None)
+                return next(iter(self._waiting.values()), None)
             except RuntimeError:  # changed by another thread, between the two steps
                 continue
 
