@@ -74,9 +74,17 @@ class Link:
 
     def start(self, statement: Statement, parameters: Parameters) -> None:
         """Send a statement that is prepared."""
-        self._send(
-            self.pgconn.send_query_prepared, statement.name, parameters, statement.formats, BINARY
-        )
+        # _send, written out: every call takes this path.
+        pgconn = self.pgconn
+        self.sent = True
+        try:
+            pgconn.send_query_prepared(statement.name, parameters, statement.formats, BINARY)
+        except DriverError:
+            self.sent = False
+            raise
+        if pgconn.flush():
+            self.sent = False
+            self.watch(self.fd, READ | WRITE)
 
     def start_unprepared(self, statement: Statement, parameters: Parameters) -> None:
         """Send a statement with its text."""

@@ -23,6 +23,7 @@ class Server:
         self._settings = settings
         self._voice = voice
         self._wait = voice.wait
+        self._prepares = settings.prepare
         self._pool = Pool(settings.max_connections, voice)
         self._found = False
         """Whether the table was seen."""
@@ -47,10 +48,10 @@ class Server:
         try:
             if not self._found:
                 await self._find_table(link, deadline)
-            if self._settings.prepare and statement.name not in link.prepared:
+            if self._prepares and statement.name not in link.prepared:
                 await self._prepare(link, statement, deadline)
             asked = True  # before it is; where libpq could not send it, link.sent says so
-            if self._settings.prepare:
+            if self._prepares:
                 link.start(statement, parameters)
             else:
                 link.start_unprepared(statement, parameters)
