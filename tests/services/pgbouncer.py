@@ -30,13 +30,13 @@ class PgBouncer(Server):
 
     def __init__(self, process: Process, port: int, behind: Postgres) -> None:
         super().__init__(process, port, f"postgresql://postgres@{ports.LOOPBACK}:{port}/postgres")
-        self._behind = behind
+        self.behind = behind
 
     @contextmanager
     def database(self) -> Iterator[str]:
         """The URL, through the pooler, of a new database of the PostgreSQL behind."""
-        with self._behind.database() as url:
-            yield url.replace(f":{self._behind.port}/", f":{self.port}/")
+        with self.behind.database() as url:
+            yield url.replace(f":{self.behind.port}/", f":{self.port}/")
 
     def answers(self) -> bool:
         try:

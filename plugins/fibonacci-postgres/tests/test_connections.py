@@ -167,9 +167,9 @@ def test_long_idle(
     opening: Opening, postgres_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that was idle for long is replaced: a router may have forgotten it."""
+    monkeypatch.setattr(pool, "IDLE_LIMIT", 0.0)
     store = opening(postgres_proxy.url)
     store.write(A, b"1", None)
-    monkeypatch.setattr(pool, "IDLE_LIMIT", 0.0)
     with postgres_proxy.record() as traffic:
         store.write(A, b"1", None)
         assert traffic.connections == 1

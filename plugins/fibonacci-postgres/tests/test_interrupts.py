@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ from alarms import Alarm, alarms
 from services.faults import BlackHole
 from services.proxy import Proxy
 
+from fibonacci import MemoryConfig, Workflow
 from fibonacci.plugin import Address
 
 from .speaking import SPACE, A, Speaker, backend
@@ -101,6 +103,65 @@ def test_handler_that_uses_the_store(store: Speaker) -> None:
     finally:
         signal.signal(signal.SIGALRM, before)
     assert set(seen) == {b"k1"}
+
+
+class SoftTimeLimit(Exception):  # noqa: N818 - as Celery names it
+    """As task queues have one."""
+
+
+@pytest.mark.bare
+@pytest.mark.parametrize("kind", [SoftTimeLimit, TimeoutError])
+@pytest.mark.parametrize("rounds", [50, pytest.param(600, marks=pytest.mark.long)])
+def test_handlers_own_exception(postgres_url: str, kind: type[Exception], rounds: int) -> None:
+    """What a signal handler raises comes out as it is, and a change is applied once at most."""
+    config = MemoryConfig(backend="postgres", connection_url=postgres_url, timeout=PLENTY)
+    memory = Workflow("w", config).memory
+    memory.append("log", -1)
+    numbers = itertools.count()
+    dice = random.Random(1)
+
+    def interrupt(*_: object) -> None:
+        raise kind("the time of the job is over")
+
+    def append_until_interrupted(seconds: float) -> None:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        while True:
+            memory.append("log", next(numbers), max_items=50)
+
+    with alarms():
+        signal.signal(signal.SIGALRM, interrupt)
+        for _ in range(rounds):
+            with pytest.raises(kind, match="of the job"):
+                append_until_interrupted(dice.uniform(0.0001, 0.002))
+            log = memory.get("log")
+            assert len(set(log)) == len(log)
+
+
+@pytest.mark.bare
+def test_handler_amid_a_wait_for_a_connection(postgres_url: str) -> None:
+    """A handler may use the store also while its thread waits for a connection."""
+    store = Speaker("sync", backend(postgres_url, timeout=PLENTY, max_connections=1))
+    store.write(A, b"1", None)
+    seen: list[bytes | None] = []
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
+        other = threading.Thread(target=store.read, args=(A,))
+        other.start()
+        time.sleep(0.05)
+
+        def ask(*_: object) -> None:
+            threading.Timer(0.05, connection.rollback).start()
+            seen.append(store.read(A))
+
+        before = signal.signal(signal.SIGALRM, ask)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            seen.append(store.read(A))
+        finally:
+            signal.signal(signal.SIGALRM, before)
+    other.join()
+    assert seen == [b"1", b"1"]
+    store.end()
 
 
 @pytest.mark.parametrize("rounds", [60, pytest.param(600, marks=pytest.mark.long)])

@@ -1,16 +1,21 @@
 """Passwords and values stand in no message, no repr and no log, whatever goes wrong (C23)."""
 
 import logging
+import signal
 import traceback
 
 import pytest
+from alarms import Alarm, alarms
 from services.faults import BlackHole, Pass, Reset, lost_reply
 from services.proxy import Proxy
 
 from fibonacci import MemoryConfig, Workflow
-from fibonacci.errors import FibonacciError
+from fibonacci.errors import ConfigurationError, FibonacciError
+from fibonacci.plugin import StoreSettings, StoreURL
+from fibonacci_postgres.settings import read_settings
 
-from .speaking import A, Attempt, Crew, Opening, Speaker
+from .refusing import refusing
+from .speaking import A, Attempt, Crew, Opening, Speaker, backend
 
 PASSWORD = "s3cr3t-canary"
 VALUE = b"v4lue-canary"
@@ -24,6 +29,19 @@ def told(*things: object) -> str:
         if isinstance(one, BaseException):
             texts += traceback.format_exception(one, chain=True)
             texts += [repr(vars(one)), repr(one.__context__), repr(one.__cause__)]
+    return "\n".join(texts)
+
+
+def shown(fault: BaseException) -> str:
+    """What a reporter of errors shows of it: the variables of all our functions on its way."""
+    texts = []
+    one: BaseException | None = fault
+    while one is not None:
+        trace = traceback.TracebackException.from_exception(one, capture_locals=True)
+        ours = [frame for frame in trace.stack if "/src/fibonacci" in frame.filename]
+        texts += [f"{frame.name}: {frame.locals}" for frame in ours]
+        one = one.__cause__ or one.__context__
+    assert texts
     return "\n".join(texts)
 
 
@@ -53,6 +71,47 @@ def test_connecting(opening: Opening, postgres_url: str, change: str) -> None:
     text = told(attempt.fault, store.store, store.store.__dict__)
     assert PASSWORD not in text
     assert VALUE.decode() not in text
+    assert attempt.fault is None or PASSWORD not in shown(attempt.fault)
+
+
+def test_wrong_password(opening: Opening) -> None:
+    """Nor does one that says that the password is wrong, to whoever looks at its variables."""
+    with refusing("28P01", f"wrong, {PASSWORD}") as server:
+        store = opening(f"postgresql://me:{PASSWORD}@127.0.0.1:{server.port}/db")
+        fault = Attempt(store, "write").fault
+    assert "wrong, ***" in str(fault)
+    assert fault is not None
+    assert PASSWORD not in told(fault) + shown(fault)
+
+
+@pytest.mark.bare
+def test_interrupted_while_connecting(postgres_proxy: Proxy) -> None:
+    """Nor does an exception that comes out of the midst of connecting."""
+    url = postgres_proxy.url.replace("postgres@", f"postgres:{PASSWORD}@")
+    store = Speaker("sync", backend(url))
+    with alarms(), postgres_proxy.fault(BlackHole()):
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(Alarm) as caught:
+            store.read(A)
+    assert PASSWORD not in shown(caught.value)
+    store.end()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:{password}@h/db?sslmod=require",
+        "postgresql://me@h/db?password={password}&nonsense=1",
+        "postgresql://me:{password}@h/db?user=you",
+        "mysql://me:{password}@h/db",
+    ],
+)
+def test_variables_of_refused_urls(url: str) -> None:
+    """Nor do the variables of what refuses a URL."""
+    parsed = StoreURL.parse(url.format(password=PASSWORD))
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(StoreSettings(url=parsed, options={}, timeout=5.0))
+    assert PASSWORD not in shown(caught.value)
 
 
 @pytest.mark.parametrize(

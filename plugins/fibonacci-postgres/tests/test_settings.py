@@ -6,6 +6,7 @@ import pytest
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL
+from fibonacci_postgres.parameters import ConnectionParameters
 from fibonacci_postgres.settings import Settings, read_settings
 
 
@@ -24,37 +25,45 @@ def refusal(url: str | None, **options: Any) -> str:
 
 def test_parts() -> None:
     """User, password, host, port and database go to libpq, decoded."""
-    assert read("postgres://me:s%40cret@db.example:5433/my%20db").parameters == {
-        "user": "me",
-        "password": "s@cret",
-        "host": "db.example",
-        "port": "5433",
-        "dbname": "my db",
-    }
+    assert read(
+        "postgres://me:s%40cret@db.example:5433/my%20db"
+    ).parameters == ConnectionParameters(
+        {
+            "user": "me",
+            "password": "s@cret",
+            "host": "db.example",
+            "port": "5433",
+            "dbname": "my db",
+        }
+    )
 
 
 def test_nothing_said() -> None:
     """What the URL leaves out is left to libpq, which knows PGHOST and the rest."""
-    assert read("postgresql://").parameters == {}
+    assert read("postgresql://").parameters == ConnectionParameters()
 
 
 def test_several_hosts() -> None:
     """Several hosts keep their order and their ports."""
     parameters = read("postgresql://a:1,b,[::1]:3/db").parameters
-    assert (parameters["host"], parameters["port"]) == ("a,b,::1", "1,,3")
+    assert (parameters.get("host"), parameters.get("port")) == ("a,b,::1", "1,,3")
 
 
 def test_every_parameter_of_libpq() -> None:
     """Other names in the query go to libpq as they are."""
     url = "postgresql:///db?host=%2Fvar%2Frun&sslmode=verify-full&options=-c%20geqo%3Doff"
-    assert read(url + "&target_session_attrs=read-write&application_name=x").parameters == {
-        "dbname": "db",
-        "host": "/var/run",
-        "sslmode": "verify-full",
-        "options": "-c geqo=off",
-        "target_session_attrs": "read-write",
-        "application_name": "x",
-    }
+    assert read(
+        url + "&target_session_attrs=read-write&application_name=x"
+    ).parameters == ConnectionParameters(
+        {
+            "dbname": "db",
+            "host": "/var/run",
+            "sslmode": "verify-full",
+            "options": "-c geqo=off",
+            "target_session_attrs": "read-write",
+            "application_name": "x",
+        }
+    )
 
 
 def test_own_options() -> None:
@@ -66,7 +75,7 @@ def test_own_options() -> None:
             "postgresql://h/db", create=False, prepare=False, table="ours.memory", max_connections=3
         ),
     ):
-        assert settings.parameters == {"host": "h", "dbname": "db"}
+        assert settings.parameters == ConnectionParameters({"host": "h", "dbname": "db"})
         assert (settings.create, settings.prepare) == (False, False)
         assert (settings.table, settings.max_connections) == ("ours.memory", 3)
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from services.databases import Databases
 
-from fibonacci.errors import BackendUnavailableError, StorageError
+from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
 
-from .speaking import A, Attempt, B, Opening
+from .speaking import A, Attempt, B, Opening, until
 from .tls import PostgresTLS
 
 
@@ -34,6 +35,19 @@ def test_verified(opening: Opening, tls: PostgresTLS) -> None:
         store.write(B, b"b", None)
         assert store.read(A) == value
         assert store.read_many([A, B]) == [value, b"b"]
+
+
+def test_given_up(opening: Opening, tls: PostgresTLS, postgres_server: Databases) -> None:
+    """What a call that is given up asked for is cancelled by TLS as well."""
+    store = opening(url(tls, "sslmode=require"), timeout=20)
+    store.write(A, b"old", None)
+    with psycopg.connect(postgres_server.url) as locker:
+        locker.execute("LOCK TABLE fibonacci")
+        attempt = Attempt(store, "write", timeout=0.2)
+        assert type(attempt.fault) is OutcomeUnknownError
+        waiting = "SELECT FROM pg_locks WHERE relation = 'fibonacci'::regclass AND NOT granted"
+        until(lambda: not locker.execute(waiting.encode()).fetchall())
+    assert store.read(A) == b"old"
 
 
 def test_not_trusted(opening: Opening, tls: PostgresTLS) -> None:

@@ -15,10 +15,13 @@ from services.databases import Databases
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci.errors import BackendUnavailableError
 from fibonacci.plugin import Address
+from fibonacci.plugin._run import run
 from fibonacci_postgres import pool
-from fibonacci_postgres.voices import Looping
+from fibonacci_postgres.driver import DriverError, pq
+from fibonacci_postgres.link import Link
+from fibonacci_postgres.voices import Blocking
 
-from .speaking import SPACE, A, Opening, Speaker, backend
+from .speaking import SPACE, A, Opening, Speaker, backend, until
 
 WORKERS = 8
 TURNS = 50
@@ -246,13 +249,62 @@ def test_no_thread(postgres_url: str) -> None:
     store.end()
 
 
-def test_woken_twice() -> None:
-    """A task that waits for a connection goes on if two wake it at once."""
+def test_first_come_first_served(postgres_url: str) -> None:
+    """Callers who ask again and again stand behind those who wait already."""
+    store = Speaker("async", backend(postgres_url, max_connections=2))
+    done = [0] * 6
 
-    async def main() -> None:
-        turn = Looping().turn()
-        turn.wake()
-        turn.wake()
-        await asyncio.wait_for(turn.wait(60), 30)
+    async def work(number: int) -> None:
+        while max(done) < 40:
+            await store.store.read(A, deadline=time.monotonic() + 20)
+            done[number] += 1
+            assert max(done) - min(done) <= 3, done
 
-    asyncio.run(main())
+    async def together() -> None:
+        await asyncio.gather(*map(work, range(len(done))))
+
+    store.run(together())
+    store.end()
+
+
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.long)])
+def test_many_tasks(postgres_url: str, count: int) -> None:
+    """Any number of tasks may ask at once; each gets its turn."""
+    store = Speaker("async", backend(postgres_url))
+    store.write(A, b"1", None)
+
+    async def together() -> list[object]:
+        end = time.monotonic() + 20
+        return await asyncio.gather(*(store.store.read(A, deadline=end) for _ in range(count)))
+
+    assert store.run(together()) == [b"1"] * count
+    store.end()
+
+
+def test_not_sent() -> None:
+    """What libpq says that it did not send counts as not sent."""
+    link = Link()
+    link.pgconn = pq.PGconn.connect_start(b"host=/nowhere")
+    with pytest.raises(DriverError):
+        link.start_script(b"SELECT")
+    assert not link.sent
+
+
+def test_lost_connection() -> None:
+    """A connection that an exception loses leaves its place to the first who waits."""
+    connections = pool.Pool(1, Blocking())
+
+    async def connect(link: Link, _: float) -> None:
+        link.fd = 0  # seems to be connected
+
+    def take() -> Link:
+        return run(connections.take(connect, time.monotonic() + 20))
+
+    held = [take()]
+    found: list[Link] = []
+    waiting = threading.Thread(target=lambda: found.append(take()))
+    waiting.start()
+    until(lambda: bool(connections._queue))
+    held.clear()
+    waiting.join()
+    assert found

@@ -1,74 +1,57 @@
 """Making a connection: each host in turn, and each of its addresses, within one deadline."""
 
 import random
-from collections.abc import Mapping
 from time import monotonic
 from typing import Final
 
 from fibonacci.errors import BackendUnavailableError, StorageError
-from fibonacci_postgres.driver import ambient, conninfo, pq, secret_names
+from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal, share_deadline
+from fibonacci_postgres.driver import PGconn, pq, say_sqlstates
 from fibonacci_postgres.link import READ, WRITE, Link
+from fibonacci_postgres.parameters import ConnectionParameters
+from fibonacci_postgres.refusals import Refusal, read_refusal
 from fibonacci_postgres.voices import Voice
-
-Parameters = Mapping[str, str]
-
-# What a server or libpq says when another try says the same. There is no SQLSTATE for a connection
-# that was refused; a server that speaks another language is asked again until the deadline.
-_PERMANENT: Final = (
-    "authentication failed",
-    "no pg_hba.conf entry",
-    "pg_hba.conf rejects connection",
-    "does not exist",
-    "is not permitted to log in",
-    "permission denied",
-    "no password supplied",
-    "invalid",
-    "certificate",
-    "but SSL was required",
-    "unsupported startup parameter",
-    "unrecognized configuration parameter",
-)
-_PASSING: Final = ("No such file or directory", "Connection refused", "starting up")
 
 _DEFAULTS: Final = {"fallback_application_name": "fibonacci", "client_encoding": "UTF8"}
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module
-    """One attempt failed, with what libpq said of it."""
+    """One attempt failed, with what was said of it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.text)
+        self.refusal = refusal
 
 
 async def dial(
-    link: Link, parameters: Parameters, where: str, voice: Voice, deadline: float
+    link: Link, parameters: ConnectionParameters, where: str, voice: Voice, deadline: float
 ) -> None:
-    """Connect; BackendUnavailableError, or StorageError where trying again would not help."""
-    try:
-        attempts = await _attempts(parameters, voice, deadline)
-    except TimeoutError:
-        raise BackendUnavailableError(
-            f"can't look up the address of PostgreSQL at {where} in time"
-        ) from None
-    except OSError as fault:
-        raise BackendUnavailableError(
-            f"can't look up the address of PostgreSQL at {where}: {fault.strerror}"
-        ) from None
+    """Connect.
+
+    Raises BackendUnavailableError, or StorageError where trying again would not help.
+    """
+    attempts = await _looked_up(parameters, where, voice, deadline)
     reason = ""
     for number, attempt in enumerate(attempts):
-        share = (deadline - monotonic()) / (len(attempts) - number)
+        share = share_deadline(deadline, len(attempts) - number)
         try:
             await _attempt(link, attempt, voice, min(deadline, _limit(attempt, share)))
-        except TimeoutError:
+        except DeadlineExceeded:
             reason = "it did not answer in time"
         except _Refused as refused:
-            reason = str(refused)
-            if _permanent(link, reason):
+            reason = refused.refusal.text
+            if refused.refusal.lasting:
                 raise StorageError(f"can't connect to PostgreSQL at {where}: {reason}") from None
         else:
             return
     raise BackendUnavailableError(f"can't connect to PostgreSQL at {where}: {reason}")
 
 
-async def _attempt(link: Link, parameters: Parameters, voice: Voice, deadline: float) -> None:
-    link.pgconn = pgconn = pq.PGconn.connect_start(conninfo({**_DEFAULTS, **parameters}))
+async def _attempt(
+    link: Link, parameters: ConnectionParameters, voice: Voice, deadline: float
+) -> None:
+    link.pgconn = pgconn = pq.PGconn.connect_start(parameters.conninfo(_DEFAULTS))
+    say_sqlstates(pgconn)
     while True:
         bad = pgconn.status == pq.ConnStatus.BAD
         state = pq.PollingStatus.FAILED if bad else pgconn.connect_poll()
@@ -77,76 +60,82 @@ async def _attempt(link: Link, parameters: Parameters, voice: Voice, deadline: f
             return
         if state == pq.PollingStatus.FAILED:
             # Masked at once: an error that is raised in place of this one still refers to it.
-            raise _Refused(_masked(pgconn.error_message.decode(errors="replace"), parameters))
+            raise _Refused(_refusal(pgconn, parameters))
         link.watch(pgconn.socket, READ if state == pq.PollingStatus.READING else WRITE)
         waiting = voice.wait(link, deadline)
         if waiting is not None:
             await waiting
 
 
-async def _attempts(parameters: Parameters, voice: Voice, deadline: float) -> list[Parameters]:
+def _refusal(pgconn: PGconn, parameters: ConnectionParameters) -> Refusal:
+    message = pgconn.error_message.decode(errors="replace")
+    refusal = read_refusal(message, needs_password=pgconn.needs_password)
+    return Refusal(parameters.masked(refusal.text), refusal.lasting)
+
+
+async def _looked_up(
+    parameters: ConnectionParameters, where: str, voice: Voice, deadline: float
+) -> list[ConnectionParameters]:
+    try:
+        return await _attempts(parameters, voice, deadline)
+    except DeadlineExceeded as fault:
+        raise_for_signal(fault)
+        raise BackendUnavailableError(
+            f"can't look up the address of PostgreSQL at {where} in time"
+        ) from None
+    except OSError as fault:
+        raise_for_signal(fault)
+        raise BackendUnavailableError(
+            f"can't look up the address of PostgreSQL at {where}: {fault.strerror}"
+        ) from None
+
+
+async def _attempts(
+    parameters: ConnectionParameters, voice: Voice, deadline: float
+) -> list[ConnectionParameters]:
     """One set of parameters for each address: libpq's own trying has no deadline."""
-    attempts: list[Parameters] = []
+    attempts: list[ConnectionParameters] = []
     fault: OSError | None = None
     for one in _hosts(parameters):
         try:
             attempts += await _resolved(one, voice, deadline)
-        except TimeoutError:
+        except DeadlineExceeded:
             raise
         except OSError as failed:
+            raise_for_signal(failed)
             fault = failed
     if not attempts and fault:
         raise fault
     if parameters.get("load_balance_hosts") == "random":
         random.shuffle(attempts)
     if parameters.get("target_session_attrs") == "prefer-standby":
-        standby, anyone = {"target_session_attrs": "standby"}, {"target_session_attrs": "any"}
-        return [{**one, **wanted} for wanted in (standby, anyone) for one in attempts]
+        wanted = ("standby", "any")
+        return [one.but(target_session_attrs=kind) for kind in wanted for one in attempts]
     return attempts
 
 
-def _hosts(parameters: Parameters) -> list[Parameters]:
-    lists = {
-        name: (parameters.get(name) or ambient(name)).split(",")
-        for name in ("host", "hostaddr", "port")
-    }
+def _hosts(parameters: ConnectionParameters) -> list[ConnectionParameters]:
+    lists = {name: parameters.get(name).split(",") for name in ("host", "hostaddr", "port")}
     count = max(map(len, lists.values()))
     for name, values in lists.items():
         if len(values) not in (1, count):
             raise StorageError(f"the connection URL has {count} hosts, and {len(values)} of {name}")
     return [
-        {
-            **parameters,
-            **{name: values[number % len(values)] for name, values in lists.items()},
-        }
+        parameters.but(**{name: values[number % len(values)] for name, values in lists.items()})
         for number in range(count)
     ]
 
 
-async def _resolved(parameters: Parameters, voice: Voice, deadline: float) -> list[Parameters]:
-    host = parameters["host"]
-    if parameters["hostaddr"] or not host or host.startswith(("/", "@")):  # "/", "@": a unix socket
+async def _resolved(
+    parameters: ConnectionParameters, voice: Voice, deadline: float
+) -> list[ConnectionParameters]:
+    host = parameters.get("host")
+    if parameters.get("hostaddr") or not host or host.startswith(("/", "@")):  # a unix socket
         return [parameters]
-    found = await voice.resolve(host, deadline)
-    return [{**parameters, "hostaddr": address} for address in found]
+    return [parameters.but(hostaddr=address) for address in await voice.resolve(host, deadline)]
 
 
-def _limit(parameters: Parameters, share: float) -> float:
+def _limit(parameters: ConnectionParameters, share: float) -> float:
     """When to give up on one address: by the user's connect_timeout, or after a fair share."""
-    seconds = parameters.get("connect_timeout") or ambient("connect_timeout")
-    return monotonic() + (float(seconds) if seconds.isdigit() and int(seconds) else share)
-
-
-def _permanent(link: Link, reason: str) -> bool:
-    if any(text in reason for text in _PASSING):
-        return False
-    return link.pgconn.needs_password or any(text in reason for text in _PERMANENT)
-
-
-def _masked(text: str, parameters: Parameters) -> str:
-    """What libpq said, on one line, and without the secrets that it was given."""
-    for name in secret_names():
-        secret = parameters.get(name) or ambient(name)
-        if secret:
-            text = text.replace(secret, "***")
-    return " ".join(text.split())
+    seconds = parameters.get("connect_timeout")
+    return monotonic() + float(seconds) if seconds.isdigit() and int(seconds) else share

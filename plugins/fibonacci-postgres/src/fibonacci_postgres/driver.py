@@ -4,8 +4,11 @@
 C, where neither a deadline nor a signal handler reaches them.
 """
 
-from collections.abc import Mapping
+import ctypes
+import sys
+from collections.abc import Callable, Mapping
 from functools import cache
+from typing import Final, cast
 
 from psycopg import Error as DriverError
 from psycopg import pq
@@ -19,8 +22,12 @@ __all__ = [
     "conninfo",
     "parameter_names",
     "pq",
+    "say_sqlstates",
     "secret_names",
 ]
+
+_VERBOSE: Final = 2
+"""PQERRORS_VERBOSE, of libpq-fe.h."""
 
 
 def conninfo(parameters: Mapping[str, str]) -> bytes:
@@ -52,3 +59,24 @@ def ambient(name: str) -> str:
         if option.keyword.decode() == name and option.val is not None:
             return option.val.decode()
     return ""
+
+
+def say_sqlstates(pgconn: PGconn) -> None:
+    """Have libpq write the SQLSTATE into what it says when a server refuses a connection.
+
+    There is no other way to learn it, and psycopg knows no way. Where its libpq can't be reached,
+    nothing is done.
+    """
+    set_verbosity = verbosity_setter(sys.modules[type(pgconn).__module__].__file__)
+    set_verbosity(pgconn.pgconn_ptr, _VERBOSE)  # type: ignore[attr-defined]  # no stub has it
+
+
+@cache
+def verbosity_setter(library: str | None) -> Callable[[int | None, int], int]:
+    """Return libpq's ``PQsetErrorVerbosity``, found by way of a library that is linked with it."""
+    try:
+        function = ctypes.PyDLL(library).PQsetErrorVerbosity
+    except (OSError, AttributeError):  # no library, or one that holds libpq and hides it
+        return lambda *_: 0
+    function.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    return cast("Callable[[int | None, int], int]", function)

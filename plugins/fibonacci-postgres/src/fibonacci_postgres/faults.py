@@ -6,14 +6,15 @@ Only the primary line of the server's message is passed on. Its details may quot
 from collections.abc import Sequence
 from typing import Final
 
-from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
+from fibonacci.errors import BackendUnavailableError, StorageError
+from fibonacci.plugin.runtime import unanswered
 from fibonacci_postgres.driver import PGresult, pq
 
 MISSING_TABLE: Final = "42P01"
 
 # Classes and codes of errors that pass, if one waits or connects anew: the statement was rolled
 # back. https://www.postgresql.org/docs/current/errcodes-appendix.html
-_PASSING: Final = (
+PASSING: Final = (
     "25006",  # read-only transaction: this server is no primary any more
     "40",  # transaction rollback: a deadlock, a serialization failure
     "53",  # insufficient resources: disk full, out of memory, too many connections
@@ -57,11 +58,12 @@ class Answer:
         self.code = "" if code.startswith(_UNCERTAIN) else code
         """The SQLSTATE, where the server surely rejected it; else ""."""
 
-    def fault(self, where: str, *, applied: bool) -> StorageError:
-        """Return the error to raise; ``applied`` says whether it may have been, if none knows."""
+    def fault(self, where: str, *, maybe_applied: bool) -> StorageError:
+        """Return the error to raise; ``maybe_applied`` counts where the server did not say."""
         if self.code:
             return rejected(self.code, self._text, where)
-        return unanswered("the connection broke", where, applied=applied)
+        server = f"PostgreSQL at {where}"
+        return unanswered("the connection broke", server, maybe_applied=maybe_applied)
 
 
 def _field(result: PGresult | None, field: pq.DiagnosticField) -> str:
@@ -71,18 +73,9 @@ def _field(result: PGresult | None, field: pq.DiagnosticField) -> str:
 
 def rejected(code: str, text: str, where: str) -> StorageError:
     """Return the error for a statement that the server rejected."""
-    if code.startswith(_PASSING):
+    if code.startswith(PASSING):
         return BackendUnavailableError(
             f"PostgreSQL at {where} did not do it: {text} (SQLSTATE {code})"
         )
     hint = f". {_HINTS[code]}" if code in _HINTS else ""
     return StorageError(f"PostgreSQL at {where} refused it: {text} (SQLSTATE {code}){hint}")
-
-
-def unanswered(reason: str, where: str, *, applied: bool) -> StorageError:
-    """Return the error for a statement whose answer did not come; perhaps it was applied."""
-    if applied:
-        return OutcomeUnknownError(
-            f"{reason} before PostgreSQL at {where} answered: the write may have been applied"
-        )
-    return BackendUnavailableError(f"{reason} before PostgreSQL at {where} answered")

@@ -1,11 +1,15 @@
 """One connection, in steps that never wait: a voice waits between them."""
 
+import os
 import select
+import socket
+from collections.abc import Callable
+from contextlib import suppress
 from math import inf
-from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from fibonacci_postgres.driver import DriverError, PGconn, PGresult, pq
+from fibonacci_postgres.places import Place
 from fibonacci_postgres.statements import Parameters, Statement
 
 BINARY: Final = int(pq.Format.BINARY)
@@ -23,20 +27,23 @@ class Link:
     __slots__ = (
         "__weakref__",
         "fd",
+        "idle_since",
         "lost",
         "patience",
         "pgconn",
+        "place",
         "poller",
         "prepared",
         "results",
         "sent",
-        "used",
         "wants",
     )
 
     pgconn: PGconn
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place | None = None) -> None:
+        self.place = place
+        """Held until the connection is closed."""
         self.fd = -1
         self.wants = 0
         self.poller = select.poll()
@@ -45,10 +52,10 @@ class Link:
         self.prepared: set[bytes] = set()
         self.results: list[PGresult] = []
         self.sent = True
-        """Whether the last byte of the question went out: without it, nothing is committed."""
+        """Whether the last byte of the question may be out: without it, nothing is committed."""
         self.lost = False
-        self.used = 0.0
-        """When it was last taken, on the monotonic clock."""
+        self.idle_since = 0.0
+        """Set by the pool."""
 
     def watch(self, fd: int, wants: int) -> None:
         """Say what the voice waits for; libpq may change sockets while it connects."""
@@ -61,42 +68,48 @@ class Link:
         """Begin to work, now that the connection is made."""
         self.pgconn.nonblocking = 1
         self.watch(self.pgconn.socket, READ)
-        self.used = monotonic()
         if self.pgconn.ssl_in_use:
             # libpq may hold decrypted bytes back, and no socket becomes readable for those.
             self.patience = 0.1
 
     def start(self, statement: Statement, parameters: Parameters) -> None:
         """Send a statement that is prepared."""
-        # _flush, written out: every call takes this path.
-        self.sent = False
+        # _send, written out: every call takes this path.
         pgconn = self.pgconn
-        pgconn.send_query_prepared(statement.name, parameters, statement.formats, BINARY)
+        self.sent = True
+        try:
+            pgconn.send_query_prepared(statement.name, parameters, statement.formats, BINARY)
+        except DriverError:
+            self.sent = False
+            raise
         if pgconn.flush():
+            self.sent = False
             self.watch(self.fd, READ | WRITE)
-        else:
-            self.sent = True
 
     def start_unprepared(self, statement: Statement, parameters: Parameters) -> None:
         """Send a statement with its text."""
-        self.sent = False
-        self.pgconn.send_query_params(
-            statement.sql, parameters, statement.types, statement.formats, BINARY
-        )
-        self._flush()
+        send, types = self.pgconn.send_query_params, statement.types
+        self._send(send, statement.sql, parameters, types, statement.formats, BINARY)
 
     def start_preparing(self, statement: Statement) -> None:
         """Have the server prepare a statement."""
-        self.sent = False
-        self.pgconn.send_prepare(statement.name, statement.sql, statement.types)
-        self._flush()
+        self._send(self.pgconn.send_prepare, statement.name, statement.sql, statement.types)
 
     def start_script(self, sql: bytes) -> None:
         """Send statements without parameters; they are one transaction."""
         self.results = []  # the one before may have failed
-        self.sent = False
-        self.pgconn.send_query(sql)
-        self._flush()
+        self._send(self.pgconn.send_query, sql)
+
+    def _send(self, send: Callable[..., None], *arguments: Any) -> None:
+        self.sent = True  # before it is: a signal handler may raise just behind the last byte
+        try:
+            send(*arguments)
+        except DriverError:
+            self.sent = False
+            raise
+        if self.pgconn.flush():
+            self.sent = False
+            self.watch(self.fd, READ | WRITE)
 
     def advance(self) -> bool:
         """Take in what has come, send what is left; say whether the answer is complete."""
@@ -122,15 +135,35 @@ class Link:
         self.results = []  # a value may be large, and the connection idle for long
         return results[-1] if results and not self.lost else None
 
-    def quiet(self) -> bool:
+    def is_reusable(self) -> bool:
         """Say whether nothing came while it was idle: a server that goes away says so."""
         return not self.poller.poll(0)
 
+    def is_busy(self) -> bool:
+        """Say whether the server may be at work, with nobody left who waits for it."""
+        return self.fd >= 0 and self.pgconn.transaction_status == _ACTIVE
+
     def close(self) -> None:
+        """Let go of the connection and its place."""
+        self.close_quietly()
+        self.place = None
+
+    def close_quietly(self) -> None:
         """Let go of the connection; the server is told, if that takes no waiting."""
         self.lost = True
-        if self.fd >= 0:
-            self.pgconn.finish()
+        if self.fd < 0:
+            return
+        if not self.sent:
+            self._keep_the_rest()
+        self.pgconn.finish()
+
+    def _keep_the_rest(self) -> None:
+        """Have nothing more go out: libpq sends what it has left, and goodbye."""
+        with (
+            suppress(OSError, DriverError),
+            socket.socket(fileno=os.dup(self.pgconn.socket)) as connection,
+        ):
+            connection.shutdown(socket.SHUT_WR)
 
     def _flush(self) -> None:
         self.sent = not self.pgconn.flush()
@@ -140,4 +173,5 @@ class Link:
 
 
 _DONE: Final = (int(pq.ExecStatus.TUPLES_OK), int(pq.ExecStatus.COMMAND_OK))
+_ACTIVE: Final = int(pq.TransactionStatus.ACTIVE)
 """Plain numbers: comparing with a member of an enum takes four times as long."""

@@ -4,10 +4,11 @@ from math import ceil
 from time import monotonic
 
 from fibonacci.errors import BackendUnavailableError, StorageError
+from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal, unanswered
 from fibonacci_postgres import schema
 from fibonacci_postgres.dial import dial
 from fibonacci_postgres.driver import DriverError, PGresult
-from fibonacci_postgres.faults import MISSING_TABLE, Answer, rejected, unanswered
+from fibonacci_postgres.faults import MISSING_TABLE, Answer, rejected
 from fibonacci_postgres.link import Link
 from fibonacci_postgres.pool import Pool
 from fibonacci_postgres.settings import Settings
@@ -22,6 +23,7 @@ class Server:
         self._settings = settings
         self._voice = voice
         self._wait = voice.wait
+        self._prepares = settings.prepare
         self._pool = Pool(settings.max_connections, voice)
         self._found = False
         """Whether the table was seen."""
@@ -40,19 +42,19 @@ class Server:
         was not applied, and StorageError where trying again would not help.
         """
         if monotonic() >= deadline:
-            raise unanswered("the time was up", self._settings.where, applied=False)
+            raise self._unanswered("the time was up", maybe_applied=False)
         link = self._pool.idle_one() or await self._take(deadline)
         asked = False
         try:
             if not self._found:
                 await self._find_table(link, deadline)
-            if not self._settings.prepare:
-                link.start_unprepared(statement, parameters)
-            else:
-                if statement.name not in link.prepared:
-                    await self._prepare(link, statement, deadline)
+            if self._prepares and statement.name not in link.prepared:
+                await self._prepare(link, statement, deadline)
+            asked = True  # before it is; where libpq could not send it, link.sent says so
+            if self._prepares:
                 link.start(statement, parameters)
-            asked = True
+            else:
+                link.start_unprepared(statement, parameters)
             # _answer, written out: every call takes this path.
             while True:
                 waiting = self._wait(link, deadline)
@@ -63,20 +65,25 @@ class Server:
             result = link.result()
             if result is None:
                 raise self._fault(link, writes=statement.writes)
-        except (TimeoutError, DriverError) as fault:
+        except (DeadlineExceeded, DriverError) as fault:
+            maybe_applied = asked and statement.writes and link.sent
             self._pool.drop(link)
-            applied = asked and statement.writes and link.sent
-            raise unanswered(_reason(fault), self._settings.where, applied=applied) from None
+            raise_for_signal(fault)
+            raise self._unanswered(_reason(fault), maybe_applied=maybe_applied) from None
         except BaseException:
             self._pool.drop(link)
             raise
         self._pool.give(link)
         return result
 
+    def _unanswered(self, reason: str, *, maybe_applied: bool) -> StorageError:
+        return unanswered(reason, repr(self), maybe_applied=maybe_applied)
+
     async def _take(self, deadline: float) -> Link:
         try:
             return await self._pool.take(self._connect, deadline)
-        except (TimeoutError, DriverError) as fault:
+        except (DeadlineExceeded, DriverError) as fault:
+            raise_for_signal(fault)
             raise BackendUnavailableError(
                 f"no connection to PostgreSQL at {self._settings.where}: {_reason(fault)}. "
                 f"At most {self._settings.max_connections} are used at once (max_connections)"
@@ -139,7 +146,7 @@ class Server:
     def _fault(self, link: Link, *, writes: bool) -> StorageError:
         answer = Answer(link.results, lost=link.lost)
         if answer.code != MISSING_TABLE or not self._settings.create:
-            return answer.fault(self._settings.where, applied=writes and link.sent)
+            return answer.fault(self._settings.where, maybe_applied=writes and link.sent)
         self._found = False  # dropped by somebody; the next attempt makes it anew
         return BackendUnavailableError(
             f"the table {schema.quoted(self._settings.table)} in PostgreSQL at "
@@ -148,4 +155,4 @@ class Server:
 
 
 def _reason(fault: Exception) -> str:
-    return "the time was up" if isinstance(fault, TimeoutError) else "the connection broke"
+    return "the time was up" if isinstance(fault, DeadlineExceeded) else "the connection broke"

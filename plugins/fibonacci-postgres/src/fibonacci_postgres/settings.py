@@ -1,13 +1,14 @@
 """What a connection URL says: parameters for libpq, and options of our own."""
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL, read_options, whole_number
+from fibonacci.plugin.runtime import did_you_mean
+from fibonacci_postgres.parameters import ConnectionParameters
 
 OWN_OPTIONS: Final = ("create", "max_connections", "prepare", "table")
 
@@ -20,8 +21,7 @@ _TABLE: Final = re.compile(r"([A-Za-z_]\w{0,47}\.)?[A-Za-z_]\w{0,47}", re.ASCII)
 class Settings:
     """One server, one table, and how to go about it."""
 
-    parameters: Mapping[str, str] = attrs.field(repr=False)
-    """Connection parameters by their libpq names; the password may be one of them."""
+    parameters: ConnectionParameters
     where: str
     """The server and the database, as error messages name them."""
     timeout: float
@@ -86,8 +86,20 @@ def at_least_one(value: Any) -> int:
     return number
 
 
-def _parameters(url: StoreURL) -> dict[str, str]:
+def _parameters(url: StoreURL) -> ConnectionParameters:
     """The parameters for libpq: from the parts of the URL, and from its query."""
+    more = [name for name in url.query if name not in OWN_OPTIONS]
+    given = _parts(url)
+    for name in more:
+        _check_name(name)
+        if given.has(name):
+            raise ConfigurationError(
+                f"the connection URL gives {name!r} twice, once in its query: give it once"
+            )
+    return given.but(**{name: url.query[name] for name in more})
+
+
+def _parts(url: StoreURL) -> ConnectionParameters:
     hosts = [host for host, _ in url.hosts]
     ports = ["" if port is None else str(port) for _, port in url.hosts]
     parts = {
@@ -97,17 +109,7 @@ def _parameters(url: StoreURL) -> dict[str, str]:
         "port": ",".join(ports) if any(ports) else "",
         "dbname": url.path[1:],
     }
-    parameters = {name: value for name, value in parts.items() if value}
-    for name, value in url.query.items():
-        if name in OWN_OPTIONS:
-            continue
-        _check_name(name)
-        if name in parameters:
-            raise ConfigurationError(
-                f"the connection URL gives {name!r} twice, once in its query: give it once"
-            )
-        parameters[name] = value
-    return parameters
+    return ConnectionParameters({name: value for name, value in parts.items() if value})
 
 
 def _check_name(name: str) -> None:
@@ -115,12 +117,9 @@ def _check_name(name: str) -> None:
 
     known = parameter_names()
     if name not in known:
-        from difflib import get_close_matches  # 5 ms that only an error pays
-
-        nearest = get_close_matches(name, [*OWN_OPTIONS, *known], n=1)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ConfigurationError(
-            f"neither backend 'postgres' nor libpq has an option {name!r}.{hint} "
+            f"neither backend 'postgres' nor libpq has an option {name!r}."
+            f"{did_you_mean(name, [*OWN_OPTIONS, *known])} "
             f"Ours are {', '.join(OWN_OPTIONS)}; libpq's: "
             f"https://www.postgresql.org/docs/current/libpq-connect.html"
         )

@@ -47,13 +47,18 @@ class IdlePool(Generic[C]):
 
     def pop(self) -> C | None:
         """Return a connection that can be used, if there is one; close those that can't."""
-        while (connection := self._last()) is not None:
+        idle = self._idle
+        while True:
+            try:
+                connection = idle.pop()  # _last, written out: every request takes this path
+            except IndexError:
+                return None
             now = monotonic()
             if now - connection.idle_since < self._max_age and connection.is_reusable():
-                self._drop_oldest(now)
+                if idle:
+                    self._drop_oldest(now)
                 return connection
             self._drop(connection)
-        return None
 
     def push(self, connection: C) -> None:
         """Take a connection back, on which nothing is awaited any more."""

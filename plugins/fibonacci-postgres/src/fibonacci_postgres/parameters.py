@@ -1,0 +1,48 @@
+"""What libpq is told to connect, kept from everybody else: it holds a password."""
+
+from collections.abc import Mapping
+
+import attrs
+
+
+@attrs.frozen(repr=False)
+class ConnectionParameters:
+    """Connection parameters by their libpq names.
+
+    No mapping, and without a repr of its values: what reports an error shows the variables of each
+    function that it came through, and looks into mappings.
+    """
+
+    _values: Mapping[str, str] = attrs.field(factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {', '.join(self._values)}>"
+
+    def get(self, name: str) -> str:
+        """Return a parameter, or what libpq takes where it is not given."""
+        from fibonacci_postgres.driver import ambient  # libpq knows, and takes 0.2 s
+
+        return self._values.get(name) or ambient(name)
+
+    def has(self, name: str) -> bool:
+        """Say whether a parameter is given."""
+        return name in self._values
+
+    def but(self, **values: str) -> "ConnectionParameters":
+        """Return the same with some values set."""
+        return ConnectionParameters({**self._values, **values})
+
+    def conninfo(self, defaults: Mapping[str, str]) -> bytes:
+        """Return all of them as libpq reads them; they go before the defaults."""
+        from fibonacci_postgres.driver import conninfo
+
+        return conninfo({**defaults, **self._values})
+
+    def masked(self, text: str) -> str:
+        """Return what libpq said, on one line, and without the secrets that it was given."""
+        from fibonacci_postgres.driver import secret_names
+
+        for name in secret_names():
+            if self.get(name):
+                text = text.replace(self.get(name), "***")
+        return " ".join(text.split())

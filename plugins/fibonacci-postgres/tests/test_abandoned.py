@@ -1,0 +1,137 @@
+"""Calls whose callers have left: the server stops working for them, and never has too many."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psycopg
+import pytest
+from services.databases import Databases
+from services.faults import BlackHole
+from services.pgbouncer import PgBouncer
+from services.proxy import Proxy
+
+from fibonacci.errors import OutcomeUnknownError
+from fibonacci_postgres import abandoned
+
+from .speaking import A, Attempt, Opening, Speaker, backend, until
+
+PLENTY = 20.0
+"""Seconds that no call needs."""
+
+
+@pytest.fixture
+def locker(postgres_url: str) -> Iterator[psycopg.Connection]:
+    """Somebody who holds a lock on the record."""
+    store = Speaker("sync", backend(postgres_url))
+    store.write(A, b"old", None)
+    store.end()
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("SELECT FROM fibonacci WHERE key = 'a' FOR UPDATE")
+        yield connection
+
+
+def at_work(server: Databases, url: str) -> int:
+    """How many backends of a database do something for us, or wait for a lock to do it."""
+    database = url.rpartition("/")[2]
+    found = server.execute(
+        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' "
+        f"AND query LIKE '%INSERT INTO%' AND state = 'active' AND pid <> pg_backend_pid()"
+    )
+    return int(found[0][0] or 0)
+
+
+def backends(server: Databases, url: str) -> int:
+    """How many backends of a database are ours, whatever they do."""
+    found = server.execute(
+        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{url.rpartition('/')[2]}' "
+        f"AND application_name = 'fibonacci'"
+    )
+    return int(found[0][0] or 0)
+
+
+async def give_up(store: Speaker, times: int, *, together: int) -> None:
+    """Write, and be cancelled soon after, again and again."""
+
+    async def give_up_once() -> None:
+        work = store.store.write(A, b"new", None, deadline=time.monotonic() + PLENTY)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(work, 0.02)
+
+    for _ in range(times):
+        await asyncio.gather(*(give_up_once() for _ in range(together)))
+
+
+@pytest.mark.parametrize("prepare", [True, False])
+def test_cancelled_calls_pile_up_nowhere(
+    postgres_url: str, postgres_server: Databases, locker: psycopg.Connection, prepare: bool
+) -> None:
+    """However often callers give up, the server works for few of them, and then for none."""
+    url = postgres_url
+    store = Speaker("async", backend(url, timeout=PLENTY, max_connections=2, prepare=prepare))
+    for _ in range(5):
+        store.run(give_up(store, 2, together=3))
+        assert backends(postgres_server, url) <= 2
+    store.end()
+    until(lambda: backends(postgres_server, url) == 0)  # and still somebody has the lock
+    locker.rollback()
+    assert locker.execute("SELECT value FROM fibonacci").fetchall() == [(b"old",)]
+
+
+def test_cancelled_in_vain(opening: Opening, postgres_url: str, postgres_server: Databases) -> None:
+    """A server that did not heed the first request to cancel gets another."""
+    store = opening(postgres_url, timeout=PLENTY)
+    store.write(A, b"old", None)
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute("""
+            CREATE FUNCTION insist() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_sleep(20); RETURN new;
+            EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(20); RETURN new; END $$""")
+        server.execute(
+            "CREATE TRIGGER insist BEFORE UPDATE ON fibonacci "
+            "FOR EACH ROW EXECUTE FUNCTION insist()"
+        )
+    assert type(Attempt(store, "write", timeout=0.1).fault) is OutcomeUnknownError
+    until(lambda: at_work(postgres_server, postgres_url) == 0)
+    assert store.read(A) == b"old"
+
+
+def test_cancelled_behind_a_pooler(pgbouncer_server: PgBouncer, pgbouncer_url: str) -> None:
+    """A pooler passes on to the server that its client has given up."""
+    server = pgbouncer_server.behind
+    direct = server.url.rpartition("/")[0] + "/" + pgbouncer_url.rpartition("/")[2]
+    store = Speaker("async", backend(pgbouncer_url, timeout=PLENTY, prepare=False))
+    store.write(A, b"old", None)
+    with psycopg.connect(direct) as locker:
+        locker.execute("SELECT FROM fibonacci WHERE key = 'a' FOR UPDATE")
+        store.run(give_up(store, 1, together=1))
+        until(lambda: at_work(server, direct) == 0)
+    assert store.read(A) == b"old"
+    store.end()
+
+
+def test_overdue_call(
+    opening: Opening, postgres_url: str, postgres_server: Databases, locker: psycopg.Connection
+) -> None:
+    """A call that is late takes its work with it, too; its place serves the next."""
+    store = opening(postgres_url, timeout=PLENTY, max_connections=1)
+    attempt = Attempt(store, "write", timeout=0.2)
+    assert type(attempt.fault) is OutcomeUnknownError
+    assert store.read(A) == b"old"
+    assert at_work(postgres_server, postgres_url) == 0
+    locker.rollback()
+    assert store.read(A) == b"old"
+
+
+def test_server_that_keeps_silent(postgres_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody says whether it stopped, the place is free again after a while."""
+    monkeypatch.setattr(abandoned, "GONE_WITHIN", 0.3)
+    store = Speaker("sync", backend(postgres_proxy.url, max_connections=1))
+    store.write(A, b"old", None)
+    with postgres_proxy.fault(BlackHole()):
+        assert type(Attempt(store, "write", timeout=0.1).fault) is OutcomeUnknownError
+        fault = Attempt(store, "read", timeout=0.1).fault
+        assert "At most 1 are used at once" in str(fault)
+    assert Attempt(store, "read", timeout=PLENTY).fault is None
+    store.end()

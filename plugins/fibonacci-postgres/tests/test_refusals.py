@@ -1,0 +1,103 @@
+"""Connections that are refused: what lasts is told at once, what passes is waited for."""
+
+import pytest
+from services.databases import Databases
+
+from fibonacci import MemoryConfig, Workflow
+from fibonacci.errors import BackendUnavailableError, StorageError
+from fibonacci_postgres.driver import verbosity_setter
+from fibonacci_postgres.refusals import read_refusal
+
+from .refusing import refusing
+
+LASTING = [
+    ("28P01", 'password authentication failed for user "me"', "FATAL"),
+    ("28P01", "Passwort-Authentifizierung für Benutzer »me« fehlgeschlagen", "SCHWERWIEGEND"),
+    ("28P01", "用户 me Password 认证失败", "致命错误"),
+    ("28P01", "password doesn't match", "FATAL"),
+    ("28P01", "This RDS Proxy has no credentials for the role me", "FATAL"),
+    ("08P01", "no such user: me", "FATAL"),
+    ("08P01", "no such database: db", "FATAL"),
+    ("XX000", "Tenant or user not found", "FATAL"),
+    ("28000", "kein pg_hba.conf-Eintrag für Host »10.0.0.1«", "FATAL"),
+    ("3D000", 'database "starting up, timeout" does not exist', "FATAL"),
+]
+PASSING = [
+    ("57P03", "das Datenbanksystem startet", "FATAL"),
+    ("53300", 'too many connections for role "invalidation_service"', "FATAL"),
+    ("53300", "zu viele Verbindungen für Rolle »certificate«", "FATAL"),
+    ("57P01", "terminating connection due to administrator command", "FATAL"),
+    ("08P01", "no more connections allowed (max_client_conn)", "FATAL"),
+    ("08P01", "server login has been failing, try again later (server_login_retry)", "FATAL"),
+    ("XX000", "(EMAXCONN) max client connections reached, limit: 200", "FATAL"),
+    ("08006", "the compute node is not there yet", "FATAL"),
+]
+
+
+@pytest.mark.parametrize(("code", "text", "severity"), LASTING)
+def test_lasting(code: str, text: str, severity: str) -> None:
+    """What another try would hear again costs one login a call, in any language or wording."""
+    with refusing(code, text, severity) as server:
+        url = f"postgresql://me:wrong@127.0.0.1:{server.port}/db"
+        memory = Workflow("w", MemoryConfig(backend="postgres", connection_url=url)).memory
+        with pytest.raises(StorageError) as caught:
+            memory.get("k")
+        assert server.logins == 1
+    assert type(caught.value) is StorageError
+    assert str(caught.value).endswith(f"/db: {text} (SQLSTATE {code})")
+
+
+@pytest.mark.parametrize(("code", "text", "severity"), PASSING)
+def test_passing(code: str, text: str, severity: str) -> None:
+    """What passes is tried again until the deadline, whatever names stand in the text."""
+    with refusing(code, text, severity) as server:
+        url = f"postgresql://me:secret@127.0.0.1:{server.port}/db"
+        config = MemoryConfig(backend="postgres", connection_url=url, timeout=0.1)
+        with pytest.raises(BackendUnavailableError):
+            Workflow("w", config).memory.get("k")
+        assert server.logins > 1
+
+
+def test_full_for_a_role(postgres_server: Databases, postgres_url: str) -> None:
+    """A role with too many connections is told from one that may not log in, by the server."""
+    postgres_server.execute("DROP ROLE IF EXISTS invalid_certificate")
+    postgres_server.execute("CREATE ROLE invalid_certificate LOGIN CONNECTION LIMIT 0")
+    url = postgres_url.replace("postgres@", "invalid_certificate@")
+    config = MemoryConfig(backend="postgres", connection_url=url, timeout=0.2)
+    with pytest.raises(BackendUnavailableError, match="53300"):
+        Workflow("w", config).memory.get("k")
+    postgres_server.execute("ALTER ROLE invalid_certificate NOLOGIN")
+    with pytest.raises(StorageError, match="28000"):
+        Workflow("w", config).memory.get("k")
+    postgres_server.execute("DROP ROLE invalid_certificate")
+
+
+def test_two_answers() -> None:
+    """Of two answers, with TLS and without, one that passes is enough to try again."""
+    text = 'connection to server at "h", port 1 failed: FATAL:  {}: no\nLOCATION:  x, y.c:1\n'
+    full, wrong = text.format("53300"), text.format("28P01")
+    assert read_refusal(wrong + wrong, needs_password=True).lasting
+    assert read_refusal(wrong + wrong, needs_password=True).text == "no (SQLSTATE 28P01)"
+    assert not read_refusal(full + wrong, needs_password=False).lasting
+
+
+@pytest.mark.parametrize(
+    ("text", "lasting"),
+    [
+        ('connection to server at "invalid-certificate", port 1 failed: server closed it', False),
+        ('connection to server at "h", port 1 failed: Connection refused', False),
+        (
+            'connection to server at "h", port 1 failed: FATAL:  password authentication failed',
+            True,
+        ),
+        ('invalid sslmode value: "x"', True),
+    ],
+)
+def test_without_sqlstate(text: str, lasting: bool) -> None:
+    """What libpq says by itself is known by its words, and not by the name of a host."""
+    assert read_refusal(text, needs_password=False).lasting is lasting
+
+
+def test_libpq_out_of_reach() -> None:
+    """A libpq that can't be asked for SQLSTATEs is asked for none."""
+    assert verbosity_setter(__file__)(None, 2) == 0
