@@ -1,11 +1,12 @@
 """One address of a server, and redis-py's connections to it: made, encrypted, authenticated."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import redis
-from redis.connection import UnixDomainSocketConnection
+from redis._parsers import Encoder
+from redis.connection import PythonRespSerializer, UnixDomainSocketConnection
 
 from fibonacci.plugin.runtime import aresolve, resolve
 from fibonacci_redis.connections import TcpConnection, TlsConnection
@@ -16,6 +17,11 @@ _QUIET: dict[str, Any] = (
     if hasattr(redis, "DriverInfo")
     else {"lib_name": None, "lib_version": None}
 )
+
+
+# Not hiredis, which redis-py takes otherwise: the number of a database is no word; see wire.pack.
+_ENCODER: Final = Encoder("utf-8", "strict", False)  # type: ignore[no-untyped-call]
+_PACKER: Final = PythonRespSerializer(6000, _ENCODER.encode)
 
 
 @attrs.frozen(kw_only=True)
@@ -43,7 +49,8 @@ class Endpoint:
         where = (
             {"path": self.path} if self.path is not None else {"host": self.host, "port": self.port}
         )
-        return {**where, **(self.tls or {}), **self.login, **_QUIET, "protocol": 2, "retry": None}
+        fixed = {**_QUIET, "protocol": 2, "retry": None, "command_packer": _PACKER}
+        return {**where, **(self.tls or {}), **self.login, **fixed}
 
     @property
     def driver(self) -> Any:
