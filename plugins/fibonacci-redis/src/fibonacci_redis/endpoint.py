@@ -8,7 +8,7 @@ import redis
 from redis._parsers import Encoder
 from redis.connection import PythonRespSerializer, UnixDomainSocketConnection
 
-from fibonacci.plugin.runtime import aresolve, resolve
+from fibonacci.plugin.runtime import aresolve, raise_for_signal, resolve
 from fibonacci_redis.connections import TcpConnection, TlsConnection
 
 # Whoever connects is told to the server in no extra round trips; the argument changed its name.
@@ -22,6 +22,26 @@ _QUIET: dict[str, Any] = (
 # Not hiredis, which redis-py takes otherwise: the number of a database is no word; see wire.pack.
 _ENCODER: Final = Encoder("utf-8", "strict", False)  # type: ignore[no-untyped-call]
 _PACKER: Final = PythonRespSerializer(6000, _ENCODER.encode)
+
+
+class ProviderFault(Exception):  # noqa: N818 - as Lost and Unsent are
+    """A credential provider raised something; its text may hold a secret, its name does not."""
+
+
+class Provider:
+    """An application's credential provider, as redis-py asks it."""
+
+    def __init__(self, provider: Any) -> None:
+        self._provider = provider
+
+    def get_credentials(self) -> tuple[Any, ...]:
+        """Return user and password, or a password alone. Raises ProviderFault."""
+        try:
+            return (*self._provider.get_credentials(),)
+        except Exception as fault:  # noqa: BLE001 - somebody else's code
+            raise_for_signal(fault)
+            kind = type(fault).__name__
+        raise ProviderFault(f"its credential provider raised {kind}")
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +70,8 @@ class Endpoint:
             {"path": self.path} if self.path is not None else {"host": self.host, "port": self.port}
         )
         fixed = {**_QUIET, "protocol": 2, "retry": None, "command_packer": _PACKER}
+        if provider := self.login.get("credential_provider"):
+            fixed["credential_provider"] = Provider(provider)
         return {**where, **(self.tls or {}), **self.login, **fixed}
 
     @property

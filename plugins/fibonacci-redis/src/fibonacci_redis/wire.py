@@ -69,6 +69,10 @@ class Request(NamedTuple):
     """Is applied as a whole, so not at all where it did not leave whole."""
 
 
+PING: Final = Request(0, pack((b"PING",)), 1, writes=False)
+"""Asks whether anybody is there; an error is an answer, too."""
+
+
 class Unsent(Exception):  # noqa: N818 - a state, told on as an error of ours
     """The request did not leave whole: it surely was not applied."""
 
