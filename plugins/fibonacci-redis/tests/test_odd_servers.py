@@ -118,7 +118,7 @@ def test_many_idle_connections(valkey_server: Redis, opening: Any) -> None:
     taken = [run(ask.store.spoken._routes.session(0, time.monotonic() + 5))[0] for _ in range(70)]
     for session in taken:
         session.end(clean=True)
-    assert len(ask.store.spoken._routes._node._idle) == 64
+    assert len(ask.store.spoken._routes._node._idle._idle) == 64
 
 
 def test_many_known_records(valkey_server: Redis, opening: Any) -> None:

@@ -12,7 +12,7 @@ from services.standalone import Redis
 from services.tls import TLSTerminator
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
-from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci.plugin import ABSENT, Address, Space, StoreSettings, StoreURL
 from fibonacci_redis import fibonacci_storage
 
 SPACE = Space("t:shared:", "workflow", "w")
@@ -192,6 +192,55 @@ def test_reset_while_others_wait(valkey_proxy: Proxy) -> None:
             await first
         valkey_proxy.heal()
         assert await store.read(KEY, deadline=soon()) is None
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_impatient_neighbour(valkey_proxy: Proxy) -> None:
+    """A caller with less time than others breaks nothing for them, and gets no one's answer."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url)
+        addresses = [Address(SPACE, f"k{number}") for number in range(5)]
+        await store.write(KEY, b"0", None, deadline=soon())
+        with valkey_proxy.fault(BlackHole()):
+            hasty = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
+            await asyncio.sleep(0)
+            writes = [
+                asyncio.create_task(store.compare_and_set(one, ABSENT, b"1", None, deadline=soon()))
+                for one in addresses
+            ]
+            with pytest.raises(BackendUnavailableError):
+                await hasty
+            await asyncio.sleep(0.05)
+        assert await asyncio.gather(*writes) == [True] * 5
+        found = await store.read_many([KEY, *addresses], deadline=soon())
+        assert found == [b"0", *[b"1"] * 5]
+        await store.clear(SPACE, deadline=soon())
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_silent_connection(valkey_proxy: Proxy) -> None:
+    """A connection on which an overdue caller heard nothing gets no new requests."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url)
+        await store.read(KEY, deadline=soon())
+        valkey_proxy.begin(BlackHole())
+        patient = asyncio.create_task(store.read(KEY, deadline=soon(0.5)))
+        with pytest.raises(BackendUnavailableError):
+            await store.read(KEY, deadline=soon(0.05))
+        with valkey_proxy.record() as traffic, pytest.raises(BackendUnavailableError):
+            await store.read(KEY, deadline=soon(0.05))
+        assert traffic.connections == 1
+        with pytest.raises(BackendUnavailableError):
+            await patient
+        valkey_proxy.heal()
+        assert await store.read(KEY, deadline=soon()) is None
+        assert valkey_proxy.open == 1
         await store.close()
 
     asyncio.run(main())

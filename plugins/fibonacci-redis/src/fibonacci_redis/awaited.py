@@ -1,57 +1,69 @@
 """A server, asked over one connection that all callers of an event loop share."""
 
 import asyncio
+from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from fibonacci.errors import BackendUnavailableError
+from fibonacci.plugin.runtime import (
+    IdlePool,
+    TaskWaiter,
+    Waiter,
+    in_thread,
+    raise_for_signal,
+    share_deadline,
+)
 from fibonacci_redis.endpoint import Endpoint
-from fibonacci_redis.faults import lost, out_of_time, unreachable
-from fibonacci_redis.link import Link
+from fibonacci_redis.faults import CONNECTING, is_late, lost, out_of_time, unreachable
+from fibonacci_redis.link import MAX_AGE, Link
 from fibonacci_redis.multiplex import Multiplex
-from fibonacci_redis.wire import Lost, Request, Unsent
+from fibonacci_redis.wire import PING, Lost, Request, Unsent
+
+MOST_IDLE: Final = 64
+"""Connections that sessions left, kept for later ones."""
 
 
 class AwaitedNode:
     """The connection to one server; it is made when it is needed, once for all who wait."""
 
+    waiter: type[Waiter] = TaskWaiter
+
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self._retired = False
         self._shared: Multiplex | None = None
         self._connecting: asyncio.Task[Multiplex] | None = None
-        self._idle: list[Multiplex] = []
+        self._idle: IdlePool[Multiplex] = IdlePool(max_idle=MOST_IDLE, max_age=MAX_AGE)
         """Connections that sessions left."""
 
     async def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send the request and return its replies, error replies among them."""
         shared = self._shared
-        if shared is None or not shared.is_fresh:
+        if shared is None or not shared.is_ready(writes=request.writes):
             shared = await self._connected(deadline)
         if monotonic() >= deadline:
             raise out_of_time(self.endpoint)
         try:
-            return await shared.exchange(request.data, request.replies, deadline)
+            return await shared.exchange(request, deadline)
         except (Lost, Unsent) as fault:
             raise lost(fault, str(self.endpoint), request) from fault.__cause__
 
     async def session(self, deadline: float) -> "AwaitedSession":
         """Return a connection of the caller's own, for several requests in a row."""
-        while self._idle:
-            own = self._idle.pop()
-            if own.is_fresh:
-                return AwaitedSession(self, own)
-            own.close()
-        return AwaitedSession(self, await self._connect(deadline))
+        own = self._idle.pop()
+        return AwaitedSession(self, own or await self._connect(deadline))
 
     async def _connected(self, deadline: float) -> Multiplex:
         """Wait for the connection that is being made; if it fails, it was another caller's try."""
         if self._connecting is not None:
             await self._wait(self._connecting, deadline)
-        if self._shared is not None and self._shared.is_fresh:
+        if self._shared is not None and self._shared.is_ready(writes=True):
             return self._shared
+        if self._retired:
+            raise self._gone()
         if self._connecting is None:
-            self._retire()
-            self._connecting = asyncio.create_task(self._connect(deadline))
+            self._connecting = asyncio.create_task(self._renew(deadline))
             self._connecting.add_done_callback(self._settle)
         return (await self._wait(self._connecting, deadline)).result()
 
@@ -63,35 +75,59 @@ class AwaitedNode:
         if not connecting.done():
             raise out_of_time(self.endpoint)
         if connecting.cancelled():
-            raise BackendUnavailableError(f"{self.endpoint} was not asked: the store was closed")
+            raise self._gone()
         return connecting
+
+    def _gone(self) -> BackendUnavailableError:
+        return BackendUnavailableError(f"{self.endpoint} was not asked: it was closed, or replaced")
 
     def _settle(self, connecting: "asyncio.Task[Multiplex]") -> None:
         self._connecting = None
         if not connecting.cancelled() and connecting.exception() is None:
             self._shared = connecting.result()
+            if self._retired:
+                self._let_go()
+
+    async def _renew(self, deadline: float) -> Multiplex:
+        """Return the connection that there is, if it gives a sign of life, or else a new one."""
+        shared = self._shared
+        if shared is not None and shared.is_open() and await self._answers(shared, deadline):
+            return shared
+        self._let_go()
+        return await self._connect(deadline)
+
+    async def _answers(self, shared: Multiplex, deadline: float) -> bool:
+        try:
+            await shared.exchange(PING, share_deadline(deadline, 2))
+        except (Lost, Unsent):
+            return False
+        return True
 
     async def _connect(self, deadline: float) -> Multiplex:
         try:
             addresses = await self.endpoint.alook_up(deadline)
             # In a thread: redis-py's handshake may take its time.
-            loop = asyncio.get_running_loop()
-            link = await loop.run_in_executor(None, Link, self.endpoint, addresses, deadline)
-            return Multiplex(link)
-        except Exception as fault:  # noqa: BLE001 - whatever redis-py raises
+            return Multiplex(await in_thread(partial(Link, self.endpoint, addresses, deadline)))
+        except CONNECTING as fault:
+            raise_for_signal(fault)
             told = unreachable(fault, self.endpoint)
         raise told  # not in the block: the driver's own error would be its context
 
-    def _retire(self) -> None:
+    def _let_go(self) -> None:
         shared, self._shared = self._shared, None
         if shared is not None:
             shared.retire()
 
     def forget(self) -> None:
         """Use none of the open connections any more; those who wait on them get their replies."""
-        self._retire()
-        while self._idle:
-            self._idle.pop().close()
+        self._let_go()
+        self._idle.clear()
+
+    def retire(self) -> None:
+        """Serve those who wait for an answer, and nobody else."""
+        self._retired = True
+        self._idle.close()
+        self._let_go()
 
     def close(self) -> None:
         """Close all connections."""
@@ -99,7 +135,7 @@ class AwaitedNode:
             self._connecting.cancel()
         if self._shared is not None:
             self._shared.close()
-        self.forget()
+        self.retire()
 
 
 class AwaitedSession:
@@ -112,13 +148,15 @@ class AwaitedSession:
     async def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send the request and return its replies, error replies among them."""
         try:
-            return await self._connection.exchange(request.data, request.replies, deadline)
+            return await self._connection.exchange(request, deadline)
         except (Lost, Unsent) as fault:
+            if is_late(fault):
+                self._node._idle.clear_older_than(0)
             raise lost(fault, str(self._node.endpoint), request) from fault.__cause__
 
     def end(self, *, clean: bool) -> None:
         """Give the connection back; close it, unless it is as it was before."""
         if clean:
-            self._node._idle.append(self._connection)
+            self._node._idle.push(self._connection)
         else:
             self._connection.close()

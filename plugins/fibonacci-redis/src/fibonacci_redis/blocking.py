@@ -7,10 +7,19 @@ from ssl import SSLWantWriteError
 from time import monotonic
 from typing import Any, Final
 
+from fibonacci.errors import BackendUnavailableError
+from fibonacci.plugin.runtime import (
+    DeadlineExceeded,
+    IdlePool,
+    ThreadWaiter,
+    Waiter,
+    raise_for_signal,
+    share_deadline,
+)
 from fibonacci_redis.endpoint import Endpoint
-from fibonacci_redis.faults import lost, out_of_time, unreachable
-from fibonacci_redis.link import Link
-from fibonacci_redis.wire import Lost, Request, Unsent
+from fibonacci_redis.faults import CONNECTING, EXCHANGING, is_late, lost, out_of_time, unreachable
+from fibonacci_redis.link import CHECKED_AFTER, DOUBTED_AFTER, MAX_AGE, RESTED, Link
+from fibonacci_redis.wire import PING, Lost, Request, Unsent
 
 PATIENCE: Final = struct.pack("ll", 0, 4_000)
 """How long the kernel waits in ``recv`` (4 ms) before ``poll`` does, with the time that is left.
@@ -29,6 +38,9 @@ class Connection:
 
     def __init__(self, link: Link) -> None:
         self.link = link
+        self.idle_since = monotonic()
+        self.rested = 0.0
+        """Seconds that it was idle, before its caller took it."""
         self._replies = link.replies
         self._socket = link.socket
         self._flags = 0 if link.encrypted else socket.MSG_DONTWAIT
@@ -36,98 +48,123 @@ class Connection:
             link.socket.setblocking(True)
             link.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, PATIENCE)
 
-    def exchange(self, data: bytes, count: int, deadline: float) -> list[Any]:
+    def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send a request and return its replies. Raises Unsent or Lost."""
+        first = deadline
+        if not request.writes and self.rested > DOUBTED_AFTER:
+            # It may lead nowhere by now: then there is time to ask again, which harms nothing.
+            first = share_deadline(deadline, 2)
+        self._send(request.data, deadline)
         try:
-            self._send(data, deadline)
-        except Exception as fault:
-            raise Unsent from fault
-        try:
-            return self._replies(count, deadline)
-        except Exception as fault:
+            return self._replies(request.replies, deadline, first)
+        except EXCHANGING as fault:
+            raise_for_signal(fault)
             raise Lost from fault
 
     def _send(self, data: bytes | memoryview, deadline: float) -> None:
+        """Send it whole. Unsent is raised only where the system says that it did not take all."""
         while True:
             try:
                 sent = self._socket.send(data, self._flags)
             except (BlockingIOError, SSLWantWriteError):
                 self.link.wait(POLLOUT, deadline)
+            except OSError as fault:
+                raise_for_signal(fault)
+                raise Unsent from fault
             else:
                 if sent == len(data):
                     return
                 data = memoryview(data)[sent:]
             if monotonic() >= deadline:
-                raise TimeoutError
+                raise Unsent from DeadlineExceeded()
+
+    def is_reusable(self) -> bool:
+        """Say whether it is open: a server that went away left an end of file to be read."""
+        self.rested = monotonic() - self.idle_since
+        return self.rested < RESTED or self.link.is_quiet()
+
+    def close(self) -> None:
+        """Close it."""
+        self.link.close()
 
 
 class BlockingNode:
     """Connections to one server, the one used last first."""
 
+    waiter: type[Waiter] = ThreadWaiter
+
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        # list.pop and list.append are atomic: threads need no lock, a signal handler neither.
-        self._idle: list[Connection] = []
-        self._most_idle = MOST_IDLE
+        self._idle: IdlePool[Connection] = IdlePool(max_idle=MOST_IDLE, max_age=MAX_AGE)
 
     async def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send the request and return its replies, error replies among them."""
-        connection = self._take(deadline)
+        connection = self._take(deadline, writes=request.writes)
         replies = self._ask(connection, request, deadline)
         self._put_back(connection)
         return replies
 
     async def session(self, deadline: float) -> "BlockingSession":
-        """Return a connection for several requests in a row."""
-        return BlockingSession(self, self._take(deadline))
+        """Return a connection for several requests in a row, of which the first only reads."""
+        return BlockingSession(self, self._take(deadline, writes=False))
 
     def _ask(self, connection: Connection, request: Request, deadline: float) -> list[Any]:
         try:
-            return connection.exchange(request.data, request.replies, deadline)
+            return connection.exchange(request, deadline)
         except (Lost, Unsent) as fault:
-            connection.link.close()
+            connection.close()
+            if is_late(fault) and connection.rested > RESTED:
+                self._idle.clear_older_than(connection.rested)
             raise lost(fault, str(self.endpoint), request) from fault.__cause__
         except BaseException:  # what is read next could be the reply to this request
-            connection.link.close()
+            connection.close()
             raise
 
-    def _take(self, deadline: float) -> Connection:
+    def _take(self, deadline: float, *, writes: bool) -> Connection:
         if monotonic() >= deadline:
             raise out_of_time(self.endpoint)
-        while (connection := self._pop()) is not None:
-            if connection.link.is_fresh():
-                return connection
-            connection.link.close()
+        connection = self._idle.pop()
+        if connection is None:
+            return self._connect(deadline)
+        # Nobody can tell what became of a write that a forgotten connection swallowed.
+        checked = writes and connection.rested > CHECKED_AFTER
+        if checked and not self._answers(connection, deadline):
+            return self._connect(deadline)
+        return connection
+
+    def _answers(self, connection: Connection, deadline: float) -> bool:
+        try:
+            self._ask(connection, PING, share_deadline(deadline, 2))
+        except BackendUnavailableError:
+            return False
+        connection.rested = 0.0
+        return True
+
+    def _connect(self, deadline: float) -> Connection:
         try:
             addresses = self.endpoint.look_up(deadline)
             return Connection(Link(self.endpoint, addresses, deadline))
-        except Exception as fault:  # noqa: BLE001 - whatever redis-py raises
+        except CONNECTING as fault:
+            raise_for_signal(fault)
             told = unreachable(fault, self.endpoint)
         raise told  # not in the block: the driver's own error would be its context
 
-    def _pop(self) -> Connection | None:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
-
     def _put_back(self, connection: Connection) -> None:
-        connection.link.rested_since = monotonic()
         # A reply too many would be the next caller's.
-        if len(self._idle) < self._most_idle and not connection.link.has_more():
-            self._idle.append(connection)
+        if connection.link.has_more():
+            connection.close()
         else:
-            connection.link.close()
+            self._idle.push(connection)
 
     def forget(self) -> None:
         """Close the connections that nobody uses."""
-        while (connection := self._pop()) is not None:
-            connection.link.close()
+        self._idle.clear()
 
     def close(self) -> None:
         """Keep no connection any more."""
-        self._most_idle = 0
-        self.forget()
+        self._idle.close()
+
+    retire = close
 
 
 class BlockingSession:
@@ -146,4 +183,4 @@ class BlockingSession:
         if clean:
             self._node._put_back(self._connection)
         else:
-            self._connection.link.close()
+            self._connection.close()

@@ -9,6 +9,8 @@ from typing import Any
 
 from redis.connection import Connection, SSLConnection
 
+from fibonacci.plugin.runtime import raise_for_signal, share_deadline
+
 
 class TcpConnection(Connection):
     """A connection to one of a host's addresses."""
@@ -25,22 +27,25 @@ class TcpConnection(Connection):
             try:
                 return self._connect_to(address, len(self._addresses) - number)
             except OSError as why:
+                raise_for_signal(why)
                 fault = why
         raise fault
 
     def _connect_to(self, address: str, left: int) -> Any:
         """Connect to the address, in its share of the time: so many are left to try."""
         name = self.host
-        self.host, self.socket_connect_timeout = address, self._seconds() / left
+        self.host = address
+        self.socket_connect_timeout = _seconds(share_deadline(self._deadline, left))
         try:
             connected = super()._connect()  # type: ignore[no-untyped-call]
         finally:
             self.host = name  # what the server's certificate has to say
-        connected.settimeout(self._seconds())
+        connected.settimeout(_seconds(self._deadline))  # TLS shakes hands in the time that is left
         return connected
 
-    def _seconds(self) -> float:
-        return max(0.001, self._deadline - monotonic())
+
+def _seconds(deadline: float) -> float:
+    return max(0.001, deadline - monotonic())  # 0 would not wait, and so be an error
 
 
 class TlsConnection(SSLConnection, TcpConnection):

@@ -1,13 +1,14 @@
 """One address of a server, and redis-py's connections to it: made, encrypted, authenticated."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import redis
-from redis.connection import UnixDomainSocketConnection
+from redis._parsers import Encoder
+from redis.connection import PythonRespSerializer, UnixDomainSocketConnection
 
-from fibonacci.plugin.runtime import aresolve, resolve
+from fibonacci.plugin.runtime import aresolve, raise_for_signal, resolve
 from fibonacci_redis.connections import TcpConnection, TlsConnection
 
 # Whoever connects is told to the server in no extra round trips; the argument changed its name.
@@ -16,6 +17,31 @@ _QUIET: dict[str, Any] = (
     if hasattr(redis, "DriverInfo")
     else {"lib_name": None, "lib_version": None}
 )
+
+
+# Not hiredis, which redis-py takes otherwise: the number of a database is no word; see wire.pack.
+_ENCODER: Final = Encoder("utf-8", "strict", False)  # type: ignore[no-untyped-call]
+_PACKER: Final = PythonRespSerializer(6000, _ENCODER.encode)
+
+
+class ProviderFault(Exception):  # noqa: N818 - as Lost and Unsent are
+    """A credential provider raised something; its text may hold a secret, its name does not."""
+
+
+class Provider:
+    """An application's credential provider, as redis-py asks it."""
+
+    def __init__(self, provider: Any) -> None:
+        self._provider = provider
+
+    def get_credentials(self) -> tuple[Any, ...]:
+        """Return user and password, or a password alone. Raises ProviderFault."""
+        try:
+            return (*self._provider.get_credentials(),)
+        except Exception as fault:  # noqa: BLE001 - somebody else's code
+            raise_for_signal(fault)
+            kind = type(fault).__name__
+        raise ProviderFault(f"its credential provider raised {kind}")
 
 
 @attrs.frozen(kw_only=True)
@@ -43,7 +69,10 @@ class Endpoint:
         where = (
             {"path": self.path} if self.path is not None else {"host": self.host, "port": self.port}
         )
-        return {**where, **(self.tls or {}), **self.login, **_QUIET, "protocol": 2, "retry": None}
+        fixed = {**_QUIET, "protocol": 2, "retry": None, "command_packer": _PACKER}
+        if provider := self.login.get("credential_provider"):
+            fixed["credential_provider"] = Provider(provider)
+        return {**where, **(self.tls or {}), **self.login, **fixed}
 
     @property
     def driver(self) -> Any:

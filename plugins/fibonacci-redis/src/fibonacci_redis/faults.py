@@ -7,16 +7,23 @@ to quote nothing, is passed on (https://redis.io/docs/latest/develop/reference/p
 from ssl import SSLCertVerificationError, SSLError
 from typing import Final
 
+from hiredis import HiredisError
 from redis.exceptions import RedisError
 
 from fibonacci.errors import (
     BackendUnavailableError,
     CorruptRecordError,
-    OutcomeUnknownError,
     StorageError,
 )
-from fibonacci_redis.endpoint import Endpoint
+from fibonacci.plugin.runtime import DeadlineExceeded, unanswered
+from fibonacci_redis.endpoint import Endpoint, ProviderFault
 from fibonacci_redis.wire import Lost, ReplyError, Request, Unsent
+
+EXCHANGING: Final = (OSError, HiredisError)
+"""What a socket raises, TLS and our deadlines included, and what a reply that is none raises."""
+
+CONNECTING: Final = (*EXCHANGING, RedisError, ReplyError, ProviderFault, ValueError)
+"""What comes of making a connection besides; ValueError is what ssl and names of hosts raise."""
 
 NOT_NOW: Final = {
     "LOADING": "is loading its data",
@@ -77,12 +84,16 @@ def refused(error: ReplyError, endpoint: Endpoint, *, clustered: bool) -> Storag
     return StorageError(f"{where} answered with an error of the kind {code!r}")
 
 
-def lost(fault: Exception, where: str, request: Request) -> StorageError:
+def lost(fault: Lost | Unsent, where: str, request: Request) -> StorageError:
     """Return what a broken or overdue exchange means."""
-    told = f"{where} gave no answer: {reason(fault)}"
-    if request.writes and not (request.atomic and isinstance(fault, Unsent)):
-        return OutcomeUnknownError(f"{told}. The change may have been applied, or not")
-    return BackendUnavailableError(told)
+    why = "the time was up" if is_late(fault) else f"the connection broke ({reason(fault)})"
+    unsent = request.atomic and isinstance(fault, Unsent)
+    return unanswered(why, where, maybe_applied=request.writes and not unsent)
+
+
+def is_late(fault: Lost | Unsent) -> bool:
+    """Say whether our own deadline ended an exchange."""
+    return isinstance(fault.__cause__, DeadlineExceeded)
 
 
 def out_of_time(endpoint: Endpoint) -> StorageError:
@@ -97,7 +108,7 @@ def reason(fault: BaseException) -> str:
         return "out of time"
     if isinstance(cause, OSError):
         return cause.strerror or str(cause) or type(cause).__name__
-    return str(cause) if isinstance(cause, Lost | Unsent) else type(cause).__name__
+    return str(cause) if isinstance(cause, ProviderFault) else type(cause).__name__
 
 
 def unreachable(fault: Exception, endpoint: Endpoint) -> StorageError:

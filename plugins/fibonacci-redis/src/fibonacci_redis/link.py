@@ -12,6 +12,7 @@ from ssl import SSLSocket, SSLWantReadError
 from time import monotonic
 from typing import Any, Final
 
+from fibonacci.plugin.runtime import DeadlineExceeded
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.wire import NOTHING, ReplyError, new_reader
 
@@ -20,6 +21,18 @@ SIZE: Final = 65_536
 
 RESTED: Final = 0.001
 """Seconds of idleness after which a connection is looked at before it is used."""
+
+DOUBTED_AFTER: Final = 0.02
+"""Seconds of idleness after which a read has to hear something in half of its time."""
+
+CHECKED_AFTER: Final = 0.2
+"""Seconds of idleness after which a server is asked for a sign of life before a write is sent."""
+
+MAX_AGE: Final = 60.0
+"""Seconds of idleness after which a connection is not trusted any more."""
+
+KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""After 30 s without a byte the kernel asks, three times; each system knows some of the names."""
 
 
 class Link:
@@ -49,7 +62,6 @@ class Link:
         except BaseException:
             self.close()
             raise
-        self.rested_since = monotonic()
 
     def on_connect(self, connection: Any) -> None:
         """Take the socket over: redis-py has opened it, and goes on to authenticate."""
@@ -58,6 +70,8 @@ class Link:
         # A store whose event loop has ended, or that nobody closed, goes without a ResourceWarning.
         weakref.finalize(self, self.socket.close).atexit = False
         self.socket.setblocking(False)
+        if self.socket.family != socket.AF_UNIX:
+            _keep_alive(self.socket)
         self.encrypted = isinstance(self.socket, SSLSocket)
         self._poller = poll()
         self._poller.register(self.socket, POLLIN)
@@ -69,19 +83,24 @@ class Link:
 
     def read_response(self, *_: Any, **__: Any) -> Any:
         """Return the next reply, while redis-py makes the connection."""
-        [reply] = self.replies(1, self._deadline)
+        [reply] = self.replies(1, self._deadline, self._deadline)
         if type(reply) is ReplyError:
             raise reply
         return reply
 
-    def replies(self, count: int, deadline: float) -> list[Any]:
-        """Return the next replies; TimeoutError at the deadline, whatever trickles in."""
+    def replies(self, count: int, deadline: float, first: float) -> list[Any]:
+        """Return the next replies.
+
+        Raises DeadlineExceeded at the deadline, whatever trickles in; and at ``first``, an earlier
+        one, if nothing at all came by then.
+        """
         found: list[Any] = []
         gets = self.gets
         while True:
             reply = gets()
             if reply is NOTHING:
-                self.feed(self._receive(deadline))
+                self.feed(self._receive(first))
+                first = deadline
                 continue
             found.append(reply)
             if len(found) == count:
@@ -97,7 +116,7 @@ class Link:
                 if not data:
                     raise ConnectionResetError("the server closed the connection")
                 return data
-        raise TimeoutError
+        raise DeadlineExceeded
 
     def wait(self, event: int, deadline: float) -> None:
         """Wait until the socket is ready, or the deadline."""
@@ -105,10 +124,17 @@ class Link:
         self._poller.poll(max(0.0, deadline - monotonic()) * 1000)
         self._poller.modify(self.socket, POLLIN)
 
-    def is_fresh(self) -> bool:
-        """Whether it is fit for use: a server that went away left an end of file to be read."""
-        return monotonic() - self.rested_since < RESTED or not self._poller.poll(0)
+    def is_quiet(self) -> bool:
+        """Say whether nothing is there to be read, not even the end that a server left."""
+        return not self._poller.poll(0)
 
     def close(self) -> None:
         """Close the socket."""
         self._made.disconnect()
+
+
+def _keep_alive(connected: socket.socket) -> None:
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

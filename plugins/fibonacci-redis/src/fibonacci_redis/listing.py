@@ -43,7 +43,8 @@ class Listing(Swap):
         """The index's next names, dead ones among them, and whether there are more."""
         start = b"[" + prefix if cursor is None else b"(" + _after(cursor)
         end = b"(" + prefix + b"\xff" if prefix else b"+"  # no UTF-8 has the byte FF
-        command = (b"ZRANGE", where.index, start, end, b"BYLEX", b"LIMIT", 0, limit + 1)
+        bounds = (b"BYLEX", b"LIMIT", b"0", b"%d" % (limit + 1))
+        command = (b"ZRANGE", where.index, start, end, *bounds)
         [names] = await self._ask(Request(where.slot, pack(command), 1, False), deadline)
         return names[:limit], len(names) > limit
 

@@ -1,8 +1,10 @@
 """One connection that many callers share in an event loop: requests go out, replies come in order.
 
-A caller that was cancelled leaves its place in the line, and its reply is dropped when it comes.
-Only a fault of the connection, or a first in the line that waits beyond its deadline, closes it:
-what comes after that could belong to anybody.
+A caller that was cancelled, or is overdue, leaves its place in the line, and its reply is dropped
+when it comes: nobody's short deadline is another one's fault. Where no answer came at all since an
+overdue caller asked, the connection may be dead: it serves those who wait, by their own deadlines,
+and gets no new ones. A fault of the connection closes it, and so does anything that is raised amid
+an exchange: what comes after that could belong to anybody.
 """
 
 import asyncio
@@ -13,8 +15,10 @@ from ssl import SSLWantReadError, SSLWantWriteError
 from time import monotonic
 from typing import Any, Final
 
-from fibonacci_redis.link import SIZE, Link
-from fibonacci_redis.wire import NOTHING, Lost, Unsent
+from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal, share_deadline
+from fibonacci_redis.faults import EXCHANGING
+from fibonacci_redis.link import CHECKED_AFTER, DOUBTED_AFTER, MAX_AGE, RESTED, SIZE, Link
+from fibonacci_redis.wire import NOTHING, Lost, Request, Unsent
 
 NOT_YET: Final = (BlockingIOError, SSLWantReadError, SSLWantWriteError)
 
@@ -22,19 +26,25 @@ NOT_YET: Final = (BlockingIOError, SSLWantReadError, SSLWantWriteError)
 class Caller:
     """A place in the line."""
 
-    __slots__ = ("count", "deadline", "end", "future", "replies")
+    __slots__ = ("answered", "count", "deadline", "end", "future", "heard", "look", "replies")
 
     def __init__(
-        self, future: "asyncio.Future[list[Any]]", count: int, deadline: float, end: int
+        self, future: "asyncio.Future[list[Any]]", count: int, deadline: float, look: float
     ) -> None:
         self.future = future
         self.count = count
         self.deadline = deadline
-        self.end = end
+        self.look = look
+        """When to look whether it still waits: at the deadline, or earlier."""
+        self.end = 0
         """Where its request ends, in bytes since the connection was made."""
+        self.answered = 0
+        """How many others the connection had answered before it asked …"""
+        self.heard = 0
+        """… and how often bytes had come."""
         self.replies: list[Any] = []
 
-    def fail(self, kind: type[Lost | Unsent], fault: Exception) -> None:
+    def fail(self, kind: type[Lost | Unsent], fault: BaseException) -> None:
         if not self.future.done():
             told = kind()
             told.__cause__ = fault
@@ -51,26 +61,58 @@ class Multiplex:
         self._line: deque[Caller] = deque()
         self._outgoing: list[bytes | memoryview] = []
         self._flushing = False
-        self._asked = 0
-        self._sent = 0
+        self._asked = self._sent = 0
+        """Bytes."""
+        self._answered = self._heard = 0
+        self.idle_since = monotonic()
+        self._rested = 0.0
+        """Seconds that it was idle, until something was heard again."""
         self._timer: asyncio.TimerHandle | None = None
         self._due = inf
         self._closed = False
         self._retired = False
         self._loop.add_reader(self._socket, self._receive)
 
-    @property
-    def is_fresh(self) -> bool:
-        """Whether it is fit for use."""
-        return not self._closed and (bool(self._line) or self._link.is_fresh())
+    def is_open(self) -> bool:
+        """Say whether requests may go out on it, as far as can be seen from here."""
+        if self._closed or self._retired:
+            return False
+        if self._line:
+            return True
+        self._rested = monotonic() - self.idle_since
+        return self._rested < RESTED or (self._rested < MAX_AGE and self._link.is_quiet())
 
-    def exchange(self, data: bytes, count: int, deadline: float) -> "asyncio.Future[list[Any]]":
+    is_reusable = is_open
+
+    def is_ready(self, *, writes: bool) -> bool:
+        """Say whether a request may go out: a write after a rest needs a sign of life first.
+
+        Nobody can tell what became of a write that a forgotten connection swallowed.
+        """
+        return self.is_open() and not (writes and self._rested > CHECKED_AFTER)
+
+    def exchange(self, request: Request, deadline: float) -> "asyncio.Future[list[Any]]":
         """Send a request, and return what its replies will be. Raises Unsent or Lost."""
         if self._closed:  # while its caller waited for it
             raise Unsent from ConnectionResetError("the server closed the connection")
+        look = deadline
+        if not request.writes and self._rested > DOUBTED_AFTER:
+            # It may lead nowhere by now: then there is time to ask again, which harms nothing.
+            look = share_deadline(deadline, 2)
         future: asyncio.Future[list[Any]] = self._loop.create_future()
+        try:
+            self._enqueue(request.data, Caller(future, request.replies, deadline, look))
+        except BaseException as fault:  # a signal handler's
+            future.cancel()
+            self._fail(fault)
+            raise
+        return future
+
+    def _enqueue(self, data: bytes, caller: Caller) -> None:
         self._asked += len(data)
-        self._line.append(Caller(future, count, deadline, self._asked))
+        caller.end = self._asked
+        caller.answered, caller.heard = self._answered, self._heard
+        self._line.append(caller)
         self._outgoing.append(data)
         if len(self._line) == 1:
             self._flush()  # nobody else waits: no turn of the loop is lost
@@ -78,9 +120,8 @@ class Multiplex:
             # What others ask in the same turn of the loop goes out with it, in one call.
             self._flushing = True
             self._loop.call_soon(self._flush)
-        if deadline < self._due and not self._closed:
-            self._wake_at(deadline)
-        return future
+        if caller.look < self._due and not self._closed:
+            self._wake_at(caller.look)
 
     def _wake_at(self, due: float) -> None:
         """One timer for all: it is set anew when it goes off, or where someone has less time."""
@@ -93,16 +134,28 @@ class Multiplex:
         self._flushing = False
         if not self._outgoing or self._closed:
             return
+        try:
+            self._send()
+        except BaseException as fault:
+            self._fail(fault)
+            raise_for_signal(fault)
+            if not isinstance(fault, OSError):
+                raise
+
+    def _send(self) -> None:
+        """Send what the kernel takes."""
         outgoing = self._outgoing
         data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
-        sent = 0
+        # Noted before: what a signal handler raises may strike when all was sent.
+        before, self._sent, sent = self._sent, self._asked, 0
         try:
             with suppress(*NOT_YET):  # the kernel takes nothing at the moment
                 sent = self._socket.send(data)
         except OSError as fault:
-            self._fail(fault)
-            return
-        self._sent += sent
+            raise_for_signal(fault)
+            self._sent = before
+            raise
+        self._sent = before + sent
         self._outgoing = [] if sent == len(data) else [memoryview(data)[sent:]]
         if self._outgoing and not self._flushing:
             self._flushing = True
@@ -124,37 +177,52 @@ class Multiplex:
                     break  # TLS may have more that the kernel no longer knows of
         except NOT_YET:
             pass
-        except Exception as fault:  # noqa: BLE001 - or no RESP, or a reply that nobody asked for
+        except EXCHANGING as fault:
             self._fail(fault)
-        self._link.rested_since = monotonic()
+            raise_for_signal(fault)
+        except BaseException as fault:  # a signal handler's
+            self._fail(fault)
+            raise
+        self.idle_since, self._rested = monotonic(), 0.0
+        self._heard += 1
 
     def _hand_out(self) -> None:
         """Give the replies out, in the order of the requests."""
         line, gets = self._line, self._link.gets
         while (reply := gets()) is not NOTHING:
+            if not line:
+                raise ConnectionAbortedError("the server sent a reply that nobody asked for")
             caller = line[0]
             caller.replies.append(reply)
             if len(caller.replies) == caller.count:
                 line.popleft()
+                self._answered += 1
                 if not caller.future.done():
                     caller.future.set_result(caller.replies)
-        if self._retired and not line:
-            self.close()
+        if self._retired:
+            self.retire()
 
     def _look(self) -> None:
-        """Tell overdue callers; one that is first in the line ends the connection."""
+        """Tell overdue callers."""
         self._timer, self._due = None, inf
         now = monotonic()
-        if self._line and self._line[0].deadline <= now:
-            self._fail(TimeoutError())
+        is_silent = False
         for caller in self._line:
-            if caller.deadline <= now:
-                caller.fail(Lost, TimeoutError())
-        if self._line:
-            waiting = [caller.deadline for caller in self._line if not caller.future.done()]
-            self._wake_at(min(waiting, default=self._line[0].deadline))
+            if caller.look > now:
+                continue
+            if caller.look < caller.deadline and self._heard > caller.heard:
+                caller.look = caller.deadline  # it does not lead nowhere
+                continue
+            caller.look = inf
+            caller.fail(Lost, DeadlineExceeded())
+            is_silent = is_silent or self._answered == caller.answered
+        if is_silent:
+            self.retire()
+        due = min((caller.look for caller in self._line), default=inf)
+        if due < inf:
+            self._wake_at(due)
 
-    def _fail(self, fault: Exception) -> None:
+    def _fail(self, fault: BaseException) -> None:
         """Close the connection, and tell everyone in the line."""
         if self._closed:
             return
@@ -169,9 +237,9 @@ class Multiplex:
             caller.fail(Unsent if caller.end > self._sent else Lost, fault)
 
     def retire(self) -> None:
-        """Close the connection as soon as nobody waits on it."""
+        """Take no new requests, and close the connection as soon as nobody waits on it."""
         self._retired = True
-        if not self._line:
+        if all(caller.future.done() for caller in self._line):
             self.close()
 
     def close(self) -> None:

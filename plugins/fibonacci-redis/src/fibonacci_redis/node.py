@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from fibonacci.plugin.runtime import Waiter
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.wire import Request
 
@@ -26,6 +27,8 @@ class Node(Asked, Protocol):
     """One server. In the sync voice its coroutines never wait."""
 
     endpoint: Endpoint
+    waiter: type[Waiter]
+    """How its callers wait for each other."""
 
     async def session(self, deadline: float) -> Session:
         """Return a connection of the caller's own."""
@@ -33,6 +36,10 @@ class Node(Asked, Protocol):
 
     def forget(self) -> None:
         """Use none of the open connections any more."""
+        ...
+
+    def retire(self) -> None:
+        """Serve those who wait for an answer, and nobody else."""
         ...
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from fibonacci_redis.layout import Place, named, place
 from fibonacci_redis.requests import expiry, removal
 from fibonacci_redis.routes import Routes
 from fibonacci_redis.scripts import PRUNE, Script
-from fibonacci_redis.wire import ReplyError, Request, pack, transaction
+from fibonacci_redis.wire import GET, ReplyError, Request, pack, pack_key, pack_set, transaction
 
 PRUNED: Final = 100
 """Index entries looked at in one atomic step."""
@@ -35,7 +35,7 @@ class Operations(AsyncStore):
 
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
         where = place(address.space)
-        data = pack((b"GET", where.head + address.key.encode()))
+        data = pack_key(GET, where.head + address.key.encode())
         found: bytes | None = (await self._ask(Request(where.slot, data, 1, False), deadline))[0]
         return found
 
@@ -47,7 +47,7 @@ class Operations(AsyncStore):
         key = where.head + name
         # A record that exists is listed, so replacing it is one command: 15 % less than creating.
         if address in self._known:
-            command = pack((b"SET", key, data, b"XX", *expiry(ttl_ms)))
+            command = pack_set(key, data, (b"XX", *expiry(ttl_ms)))
             if (await self._ask(Request(where.slot, command, 1, True), deadline))[0] is not None:
                 return
         await self._ask(
@@ -86,7 +86,7 @@ class Operations(AsyncStore):
         if ttl_ms is not None:
             # At one, PEXPIRE removes the record at once if the server's clock ticks meanwhile:
             # it takes an expiry that is now as past (expire.c, checkAlreadyExpired), SET does not.
-            request = Request(where.slot, pack((b"PEXPIRE", key, max(2, ttl_ms))), 1, True)
+            request = Request(where.slot, pack((b"PEXPIRE", key, b"%d" % max(2, ttl_ms))), 1, True)
             return bool((await self._ask(request, deadline))[0])
         # PERSIST says 0 also of a record without an expiry.
         request = transaction(where.slot, (b"EXISTS", key), (b"PERSIST", key))
@@ -105,7 +105,7 @@ class Operations(AsyncStore):
         if random() * TIDY_EVERY >= written:  # noqa: S311 - no secret
             return
         count = max(TIDY_SAMPLE, 2 * written)
-        sample = Request(where.slot, pack((b"ZRANDMEMBER", where.index, count)), 1, False)
+        sample = Request(where.slot, pack((b"ZRANDMEMBER", where.index, b"%d" % count)), 1, False)
         with suppress(StorageError):  # what was asked for is done
             [names] = await self._ask(sample, deadline)
             await self._prune(where, names, deadline)
@@ -118,7 +118,7 @@ class Operations(AsyncStore):
             await self._call(PRUNE, where, keys, *some, deadline=deadline)
 
     async def _call(
-        self, script: Script, where: Place, keys: list[bytes], *arguments: Any, deadline: float
+        self, script: Script, where: Place, keys: list[bytes], *arguments: bytes, deadline: float
     ) -> Any:
         """Call a script; a server that does not know it has done nothing, and gets it in full."""
         try:

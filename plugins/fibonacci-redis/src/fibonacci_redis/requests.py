@@ -1,17 +1,15 @@
 """Pieces of commands that several operations have in common."""
 
-from typing import Any
-
 from fibonacci.plugin import KEEP, Keep
 from fibonacci_redis.layout import Place, named
 from fibonacci_redis.wire import Request, transaction
 
 
-def expiry(ttl_ms: int | Keep | None) -> tuple[Any, ...]:
+def expiry(ttl_ms: int | Keep | None) -> tuple[bytes, ...]:
     """Return the arguments of SET for an expiry."""
     if ttl_ms is None:
         return ()
-    return (b"KEEPTTL",) if ttl_ms is KEEP else (b"PX", ttl_ms)
+    return (b"KEEPTTL",) if ttl_ms is KEEP else (b"PX", b"%d" % ttl_ms)
 
 
 def removal(where: Place, names: list[bytes]) -> Request:

@@ -1,7 +1,7 @@
 """The Lua scripts: each is one atomic step, and touches only the keys that it is given."""
 
 from hashlib import sha1
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from fibonacci_redis.wire import Request, pack
 
@@ -10,18 +10,20 @@ class Script(NamedTuple):
     """A script, called by its digest and sent in full where the server does not know it yet."""
 
     source: bytes
-    digest: str
+    digest: bytes
     writes: bool
 
-    def request(self, slot: int, keys: list[bytes], *arguments: Any, full: bool = False) -> Request:
+    def request(
+        self, slot: int, keys: list[bytes], *arguments: bytes, full: bool = False
+    ) -> Request:
         """Return the call as a request."""
         head = (b"EVAL", self.source) if full else (b"EVALSHA", self.digest)
-        return Request(slot, pack((*head, len(keys), *keys, *arguments)), 1, self.writes)
+        return Request(slot, pack((*head, b"%d" % len(keys), *keys, *arguments)), 1, self.writes)
 
 
 def _script(source: str) -> Script:
     text = source.strip().encode()
-    return Script(text, sha1(text, usedforsecurity=False).hexdigest(), writes=True)
+    return Script(text, sha1(text, usedforsecurity=False).hexdigest().encode(), writes=True)
 
 
 SWAP: Final = _script("""

@@ -49,6 +49,13 @@ OPTIONS = {
 }
 
 
+class Options(dict[str, Any]):
+    """Options by name, some of them secret; tracebacks may show the variables of their frames."""
+
+    def __repr__(self) -> str:
+        return f"<the options {', '.join(self)}>"
+
+
 @attrs.frozen(kw_only=True)
 class RedisSettings:
     """Which servers there are, and how to connect to them."""
@@ -71,7 +78,7 @@ def read_settings(settings: StoreSettings) -> RedisSettings:
     if url is None:
         raise ConfigurationError(f"backend 'redis' needs a connection URL: {FORMS}")
     topology, secure = _kind(url)
-    options = read_options(settings, OPTIONS)
+    options = Options(read_options(settings, OPTIONS))
     service, db = _path(url, topology)
     return RedisSettings(
         topology=topology,
@@ -161,14 +168,15 @@ def _db(option: int | None, path: str) -> int:
 
 
 def _sentinel_login(topology: Topology, options: dict[str, Any]) -> dict[str, Any]:
-    found = {name.removeprefix("sentinel_"): options[name] for name in SENTINEL if name in options}
+    given = [name for name in SENTINEL if name in options]
+    found = Options({name.removeprefix("sentinel_"): options[name] for name in given})
     if found and topology != "sentinel":
         raise ConfigurationError("sentinel_username and sentinel_password need redis+sentinel://")
     return found
 
 
 def _tls(secure: bool, options: dict[str, Any]) -> dict[str, Any] | None:
-    found = {name: options[name] for name in TLS if name in options}
+    found = Options({name: options[name] for name in TLS if name in options})
     if not secure:
         if found:
             raise ConfigurationError(f"{min(found)} needs TLS: write rediss://")

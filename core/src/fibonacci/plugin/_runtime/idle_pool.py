@@ -105,11 +105,9 @@ class IdlePool(Generic[C]):
 
     def _drop_oldest(self, now: float) -> None:
         """Close one that nobody needed for too long, after a burst of callers."""
-        try:
-            if now - self._idle[0].idle_since >= self._max_age:
-                self._drop_first()
-        except IndexError:
-            return
+        oldest = self._idle[:1]  # in one step: another thread may take it
+        if oldest and now - oldest[0].idle_since >= self._max_age:
+            self._drop_first()
 
     def _drop_first(self) -> None:
         try:

@@ -1,0 +1,134 @@
+"""Connections that were idle: what stands between may have forgotten them, and says nothing."""
+
+import asyncio
+import concurrent.futures
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from services.faults import Pass
+from services.proxy import Proxy
+from services.standalone import Redis
+
+import fibonacci_redis.blocking
+import fibonacci_redis.multiplex
+from fibonacci import MemoryConfig, Workflow
+from fibonacci.plugin import Address, Space
+from fibonacci.testing.threads import in_threads
+
+if TYPE_CHECKING:
+    from services.link import Direction, Link
+
+KEY = Address(Space("t:idle:", "workflow", "w"), "k")
+TIMEOUT = 1.0
+
+
+@attrs.frozen(eq=False)
+class Forgetting(Pass):
+    """Once it forgot, drops in silence what comes on connections that were there before."""
+
+    forgot: threading.Event = attrs.field(factory=threading.Event)
+    _known: "set[Link]" = attrs.field(factory=set)
+
+    async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
+        if not self.forgot.is_set():
+            self._known.add(link)
+        if not (self.forgot.is_set() and link in self._known and data):
+            await link.send(direction, data)
+
+
+@pytest.fixture
+def forgetting(valkey_proxy: Proxy) -> Iterator[Forgetting]:
+    """A network that may forget its connections."""
+    fault = Forgetting()
+    with valkey_proxy.fault(fault):
+        yield fault
+
+
+@pytest.fixture
+def say(valkey_proxy: Proxy, voice: str) -> Iterator[Callable[..., list[Any]]]:
+    """A memory, which does a verb so many times at once."""
+    config = MemoryConfig("redis", valkey_proxy.url, key_prefix="t:idle:", timeout=TIMEOUT)
+    memory = Workflow("w", config).memory
+    with asyncio.Runner() as runner:
+
+        async def together(verb: str, args: tuple[Any, ...], times: int) -> list[Any]:
+            return await asyncio.gather(*[getattr(memory, f"a{verb}")(*args) for _ in range(times)])
+
+        def say(verb: str, *args: Any, times: int = 1) -> list[Any]:
+            if voice == "async":
+                return runner.run(together(verb, args, times))
+            return in_threads([lambda: getattr(memory, verb)(*args)] * times)
+
+        yield say
+        say("clear")
+        say("close")
+
+
+LONG = "x" * 20_000
+VERBS: dict[str, tuple[Any, ...]] = {
+    "get": ("get", "k"),
+    "set": ("set", "k", 1),
+    "append": ("append", "list", 1),
+    "long update": ("update", "long", lambda found: (found or LONG) + "y"),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_forgotten(verb: str, say: Any, forgetting: Forgetting) -> None:
+    """After a rest each verb works at its first try, though all connections lead nowhere (C20)."""
+    say(*VERBS[verb], times=4)
+    time.sleep(0.25)
+    forgetting.forgot.set()
+    start = time.monotonic()
+    for times in (1, 3, 1, 1):
+        say(*VERBS[verb], times=times)
+    assert time.monotonic() - start < 2 * TIMEOUT
+
+
+def test_too_old(opening: Any, valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that was idle for longer than is safe is not used again."""
+    for module in (fibonacci_redis.blocking, fibonacci_redis.multiplex):
+        monkeypatch.setattr(module, "MAX_AGE", 0.05)
+    ask = opening(valkey_proxy.url)
+    with valkey_proxy.record() as traffic:
+        for _ in range(2):
+            ask("read", KEY)
+            ask("read", KEY)
+            time.sleep(0.06)
+    assert traffic.connections == 2
+
+
+def test_kept_alive(opening: Any, valkey_server: Redis) -> None:
+    """The kernel asks after an idle server, whatever redis-py's defaults are."""
+    ask = opening(valkey_server.url)
+    ask("read", KEY)
+    store = getattr(ask.store, "spoken", ask.store)
+    node = store._routes._node
+    link = (node._shared or node)._link if ask.voice == "async" else node._idle._idle[0].link
+    assert link.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert link.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+
+
+def test_busy_executor(valkey_server: Redis) -> None:
+    """A connection is made while the event loop's own threads are all busy."""
+    enough = threading.Event()
+    config = MemoryConfig("redis", valkey_server.url, key_prefix="t:idle:", timeout=TIMEOUT)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, enough.wait)
+        memory = Workflow("w", config).memory
+        try:
+            assert await memory.aset("k", 1)
+        finally:
+            enough.set()
+            await busy
+        await memory.aclear()
+
+    asyncio.run(main())

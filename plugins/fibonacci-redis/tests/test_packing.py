@@ -1,0 +1,102 @@
+"""What is packed by hiredis: bytes and str alone, as a signal amid a number ends the process."""
+
+import json
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from services.standalone import Redis
+
+import fibonacci_redis.wire
+from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci_redis.wire import pack
+
+SPACE = Space("t:packing:", "workflow", "w")
+KEY = Address(SPACE, "k")
+LONG = b"x" * 9_000
+
+INTERRUPTED = """
+import json, random, signal, sys
+from fibonacci import MemoryConfig, Workflow
+
+memory = Workflow("w", MemoryConfig("redis", sys.argv[1], key_prefix="t:packing:")).memory
+verbs = {
+    "touch": lambda: memory.touch("k", 60),
+    "append": lambda: memory.append("k", 1, max_items=3),
+    "set with ttl": lambda: memory.set("n", 1, ttl=60),
+    "list": lambda: memory.list_keys(),
+}
+memory.set("k", [])
+verb, dice, hits = verbs[sys.argv[2]], random.Random(3), 0
+sys.unraisablehook = lambda *_: None
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+while hits < 400:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, dice.uniform(2e-6, 4e-4), 0.01)
+        while True:
+            verb()
+    except KeyboardInterrupt:
+        hits += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(json.dumps(hits))
+"""
+
+
+@pytest.fixture
+def packed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The words that hiredis packs meanwhile."""
+    words: list[Any] = []
+    inner = fibonacci_redis.wire.pack_command
+
+    def watched(command: Any) -> bytes:
+        words.extend(command)
+        return bytes(inner(command))
+
+    monkeypatch.setattr(fibonacci_redis.wire, "pack_command", watched)
+    monkeypatch.setattr("hiredis.pack_command", watched)  # redis-py's way to it
+    return words
+
+
+def test_no_number_is_packed(opening: Any, valkey_server: Redis, packed: list[Any]) -> None:
+    """No verb gives hiredis a number, nor does redis-py while it connects."""
+    ask = opening(valkey_server.url.replace("/0", "/1"))
+    ask("write_many", [(KEY, b"1"), (Address(SPACE, "two"), b"2")], 60_000)
+    for ttl_ms in (None, 60_000):
+        for data in (b"1", LONG):
+            ask("write", KEY, data, ttl_ms)
+            ask("write", KEY, data, ttl_ms)
+            ask("compare_and_set", Address(SPACE, "new"), ABSENT, data, ttl_ms)
+            ask("compare_and_set", Address(SPACE, "new"), data, b"3", ttl_ms)
+            ask("compare_and_set", Address(SPACE, "new"), b"3", data, KEEP)
+            ask("remove", Address(SPACE, "new"))
+        ask("touch", KEY, ttl_ms)
+        ask("write_many", [(KEY, b"1")], ttl_ms)
+    for number in range(100):
+        ask("write", Address(SPACE, f"late{number}"), b"1", 1)
+    assert ask.keys(SPACE, limit=1, prefix="t") == ["two"]
+    ask("read_many", [KEY, Address(SPACE, "two")])
+    ask("remaining", KEY)
+    ask("remove_many", [KEY])
+    ask.clear(SPACE)
+    assert len(packed) > 100
+    assert {type(one) for one in packed} <= {bytes, str}
+
+
+def test_a_number_is_refused() -> None:
+    """A number in a command is an error where it is packed."""
+    with pytest.raises(TypeError, match="bytes or str"):
+        pack((b"EXPIRE", b"k", 60))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["touch", *(pytest.param(one, marks=pytest.mark.long) for one in ("append", "set with ttl"))],
+)
+def test_interrupted(verb: str, valkey_server: Redis) -> None:
+    """A process whose calls are interrupted while they pack numbers lives on."""
+    program = [sys.executable, "-W", "ignore", "-c", INTERRUPTED, valkey_server.url, verb]
+    ended = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert ended.returncode != -signal.SIGSEGV
+    assert json.loads(ended.stdout) == 400
