@@ -1,6 +1,7 @@
 """Passphrases: one derivation a salt, one salt where it can be, and little work for nothing."""
 
 import random
+import signal
 from collections.abc import Callable
 from threading import Barrier, Thread
 from typing import Any
@@ -12,6 +13,8 @@ from fibonacci.plugin import CipherSettings
 from fibonacci_crypto import AesGcmCipher, fibonacci_encryption, passphrase
 from fibonacci_crypto.derivations import SALTS_KEPT, STRANGERS_KEPT, Derivations
 from fibonacci_crypto.keys import read_keys
+
+from .conftest import QuickArgon2id
 
 Restart = Callable[..., AesGcmCipher]
 
@@ -294,6 +297,33 @@ def test_a_machine_that_can_not_derive(restart: Restart, monkeypatch: pytest.Mon
     )
     assert not isinstance(caught.value, DecryptionError | ConfigurationError)
     assert refused(cipher, sealed) == str(caught.value)
+
+
+@pytest.mark.parametrize("fault", [ValueError("soft time limit"), MemoryError("theirs")])
+def test_a_derivation_that_is_interrupted(
+    restart: Restart, monkeypatch: pytest.MonkeyPatch, fault: Exception
+):
+    """What a signal's handler raises comes out as itself, and the next one goes on."""
+
+    class Interrupting(QuickArgon2id):
+        def derive(self, text: bytes) -> bytes:
+            signal.raise_signal(signal.SIGUSR1)
+            return b"never"
+
+    def handler(*_: object) -> None:
+        raise fault
+
+    before, cipher = signal.signal(signal.SIGUSR1, handler), restart(PHRASE)
+    try:
+        with monkeypatch.context() as interrupting:
+            interrupting.setattr(passphrase, "Argon2id", Interrupting)
+            interrupting.setattr(Interrupting, "salts", [], raising=False)
+            with pytest.raises(type(fault)) as caught:
+                cipher.seal(b"v", AAD)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert caught.value is fault
+    assert cipher.open(cipher.seal(b"v", AAD), AAD) == b"v"
 
 
 def test_a_derivation_that_failed_is_no_stranger(restart: Restart, monkeypatch: pytest.MonkeyPatch):
