@@ -7,6 +7,7 @@ import sys
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from time import monotonic
 from types import AsyncGeneratorType
 from typing import Any
@@ -91,7 +92,35 @@ def test_many_tasks(wire: Wire, model: AnthropicModel) -> None:
         return await asyncio.gather(*[model.acomplete(HI) for _ in range(20)])
 
     assert [one.text for one in asyncio.run(ask())] == ["yes"] * 20
-    assert len(model._clients._native) == 1
+
+
+def test_a_loop_whose_threads_are_busy(wire: Wire, model: AnthropicModel) -> None:
+    """What an application does in its loop's threads keeps nobody from asking."""
+    wire.plays(answer("yes"))
+    is_over = Event()
+
+    async def ask() -> Completion:
+        loop = asyncio.get_running_loop()
+        busy = [loop.run_in_executor(None, is_over.wait, 60) for _ in range(64)]
+        try:
+            return await model.acomplete(ModelRequest(prompt="Hi", deadline=monotonic() + 20))
+        finally:
+            is_over.set()
+            await asyncio.gather(*busy)
+
+    assert asyncio.run(ask()).text == "yes"
+
+
+def test_a_loop_that_is_closed_without_notice(wire: Wire, model: AnthropicModel) -> None:
+    """It leaves the next one a client of its own."""
+    wire.plays(answer("yes"), answer("again"))
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(model.acomplete(HI)).text == "yes"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it left a connection open
+        loop.close()
+        assert asyncio.run(model.acomplete(HI)).text == "again"
+        gc.collect()
 
 
 def test_one_loop_after_the_other(wire: Wire, model: AnthropicModel) -> None:
@@ -109,7 +138,7 @@ def test_one_loop_after_the_other(wire: Wire, model: AnthropicModel) -> None:
         gc.collect()
     assert [str(one.message) for one in caught] == []
     assert [asked.connection for asked in wire.asked] == [0, 0, 1, 1, 2, 2]
-    assert len(model._clients._native) == 1
+    assert model._clients._native.pop_all() == []
 
 
 def test_loops_in_two_threads(wire: Wire, model: AnthropicModel) -> None:

@@ -21,17 +21,28 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+SECONDS = 0.2
+
 
 class QuickArgon2id:
-    """OpenSSL's own, with little memory, and a list of the salts it was given."""
+    """OpenSSL's own, with little memory, and a list of the salts it was given.
+
+    By the clock of the tests it takes as long as with all its memory.
+    """
 
     salts: list[bytes]
+    clock: Clock
 
     def __init__(self, *, salt: bytes, **settings: Any) -> None:
         self.salts.append(salt)
         self.argon2 = Argon2id(salt=salt, **{**settings, "memory_cost": 32, "iterations": 1})
 
     def derive(self, text: bytes) -> bytes:
+        self.clock.now += SECONDS
         return self.argon2.derive(text)
 
 
@@ -42,10 +53,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def derived(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+def derived(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> list[bytes]:
     """Argon2 takes no time; here are the salts it was given."""
     salts: list[bytes] = []
     monkeypatch.setattr(QuickArgon2id, "salts", salts, raising=False)
+    monkeypatch.setattr(QuickArgon2id, "clock", clock, raising=False)
     monkeypatch.setattr(passphrase, "Argon2id", QuickArgon2id)
     return salts
 
@@ -55,6 +67,6 @@ def restart(clock: Clock) -> Callable[..., AesGcmCipher]:
     """Makes ciphers that know nothing of each other, as after a restart of the process."""
 
     def cipher(*keys: str, **settings: Any) -> AesGcmCipher:
-        return AesGcmCipher(read_keys(keys or (RAW,)), Derivations(clock), **settings)
+        return AesGcmCipher(read_keys(keys or (RAW,)), Derivations(clock, clock.sleep), **settings)
 
     return cipher

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from contextlib import aclosing, suppress
+from pathlib import Path
 from time import monotonic
 
 import attrs
@@ -10,7 +11,8 @@ import pytest
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Model, ModelRequest, TextDelta
-from fibonacci_llamacpp.model import _run
+from fibonacci_llamacpp.engine import Engine
+from fibonacci_llamacpp.model import LlamaModel, _run
 from fibonacci_llamacpp.worker import SLOTS
 
 from .questions import ENDLESS, SHORT, TOKENS
@@ -52,6 +54,28 @@ def test_many_at_once(model: Model) -> None:
         return [answer.usage.output_tokens for answer in answers]
 
     assert asyncio.run(ask()) == [TOKENS] * (SLOTS + 3)
+
+
+def test_a_loop_whose_threads_are_busy(weights: Path) -> None:
+    """What an application does in its loop's threads keeps nobody from loading a model, once."""
+    model, is_over = LlamaModel(Engine(weights)), threading.Event()
+    request = attrs.evolve(SHORT, max_tokens=1, deadline=monotonic() + 20)
+
+    async def ask() -> int:
+        loop = asyncio.get_running_loop()
+        busy = [loop.run_in_executor(None, is_over.wait, 60) for _ in range(64)]
+        before = threading.active_count()
+        asking = [asyncio.create_task(model.acomplete(request)) for _ in range(SLOTS)]
+        await asyncio.sleep(0.01)
+        started = threading.active_count() - before
+        try:
+            await asyncio.gather(*asking)
+        finally:
+            is_over.set()
+            await asyncio.gather(*busy)
+        return started
+
+    assert asyncio.run(ask()) <= 1
 
 
 @pytest.mark.usefixtures("idle")

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from time import monotonic
 from typing import Any, Final
+
+from fibonacci.plugin.runtime import seconds_left
 
 CHUNK: Final = 65_536
 """Bytes that are written in one go: between two of them the time is looked at."""
@@ -41,18 +42,14 @@ class Call:
 _current: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
-def is_ours() -> bool:
+def is_ours(*_: object) -> bool:
     """Say whether a request of ours is being worked on."""
     return _current.get() is not None
 
 
 def left(deadline: float | None) -> float | None:
-    """Return the seconds that are left, None without a deadline; TimeoutError when none are."""
-    if deadline is None:
-        return None
-    if (seconds := deadline - monotonic()) <= 0:
-        raise TimeoutError
-    return seconds
+    """Return the seconds that are left, None without a deadline; DeadlineExceeded at its end."""
+    return None if deadline is None else seconds_left(deadline)
 
 
 def watch(request: Any) -> None:

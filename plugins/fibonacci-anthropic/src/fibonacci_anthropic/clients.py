@@ -3,21 +3,30 @@
 The SDK is imported when the first of them is made: that takes seconds.
 """
 
-import os
 import weakref
-from collections.abc import AsyncGenerator
+from math import inf
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
+from fibonacci.plugin.runtime import (
+    PerLoop,
+    SharedByKey,
+    SingleFlight,
+    TaskWaiter,
+    drop_log_records,
+    in_thread,
+    leave_to_parent,
+)
 from fibonacci_anthropic.access import Access
-from fibonacci_anthropic.call import awatch, watch
-from fibonacci_anthropic.quiet import keep_quiet
+from fibonacci_anthropic.call import awatch, is_ours, watch
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
     from ssl import SSLContext
 
     from anthropic import Anthropic, AsyncAnthropic
+
+QUOTES: Final = "anthropic._base_client"
+"""The SDK's logger that logs each request whole at DEBUG, with the prompt in it."""
 
 
 class Clients:
@@ -25,17 +34,15 @@ class Clients:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self._native: Final = PerLoop(_close, abandon=_leave)
         self._begin()
 
     def _begin(self) -> None:
         self._lock = RLock()
         self._trusted: SSLContext | None = None
+        self._trusting: SingleFlight[SSLContext] = SingleFlight(TaskWaiter)
         self._plain: Anthropic | None = None
         self._ending: weakref.finalize[[], Clients] | None = None
-        # The generators close the clients, see _until_the_end.
-        self._native: dict[
-            AbstractEventLoop, tuple[AsyncAnthropic, AsyncGenerator[None, None]]
-        ] = {}
 
     def plain(self) -> "Anthropic":
         """Return the client for all threads."""
@@ -47,24 +54,17 @@ class Clients:
 
     async def native(self) -> "AsyncAnthropic":
         """Return the client for the running event loop."""
-        import asyncio  # only async programs pay for it: 62 ms
+        client = self._native.get()
+        return await self._new_native() if client is None else client
 
-        loop = asyncio.get_running_loop()
-        if loop not in self._native:
-            # In a thread: the import and the certificates would hold up the loop.
-            trusted = await asyncio.to_thread(self._trust)
-            if loop not in self._native:  # another task may have been faster
-                await self._settle(loop, _make_native(self._access, trusted))
-        return self._native[loop][0]
-
-    async def _settle(self, loop: "AbstractEventLoop", client: "AsyncAnthropic") -> None:
-        """Keep a client for its loop; nothing here waits, so no other task comes between."""
-        ending = _until_the_end(client)
-        await anext(ending)
-        with self._lock:
-            for other in [other for other in self._native if other.is_closed()]:
-                del self._native[other]
-            self._native[loop] = client, ending
+    async def _new_native(self) -> "AsyncAnthropic":
+        # In one thread: the import and the certificates would hold up the loop.
+        trusted = await self._trusting.do(lambda: in_thread(self._trust), deadline=inf)
+        client = self._native.get()  # another task may have been faster
+        if client is None:
+            client = _make_native(self._access, trusted)
+            self._native.add(client)
+        return client
 
     def _trust(self) -> "SSLContext":
         """Return whom to trust; read once for all clients, as it takes 0.1 seconds."""
@@ -76,26 +76,27 @@ class Clients:
                 self._trusted = create_ssl_context()
             return self._trusted
 
-    def begin_in_child(self) -> None:
+    def reset_after_fork(self) -> None:
         """Start anew, in a forked child; the parent's connections are the parent's."""
         if self._ending is not None:
             self._ending.detach()
-        _of_parent.append((self._plain, self._native))
+        leave_to_parent(self._plain)
+        self._native.leave_to_parent()
         self._begin()
 
 
-async def _until_the_end(client: "AsyncAnthropic") -> AsyncGenerator[None, None]:
-    """Close the client when its event loop ends: a loop finishes the generators that it knows."""
-    try:
-        yield
-    finally:
-        await client.close()
+async def _close(client: "AsyncAnthropic") -> None:
+    await client.close()
+
+
+def _leave(client: "AsyncAnthropic") -> None:
+    """Let it be collected, which closes its sockets: no client can be closed without its loop."""
 
 
 def _make_plain(access: Access, trusted: "SSLContext") -> "Anthropic":
     import anthropic
 
-    keep_quiet()
+    drop_log_records([QUOTES], is_ours)
     hooks = {"request": [watch]}
     http_client = anthropic.DefaultHttpxClient(event_hooks=hooks, verify=trusted)
     return anthropic.Anthropic(**_arguments(access), http_client=http_client)
@@ -104,10 +105,23 @@ def _make_plain(access: Access, trusted: "SSLContext") -> "Anthropic":
 def _make_native(access: Access, trusted: "SSLContext") -> "AsyncAnthropic":
     import anthropic
 
-    keep_quiet()
+    drop_log_records([QUOTES], is_ours)
     hooks = {"request": [awatch]}
     http_client = anthropic.DefaultAsyncHttpxClient(event_hooks=hooks, verify=trusted)
-    return anthropic.AsyncAnthropic(**_arguments(access), http_client=http_client)
+    client = anthropic.AsyncAnthropic(**_arguments(access), http_client=http_client)
+    client._platform = _platform()
+    return client
+
+
+def _platform() -> Any:
+    """What the SDK tells the service of this machine; None: it looks itself.
+
+    It would, in one of the loop's own threads, and those may be busy for ever.
+    """
+    from anthropic import _base_client as sdk
+
+    find = getattr(sdk, "get_platform", None)
+    return find and find()
 
 
 def _arguments(access: Access) -> dict[str, Any]:
@@ -121,22 +135,7 @@ def _arguments(access: Access) -> dict[str, Any]:
 
 def shared_clients(access: Access) -> Clients:
     """Return this process's clients for the access."""
-    with _lock:
-        clients = _clients.get(access)
-        if clients is None:
-            clients = _clients[access] = Clients(access)
-        return clients
+    return _clients.get(access, lambda: Clients(access))
 
 
-def _begin_in_child() -> None:
-    global _lock
-    _lock = RLock()
-    for clients in list(_clients.values()):
-        clients.begin_in_child()
-
-
-_of_parent: Final[list[object]] = []
-"""Kept alive in a forked child: what closed them would touch their locks, which may be held."""
-_lock = RLock()
-_clients: "weakref.WeakValueDictionary[Access, Clients]" = weakref.WeakValueDictionary()
-os.register_at_fork(after_in_child=_begin_in_child)
+_clients: Final = SharedByKey[Clients]()

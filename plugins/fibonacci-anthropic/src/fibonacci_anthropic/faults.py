@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fibonacci.errors import FibonacciError, ModelError
 from fibonacci.plugin import ModelRequest
+from fibonacci.plugin.runtime import raise_for_signal
 from fibonacci_anthropic.access import Access
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ async def telling(work: Awaitable[T], request: ModelRequest, access: Access) -> 
     except FibonacciError:
         raise
     except Exception as error:  # noqa: BLE001 - of four libraries
+        raise_for_signal(error)
         fault = _model_error(error, request, access)
     raise fault
 

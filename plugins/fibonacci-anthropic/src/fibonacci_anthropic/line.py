@@ -1,11 +1,14 @@
 """One request to the service and the events of its answer, for a thread or for an event loop."""
 
-from contextlib import suppress
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from fibonacci.plugin.runtime import raise_for_signal, timeout_at
 from fibonacci_anthropic.call import Call, left
 from fibonacci_anthropic.clients import Clients
+
+if TYPE_CHECKING:
+    import asyncio
 
 PATH: Final = "/v1/messages"
 CONNECT: Final = 5.0
@@ -45,7 +48,8 @@ class Line:
             self._events = await self._post(self._arguments(body))
         except APITimeoutError:
             raise
-        except APIConnectionError:
+        except APIConnectionError as fault:
+            raise_for_signal(fault)
             if self._call.connects:
                 raise
             self._events = await self._post(self._arguments(body))
@@ -69,8 +73,10 @@ class Line:
         """Wait for the end of a stream that has said all; if it does not come, no harm is done."""
         soon, due = monotonic() + PATIENCE, self._call.deadline
         self._call.deadline = soon if due is None else min(soon, due)
-        with suppress(Exception):
+        try:
             await self.event()
+        except Exception as fault:  # noqa: BLE001 - of four libraries
+            raise_for_signal(fault)
 
     def _arguments(self, body: dict[str, Any]) -> dict[str, Any]:
         from anthropic import Timeout
@@ -96,22 +102,16 @@ class LoopLine(Line):
     """Waits on the running event loop."""
 
     async def ready(self) -> None:
-        import asyncio  # only async programs pay for it: 62 ms
-
-        async with asyncio.timeout(left(self._call.deadline)):
+        async with self._timeout():
             self._client = await self._clients.native()
 
     async def _post(self, arguments: dict[str, Any]) -> Any:
-        import asyncio
-
-        async with asyncio.timeout(left(self._call.deadline)):
+        async with self._timeout():
             with self._call.going_on():
                 return await self._client.post(PATH, **arguments)
 
     async def event(self) -> Any:
-        import asyncio
-
-        async with asyncio.timeout(left(self._call.deadline)):
+        async with self._timeout():
             return await anext(self._events, END)
 
     async def close(self) -> None:
@@ -121,6 +121,10 @@ class LoopLine(Line):
         events, self._events = self._events, None
         if events is not None:
             await events.close()
+
+    def _timeout(self) -> "asyncio.Timeout":
+        left(self._call.deadline)  # or work that need not wait would go on beyond it
+        return timeout_at(self._call.deadline)
 
     def _stream(self) -> Any:
         from anthropic import AsyncStream

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fibonacci.plugin import ModelRequest
+from fibonacci.plugin.runtime import raise_for_signal
 
 
 def question(model: str, request: ModelRequest) -> dict[str, Any]:
@@ -39,7 +40,8 @@ def _strict(schema: Mapping[str, Any]) -> dict[str, Any] | None:
 
     try:
         return transform_schema(dict(schema)) if _names_all(schema) else None
-    except Exception:  # noqa: BLE001 - whatever a schema makes the SDK raise: it is none of theirs
+    except Exception as fault:  # noqa: BLE001 - whatever a schema makes the SDK raise
+        raise_for_signal(fault)
         return None
 
 

@@ -1,14 +1,14 @@
 """Keys from passphrases: derived once a salt, and never often for nothing."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Sequence
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 from fibonacci.errors import DecryptionError, EncryptionError
 from fibonacci_crypto.layout import KDF_SALT_SIZE
 from fibonacci_crypto.master import MasterKey
+from fibonacci_crypto.pace import Pace
 from fibonacci_crypto.passphrase import Passphrase
 from fibonacci_crypto.recent import Recent
 from fibonacci_crypto.turn import DERIVING
@@ -16,13 +16,8 @@ from fibonacci_crypto.turn import DERIVING
 SALTS_KEPT: Final = 1_024
 """Salts that opened a record, and whose keys are remembered."""
 
-STRANGERS_KEPT: Final = 64
-"""The same of salts that opened nothing."""
-
-GUESSES: Final = 8
-"""Salts that may open nothing, in a minute: each costs 0.2 s of a processor, and 64 MiB."""
-
-MINUTE: Final = 60.0
+STRANGERS_KEPT: Final = 1_024
+"""The same of salts that opened nothing: to read a planted record again costs nothing."""
 
 
 class Derivations:
@@ -31,13 +26,18 @@ class Derivations:
     One derivation runs at a time: a crowd of readers takes 64 MiB, not 64 MiB each.
     """
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        """Remember nothing yet. The clock counts seconds."""
+    def __init__(
+        self,
+        clock: Callable[[], float] = monotonic,
+        sleep: Callable[[float], object] = sleep,
+    ) -> None:
+        """Remember nothing yet. Both count seconds."""
         self._clock = clock
+        self._sleep = sleep
         self._keys: Recent[tuple[Passphrase, bytes], MasterKey] = Recent(SALTS_KEPT)
         self._strangers: Recent[tuple[Passphrase, bytes], MasterKey] = Recent(STRANGERS_KEPT)
         self._sealing: Recent[Passphrase, MasterKey] = Recent(SALTS_KEPT)
-        self._failures: deque[float] = deque(maxlen=GUESSES)
+        self._paces: Recent[tuple[Passphrase, ...], Pace] = Recent(SALTS_KEPT)
 
     def sealing_key(self, passphrase: Passphrase) -> MasterKey:
         """Return the key to seal with: of the first salt that opened a record, else of a new one.
@@ -62,17 +62,35 @@ class Derivations:
     ) -> MasterKey | None:
         """Return the key that has this id, by one of the passphrases; None if none gives it.
 
-        Raises DecryptionError, also where too many salts opened nothing of late.
+        Raises DecryptionError, also where it would have to wait for too long.
         """
-        known = self._known(passphrases, salt, key_id)
-        if known is not None:
-            return known
-        with DERIVING.lock:
-            known = self._known(passphrases, salt, key_id)
-            try:
-                return known or self._derived(passphrases, salt, key_id)
-            except EncryptionError as fault:
-                raise DecryptionError(str(fault)) from None
+        pace = self._pace(tuple(passphrases))
+        end = pace.patience()
+        while (known := self._known(passphrases, salt, key_id)) is None:
+            untried = self._untried(passphrases, salt)
+            if not untried:
+                return None
+            pace.wait(end)
+            with DERIVING.lock:
+                # Others may have been faster: with this salt, or with one that opened nothing.
+                if untried == self._untried(passphrases, salt) and pace.is_free():
+                    return self._derived(untried, salt, key_id, pace)
+        return known
+
+    def _pace(self, passphrases: tuple[Passphrase, ...]) -> Pace:
+        """Return the pace of all memories with these passphrases: others have their own."""
+        pace = self._paces.get(passphrases)
+        if pace is None:
+            pace = Pace(self._clock, self._sleep)
+            self._paces.put(passphrases, pace)
+        return pace
+
+    def _untried(self, passphrases: Sequence[Passphrase], salt: bytes) -> list[Passphrase]:
+        return [
+            one
+            for one in passphrases
+            if (one, salt) not in self._keys and (one, salt) not in self._strangers
+        ]
 
     def _known(
         self, passphrases: Sequence[Passphrase], salt: bytes, key_id: bytes
@@ -85,22 +103,20 @@ class Derivations:
         return None
 
     def _derived(
-        self, passphrases: Sequence[Passphrase], salt: bytes, key_id: bytes
+        self, passphrases: Sequence[Passphrase], salt: bytes, key_id: bytes, pace: Pace
     ) -> MasterKey | None:
-        strangers = {}
+        began, strangers = self._clock(), []
         for passphrase in passphrases:
-            at = passphrase, salt
-            if at in self._keys or at in self._strangers:
-                continue
-            self._check_failures()
-            key = passphrase.derive(salt)
+            try:
+                key = passphrase.derive(salt)
+            except EncryptionError as fault:
+                raise DecryptionError(str(fault)) from None
             if key.key_id == key_id:
                 return self._kept(passphrase, salt, key)
-            strangers[at] = key
-        if strangers:
-            self._failures.append(self._clock())
-        for at, key in strangers.items():
-            self._strangers.put(at, key)
+            strangers.append((passphrase, key))
+        for passphrase, key in strangers:
+            self._strangers.put((passphrase, salt), key)
+        pace.failed(self._clock() - began)
         return None
 
     def _kept(self, passphrase: Passphrase, salt: bytes, key: MasterKey) -> MasterKey:
@@ -108,12 +124,3 @@ class Derivations:
         if passphrase not in self._sealing:
             self._sealing.put(passphrase, key)
         return key
-
-    def _check_failures(self) -> None:
-        failures = self._failures
-        if len(failures) == GUESSES and self._clock() - failures[0] < MINUTE:
-            raise DecryptionError(
-                f"{GUESSES} records in a minute were sealed with a passphrase that this memory "
-                f"does not have; the next is tried when the minute is over. Add their passphrase "
-                f"to encryption_key, or remove what somebody else planted"
-            )

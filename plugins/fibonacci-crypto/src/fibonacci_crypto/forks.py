@@ -1,8 +1,9 @@
 """What a forked child may not share with its parent."""
 
-import os
 from typing import Protocol
 from weakref import WeakSet
+
+from fibonacci.plugin.runtime import on_fork
 
 
 class Renewable(Protocol):
@@ -26,4 +27,4 @@ def _renew() -> None:
         renewable.renew()
 
 
-os.register_at_fork(after_in_child=_renew)
+on_fork(after_in_child=_renew)

@@ -1,14 +1,15 @@
 """What users write as keys, and the keys that it means."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
 from fibonacci_crypto.master import MasterKey
 from fibonacci_crypto.passphrase import Passphrase
 from fibonacci_crypto.raw_key import decoded
-from fibonacci_crypto.sources import named_source, read_source
+from fibonacci_crypto.secret import Secret
+from fibonacci_crypto.sources import named_source
 
 SHORTEST: Final = 16
 """Characters that a passphrase has at least."""
@@ -16,12 +17,14 @@ SHORTEST: Final = 16
 _MAKE_ONE: Final = "Make a key: python -c 'import fibonacci; print(fibonacci.generate_key())'"
 
 
-def read_keys(texts: Sequence[str]) -> list[MasterKey | Passphrase]:
+def read_keys(texts: Iterable[str]) -> list[MasterKey | Passphrase]:
     """Return the keys. Raises ConfigurationError, without a key in it.
 
     Warns where the first, which seals, is a passphrase.
     """
-    keys = [_read(text, f"encryption key {number}") for number, text in enumerate(texts, 1)]
+    written = [Secret(text) for text in texts]
+    del texts  # or an error's traceback could show them
+    keys = [_read(one, f"encryption key {number}") for number, one in enumerate(written, 1)]
     if isinstance(keys[0], Passphrase):
         _warn()
     return keys
@@ -39,33 +42,32 @@ def _warn() -> None:
         raise ConfigurationError(str(fault)) from None
 
 
-def _read(text: str, name: str) -> MasterKey | Passphrase:
-    source = named_source(text)
+def _read(written: Secret[str], name: str) -> MasterKey | Passphrase:
+    source = named_source(written)
     if source is not None:
+        written = source.line()
         name = f"{name}, from {source.name},"
-        text = read_source(source)
-    if len(set(text)) < 2:
+    if len(set(written.value)) < 2:
         raise ConfigurationError(f"{name} is empty, or one character repeated. {_MAKE_ONE}")
-    key = decoded(text)
-    if key is not None:
-        return _checked_key(key, name)
-    return _checked_passphrase(text, name)
+    key = Secret(decoded(written.value))
+    return _checked_passphrase(written, name) if key.value is None else _checked_key(key, name)
 
 
-def _checked_key(key: bytes, name: str) -> MasterKey:
-    if len(set(key)) < 2:
+def _checked_key(key: Secret[bytes | None], name: str) -> MasterKey:
+    assert key.value is not None
+    if len(set(key.value)) < 2:
         raise ConfigurationError(
             f"{name} is one byte repeated, which anybody can guess. {_MAKE_ONE}"
         )
-    return MasterKey(key)
+    return MasterKey(key.value)
 
 
-def _checked_passphrase(text: str, name: str) -> Passphrase:
-    if len(text) < SHORTEST:
+def _checked_passphrase(written: Secret[str], name: str) -> Passphrase:
+    if len(written.value) < SHORTEST:
         raise ConfigurationError(
             f"{name} is neither 32 bytes in base64 or hex, nor a passphrase of at least {SHORTEST} "
             f"characters. {_MAKE_ONE}"
         )
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if any("\ud800" <= character <= "\udfff" for character in written.value):
         raise ConfigurationError(f"{name} is not Unicode text: it holds half of a surrogate pair")
-    return Passphrase(text)
+    return Passphrase(written.value)

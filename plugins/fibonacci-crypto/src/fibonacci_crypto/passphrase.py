@@ -1,9 +1,11 @@
 """A passphrase, and the key that it gives with a salt."""
 
 import attrs
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from fibonacci.errors import EncryptionError
+from fibonacci.plugin.runtime import raise_for_signal
 from fibonacci_crypto.master import KEY_SIZE, MasterKey
 
 
@@ -20,7 +22,8 @@ class Passphrase:
                 salt=salt, length=KEY_SIZE, iterations=3, lanes=4, memory_cost=64 * 1024
             )
             return MasterKey(argon2.derive(self.text.encode()), salt)
-        except Exception as fault:  # noqa: BLE001 - OpenSSL may have no memory, or no Argon2
+        except (MemoryError, UnsupportedAlgorithm, InternalError) as fault:
+            raise_for_signal(fault)
             raise EncryptionError(
                 f"no key can be derived from the passphrase here ({type(fault).__name__}): "
                 f"Argon2id needs 64 MiB, and an OpenSSL that has it. A key of "

@@ -10,6 +10,7 @@ import attrs
 
 from fibonacci.errors import ConfigurationError
 from fibonacci_crypto.raw_key import decoded
+from fibonacci_crypto.secret import Secret
 
 LARGEST: Final = 4_096
 """Characters that a key may have in a file."""
@@ -22,64 +23,71 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class Source:
     """Where a key stands."""
 
-    name: str
-    """As errors call it."""
-    read: Callable[[], str]
+    kind: str
+    """``env`` or ``file``."""
+    place: str = attrs.field(repr=False)
+    """The name of a variable, or a path; or, by mistake, a key."""
+
+    @property
+    def name(self) -> str:
+        """As errors call a place that holds a key."""
+        if self.kind == "env":
+            return f"the environment variable {self.place}"
+        return f"the file {self.place!r}"
+
+    def line(self) -> Secret[str]:
+        """Return the key that stands there, without the end of its line; ConfigurationError."""
+        written = Secret(READERS[self.kind](self).value.rstrip("\r\n"))
+        if named_source(written) is not None:
+            raise ConfigurationError(
+                f"{self.name} must hold the key itself, and not where it stands"
+            )
+        if "\n" in written.value or "\r" in written.value:
+            raise ConfigurationError(
+                f"{self.name} has several lines, and a key has one. Several keys are a list: "
+                f"encryption_key=['file:/new', 'file:/old']"
+            )
+        return written
 
 
-def named_source(text: str) -> Source | None:
+def named_source(written: Secret[str]) -> Source | None:
     """Return the source that the text names; None if it is a key itself."""
-    kind, _, place = text.partition(":")
-    if kind == "env":
-        return Source(name=f"the environment variable {place}", read=lambda: _variable(place))
-    if kind == "file":
-        return Source(name=f"the file {place!r}", read=lambda: _file(place))
-    return None
+    kind, colon, place = written.value.partition(":")
+    return Source(kind=kind, place=place) if colon and kind in READERS else None
 
 
-def read_source(source: Source) -> str:
-    """Return the key that stands there, without the end of its line; ConfigurationError."""
-    text = source.read().rstrip("\r\n")
-    if named_source(text) is not None:
-        raise ConfigurationError(f"{source.name} must hold the key itself, and not where it stands")
-    if "\n" in text or "\r" in text:
-        raise ConfigurationError(
-            f"{source.name} has several lines, and a key has one. Several keys are a list: "
-            f"encryption_key=['file:/new', 'file:/old']"
-        )
-    return text
-
-
-def _variable(variable: str) -> str:
-    if not _VARIABLE.fullmatch(variable):
+def _variable(source: Source) -> Secret[str]:
+    if not _VARIABLE.fullmatch(source.place):
         raise ConfigurationError(
             "the encryption key starts with env:, and what follows is no name of an environment "
             "variable: write env:NAME"
         )
-    text = os.environ.get(variable)
-    if not text:
+    written = Secret(os.environ.get(source.place) or "")
+    if not written.value:
         raise ConfigurationError(
-            f"the environment variable {_shown(variable, variable)} is to hold the encryption key, "
-            f"and is not set"
+            f"the environment variable {_shown(source.place, source.place)} is to hold the "
+            f"encryption key, and is not set"
         )
-    return text
+    return written
 
 
-def _file(path: str) -> str:
+def _file(source: Source) -> Secret[str]:
     reason = "it is not text in UTF-8"
     try:
-        with Path(path).open(encoding="utf-8") as lines:
-            text = lines.read(LARGEST + 1)
-        if len(text) <= LARGEST:
-            return text
+        with Path(source.place).open(encoding="utf-8") as lines:
+            written = Secret(lines.read(LARGEST + 1))
+        if len(written.value) <= LARGEST:
+            return written
         reason = f"it has more than {LARGEST:,} characters"
     except OSError as fault:
         reason = fault.strerror or type(fault).__name__
     except ValueError:  # its text may quote the key
         pass
-    raise ConfigurationError(
-        f"the encryption key can't be read from the file {_shown(path, repr(path))}: {reason}"
-    )
+    shown = _shown(source.place, repr(source.place))
+    raise ConfigurationError(f"the encryption key can't be read from the file {shown}: {reason}")
+
+
+READERS: Final[dict[str, Callable[[Source], Secret[str]]]] = {"env": _variable, "file": _file}
 
 
 def _shown(place: str, name: str) -> str:

@@ -1,9 +1,10 @@
 """The lock of those who derive keys: one at a time, and none amid a fork."""
 
-import os
 from contextlib import suppress
 from threading import RLock
 from typing import Final
+
+from fibonacci.plugin.runtime import on_fork
 
 PATIENCE: Final = 5.0
 """Seconds that a fork waits at most."""
@@ -38,6 +39,4 @@ class Turn:
 
 DERIVING: Final = Turn()
 
-os.register_at_fork(
-    before=DERIVING.hold, after_in_parent=DERIVING.release, after_in_child=DERIVING.renew
-)
+on_fork(before=DERIVING.hold, after_in_parent=DERIVING.release, after_in_child=DERIVING.renew)

