@@ -1,9 +1,9 @@
 """The in-process store beyond the contract: names, and memory that is given back."""
 
 import asyncio
-import signal
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -81,8 +81,8 @@ def test_expired_records_are_swept() -> None:
     store.write(Address(SPACE, "kept"), b"1", None, deadline=NEVER)
     for number in range(1_000):
         store.write(Address(SPACE, f"new{number}"), b"1", 60_000, deadline=NEVER)
-    assert list(store._shelves) == [SPACE]
-    assert store._size == 1_001
+    assert len(store._catalog.spaces) < 100
+    assert len(store._records) == 1_001
 
 
 def test_overwritten_expiries_are_forgotten() -> None:
@@ -92,9 +92,9 @@ def test_overwritten_expiries_are_forgotten() -> None:
         store.write(Address(SPACE, "k"), b"%d" % number, 60_000, deadline=NEVER)
     store.write(Address(SPACE, "forever"), b"1", None, deadline=NEVER)
     store.write(Address(SPACE, "k"), b"last", 60_000, deadline=NEVER)
-    assert len(store._due) < 200
+    assert len(store._catalog.due) < 200
     store.clear(SPACE, deadline=NEVER)
-    assert store._size == 0
+    assert store._records == {}
 
 
 def test_a_record_that_lives_on_is_not_swept() -> None:
@@ -108,33 +108,59 @@ def test_a_record_that_lives_on_is_not_swept() -> None:
     assert store.read(kept, deadline=NEVER) == b"1"
     time.sleep(0.01)
     store.write(Address(Space("p:", "global", ""), "k"), b"1", 1, deadline=NEVER)
-    assert list(store._shelves[SPACE].records) == ["kept"]
+    assert list(store._records) == [kept, Address(Space("p:", "global", ""), "k")]
 
 
-def test_empty_spaces_go() -> None:
-    """A space without records takes no memory."""
-    store = LocalStore()
-    address = Address(SPACE, "k")
+class Meanwhile(int):
+    """Milliseconds that have something done when they are first read."""
+
+    todo: list[Callable[[], object]]
+
+    def __truediv__(self, other: object) -> float:
+        if self.todo:
+            self.todo.pop()()
+        return int(self) / 1000
+
+
+def test_a_change_that_another_one_came_before() -> None:
+    """A change looks again where the record was written to since it looked."""
+    store, address, ttl = LocalStore(), Address(SPACE, "k"), Meanwhile(60_000)
     store.write(address, b"1", None, deadline=NEVER)
-    assert store.remove(address, deadline=NEVER)
-    assert store._shelves == {}
+    ttl.todo = [lambda: store.write(address, b"2", None, deadline=NEVER)]
+    assert not store.compare_and_set(address, b"1", b"3", ttl, deadline=NEVER)
+    ttl.todo = [lambda: store.write(address, b"4", None, deadline=NEVER)]
+    assert store.touch(address, ttl, deadline=NEVER)
+    assert store.read(address, deadline=NEVER) == b"4"
 
 
-def test_signal_in_mid_change() -> None:
-    """A signal handler may use the store that it interrupted."""
+def test_a_record_that_is_written_while_the_catalog_is_replaced() -> None:
+    """A record is listed though what is known of all records was collected anew meanwhile."""
+    store, ttl = LocalStore(), Meanwhile(60_000)
+
+    def fill() -> None:
+        for number in range(100):
+            store.write(Address(SPACE, f"gone{number}"), b"1", None, deadline=NEVER)
+            store.remove(Address(SPACE, f"gone{number}"), deadline=NEVER)
+
+    ttl.todo = [fill]
+    store.write(Address(SPACE, "k"), b"1", ttl, deadline=NEVER)
+    assert store.scan(SPACE, deadline=NEVER).keys == ["k"]
+
+
+@pytest.mark.parametrize("verb", ["remove", "clear"])
+def test_empty_spaces_go(verb: str) -> None:
+    """Spaces without records take no memory, but for a few."""
     store = LocalStore()
-    address = Address(SPACE, "k")
-
-    def handler(*_: object) -> None:
-        store.write(address, b"2", None, deadline=NEVER)
-
-    before = signal.signal(signal.SIGUSR1, handler)
-    try:
-        with store.lock:
-            signal.raise_signal(signal.SIGUSR1)
-        assert store.read(address, deadline=NEVER) == b"2"
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    for number in range(1_000):
+        address = Address(Space("p:", "user", f"u{number}"), "k")
+        store.write(address, b"1", None, deadline=NEVER)
+        if verb == "remove":
+            assert store.remove(address, deadline=NEVER)
+        else:
+            store.clear(address.space, deadline=NEVER)
+        assert store.scan(address.space, deadline=NEVER).keys == []
+    assert store._records == {}
+    assert len(store._catalog.spaces) < 100
 
 
 def test_async_pauses_let_the_loop_go_on() -> None:

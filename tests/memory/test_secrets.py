@@ -212,3 +212,77 @@ def test_logs_show_no_value(memory, caplog):
         memory.append("k", 1)
     assert CANARY not in caplog.text
     memory.for_user(f"user-{CANARY}").clear()
+
+
+def shown(fault: BaseException) -> str:
+    """What a report with local variables shows of the frames of our packages."""
+    report = traceback.TracebackException.from_exception(fault, capture_locals=True)
+    texts, rest = [], [report]
+    while rest:
+        one = rest.pop()
+        ours = [frame for frame in one.stack if "test_secrets" not in frame.filename]
+        texts += [str(one), *(repr(frame.locals) for frame in ours)]
+        rest += [other for other in (one.__cause__, one.__context__) if other]
+    return "\n".join(texts)
+
+
+def endless() -> dict[str, Any]:
+    """Options that hold themselves."""
+    options: dict[str, Any] = {"password": CANARY}
+    options["more"] = options
+    return options
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        *(
+            lambda url=url: Workflow("w", MemoryConfig("memory", url.format(CANARY)))
+            for url in (
+                "redis://:{} @host",
+                "redis://:{}#@host",
+                "redis://:{}%@host",
+                ":{}@host",
+                "redis://:{}/@host",
+                "redis://:{}@@host",
+                "redis://:{}@ho]st",
+                "redis://:{}@host:99999",
+                "redis://:{}@host?a=1&a=2",
+                "redis://:{}%ff@host",
+                "redis://:{}%00@host",
+                "redis://:{}@host",
+            )
+        ),
+        lambda: Workflow("w", MemoryConfig("nowhere", f"nowhere://:{CANARY}@host")),
+        lambda: Workflow("w", MemoryConfig("memory", f"memory://host?password={CANARY}")),
+        lambda: Workflow("w", MemoryConfig("memory", options={"password": CANARY})),
+        lambda: Workflow("w", MemoryConfig("sqlite", "sqlite:///x", options=endless())),
+        lambda: MemoryConfig("memory", f"redis://:{CANARY}@host", timeout=0),
+        lambda: MemoryConfig("", f"redis://:{CANARY}@host"),
+        lambda: MemoryConfig("memory", encryption_key=[CANARY, ""]),
+        lambda: untyped("memory", encryption_key=CANARY, unknown=1),
+        lambda: MemoryConfig(LocalStore(), f"redis://:{CANARY}@host"),
+        *(
+            lambda name=name: MemoryConfig.from_env(
+                {
+                    "FIBONACCI_MEMORY_CONNECTION_URL": f"redis://:{CANARY}@host",
+                    "FIBONACCI_MEMORY_ENCRYPTION_KEY": CANARY,
+                    name: "x",
+                }
+            )
+            for name in ("FIBONACCI_MEMORY_BAKEND", "FIBONACCI_MEMORY_TIMEOUT")
+        ),
+        lambda: Workflow(
+            "w",
+            MemoryConfig(
+                encryption_key=CANARY * 4, encrypt_values=True, encryption="nowhere-installed"
+            ),
+        ),
+    ],
+)
+def test_no_frame_holds_a_secret(fail):
+    """C23: what collects errors with the variables of their frames finds no password and no key."""
+    with pytest.raises((FibonacciError, TypeError)) as caught:
+        fail()
+    assert CANARY not in shown(caught.value)
+    assert CANARY not in told(caught.value)

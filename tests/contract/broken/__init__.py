@@ -3,7 +3,18 @@
 Each docstring says what is wrong.
 """
 
-from broken import addresses, atomicity, batches, conditions, expiry, faults, life, listings, native
+from broken import (
+    addresses,
+    atomicity,
+    batches,
+    conditions,
+    expiry,
+    faults,
+    interrupted,
+    life,
+    listings,
+    native,
+)
 from broken.entry import BROKEN, BROKEN_ASYNC
 
 __all__ = [
@@ -15,6 +26,7 @@ __all__ = [
     "conditions",
     "expiry",
     "faults",
+    "interrupted",
     "life",
     "listings",
     "native",

@@ -1,15 +1,23 @@
-"""The ``memory`` backend: records in this process, as bytes, until the process ends."""
+"""The ``memory`` backend: records in this process, as bytes, until the process ends.
+
+No lock is taken. A signal handler or a finalizer may use the store between any two steps of a call
+of its own thread, where a lock either lets it in or hangs; and an exception may end the call there.
+So each change of a record is one call into C, amid which Python does neither that nor switches to
+another thread: what a change needs to see first, the same call looks at.
+"""
 
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
+from heapq import heappop
+from itertools import compress, repeat, starmap
 from math import ceil
-from threading import RLock
+from operator import is_
 from time import monotonic
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from fibonacci._builtin.catalog import Catalog
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin._runtime.forks import on_fork
 from fibonacci.plugin.address import Address, Space
 from fibonacci.plugin.hookspecs import hookimpl
 from fibonacci.plugin.options import read_options
@@ -29,46 +37,39 @@ from fibonacci.plugin.url import StoreURL
 
 FIBONACCI_SPEC_VERSION: Final = 1
 
+SLACK: Final = 64
+"""Entries of a catalog which are not worth another one."""
+
 Record = tuple[bytes, float | None]
 """The bytes, and when they expire on the monotonic clock."""
 
 
-class Shelf:
-    """One space's records; and its keys in order, once someone asked."""
-
-    __slots__ = ("ordered", "records")
-
-    def __init__(self) -> None:
-        self.records: dict[str, Record] = {}
-        self.ordered: list[str] | None = None
-
-
 class LocalStore(Store):
-    """Records in dicts. Changes take a lock; reads need none: a look-up in a dict is atomic."""
+    """Records in a dict."""
 
     clock: Literal["server", "client"] = "client"
     remote = False
     _in_process = True
 
     def __init__(self) -> None:
-        # Reentrant: a signal handler or a finalizer may use the store while this thread does.
-        self.lock = RLock()
-        self._shelves: dict[Space, Shelf] = {}
-        self._due: list[tuple[float, Address]] = []
-        """A heap of expiries, with those of records that were overwritten since."""
-        self._size = 0
+        self._records: dict[tuple[Space, str], Record] = {}
+        self._catalog = Catalog()
 
     def read(self, address: Address, *, deadline: float) -> bytes | None:
         # _live, written out: a call less on the path of every read.
-        shelf = self._shelves.get(address.space)
-        record = None if shelf is None else shelf.records.get(address.key)
+        record = self._records.get(address)
         if record is None or (record[1] is not None and monotonic() >= record[1]):
             return None
         return record[0]
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
-        with self.lock:
-            self._put(address, data, _expiry(ttl_ms))
+        catalog, expires = self._catalog, _expiry(ttl_ms)
+        enters = expires is not None or address not in self._records
+        if enters:
+            catalog.enter(address, expires)
+        self._records[address] = (data, expires)
+        if enters or catalog.successors:
+            self._tidy(catalog, address, expires)
 
     def compare_and_set(
         self,
@@ -79,18 +80,20 @@ class LocalStore(Store):
         *,
         deadline: float,
     ) -> bool:
-        with self.lock:
-            found, expires = self._live(address) or (ABSENT, None)
-            if found != expected:
+        while True:
+            seen = self._records.get(address)
+            live = seen if seen is not None and _lives(seen) else None
+            if (live[0] if live else ABSENT) != expected:
                 return False
-            self._put(address, data, expires if ttl_ms is KEEP else _expiry(ttl_ms))
-            return True
+            kept = live[1] if live else None
+            expires = kept if ttl_ms is KEEP else _expiry(ttl_ms)
+            if self._replace(address, seen, (data, expires)):
+                return True
 
     def remove(self, address: Address, *, deadline: float) -> bool:
-        with self.lock:
-            live = self._live(address) is not None
-            self._drop(address)
-            return live
+        record = self._records.pop(address, None)
+        self._shorten()
+        return record is not None and _lives(record)
 
     def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
         record = self._live(address)
@@ -107,7 +110,8 @@ class LocalStore(Store):
         limit: int = 1000,
         deadline: float,
     ) -> Page:
-        ordered = self._ordered(space)
+        known = self._catalog.spaces.get(space)
+        ordered = known.in_order() if known else []
         start = bisect_left(ordered, prefix) if cursor is None else bisect_right(ordered, cursor)
         keys: list[str] = []
         for index in range(start, len(ordered)):
@@ -116,7 +120,7 @@ class LocalStore(Store):
                 break
             if len(keys) == limit:
                 return Page(keys, keys[-1])
-            if self._live(Address(space, key)):
+            if self._live((space, key)):
                 keys.append(key)
         return Page(keys, None)
 
@@ -136,74 +140,86 @@ class LocalStore(Store):
         return self._live(address) is not None
 
     def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
-        with self.lock:
-            record = self._live(address)
-            if record:
-                self._put(address, record[0], _expiry(ttl_ms))
-            return record is not None
+        while record := self._live(address):
+            if self._replace(address, record, (record[0], _expiry(ttl_ms))):
+                return True
+        return False
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
-        with self.lock:
-            shelf = self._shelves.pop(space, None)
-            self._size -= len(shelf.records) if shelf else 0
+        known = self._catalog.spaces.get(space)
+        if known:
+            addresses = zip(repeat(space), list(known.all), strict=False)
+            deque(map(self._records.pop, addresses, repeat(None)), maxlen=0)
+            self._shorten()
         return None
 
-    def _live(self, address: Address) -> Record | None:
-        shelf = self._shelves.get(address.space)
-        if shelf is None:
-            return None
-        record = shelf.records.get(address.key)
-        if record is None or (record[1] is not None and monotonic() >= record[1]):
-            return None
-        return record
+    def _live(self, address: tuple[Space, str]) -> Record | None:
+        record = self._records.get(address)
+        return record if record is not None and _lives(record) else None
 
-    def _put(self, address: Address, data: bytes, expires: float | None) -> None:
-        shelf = self._shelves.get(address.space)
-        if shelf is None:
-            shelf = self._shelves[address.space] = Shelf()
-        if address.key not in shelf.records:
-            shelf.ordered = None
-            self._size += 1
-        shelf.records[address.key] = (data, expires)
+    def _replace(self, address: Address, seen: Record | None, record: Record) -> bool:
+        """Put a record where ``seen`` still is; say whether it was."""
+        catalog, expires = self._catalog, record[1]
+        enters = seen is None or expires != seen[1]
+        if enters:
+            catalog.enter(address, expires)
+        if seen is None:
+            put = self._records.setdefault(address, record) is record
+        else:
+            put = _put(self._records, address, seen, record)
+        if enters or catalog.successors:
+            self._tidy(catalog, address, expires)
+        return put
+
+    def _tidy(self, catalog: Catalog, address: Address, expires: float | None) -> None:
+        """Enter a record that was written in catalogs that came meanwhile, and drop others."""
+        for successor in catalog.successors:
+            successor.enter(address, expires)
         if expires is not None:
-            heappush(self._due, (expires, address))
-            self._sweep()
+            self._sweep(catalog.due)
+        self._shorten()
 
-    def _drop(self, address: Address) -> None:
-        shelf = self._shelves.get(address.space)
-        if shelf and shelf.records.pop(address.key, None):
-            shelf.ordered = None
-            self._size -= 1
-            if not shelf.records:
-                del self._shelves[address.space]
-
-    def _sweep(self) -> None:
+    def _sweep(self, due: list[tuple[float, Address]]) -> None:
         """Drop the records that expired first: more at each expiring write than it added."""
         now = monotonic()
         for _ in range(3):
-            if not self._due or self._due[0][0] > now:
+            first = next(iter(due), None)
+            if first is None or first[0] > now:
                 break
-            expires, address = heappop(self._due)
-            shelf = self._shelves.get(address.space)
-            if shelf and shelf.records.get(address.key, (b"", None))[1] == expires:
-                self._drop(address)
-        if len(self._due) > 64 + 2 * self._size:  # mostly of overwritten records
-            self._due = [
-                (record[1], Address(space, key))
-                for space, shelf in self._shelves.items()
-                for key, record in shelf.records.items()
-                if record[1] is not None
-            ]
-            heapify(self._due)
+            expires, address = first
+            record = self._records.get(address)
+            stays = record and record[1] == expires and not _drop(self._records, address, record)
+            # One step, as below; an entry whose record was written to just now stays.
+            next(map(heappop, compress(() if stays else (due,), map(is_, due, (first,)))), None)
 
-    def _ordered(self, space: Space) -> list[str]:
-        with self.lock:
-            shelf = self._shelves.get(space)
-            if shelf is None:
-                return []
-            if shelf.ordered is None:
-                shelf.ordered = sorted(shelf.records)
-            return shelf.ordered
+    def _shorten(self) -> None:
+        """Make another catalog if this one is mostly of records that are gone."""
+        catalog, most = self._catalog, SLACK + 2 * len(self._records)
+        if catalog.entered > most or len(catalog.due) > most:
+            shorter = Catalog()
+            catalog.successors.append(shorter)
+            for (space, key), (_, expires) in self._records.copy().items():
+                shorter.enter(Address(space, key), expires)
+            _put(vars(self), "_catalog", catalog, shorter)
+
+
+def _put(values: dict[Any, Any], key: Any, seen: object, value: object) -> bool:
+    """Put a value where ``seen`` still is, in one step; say whether it was.
+
+    The iterators are set up here, and do nothing yet; ``next`` looks and puts.
+    """
+    same = map(is_, map(values.get, (key,)), (seen,))
+    return next(starmap(values.__setitem__, compress(((key, value),), same)), ABSENT) is None
+
+
+def _drop(values: dict[Any, Any], key: Any, seen: object) -> bool:
+    """Remove ``seen`` if it is still there, in one step; say whether it was."""
+    same = map(is_, map(values.get, (key,)), (seen,))
+    return next(map(values.pop, compress((key,), same)), None) is not None
+
+
+def _lives(record: Record) -> bool:
+    return record[1] is None or monotonic() < record[1]
 
 
 def _expiry(ttl_ms: int | None) -> float | None:
@@ -221,8 +237,7 @@ class LocalBackend(Backend):
     """The store of one name: the same object for all who ask, in this process."""
 
     def __init__(self, name: str) -> None:
-        with _naming:
-            self._store = _stores.setdefault(name, LocalStore())
+        self._store = _stores.setdefault(name, LocalStore())
 
     def connect(self) -> Store:
         return self._store
@@ -249,20 +264,3 @@ def _name(url: StoreURL) -> str:
 
 
 _stores: Final[dict[str, LocalStore]] = {}
-_naming: Final = RLock()
-
-
-def _hold() -> None:
-    _naming.acquire()
-    for store in _stores.values():
-        store.lock.acquire()
-
-
-def _release() -> None:
-    for store in _stores.values():
-        store.lock.release()
-    _naming.release()
-
-
-# A child forked while another thread held a lock would wait for that thread for ever.
-on_fork(before=_hold, after_in_parent=_release, after_in_child=_release)

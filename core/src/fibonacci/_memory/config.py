@@ -1,12 +1,15 @@
 """MemoryConfig: where a workflow's memory is, and how values are kept there."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import attrs
 
 from fibonacci._memory import environment, fields
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin._runtime.frames import without_frames
 from fibonacci.plugin.storage import Store
 
 
@@ -70,4 +73,27 @@ class MemoryConfig:
 
         Raises ConfigurationError, also for a FIBONACCI_MEMORY_ variable that does not exist.
         """
-        return cls(**environment.fields(os.environ if environ is None else environ))
+        try:
+            return cls(**environment.fields(os.environ if environ is None else environ))
+        except ConfigurationError as caught:
+            fault = without_frames(caught)
+        del environ
+        raise fault
+
+
+def _showing_no_argument(init: Callable[..., None]) -> Callable[..., None]:
+    """Have errors of ``__init__`` pass no frame that holds its arguments: a URL, keys."""
+
+    @wraps(init)
+    def checked(self: object, *args: Any, **kwargs: Any) -> None:
+        try:
+            return init(self, *args, **kwargs)
+        except (ConfigurationError, TypeError) as caught:
+            fault = without_frames(caught)
+        del self, args, kwargs
+        raise fault
+
+    return checked
+
+
+MemoryConfig.__init__ = _showing_no_argument(MemoryConfig.__init__)  # type: ignore[method-assign]

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -60,13 +60,17 @@ def _lease(config: MemoryConfig) -> Lease:
 
 
 def _identity(settings: StoreSettings) -> tuple[Hashable, ...]:
-    url = settings.url
-    parts = url and (url.scheme, url.username, url.password, url.hosts, url.path)
-    query = frozenset(url.query.items()) if url else None
     try:
-        return (parts, query, _frozen(settings.options), settings.timeout)
+        return (*_written(settings.url), _frozen(settings.options), settings.timeout)
     except RecursionError:
         raise ConfigurationError("options hold themselves, or are nested too deep") from None
+
+
+def _written(url: StoreURL | None) -> tuple[Hashable, ...]:
+    if url is None:
+        return (None,)
+    query = frozenset(url.query.items())
+    return url.scheme, url.username, url.password, url.hosts, url.path, query
 
 
 def _frozen(value: Any) -> Hashable:
@@ -115,8 +119,11 @@ def _envelope(config: MemoryConfig) -> Envelope:
 
 
 def _cipher(config: MemoryConfig) -> Cipher:
-    key = config.encryption_key
-    keys = (key,) if isinstance(key, str) else tuple(key or ())
-    settings = CipherSettings(name=config.encryption, keys=keys)
+    # No key in a variable: an error's traceback could show it.
+    settings = CipherSettings(name=config.encryption, keys=_keys(config.encryption_key))
     cipher: Cipher = find_plugin("encryption", config.encryption).ask(settings, Cipher)
     return cipher
+
+
+def _keys(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given or ())

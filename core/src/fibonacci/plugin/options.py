@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fibonacci.errors import ConfigurationError
+from fibonacci.plugin._runtime.frames import without_frames
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin.storage import StoreSettings
 
@@ -18,16 +19,11 @@ def read_options(settings: StoreSettings, readers: Mapping[str, Reader]) -> dict
     Raises ConfigurationError where one is unknown, breaks its rule, or is given twice with two
     values.
     """
-    query = settings.url.query if settings.url else {}
-    found = {name: _read(name, value, readers) for name, value in query.items()}
-    for name, given in settings.options.items():
-        value = _read(name, given, readers)
-        if found.setdefault(name, value) != value:
-            raise ConfigurationError(
-                f"option {name!r} has one value in the connection URL and another in options: "
-                f"give it once"
-            )
-    return found
+    try:
+        return _read_all(settings, readers)
+    except ConfigurationError as caught:
+        fault = without_frames(caught)
+    raise fault
 
 
 def flag(value: Any) -> bool:
@@ -53,6 +49,19 @@ def text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("must be text, and not empty")
     return value
+
+
+def _read_all(settings: StoreSettings, readers: Mapping[str, Reader]) -> dict[str, Any]:
+    query = settings.url.query if settings.url else {}
+    found = {name: _read(name, value, readers) for name, value in query.items()}
+    for name, given in settings.options.items():
+        value = _read(name, given, readers)
+        if found.setdefault(name, value) != value:
+            raise ConfigurationError(
+                f"option {name!r} has one value in the connection URL and another in options: "
+                f"give it once"
+            )
+    return found
 
 
 def _read(name: str, value: Any, readers: Mapping[str, Reader]) -> Any:

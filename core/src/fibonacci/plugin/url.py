@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import attrs
 
 from fibonacci.errors import ConfigurationError
+from fibonacci.plugin._runtime.frames import without_frames
 
 Host = tuple[str, int | None]
 
@@ -52,6 +53,15 @@ class StoreURL:
 
         Raises ConfigurationError, without the text of the URL in it.
         """
+        try:
+            return cls._parse(text)
+        except ConfigurationError as caught:
+            fault = without_frames(caught)
+        del text
+        raise fault
+
+    @classmethod
+    def _parse(cls, text: str) -> "StoreURL":
         if any(character <= " " or character == "\x7f" for character in text):
             raise _malformed("has a space or a control character in it")
         if "#" in text:

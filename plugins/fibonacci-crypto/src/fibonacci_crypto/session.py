@@ -8,6 +8,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fibonacci.errors import DecryptionError, EncryptionError
+from fibonacci.plugin.runtime import raise_for_signal
 from fibonacci_crypto.layout import KEY_ID, NONCE_SIZE
 
 SESSION_LIMIT: Final = 2**20
@@ -35,6 +36,7 @@ class Session:
             nonce = os.urandom(NONCE_SIZE)
             return header + nonce + self._aead.encrypt(nonce, plain, header + aad)
         except (OverflowError, OSError) as fault:
+            raise_for_signal(fault)
             raise EncryptionError(
                 f"a value of {len(plain):,} bytes can't be sealed: {type(fault).__name__}"
             ) from None
@@ -44,7 +46,8 @@ class Session:
         nonce = sealed[self._nonce_start : self._nonce_end]
         try:
             return self._aead.decrypt(nonce, sealed[self._nonce_end :], self.header + aad)
-        except (InvalidTag, ValueError, OverflowError):  # a nonce cut off is a ValueError
+        except (InvalidTag, ValueError, OverflowError) as fault:  # a nonce cut off: ValueError
+            raise_for_signal(fault)
             raise DecryptionError(
                 f"the record was changed, cut off or moved since it was sealed with the key "
                 f"{self.header[KEY_ID].hex()}: restore it, or set it anew"

@@ -12,6 +12,7 @@ from fibonacci.testing.store.life import Life
 from fibonacci.testing.store.listing import Listing, Pages
 from fibonacci.testing.store.machine import AnyHistory
 from fibonacci.testing.store.oracle import Oracle
+from fibonacci.testing.store.signals import Signals
 from fibonacci.testing.store.spaces import Spaces
 from fibonacci.testing.store.swap import Swap
 from fibonacci.testing.store.values import Values
@@ -35,6 +36,7 @@ class StoreContract(
     Life,
     Fork,
     Interrupted,
+    Signals,
     Oracle,
     AnyHistory,
 ):

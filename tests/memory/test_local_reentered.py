@@ -1,0 +1,164 @@
+"""The in-process store between any two steps of a call: used by a signal handler, or broken off.
+
+A handler or a finalizer may run there, and so does what a trace function calls at each opcode.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from typing import Any
+
+import pytest
+
+from fibonacci import MemoryConfig, Workflow, generate_key
+from fibonacci._builtin import catalog, local
+from fibonacci._builtin.local import LocalStore
+from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci.testing.threads import in_threads
+
+SPACE = Space("p:", "workflow", "w")
+KEY = Address(SPACE, "k")
+NEVER = float("inf")
+FILES = {local.__file__, catalog.__file__}
+
+CHANGES: dict[str, Callable[[LocalStore], object]] = {
+    "write": lambda store: store.write(KEY, b"written", None, deadline=NEVER),
+    "write with ttl": lambda store: store.write(KEY, b"brief", 60_000, deadline=NEVER),
+    "set": lambda store: store.compare_and_set(KEY, b"0", b"1", KEEP, deadline=NEVER),
+    "add": lambda store: store.compare_and_set(KEY, ABSENT, b"added", 60_000, deadline=NEVER),
+    "touch": lambda store: store.touch(KEY, 60_000, deadline=NEVER),
+    "remove": lambda store: store.remove(KEY, deadline=NEVER),
+    "clear": lambda store: store.clear(SPACE, deadline=NEVER),
+}
+
+
+class Broken(BaseException):
+    """What a signal handler raises."""
+
+
+def step_into(call: Callable[[], object], number: int, act: Callable[[], object]) -> list[Any]:
+    """Make a call, and act at one of its steps in the store.
+
+    Returns what each of the two returned or raised; no second where it has not so many steps.
+    """
+    steps, found = count(), []
+
+    def trace(frame: Any, event: str, _: object) -> Any:
+        frame.f_trace_opcodes = frame.f_code.co_filename in FILES
+        if event == "opcode" and next(steps) == number:
+            found.append(act())
+        return trace
+
+    sys.settrace(trace)
+    try:
+        answer = call()
+    except Broken as broken:
+        answer = broken
+    finally:
+        sys.settrace(None)
+    return [answer, *found]
+
+
+def of_its_own(work: Callable[[], None]) -> None:
+    """Do the work in a thread, whose trace function is nobody else's."""
+    in_threads([work])
+
+
+def store_with(data: bytes | None) -> LocalStore:
+    """A store with a record or none, expired ones, and a catalog that is due to be replaced."""
+    store = LocalStore()
+    store.write(Address(SPACE, "gone"), b"", 0, deadline=NEVER)
+    store.write(Address(SPACE, "stays"), b"", None, deadline=NEVER)
+    store.write(KEY, data or b"", None if data else 0, deadline=NEVER)
+    store._catalog.entered += 1_000
+    return store
+
+
+def state(store: LocalStore) -> tuple[object, ...]:
+    """What anybody sees of the record; its listing and what is known of its expiry agree."""
+    data = store.read(KEY, deadline=NEVER)
+    life = store.remaining(KEY, deadline=NEVER)
+    listed = store.scan(SPACE, deadline=NEVER).keys
+    assert ("k" in listed) is (data is not None)
+    for (space, key), (_, expires) in store._records.items():
+        assert key in store._catalog.spaces[space].all
+        assert expires is None or (expires, (space, key)) in store._catalog.due
+    return data, life is None, "stays" in listed
+
+
+def in_turn(first: str, second: str, data: bytes | None) -> tuple[object, object, object]:
+    """What two changes answer, one after the other, and what is there then."""
+    store = store_with(data)
+    return CHANGES[first](store), CHANGES[second](store), state(store)
+
+
+@pytest.mark.parametrize("data", [b"0", None])
+@pytest.mark.parametrize("outer", CHANGES)
+def test_a_change_amid_a_change(outer: str, data: bytes | None) -> None:
+    """Two changes of a record, one made at any step of the other, come one after the other."""
+
+    def meet(inner: str) -> None:
+        first, second, end = in_turn(outer, inner, data)
+        wanted = [([first, second], end)]
+        first, second, end = in_turn(inner, outer, data)
+        wanted.append(([second, first], end))
+        for number in count():
+            store = store_with(data)
+            answers = step_into(
+                partial(CHANGES[outer], store), number, partial(CHANGES[inner], store)
+            )
+            if len(answers) == 1:
+                break
+            assert (answers, state(store)) in wanted, (inner, number)
+        assert number > 10
+
+    for inner in ("set", "add", "write with ttl", "remove"):
+        of_its_own(partial(meet, inner))
+
+
+@pytest.mark.parametrize("data", [b"0", None])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_that_is_broken_off(change: str, data: bytes | None) -> None:
+    """A change that an exception ends at any step is done or not; all that is listed is right."""
+
+    def break_off() -> None:
+        raise Broken
+
+    def meet() -> None:
+        store = store_with(data)
+        wanted = [state(store)]
+        CHANGES[change](store)
+        wanted.append(state(store))
+        for number in count():
+            store = store_with(data)
+            (answer,) = step_into(partial(CHANGES[change], store), number, break_off)
+            assert state(store) in wanted, number
+            if not isinstance(answer, Broken):
+                break
+        assert number > 10
+
+    of_its_own(meet)
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
+def test_increments_amid_an_increment(sealed: bool) -> None:
+    """Increments that a signal handler makes amid an increment of the same number all count."""
+    key = generate_key() if sealed else None
+    config = MemoryConfig(LocalStore(), encrypt_values=sealed, encryption_key=key)
+    memory = Workflow("w", config).memory
+    memory.set("n", 0)
+
+    def meet() -> None:
+        made = 0
+        for number in count():
+            counted = step_into(
+                lambda: memory.increment("n"), number, lambda: memory.increment("n")
+            )
+            made += len(counted)
+            assert memory.get("n") == made
+            if len(counted) == 1:
+                break
+        assert made > 20
+
+    of_its_own(meet)
