@@ -4,13 +4,11 @@ import asyncio
 import socket
 import threading
 import time
-from functools import partial
 from secrets import token_hex
 
 import pytest
 from forks import in_child
 
-from fibonacci.plugin import runtime
 from fibonacci.plugin.runtime import aresolve, resolve
 
 TIMEOUT = 0.2
@@ -162,38 +160,6 @@ def test_joined(resolver, hanging):
     assert resolver.asked == [hanging]
     assert resolve(hanging, deadline=soon(5)) == ["10.0.0.1"]
     assert resolver.asked == [hanging] * 2
-
-
-def test_not_joined_for_ever(resolver, hanging, monkeypatch):
-    """A look-up that hangs for long is left alone, and the next caller asks anew."""
-    with pytest.raises(TimeoutError):
-        resolve(hanging, deadline=soon(0.01))
-    monkeypatch.setattr(runtime, "JOINED_FOR", 0.0)
-    with pytest.raises(TimeoutError):
-        resolve(hanging, deadline=soon(0.01))
-    assert resolver.asked == [hanging] * 2
-
-
-def test_joined_at_the_end(resolver):
-    """A caller that joins in the moment in which a look-up ends is woken all the same."""
-    resolver.known["one.example"] = ["10.0.0.1"]
-    look_up, woken = runtime._LookUp("one.example"), []
-    look_up.run()
-    look_up.join(partial(woken.append, 1))
-    assert woken == [1]
-    assert look_up.addresses() == ["10.0.0.1"]
-
-
-def test_woken_twice():
-    """A caller in a loop that is woken twice goes on once."""
-
-    async def twice():
-        woken = asyncio.get_running_loop().create_future()
-        runtime._settle(woken)
-        runtime._settle(woken)
-        await woken
-
-    asyncio.run(twice())
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")

@@ -23,6 +23,7 @@ from fibonacci.plugin._runtime.registry import SharedByKey
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.single_flight import SingleFlight
 from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.thread_flight import ThreadFlight
 from fibonacci.plugin._runtime.threads import call_in_thread, in_thread
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
 
@@ -34,6 +35,7 @@ __all__ = [
     "SharedByKey",
     "SingleFlight",
     "TaskWaiter",
+    "ThreadFlight",
     "ThreadWaiter",
     "Waiter",
     "aresolve",
