@@ -65,6 +65,17 @@ def answering(reply: bytes, *, once: bool = False) -> Serve:
     return serve
 
 
+def noting(seen: list[bytes], reply: bytes) -> Serve:
+    """Note each request of a connection, and answer it so."""
+
+    def serve(client: socket.socket) -> None:
+        while request := request_from(client):
+            seen.append(request)
+            client.sendall(reply)
+
+    return serve
+
+
 def connecting(seen: list[bytes], target: int, answer: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Serve:
     """Be a proxy: note what it is asked to connect to, and connect to the target whatever it is."""
 

@@ -110,11 +110,12 @@ def test_connections_are_kept(store: Store, moto_proxy: Proxy):
 
 
 def test_old_connections_are_not_used(
-    store: Store, moto_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    proxied: str, open_store: OpenStore, moto_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ):
     """One that was idle for long may be dead without a word, and is replaced."""
-    store.exists(ADDRESS, deadline=soon())
     monkeypatch.setattr(transport, "IDLE_SECONDS", 0.0)
+    store = open_store(proxied)
+    store.exists(ADDRESS, deadline=soon())
     with moto_proxy.record() as traffic:
         store.exists(ADDRESS, deadline=soon())
     assert traffic.connections == 1
@@ -151,9 +152,9 @@ def test_a_closed_socket():
     """A connection that a signal closed on its way back is not taken for a quiet one (C19)."""
     ours, theirs = socket.socketpair()
     line = Line(ours)
-    assert line.quiet() is True
+    assert line.is_reusable() is True
     line.close()
-    assert line.quiet() is False
+    assert line.is_reusable() is False
     theirs.close()
 
 

@@ -158,7 +158,7 @@ def test_account():
 
     session = Session()
     session.register_component("credential_provider", Chain())
-    login = Login(session)
+    login = Login(session, "a table")
     assert session.get_credentials() is login
     assert login.found is False
     login.renew(time.monotonic() + 5)

@@ -8,14 +8,14 @@ from pathlib import Path
 import boto3
 import pytest
 from services.dynamodb import REGION, Moto
-from services.faults import lost_reply
+from services.faults import BlackHole, lost_reply
 from services.proxy import Proxy
 
-from fibonacci import MemoryManager, StorageError
+from fibonacci import MemoryManager, OutcomeUnknownError, StorageError
 
 from .aws_answers import Answer, error
 from .aws_ledger import Ledger
-from .conftest import Open, ready
+from .conftest import ADDRESS, Open, OpenStore, ready, soon
 
 KEY, SECRET, TOKEN, VALUE = "AKIACANARY", "canary-secret", "canary-token", "canary-value"
 
@@ -55,6 +55,28 @@ def exercise(memory: MemoryManager) -> list[str]:
         except StorageError as fault:
             told.append("".join(traceback.format_exception(fault)))
     return told
+
+
+def locals_of_ours(fault: BaseException | None) -> str:
+    """What a traceback shows of the names in our frames, with what the fault came of."""
+    if fault is None:
+        return ""
+    told = traceback.TracebackException.from_exception(fault, capture_locals=True)
+    ours = [frame.locals for frame in told.stack if "/fibonacci_dynamodb/" in frame.filename]
+    return f"{ours}{locals_of_ours(fault.__context__)}{locals_of_ours(fault.__cause__)}"
+
+
+@pytest.mark.usefixtures("canaries")
+def test_locals(moto_server: Moto, moto_proxy: Proxy, open_store: OpenStore):
+    """No frame of ours that a fault passes has a secret key, or a session token, in its names."""
+    url = moto_server.fresh.replace(str(moto_server.port), str(moto_proxy.port))
+    store = open_store(url)
+    store.exists(ADDRESS, deadline=soon())
+    with moto_proxy.fault(BlackHole()), pytest.raises(OutcomeUnknownError) as caught:
+        store.write(ADDRESS, b"1", None, deadline=soon(0.2))
+    shown = locals_of_ours(caught.value)
+    assert "exchange" in shown  # it is those frames
+    assert not any(canary in shown for canary in (SECRET, TOKEN))
 
 
 def clean(text: str) -> bool:
@@ -127,7 +149,8 @@ def test_others_logs(moto_server: Moto, open_memory: Open, logged: pytest.LogCap
 
 def test_reprs(tmp_path: Path):
     """No object of ours shows a key."""
+    from fibonacci_dynamodb.proxies import Proxy
     from fibonacci_dynamodb.route import Route
 
-    route = Route(place=("h", 1), secure=False, proxy=("p", 2), proxy_login="canary")
+    route = Route(place=("h", 1), secure=False, proxy=Proxy(("p", 2), "canary"))
     assert "canary" not in repr(route)

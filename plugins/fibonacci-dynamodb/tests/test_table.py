@@ -11,12 +11,13 @@ import pytest
 from services.dynamodb import Moto
 
 from fibonacci import BackendUnavailableError, StorageError
+from fibonacci.testing.threads import in_threads
 from fibonacci_dynamodb.__main__ import main
 from fibonacci_dynamodb.definition import cloudformation, creation, sweep
 
 from .aws_answers import answer, error
 from .aws_ledger import Ledger
-from .conftest import Open, name_of, ready
+from .conftest import ADDRESS, Open, OpenStore, name_of, ready, soon, until
 
 STARTS = 20
 
@@ -95,6 +96,24 @@ def test_still_being_made(moto_server: Moto, open_memory: Open, ledger: Ledger):
     with pytest.raises(BackendUnavailableError, match="is being made, and was CREATING"):
         hasty.set("k", 1)
     assert time.monotonic() - start < 0.6 + 0.5
+
+
+def test_made_once_for_all(moto_server: Moto, open_store: OpenStore, ledger: Ledger):
+    """Threads that find no table have it made once; each waits until its own deadline."""
+    ledger.script.always("DescribeTable", answer({"Table": {"TableStatus": "CREATING"}}))
+    ledger.script.always("GetItem", error("ResourceNotFoundException"))
+    store = open_store(moto_server.fresh)
+
+    def read(seconds: float) -> None:
+        with pytest.raises(BackendUnavailableError, match="is being made"):
+            store.read(ADDRESS, deadline=soon(seconds))
+
+    def hasty() -> None:
+        until(lambda: "CreateTable" in [name for name, _ in ledger.requests])
+        read(0.2)
+
+    in_threads([lambda: read(1.5), hasty, hasty])
+    assert [name for name, _ in ledger.requests].count("CreateTable") == 1
 
 
 def test_made_and_not_yet_known(moto_server: Moto, open_memory: Open, ledger: Ledger):

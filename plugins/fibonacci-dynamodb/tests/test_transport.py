@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 from services import certificates
-from services.dynamodb import REGION, Moto
+from services.dynamodb import REGION
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
-from fibonacci.plugin import Address, Space
 
 from .conftest import ADDRESS, OpenStore, soon
-from .listening import Listening, Serve, answering, connecting, request_from
+from .listening import Listening, Serve, answering, request_from
 
 ITEM = b'{"Item": {"pk": {"S": "p"}, "sk": {"S": "k"}, "v": {"B": "MQ=="}}}'
 CRC = b"x-amz-crc32: 901018200\r\n"
@@ -184,35 +183,3 @@ def test_tls_that_says_nothing(open_store: OpenStore):
         with pytest.raises(BackendUnavailableError):
             store.write(ADDRESS, b"1", None, deadline=soon(0.3))
         store.close()
-
-
-def test_proxy(moto_server: Moto, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
-    """The proxy that the environment names connects us, with its user's name and password."""
-    seen: list[bytes] = []
-    with Listening(connecting(seen, moto_server.port)) as proxy:
-        monkeypatch.setenv("http_proxy", f"http://us%40er:hunter2@127.0.0.1:{proxy.port}")
-        store = open_store(
-            f"dynamodb://{REGION}?endpoint_url=http://dynamodb.invalid&table=proxied"
-        )
-        store.write(ADDRESS, b"1", None, deadline=soon(5))
-        assert store.read(ADDRESS, deadline=soon()) == b"1"
-        store.close()
-    assert seen[0].startswith(b"CONNECT dynamodb.invalid:80 HTTP/1.1\r\n")
-    assert b"Proxy-Authorization: Basic dXNAZXI6aHVudGVyMg==\r\n" in seen[0]
-
-
-def test_proxy_of_no_use(moto_server: Moto, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
-    """A proxy that refuses is told; one that the environment excepts the host from is not asked."""
-    seen: list[bytes] = []
-    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"
-    with Listening(connecting(seen, moto_server.port, refusal)) as proxy:
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-        store = open_store(moto_server.fresh)
-        with pytest.raises(BackendUnavailableError, match="the proxy answered CONNECT with 407"):
-            store.write(ADDRESS, b"1", None, deadline=soon())
-        store.close()
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        excepted = open_store(moto_server.fresh)
-        assert excepted.read(Address(Space("", "global", ""), "k"), deadline=soon(5)) is None
-        excepted.close()
-    assert len(seen) == 1

@@ -7,14 +7,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from threading import Timer
 from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from sqlite_bench import Child, Connect, Gate, Open, Tell
+from sqlite_bench import Child, Connect, Open, Tell
 
 from fibonacci import (
     BackendUnavailableError,
@@ -103,6 +101,19 @@ def test_write_lock_let_go(path: Path, memory: MemoryManager):
     child.end()
 
 
+def test_ttl_after_waiting(path: Path, store: SqliteStore):
+    """A record lives for its whole ttl, however long its write waited for a lock (C11)."""
+    store.read(ADDRESS, deadline=now())
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    letting_go = Timer(0.5, other.execute, ["COMMIT"])
+    letting_go.start()
+    store.write(ADDRESS, b"1", 450, deadline=now())
+    assert store.read(ADDRESS, deadline=now()) == b"1"
+    letting_go.join()
+    other.close()
+
+
 @pytest.mark.parametrize("verb", ["swap", "keep", "touch", "remove", "remove_many"])
 def test_expired_while_waiting(path: Path, store: SqliteStore, verb: str):
     """A record that expires while a write waits for a lock is expired for that write (C12)."""
@@ -157,14 +168,34 @@ def test_interrupted_work(path: Path):
 
     def half(connection: Connection) -> None:
         connection.cursor.execute("BEGIN IMMEDIATE")
-        connection.cursor.execute(sql.WRITE, (b"1", None, b"s", b"k"))
+        connection.cursor.execute(sql.WRITE, (None, b"1", b"s", b"k"))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         file.do(half, deadline=now(), writes=True)
     assert file.do(sql.fetch, sql.READ, (b"s", b"k"), deadline=now()) is None
-    assert file.do(sql.change, sql.WRITE, (b"2", None, b"s", b"k"), deadline=0.0) == 1
+    assert file.do(sql.change, sql.WRITE, (None, b"2", b"s", b"k"), deadline=0.0) == 1
     file.close()
+
+
+def test_a_signal_that_raises_sqlites_error(path: Path, raw: Connect):
+    """What a signal handler raises is no fault of this file's, and keeps no lock on it (C19)."""
+    file = DatabaseFile(Opening(path=os.fspath(path)))
+
+    def ring(*_: object) -> None:
+        raw(path.with_name("other.db")).execute("no SQL")
+
+    def half(connection: Connection) -> None:
+        connection.cursor.execute("BEGIN IMMEDIATE")
+        signal.raise_signal(signal.SIGUSR2)
+
+    before = signal.signal(signal.SIGUSR2, ring)
+    try:
+        with pytest.raises(sqlite3.OperationalError, match="syntax error"):
+            file.do(half, deadline=now(), writes=True)
+        raw(path).execute("BEGIN IMMEDIATE")
+    finally:
+        signal.signal(signal.SIGUSR2, before)
 
 
 def test_lost_connection(path: Path, raw: Connect):
@@ -182,14 +213,14 @@ def test_busy_amid_a_transaction(path: Path, raw: Connect):
     """Work that meets a lock after it began is rolled back, and done again."""
     file = DatabaseFile(Opening(path=os.fspath(path)))
     other, turns = raw(path), []
-    file.do(sql.change, sql.WRITE, (b"1", None, b"s", b"k"), deadline=now())
+    file.do(sql.change, sql.WRITE, (None, b"1", b"s", b"k"), deadline=now())
 
     def stale(connection: Connection) -> int:
         """Read, and write when another writer has been there in between: busy for ever."""
         connection.cursor.execute("BEGIN")
         connection.cursor.execute(sql.READ, (b"s", b"k")).fetchone()
         if not turns:
-            turns.append(other.execute(sql.WRITE, (b"2", None, b"s", b"k")))
+            turns.append(other.execute(sql.WRITE, (None, b"2", b"s", b"k")))
         changed = sql.change(connection, sql.SWAP_KEEPING, (b"3", b"s", b"k", b"2", 0))
         connection.cursor.execute("COMMIT")
         return changed
@@ -226,6 +257,20 @@ def test_no_log_can_be_opened(path: Path, open_memory: Open):
         open_memory(other).get("k")
 
 
+def test_too_many_open_files(path: Path, memory: MemoryManager):
+    """Where the process may open no more files, that is told, and not that rights are missing."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, before[1]))
+    try:
+        with pytest.raises(BackendUnavailableError, match="too many open files"):
+            memory.get("k")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert memory.get("k") is None
+
+
 def test_full_disk(path: Path, memory: MemoryManager, store: SqliteStore):
     """A disk that is full refuses the write, which is not applied; what is there stays (C18)."""
     memory.set("k", "old")
@@ -235,7 +280,7 @@ def test_full_disk(path: Path, memory: MemoryManager, store: SqliteStore):
         connection.cursor.execute("PRAGMA max_page_count = 8")
 
     file.do(limit, deadline=now())
-    with pytest.raises(BackendUnavailableError, match="no room"):
+    with pytest.raises(BackendUnavailableError, match="no room, and nothing was changed"):
         store.write(ADDRESS, bytes(100_000), None, deadline=now())
     assert store.read(ADDRESS, deadline=now()) is None
     assert memory.get("k") == "old"
@@ -310,35 +355,3 @@ def test_foreign_expiry(path: Path, memory: MemoryManager, raw: Connect):
         memory.ttl("k")
     with pytest.raises(CorruptRecordError):
         memory.exists("k")
-
-
-def test_no_right_to_write():
-    """A user who may only read reads, and is told which rights a write needs (C18)."""
-    directory, gate = Path(mkdtemp()), Gate()
-    directory.chmod(0o755)
-    opening = Opening(path=os.fspath(directory / "memory.db"))
-
-    def read_only(tell: Tell) -> None:
-        gate.wait()
-        if not os.geteuid():  # root has every right
-            os.setuid(65534)
-        store = SqliteStore(opening)
-        tell(str(store.read(ADDRESS, deadline=now())))
-        try:
-            store.write(ADDRESS, b"2", None, deadline=now())
-        except BackendUnavailableError as told:
-            tell(str(told))
-        signal.pause()  # to be killed: this user may not write what coverage found
-
-    child = Child(read_only)
-    owner = SqliteStore(opening)
-    owner.write(ADDRESS, b"1", None, deadline=now())
-    for file in directory.iterdir():
-        file.chmod(0o444)
-    gate.open()
-    lines = [child.next(), child.next()]
-    child.kill()
-    owner.close()
-    rmtree(directory)
-    assert lines[0] == "b'1'"
-    assert "can't be written" in lines[1]

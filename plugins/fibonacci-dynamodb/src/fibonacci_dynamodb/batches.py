@@ -1,12 +1,12 @@
 """Several records in one request: in chunks, and again for what DynamoDB left undone."""
 
-import random
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError
+from fibonacci.plugin.runtime import backoff
 from fibonacci_dynamodb.layout import Item
 from fibonacci_dynamodb.table import Table
 
@@ -69,8 +69,7 @@ def _pause(attempt: int, table: Table, deadline: float) -> None:
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
     """
-    longest = min(LONGEST_PAUSE, 0.025 * 2**attempt)
-    seconds = random.uniform(0, longest)  # noqa: S311 - no secret
+    seconds = backoff(attempt, base=0.025, cap=LONGEST_PAUSE)
     if time.monotonic() + seconds >= deadline:
         raise BackendUnavailableError(
             f"DynamoDB put off a part of a batch until the time ran out: {table.where} has less "

@@ -1,5 +1,6 @@
 """boto3's client, made at the first call, and asked once a call, until a deadline."""
 
+import logging
 import os
 from typing import Any, Final
 
@@ -11,11 +12,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.httpsession import get_cert_path
 
-from fibonacci.errors import StorageError
+from fibonacci.errors import FibonacciError
+from fibonacci.plugin.runtime import (
+    DeadlineExceeded,
+    ThreadFlight,
+    drop_log_records,
+    raise_for_signal,
+)
 from fibonacci_dynamodb import faults
-from fibonacci_dynamodb.errand import Shared
 from fibonacci_dynamodb.login import Login
-from fibonacci_dynamodb.quiet import keep_quiet
 from fibonacci_dynamodb.settings import Settings
 from fibonacci_dynamodb.transport import Exchange, Transport, current
 
@@ -25,6 +30,20 @@ _CONFIG: Final = Config(
     parameter_validation=False,
     user_agent_extra="fibonacci-dynamodb",
 )
+
+QUOTING: Final = (
+    "botocore.auth",
+    "botocore.endpoint",
+    "botocore.hooks",
+    "botocore.parsers",
+    "botocore.regions",
+    "botocore.retryhandler",
+)
+"""The loggers that write requests and answers, with values and session tokens in them. What an
+application does with a client of its own is logged as it was."""
+
+JOINED_FOR: Final = 60.0
+"""Seconds for which a call waits for a client that another one makes."""
 
 
 @attrs.frozen
@@ -43,7 +62,7 @@ class Client:
         self.where: Final = settings.where
         self._settings = settings
         self._tools: Tools | None = None
-        self._making = Shared(self._make)
+        self._making = ThreadFlight(self._make, joined_for=JOINED_FOR)
 
     def ask(
         self, operation: str, request: dict[str, Any], *, changes: bool, deadline: float
@@ -58,13 +77,15 @@ class Client:
             tools = self._ready(deadline)
             answer: dict[str, Any] = getattr(tools.client, operation)(**request)
             return answer
+        except FibonacciError:
+            raise
         except ClientError as fault:
+            raise_for_signal(fault)
             if faults.code_of(fault) in faults.ANSWERS:
                 raise
             raise faults.refused(fault, self.where, changes=changes) from None
-        except StorageError:
-            raise
-        except Exception as fault:  # noqa: BLE001 - botocore parses, and raises anything
+        except faults.BROKEN as fault:
+            raise_for_signal(fault)
             applied = changes and exchange.sent
             raise faults.broken(fault, self.where, applied=applied) from None
         finally:
@@ -77,32 +98,30 @@ class Client:
 
     def _ready(self, deadline: float) -> Tools:
         """Return the client, and see that it can sign."""
-        tools = self._tools or self._made(deadline)
+        tools = self._tools or self._making.do(deadline=deadline)
         try:
             tools.login.renew(deadline)
-        except Exception as fault:  # noqa: BLE001 - whatever a provider of credentials raises
+        except DeadlineExceeded as fault:
             raise faults.no_keys(fault, self.where) from None
         if not tools.login.found:
             raise faults.no_keys(None, self.where)
         return tools
 
-    def _made(self, deadline: float) -> Tools:
-        try:
-            return self._making.begin().wait(deadline)
-        except Exception as fault:  # noqa: BLE001 - boto3 raises anything for what is set up wrongly
-            raise faults.unusable(fault, self.where) from None
-
     def _make(self) -> Tools:
-        self._tools = self._tools or tools_for(self._settings)
+        try:
+            self._tools = self._tools or tools_for(self._settings)
+        except Exception as fault:  # noqa: BLE001 - boto3 raises anything for what is set up wrongly
+            raise_for_signal(fault)
+            raise faults.unusable(fault, self.where) from None
         return self._tools
 
 
 def tools_for(settings: Settings) -> Tools:
     """Make the client: 0.3 s of reading files, AWS's and botocore's own; it asks nobody."""
-    keep_quiet()
+    drop_log_records(QUOTING, _is_ours)
     session = botocore.session.Session(profile=settings.profile)
     session.set_config_variable("region", settings.region)
-    login = Login(session)
+    login = Login(session, settings.where)
     client = boto3.Session(botocore_session=session).client(
         "dynamodb", endpoint_url=settings.endpoint_url, config=_CONFIG
     )
@@ -116,3 +135,8 @@ def _certificates(session: botocore.session.Session) -> str:
     """Return the file of the authorities to trust, as botocore finds it."""
     given = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     return str(get_cert_path(given or True))
+
+
+def _is_ours(_: logging.LogRecord) -> bool:
+    """Say whether a record is of a call that this plugin makes, in this thread."""
+    return current.get(None) is not None

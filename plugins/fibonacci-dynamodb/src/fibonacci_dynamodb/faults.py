@@ -5,22 +5,21 @@ session token (InvalidSignatureException) or a value (ValidationException).
 """
 
 from collections.abc import Mapping
+from http.client import HTTPException
 from ssl import SSLCertVerificationError
 from typing import Final
 
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
     HTTPClientError,
     MetadataRetrievalError,
     ProfileNotFound,
 )
+from botocore.parsers import ResponseParserError
 
-from fibonacci.errors import (
-    BackendUnavailableError,
-    OutcomeUnknownError,
-    StorageError,
-    ValueTooLargeError,
-)
+from fibonacci.errors import BackendUnavailableError, StorageError, ValueTooLargeError
+from fibonacci.plugin.runtime import unanswered
 from fibonacci_dynamodb.line import LineError
 
 MISSING: Final = "ResourceNotFoundException"
@@ -29,6 +28,20 @@ UNMET: Final = "ConditionalCheckFailedException"
 
 ANSWERS: Final = (MISSING, IN_USE, UNMET)
 """Codes that tell something about the table or the record; whoever asked knows what to do."""
+
+BROKEN: Final = (
+    BotoCoreError,
+    HTTPException,
+    OSError,
+    ResponseParserError,
+    # What botocore's parser raises, of an answer that is JSON and not what it should be:
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What comes of a request that is not answered as a whole."""
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 PASSING: Final = (
@@ -44,6 +57,9 @@ PASSING: Final = (
 )
 """Codes of what DynamoDB did not do, and may do a moment later."""
 
+_PROXY: Final = (
+    "The proxy wants a user's name and a password: HTTP_PROXY=http://user:password@host:port"
+)
 _KEYS: Final = (
     "See which credentials boto3 finds with `aws sts get-caller-identity`; the option profile "
     "names another profile"
@@ -60,6 +76,7 @@ _SHAPE: Final = (
 )
 
 _HINTS: Final[Mapping[str, str]] = {
+    "407": _PROXY,
     "AccessDenied": _RIGHTS,
     "AccessDeniedException": _RIGHTS,
     "ExpiredToken": _KEYS,
@@ -91,7 +108,7 @@ def refused(fault: ClientError, where: str, *, changes: bool) -> StorageError:
         return BackendUnavailableError(f"DynamoDB did not do it: {where} ({told})")
     if status >= 500:
         # "The operation may have succeeded or failed", say the docs of HTTP 500.
-        return unanswered(f"DynamoDB failed ({told})", where, applied=changes)
+        return unanswered(f"it failed ({told})", _server(where), maybe_applied=changes)
     if code == "ValidationException" and "tem size" in str(fault):
         return ValueTooLargeError(f"the record is too large for an item of {where} ({told})")
     hint = f". {_HINTS[code]}" if code in _HINTS else ""
@@ -111,16 +128,7 @@ def broken(fault: Exception, where: str, *, applied: bool) -> StorageError:
         reason = str(fault)
     else:
         reason = f"the connection broke ({type(fault).__name__})"
-    return unanswered(reason, where, applied=applied)
-
-
-def unanswered(reason: str, where: str, *, applied: bool) -> StorageError:
-    """Return the error for a request whose answer did not come; perhaps it was applied."""
-    if applied:
-        return OutcomeUnknownError(
-            f"{reason} before DynamoDB answered for {where}: the write may have been applied"
-        )
-    return BackendUnavailableError(f"{reason} before DynamoDB answered for {where}")
+    return unanswered(reason, _server(where), maybe_applied=applied)
 
 
 def no_keys(fault: Exception | None, where: str) -> StorageError:
@@ -138,8 +146,10 @@ def no_keys(fault: Exception | None, where: str) -> StorageError:
 
 def unusable(fault: Exception, where: str) -> StorageError:
     """Return the error for a client that could not be made."""
-    if isinstance(fault, TimeoutError):
-        return unanswered("the time ran out", where, applied=False)
     if isinstance(fault, ProfileNotFound):
         return StorageError(f"{where}: the AWS configuration files have no such profile. {_KEYS}")
     return StorageError(f"boto3 can't make a client for {where} ({type(fault).__name__})")
+
+
+def _server(where: str) -> str:
+    return f"DynamoDB ({where})"

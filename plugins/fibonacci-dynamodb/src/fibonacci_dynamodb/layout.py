@@ -11,12 +11,12 @@
 The names are none of DynamoDB's reserved words, so expressions need no placeholders for them.
 """
 
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from fibonacci.errors import CorruptRecordError, ValueTooLargeError
 from fibonacci.plugin import ABSENT, Absent, Address, Space, parse
+from fibonacci.plugin.runtime import expires_at_ms, now_ms, ttl_left_ms
 
 Item = Mapping[str, Mapping[str, Any]]
 """An item as DynamoDB's API writes it: ``{"sk": {"S": "history"}}``."""
@@ -39,18 +39,8 @@ _NAMES_SIZE: Final = len("pk" + "sk" + "v")
 _EXPIRY_SIZE: Final = len(EXPIRES) + 8 + len(SWEPT) + 6
 
 
-def now_ms() -> int:
-    """Return the time on this machine's clock, in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
-
-
-def next_ms() -> int:
-    """Return the next full millisecond: a ttl counts from it, so that no record lives too short."""
-    return -(-time.time_ns() // 1_000_000)
-
-
 def now() -> dict[str, str]:
-    """Return the same as DynamoDB's API writes it."""
+    """Return the time on this machine's clock, as DynamoDB's API writes it."""
     return {"N": str(now_ms())}
 
 
@@ -77,7 +67,7 @@ def expiry(ttl_ms: int | None) -> dict[str, Any]:
     """Return the attributes that say when a record is gone that lives for so long from now."""
     if ttl_ms is None:
         return {}
-    expires_ms = next_ms() + ttl_ms
+    expires_ms = expires_at_ms(ttl_ms)
     # In whole seconds rounded up: DynamoDB drops nothing in a second in which it is live.
     return {EXPIRES: {"N": str(expires_ms)}, SWEPT: {"N": str(-(-expires_ms // 1000))}}
 
@@ -118,7 +108,7 @@ def remaining(item: Item, address: Address) -> int | Absent | None:
     expires = expires_of(item, address)
     if expires is None:
         return None
-    return ABSENT if expires <= now_ms() else max(1, expires - next_ms())
+    return ABSENT if expires <= now_ms() else max(1, ttl_left_ms(expires))
 
 
 def data_of(item: Item | None, address: Address) -> bytes | None:

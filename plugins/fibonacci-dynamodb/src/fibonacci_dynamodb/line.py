@@ -4,8 +4,9 @@ import io
 import select
 import socket
 import ssl
-from time import monotonic
 from typing import TYPE_CHECKING
+
+from fibonacci.plugin.runtime import seconds_left
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -43,26 +44,29 @@ class Line:
         self._sock = sock
         self.deadline = 0.0
         """When what is waited for must be there, as ``time.monotonic`` tells."""
-        self.used = 0.0
-        """When the last exchange on it ended."""
+        self.idle_since = 0.0
+        """When the last exchange on it ended, by the same clock."""
 
-    def sendall(self, data: bytes) -> None:
-        """Send it all; where this raises, the last byte surely was not sent."""
-        left = memoryview(data)
+    def sendall(self, data: memoryview) -> None:
+        """Send it all. An OSError of the socket, or a deadline, says that the last byte was not.
+
+        A memoryview shows nothing of what is in it, such as a password, in a traceback.
+        """
+        left = data
         while left:
-            self._sock.settimeout(remaining(self.deadline))
+            self._sock.settimeout(seconds_left(self.deadline))
             left = left[self._sock.send(left) :]
 
     def recv_into(self, buffer: "WriteableBuffer") -> int:
         """Receive what is there, or wait for it."""
-        self._sock.settimeout(remaining(self.deadline))
+        self._sock.settimeout(seconds_left(self.deadline))
         return self._sock.recv_into(buffer)
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Return a file to read one reply from."""
         return io.BufferedReader(_Incoming(self), 65_536)
 
-    def quiet(self) -> bool:
+    def is_reusable(self) -> bool:
         """Say whether it is open, and nothing came since the last reply."""
         if self._sock.fileno() < 0:
             return False
@@ -72,7 +76,7 @@ class Line:
 
     def secure(self, context: ssl.SSLContext, name: str) -> None:
         """Go on in TLS."""
-        self._sock.settimeout(remaining(self.deadline))
+        self._sock.settimeout(seconds_left(self.deadline))
         self._sock = context.wrap_socket(self._sock, server_hostname=name)
 
     def close(self) -> None:
@@ -91,11 +95,3 @@ class _Incoming(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         return self._line.recv_into(buffer)
-
-
-def remaining(deadline: float) -> float:
-    """Return the seconds until the deadline; TimeoutError where there are none."""
-    seconds = deadline - monotonic()
-    if seconds <= 0:
-        raise TimeoutError("the deadline has passed")
-    return seconds

@@ -11,7 +11,12 @@ from typing import Final
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 from botocore.session import Session
 
-from fibonacci_dynamodb.errand import Shared
+from fibonacci.plugin.runtime import ThreadFlight, raise_for_signal
+from fibonacci_dynamodb import faults
+
+JOINED_FOR: Final = 60.0
+"""Seconds for which a call waits for credentials that another one asked for; then it asks itself,
+as what was asked first may hang for ever."""
 
 MUST_RENEW: Final = 600
 """Seconds before their end from which on old keys are not used any more, as in botocore."""
@@ -20,12 +25,13 @@ MUST_RENEW: Final = 600
 class Login(Credentials):  # type: ignore[misc]
     """What boto3's client signs with, and the provider that it comes from."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, where: str) -> None:
         super().__init__("", "", method="fibonacci")
+        self._where = where
         self._chain = session.get_component("credential_provider")
         self._source: Credentials | None = None
         self._frozen: ReadOnlyCredentials = super().get_frozen_credentials()
-        self._finding = Shared(self._find)
+        self._finding = ThreadFlight(self._find, joined_for=JOINED_FOR)
         session.register_component("credential_provider", self)
 
     def load_credentials(self) -> "Login":
@@ -44,16 +50,24 @@ class Login(Credentials):  # type: ignore[misc]
     def renew(self, deadline: float) -> None:
         """See that the keys are there and good.
 
-        Raises TimeoutError if they are not by the deadline, and what the chain raises.
+        Raises DeadlineExceeded if they are not by the deadline; StorageError if there are none.
         """
         source = self._source
         if source and not (isinstance(source, RefreshableCredentials) and source.refresh_needed()):
             return
-        errand = self._finding.begin()
-        if not source or source.refresh_needed(MUST_RENEW):
-            errand.wait(deadline)
+        if source and not source.refresh_needed(MUST_RENEW):
+            self._finding.begin()
+        else:
+            self._finding.do(deadline=deadline)
 
     def _find(self) -> None:
+        try:
+            self._ask_chain()
+        except Exception as fault:  # noqa: BLE001 - a provider may be anybody's, and raise anything
+            raise_for_signal(fault)
+            raise faults.no_keys(fault, self._where) from None
+
+    def _ask_chain(self) -> None:
         source = self._source or self._chain.load_credentials()
         if source is not None:
             self._frozen = source.get_frozen_credentials()  # renews them, if it is time to

@@ -1,5 +1,6 @@
 """What a connection URL says: a region, and which table, endpoint and profile."""
 
+import os
 import re
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ import attrs
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL, flag, read_options, text
+from fibonacci_dynamodb.proxies import is_excepting, proxy_for
 
 _FORM: Final = "dynamodb://region, as in dynamodb://eu-west-1?table=fibonacci"
 _REGION: Final = re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,62}")
@@ -42,7 +44,9 @@ def read_settings(settings: StoreSettings) -> Settings:
         settings,
         {"table": table_name, "endpoint_url": endpoint, "profile": text, "create": flag},
     )
-    return Settings(region=_region(settings.url), **options)
+    read = Settings(region=_region(settings.url), **options)
+    _check_proxy(read)
+    return read
 
 
 def table_name(value: Any) -> str:
@@ -65,6 +69,19 @@ def endpoint(value: Any) -> str:
     if url.scheme not in ("http", "https") or not url.hosts or stripped != plain:
         raise ValueError("must be the address of an endpoint, as in http://localhost:8000")
     return str(plain)
+
+
+def _check_proxy(settings: Settings) -> None:
+    """Raise ConfigurationError for a proxy that can't be spoken to, as far as that is known by now.
+
+    Which endpoint boto3 takes, it says at the first use; then it is looked at again.
+    """
+    named = (os.environ.get(name) for name in ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"))
+    url = settings.endpoint_url or next(filter(None, named), None)
+    if url is not None:
+        proxy_for(url)
+    elif not is_excepting():
+        proxy_for(f"https://dynamodb.{settings.region}.amazonaws.com")
 
 
 def _region(url: StoreURL) -> str:

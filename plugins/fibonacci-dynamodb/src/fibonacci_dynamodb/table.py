@@ -1,13 +1,15 @@
 """The table: asked as if it were there, and made, once, whoever comes first, where it is not."""
 
-import random
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from fibonacci.errors import BackendUnavailableError, StorageError
+from fibonacci.plugin import run
+from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, ThreadWaiter, backoff
 from fibonacci_dynamodb import definition, faults
 from fibonacci_dynamodb.client import Client
 from fibonacci_dynamodb.settings import Settings
@@ -24,6 +26,7 @@ class Table:
         self.where: Final = settings.where
         self._create = settings.create
         self._client = Client(settings)
+        self._making = SingleFlight[None](ThreadWaiter)
         self._sweeps = not settings.create
         """Whether DynamoDB drops expired records by now, or it is not for us to see to that."""
 
@@ -73,6 +76,13 @@ class Table:
         self._client.close()
 
     def _make(self, deadline: float) -> None:
+        """Have the table made, once for all threads that find it missing."""
+        try:
+            run(self._making.do(partial(self._made, deadline), deadline=deadline))
+        except DeadlineExceeded:
+            raise self._unready("not ready yet") from None
+
+    async def _made(self, deadline: float) -> None:
         """Make the table, unless somebody does or did, and wait until it can be used."""
         attempt, status = 0, ""
         while status != "ACTIVE":
@@ -98,8 +108,7 @@ class Table:
         return str(found["Table"]["TableStatus"])
 
     def _pause(self, attempt: int, status: str, deadline: float) -> None:
-        longest = min(LONGEST_PAUSE, 0.02 * 2**attempt)
-        seconds = random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+        seconds = backoff(attempt, base=0.02, cap=LONGEST_PAUSE)
         left = deadline - time.monotonic()
         # To the end: whoever asked again now would be told no more than that the time ran out.
         time.sleep(max(0.0, min(seconds, left)))

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import cached_property
 from http.client import HTTPResponse
-from time import monotonic
 from typing import Final, cast
 
 import attrs
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
+from fibonacci.plugin.runtime import IdlePool, raise_for_signal
 from fibonacci_dynamodb.line import Line, LineError, SecureSocket
 from fibonacci_dynamodb.route import Route, route_to
 
@@ -33,7 +33,7 @@ class Exchange:
 
     deadline: float
     sent: bool = False
-    """Whether the request was sent to its last byte; what comes before can't have been applied."""
+    """Whether the last byte of the request may have been sent; before, nothing was applied."""
 
 
 current: Final = ContextVar[Exchange]("fibonacci_dynamodb_exchange")
@@ -49,27 +49,41 @@ class Transport:
 
     def send(self, request: AWSPreparedRequest) -> AWSResponse:
         """Send a request, once; raises OSError or HTTPException where no whole answer comes."""
+        outgoing = Outgoing(request)
+        del request  # a traceback may show this frame's names, and a request shows its headers
         exchange = current.get()
-        endpoint = self._endpoints.get(request.url)
-        if endpoint is None:
-            endpoint = self._endpoints.setdefault(request.url, Endpoint(route_to(request.url)))
-        context = self._context if endpoint.route.secure else None
-        line = endpoint.take(context, exchange.deadline)
+        endpoint = self._endpoint(outgoing.url)
+        line = self._connected(endpoint, exchange.deadline)
         try:
-            reply = _ask(line, _written(request, endpoint.route.host), exchange)
+            reply = _ask(line, outgoing.written(endpoint.route), exchange)
             if reply.will_close:
                 line.close()
             else:
-                endpoint.give(line)
+                endpoint.idle.push(line)
         except BaseException:
             line.close()
             raise
-        return AWSResponse(request.url, reply.status, reply.headers, reply.body)
+        return AWSResponse(outgoing.url, reply.status, reply.headers, reply.body)
 
     def close(self) -> None:
         """Close the connections that are idle; those in use close after their call."""
         for endpoint in self._endpoints.values():
-            endpoint.close()
+            endpoint.idle.close()
+
+    def _endpoint(self, url: str) -> "Endpoint":
+        endpoint = self._endpoints.get(url)
+        if endpoint is None:
+            idle = IdlePool[Line](max_idle=IDLE_LINES, max_age=IDLE_SECONDS)
+            endpoint = self._endpoints.setdefault(url, Endpoint(route_to(url), idle))
+        return endpoint
+
+    def _connected(self, endpoint: "Endpoint", deadline: float) -> Line:
+        """Return a connection: an idle one that is still open, or a new one."""
+        line = endpoint.idle.pop()
+        if line is None:
+            return endpoint.route.dial(self._context if endpoint.route.secure else None, deadline)
+        line.deadline = deadline
+        return line
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
@@ -78,47 +92,33 @@ class Transport:
         return context
 
 
+@attrs.frozen
 class Endpoint:
-    """The connections to one endpoint that are not in use, the last used first.
+    """One endpoint: the way to it, and the connections that nobody uses."""
 
-    Appending to a list, and popping from it, is atomic: no lock, so none that a signal in mid-call
-    could leave taken. What is popped comes back only after a whole answer.
-    """
+    route: Route
+    idle: IdlePool[Line]
 
-    def __init__(self, route: Route) -> None:
-        self.route = route
-        self._idle: list[Line] = []
-        self._closed = False
 
-    def take(self, context: ssl.SSLContext | None, deadline: float) -> Line:
-        """Return a connection: an idle one that is still open, or a new one."""
-        while line := self._pop():
-            if monotonic() - line.used < IDLE_SECONDS and line.quiet():
-                line.deadline = deadline
-                return line
-            line.close()
-        return self.route.dial(context, deadline)
+@attrs.frozen(repr=False)
+class Outgoing:
+    """A request as botocore prepared it: with a signature, a session token and a value in it."""
 
-    def give(self, line: Line) -> None:
-        """Keep a connection for the next call."""
-        line.used = monotonic()
-        self._idle.append(line)
-        if self._closed:
-            self.close()
-        elif len(self._idle) > IDLE_LINES and (oldest := self._pop(0)):
-            oldest.close()
+    request: AWSPreparedRequest
 
-    def close(self) -> None:
-        """Close what is idle, and what comes back."""
-        self._closed = True
-        while line := self._pop():
-            line.close()
+    @property
+    def url(self) -> str:
+        """Of the endpoint."""
+        return str(self.request.url)
 
-    def _pop(self, index: int = -1) -> Line | None:
-        try:
-            return self._idle.pop(index)
-        except IndexError:  # another thread was faster
-            return None
+    def written(self, route: Route) -> memoryview:
+        """Return it as it is sent; a memoryview, as that shows nothing."""
+        method, headers = self.request.method, self.request.headers.items()
+        head = f"{method} {route.target} HTTP/1.1\r\nHost: {route.host}\r\n{route.proxy_login}"
+        lines = b"".join(b"%b: %b\r\n" % (_bytes(name), _bytes(text)) for name, text in headers)
+        return memoryview(
+            b"%b%bAccept-Encoding: identity\r\n\r\n%b" % (head.encode(), lines, self.request.body)
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -142,17 +142,12 @@ class Body:
         yield self.data
 
 
-def _written(request: AWSPreparedRequest, host: str) -> bytes:
-    lines = [f"{request.method} / HTTP/1.1\r\nHost: {host}\r\n".encode()]
-    for name, value in request.headers.items():
-        written = value if isinstance(value, bytes) else value.encode()
-        lines.append(b"%b: %b\r\n" % (name.encode(), written))
-    return b"%bAccept-Encoding: identity\r\n\r\n%b" % (b"".join(lines), request.body)
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
 
 
-def _ask(line: Line, request: bytes, exchange: Exchange) -> Reply:
-    line.sendall(request)
-    exchange.sent = True
+def _ask(line: Line, request: memoryview, exchange: Exchange) -> Reply:
+    _send(line, request, exchange)
     response = HTTPResponse(cast(socket.socket, line), method="POST")
     try:
         response.begin()
@@ -166,6 +161,16 @@ def _ask(line: Line, request: bytes, exchange: Exchange) -> Reply:
         body=Body(body),
         will_close=response.will_close,
     )
+
+
+def _send(line: Line, request: memoryview, exchange: Exchange) -> None:
+    exchange.sent = True  # before it is: an interrupt may strike just after the last byte
+    try:
+        line.sendall(request)
+    except OSError as fault:
+        raise_for_signal(fault)
+        exchange.sent = False  # the system's own word: the last byte was not sent
+        raise
 
 
 def _whole(response: HTTPResponse) -> bytes:

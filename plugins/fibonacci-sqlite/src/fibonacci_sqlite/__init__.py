@@ -29,7 +29,9 @@ def fibonacci_storage(settings: StoreSettings) -> Backend:
 
     Raises ConfigurationError.
     """
-    options = read_options(settings, {"create": flag, "synchronous": _synchronous})
+    options = read_options(
+        settings, {"create": flag, "readonly": flag, "synchronous": _synchronous}
+    )
     return SqliteBackend(Opening(path=path_of(settings.url), **options))
 
 

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import attrs
 
-from fibonacci_sqlite.schema import prepare
+from fibonacci.plugin.runtime import raise_for_signal
+from fibonacci_sqlite.schema import check, prepare
 
 Synchronous = Literal["normal", "full"]
 
@@ -24,6 +25,8 @@ class Opening:
     """Absolute."""
     create: bool = True
     """Make the file and the table where they are missing."""
+    readonly: bool = False
+    """Change nothing, and ask for no right to; ``create`` does not count then."""
     synchronous: Synchronous = "normal"
 
 
@@ -62,11 +65,11 @@ def open_connection(opening: Opening) -> Connection:
     Waits for nobody: a database that is busy is an error. Raises sqlite3.Error; StorageError where
     the file is not ours to use.
     """
-    if opening.create:
+    if opening.create and not opening.readonly:
         _make_file(opening.path)
     connection = Connection(
         sqlite3.connect(
-            f"file://{quote(os.fsencode(opening.path))}?mode=rw",
+            f"file://{quote(os.fsencode(opening.path))}?{_mode(opening)}",
             uri=True,
             timeout=0,
             isolation_level=None,
@@ -75,11 +78,32 @@ def open_connection(opening: Opening) -> Connection:
     )
     try:
         connection.database.execute(f"PRAGMA synchronous = {opening.synchronous}")
-        prepare(connection.database, opening.path, create=opening.create)
+        _prepare(connection.database, opening)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _mode(opening: Opening) -> str:
+    """Return how SQLite is to open the file.
+
+    Where nobody has a log, and none can be made, the file has to be taken for one that nobody
+    changes: SQLite then asks for no lock and no log.
+    """
+    if not opening.readonly:
+        return "mode=rw"
+    has_log = os.path.exists(f"{os.path.realpath(opening.path)}-wal")
+    if has_log or os.access(os.path.dirname(os.path.realpath(opening.path)), os.W_OK):
+        return "mode=ro"
+    return "mode=ro&immutable=1"
+
+
+def _prepare(database: sqlite3.Connection, opening: Opening) -> None:
+    if opening.readonly:
+        check(database, opening.path)
+    else:
+        prepare(database, opening.path, create=opening.create)
 
 
 def _make_file(path: str) -> None:
@@ -88,6 +112,8 @@ def _make_file(path: str) -> None:
     SQLite itself would make it readable to all. Never opens a file that exists: closing it again
     would drop all locks that this process has on it. What else is wrong, SQLite will say.
     """
-    with suppress(OSError):
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    try:
         os.close(os.open(os.path.realpath(path), flags, 0o600))
+    except OSError as fault:
+        raise_for_signal(fault)

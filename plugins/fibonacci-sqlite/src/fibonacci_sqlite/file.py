@@ -1,13 +1,13 @@
 """The file as operations see it: work is done on a connection, by a deadline."""
 
-import random
 import sqlite3
 from collections.abc import Callable
 from functools import partial
 from time import monotonic, sleep
 from typing import TypeVar, TypeVarTuple
 
-from fibonacci.errors import BackendUnavailableError
+from fibonacci.errors import BackendUnavailableError, StorageError
+from fibonacci.plugin.runtime import backoff, raise_for_signal
 from fibonacci_sqlite.connection import Connection, Opening, open_connection
 from fibonacci_sqlite.faults import is_busy, told
 from fibonacci_sqlite.pool import Pool
@@ -22,6 +22,7 @@ class DatabaseFile:
     def __init__(self, opening: Opening) -> None:
         """Open nothing yet."""
         self.path = opening.path
+        self._opening = opening
         self._pool = Pool(partial(open_connection, opening))
 
     def do(
@@ -36,6 +37,8 @@ class DatabaseFile:
         SQLite's own waiting is switched off: it knows no deadline, and would keep hold of the
         connection, for which a fork in this process has to wait. Raises StorageError.
         """
+        if writes and self._opening.readonly:
+            raise StorageError(f"database {self.path!r} is not written to, as readonly=true says")
         attempt = 0
         while True:
             connection = None
@@ -44,8 +47,9 @@ class DatabaseFile:
                 answer = work(connection, *given)
             except sqlite3.Error as fault:
                 begun = self._part_with(connection, fault)
+                raise_for_signal(fault)
                 if not is_busy(fault):
-                    raise told(fault, self.path, writing=writes and begun) from fault
+                    raise told(fault, self._opening, writing=writes and begun) from fault
                 if not _paused(attempt, deadline):
                     raise self._still_busy() from fault
                 attempt += 1
@@ -84,7 +88,7 @@ def _paused(attempt: int, deadline: float) -> bool:
     The pause is random up to a bound that doubles from 0.25 ms to 16 ms: a write takes a tenth of
     that, but some wait for a disk.
     """
-    seconds = random.uniform(0, 0.00025 * 2 ** min(attempt, 6))  # noqa: S311 - no secret
+    seconds = backoff(attempt, base=0.00025, cap=0.016)
     if monotonic() + seconds > deadline:
         return False
     sleep(seconds)

@@ -9,7 +9,6 @@ must be no open connection at the moment of a fork: all are closed before, and o
 they are needed, on both sides.
 """
 
-import os
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +17,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from fibonacci.errors import StorageError
+from fibonacci.plugin.runtime import leave_to_parent, on_fork
 from fibonacci_sqlite.connection import Connection
 
 KEPT: Final = 16
@@ -29,8 +29,6 @@ PATIENCE: Final = 5.0
 _opening: Final = RLock()
 """Whoever opens a connection holds it, and whoever forks."""
 _pools: Final["weakref.WeakSet[Pool]"] = weakref.WeakSet()
-_of_parent: Final[list[Connection]] = []
-"""Connections that a child was born with, after all: kept from ever being closed."""
 
 
 class Pool:
@@ -82,7 +80,7 @@ class Pool:
         """Part with what the parent had in use: nothing can be done with it in this process."""
         left = self._in_use()
         self._usable = self._usable and not left
-        _of_parent.extend(left)
+        leave_to_parent(*left)
         self._opened.clear()
 
     def _open(self) -> Connection:
@@ -120,9 +118,8 @@ def _after_in_child() -> None:
     _opening.release()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_opening.release,
-        after_in_child=_after_in_child,
-    )
+on_fork(
+    before=_before_fork,
+    after_in_parent=_opening.release,
+    after_in_child=_after_in_child,
+)

@@ -55,7 +55,7 @@ def prepare(database: sqlite3.Connection, path: str, *, create: bool) -> None:
             for statement in STATEMENTS:
                 database.execute(statement)
         database.execute("COMMIT")
-    _check(database, path)
+    check(database, path)
     _use_log(database, path)
 
 
@@ -71,7 +71,8 @@ def _state(database: sqlite3.Connection) -> tuple[int, int, int]:
     return found
 
 
-def _check(database: sqlite3.Connection, path: str) -> None:
+def check(database: sqlite3.Connection, path: str) -> None:
+    """Raise StorageError where the database is not one of ours, or of another release."""
     _, owner, version = _state(database)
     if owner != APPLICATION_ID:
         raise StorageError(

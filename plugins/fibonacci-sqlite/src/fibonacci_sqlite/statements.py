@@ -1,15 +1,17 @@
 """Every statement that operations use, and the steps on a connection that run them.
 
 The texts are constant, so SQLite parses each once a connection. What asks whether a record is live
-takes the time behind its other parameters: milliseconds since 1970 on this machine's clock. The
-step reads it, not the operation, as the operation may have waited for a lock since.
+takes the time behind its other parameters, and what sets an expiry takes that before them:
+milliseconds since 1970 on this machine's clock. The step reads the clock, not the operation, as the
+operation may have waited for a lock since.
 """
 
 from collections.abc import Callable, Sequence
-from time import monotonic, time_ns
+from time import monotonic
 from typing import Any, Final
 
 from fibonacci.errors import BackendUnavailableError
+from fibonacci.plugin.runtime import expires_at_ms, now_ms
 from fibonacci_sqlite.connection import Connection
 
 Row = tuple[Any, ...]
@@ -20,7 +22,7 @@ READ: Final = "SELECT value, expires_ms FROM fibonacci_records WHERE space = ? A
 REMAINING: Final = "SELECT expires_ms FROM fibonacci_records WHERE space = ? AND key = ?"
 
 WRITE: Final = """\
-INSERT INTO fibonacci_records (value, expires_ms, space, key) VALUES (?, ?, ?, ?)
+INSERT INTO fibonacci_records (expires_ms, value, space, key) VALUES (?, ?, ?, ?)
 ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms"""
 
 # A compare-and-set is one statement, and so one atomic step: it has the write lock before it
@@ -28,7 +30,7 @@ ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires_ms = excl
 CREATE: Final = WRITE + " WHERE expires_ms <= ?"
 
 SWAP: Final = """\
-UPDATE fibonacci_records SET value = ?, expires_ms = ?
+UPDATE fibonacci_records SET expires_ms = ?, value = ?
 WHERE space = ? AND key = ? AND value = ? AND (expires_ms IS NULL OR expires_ms > ?)"""
 
 SWAP_KEEPING: Final = """\
@@ -59,16 +61,6 @@ DELETE FROM fibonacci_records WHERE rowid IN (
 )"""
 
 
-def now_ms() -> int:
-    """The time now, as statements take it."""
-    return time_ns() // 1_000_000
-
-
-def next_ms() -> int:
-    """The next full millisecond: a ttl counts from it, so that no record lives too short."""
-    return -(-time_ns() // 1_000_000)
-
-
 def fetch(connection: Connection, question: str, given: Row) -> Row | None:
     """Return the only row, or None."""
     row: Row | None = connection.cursor.execute(question, given).fetchone()
@@ -97,6 +89,20 @@ def change(connection: Connection, order: str, given: Row) -> int:
 def change_live(connection: Connection, order: str, given: Row) -> int:
     """Return how many rows were changed, by whether they are live now."""
     return connection.cursor.execute(order, (*given, now_ms())).rowcount
+
+
+def write(connection: Connection, order: str, given: Row, ttl_ms: int | None) -> int:
+    """Return how many rows were changed; they expire so long after now."""
+    return connection.cursor.execute(order, (_expiry(ttl_ms), *given)).rowcount
+
+
+def write_live(connection: Connection, order: str, given: Row, ttl_ms: int | None) -> int:
+    """Do the same, by whether they are live now."""
+    return connection.cursor.execute(order, (_expiry(ttl_ms), *given, now_ms())).rowcount
+
+
+def _expiry(ttl_ms: int | None) -> int | None:
+    return None if ttl_ms is None else expires_at_ms(ttl_ms)
 
 
 def change_each(

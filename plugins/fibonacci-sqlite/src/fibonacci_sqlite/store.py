@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, Literal
 
 from fibonacci.errors import CorruptRecordError, StorageError
 from fibonacci.plugin import ABSENT, KEEP, Absent, Address, Keep, Page, Space, Store, canonical
+from fibonacci.plugin.runtime import now_ms, ttl_left_ms
 from fibonacci_sqlite import statements as sql
 from fibonacci_sqlite.connection import Connection, Opening
 from fibonacci_sqlite.file import DatabaseFile
@@ -37,8 +38,8 @@ class SqliteStore(Store):
         return None if row is None else self._value(address, *row)
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
-        given = (data, _expiry(ttl_ms), *_at(address))
-        self._file.do(sql.change, sql.WRITE, given, deadline=deadline, writes=True)
+        given = (data, *_at(address))
+        self._file.do(sql.write, sql.WRITE, given, ttl_ms, deadline=deadline, writes=True)
         self._sweep()
 
     def compare_and_set(
@@ -50,16 +51,14 @@ class SqliteStore(Store):
         *,
         deadline: float,
     ) -> bool:
-        at = _at(address)
-        order: str
-        given: sql.Row
+        given: sql.Row = (data, *_at(address))
         if expected is ABSENT:
-            order, given = sql.CREATE, (data, None if ttl_ms is KEEP else _expiry(ttl_ms), *at)
+            new = None if ttl_ms is KEEP else ttl_ms
+            written = self._write_live(sql.CREATE, given, new, deadline)
         elif ttl_ms is KEEP:
-            order, given = sql.SWAP_KEEPING, (data, *at, expected)
+            written = self._change_live(sql.SWAP_KEEPING, (*given, expected), deadline)
         else:
-            order, given = sql.SWAP, (data, _expiry(ttl_ms), *at, expected)
-        written = self._change_live(order, given, deadline)
+            written = self._write_live(sql.SWAP, (*given, expected), ttl_ms, deadline)
         self._sweep()
         return written
 
@@ -75,7 +74,7 @@ class SqliteStore(Store):
             raise self._corrupt(address)
         if expires is None:
             return None
-        return ABSENT if expires <= sql.now_ms() else max(1, expires - sql.next_ms())
+        return ABSENT if expires <= now_ms() else max(1, ttl_left_ms(expires))
 
     def scan(
         self,
@@ -107,9 +106,8 @@ class SqliteStore(Store):
     def write_many(
         self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
     ) -> None:
-        expires = _expiry(ttl_ms)
-        given = [(data, expires, *_at(address)) for address, data in items]
-        self._change_each(sql.change, sql.WRITE, given, deadline)
+        given = [(data, *_at(address)) for address, data in items]
+        self._change_each(partial(sql.write, ttl_ms=ttl_ms), sql.WRITE, given, deadline)
         self._sweep(len(items))
 
     def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
@@ -120,7 +118,7 @@ class SqliteStore(Store):
         return self.remaining(address, deadline=deadline) is not ABSENT
 
     def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
-        return self._change_live(sql.TOUCH, (_expiry(ttl_ms), *_at(address)), deadline)
+        return self._write_live(sql.TOUCH, _at(address), ttl_ms, deadline)
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
         where, start = _bytes_of(space), b"" if cursor is None else _behind(cursor)
@@ -134,6 +132,11 @@ class SqliteStore(Store):
 
     def _change_live(self, order: str, given: sql.Row, deadline: float) -> bool:
         return self._file.do(sql.change_live, order, given, deadline=deadline, writes=True) == 1
+
+    def _write_live(self, order: str, given: sql.Row, ttl_ms: int | None, deadline: float) -> bool:
+        return (
+            self._file.do(sql.write_live, order, given, ttl_ms, deadline=deadline, writes=True) == 1
+        )
 
     def _change_each(
         self,
@@ -151,7 +154,7 @@ class SqliteStore(Store):
         self._written += written  # threads may lose a count or two; nobody counts on it
         if self._written < SWEEP_EVERY:
             return
-        given = (sql.now_ms(), 2 * self._written)
+        given = (now_ms(), 2 * self._written)
         self._written = 0
         with suppress(StorageError):
             self._file.do(sql.change, sql.SWEEP, given, deadline=0, writes=True)
@@ -159,7 +162,7 @@ class SqliteStore(Store):
     def _value(self, address: Address, value: Any, expires: Any) -> bytes | None:
         if type(value) is not bytes or not isinstance(expires, int | None):
             raise self._corrupt(address)
-        return None if expires is not None and expires <= sql.now_ms() else value
+        return None if expires is not None and expires <= now_ms() else value
 
     def _corrupt(self, address: Address) -> CorruptRecordError:
         return CorruptRecordError(
@@ -193,7 +196,3 @@ def _cursor(raw: bytes) -> str:
 def _behind(cursor: str) -> bytes:
     """The first bytes above the key that the cursor is."""
     return cursor.encode(errors="surrogateescape") + b"\0"
-
-
-def _expiry(ttl_ms: int | None) -> int | None:
-    return None if ttl_ms is None else sql.next_ms() + ttl_ms

@@ -1,6 +1,8 @@
 """Single flight of work that blocks: done in a thread, for all who want it by then."""
 
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from time import monotonic
 from typing import Final, Generic, TypeVar, cast
 
@@ -15,6 +17,8 @@ T = TypeVar("T")
 
 class ThreadFlight(Generic[T]):
     """The first caller has the work begun in a thread; those who come meanwhile wait for it, too.
+
+    It is done in a copy of the first caller's context.
 
     For what blocks and knows no deadline, such as the system's resolver, or a program that fetches
     credentials. Whoever is late leaves the work behind, which goes on, and may join it again: a
@@ -70,7 +74,7 @@ class _Flight(Generic[T]):
         """Begin, unless it was begun; in this thread, if no other can be started any more."""
         try:
             if self._to_start.pop(None, False):
-                hand_over(self._run)
+                hand_over(partial(copy_context().run, self._run))
         except BaseException as fault:
             self._to_start[None] = True
             raise_for_signal(fault)

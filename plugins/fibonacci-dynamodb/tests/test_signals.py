@@ -1,0 +1,51 @@
+"""What a signal handler raises in the midst of a call comes out as itself (C19)."""
+
+import random
+import signal
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from fibonacci import MemoryManager
+
+pytestmark = pytest.mark.bare
+
+
+class SoftTimeLimit(Exception):  # noqa: N818 - as Celery's
+    """What a job queue's time limit raises."""
+
+
+@pytest.fixture(params=[SoftTimeLimit, TimeoutError])
+def raised(request: pytest.FixtureRequest) -> Iterator[type[Exception]]:
+    """SIGALRM raises an exception of this class."""
+
+    def ring(*_: object) -> None:
+        raise request.param("rung")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    yield request.param
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_out_as_itself_and_once(memory: MemoryManager, raised: type[Exception]):
+    """It is taken for no fault of the network's, and what was sent is not sent again."""
+    dice, appended = random.Random(1), count()
+    for _ in range(25):
+        try:
+            with pytest.raises(raised, match="rung"):
+                append_until(dice.uniform(0.0005, 0.008), memory, appended)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        kept = memory.get("log") or []
+        assert len(kept) == len(set(kept))
+
+
+def append_until(alarm: float, memory: MemoryManager, appended: Iterator[int]) -> None:
+    """Append until the alarm rings, in so many seconds."""
+    # Again and again: a finalizer, which drops what is raised in it, may swallow one.
+    signal.setitimer(signal.ITIMER_REAL, alarm, 0.1)
+    while True:
+        memory.append("log", next(appended), max_items=10)

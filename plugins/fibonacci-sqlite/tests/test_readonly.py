@@ -1,0 +1,171 @@
+"""A file that may be read, and not written: by its rights, by its medium, or by our own option."""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from time import monotonic
+from typing import Any
+
+import pytest
+from sqlite_bench import Child, Gate, Open, Tell
+
+from fibonacci import BackendUnavailableError, StorageError
+from fibonacci.plugin import Address, Space
+from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.store import SqliteStore
+
+ADDRESS = Address(Space("p:", "workflow", "w"), "k")
+
+
+def now() -> float:
+    return monotonic() + 5
+
+
+@pytest.fixture
+def shipped() -> Iterator[Path]:
+    """A file with a record in it, which another user may read; nobody has it open."""
+    directory = Path(mkdtemp())
+    store = SqliteStore(Opening(path=os.fspath(directory / "memory.db")))
+    store.write(ADDRESS, b"1", None, deadline=now())
+    store.close()
+    (directory / "memory.db").chmod(0o444)
+    directory.chmod(0o555)
+    yield directory / "memory.db"
+    directory.chmod(0o755)
+    rmtree(directory)
+
+
+def as_another_user(*acts: Callable[[], object], before: Callable[[], object] = str) -> list[str]:
+    """Do it as a user without rights; what is returned or raised, each as a line of text.
+
+    The process is there by then that ``before`` is called: a fork closes what is open.
+    """
+    gate = Gate()
+
+    def do(tell: Tell) -> None:
+        gate.wait()
+        if not os.geteuid():  # root has every right
+            os.setuid(65534)
+        for act in acts:
+            try:
+                tell(repr(act()))
+            except StorageError as fault:
+                tell(f"{type(fault).__name__}: {fault}")
+
+    child = Child(do)
+    before()
+    gate.open()
+    lines = [child.next() for _ in acts]
+    child.kill()  # this user may not write what coverage found
+    return lines
+
+
+def read(store: SqliteStore) -> bytes | None:
+    return store.read(ADDRESS, deadline=now())
+
+
+def test_without_the_option(shipped: Path):
+    """A medium that is read-only is no server that is away: the error names the option."""
+    store = SqliteStore(Opening(path=os.fspath(shipped)))
+    (line,) = as_another_user(partial(read, store))
+    assert line.startswith("StorageError: database ")
+    assert "With the option readonly=true it can be read" in line
+
+
+def test_with_the_option(shipped: Path):
+    """With readonly=true it can be read, and nothing is made beside it."""
+    store = SqliteStore(Opening(path=os.fspath(shipped), readonly=True))
+    assert as_another_user(partial(read, store)) == ["b'1'"]
+    assert os.listdir(shipped.parent) == ["memory.db"]
+
+
+def test_while_its_owner_writes(shipped: Path):
+    """A user who may only read sees what the owner writes meanwhile, and is told of the rights."""
+    path = os.fspath(shipped)
+    owner, other = SqliteStore(Opening(path=path)), SqliteStore(Opening(path=path))
+    reader = SqliteStore(Opening(path=path, readonly=True))
+
+    def own() -> None:
+        shipped.parent.chmod(0o755)
+        shipped.chmod(0o644)
+        owner.write(ADDRESS, b"2", None, deadline=now())
+        for file in shipped.parent.iterdir():
+            file.chmod(0o444)
+
+    write = partial(other.write, ADDRESS, b"3", None, deadline=now())
+    seen = as_another_user(partial(read, reader), partial(read, other), write, before=own)
+    owner.close()
+    assert seen[:2] == ["b'2'"] * 2
+    assert "StorageError: " in seen[2]
+    assert "can't be written: this user needs the right" in seen[2]
+
+
+def test_a_log_left_behind(shipped: Path):
+    """What a process that was killed left in its log is not passed over, but told."""
+    shipped.parent.chmod(0o755)
+    owner = SqliteStore(Opening(path=os.fspath(shipped)))
+    shipped.chmod(0o644)
+    owner.write(ADDRESS, b"2", None, deadline=now())
+    log = shipped.with_name("memory.db-wal")
+    left = log.read_bytes()
+    owner.close()
+    log.write_bytes(left)
+    shipped.parent.chmod(0o555)
+    store = SqliteStore(Opening(path=os.fspath(shipped), readonly=True))
+    (line,) = as_another_user(partial(read, store))
+    assert line.startswith("StorageError: ")
+    assert "open it once, without readonly=true" in line
+
+
+WRITES: dict[str, Callable[..., Any]] = {
+    "set": lambda memory: memory.set("k", 2),
+    "append": lambda memory: memory.append("new", 2),
+    "delete": lambda memory: memory.delete("k"),
+    "touch": lambda memory: memory.touch("k", 60),
+    "set_many": lambda memory: memory.set_many({"k": 2}),
+    "delete_many": lambda memory: memory.delete_many(["k"]),
+    "clear": lambda memory: memory.clear(),
+}
+
+
+@pytest.mark.parametrize("verb", WRITES)
+def test_writes(path: Path, open_memory: Open, verb: str):
+    """With readonly=true no verb changes anything, whatever the rights are."""
+    open_memory(path).set("k", 1)
+    memory = open_memory(path, readonly=True)
+    assert memory.get("k") == 1
+    with pytest.raises(StorageError, match="not written to, as readonly=true says"):
+        WRITES[verb](memory)
+    assert memory.list_keys() == ["k"]
+
+
+def test_no_file(path: Path, open_memory: Open):
+    """With readonly=true no file is made."""
+    with pytest.raises(BackendUnavailableError, match="does not exist"):
+        open_memory(path, readonly=True).get("k")
+    assert not path.exists()
+
+
+def test_without_rights(shipped: Path, open_memory: Open, monkeypatch: pytest.MonkeyPatch):
+    """The same for a user of this process, which may be root: the system says what it may write."""
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
+    memory = open_memory(shipped, readonly=True)
+    assert memory.list_keys() == []
+    shipped.parent.chmod(0o755)
+    shipped.with_name("memory.db-wal").mkdir()
+    for readonly, told in ((False, "With the option readonly=true"), (True, "open it once")):
+        with pytest.raises(StorageError, match=told):
+            open_memory(shipped, readonly=readonly).get("k")
+
+
+def test_a_connection_that_may_not_write(store: SqliteStore):
+    """What SQLite itself refuses to write is told with the rights it takes, and not as passing."""
+    store.write(ADDRESS, b"1", None, deadline=now())
+    store._file.do(lambda one: one.cursor.execute("PRAGMA query_only = 1"), deadline=now())
+    with pytest.raises(StorageError, match="needs the right to write the file") as caught:
+        store.write(ADDRESS, b"2", None, deadline=now())
+    assert type(caught.value) is StorageError
+    assert store.read(ADDRESS, deadline=now()) == b"1"
