@@ -80,9 +80,9 @@ def test_expired_records_are_swept() -> None:
     time.sleep(0.01)
     store.write(Address(SPACE, "kept"), b"1", None, deadline=NEVER)
     for number in range(1_000):
-        store.write(Address(SPACE, f"new{number}"), b"1", 60_000, deadline=NEVER)
+        store.write(Address(SPACE, f"new{number % 10}"), b"1", 60_000, deadline=NEVER)
     assert len(store._catalog.spaces) < 100
-    assert len(store._records) == 1_001
+    assert len(store._records) == 11
 
 
 def test_overwritten_expiries_are_forgotten() -> None:

@@ -197,30 +197,23 @@ def wait_until(struck, tools):
         run(tools.queue.get(soon()))
 
 
-def test_a_call_amid_a_wait_of_its_own_thread_goes_first():
-    """A signal handler that takes while its thread waits is served before it."""
-    tools, served = Tools(1, ThreadWaiter), []
-    tool = run(tools.queue.get(soon()))
-    take = tools.take
+def test_a_caller_amid_its_own_wait():
+    """Whoever asks again amid a wait of its own, as signal handlers do, is served first."""
+    tools = Tools(0, TaskWaiter)
 
-    def interrupted():
-        if not served:
-            served.append("began")
-            tools.free.append(tool)
-            served.append(run(tools.queue.get(soon())))
-            tools.free.append(tool)
-        return take()
+    async def work():
+        other = asyncio.create_task(tools.queue.get(soon()))
+        await asyncio.sleep(0)
+        outer = tools.queue.get(soon())
+        outer.send(None)  # it waits
+        tools.give("first")
+        assert await tools.queue.get(soon()) == "first"
+        outer.close()
+        tools.give("second")
+        assert await other == "second"
 
-    other = threading.Thread(target=lambda: run(tools.queue.get(soon())))
-    other.start()
-    while not tools.queue:
-        pass
-    threading.Timer(0.05, lambda: tools.give(tool)).start()
-    tools.queue._take = interrupted
-    assert run(tools.queue.get(soon())) == tool
-    tools.give(tool)
-    other.join(60)
-    assert served == ["began", tool]
+    asyncio.run(work())
+    assert not tools.queue
 
 
 def test_another_thread_changes_the_queue():
