@@ -95,6 +95,14 @@ def test_told_when_the_workflow_is_made(monkeypatch: pytest.MonkeyPatch, given: 
         assert "hunter2" not in str([caught.value, *(frame.locals for frame in ours)])
 
 
+def test_none(monkeypatch: pytest.MonkeyPatch):
+    """Where there is no proxy for an endpoint, a workflow can be made, whatever others are for."""
+    config = MemoryConfig("dynamodb", f"dynamodb://{REGION}")
+    Workflow("w", config).close()
+    monkeypatch.setenv("http_proxy", "socks5://proxy.corp:1080")
+    Workflow("w", config).close()
+
+
 @pytest.mark.usefixtures("moto_server")
 def test_told_at_the_first_use(monkeypatch: pytest.MonkeyPatch, open_store: OpenStore):
     """Where only boto3 knows whether an endpoint is excepted, the first use tells it as well."""

@@ -198,6 +198,25 @@ def test_a_signal_that_raises_sqlites_error(path: Path, raw: Connect):
         signal.signal(signal.SIGUSR2, before)
 
 
+def test_a_signal_while_the_file_is_made(
+    path: Path, memory: MemoryManager, monkeypatch: pytest.MonkeyPatch
+):
+    """What a signal handler raises is not passed over with the faults of making a file (C19)."""
+
+    def ring(*_: object) -> None:
+        raise TimeoutError("rung")
+
+    monkeypatch.setattr(os, "open", lambda *_: signal.raise_signal(signal.SIGUSR2))
+    before = signal.signal(signal.SIGUSR2, ring)
+    try:
+        with pytest.raises(TimeoutError, match="rung"):
+            memory.get("k")
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    monkeypatch.undo()
+    assert memory.get("k") is None
+
+
 def test_lost_connection(path: Path, raw: Connect):
     """A connection that gets lost amid a transaction is closed, and its lock with it (C19)."""
     file = DatabaseFile(Opening(path=os.fspath(path)))

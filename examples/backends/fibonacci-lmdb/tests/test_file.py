@@ -1,5 +1,7 @@
 """What the contract's suite can't know: the file, and what becomes of it."""
 
+import stat
+
 import lmdb
 import pytest
 
@@ -34,6 +36,22 @@ def put(path, key, value):
     environment = environments.opened(str(path))
     with environment.begin(write=True) as transaction:
         transaction.put(key, value)
+    environments.closed(str(path))
+
+
+def test_owners_eyes_only(memory, path):
+    """A new file, and its lock file, can be read and written by its owner alone."""
+    memory.set("k", 1)
+    found = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
+    assert found == {"memory.mdb": 0o600, "memory.mdb-lock": 0o600}
+
+
+def test_many_reads_at_once(path):
+    """As many threads as a server has read at once; LMDB counts readers, and has few by itself."""
+    environment = environments.opened(str(path))
+    reads = [environment.begin() for _ in range(500)]
+    for read in reads:
+        read.abort()
     environments.closed(str(path))
 
 

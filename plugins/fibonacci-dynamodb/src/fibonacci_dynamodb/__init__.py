@@ -1,5 +1,7 @@
 """Amazon DynamoDB as a storage backend: ``MemoryConfig("dynamodb", "dynamodb://region")``."""
 
+# boto3 imports it, which may be at the first use; as Python ends, it can't be imported any more.
+import concurrent.futures.thread  # noqa: F401
 from typing import Final
 
 import attrs

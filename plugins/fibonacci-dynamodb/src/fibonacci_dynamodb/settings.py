@@ -8,7 +8,6 @@ import attrs
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL, flag, read_options, text
-from fibonacci_dynamodb.proxies import is_excepting, proxy_for
 
 _FORM: Final = "dynamodb://region, as in dynamodb://eu-west-1?table=fibonacci"
 _REGION: Final = re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,62}")
@@ -76,6 +75,10 @@ def _check_proxy(settings: Settings) -> None:
 
     Which endpoint boto3 takes, it says at the first use; then it is looked at again.
     """
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return
+    from fibonacci_dynamodb.proxies import is_excepting, proxy_for  # 30 ms, for who has one
+
     named = (os.environ.get(name) for name in ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"))
     url = settings.endpoint_url or next(filter(None, named), None)
     if url is not None:

@@ -1,10 +1,10 @@
 """How records lie in etcd: keys that never meet and sort by code point, expiries in lease ids."""
 
 import secrets
-import time
 from typing import Final
 
 from fibonacci.plugin import Space, canonical
+from fibonacci.plugin.runtime import now_ms
 
 _RANDOM: Final = 20
 """Low bits of a lease's id that tell apart the leases of one millisecond."""
@@ -52,5 +52,4 @@ def expiry_of(lease: int) -> int | None:
 
 def seconds_until(expires: int) -> int:
     """Return a lease's seconds: rounded up, and one more, so that etcd sweeps nothing live."""
-    left = expires - time.time_ns() // 1_000_000
-    return max(0, -(-left // 1000)) + 1
+    return max(0, -(-(expires - now_ms()) // 1000)) + 1

@@ -3,7 +3,7 @@
 from base64 import b64decode, b64encode
 from typing import Any, Final
 
-from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, ValueTooLargeError
+from fibonacci.errors import ValueTooLargeError
 from fibonacci.plugin import (
     ABSENT,
     Absent,
@@ -90,30 +90,27 @@ class EtcdStore(VersionedStore[str]):
         """Remove all keys of the space in one request, where the default asks twice for each."""
         start = beginning(space)
         asked = {"key": _text(start), "range_end": _text(behind(start))}
-        lost = OutcomeUnknownError
-        self._gateway.ask("/v3/kv/deleterange", asked, deadline=deadline, lost=lost)
+        self._gateway.ask("/v3/kv/deleterange", asked, deadline=deadline, changes=True)
         return None
 
     def close(self) -> None:
         self._gateway.close()
 
     def _range(self, asked: dict[str, Any], deadline: float) -> Any:
-        lost = BackendUnavailableError
-        return self._gateway.ask("/v3/kv/range", asked, deadline=deadline, lost=lost)
+        return self._gateway.ask("/v3/kv/range", asked, deadline=deadline, changes=False)
 
     def _lease(self, expires: int, deadline: float) -> str:
         """Have a lease that ends a little later than the record; etcd sweeps the record with it."""
         asked = {"ID": str(lease_for(expires)), "TTL": str(seconds_until(expires))}
-        lost = BackendUnavailableError  # no record was touched, and an unused lease ends by itself
-        answer = self._gateway.ask("/v3/lease/grant", asked, deadline=deadline, lost=lost)
+        # It changes no record, and an unused lease ends by itself.
+        answer = self._gateway.ask("/v3/lease/grant", asked, deadline=deadline, changes=False)
         return str(answer["ID"])
 
     def _change(
         self, address: Address, version: str | Absent | None, step: dict[str, Any], deadline: float
     ) -> bool:
         asked = {"compare": _condition(address, version), "success": [step]}
-        lost = OutcomeUnknownError
-        answer = self._gateway.ask("/v3/kv/txn", asked, deadline=deadline, lost=lost)
+        answer = self._gateway.ask("/v3/kv/txn", asked, deadline=deadline, changes=True)
         return bool(answer.get("succeeded", False))
 
 

@@ -5,13 +5,13 @@ and as much of the name as fits; a longer name has the digest of the whole behin
 value begins with the expiry and the whole address, so nothing rests on digests alone.
 """
 
-import time
 from hashlib import blake2b
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from fibonacci.errors import CorruptRecordError
 from fibonacci.plugin import Address, Space, canonical
+from fibonacci.plugin.runtime import expires_at_ms, now_ms
 
 DIGEST: Final = 32
 HEAD: Final = 511 - 2 * DIGEST
@@ -31,7 +31,7 @@ class Record(NamedTuple):
     @property
     def is_live(self) -> bool:
         """Whether it has not expired."""
-        return not self.expires or time.time_ns() // 1_000_000 < self.expires
+        return not self.expires or now_ms() < self.expires
 
 
 def group(space: Space, key: str) -> bytes:
@@ -84,12 +84,7 @@ def key_in(space: Space, value: bytes) -> str | None:
 
 def expiry(ttl_ms: int | None) -> int:
     """Return when a record expires that lives so long from now."""
-    return 0 if ttl_ms is None else now() + ttl_ms
-
-
-def now() -> int:
-    """Return the milliseconds since the epoch, rounded up: no record lives too short."""
-    return -(-time.time_ns() // 1_000_000)
+    return 0 if ttl_ms is None else expires_at_ms(ttl_ms)
 
 
 def _digest(data: bytes) -> bytes:

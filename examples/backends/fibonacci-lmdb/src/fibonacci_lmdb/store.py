@@ -9,6 +9,7 @@ from typing import Literal
 import lmdb
 
 from fibonacci.plugin import ABSENT, KEEP, Absent, Address, Keep, Page, Space, Store
+from fibonacci.plugin.runtime import ttl_left_ms
 from fibonacci_lmdb.environments import closed, opened
 from fibonacci_lmdb.faults import told
 from fibonacci_lmdb.layout import (
@@ -17,7 +18,6 @@ from fibonacci_lmdb.layout import (
     expiry,
     group,
     key_in,
-    now,
     packed,
     physical,
     record_at,
@@ -73,7 +73,7 @@ class LmdbStore(Store):
             record = record_at(address, transaction.get(physical(address)))
         if record is None:
             return ABSENT
-        return max(1, record.expires - now()) if record.expires else None
+        return max(1, ttl_left_ms(record.expires)) if record.expires else None
 
     def scan(
         self,
@@ -98,8 +98,8 @@ class LmdbStore(Store):
         self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
     ) -> None:
         """Write all in one transaction: each one costs a wait for the disk."""
-        expires = expiry(ttl_ms)
         with self._writing() as transaction:
+            expires = expiry(ttl_ms)  # only now: another writer may have been waited for
             for address, data in items:
                 transaction.put(physical(address), packed(address, data, expires))
 
