@@ -107,3 +107,21 @@ def test_a_circle_of_causes_ends():
     first, second = DriverError(), DriverError()
     first.__cause__, second.__cause__ = second, first
     raise_for_signal(first)
+
+
+def test_a_function_may_look_for_its_caller(install):
+    """What a handler raised is found as well by a function that the ``except`` block calls."""
+    install(_raises)
+
+    def told(fault):
+        raise_for_signal(fault)
+        return "the driver's"
+
+    def verb_over_it():
+        try:
+            signal.raise_signal(signal.SIGUSR2)
+        except Exception as fault:  # noqa: BLE001 - whatever it is
+            return told(fault)
+
+    with pytest.raises(JobTimeoutError):
+        verb_over_it()

@@ -23,7 +23,7 @@ def raise_for_signal(fault: BaseException) -> None:
     Such an exception may strike after the last byte was sent: note that it is sent before it is.
     """
     for one in _chain(fault):
-        if _is_from_handler(one) and not _is_handled_by_caller(one):
+        if _is_from_handler(one) and not _is_handled_further_up(one, fault):
             raise one
 
 
@@ -77,13 +77,14 @@ def _was_given_its_caller(frame: FrameType) -> bool:
     )
 
 
-def _is_handled_by_caller(fault: BaseException) -> bool:
-    """Say whether an application handles it just now, and made this call while it does."""
-    assert fault.__traceback__ is not None
-    where = fault.__traceback__.tb_frame
-    frame = inspect.currentframe()
-    for _ in range(3):  # this function, raise_for_signal, and who called that
-        frame = frame.f_back if frame else None
+def _is_handled_further_up(origin: BaseException, fault: BaseException) -> bool:
+    """Say whether an application handles ``origin`` just now, and made this call while it does."""
+    assert origin.__traceback__ is not None
+    if origin is fault or fault.__traceback__ is None:
+        return False
+    # The first frame of a traceback is the one that caught the exception.
+    where = origin.__traceback__.tb_frame
+    frame = fault.__traceback__.tb_frame.f_back
     while frame is not None:
         if frame is where:
             return True
