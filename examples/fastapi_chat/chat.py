@@ -4,10 +4,15 @@ import os
 
 from fibonacci import FunctionNode, LLMNode, MemoryConfig, NodeContext, Workflow
 
+REMEMBERED = 4_000
+"""Characters of an answer: as many as a message may have. One that repeats what it was told, as
+that of ``echo`` does, would otherwise double the history with each turn."""
+
 
 def turn(ctx: NodeContext) -> dict[str, str]:
     """Return what is remembered: question and answer as one element, so that none stands alone."""
-    return {"user": ctx.inputs["message"], "assistant": ctx.results["answer"]}
+    answer = ctx.results["answer"][:REMEMBERED]
+    return {"user": ctx.inputs["message"], "assistant": answer}
 
 
 def chatbot() -> Workflow:

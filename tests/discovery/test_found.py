@@ -8,6 +8,7 @@ import pytest
 
 import fibonacci
 from fibonacci import MemoryConfig, PluginConflictError, PluginInfo, PluginNotFoundError, Workflow
+from fibonacci._builtin import local
 
 Install = Callable[..., Path]
 
@@ -190,7 +191,10 @@ def test_an_upgrade_while_the_program_runs_is_seen(install: Install, site: Path)
     assert Workflow("w", MemoryConfig("mended")).memory.set("k", 1)
 
 
-@pytest.mark.parametrize("blocked", ["barred", "toy-barred", " toy-barred , other", "x,barred"])
+@pytest.mark.parametrize(
+    "blocked",
+    ["barred", "toy-barred", " toy-barred , redis,", "echo,barred", "Toy_Barred", "toy.barred"],
+)
 def test_a_plugin_can_be_blocked(install: Install, monkeypatch, blocked: str):
     """FIBONACCI_BLOCK_PLUGINS takes names of plugins and of distributions, with commas between."""
     install("toy-barred", storage={"barred": "toy_barred"}, toy_barred=None)
@@ -202,6 +206,35 @@ def test_a_plugin_can_be_blocked(install: Install, monkeypatch, blocked: str):
     )
     assert states()["barred"] == "blocked"
     assert "toy_barred" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("blocked", "told"),
+    [
+        ("sqlite;redis", "names 'sqlite;redis': no plugin here has such a name"),
+        ("fibonacci-reddis, echo", "Did you mean 'fibonacci-redis'?"),
+        (" , ", "names nothing: no plugin"),
+    ],
+)
+def test_a_name_that_blocks_nothing_is_told(monkeypatch, blocked: str, told: str):
+    """What is written otherwise, or not known, is a warning that names the variable; told once."""
+    monkeypatch.setenv("FIBONACCI_BLOCK_PLUGINS", blocked)
+    with pytest.warns(UserWarning, match="FIBONACCI_BLOCK_PLUGINS names") as caught:
+        Workflow("w")
+    assert told in str(caught[0].message)
+    assert len(caught) == 1
+    Workflow("w")
+    fibonacci.plugins()
+
+
+@pytest.mark.parametrize("name", ["memory", "ours"])
+def test_plugins_without_a_distribution_can_be_blocked(monkeypatch, name: str):
+    """A built-in plugin, or one that was registered, is blocked by its name."""
+    with fibonacci.register_plugin("storage", "ours", local):
+        monkeypatch.setenv("FIBONACCI_BLOCK_PLUGINS", name)
+        with pytest.raises(PluginNotFoundError, match="is blocked by FIBONACCI_BLOCK_PLUGINS"):
+            Workflow("w", MemoryConfig(name))
+        assert states()[name] == "blocked"
 
 
 def test_blocking_is_read_anew_each_time(install: Install, monkeypatch):

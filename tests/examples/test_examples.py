@@ -76,6 +76,19 @@ def test_the_chatbot_keeps_the_last_twenty_messages_of_each_user(chatbot: dict[s
         ]
 
 
+def test_what_the_fastapi_example_remembers_is_limited(monkeypatch: pytest.MonkeyPatch):
+    """Answers that repeat the whole history, as the default model's do, don't grow without end."""
+    for name in [name for name in os.environ if name.startswith(("FIBONACCI_", "CHAT_"))]:
+        monkeypatch.delenv(name)
+    chat = runpy.run_path(str(EXAMPLES / "fastapi_chat" / "chat.py"))["chatbot"]()
+    for turn in range(25):
+        chat.execute({"message": f"{turn} " + "x" * 100}, user_id="ada")
+    history = chat.memory.get("history", scope="user", user_id="ada")
+    chat.memory.clear(scope="user", user_id="ada")
+    assert [one["user"].split()[0] for one in history] == [f"{turn}" for turn in range(5, 25)]
+    assert len(str(history)) < 100_000
+
+
 def test_the_newsroom_tells_less_to_whom_it_has_told_much(capsys: pytest.CaptureFixture[str]):
     """The nodes run in their order, and the third story is shorter, as two are remembered."""
     runpy.run_path(str(EXAMPLES / "newsroom.py"))["main"]("echo")

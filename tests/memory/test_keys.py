@@ -1,6 +1,7 @@
 """Keys, ids, names and scopes: what may be addressed, and what each refusal says (C2 to C4)."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -98,7 +99,8 @@ def test_any_text_is_a_user_id_and_a_name(name: str):
 
 BAD_KEYS: list[tuple[Any, str]] = [
     (None, "the key must be text, not NoneType"),
-    (1, "the key must be text, not int"),
+    (1, "the key must be text, not int: pass str() of it"),
+    (UUID(int=1), "the key must be text, not UUID: pass str() of it"),
     (True, "the key must be text, not bool"),
     (1.5, "the key must be text, not float"),
     (b"k", "the key must be text, not bytes"),
@@ -255,8 +257,8 @@ def test_even_an_empty_user_id_does_not_go_with_another_scope(memory, user: Any)
     [
         (None, "None"),
         ("", "''"),
-        (0, "of type int"),
-        (7, "of type int"),
+        (0, "of type int: pass str() of it"),
+        (7, "of type int: pass str() of it"),
         (b"ann", "of type bytes"),
         (["ann"], "of type list"),
         (False, "of type bool"),

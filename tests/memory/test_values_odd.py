@@ -24,6 +24,7 @@ from typing import Any
 
 import attrs
 import orjson
+import pydantic
 import pytest
 
 from fibonacci import MemoryConfig, SerializationError, Workflow
@@ -111,6 +112,10 @@ class TypedPoint(typing.NamedTuple):
 @dataclasses.dataclass
 class Data:
     a: int = 1
+
+
+class Told(pydantic.BaseModel):
+    text: str
 
 
 @attrs.define
@@ -394,7 +399,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "depth 10,000": (lambda: nested(10_000), "is nested deeper than 254 containers"),
     "depth 10,000 of dicts": (lambda: nested(10_000, as_dict=True), "is nested deeper than 254"),
     "depth 255 beside a NaN": (lambda: [nested(254), NAN], "is nested deeper than 254"),
-    "Enum": (lambda: Colour.RED, "turn is of type Colour, for which JSON has no form"),
+    "Enum": (
+        lambda: Colour.RED,
+        "turn is of type Colour, for which JSON has no form: use its .value",
+    ),
     "Flag": (lambda: [Mode.FAST], "turn[0] is of type Mode"),
     "date Enum": (lambda: Day.FIRST, "turn is of type Day"),
     "bytes Enum": (lambda: Raw.A, "turn is of type Raw"),
@@ -433,8 +441,18 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "UserString": (lambda: collections.UserString("a"), "turn is of type UserString"),
     "ChainMap": (lambda: collections.ChainMap({"a": 1}), "turn is of type ChainMap"),
     "SimpleNamespace": (lambda: types.SimpleNamespace(a=1), "turn is of type SimpleNamespace"),
-    "dataclass": (lambda: [Data()], "turn[0] is of type Data, for which JSON has no form"),
-    "attrs class": (lambda: Attrs(), "turn is of type Attrs"),
+    "dataclass": (
+        lambda: [Data()],
+        "turn[0] is of type Data, for which JSON has no form: use dataclasses.asdict() of it",
+    ),
+    "attrs class": (
+        lambda: Attrs(),
+        "turn is of type Attrs, for which JSON has no form: use attrs.asdict() of it",
+    ),
+    "pydantic model": (
+        lambda: Told(text="a"),
+        'turn is of type Told, for which JSON has no form: use its .model_dump(mode="json")',
+    ),
     "object": (lambda: object(), "turn is of type object"),
     "object with hooks": (lambda: Jsonable(), "turn is of type Jsonable"),
     "class": (lambda: int, "turn is of type type"),

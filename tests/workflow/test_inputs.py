@@ -1,6 +1,8 @@
 """The inputs of an execution: checked before anything runs."""
 
 from collections import OrderedDict, UserDict
+from random import Random
+from time import process_time
 from typing import Any
 
 import pytest
@@ -49,6 +51,18 @@ def test_a_missing_input(workflow: Workflow, execute: Any) -> None:
         "Did you mean 'mesage'? Pass inputs={'message': ...}"
     )
     assert ran == []
+
+
+def test_names_that_take_long_to_compare(workflow: Workflow, execute: Any) -> None:
+    """A client that sends 2.5 MB of names much like a missing one holds nobody up."""
+    name, letters = "what_a_customer_would_like_to_know" * 2, Random(1)
+    workflow.add_node(LLMNode("n", "echo", f"{{{{input.{name}}}}}"))
+    names = ["".join(letters.sample(name, len(name))) for _ in range(1_100)]
+    names += [f"{name[::-1]}{number}" for number in range(2_500_000 // len(name))]
+    start = process_time()
+    with pytest.raises(InvalidArgumentError, match="is missing"):
+        execute(workflow, dict.fromkeys(names))
+    assert process_time() - start < 0.15
 
 
 @pytest.mark.parametrize("value", ["", None, 0, [], False])

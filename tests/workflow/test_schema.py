@@ -53,6 +53,29 @@ def test_an_answer_that_does_not_fit_says_where_and_not_what():
     assert str(cause) == "the answer does not fit output_schema: $.age breaks its rule 'type'"
 
 
+@pytest.mark.parametrize(
+    ("answer", "place"),
+    [
+        ('{"more": {"hunter2": 1}}', "$.more.*"),
+        ('{"list": [{"n": 1}, {"n": "hunter2"}]}', "$.list[1].n"),
+        ('{"hunter2": {"n": "1"}}', "$.*.n"),
+    ],
+)
+def test_names_that_the_answer_made_up_are_not_told(answer: str, place: str):
+    """A path holds the names that the schema says; for others there is an asterisk."""
+    part = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    schema = {
+        "properties": {
+            "more": {"additionalProperties": {"type": "string"}},
+            "list": {"items": {"$ref": "#/$defs/part"}},
+        },
+        "patternProperties": {"^h": part},
+        "$defs": {"part": part},
+    }
+    told = str(failure(answering(answer, schema=schema)))
+    assert told == f"the answer does not fit output_schema: {place} breaks its rule 'type'"
+
+
 def test_another_attempt_may_fit():
     """A model that misses the schema is asked again, where the node may try again."""
     workflow = answering('{"age": "7"}', '{"age": 7}', retry=Retry(attempts=2, backoff=0))

@@ -82,7 +82,8 @@ class LocalStore(Store):
     ) -> bool:
         while True:
             seen = self._records.get(address)
-            live = seen if seen is not None and _lives(seen) else None
+            expired = seen is not None and seen[1] is not None and monotonic() >= seen[1]
+            live = None if expired else seen
             if (live[0] if live else ABSENT) != expected:
                 return False
             kept = live[1] if live else None
@@ -93,7 +94,7 @@ class LocalStore(Store):
     def remove(self, address: Address, *, deadline: float) -> bool:
         record = self._records.pop(address, None)
         self._shorten()
-        return record is not None and _lives(record)
+        return record is not None and (record[1] is None or monotonic() < record[1])
 
     def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
         record = self._live(address)
@@ -155,7 +156,9 @@ class LocalStore(Store):
 
     def _live(self, address: tuple[Space, str]) -> Record | None:
         record = self._records.get(address)
-        return record if record is not None and _lives(record) else None
+        if record is None or (record[1] is not None and monotonic() >= record[1]):
+            return None
+        return record
 
     def _replace(self, address: Address, seen: Record | None, record: Record) -> bool:
         """Put a record where ``seen`` still is; say whether it was."""
@@ -216,10 +219,6 @@ def _drop(values: dict[Any, Any], key: Any, seen: object) -> bool:
     """Remove ``seen`` if it is still there, in one step; say whether it was."""
     same = map(is_, map(values.get, (key,)), (seen,))
     return next(map(values.pop, compress((key,), same)), None) is not None
-
-
-def _lives(record: Record) -> bool:
-    return record[1] is None or monotonic() < record[1]
 
 
 def _expiry(ttl_ms: int | None) -> float | None:

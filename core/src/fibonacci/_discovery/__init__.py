@@ -4,13 +4,15 @@ A plugin is looked for among those registered in this process, the newest first,
 entry points of its kind's group.
 """
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Final
 
 import attrs
 
 from fibonacci._builtin import braces, echo, local, scripted
-from fibonacci._discovery.installed import installed, is_blocked, look_again
+from fibonacci._discovery.blocked import is_blocked, tell_of_unknown_names
+from fibonacci._discovery.installed import installed, look_again
 from fibonacci._discovery.kinds import KINDS, Kind
 from fibonacci._discovery.plugin import Plugin, State
 from fibonacci.errors import PluginConflictError, PluginNotFoundError
@@ -82,7 +84,10 @@ def register_plugin(kind: str, name: str, plugin: object) -> Registration:
 
 def plugins() -> tuple[PluginInfo, ...]:
     """List the plugins that are installed or registered, without importing any."""
-    found = [_info(plugin, plugin.state) for plugin in _registered]
+    tell_of_unknown_names(_known_names)
+    found = [
+        _info(plugin, "blocked" if is_blocked(plugin) else plugin.state) for plugin in _registered
+    ]
     for kind in KINDS.values():
         usable = [plugin.name for plugin in installed(kind) if not is_blocked(plugin)]
         for plugin in installed(kind):
@@ -104,10 +109,11 @@ def find_plugin(kind: str, name: str) -> Plugin:
 
     Raises PluginNotFoundError where there is none, and PluginConflictError where there are two.
     """
-    for plugin in _registered:
-        if (plugin.kind.name, plugin.name) == (kind, name):
-            return plugin
-    named = _installed(kind, name)
+    tell_of_unknown_names(_known_names)
+    here = [plugin for plugin in _registered if (plugin.kind.name, plugin.name) == (kind, name)]
+    if here and not is_blocked(here[0]):
+        return here[0]
+    named = here or _installed(kind, name)
     if not named:
         look_again()
         named = _installed(kind, name)
@@ -121,6 +127,15 @@ def find_plugin(kind: str, name: str) -> Plugin:
 
 def _installed(kind: str, name: str) -> list[Plugin]:
     return [plugin for plugin in installed(KINDS[kind]) if plugin.name == name]
+
+
+def _known_names() -> Iterator[str]:
+    """The names and distributions of all plugins, also of ours that are not installed."""
+    for kind in KINDS.values():
+        for plugin in [*_registered, *installed(kind)]:
+            yield from filter(None, (plugin.name, plugin.distribution))
+        for name, extra in kind.extras.items():
+            yield from (name, f"fibonacci-{extra}")
 
 
 def _registered_names(kind: str) -> set[str]:

@@ -59,13 +59,6 @@ def _state(folder: str) -> object:
         return folder, None
 
 
-def is_blocked(plugin: Plugin) -> bool:
-    """Say whether FIBONACCI_BLOCK_PLUGINS names the plugin, or its distribution."""
-    blocked = os.environ.get("FIBONACCI_BLOCK_PLUGINS", "").split(",")
-    named = {name.strip() for name in blocked} - {""}
-    return plugin.name in named or plugin.distribution in named
-
-
 def _entry_points(group: str) -> "Iterable[EntryPoint]":
     # Imported here: it costs 33 ms, and backend="memory" never needs it.
     import importlib_metadata

@@ -23,12 +23,17 @@ UNSAID: str = _Unsaid("workflow")
 def checked_name(name: Any, what: str, error: type[FibonacciError]) -> str:
     """Return the name as plain ``str`` if it may be a part of an address."""
     if not issubclass(type(name), str):
-        raise error(f"{what} must be text, not {type(name).__name__}")
+        raise error(f"{what} must be text, not {type(name).__name__}{as_text(name)}")
     plain: str = str.__str__(name)
     fault = name_fault(plain)
     if fault is not None:
         raise error(f"{what} {fault}")
     return plain
+
+
+def as_text(name: Any) -> str:
+    """What to do with a number or a UUID that came as a name, as advice behind an error."""
+    return ": pass str() of it" if type(name) is int or type(name).__name__ == "UUID" else ""
 
 
 Places = Callable[[str, str | None], Space]
@@ -52,8 +57,8 @@ def all_scopes(prefix: str, workflow: str, organization: str) -> Places:
             empty = user_id is None or issubclass(type(user_id), str)
             told = repr(user_id) if empty else f"of type {type(user_id).__name__}"
             raise ScopeError(
-                f'scope="user" needs a user id, as text that is not empty; it was {told}. '
-                f"Pass user_id=..., or use memory.for_user(...)"
+                f'scope="user" needs a user id, as text that is not empty; it was {told}'
+                f"{as_text(user_id)}. Pass user_id=..., or use memory.for_user(...)"
             )
         return Space(prefix, "user", checked_name(user_id, "the user id", InvalidKeyError))
 

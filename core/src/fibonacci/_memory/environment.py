@@ -27,7 +27,8 @@ def _number(text: str) -> float:
 
 
 def _flag(text: str) -> bool:
-    return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    yes, no = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+    return {**dict.fromkeys(yes, True), **dict.fromkeys(no, False)}[text.lower()]
 
 
 def _text(text: str) -> str:

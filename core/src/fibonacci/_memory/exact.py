@@ -32,6 +32,14 @@ _ADVICE: Final = {
     "ndarray": "use its .tolist()",
 }
 
+_ADVICE_BY_MARK: Final = {
+    "model_dump": 'use its .model_dump(mode="json")',
+    "__dataclass_fields__": "use dataclasses.asdict() of it",
+    "__attrs_attrs__": "use attrs.asdict() of it",
+    "_member_map_": "use its .value",
+}
+"""By what a class of its kind has: a pydantic model, a dataclass, an attrs class, an Enum."""
+
 
 def encode(value: Any, name: str) -> bytes:
     """Return the value as JSON, or raise SerializationError with the path of what is none."""
@@ -157,8 +165,8 @@ class _Walk:
                 name = "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
                 raise self._refusal(f"is {name}, for which JSON has no form")
             return number
-        advice = f": {_ADVICE[kind.__name__]}" if kind.__name__ in _ADVICE else ""
-        raise self._refusal(f"is of type {kind.__name__}, for which JSON has no form{advice}")
+        refused = f"is of type {kind.__name__}, for which JSON has no form"
+        raise self._refusal(refused + _advice(kind))
 
     def _refusal(self, fault: str) -> SerializationError:
         """The error, with the path: dict keys may stand in it, and nothing else of the value."""
@@ -167,6 +175,15 @@ class _Walk:
     def _outer_refusal(self, fault: str) -> SerializationError:
         """The error for the container that the walk is in, rather than for a part of it."""
         return SerializationError(f"{_path([one.step for one in self.around[:-1]])} {fault}")
+
+
+def _advice(kind: type) -> str:
+    """What to do with such a value, if that is known; the value itself is not asked."""
+    advice = _ADVICE.get(kind.__name__)
+    marks = {name for base in kind.__mro__ for name in vars(base)}
+    for mark in marks & _ADVICE_BY_MARK.keys():
+        advice = advice or _ADVICE_BY_MARK[mark]
+    return f": {advice}" if advice else ""
 
 
 def _surrogate(text: str) -> int | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fibonacci.errors import ModelError, WorkflowValidationError
 
 if TYPE_CHECKING:
+    from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 
 Check = Callable[[Any], None]
@@ -32,12 +33,19 @@ def make_check(schema: Mapping[str, Any]) -> Check:
         if fault is not None:
             # Not its message: that quotes the answer.
             raise ModelError(
-                f"the answer does not fit output_schema: {fault.json_path} breaks its "
+                f"the answer does not fit output_schema: {_place(fault)} breaks its "
                 f"rule {fault.validator!r}",
                 retryable=True,
             )
 
     return check
+
+
+def _place(fault: "ValidationError") -> str:
+    """Where in the answer: names that the schema says, and ``*`` for those that only it says."""
+    said = set(fault.absolute_schema_path)
+    parts = (one if isinstance(one, int) or one in said else "*" for one in fault.absolute_path)
+    return "$" + "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in parts)
 
 
 def _validator(schema: dict[str, Any]) -> "Validator":

@@ -9,7 +9,6 @@ never looked through for templates again.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from typing import Any, Final
 
 import attrs
@@ -133,7 +132,7 @@ def missing(name: str, known: Iterable[str], *, line: int, column: int) -> Templ
     are the keys that could stand in the place of the last one (``name``, ``mail``).
     """
     before, dot, last = name.rpartition(".")
-    nearest = nearest_name(last, islice(known, 1000))  # each takes microseconds
+    nearest = nearest_name(last, known)
     nearest = nearest and before + dot + nearest
     hint = f" Did you mean {nearest!r}?" if nearest else ""
     return TemplateError(
