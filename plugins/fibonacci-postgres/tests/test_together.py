@@ -19,6 +19,7 @@ from fibonacci.plugin._run import run
 from fibonacci_postgres import pool
 from fibonacci_postgres.driver import DriverError, pq
 from fibonacci_postgres.link import Link
+from fibonacci_postgres.statements import statements
 from fibonacci_postgres.voices import Blocking
 
 from .speaking import SPACE, A, Opening, Speaker, backend, until
@@ -285,9 +286,12 @@ def test_not_sent() -> None:
     """What libpq says that it did not send counts as not sent."""
     link = Link()
     link.pgconn = pq.PGconn.connect_start(b"host=/nowhere")
-    with pytest.raises(DriverError):
-        link.start_script(b"SELECT")
-    assert not link.sent
+    statement = statements("t").sweep
+    for send in (link.start, link.start_unprepared):
+        link.sent = True
+        with pytest.raises(DriverError):
+            send(statement, [])
+        assert not link.sent
 
 
 def test_lost_connection() -> None:
