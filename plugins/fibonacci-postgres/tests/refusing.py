@@ -15,6 +15,7 @@ class Refusing:
     def __init__(self, listener: socket.socket, code: str, text: str, severity: str) -> None:
         self.port: int = listener.getsockname()[1]
         self.logins = 0
+        self.startups: list[bytes] = []
         fields = {"S": severity, "V": "FATAL", "C": code, "M": text}
         body = b"".join(f"{name}{value}\0".encode() for name, value in fields.items()) + b"\0"
         self._refusal = b"E" + struct.pack("!i", len(body) + 4) + body
@@ -32,8 +33,9 @@ class Refusing:
 
     def _refuse(self, connection: socket.socket) -> None:
         connection.settimeout(5)
-        while _body(connection)[:2] != b"\0\3":  # of what is no login, but asks for encryption
+        while (startup := _body(connection))[:2] != b"\0\3":  # no login: it asks for encryption
             connection.sendall(b"N")
+        self.startups.append(startup)
         connection.sendall(b"R" + struct.pack("!ii", 8, 3))  # asks for the password
         connection.recv(1)
         _body(connection)

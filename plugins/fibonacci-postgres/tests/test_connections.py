@@ -185,3 +185,6 @@ def test_sizes(opening: Opening, postgres_url: str, size: int) -> None:
     assert store.compare_and_set(A, value, value, None) is True
     store.write_many([(A, value), (A, value)], None)
     assert store.read_many([A, A]) == [value, value]
+    unprepared = opening(postgres_url, timeout=20, prepare=False)
+    unprepared.write(A, value, None)
+    assert unprepared.read(A) == value

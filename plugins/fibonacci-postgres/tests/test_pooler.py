@@ -1,8 +1,10 @@
 """Behind a transaction pooler: prepare=off leaves nothing on the sessions that others share."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from modes import mostly
 from services.pgbouncer import PgBouncer
@@ -32,7 +34,43 @@ def test_nothing_is_left(opening: Opening, postgres_proxy: Proxy) -> None:
         for verb in VERBS:
             assert Attempt(store, verb).fault is None
     assert b"fibonacci_" not in traffic.requests
-    assert b"set_config" not in traffic.requests
+    assert b"enable_seqscan" not in traffic.requests
+
+
+@pytest.mark.parametrize("prepare", [True, False])
+def test_others_find_nothing(opening: Opening, pgbouncer_url: str, prepare: bool) -> None:
+    """No setting of ours is left for others to whom the pooler gives the same session."""
+    store = opening(pgbouncer_url, prepare=prepare)
+    for verb in ("write", "read"):
+        Attempt(store, verb)
+    names = ["statement_timeout", "enable_seqscan", "enable_bitmapscan"]
+    with psycopg.connect(pgbouncer_url, autocommit=True, prepare_threshold=None) as other:
+        for _ in range(10):
+            found = [other.execute(f"SHOW {name}".encode()).fetchone() for name in names]
+            assert found == [("0",), ("on",), ("on",)]
+
+
+def test_settings_of_a_session(opening: Opening, postgres_proxy: Proxy) -> None:
+    """Without a pooler each session has them from its beginning, beside those of the URL."""
+    store = opening(f"{postgres_proxy.url}?options=-c%20enable_seqscan%3Don", timeout=7)
+    with postgres_proxy.record() as traffic:
+        store.read(A)
+    assert b"-c statement_timeout=7000 -c enable_seqscan=off" in traffic.requests
+    assert b"-c enable_bitmapscan=off -c enable_seqscan=on\0" in traffic.requests
+
+
+def test_options_of_a_service(
+    opening: Opening,
+    postgres_proxy: Proxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Options of a service file are not replaced by ours."""
+    (tmp_path / "services").write_text("[memory]\noptions=-c geqo=off\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    with postgres_proxy.record() as traffic:
+        opening(f"{postgres_proxy.url}?service=memory").read(A)
+    assert b"options\0-c geqo=off\0" in traffic.requests
 
 
 def test_one_round_trip(opening: Opening, postgres_proxy: Proxy) -> None:

@@ -9,6 +9,7 @@ from fibonacci_postgres.driver import verbosity_setter
 from fibonacci_postgres.refusals import read_refusal
 
 from .refusing import refusing
+from .speaking import Attempt, Speaker, backend
 
 LASTING = [
     ("28P01", 'password authentication failed for user "me"', "FATAL"),
@@ -49,13 +50,20 @@ def test_lasting(code: str, text: str, severity: str) -> None:
 
 @pytest.mark.parametrize(("code", "text", "severity"), PASSING)
 def test_passing(code: str, text: str, severity: str) -> None:
-    """What passes is tried again until the deadline, whatever names stand in the text."""
+    """What passes may be tried again, whatever names stand in the text."""
     with refusing(code, text, severity) as server:
-        url = f"postgresql://me:secret@127.0.0.1:{server.port}/db"
-        config = MemoryConfig(backend="postgres", connection_url=url, timeout=0.1)
-        with pytest.raises(BackendUnavailableError):
-            Workflow("w", config).memory.get("k")
-        assert server.logins > 1
+        store = Speaker("sync", backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db"))
+        assert type(Attempt(store, "read").fault) is BackendUnavailableError
+
+
+def test_options() -> None:
+    """Options of ours that a pooler refuses are left out from then on."""
+    with refusing("08P01", "unsupported startup parameter: options") as server:
+        store = Speaker("sync", backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db"))
+        for expected in (2, 3):
+            assert type(Attempt(store, "read").fault) is StorageError
+            assert server.logins == expected
+    assert [b"enable_seqscan" in one for one in server.startups] == [True, False, False]
 
 
 def test_full_for_a_role(postgres_server: Databases, postgres_url: str) -> None:

@@ -19,6 +19,7 @@ from fibonacci.plugin._run import run
 from fibonacci_postgres import pool
 from fibonacci_postgres.driver import DriverError, pq
 from fibonacci_postgres.link import Link
+from fibonacci_postgres.statements import statements
 from fibonacci_postgres.voices import Blocking
 
 from .speaking import SPACE, A, Opening, Speaker, backend, until
@@ -244,21 +245,21 @@ def test_no_thread(postgres_url: str) -> None:
     before = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
     store = Speaker("sync", backend(postgres_url))
     store.write(A, b"1", None)
-    assert threading.active_count() == before[0]
-    assert len(list(Path("/proc/self/fd").iterdir())) == before[1] + 1
+    assert threading.active_count() <= before[0]  # what others left may be gone by now
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before[1] + 1
     store.end()
 
 
 def test_first_come_first_served(postgres_url: str) -> None:
     """Callers who ask again and again stand behind those who wait already."""
-    store = Speaker("async", backend(postgres_url, max_connections=2))
+    store = Speaker("async", backend(postgres_url, max_connections=1))
     done = [0] * 6
 
     async def work(number: int) -> None:
         while max(done) < 40:
             await store.store.read(A, deadline=time.monotonic() + 20)
             done[number] += 1
-            assert max(done) - min(done) <= 3, done
+            assert max(done) - min(done) <= 2, done
 
     async def together() -> None:
         await asyncio.gather(*map(work, range(len(done))))
@@ -285,9 +286,12 @@ def test_not_sent() -> None:
     """What libpq says that it did not send counts as not sent."""
     link = Link()
     link.pgconn = pq.PGconn.connect_start(b"host=/nowhere")
-    with pytest.raises(DriverError):
-        link.start_script(b"SELECT")
-    assert not link.sent
+    statement = statements("t").sweep
+    for send in (link.start, link.start_unprepared):
+        link.sent = True
+        with pytest.raises(DriverError):
+            send(statement, [])
+        assert not link.sent
 
 
 def test_lost_connection() -> None:

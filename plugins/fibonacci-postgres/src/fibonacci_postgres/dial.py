@@ -4,6 +4,8 @@ import random
 from time import monotonic
 from typing import Final
 
+import attrs
+
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal, share_deadline
 from fibonacci_postgres.driver import PGconn, pq, say_sqlstates
@@ -13,6 +15,10 @@ from fibonacci_postgres.refusals import Refusal, read_refusal
 from fibonacci_postgres.voices import Voice
 
 _DEFAULTS: Final = {"fallback_application_name": "fibonacci", "client_encoding": "UTF8"}
+
+
+class OptionsRefusedError(StorageError):
+    """No connection was made as the options of the session were refused."""
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module
@@ -28,7 +34,8 @@ async def dial(
 ) -> None:
     """Connect.
 
-    Raises BackendUnavailableError, or StorageError where trying again would not help.
+    Raises BackendUnavailableError, or StorageError where trying again would not help;
+    OptionsRefusedError where it may help to leave out the options.
     """
     attempts = await _looked_up(parameters, where, voice, deadline)
     reason = ""
@@ -41,7 +48,8 @@ async def dial(
         except _Refused as refused:
             reason = refused.refusal.text
             if refused.refusal.lasting:
-                raise StorageError(f"can't connect to PostgreSQL at {where}: {reason}") from None
+                error = OptionsRefusedError if refused.refusal.of_options else StorageError
+                raise error(f"can't connect to PostgreSQL at {where}: {reason}") from None
         else:
             return
     raise BackendUnavailableError(f"can't connect to PostgreSQL at {where}: {reason}")
@@ -70,7 +78,7 @@ async def _attempt(
 def _refusal(pgconn: PGconn, parameters: ConnectionParameters) -> Refusal:
     message = pgconn.error_message.decode(errors="replace")
     refusal = read_refusal(message, needs_password=pgconn.needs_password)
-    return Refusal(parameters.masked(refusal.text), refusal.lasting)
+    return attrs.evolve(refusal, text=parameters.masked(refusal.text))
 
 
 async def _looked_up(

@@ -32,6 +32,15 @@ class ConnectionParameters:
         """Return the same with some values set."""
         return ConnectionParameters({**self._values, **values})
 
+    def with_options(self, options: str) -> "ConnectionParameters":
+        """Return the same with options of the session; those that the user gave count more.
+
+        Nothing is changed where a service file may have some: they would be replaced.
+        """
+        if self.get("service"):
+            return self
+        return self.but(options=f"{options} {self.get('options')}".rstrip())
+
     def conninfo(self, defaults: Mapping[str, str]) -> bytes:
         """Return all of them as libpq reads them; they go before the defaults."""
         from fibonacci_postgres.driver import conninfo

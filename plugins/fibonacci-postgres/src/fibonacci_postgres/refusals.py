@@ -24,6 +24,8 @@ _PASSING_AT_POOLERS: Final = re.compile(
     re.IGNORECASE,
 )
 
+_OF_OPTIONS: Final = re.compile(r"startup parameter|configuration parameter|\boptions\b")
+
 # What libpq says itself when another try says the same.
 _LASTING: Final = (
     "authentication failed",
@@ -44,6 +46,8 @@ class Refusal:
 
     text: str
     lasting: bool
+    of_options: bool = False
+    """Whether it was for the options that the session was to have: poolers take none, or few."""
 
 
 def read_refusal(message: str, *, needs_password: bool) -> Refusal:
@@ -54,7 +58,7 @@ def read_refusal(message: str, *, needs_password: bool) -> Refusal:
     # More than one where libpq tried again by itself, without TLS.
     lasting = all(_is_lasting_answer(one["code"], one["text"]) for one in answers)
     told = dict.fromkeys(f"{one['text']} (SQLSTATE {one['code']})" for one in answers)
-    return Refusal("; ".join(told), lasting)
+    return Refusal("; ".join(told), lasting, bool(_OF_OPTIONS.search("; ".join(told))))
 
 
 def _is_lasting(text: str) -> bool:

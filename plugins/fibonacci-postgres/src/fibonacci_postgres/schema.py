@@ -61,18 +61,13 @@ def search(table: str) -> bytes:
     return _SEARCH.format(table=quoted(table)).encode()
 
 
-_SESSION: Final = """\
-SELECT set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),
-  set_config('statement_timeout', CASE
-    WHEN current_setting('statement_timeout')::interval BETWEEN '1 ms' AND '{limit} ms'
-    THEN current_setting('statement_timeout') ELSE '{limit}' END, false)"""
-
-
-def session(milliseconds: int) -> bytes:
-    """Return the SQL that sets up a session which is ours alone.
+def session_options(milliseconds: int) -> str:
+    """Return the options that a session begins with, as libpq sends them when it connects.
 
     Statements go by the primary key, whatever the statistics say: it is faster, and rows are locked
-    in the order of their keys. And the server gives up on a statement in time: whoever waits for a
-    lock goes on waiting although its client has left, and without a limit more and more do.
+    in the order of their keys. And the server gives up on a statement in time.
+
+    They end with the session. A statement that sets them would set them, behind a pooler, for
+    whoever is given the server's connection next; as options a pooler refuses or ignores them.
     """
-    return _SESSION.format(limit=milliseconds).encode()
+    return f"-c statement_timeout={milliseconds} -c enable_seqscan=off -c enable_bitmapscan=off"

@@ -6,7 +6,7 @@ from time import monotonic
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal, unanswered
 from fibonacci_postgres import schema
-from fibonacci_postgres.dial import dial
+from fibonacci_postgres.dial import OptionsRefusedError, dial
 from fibonacci_postgres.driver import DriverError, PGresult
 from fibonacci_postgres.faults import MISSING_TABLE, Answer, rejected
 from fibonacci_postgres.link import Link
@@ -24,6 +24,10 @@ class Server:
         self._voice = voice
         self._wait = voice.wait
         self._prepares = settings.prepare
+        self._parameters = settings.parameters
+        if settings.prepare:  # else the session is not ours to change
+            options = schema.session_options(ceil(settings.timeout * 1000))
+            self._parameters = settings.parameters.with_options(options)
         self._pool = Pool(settings.max_connections, voice)
         self._found = False
         """Whether the table was seen."""
@@ -90,10 +94,13 @@ class Server:
             ) from None
 
     async def _connect(self, link: Link, deadline: float) -> None:
-        settings = self._settings
-        await dial(link, settings.parameters, settings.where, self._voice, deadline)
-        if settings.prepare:  # else the session is not ours to change
-            await self._script(link, schema.session(ceil(settings.timeout * 1000)), deadline)
+        try:
+            await dial(link, self._parameters, self._settings.where, self._voice, deadline)
+        except OptionsRefusedError as refused:
+            if self._parameters is self._settings.parameters:  # they are the user's
+                raise StorageError(*refused.args) from None
+            self._parameters = self._settings.parameters  # a pooler's sessions are not ours alone
+            await self._connect(link, deadline)
 
     async def _find_table(self, link: Link, deadline: float) -> None:
         """See whether the table is there; make it, if it is not and that is wanted."""
