@@ -90,6 +90,19 @@ def test_forgotten(verb: str, say: Any, forgetting: Forgetting) -> None:
     assert time.monotonic() - start < 2 * TIMEOUT
 
 
+def test_checked(opening: Any, valkey_proxy: Proxy) -> None:
+    """A write after a rest asks for a sign of life first, and goes out on the same connection."""
+    ask = opening(valkey_proxy.url)
+    ask("write", KEY, b"1", None)
+    time.sleep(0.25)
+    with valkey_proxy.record() as traffic:
+        ask("write", KEY, b"2", None)
+        ask("write", KEY, b"3", None)
+    assert traffic.requests.count(b"PING") == 1
+    assert traffic.connections == 0
+    ask("remove", KEY)
+
+
 def test_too_old(opening: Any, valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that was idle for longer than is safe is not used again."""
     for module in (fibonacci_redis.blocking, fibonacci_redis.multiplex):

@@ -1,5 +1,6 @@
 """Servers that answer what no Redis should, and moments that are hard to hit with a real one."""
 
+import asyncio
 import signal
 import socket
 import threading
@@ -16,7 +17,8 @@ from services.proxy import Proxy
 from services.standalone import Redis
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
-from fibonacci.plugin import Address, Space, run
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run
+from fibonacci_redis import fibonacci_storage
 from fibonacci_redis.operations import KNOWN
 
 SPACE = Space("t:odd:", "workflow", "w")
@@ -187,3 +189,71 @@ def test_node_that_breaks_off(opening: Any) -> None:
                 with pytest.raises(BackendUnavailableError):
                     ask("read", KEY)
             assert len(looked_up) == 2
+
+
+def slots_at(*ports: int) -> bytes:
+    """What CLUSTER SLOTS says where these nodes share the slots."""
+    share = 16_384 // len(ports)
+    rows = [
+        b"*3\r\n:%d\r\n:%d\r\n*2\r\n$0\r\n\r\n:%d\r\n" % (n * share, (n + 1) * share - 1, port)
+        for n, port in enumerate(ports)
+    ]
+    return b"*%d\r\n%b" % (len(rows), b"".join(rows))
+
+
+def test_many_callers_of_a_cluster() -> None:
+    """The slots are asked for once for all callers; nodes that are gone are not asked again."""
+    nodes: list[int] = []
+    looked_up: list[bytes] = []
+    get = b"$-1\r\n"
+
+    def answer(data: bytes) -> bytes:
+        if b"SLOTS" in data:
+            looked_up.append(data)
+            return slots_at(*nodes)
+        return get * data.count(b"GET")
+
+    async def main(url: str) -> None:
+        nonlocal get
+        store = fibonacci_storage(StoreSettings(url=StoreURL.parse(url))).aconnect()
+
+        async def read_all() -> list[Any]:
+            addresses = [Address(Space("t:odd:", "workflow", f"w{n}"), "k") for n in range(100)]
+            reads = [store.read(one, deadline=time.monotonic() + 5) for one in addresses]
+            return await asyncio.gather(*reads, return_exceptions=True)
+
+        found = await read_all()
+        assert None in found
+        assert BackendUnavailableError in map(type, found)  # one of the two nodes is not there
+        assert len(looked_up) == 1
+        get, nodes[:] = b"-CLUSTERDOWN x\r\n", nodes[:1]
+        await read_all()
+        get = b"$-1\r\n"
+        looked_up.clear()
+        assert await read_all() == [None] * 100
+        assert len(looked_up) == 1
+        assert list(store._routes._nodes) == [("127.0.0.1", nodes[0])]
+        asking = asyncio.create_task(read_all())
+        store._routes._slots = []
+        await asyncio.sleep(0)
+        await store.close()
+        assert {type(one) for one in await asking} == {BackendUnavailableError}
+
+    with answering(answer) as port:
+        nodes[:] = [port, 1]
+        asyncio.run(main(f"redis+cluster://127.0.0.1:{port}"))
+
+
+def test_no_time_for_the_slots(valkey_proxy: Proxy) -> None:
+    """Who waits for another's look-up of the slots ends by the own deadline (C18)."""
+
+    async def main() -> None:
+        url = StoreURL.parse(f"redis+cluster://127.0.0.1:{valkey_proxy.port}")
+        store = fibonacci_storage(StoreSettings(url=url)).aconnect()
+        reads = [store.read(KEY, deadline=time.monotonic() + seconds) for seconds in (0.2, 0.05)]
+        told = await asyncio.gather(*reads, return_exceptions=True)
+        assert [type(one) for one in told] == [BackendUnavailableError] * 2
+        await store.close()
+
+    with valkey_proxy.fault(BlackHole()):
+        asyncio.run(main())
