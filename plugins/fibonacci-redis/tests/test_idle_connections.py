@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from services.faults import Pass
+from services.faults import Pass, Trickle
 from services.proxy import Proxy
 from services.standalone import Redis
 
@@ -101,6 +101,16 @@ def test_checked(opening: Any, valkey_proxy: Proxy) -> None:
     assert traffic.requests.count(b"PING") == 1
     assert traffic.connections == 0
     ask("remove", KEY)
+
+
+def test_slow_answer(opening: Any, valkey_proxy: Proxy) -> None:
+    """A read after a rest has all of its time, once a byte of the answer has come."""
+    ask = opening(valkey_proxy.url)
+    ask("read", KEY)
+    time.sleep(0.03)
+    with valkey_proxy.fault(Trickle(rate=12)), valkey_proxy.record() as traffic:
+        assert ask("read", KEY, timeout=0.6) is None
+    assert traffic.connections == 0
 
 
 def test_too_old(opening: Any, valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,3 +257,22 @@ def test_no_time_for_the_slots(valkey_proxy: Proxy) -> None:
 
     with valkey_proxy.fault(BlackHole()):
         asyncio.run(main())
+
+
+def test_primary_that_moves(opening: Any) -> None:
+    """When the sentinels name another primary, the one before is left."""
+    where: list[int] = []
+
+    def answer(data: bytes) -> bytes:
+        if b"SENTINEL" in data:
+            return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(where[0])), where[0])
+        return b"-READONLY replica\r\n"
+
+    with answering(answer) as before, answering(lambda _: b"$1\r\n1\r\n") as after:
+        ask = opening(f"redis+sentinel://127.0.0.1:{before}/main")
+        where[:] = [before]
+        with pytest.raises(BackendUnavailableError):
+            ask("read", KEY)
+        where[:] = [after]
+        assert ask("read", KEY) == b"1"
+        assert ask("read", KEY) == b"1"
