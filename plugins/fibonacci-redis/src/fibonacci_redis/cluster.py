@@ -14,7 +14,7 @@ from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, Waiter, sha
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.node import Node, Session
 from fibonacci_redis.routes import Routes
-from fibonacci_redis.wire import ReplyError, Request, first_error, pack
+from fibonacci_redis.wire import ReplyError, Request, asking, first_error, pack
 
 Where = tuple[str, int]
 """Host and port."""
@@ -23,7 +23,6 @@ SLOTS: Final = 16_384
 REDIRECTS: Final = 5
 """How often one request follows a slot that moves."""
 
-ASKING: Final = pack((b"ASKING",))
 ASK_SLOTS: Final = Request(0, pack((b"CLUSTER", b"SLOTS")), 1, writes=False)
 
 
@@ -81,8 +80,8 @@ class Cluster(Routes):
                 replies = await self.exchange(node, request, deadline)
             else:
                 node = self._redirected(error, node)
-                asking = request._replace(data=ASKING + request.data, replies=request.replies + 1)
-                replies = (await self.exchange(node, asking, deadline))[1:]
+                replies = await self.exchange(node, asking(request), deadline)
+                replies = replies[1:] if len(replies) == request.replies + 1 else replies[1::2]
             again = first_error(replies)
             if again is None:
                 return replies

@@ -18,6 +18,7 @@ import attrs
 from redis.crc import key_slot
 
 from fibonacci.plugin import Space
+from fibonacci_redis.wire import pack
 
 
 @attrs.frozen
@@ -30,6 +31,8 @@ class Place:
     """What a record's key starts with."""
     slot: int
     """The hash slot of all of them."""
+    persist: bytes
+    """The command that keeps the index for ever."""
 
 
 # A memory uses a handful of spaces again and again; quoting and hashing take 3 µs.
@@ -38,7 +41,7 @@ def place(space: Space) -> Place:
     """Return the keys of a space."""
     tag = f"{space.scope[0]}:{quote(space.owner, safe='')}"
     index = f"{space.prefix}v1:{{{tag}}}".encode()
-    return Place(index, index + b":", key_slot(index))
+    return Place(index, index + b":", key_slot(index), pack((b"PERSIST", index)))
 
 
 def named(place: Place, keys: list[bytes]) -> list[bytes]:
