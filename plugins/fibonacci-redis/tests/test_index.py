@@ -178,12 +178,10 @@ def test_index_lives_as_long(verb: str, ask: Any, valkey_server: Redis) -> None:
     assert record > 29_000
     ask("write", at("early"), b"1", 1)
     assert int(valkey_server("PTTL", INDEX)) > 29_000
+    ask.clear(SPACE)
+    ask("write", at("early"), b"1", 60_000)
     WRITES[verb](ask, None)
-    ask("write", at("early"), b"1", 1)
-    kept = valkey_server("PTTL", f"{INDEX}:k")
-    assert kept == -1 or verb in ("add", "add, long", "swap that keeps", "swap", "swap, long")
-    assert valkey_server("PTTL", INDEX) == -1 or kept != -1
-    ask("remove", at("k"))
+    assert valkey_server("PTTL", f"{INDEX}:k") == valkey_server("PTTL", INDEX) == -1
 
 
 def test_nothing_is_left(ask: Any, valkey_server: Redis) -> None:
@@ -212,7 +210,24 @@ def test_kept_for_ever(ask: Any, valkey_server: Redis) -> None:
     """To keep a record for ever keeps its index; to keep none does nothing."""
     ask("write", at("k"), b"1", 40)
     assert ask("touch", at("none"), None) is False
+    assert ask("compare_and_set", at("k"), ABSENT, b"2", None) is False
     assert int(valkey_server("PTTL", INDEX)) > 0
     assert ask("touch", at("k"), None) is True
     time.sleep(0.2)
     assert ask.keys(SPACE) == ["k"]
+
+
+@pytest.mark.parametrize("verb", ["touch", "write", "write, long"])
+def test_no_longer_kept(verb: str, ask: Any, valkey_server: Redis) -> None:
+    """When the last record that was kept for ever expires, so does the index."""
+    ask("write_many", [(at("j"), b"1")], 30)
+    ask("write", at("k"), b"1", None)
+    WRITE_AGAIN[verb](ask)
+    assert 0 < int(valkey_server("PTTL", INDEX)) < 200
+
+
+WRITE_AGAIN: dict[str, Any] = {
+    "touch": lambda ask: ask("touch", at("k"), 40),
+    "write": lambda ask: ask("write", at("k"), b"1", 40),
+    "write, long": lambda ask: ask("write", at("k"), LONG, 40),
+}

@@ -19,7 +19,9 @@ from services.standalone import Redis
 from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run
 from fibonacci_redis import fibonacci_storage
+from fibonacci_redis.layout import place
 from fibonacci_redis.operations import KNOWN
+from fibonacci_redis.requests import removal
 
 SPACE = Space("t:odd:", "workflow", "w")
 KEY = Address(SPACE, "k")
@@ -123,13 +125,23 @@ def test_many_idle_connections(valkey_server: Redis, opening: Any) -> None:
     assert len(ask.store.spoken._routes._node._idle._idle) == 64
 
 
+def test_broken_pipe(valkey_server: Redis, opening: Any) -> None:
+    """A request that the system does not take was surely not sent (C18)."""
+    ask = opening(valkey_server.url, speak="sync")
+    session, asked = run(ask.store.spoken._routes.session(0, time.monotonic() + 5))
+    session._connection.link.socket.shutdown(socket.SHUT_WR)
+    with pytest.raises(BackendUnavailableError, match="connection broke"):
+        run(asked(removal(place(SPACE), [b"k"])))
+    session.end(clean=False)
+
+
 def test_many_known_records(valkey_server: Redis, opening: Any) -> None:
     """What is remembered of records that were written is bounded."""
     ask = opening(valkey_server.url)
     records = getattr(ask.store, "spoken", ask.store)
-    records._known.update(Address(SPACE, f"n{number}") for number in range(KNOWN))
+    records._known.update({Address(SPACE, f"n{number}"): True for number in range(KNOWN)})
     ask("write", KEY, b"1", None)
-    assert records._known == {KEY}
+    assert records._known == {KEY: True}
     ask.clear(SPACE)
 
 

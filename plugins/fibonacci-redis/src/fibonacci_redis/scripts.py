@@ -85,12 +85,19 @@ return 1
 """Keep a record for ever, and its index."""
 
 PRUNE: Final = _script("""
-local gone = 0
+local gone, most, lasting = 0, 0, false
 for i = 2, #KEYS do
-    if redis.call('EXISTS', KEYS[i]) == 0 then
-        gone = gone + redis.call('ZREM', KEYS[1], ARGV[i - 1])
-    end
+    local left = redis.call('PTTL', KEYS[i])
+    if left == -2 then gone = gone + redis.call('ZREM', KEYS[1], ARGV[i - 1]) end
+    if left == -1 then lasting = true end
+    if left > most then most = left end
+end
+if most > 0 and not lasting and redis.call('PTTL', KEYS[1]) == -1 then
+    local listed = #redis.call('ZRANGE', KEYS[1], 0, #KEYS)
+    if listed == #KEYS - 1 - gone then redis.call('PEXPIRE', KEYS[1], most + SLACK) end
 end
 return gone
 """)
-"""Take out of an index what has no record any more: the index, the records, and their names."""
+"""Take out of an index what has no record any more: the index, the records, and their names.
+
+If these are all that there are, and all expire, so does the index from now on."""
