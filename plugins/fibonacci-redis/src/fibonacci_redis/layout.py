@@ -18,7 +18,7 @@ import attrs
 from redis.crc import key_slot
 
 from fibonacci.plugin import Space
-from fibonacci_redis.wire import pack
+from fibonacci_redis.wire import pack, word
 
 
 @attrs.frozen
@@ -33,6 +33,8 @@ class Place:
     """The hash slot of all of them."""
     persist: bytes
     """The command that keeps the index for ever."""
+    expire: bytes
+    """The one that has it expire, up to the milliseconds."""
 
 
 # A memory uses a handful of spaces again and again; quoting and hashing take 3 µs.
@@ -41,7 +43,9 @@ def place(space: Space) -> Place:
     """Return the keys of a space."""
     tag = f"{space.scope[0]}:{quote(space.owner, safe='')}"
     index = f"{space.prefix}v1:{{{tag}}}".encode()
-    return Place(index, index + b":", key_slot(index), pack((b"PERSIST", index)))
+    persist = pack((b"PERSIST", index))
+    expire = b"*4\r\n" + word(b"PEXPIRE") + word(index)
+    return Place(index, index + b":", key_slot(index), persist, expire)
 
 
 def named(place: Place, keys: list[bytes]) -> list[bytes]:

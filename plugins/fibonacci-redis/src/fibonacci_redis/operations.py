@@ -7,7 +7,7 @@ from typing import Any, Final
 from fibonacci.errors import StorageError
 from fibonacci.plugin import ABSENT, Absent, Address, AsyncStore, Keep
 from fibonacci_redis.layout import Place, named, place
-from fibonacci_redis.requests import expiry, life, listed, removal
+from fibonacci_redis.requests import expiry, life, listed, removal, replacement
 from fibonacci_redis.routes import Routes
 from fibonacci_redis.scripts import LAST, PRUNE, Script
 from fibonacci_redis.wire import GET, ReplyError, Request, pack, pack_key, pack_set, transaction
@@ -52,8 +52,7 @@ class Operations(AsyncStore):
         # A record that exists is listed, so replacing it takes 15 % less than creating it.
         lasts = self._known.get(address)
         if lasts is not None and len(data) <= SMALL:
-            # The index first: if only that arrives, nothing is lost.
-            both = pack_set(key, data, (b"XX", *expiry(ttl_ms)), life(where, ttl_ms))
+            both = replacement(where, key, data, ttl_ms)
             if (await self._ask(Request(where.slot, both, 2, True), deadline))[1] is not None:
                 if lasts is not (ttl_ms is None):
                     await self._expiry_changed(address, ttl_ms, deadline)

@@ -14,6 +14,9 @@ CRLF: Final = b"\r\n"
 GET: Final = b"*2\r\n$3\r\nGET\r\n"
 """What :func:`pack_key` takes for it."""
 
+SET: Final = b"%b*%d\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n"
+"""A SET up to its value, after another command."""
+
 WORDS: Final = frozenset((bytes, str))
 
 
@@ -33,11 +36,11 @@ def pack_key(head: bytes, key: bytes) -> bytes:
     return b"%b$%d\r\n%b\r\n" % (head, len(key), key)
 
 
-def pack_set(key: bytes, data: bytes, options: Sequence[bytes], before: bytes = b"") -> bytes:
-    """Pack a SET, after another packed command: 30 % faster; a large value, 25 times."""
-    begin = b"%b*%d\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n"
-    head = begin % (before, 3 + len(options), len(key), key, len(data))
-    return b"".join((head, data, CRLF, *map(word, options)))
+def pack_set(key: bytes, data: bytes, options: Sequence[bytes]) -> bytes:
+    """Pack a SET: 30 % faster; a large value, 25 times."""
+    tail = CRLF + b"".join(map(word, options))
+    head = SET % (b"", 3 + len(options), len(key), key, len(data))
+    return b"".join((head, data, tail))
 
 
 NOTHING: Final = object()
