@@ -105,6 +105,13 @@ def test_unknown_error(opening: Any) -> None:
         assert "swordfish" not in str(raised.value)
 
 
+def test_older_server(opening: Any) -> None:
+    """A server that is too old for the expiry of an index is told as that."""
+    refusal = b"-ERR wrong number of arguments for 'pexpire' command\r\n:0\r\n"
+    with answering(lambda _: refusal) as port, pytest.raises(StorageError, match="older than"):
+        opening(f"redis://127.0.0.1:{port}")("touch", KEY, 1_000)
+
+
 def test_batch_in_part(opening: Any, valkey_proxy: Proxy, valkey_server: Redis) -> None:
     """A large batch whose second part does not arrive was perhaps written: it is told so (C18)."""
     ask = opening(valkey_proxy.url)
