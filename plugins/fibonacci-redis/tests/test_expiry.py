@@ -14,6 +14,6 @@ def test_touch_for_a_millisecond(opening: Any, address: Address, valkey_proxy: P
     for asked, sent in ((1, b"2"), (2, b"2"), (3, b"3")):
         with valkey_proxy.record() as traffic:
             ask("touch", address, asked)
-        assert traffic.requests.endswith(b"$1\r\n" + sent + b"\r\n")
+        assert b":k\r\n$1\r\n" + sent + b"\r\n" in traffic.requests
         ask("write", address, b"1", None)
     assert ask("remove", address) is True

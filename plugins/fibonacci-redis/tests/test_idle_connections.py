@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from services.faults import Pass
+from services.faults import Pass, Trickle
 from services.proxy import Proxy
 from services.standalone import Redis
 
@@ -88,6 +88,29 @@ def test_forgotten(verb: str, say: Any, forgetting: Forgetting) -> None:
     for times in (1, 3, 1, 1):
         say(*VERBS[verb], times=times)
     assert time.monotonic() - start < 2 * TIMEOUT
+
+
+def test_checked(opening: Any, valkey_proxy: Proxy) -> None:
+    """A write after a rest asks for a sign of life first, and goes out on the same connection."""
+    ask = opening(valkey_proxy.url)
+    ask("write", KEY, b"1", None)
+    time.sleep(0.25)
+    with valkey_proxy.record() as traffic:
+        ask("write", KEY, b"2", None)
+        ask("write", KEY, b"3", None)
+    assert traffic.requests.count(b"PING") == 1
+    assert traffic.connections == 0
+    ask("remove", KEY)
+
+
+def test_slow_answer(opening: Any, valkey_proxy: Proxy) -> None:
+    """A read after a rest has all of its time, once a byte of the answer has come."""
+    ask = opening(valkey_proxy.url)
+    ask("read", KEY)
+    time.sleep(0.03)
+    with valkey_proxy.fault(Trickle(rate=12)), valkey_proxy.record() as traffic:
+        assert ask("read", KEY, timeout=0.6) is None
+    assert traffic.connections == 0
 
 
 def test_too_old(opening: Any, valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:

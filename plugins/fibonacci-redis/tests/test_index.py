@@ -8,7 +8,7 @@ import pytest
 import redis
 from services.standalone import Redis
 
-from fibonacci.plugin import ABSENT, Address, Page, Space
+from fibonacci.plugin import ABSENT, KEEP, Address, Page, Space
 from fibonacci_redis.layout import place
 
 SPACE = Space("t:index:", "workflow", "w")
@@ -138,3 +138,96 @@ def test_clock(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(0.04)
         assert ask("read", at("k")) is None
         assert ask.keys(SPACE) == []
+
+
+LONG = b"x" * 9_000
+WRITES: dict[str, Any] = {
+    "write": lambda ask, ttl: ask("write", at("k"), b"1", ttl),
+    "write again": lambda ask, ttl: [ask("write", at("k"), b"1", t) for t in (20, ttl)],
+    "write, long": lambda ask, ttl: [ask("write", at("k"), LONG, t) for t in (20, ttl)],
+    "write_many": lambda ask, ttl: ask("write_many", [(at("k"), b"1"), (at("l"), b"1")], ttl),
+    "write_many again": lambda ask, ttl: [
+        ask("write_many", [(at("k"), b"1"), (at("l"), b"1")], t) for t in (20, ttl)
+    ],
+    "add": lambda ask, ttl: ask("compare_and_set", at("k"), ABSENT, b"1", ttl),
+    "add, long": lambda ask, ttl: ask("compare_and_set", at("k"), ABSENT, LONG, ttl),
+    "swap": lambda ask, ttl: [
+        ask("compare_and_set", at("k"), ABSENT, b"1", 5_000),
+        ask("compare_and_set", at("k"), b"1", b"2", ttl),
+    ],
+    "swap, long": lambda ask, ttl: [
+        ask("compare_and_set", at("k"), ABSENT, b"1", 5_000),
+        ask("compare_and_set", at("k"), b"1", LONG, ttl),
+    ],
+    "swap that keeps": lambda ask, ttl: [
+        ask("compare_and_set", at("k"), ABSENT, b"1", ttl),
+        ask("compare_and_set", at("k"), b"1", b"2", KEEP),
+        ask("compare_and_set", at("k"), b"2", LONG, KEEP),
+    ],
+    "touch": lambda ask, ttl: [ask("write", at("k"), b"1", 5_000), ask("touch", at("k"), ttl)],
+}
+
+
+@pytest.mark.parametrize("verb", WRITES)
+def test_index_lives_as_long(verb: str, ask: Any, valkey_server: Redis) -> None:
+    """An index expires just after the last of its records, and stays where one of them does."""
+    ask.clear(SPACE)
+    WRITES[verb](ask, 30_000)
+    record = int(valkey_server("PTTL", f"{INDEX}:k"))
+    assert record <= int(valkey_server("PTTL", INDEX)) < 30_200
+    assert record > 29_000
+    ask("write", at("early"), b"1", 1)
+    assert int(valkey_server("PTTL", INDEX)) > 29_000
+    ask.clear(SPACE)
+    ask("write", at("early"), b"1", 60_000)
+    WRITES[verb](ask, None)
+    assert valkey_server("PTTL", f"{INDEX}:k") == valkey_server("PTTL", INDEX) == -1
+
+
+def test_nothing_is_left(ask: Any, valkey_server: Redis) -> None:
+    """A space whose records have all expired leaves nothing behind."""
+    spaces = [Space("t:left:", "user", f"u{number}") for number in range(10)]
+    for space in spaces:
+        ask("write", Address(space, "session"), b"1", 50)
+        ask("compare_and_set", Address(space, "calls"), ABSENT, b"1", 20)
+    assert ask.keys(spaces[0]) == ["calls", "session"]
+    time.sleep(0.25)
+    assert valkey_server("KEYS", "t:left:*") == []
+
+
+def test_lasting_again(opening: Any, ask: Any, valkey_server: Redis) -> None:
+    """A record that others removed, and wrote with an expiry, is listed once it is kept again."""
+    other = opening(valkey_server.url)
+    ask("write", at("k"), b"1", None)
+    other("remove", at("k"))
+    other("write", at("k"), b"2", 20)
+    ask("write", at("k"), b"3", None)
+    time.sleep(0.2)
+    assert ask.keys(SPACE) == ["k"]
+
+
+def test_kept_for_ever(ask: Any, valkey_server: Redis) -> None:
+    """To keep a record for ever keeps its index; to keep none does nothing."""
+    ask("write", at("k"), b"1", 40)
+    assert ask("touch", at("none"), None) is False
+    assert ask("compare_and_set", at("k"), ABSENT, b"2", None) is False
+    assert int(valkey_server("PTTL", INDEX)) > 0
+    assert ask("touch", at("k"), None) is True
+    time.sleep(0.2)
+    assert ask.keys(SPACE) == ["k"]
+
+
+@pytest.mark.parametrize("verb", ["touch", "write", "write, long"])
+def test_no_longer_kept(verb: str, ask: Any, valkey_server: Redis) -> None:
+    """When the last record that was kept for ever expires, so does the index."""
+    ask("write_many", [(at("j"), b"1")], 30)
+    ask("write", at("k"), b"1", None)
+    WRITE_AGAIN[verb](ask)
+    assert 0 < int(valkey_server("PTTL", INDEX)) < 200
+
+
+WRITE_AGAIN: dict[str, Any] = {
+    "touch": lambda ask: ask("touch", at("k"), 40),
+    "write": lambda ask: ask("write", at("k"), b"1", 40),
+    "write, long": lambda ask: ask("write", at("k"), LONG, 40),
+}

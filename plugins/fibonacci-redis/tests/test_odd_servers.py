@@ -1,5 +1,6 @@
 """Servers that answer what no Redis should, and moments that are hard to hit with a real one."""
 
+import asyncio
 import signal
 import socket
 import threading
@@ -16,8 +17,11 @@ from services.proxy import Proxy
 from services.standalone import Redis
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
-from fibonacci.plugin import Address, Space, run
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run
+from fibonacci_redis import fibonacci_storage
+from fibonacci_redis.layout import place
 from fibonacci_redis.operations import KNOWN
+from fibonacci_redis.requests import removal
 
 SPACE = Space("t:odd:", "workflow", "w")
 KEY = Address(SPACE, "k")
@@ -101,6 +105,13 @@ def test_unknown_error(opening: Any) -> None:
         assert "swordfish" not in str(raised.value)
 
 
+def test_older_server(opening: Any) -> None:
+    """A server that is too old for the expiry of an index is told as that."""
+    refusal = b"-ERR wrong number of arguments for 'pexpire' command\r\n:0\r\n"
+    with answering(lambda _: refusal) as port, pytest.raises(StorageError, match="older than"):
+        opening(f"redis://127.0.0.1:{port}")("touch", KEY, 1_000)
+
+
 def test_batch_in_part(opening: Any, valkey_proxy: Proxy, valkey_server: Redis) -> None:
     """A large batch whose second part does not arrive was perhaps written: it is told so (C18)."""
     ask = opening(valkey_proxy.url)
@@ -121,13 +132,23 @@ def test_many_idle_connections(valkey_server: Redis, opening: Any) -> None:
     assert len(ask.store.spoken._routes._node._idle._idle) == 64
 
 
+def test_broken_pipe(valkey_server: Redis, opening: Any) -> None:
+    """A request that the system does not take was surely not sent (C18)."""
+    ask = opening(valkey_server.url, speak="sync")
+    session, asked = run(ask.store.spoken._routes.session(0, time.monotonic() + 5))
+    session._connection.link.socket.shutdown(socket.SHUT_WR)
+    with pytest.raises(BackendUnavailableError, match="connection broke"):
+        run(asked(removal(place(SPACE), [b"k"])))
+    session.end(clean=False)
+
+
 def test_many_known_records(valkey_server: Redis, opening: Any) -> None:
     """What is remembered of records that were written is bounded."""
     ask = opening(valkey_server.url)
     records = getattr(ask.store, "spoken", ask.store)
-    records._known.update(Address(SPACE, f"n{number}") for number in range(KNOWN))
+    records._known.update({Address(SPACE, f"n{number}"): True for number in range(KNOWN)})
     ask("write", KEY, b"1", None)
-    assert records._known == {KEY}
+    assert records._known == {KEY: True}
     ask.clear(SPACE)
 
 
@@ -187,3 +208,90 @@ def test_node_that_breaks_off(opening: Any) -> None:
                 with pytest.raises(BackendUnavailableError):
                     ask("read", KEY)
             assert len(looked_up) == 2
+
+
+def slots_at(*ports: int) -> bytes:
+    """What CLUSTER SLOTS says where these nodes share the slots."""
+    share = 16_384 // len(ports)
+    rows = [
+        b"*3\r\n:%d\r\n:%d\r\n*2\r\n$0\r\n\r\n:%d\r\n" % (n * share, (n + 1) * share - 1, port)
+        for n, port in enumerate(ports)
+    ]
+    return b"*%d\r\n%b" % (len(rows), b"".join(rows))
+
+
+def test_many_callers_of_a_cluster() -> None:
+    """The slots are asked for once for all callers; nodes that are gone are not asked again."""
+    nodes: list[int] = []
+    looked_up: list[bytes] = []
+    get = b"$-1\r\n"
+
+    def answer(data: bytes) -> bytes:
+        if b"SLOTS" in data:
+            looked_up.append(data)
+            return slots_at(*nodes)
+        return get * data.count(b"GET")
+
+    async def main(url: str) -> None:
+        nonlocal get
+        store = fibonacci_storage(StoreSettings(url=StoreURL.parse(url))).aconnect()
+
+        async def read_all() -> list[Any]:
+            addresses = [Address(Space("t:odd:", "workflow", f"w{n}"), "k") for n in range(100)]
+            reads = [store.read(one, deadline=time.monotonic() + 5) for one in addresses]
+            return await asyncio.gather(*reads, return_exceptions=True)
+
+        found = await read_all()
+        assert None in found
+        assert BackendUnavailableError in map(type, found)  # one of the two nodes is not there
+        assert len(looked_up) == 1
+        get, nodes[:] = b"-CLUSTERDOWN x\r\n", nodes[:1]
+        await read_all()
+        get = b"$-1\r\n"
+        looked_up.clear()
+        assert await read_all() == [None] * 100
+        assert len(looked_up) == 1
+        assert list(store._routes._nodes) == [("127.0.0.1", nodes[0])]
+        asking = asyncio.create_task(read_all())
+        store._routes._slots = []
+        await asyncio.sleep(0)
+        await store.close()
+        assert {type(one) for one in await asking} == {BackendUnavailableError}
+
+    with answering(answer) as port:
+        nodes[:] = [port, 1]
+        asyncio.run(main(f"redis+cluster://127.0.0.1:{port}"))
+
+
+def test_no_time_for_the_slots(valkey_proxy: Proxy) -> None:
+    """Who waits for another's look-up of the slots ends by the own deadline (C18)."""
+
+    async def main() -> None:
+        url = StoreURL.parse(f"redis+cluster://127.0.0.1:{valkey_proxy.port}")
+        store = fibonacci_storage(StoreSettings(url=url)).aconnect()
+        reads = [store.read(KEY, deadline=time.monotonic() + seconds) for seconds in (0.2, 0.05)]
+        told = await asyncio.gather(*reads, return_exceptions=True)
+        assert [type(one) for one in told] == [BackendUnavailableError] * 2
+        await store.close()
+
+    with valkey_proxy.fault(BlackHole()):
+        asyncio.run(main())
+
+
+def test_primary_that_moves(opening: Any) -> None:
+    """When the sentinels name another primary, the one before is left."""
+    where: list[int] = []
+
+    def answer(data: bytes) -> bytes:
+        if b"SENTINEL" in data:
+            return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(where[0])), where[0])
+        return b"-READONLY replica\r\n"
+
+    with answering(answer) as before, answering(lambda _: b"$1\r\n1\r\n") as after:
+        ask = opening(f"redis+sentinel://127.0.0.1:{before}/main")
+        where[:] = [before]
+        with pytest.raises(BackendUnavailableError):
+            ask("read", KEY)
+        where[:] = [after]
+        assert ask("read", KEY) == b"1"
+        assert ask("read", KEY) == b"1"

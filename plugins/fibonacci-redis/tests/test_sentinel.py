@@ -1,15 +1,19 @@
 """Redis Sentinel: the primary is found, and found again when another takes over."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from services import valkey
+from services.faults import BlackHole
+from services.proxy import Proxy
 from services.sentinel import Watched
 
 from fibonacci import BackendUnavailableError, MemoryConfig, StorageError, Workflow
-from fibonacci.plugin import Address, Space
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci_redis import fibonacci_storage
 
 SPACE = Space("t:sentinel:", "workflow", "w")
 KEY = Address(SPACE, "k")
@@ -94,3 +98,54 @@ def until(true: Any) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_many_callers_at_once(watched: Watched) -> None:
+    """All tasks of a loop share one look-up and one connection, also after each fault."""
+    primary, sentinel = watched.primary, watched.sentinels[0]
+    strangers = connected(primary)
+
+    async def main(proxy: Proxy) -> None:
+        url = f"redis+sentinel://{proxy.host}:{proxy.port}/{watched.service}"
+        store = fibonacci_storage(StoreSettings(url=StoreURL.parse(url))).aconnect()
+        for _ in range(3):
+            with proxy.record() as traffic:
+                asking = [store.read(KEY, deadline=time.monotonic() + 5) for _ in range(100)]
+                assert await asyncio.gather(*asking) == [None] * 100
+            assert traffic.connections == 1
+            assert len(connected(primary) - strangers) == 1
+            for _ in range(2):
+                store._routes._doubt(store._routes._last)
+        with proxy.fault(BlackHole()):
+            reads = [store.read(KEY, deadline=time.monotonic() + s) for s in (0.2, 0.05)]
+            told = await asyncio.gather(*reads, return_exceptions=True)
+        assert [type(one) for one in told] == [BackendUnavailableError] * 2
+        await store.close()
+
+    with Proxy(sentinel) as proxy:
+        asyncio.run(main(proxy))
+    until(lambda: connected(primary) <= strangers)
+
+
+def test_closed_while_searching(watched: Watched) -> None:
+    """A primary that is found after the memory was closed gets no connection."""
+    settings = StoreSettings(url=StoreURL.parse(watched.url))
+    strangers = connected(watched.primary)
+
+    async def main() -> None:
+        store = fibonacci_storage(settings).aconnect()
+        asking = asyncio.create_task(store.read(KEY, deadline=time.monotonic() + 5))
+        await asyncio.sleep(0)
+        await store.close()
+        with pytest.raises(BackendUnavailableError, match="was closed, or replaced"):
+            await asking
+
+    asyncio.run(main())
+    assert connected(watched.primary) <= strangers
+
+
+def connected(server: Any) -> set[str]:
+    """Who is connected to the server: clients, by their ids."""
+    lines = server("CLIENT", "LIST", "TYPE", "normal").decode().splitlines()
+    found = [dict(word.split("=", 1) for word in line.split()) for line in lines]
+    return {one["id"] for one in found if one["cmd"] != "client|list" and not one["name"]}

@@ -1,5 +1,6 @@
 """URLs and options: what they mean, and what is refused."""
 
+import traceback
 from typing import Any
 
 import pytest
@@ -129,3 +130,14 @@ def test_nothing_secret_in_repr() -> None:
     settings = read("rediss+sentinel://u:hunter2@a/main", sentinel_password="swordfish")
     assert "hunter2" not in repr(settings)
     assert "swordfish" not in repr(settings)
+
+
+def test_no_secret_in_frames() -> None:
+    """Options that are refused are shown by no traceback, not even with its frames' variables."""
+    for url in ("redis://h/0/1", "redis://h"):
+        with pytest.raises(ConfigurationError) as raised:
+            read(url, ssl_password="hunter2", sentinel_password="hunter2")
+        shown = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+        ours = [one for one in shown.stack if "fibonacci_redis" in one.filename]
+        assert "hunter2" not in str([one.locals for one in ours])
+        assert ours[0].locals

@@ -244,3 +244,22 @@ def test_silent_connection(valkey_proxy: Proxy) -> None:
         await store.close()
 
     asyncio.run(main())
+
+
+def test_replaced_while_connecting(valkey_proxy: Proxy) -> None:
+    """Who waits for a connection to a server that was replaced meanwhile is sent elsewhere."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url)
+        asking = asyncio.create_task(store.read(KEY, deadline=soon()))
+        await asyncio.sleep(0)
+        store._routes._node.retire()
+        for read in (asking, store.read(KEY, deadline=soon())):
+            with pytest.raises(BackendUnavailableError):
+                await read
+
+    asyncio.run(main())
+    late = soon()
+    while valkey_proxy.open:  # the proxy has yet to hear of the end
+        assert time.monotonic() < late
+        time.sleep(0.005)

@@ -8,8 +8,6 @@ from typing import Any, Final
 from fibonacci.errors import BackendUnavailableError
 from fibonacci.plugin.runtime import (
     IdlePool,
-    TaskWaiter,
-    Waiter,
     in_thread,
     raise_for_signal,
     share_deadline,
@@ -26,8 +24,6 @@ MOST_IDLE: Final = 64
 
 class AwaitedNode:
     """The connection to one server; it is made when it is needed, once for all who wait."""
-
-    waiter: type[Waiter] = TaskWaiter
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fibonacci.plugin import AsyncStore, Backend, Store, SyncStore
+from fibonacci.plugin.runtime import TaskWaiter, ThreadWaiter, Waiter
 from fibonacci_redis.awaited import AwaitedNode
 from fibonacci_redis.batches import Batches
 from fibonacci_redis.blocking import BlockingNode
@@ -22,20 +23,19 @@ class RedisBackend(Backend):
         self._settings = settings
 
     def connect(self) -> Store:
-        return SyncStore(Batches(self._routes(BlockingNode)))
+        return SyncStore(Batches(self._routes(BlockingNode, ThreadWaiter)))
 
     def aconnect(self) -> AsyncStore:
-        return Batches(self._routes(AwaitedNode))
+        return Batches(self._routes(AwaitedNode, TaskWaiter))
 
-    def _routes(self, make: Callable[[Endpoint], Node]) -> Routes:
+    def _routes(self, make: Callable[[Endpoint], Node], waiter: type[Waiter]) -> Routes:
         settings = self._settings
         if settings.topology == "sentinel":
             primary = Endpoint(tls=settings.tls, login=settings.login)
-            return Sentinel(
-                self._endpoints(settings.sentinel_login), settings.service, primary, make
-            )
+            sentinels = self._endpoints(settings.sentinel_login)
+            return Sentinel(sentinels, settings.service, primary, make, waiter)
         if settings.topology == "cluster":
-            return Cluster(self._endpoints(settings.login), make)
+            return Cluster(self._endpoints(settings.login), make, waiter)
         [server] = self._endpoints(settings.login)
         return Standalone(make(server))
 

@@ -11,8 +11,6 @@ from fibonacci.errors import BackendUnavailableError
 from fibonacci.plugin.runtime import (
     DeadlineExceeded,
     IdlePool,
-    ThreadWaiter,
-    Waiter,
     raise_for_signal,
     share_deadline,
 )
@@ -90,8 +88,6 @@ class Connection:
 
 class BlockingNode:
     """Connections to one server, the one used last first."""
-
-    waiter: type[Waiter] = ThreadWaiter
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

@@ -4,23 +4,26 @@ See https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/.
 """
 
 from collections.abc import Callable, Sequence
-from time import monotonic
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import attrs
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
+from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, Waiter, share_deadline
 from fibonacci_redis.endpoint import Endpoint
-from fibonacci_redis.node import Asked, Node
+from fibonacci_redis.node import Node, Session
 from fibonacci_redis.routes import Routes
-from fibonacci_redis.wire import ReplyError, Request, first_error, pack
+from fibonacci_redis.wire import ReplyError, Request, asking, first_error, pack
+
+Where = tuple[str, int]
+"""Host and port."""
 
 SLOTS: Final = 16_384
 REDIRECTS: Final = 5
 """How often one request follows a slot that moves."""
 
-ASKING: Final = pack((b"ASKING",))
-WHERE: Final = Request(0, pack((b"CLUSTER", b"SLOTS")), 1, writes=False)
+ASK_SLOTS: Final = Request(0, pack((b"CLUSTER", b"SLOTS")), 1, writes=False)
 
 
 class Cluster(Routes):
@@ -28,26 +31,40 @@ class Cluster(Routes):
 
     clustered: ClassVar[bool] = True
 
-    def __init__(self, seeds: Sequence[Endpoint], make: Callable[[Endpoint], Node]) -> None:
+    def __init__(
+        self,
+        seeds: Sequence[Endpoint],
+        make: Callable[[Endpoint], Node],
+        waiter: type[Waiter],
+    ) -> None:
         self._seeds = seeds
         self._make = make
-        self._nodes: dict[tuple[str, int], Node] = {}
+        self._nodes: dict[Where, Node] = {}
+        self._order: list[Where] = [(seed.host, seed.port) for seed in seeds]
+        """Whom to ask for the slots, in turn."""
         self._slots: list[Node | None] = []
         """Which node has which slot; empty until it is asked for, and after a fault."""
+        self._discovery: SingleFlight[list[Node | None]] = SingleFlight(waiter)
+        self._closed = False
 
     async def node(self, slot: int, deadline: float) -> Node:
-        slots = self._slots or await self._discover(deadline)
+        slots = self._slots or await self._discovered(deadline)
         node = slots[slot]
         if node is None:
             self._slots = []
             raise BackendUnavailableError(f"no node of the cluster serves hash slot {slot} now")
         return node
 
-    async def exchange(self, to: Asked, request: Request, deadline: float) -> list[Any]:
+    async def exchange(
+        self, node: Node, request: Request, deadline: float, session: Session | None = None
+    ) -> list[Any]:
+        slots = self._slots
         try:
-            return await to.exchange(request, deadline)
+            return await (session or node).exchange(request, deadline)
         except (BackendUnavailableError, OutcomeUnknownError):
-            self._slots = []  # a replica may take over
+            if self._slots is slots:  # nobody has asked for them since
+                self._slots = []  # a replica may take over
+            self._ask_last(node.endpoint)
             raise
 
     async def refuse(
@@ -57,13 +74,14 @@ class Cluster(Routes):
         for _ in range(REDIRECTS):
             if error.code not in ("MOVED", "ASK"):
                 break
-            node = self._redirected(error, node)
             if error.code == "MOVED":
-                self._slots = []  # who has the others may have changed, too
+                self._drop_slots(error, node)
+                node = self._redirected(error, node)
                 replies = await self.exchange(node, request, deadline)
             else:
-                asking = request._replace(data=ASKING + request.data, replies=request.replies + 1)
-                replies = (await self.exchange(node, asking, deadline))[1:]
+                node = self._redirected(error, node)
+                replies = await self.exchange(node, asking(request), deadline)
+                replies = replies[1:] if len(replies) == request.replies + 1 else replies[1::2]
             again = first_error(replies)
             if again is None:
                 return replies
@@ -71,14 +89,23 @@ class Cluster(Routes):
         raise self.refusal(error, node)
 
     def refusal(self, error: ReplyError, node: Node) -> StorageError | ReplyError:
-        if error.code in ("MOVED", "CLUSTERDOWN"):
+        if error.code == "MOVED":
+            self._drop_slots(error, node)
+        elif error.code == "CLUSTERDOWN":
             self._slots = []
         return super().refusal(error, node)
 
     def close(self) -> None:
+        self._closed = True
         nodes, self._nodes, self._slots = self._nodes, {}, []
         for node in nodes.values():
             node.close()
+
+    def _drop_slots(self, moved: ReplyError, node: Node) -> None:
+        """Ask anew who has the slots, as one has moved; unless that was done since."""
+        slot = int(str(moved).split()[1])
+        if self._slots and self._slots[slot] is node:
+            self._slots = []
 
     def _redirected(self, error: ReplyError, node: Node) -> Node:
         """The node that ``MOVED slot host:port`` names; an empty host is the one that said so."""
@@ -90,28 +117,53 @@ class Cluster(Routes):
         if node is None:
             endpoint = attrs.evolve(self._seeds[0], host=host, port=port)
             node = self._nodes.setdefault((host, port), self._make(endpoint))
+        if self._closed:
+            node.retire()
         return node
+
+    def _ask_last(self, endpoint: Endpoint) -> None:
+        self._order.sort(key=lambda where: where == (endpoint.host, endpoint.port))
+
+    async def _discovered(self, deadline: float) -> list[Node | None]:
+        """Which node has which slot, asked for once for all who wait."""
+        try:
+            return await self._discovery.do(partial(self._discover, deadline), deadline=deadline)
+        except DeadlineExceeded:
+            pass
+        raise BackendUnavailableError("no node of the cluster named the others: out of time")
 
     async def _discover(self, deadline: float) -> list[Node | None]:
         """Ask the nodes in turn, each with its share of the time, until one answers."""
-        known = [*self._nodes, *((seed.host, seed.port) for seed in self._seeds)]
-        candidates = list(dict.fromkeys(known))
+        candidates = list(self._order)
         fault: StorageError | None = None
         for turn, (host, port) in enumerate(candidates):
-            now = monotonic()
-            share = now + (deadline - now) / (len(candidates) - turn)
+            share = share_deadline(deadline, len(candidates) - turn)
             node = self._at(host, port)
             try:
-                [reply] = await node.exchange(WHERE, share)
+                [reply] = await node.exchange(ASK_SLOTS, share)
                 if isinstance(reply, ReplyError):
                     raise self.refusal(reply, node)
             except StorageError as told:
                 fault = told
                 continue
-            self._slots = self._read(reply, node)
-            return self._slots
+            slots = self._read(reply, node)
+            self._forget_others(node, slots)
+            self._slots = [] if self._closed else slots
+            return slots
         assert fault is not None
         raise fault
+
+    def _forget_others(self, answered: Node, slots: list[Node | None]) -> None:
+        """Keep the nodes that there are, and ask next who answered, then the seeds, then them."""
+        # In their order, for what was asked first; a slot's node stands in many places.
+        kept = dict.fromkeys([answered, *filter(None, slots)])
+        seeds = [(seed.host, seed.port) for seed in self._seeds]
+        found = [(node.endpoint.host, node.endpoint.port) for node in kept]
+        self._order = list(dict.fromkeys([found[0], *seeds, *found]))
+        for where, node in list(self._nodes.items()):
+            if node not in kept:
+                self._nodes.pop(where, None)
+                node.retire()
 
     def _read(self, reply: list[Any], asked: Node) -> list[Node | None]:
         slots: list[Node | None] = [None] * SLOTS

@@ -58,6 +58,7 @@ TOLD_APART: Final = {
     "DB index is out of range": "has no database of the number in the connection URL",
     "without any password configured": "wants no password: leave it out of the connection URL",
     "cluster support disabled": "is not in a cluster: write redis://host:port/db",
+    "'pexpire' command": "is older than Redis 7.0, the oldest that is supported",
 }
 """Errors of the general kind that are known by their words."""
 

@@ -18,6 +18,7 @@ import attrs
 from redis.crc import key_slot
 
 from fibonacci.plugin import Space
+from fibonacci_redis.wire import pack, word
 
 
 @attrs.frozen
@@ -30,6 +31,10 @@ class Place:
     """What a record's key starts with."""
     slot: int
     """The hash slot of all of them."""
+    persist: bytes
+    """The command that keeps the index for ever."""
+    expire: bytes
+    """The one that has it expire, up to the milliseconds."""
 
 
 # A memory uses a handful of spaces again and again; quoting and hashing take 3 µs.
@@ -38,7 +43,9 @@ def place(space: Space) -> Place:
     """Return the keys of a space."""
     tag = f"{space.scope[0]}:{quote(space.owner, safe='')}"
     index = f"{space.prefix}v1:{{{tag}}}".encode()
-    return Place(index, index + b":", key_slot(index))
+    persist = pack((b"PERSIST", index))
+    expire = b"*4\r\n" + word(b"PEXPIRE") + word(index)
+    return Place(index, index + b":", key_slot(index), persist, expire)
 
 
 def named(place: Place, keys: list[bytes]) -> list[bytes]:

@@ -2,7 +2,6 @@
 
 from typing import Any, Protocol
 
-from fibonacci.plugin.runtime import Waiter
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.wire import Request
 
@@ -27,8 +26,6 @@ class Node(Asked, Protocol):
     """One server. In the sync voice its coroutines never wait."""
 
     endpoint: Endpoint
-    waiter: type[Waiter]
-    """How its callers wait for each other."""
 
     async def session(self, deadline: float) -> Session:
         """Return a connection of the caller's own."""

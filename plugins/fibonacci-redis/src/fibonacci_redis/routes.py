@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci_redis.faults import STALE, refused
-from fibonacci_redis.node import Asked, Node, Session
+from fibonacci_redis.node import Node, Session
 from fibonacci_redis.wire import ReplyError, Request, first_error, joined
 
 AT_ONCE: Final = 4 * 1024 * 1024
@@ -29,9 +29,11 @@ class Routes(ABC):
     def close(self) -> None:
         """Close all connections."""
 
-    async def exchange(self, to: Asked, request: Request, deadline: float) -> list[Any]:
+    async def exchange(
+        self, node: Node, request: Request, deadline: float, session: Session | None = None
+    ) -> list[Any]:
         """Send a request to the server; a way that may have become another one looks out here."""
-        return await to.exchange(request, deadline)
+        return await (session or node).exchange(request, deadline)
 
     async def refuse(
         self, error: ReplyError, request: Request, node: Node, deadline: float
@@ -78,7 +80,7 @@ class Routes(ABC):
         session = await node.session(deadline)
 
         async def asked(request: Request) -> list[Any]:
-            replies = await self.exchange(session, request, deadline)
+            replies = await self.exchange(node, request, deadline, session)
             error = first_error(replies)
             if error is not None:
                 raise self.refusal(error, node)

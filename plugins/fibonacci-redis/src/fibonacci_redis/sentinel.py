@@ -4,15 +4,16 @@ See https://redis.io/docs/latest/develop/reference/sentinel-clients/.
 """
 
 from collections.abc import Callable, Sequence
-from time import monotonic
+from functools import partial
 from typing import Any
 
 import attrs
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
+from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, Waiter, share_deadline
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.faults import STALE
-from fibonacci_redis.node import Asked, Node
+from fibonacci_redis.node import Node, Session
 from fibonacci_redis.routes import Routes
 from fibonacci_redis.wire import ReplyError, Request, pack
 
@@ -26,6 +27,7 @@ class Sentinel(Routes):
         service: str,
         primary: Endpoint,
         make: Callable[[Endpoint], Node],
+        waiter: type[Waiter],
     ) -> None:
         self._sentinels = list(sentinels)
         self._service = service
@@ -35,39 +37,54 @@ class Sentinel(Routes):
         self._question = Request(
             0, pack((b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service)), 1, writes=False
         )
+        self._search: SingleFlight[Node] = SingleFlight(waiter)
         self._known: Node | None = None
+        self._last: Node | None = None
+        """The primary that was known last: often it is found to be the primary still."""
+        self._closed = False
 
     async def node(self, slot: int, deadline: float) -> Node:
-        return self._known or await self._find(deadline)
+        return self._known or await self._searched(deadline)
 
-    async def exchange(self, to: Asked, request: Request, deadline: float) -> list[Any]:
+    async def exchange(
+        self, node: Node, request: Request, deadline: float, session: Session | None = None
+    ) -> list[Any]:
         try:
-            return await to.exchange(request, deadline)
+            return await (session or node).exchange(request, deadline)
         except (BackendUnavailableError, OutcomeUnknownError):
-            self._doubt()
+            self._doubt(node)
             raise
 
     def refusal(self, error: ReplyError, node: Node) -> StorageError | ReplyError:
         if error.code in STALE:  # a primary that was, most likely
-            self._doubt()
+            self._doubt(node)
         return super().refusal(error, node)
 
     def close(self) -> None:
-        known, self._known = self._known, None
-        if known is not None:
-            known.close()
+        self._closed, self._known = True, None
+        last, self._last = self._last, None
+        if last is not None:
+            last.close()
 
-    def _doubt(self) -> None:
-        known, self._known = self._known, None
-        if known is not None:
-            known.forget()
+    def _doubt(self, node: Node) -> None:
+        """Ask the sentinels anew; unless that was done since the node was asked."""
+        if node is self._known:
+            self._known = None
+            node.forget()
+
+    async def _searched(self, deadline: float) -> Node:
+        """The primary, looked for once for all who wait."""
+        try:
+            return await self._search.do(partial(self._find, deadline), deadline=deadline)
+        except DeadlineExceeded:
+            text = f"no sentinel named the primary of {self._service!r}: out of time"
+        raise BackendUnavailableError(text)
 
     async def _find(self, deadline: float) -> Node:
         """Ask the sentinels in turn, each with its share of the time, until one knows."""
         fault: StorageError | None = None
         for turn, sentinel in enumerate(list(self._sentinels)):
-            now = monotonic()
-            share = now + (deadline - now) / (len(self._sentinels) - turn)
+            share = share_deadline(deadline, len(self._sentinels) - turn)
             try:
                 address = await self._ask_one(sentinel, share)
             except StorageError as told:
@@ -93,5 +110,15 @@ class Sentinel(Routes):
 
     def _adopt(self, address: tuple[str, int]) -> Node:
         host, port = address
-        self._known = self._make(attrs.evolve(self._primary, host=host, port=port))
-        return self._known
+        endpoint, last = attrs.evolve(self._primary, host=host, port=port), self._last
+        if last is not None and last.endpoint == endpoint:
+            node = last
+        else:
+            node = self._make(endpoint)
+            if last is not None:
+                last.retire()
+        if self._closed:
+            node.retire()
+        else:
+            self._known = self._last = node
+        return node

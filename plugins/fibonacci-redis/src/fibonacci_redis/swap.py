@@ -5,9 +5,9 @@ from typing import Final
 from fibonacci.plugin import ABSENT, KEEP, Absent, Address, Keep
 from fibonacci_redis.layout import place
 from fibonacci_redis.operations import Operations
-from fibonacci_redis.requests import expiry
-from fibonacci_redis.scripts import SWAP
-from fibonacci_redis.wire import Request, pack, transaction
+from fibonacci_redis.requests import expiry, life, listed
+from fibonacci_redis.scripts import CREATE, SWAP
+from fibonacci_redis.wire import Request, pack, pack_set, transaction
 
 SCRIPTED: Final = 8 * 1024
 """Bytes up to which a script compares: it blocks the server while it copies them, at 64 KB for
@@ -34,23 +34,27 @@ class Swap(Operations):
             return await self._watch(address, expected, data, ttl_ms, deadline)
         where = place(address.space)
         key = where.head + address.key.encode()
+        keys = [key] if ttl_ms is KEEP else [key, where.index]
         arguments = (expected, data, *expiry(ttl_ms))
-        return bool(await self._call(SWAP, where, [key], *arguments, deadline=deadline))
+        return bool(await self._call(SWAP, where, keys, *arguments, deadline=deadline))
 
     async def _create(
         self, address: Address, data: bytes, ttl_ms: int | Keep | None, deadline: float
     ) -> bool:
         where = place(address.space)
         name = address.key.encode()
-        life = () if ttl_ms is KEEP else expiry(ttl_ms)
-        request = transaction(
-            where.slot,
-            (b"ZADD", where.index, b"0", name),  # changes nothing where the record exists
-            (b"SET", where.head + name, data, b"NX", *life),
-        )
-        created = (await self._ask(request, deadline))[-1][1] is not None
-        self._remember(address)
-        if created and life:
+        lasts = None if ttl_ms is KEEP else ttl_ms
+        key, options = where.head + name, expiry(lasts)
+        if len(data) > SCRIPTED:
+            # Listing it changes nothing where the record exists.
+            record = pack_set(key, data, (b"NX", *options))
+            request = transaction(where.slot, *listed(where, name, lasts), record)
+            created = (await self._ask(request, deadline))[-1][-1] is not None
+        else:
+            keys, arguments = [key, where.index], (data, name, *options)
+            created = bool(await self._call(CREATE, where, keys, *arguments, deadline=deadline))
+        self._remember(address, lasts)
+        if created and options:
             await self._tidy(where, 1, deadline)
         return created
 
@@ -70,8 +74,9 @@ class Swap(Operations):
             look = pack((b"WATCH", key)) + pack((b"GET", key))
             _, found = await asked(Request(where.slot, look, 2, False))
             if found == expected:
-                change = transaction(where.slot, (b"SET", key, data, *expiry(ttl_ms)))
-                done = (await asked(change))[-1] is not None
+                record = pack_set(key, data, expiry(ttl_ms))
+                index = () if ttl_ms is KEEP else (life(where, ttl_ms),)
+                done = (await asked(transaction(where.slot, *index, record)))[-1] is not None
             else:
                 await asked(Request(where.slot, UNWATCH, 1, False))
                 done = False
