@@ -1,6 +1,13 @@
 """A system without Unix sockets has no llama.cpp of ours, and is told so."""
 
+import socket
+
+import pytest
 from windows import run_without_forks
+
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin import ModelSettings
+from fibonacci_llamacpp import fibonacci_model
 
 PROGRAM = """
 import socket
@@ -22,3 +29,10 @@ def test_it_is_told_before_anything_runs() -> None:
         "ConfigurationError('llamacpp: this system has no Unix sockets, on which its server "
         "answers: take Linux or macOS')\n"
     )
+
+
+def test_a_socket_that_the_system_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the sockets that count, and not the system's name."""
+    monkeypatch.delattr(socket, "AF_UNIX")
+    with pytest.raises(ConfigurationError, match="no Unix sockets"):
+        fibonacci_model(ModelSettings(model="smollm2"))
