@@ -14,6 +14,7 @@ from fibonacci.plugin import ModelRequest
 from fibonacci_anthropic import AnthropicModel
 from fibonacci_anthropic.access import find_access
 from fibonacci_anthropic.faults import telling
+from fibonacci_anthropic.secret import Secret
 
 from .conftest import KEY, Ask
 from .wire import SILENCE, Reply, Wire, answer, chunk, event, events, head, start, text
@@ -77,7 +78,7 @@ def test_a_timer_that_rings_early() -> None:
     async def late() -> None:
         raise TimeoutError
 
-    access = find_access(KEY, "http://127.0.0.1:1")
+    access = find_access(Secret(KEY), Secret("http://127.0.0.1:1"))
     hours = ModelRequest(prompt="Hi", deadline=monotonic() + 3_600)
     with pytest.raises(ModelError, match="deadline"):
         asyncio.run(telling(late(), hours, access))

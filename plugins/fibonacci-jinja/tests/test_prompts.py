@@ -1,5 +1,7 @@
 """What prompts are made of: loops, filters, JSON."""
 
+import signal
+
 import pytest
 
 from fibonacci import LLMNode, Workflow
@@ -185,3 +187,25 @@ def test_a_workflow_of_jinja():
     workflow = Workflow("w", templating="jinja")
     workflow.add_node(LLMNode("n", "echo", "{% for x in input.xs %}{{ x }};{% endfor %}"))
     assert workflow.execute({"xs": [1, "two"]})["n"] == "1;two;"
+
+
+def test_what_a_signal_handler_raises_comes_out_as_itself():
+    """An application's own limit of time is no fault of the template."""
+    fault = ValueError("soft time limit")
+
+    def handler(*_):
+        raise fault
+
+    def history():
+        signal.raise_signal(signal.SIGUSR1)
+        yield "never"
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(ValueError, match="soft time limit") as caught:
+            render(
+                "{% for m in memory.history %}{{ m }}{% endfor %}", memory={"history": history()}
+            )
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert caught.value is fault

@@ -136,7 +136,7 @@ def test_the_deadline_holds_behind_a_load(weights: Path) -> None:
     model = LlamaModel(Engine(weights))
     with ThreadPoolExecutor(1) as pool:
         model._engine._lock.acquire()
-        late = ModelRequest(prompt="Hi", deadline=monotonic() + 0.05)
+        late = ModelRequest(prompt="Hi", deadline=monotonic() + 0.3)
         waiting = pool.submit(model.complete, late)
         with pytest.raises(ModelError, match="deadline"):
             waiting.result()

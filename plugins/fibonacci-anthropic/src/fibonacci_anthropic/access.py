@@ -7,10 +7,14 @@ from urllib.parse import urlsplit
 import attrs
 
 from fibonacci.errors import ConfigurationError
+from fibonacci_anthropic.secret import Secret
+from fibonacci_anthropic.surroundings import check_surroundings
 
 KEY: Final = "ANTHROPIC_API_KEY"
 TOKEN: Final = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - a name
 URL: Final = "ANTHROPIC_BASE_URL"
+
+NOT_GIVEN: Final = Secret(None)
 
 
 @attrs.frozen(kw_only=True)
@@ -28,46 +32,74 @@ class Access:
         return self.api_key, self.auth_token
 
 
-def find_access(api_key: str | None = None, base_url: str | None = None) -> Access:
+def find_access(api_key: Secret = NOT_GIVEN, base_url: Secret = NOT_GIVEN) -> Access:
     """Return the access that was given, or that the environment has, in the SDK's own order.
 
     Raises ConfigurationError.
     """
-    url = os.environ.get(URL) if base_url is None else base_url
-    if url is not None:
-        _check_url(url, URL if base_url is None else "base_url")
-    key = os.environ.get(KEY) if api_key is None else api_key
-    token = None if key else os.environ.get(TOKEN)
-    if key or token:
-        _check_secret(key or token or "", "api_key" if api_key else KEY if key else TOKEN)
-    elif api_key is not None or not _sdk_finds_credentials():
+    url = _url(base_url)
+    key, token = _key(api_key), NOT_GIVEN
+    if key.value is None:
+        token = _token(may_be_elsewhere=api_key.value is None)
+    check_surroundings()
+    return Access(api_key=key.value, auth_token=token.value, base_url=url.value)
+
+
+def _key(given: Secret) -> Secret:
+    if given.value is None:
+        return _checked_secret(Secret(os.environ.get(KEY) or None), KEY)
+    return _checked_secret(Secret(given.value or None), "api_key")
+
+
+def _token(*, may_be_elsewhere: bool) -> Secret:
+    """Return what the environment has in the place of a key, None where the SDK finds it."""
+    token = _checked_secret(Secret(os.environ.get(TOKEN) or None), TOKEN)
+    if token.value is None and not (may_be_elsewhere and _sdk_finds_credentials()):
         raise ConfigurationError(
             f"anthropic: no API key. Set {KEY}, or pass one: "
             "LLMNode(model=fibonacci_anthropic.AnthropicModel('claude-…', api_key=…))"
         )
-    return Access(api_key=key or None, auth_token=token or None, base_url=url)
+    return token
 
 
-def _check_url(url: str, source: str) -> None:
-    try:
-        parts = urlsplit(url)
-        well = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-        well = well and not parts.query and not parts.fragment
-    except ValueError:  # its text quotes the URL
-        well, parts = None, urlsplit("")
-    if not well:
+def _url(given: Secret) -> Secret:
+    if given.value is not None:
+        return _checked_url(given, "base_url")
+    return _checked_url(Secret(os.environ.get(URL)), URL)
+
+
+def _checked_url(url: Secret, source: str) -> Secret:
+    if url.value is None:
+        return url
+    parts = _parts(url)
+    if parts.value is None:
         raise ConfigurationError(
             f"anthropic: {source} is no http or https URL: https://api.anthropic.com is one"
         )
-    if "@" in parts.netloc:  # it would be sent in the place of the key
+    if "@" in parts.value:  # it would be sent in the place of the key
         raise ConfigurationError(f"anthropic: {source} holds a user or a password: leave it out")
+    return url
 
 
-def _check_secret(secret: str, source: str) -> None:
-    if not (secret.isascii() and secret.isprintable()) or " " in secret:
+def _parts(url: Secret) -> Secret:
+    """Return who and where, None where the URL is none that can be asked."""
+    try:
+        parts = urlsplit(url.value or "")
+        well = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # its text quotes the URL
+        return Secret(None)
+    return Secret(parts.netloc if well and not parts.query and not parts.fragment else None)
+
+
+def _checked_secret(secret: Secret, source: str) -> Secret:
+    text = secret.value or ""
+    is_well = text.isascii() and text.isprintable() and " " not in text
+    del text  # or an error's traceback could show it
+    if not is_well:
         raise ConfigurationError(
             f"anthropic: {source} holds a space, a line's end or another character that no key has"
         )
+    return secret
 
 
 def _sdk_finds_credentials() -> bool:

@@ -9,6 +9,7 @@ from fibonacci_anthropic.access import find_access
 from fibonacci_anthropic.clients import shared_clients
 from fibonacci_anthropic.conversation import Conversation
 from fibonacci_anthropic.line import Line, LoopLine
+from fibonacci_anthropic.secret import Secret
 
 
 class AnthropicModel(Model):
@@ -33,7 +34,9 @@ class AnthropicModel(Model):
         Raises ConfigurationError.
         """
         self._model = model
-        self._access = find_access(api_key, base_url)
+        given = Secret(api_key), Secret(base_url)
+        del api_key, base_url  # or an error's traceback could show them
+        self._access = find_access(*given)
         self._clients = shared_clients(self._access)
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from jinja2 import TemplateSyntaxError, UndefinedError
 
 from fibonacci.errors import TemplateError
 from fibonacci.plugin import Engine, Reference, Template
+from fibonacci.plugin.runtime import raise_for_signal
 from fibonacci_jinja.environment import Sandbox
 from fibonacci_jinja.generator import Generator
 from fibonacci_jinja.newlines import STYLES, Newlines
@@ -40,6 +41,7 @@ class JinjaTemplate(Template):
         except TemplateError:
             raise
         except Exception as fault:  # noqa: BLE001 - whatever a filter or an operator raises
+            raise_for_signal(fault)
             # Its text stays out, and the fault too: it may quote a value.
             raise _error(_reason(fault), self._line(fault)) from None
 
@@ -65,6 +67,7 @@ class JinjaEngine(Engine):
         except TemplateSyntaxError as fault:
             raise _error(fault.message or "this is no template", fault.lineno) from None
         except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as fault:
+            raise_for_signal(fault)
             told = f"this is more than Jinja can compile ({type(fault).__name__})"
             raise _error(told, 1) from None
 

@@ -1,7 +1,9 @@
 """Local models in the process, through llama.cpp: ``LLMNode(model="llamacpp:smollm2", …)``."""
 
+import socket
 from typing import Final
 
+from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import ModelSettings, hookimpl
 from fibonacci_llamacpp.engine import shared_engine
 from fibonacci_llamacpp.model import LlamaModel
@@ -16,4 +18,9 @@ def fibonacci_model(settings: ModelSettings) -> LlamaModel:
 
     The file is checked here, and loaded when the first prompt comes. Raises ConfigurationError.
     """
+    if not hasattr(socket, "AF_UNIX"):
+        raise ConfigurationError(
+            "llamacpp: this system has no Unix sockets, on which its server answers: take Linux or "
+            "macOS"
+        )
     return LlamaModel(shared_engine(find_weights(settings.model)))

@@ -1,0 +1,30 @@
+"""What Windows' Python lacks, taken from this one: a program that must do without it."""
+
+import subprocess
+import sys
+from typing import Final
+
+LACKING: Final = """
+import asyncio, concurrent.futures, logging, multiprocessing, os, random, select, selectors
+import signal, ssl, subprocess, tempfile, threading, urllib.request, uuid
+
+for module, names in (
+    (os, ("fork", "forkpty", "register_at_fork")),
+    (select, ("epoll", "poll")),
+    (signal, ("SIGALRM", "setitimer")),
+):
+    for name in names:
+        if hasattr(module, name):  # macOS has no epoll
+            delattr(module, name)
+"""
+
+
+def run_without_forks(program: str, *arguments: str) -> str:
+    """Run it in a process of its own, where no fork can be, and return what it prints.
+
+    The standard library's own modules are there before: on Windows they know how to do without.
+    """
+    command = [sys.executable, "-c", LACKING + program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
