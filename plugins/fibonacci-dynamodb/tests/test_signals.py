@@ -30,6 +30,7 @@ def raised(request: pytest.FixtureRequest) -> Iterator[type[Exception]]:
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_out_as_itself_and_once(memory: MemoryManager, raised: type[Exception]):
     """It is taken for no fault of the network's, and what was sent is not sent again."""
     dice, appended = random.Random(1), count()
