@@ -103,6 +103,7 @@ def test_a_change_amid_a_change(outer: str, data: bytes | None) -> None:
         wanted = [([first, second], end)]
         first, second, end = in_turn(inner, outer, data)
         wanted.append(([second, first], end))
+        number = 0
         for number in count():
             store = store_with(data)
             answers = step_into(
@@ -130,6 +131,7 @@ def test_a_change_that_is_broken_off(change: str, data: bytes | None) -> None:
         wanted = [state(store)]
         CHANGES[change](store)
         wanted.append(state(store))
+        number = 0
         for number in count():
             store = store_with(data)
             (answer,) = step_into(partial(CHANGES[change], store), number, break_off)
@@ -151,6 +153,7 @@ def test_increments_amid_an_increment(sealed: bool) -> None:
 
     def meet() -> None:
         made = 0
+        number = 0
         for number in count():
             counted = step_into(
                 lambda: memory.increment("n"), number, lambda: memory.increment("n")

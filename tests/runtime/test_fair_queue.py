@@ -5,12 +5,12 @@ import random
 import threading
 import weakref
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
 from fibonacci.plugin._run import run
-from fibonacci.plugin.runtime import DeadlineExceeded, FairQueue, TaskWaiter, ThreadWaiter
+from fibonacci.plugin.runtime import DeadlineExceeded, FairQueue, TaskWaiter, ThreadWaiter, Waiter
 
 from alarms import Alarm  # isort: skip
 import signal  # isort: skip
@@ -19,7 +19,7 @@ import signal  # isort: skip
 class Tools:
     """A few tools for many callers."""
 
-    def __init__(self, count, waiter):
+    def __init__(self, count: int, waiter: type[Waiter]) -> None:
         self.free = list(range(count))
         self.queue = FairQueue(self.take, waiter)
 
@@ -34,7 +34,7 @@ class Tools:
         self.queue.wake()
 
 
-def soon(seconds=60):
+def soon(seconds: float = 60):
     return monotonic() + seconds
 
 
@@ -76,13 +76,13 @@ def test_threads_are_served_in_the_order_in_which_they_came():
             tools.give(taken)
 
     threads = []
-    for place, (name, seconds) in enumerate([("a", 0.02), ("b", 60), ("c", 60)], 1):
+    for place, (name, seconds) in enumerate([("a", 1), ("b", 60), ("c", 60)], 1):
         threads.append(threading.Thread(target=use, args=(name, seconds)))
         threads[-1].start()
-        while len(tools.queue._waiting) < place and "a was late" not in served:
-            pass
+        while len(tools.queue._waiting) < place:
+            sleep(0.001)
     while not served:
-        pass
+        sleep(0.001)
     tools.give(tool)
     for thread in threads:
         thread.join(60)
@@ -228,6 +228,6 @@ def test_another_thread_changes_the_queue():
             return super().values()
 
     tools = Tools(1, ThreadWaiter)
-    tools.queue._waiting = Changing()
+    vars(tools.queue)["_waiting"] = Changing()
     tools.queue.wake()
     assert looks == [1, 1]

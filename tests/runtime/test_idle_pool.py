@@ -62,13 +62,14 @@ def test_the_oldest_ends_after_a_burst(pool):
 
 def test_those_that_rested_as_long_are_closed(pool):
     """A time-out after a rest closes the connections which were idle as long, and no other."""
-    old, new = Connection(), Connection()
-    pool.push(old)
-    pool.push(new)
+    old, newer, newest = (Connection() for _ in range(3))
+    for one in (old, newer, newest):
+        pool.push(one)
     old.idle_since = monotonic() - 10
     pool.clear_older_than(5)
-    assert [old.is_open, new.is_open] == [False, True]
-    assert pool.pop() is new
+    assert [old.is_open, newer.is_open, newest.is_open] == [False, True, True]
+    assert [pool.pop(), pool.pop()] == [newest, newer]
+    pool.clear_older_than(0)
 
 
 def test_a_closed_pool_keeps_nothing():

@@ -75,6 +75,26 @@ def test_what_a_handler_raised_comes_out(install, handler):
         verb()
 
 
+def test_what_python_raises_itself_comes_out():
+    """Ctrl-C comes out of what a driver made of it, also where Python's own handler raised it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            told_as_an_error()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def told_as_an_error():
+    try:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except BaseException as fault:
+            raise DriverError from fault
+    except DriverError as fault:
+        raise_for_signal(fault)
+
+
 def test_what_a_driver_raised_stays():
     """Exceptions of other code are left to the caller, also those without a traceback."""
     raise_for_signal(DriverError())

@@ -6,12 +6,13 @@ from time import monotonic
 
 import pytest
 
-from fibonacci import BackendUnavailableError
+from fibonacci import BackendUnavailableError, ModelError
 from fibonacci.plugin._run import run
+from fibonacci.plugin._runtime.single_flight import _Flight, _Leader
 from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, TaskWaiter, ThreadWaiter
 
 
-def soon(seconds=60):
+def soon(seconds: float = 60):
     return monotonic() + seconds
 
 
@@ -53,7 +54,7 @@ def test_threads_share_one_answer():
     started.wait(60)
     with pytest.raises(DeadlineExceeded):
         run(flight.do(work, deadline=soon(0.01)))
-    while len(flight._flights[None]._waiters) < 5:
+    while len(flight._flights[ThreadWaiter.domain()]._waiters) < 5:
         pass
     go.set()
     for thread in threads:
@@ -111,27 +112,60 @@ def test_the_first_callers_own_end_is_its_own(end):
     assert began == [1, 1]
 
 
-def test_a_caller_that_comes_at_the_end():
-    """A caller that joins when all others were woken is woken, too."""
+@pytest.mark.parametrize("joined", [False, True], ids=["before", "meanwhile"])
+def test_a_first_caller_that_is_lost(joined):
+    """Where an exception ends the first caller before it began, the next one does the work."""
 
-    async def join():
+    async def done():
+        return "done"
+
+    async def want():
         flight = SingleFlight(TaskWaiter)
-
-        async def work():
-            return 1
-
-        await flight.do(work, deadline=soon())
-        own, waiter = flight_of_one(), TaskWaiter()
-        own.wake_all()
-        own.join(waiter)
-        await waiter.wait(soon())
+        leader = _Leader()
+        flight._flights[TaskWaiter.domain()] = _Flight(leader)
+        if not joined:
+            del leader
+        wanted = asyncio.ensure_future(flight.do(done, deadline=soon()))
+        await asyncio.sleep(0)
+        leader = None
+        return await wanted
 
     start = monotonic()
-    asyncio.run(join())
+    assert asyncio.run(want()) == "done"
     assert monotonic() < start + 30
 
 
-def flight_of_one():
-    from fibonacci.plugin._runtime.single_flight import _Flight
+def test_loops_wait_for_themselves():
+    """A loop that stands still in the midst of the work holds up no other one."""
+    flight = SingleFlight(TaskWaiter)
 
-    return _Flight()
+    async def never():
+        await asyncio.sleep(60)
+
+    async def done():
+        return "done"
+
+    still = asyncio.new_event_loop()
+    task = still.create_task(flight.do(never, deadline=soon()))
+    still.run_until_complete(asyncio.sleep(0.01))
+    assert asyncio.run(flight.do(done, deadline=soon())) == "done"
+    task.cancel()
+    still.run_until_complete(asyncio.wait([task]))
+    still.close()
+
+
+def test_a_shared_error_keeps_what_it_knows():
+    """Each caller's copy of an error has the attributes of the first."""
+
+    async def work():
+        await asyncio.sleep(0)
+        raise ModelError("busy", retryable=True, retry_after=3.0)
+
+    async def all_want():
+        flight = SingleFlight(TaskWaiter)
+        many = [flight.do(work, deadline=soon()) for _ in range(2)]
+        return await asyncio.gather(*many, return_exceptions=True)
+
+    for one in asyncio.run(all_want()):
+        assert isinstance(one, ModelError)
+        assert (str(one), one.retryable, one.retry_after) == ("busy", True, 3.0)

@@ -1,6 +1,7 @@
 """Work that blocks, done in a thread once for all who want it: for backends, by a deadline."""
 
 import asyncio
+import os
 import threading
 import time
 
@@ -122,7 +123,7 @@ def test_woken_although_late():
     flight = ThreadFlight(lambda: "done", joined_for=60)
 
     flight.begin()
-    ended = flight._running[None]
+    ended = flight._running[os.getpid()]
     while not ended.done:
         time.sleep(0.001)
     waiter = ThreadWaiter()

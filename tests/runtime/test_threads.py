@@ -30,7 +30,8 @@ def threads_of(pool: Workers, tasks: int) -> list[Thread]:
     while len(found) < tasks:
         time.sleep(0.001)
     go.set()
-    while len(pool._free) < min(tasks, workers.KEPT):
+    rest = min(tasks, workers.KEPT)
+    while len(pool._free) < rest and any(one.is_alive() for one in found):
         time.sleep(0.001)
     return found
 
@@ -97,9 +98,24 @@ def test_a_call_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) 
     def refuse(_: Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
+    def lacks(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
     monkeypatch.setattr(workers, "_workers", Workers())
     monkeypatch.setattr(Thread, "start", refuse)
     assert call_in_thread(current_thread, deadline=time.monotonic() + 60) is current_thread()
     assert resolve("localhost", deadline=time.monotonic() + 60)
+    monkeypatch.setattr(Thread, "start", lacks)
+    with pytest.raises(NoThreadError, match="starts no further thread"):
+        call_in_thread(current_thread, deadline=time.monotonic() + 60)
+    with pytest.raises(NoThreadError, match="starts no further thread"):
+        resolve("localhost", deadline=time.monotonic() + 60)
     with pytest.raises(NoThreadError, match="no thread can be started"):
         asyncio.run(in_thread(current_thread))
+
+
+def test_a_call_while_python_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads at rest do nothing while Python ends: the call is made where it is."""
+    assert call_in_thread(current_thread, deadline=time.monotonic() + 60) is not current_thread()
+    monkeypatch.setattr(workers.sys, "is_finalizing", lambda: True)
+    assert call_in_thread(current_thread, deadline=time.monotonic() + 60) is current_thread()

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import psycopg
 import pytest
+from forks import in_child
 from services.databases import Databases
 from services.faults import BlackHole
 from services.pgbouncer import PgBouncer
@@ -134,4 +135,25 @@ def test_server_that_keeps_silent(postgres_proxy: Proxy, monkeypatch: pytest.Mon
         fault = Attempt(store, "read", timeout=0.1).fault
         assert "At most 1 are used at once" in str(fault)
     assert Attempt(store, "read", timeout=PLENTY).fault is None
+    store.end()
+
+
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_child_stops_nothing(postgres_url: str) -> None:
+    """A child's copy of a connection at work is its parent's: to let go of it stops nothing."""
+    store = Speaker("sync", backend(postgres_url))
+    store.write(A, b"old", None)
+    link = store.store.spoken._server._pool.idle_one()
+    link.start_script(b"SELECT pg_sleep(0.3)")
+
+    def let_go() -> bool:
+        is_busy = link.is_busy()
+        store.store.spoken._server._pool.drop(link)
+        return not is_busy
+
+    assert link.is_busy()
+    in_child(let_go)
+    while not link.advance():
+        link.poller.poll(1000)
+    assert link.result() is not None
     store.end()

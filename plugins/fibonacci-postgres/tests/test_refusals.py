@@ -1,11 +1,19 @@
 """Connections that are refused: what lasts is told at once, what passes is waited for."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
 import pytest
 from services.databases import Databases
 
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.errors import BackendUnavailableError, StorageError
+from fibonacci.plugin import run
+from fibonacci_postgres.dial import dial
 from fibonacci_postgres.driver import verbosity_setter
+from fibonacci_postgres.link import Link
 from fibonacci_postgres.refusals import read_refusal
 
 from .refusing import refusing
@@ -64,6 +72,29 @@ def test_options() -> None:
             assert type(Attempt(store, "read").fault) is StorageError
             assert server.logins == expected
     assert [b"enable_seqscan" in one for one in server.startups] == [True, False, False]
+
+
+def test_options_of_many_callers() -> None:
+    """Callers who connect at once leave the options out together, none takes them for the URL's."""
+    with refusing("08P01", "unsupported startup parameter: options") as server:
+        store = Speaker("sync", backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db"))
+        together = Barrier(2)
+        link, other = Link(), Link()
+        asked = store.store.spoken._server
+
+        async def refused(*args: Any) -> None:
+            together.wait(20)
+            await dial(*args)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("fibonacci_postgres.server.dial", refused)
+            with ThreadPoolExecutor() as threads:
+                ended = [
+                    threads.submit(run, asked._connect(one, time.monotonic() + 20))
+                    for one in (link, other)
+                ]
+        assert all("unsupported" in str(one.exception()) for one in ended)
+    assert sorted(b"enable_seqscan" in one for one in server.startups) == [False, False, True, True]
 
 
 def test_full_for_a_role(postgres_server: Databases, postgres_url: str) -> None:

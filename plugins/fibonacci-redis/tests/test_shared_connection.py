@@ -230,7 +230,13 @@ def test_silent_connection(valkey_proxy: Proxy) -> None:
         store = awaited(valkey_proxy.url)
         await store.read(KEY, deadline=soon())
         valkey_proxy.begin(BlackHole())
-        patient = asyncio.create_task(store.read(KEY, deadline=soon(0.5)))
+        patient = asyncio.create_task(store.read(KEY, deadline=soon(1.5)))
+        with valkey_proxy.record() as traffic:
+            for _ in range(5):  # as many connections would not help
+                with pytest.raises(BackendUnavailableError):
+                    await store.read(KEY, deadline=soon(0.05))
+        assert traffic.connections == 0
+        await asyncio.sleep(0.3)
         with pytest.raises(BackendUnavailableError):
             await store.read(KEY, deadline=soon(0.05))
         with valkey_proxy.record() as traffic, pytest.raises(BackendUnavailableError):

@@ -40,7 +40,7 @@ def test_cut_after_each_command(
     sizes = _sizes(verb, opening, valkey_proxy, f"{verb}:")
     for number, size in enumerate(sizes):
         space = Space("t:split:", "workflow", f"{verb}{number}")
-        store, watcher = opening(valkey_proxy.url, timeout=1.0), opening(valkey_server.url)
+        store, watcher = opening(valkey_proxy.url, timeout=5.0), opening(valkey_server.url)
         _seed(watcher, space)
         store("exists", Address(space, "old"))  # connected, before the fault begins
         with valkey_proxy.fault(Cut(requests=size)):

@@ -143,11 +143,17 @@ def _leave(shared: SharedStore) -> None:
 
 def _read_words() -> None:
     """Let go of what the collector left here. Who can't have the lock leaves it to its holder."""
-    while _let_go and _lock.acquire(blocking=False):
+    while _let_go:
+        taken: list[bool] = []
         try:
+            # Taken, and noted, in one step of C: a signal handler can't raise in between.
+            taken.extend(filter(None, map(_lock.acquire, (False,))))
+            if not taken:
+                return
             store, native = _give_back(_let_go.popleft()) if _let_go else (None, [])
         finally:
-            _lock.release()
+            if taken:
+                _lock.release()
         _close(store, native)
 
 

@@ -40,10 +40,14 @@ class _Permits:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._given: list[weakref.ref[_Permit]] = []
-        self._queue: FairQueue[_Permit] = FairQueue(self._take, TaskWaiter)
+        # One for each event loop: a loop that stands still holds up no other one.
+        self._queues: weakref.WeakSet[FairQueue[_Permit]] = weakref.WeakSet()
 
-    async def get(self, deadline: float) -> "_Permit":
-        return await self._queue.get(deadline)
+    def queue(self) -> "FairQueue[_Permit]":
+        """Return a queue for the tasks of the running loop."""
+        queue = FairQueue(self._take, TaskWaiter)
+        self._queues.add(queue)
+        return queue
 
     def _take(self) -> "_Permit | None":
         if len(self._given) >= self._limit:
@@ -56,7 +60,8 @@ class _Permits:
         return permit
 
     def _dropped(self, _: "weakref.ref[_Permit]") -> None:
-        self._queue.wake()
+        for queue in list(self._queues):
+            queue.wake()
 
 
 class _Permit:
@@ -65,9 +70,9 @@ class _Permit:
 
 def _in_thread(name: str, *, writes: bool = False) -> Any:
     async def call(store: "Threaded", *args: Any, deadline: float, **kwargs: Any) -> Any:
-        limit = store.limit.writes if writes else store.limit.reads
+        queue = store.writes if writes else store.reads
         try:
-            permit = await limit.get(deadline)
+            permit = await queue.get(deadline)
         except DeadlineExceeded:
             raise BackendUnavailableError(
                 "the store was not asked: other calls of this process kept it busy until the "
@@ -80,6 +85,7 @@ def _in_thread(name: str, *, writes: bool = False) -> Any:
         try:
             return await in_thread(work)
         except NoThreadError:
+            held.clear()  # a traceback may keep this frame
             raise BackendUnavailableError(
                 "the store was not asked: the system starts no further thread"
             ) from None
@@ -105,7 +111,8 @@ class Threaded(AsyncStore):
         """Wrap the store; closing this leaves it open."""
         self.store = store
         self.remote = store.remote
-        self.limit = limit
+        self.reads = limit.reads.queue()
+        self.writes = limit.writes.queue()
 
     read = _in_thread("read")
     write = _in_thread("write", writes=True)

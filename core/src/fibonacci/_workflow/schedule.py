@@ -8,6 +8,7 @@ from fibonacci._workflow.graph import Graph
 from fibonacci._workflow.node_run import run_node
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.step import Step
+from fibonacci.plugin._runtime.threads import NoThreadError
 
 
 class Failure(NamedTuple):
@@ -86,7 +87,7 @@ class Schedule:
         strand = self._strand(step)
         try:
             self._run.voice.start(strand)
-        except RuntimeError:  # the system has no thread left: a strand that is there takes it over
+        except NoThreadError:  # the system has no thread left: a strand that is there takes it over
             strand.close()
             with self._lock:
                 self._strands -= 1

@@ -10,7 +10,7 @@ from fibonacci._workflow.channel import Channel, Letter, Running
 from fibonacci._workflow.events import Event, WorkflowFinished
 from fibonacci.errors import WorkflowError
 from fibonacci.plugin._run import run
-from fibonacci.plugin._runtime.threads import hand_over
+from fibonacci.plugin._runtime.threads import NoThreadError, hand_over
 from fibonacci.plugin._runtime.waiters import ThreadWaiter
 
 
@@ -50,7 +50,7 @@ def stream(running: Running) -> Generator[Event]:
     try:
         try:
             hand_over(lambda: context.run(run, channel.carry(running)))
-        except RuntimeError as fault:
+        except NoThreadError as fault:
             raise WorkflowError("the system has no thread left for the run") from fault
         event: Event | None = None
         while not isinstance(event, WorkflowFinished):

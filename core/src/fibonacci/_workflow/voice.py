@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin._run import run
-from fibonacci.plugin._runtime.threads import hand_over, outcome
+from fibonacci.plugin._runtime.threads import NoThreadError, hand_over, outcome
 from fibonacci.plugin.models import Completion, Model, ModelRequest, TextDelta
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Voice(ABC):
 
     @abstractmethod
     def start(self, strand: Strand) -> None:
-        """Let a strand go on beside this one. Raises RuntimeError where no thread is to be had."""
+        """Let a strand go on beside this one. Raises NoThreadError."""
 
     @abstractmethod
     async def settle(self) -> None:
@@ -129,7 +129,7 @@ class SyncVoice(Voice):
             self._strands += 1
         try:
             hand_over(lambda: context.run(self._run, strand))
-        except RuntimeError:
+        except NoThreadError:
             with self._lock:
                 self._strands -= 1
             raise

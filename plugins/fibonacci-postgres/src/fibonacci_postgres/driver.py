@@ -8,7 +8,7 @@ import ctypes
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from psycopg import Error as DriverError
 from psycopg import pq
@@ -68,7 +68,8 @@ def say_sqlstates(pgconn: PGconn) -> None:
     nothing is done.
     """
     set_verbosity = verbosity_setter(sys.modules[type(pgconn).__module__].__file__)
-    set_verbosity(pgconn.pgconn_ptr, _VERBOSE)  # type: ignore[attr-defined]  # no stub has it
+    connection: Any = pgconn  # no stub knows its pointer
+    set_verbosity(connection.pgconn_ptr, _VERBOSE)
 
 
 @cache

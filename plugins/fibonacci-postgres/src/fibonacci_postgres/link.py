@@ -26,6 +26,7 @@ class Link:
 
     __slots__ = (
         "__weakref__",
+        "_process",
         "fd",
         "idle_since",
         "lost",
@@ -42,6 +43,7 @@ class Link:
     pgconn: PGconn
 
     def __init__(self, place: Place | None = None) -> None:
+        self._process = os.getpid()
         self.place = place
         """Held until the connection is closed."""
         self.fd = -1
@@ -141,7 +143,11 @@ class Link:
 
     def is_busy(self) -> bool:
         """Say whether the server may be at work, with nobody left who waits for it."""
-        return self.fd >= 0 and self.pgconn.transaction_status == _ACTIVE
+        return self.is_own() and self.pgconn.transaction_status == _ACTIVE
+
+    def is_own(self) -> bool:
+        """Say whether it is this process's: a forked child's copy is its parent's."""
+        return self.fd >= 0 and self._process == os.getpid()
 
     def close(self) -> None:
         """Let go of the connection and its place."""
@@ -151,7 +157,7 @@ class Link:
     def close_quietly(self) -> None:
         """Let go of the connection; the server is told, if that takes no waiting."""
         self.lost = True
-        if self.fd < 0:
+        if not self.is_own():
             return
         if not self.sent:
             self._keep_the_rest()

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 from weakref import ref
 
-from fibonacci.plugin.runtime import FairQueue, IdlePool, hand_over
+from fibonacci.plugin.runtime import FairQueue, IdlePool, NoThreadError, hand_over
 from fibonacci_postgres.abandoned import end
 from fibonacci_postgres.link import Link
 from fibonacci_postgres.places import Places
@@ -60,7 +60,7 @@ class Pool:
     def drop(self, link: Link) -> None:
         """Close a connection; where the server works for it, have it stop first, in a thread."""
         if link.is_busy():
-            with suppress(RuntimeError):  # no thread can be started: Python is about to end
+            with suppress(NoThreadError):  # no thread can be started: Python is about to end
                 hand_over(partial(end, link))
                 return
         link.close()

@@ -94,10 +94,11 @@ class Server:
             ) from None
 
     async def _connect(self, link: Link, deadline: float) -> None:
+        used = self._parameters  # others may change it meanwhile
         try:
-            await dial(link, self._parameters, self._settings.where, self._voice, deadline)
+            await dial(link, used, self._settings.where, self._voice, deadline)
         except OptionsRefusedError as refused:
-            if self._parameters is self._settings.parameters:  # they are the user's
+            if used is self._settings.parameters:  # they are the user's
                 raise StorageError(*refused.args) from None
             self._parameters = self._settings.parameters  # a pooler's sessions are not ours alone
             await self._connect(link, deadline)

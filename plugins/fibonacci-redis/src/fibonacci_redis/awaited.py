@@ -36,7 +36,7 @@ class AwaitedNode:
     async def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send the request and return its replies, error replies among them."""
         shared = self._shared
-        if shared is None or not shared.is_ready(writes=request.writes):
+        if shared is None or not shared.is_ready(writes=request.writes, deadline=deadline):
             shared = await self._connected(deadline)
         if monotonic() >= deadline:
             raise out_of_time(self.endpoint)
@@ -54,7 +54,7 @@ class AwaitedNode:
         """Wait for the connection that is being made; if it fails, it was another caller's try."""
         if self._connecting is not None:
             await self._wait(self._connecting, deadline)
-        if self._shared is not None and self._shared.is_ready(writes=True):
+        if self._shared is not None and self._shared.is_ready(writes=True, deadline=deadline):
             return self._shared
         if self._retired:
             raise self._gone()
@@ -100,10 +100,14 @@ class AwaitedNode:
         return True
 
     async def _connect(self, deadline: float) -> Multiplex:
+        making = _Making(self.endpoint, deadline)
         try:
             addresses = await self.endpoint.alook_up(deadline)
             # In a thread: redis-py's handshake may take its time.
-            return Multiplex(await in_thread(partial(Link, self.endpoint, addresses, deadline)))
+            return Multiplex(await in_thread(partial(making.make, addresses)))
+        except asyncio.CancelledError:
+            making.leave()
+            raise
         except CONNECTING as fault:
             raise_for_signal(fault)
             told = unreachable(fault, self.endpoint)
@@ -132,6 +136,29 @@ class AwaitedNode:
         if self._shared is not None:
             self._shared.close()
         self.retire()
+
+
+class _Making:
+    """A connection that a thread makes, and that its caller may leave meanwhile."""
+
+    def __init__(self, endpoint: Endpoint, deadline: float) -> None:
+        self._endpoint = endpoint
+        self._deadline = deadline
+        self._link: Link | None = None
+        self._is_left = False
+
+    def make(self, addresses: list[str]) -> Link:
+        """Connect, in a thread."""
+        self._link = link = Link(self._endpoint, addresses, self._deadline)
+        if self._is_left:
+            link.close()
+        return link
+
+    def leave(self) -> None:
+        """Close it, now or as soon as it is made."""
+        self._is_left = True
+        if self._link is not None:
+            self._link.close()
 
 
 class AwaitedSession:

@@ -16,7 +16,7 @@ from fibonacci.plugin.runtime import (
 )
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.faults import CONNECTING, EXCHANGING, is_late, lost, out_of_time, unreachable
-from fibonacci_redis.link import CHECKED_AFTER, DOUBTED_AFTER, MAX_AGE, RESTED, Link
+from fibonacci_redis.link import CHECKED_AFTER, DOUBTED_AFTER, MAX_AGE, RESTED, Link, is_long
 from fibonacci_redis.wire import PING, Lost, Request, Unsent
 
 PATIENCE: Final = struct.pack("ll", 0, 4_000)
@@ -49,7 +49,7 @@ class Connection:
     def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send a request and return its replies. Raises Unsent or Lost."""
         first = deadline
-        if not request.writes and self.rested > DOUBTED_AFTER:
+        if not request.writes and self.rested > DOUBTED_AFTER and is_long(deadline):
             # It may lead nowhere by now: then there is time to ask again, which harms nothing.
             first = share_deadline(deadline, 2)
         self._send(request.data, deadline)
@@ -123,17 +123,19 @@ class BlockingNode:
         if connection is None:
             return self._connect(deadline)
         # Nobody can tell what became of a write that a forgotten connection swallowed.
-        checked = writes and connection.rested > CHECKED_AFTER
+        checked = writes and connection.rested > CHECKED_AFTER and is_long(deadline)
         if checked and not self._answers(connection, deadline):
             return self._connect(deadline)
         return connection
 
     def _answers(self, connection: Connection, deadline: float) -> bool:
+        rested, connection.rested = connection.rested, 0.0  # it has its half of the time in full
         try:
             self._ask(connection, PING, share_deadline(deadline, 2))
-        except BackendUnavailableError:
+        except BackendUnavailableError as fault:
+            if isinstance(fault.__cause__, DeadlineExceeded):
+                self._idle.clear_older_than(rested)
             return False
-        connection.rested = 0.0
         return True
 
     def _connect(self, deadline: float) -> Connection:

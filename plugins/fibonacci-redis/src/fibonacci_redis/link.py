@@ -28,11 +28,20 @@ DOUBTED_AFTER: Final = 0.02
 CHECKED_AFTER: Final = 0.2
 """Seconds of idleness after which a server is asked for a sign of life before a write is sent."""
 
+CHECKED_FROM: Final = 0.25
+"""Seconds that a call must have left for either: a shorter one could not pay for another
+connection, and is not for long in doubt."""
+
 MAX_AGE: Final = 60.0
 """Seconds of idleness after which a connection is not trusted any more."""
 
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """After 30 s without a byte the kernel asks, three times; each system knows some of the names."""
+
+
+def is_long(deadline: float) -> bool:
+    """Say whether a call has the time to find that an idle connection leads nowhere."""
+    return deadline - monotonic() >= CHECKED_FROM
 
 
 class Link:

@@ -2,9 +2,9 @@
 
 A caller that was cancelled, or is overdue, leaves its place in the line, and its reply is dropped
 when it comes: nobody's short deadline is another one's fault. Where no answer came at all since an
-overdue caller asked, the connection may be dead: it serves those who wait, by their own deadlines,
-and gets no new ones. A fault of the connection closes it, and so does anything that is raised amid
-an exchange: what comes after that could belong to anybody.
+overdue caller asked, nor for half a second, the connection may be dead: it serves those
+who wait, by their own deadlines, and gets no new ones. A fault of the connection closes it, and so
+does anything that is raised amid an exchange: what comes after that could belong to anybody.
 """
 
 import asyncio
@@ -17,8 +17,11 @@ from typing import Any, Final
 
 from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal, share_deadline
 from fibonacci_redis.faults import EXCHANGING
-from fibonacci_redis.link import CHECKED_AFTER, DOUBTED_AFTER, MAX_AGE, RESTED, SIZE, Link
-from fibonacci_redis.wire import NOTHING, Lost, Request, Unsent
+from fibonacci_redis.link import CHECKED_AFTER, DOUBTED_AFTER, MAX_AGE, RESTED, SIZE, Link, is_long
+from fibonacci_redis.wire import NOTHING, PING, Lost, Request, Unsent
+
+SILENT_FOR: Final = 0.5
+"""Seconds without an answer, for those who wait, after which a connection may be dead."""
 
 NOT_YET: Final = (BlockingIOError, SSLWantReadError, SSLWantWriteError)
 
@@ -65,6 +68,8 @@ class Multiplex:
         """Bytes."""
         self._answered = self._heard = 0
         self.idle_since = monotonic()
+        self._silent_since = self.idle_since
+        """About when an answer was complete last, or the first of those who wait asked."""
         self._rested = 0.0
         """Seconds that it was idle, until something was heard again."""
         self._timer: asyncio.TimerHandle | None = None
@@ -84,19 +89,22 @@ class Multiplex:
 
     is_reusable = is_open
 
-    def is_ready(self, *, writes: bool) -> bool:
+    def is_ready(self, *, writes: bool, deadline: float) -> bool:
         """Say whether a request may go out: a write after a rest needs a sign of life first.
 
         Nobody can tell what became of a write that a forgotten connection swallowed.
         """
-        return self.is_open() and not (writes and self._rested > CHECKED_AFTER)
+        if not self.is_open():
+            return False
+        return not (writes and self._rested > CHECKED_AFTER and is_long(deadline))
 
     def exchange(self, request: Request, deadline: float) -> "asyncio.Future[list[Any]]":
         """Send a request, and return what its replies will be. Raises Unsent or Lost."""
         if self._closed:  # while its caller waited for it
             raise Unsent from ConnectionResetError("the server closed the connection")
         look = deadline
-        if not request.writes and self._rested > DOUBTED_AFTER:
+        doubtful = self._rested > DOUBTED_AFTER and not request.writes and request is not PING
+        if doubtful and is_long(deadline):
             # It may lead nowhere by now: then there is time to ask again, which harms nothing.
             look = share_deadline(deadline, 2)
         future: asyncio.Future[list[Any]] = self._loop.create_future()
@@ -112,6 +120,8 @@ class Multiplex:
         self._asked += len(data)
         caller.end = self._asked
         caller.answered, caller.heard = self._answered, self._heard
+        if not self._line:
+            self._silent_since = monotonic()
         self._line.append(caller)
         self._outgoing.append(data)
         if len(self._line) == 1:
@@ -166,6 +176,7 @@ class Multiplex:
         self._flush()
 
     def _receive(self) -> None:
+        self.idle_since = monotonic()
         try:
             while not self._closed:
                 data = self._socket.recv(SIZE)
@@ -183,7 +194,7 @@ class Multiplex:
         except BaseException as fault:  # a signal handler's
             self._fail(fault)
             raise
-        self.idle_since, self._rested = monotonic(), 0.0
+        self._rested = 0.0
         self._heard += 1
 
     def _hand_out(self) -> None:
@@ -197,6 +208,7 @@ class Multiplex:
             if len(caller.replies) == caller.count:
                 line.popleft()
                 self._answered += 1
+                self._silent_since = self.idle_since
                 if not caller.future.done():
                     caller.future.set_result(caller.replies)
         if self._retired:
@@ -213,9 +225,12 @@ class Multiplex:
             if caller.look < caller.deadline and self._heard > caller.heard:
                 caller.look = caller.deadline  # it does not lead nowhere
                 continue
+            # Not at once: callers with little time would have a new connection each, while a server
+            # stands still.
+            was_long = caller.look < caller.deadline or now - self._silent_since >= SILENT_FOR
+            is_silent = is_silent or (was_long and self._answered == caller.answered)
             caller.look = inf
             caller.fail(Lost, DeadlineExceeded())
-            is_silent = is_silent or self._answered == caller.answered
         if is_silent:
             self.retire()
         due = min((caller.look for caller in self._line), default=inf)

@@ -5,7 +5,7 @@ from random import random
 from typing import Any, Final
 
 from fibonacci.errors import StorageError
-from fibonacci.plugin import ABSENT, Absent, Address, AsyncStore, Keep
+from fibonacci.plugin import ABSENT, Absent, Address, AsyncStore
 from fibonacci_redis.layout import Place, named, place
 from fibonacci_redis.requests import expiry, life, listed, removal, replacement
 from fibonacci_redis.routes import Routes
@@ -34,8 +34,8 @@ class Operations(AsyncStore):
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
         self._ask = routes.ask
-        self._known: dict[Address, bool] = {}
-        """Records that were written, and whether without an expiry."""
+        self._known: set[Address] = set()
+        """Records that were written."""
 
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
         where = place(address.space)
@@ -50,19 +50,16 @@ class Operations(AsyncStore):
         name = address.key.encode()
         key = where.head + name
         # A record that exists is listed, so replacing it takes 15 % less than creating it.
-        lasts = self._known.get(address)
-        if lasts is not None and len(data) <= SMALL:
+        if address in self._known and len(data) <= SMALL:
             both = replacement(where, key, data, ttl_ms)
             if (await self._ask(Request(where.slot, both, 2, True), deadline))[1] is not None:
-                if lasts is not (ttl_ms is None):
-                    await self._expiry_changed(address, ttl_ms, deadline)
                 return
         record = pack_set(key, data, expiry(ttl_ms))
         request = transaction(where.slot, *listed(where, name, ttl_ms), record)
         await self._ask(request, deadline)
-        self._remember(address, ttl_ms)
+        self._remember(address)
         if ttl_ms is not None:
-            await self._tidy(where, TIDY_EVERY if lasts else 1, deadline)
+            await self._tidy(where, 1, deadline)
 
     async def remove(self, address: Address, *, deadline: float) -> bool:
         where = place(address.space)
@@ -90,26 +87,16 @@ class Operations(AsyncStore):
             # it takes an expiry that is now as past (expire.c, checkAlreadyExpired), SET does not.
             touched = pack((b"PEXPIRE", key, b"%d" % max(2, ttl_ms)))
             request = Request(where.slot, life(where, ttl_ms) + touched, 2, True)
-            touched_one = bool((await self._ask(request, deadline))[1])
-            if touched_one and self._known.get(address):
-                await self._expiry_changed(address, ttl_ms, deadline)
-            return touched_one
-        self._known.pop(address, None)
+            return bool((await self._ask(request, deadline))[1])
         return bool(await self._call(LAST, where, [key, where.index], deadline=deadline))
 
     async def close(self) -> None:
         self._routes.close()
 
-    def _remember(self, address: Address, ttl_ms: int | Keep | None) -> None:
+    def _remember(self, address: Address) -> None:
         if len(self._known) >= KNOWN:
             self._known.clear()
-        self._known[address] = ttl_ms is None
-
-    async def _expiry_changed(self, address: Address, ttl_ms: int | None, deadline: float) -> None:
-        """Where a record that lasted expires from now on, perhaps its index does, too."""
-        self._remember(address, ttl_ms)
-        if ttl_ms is not None:
-            await self._tidy(place(address.space), TIDY_EVERY, deadline)
+        self._known.add(address)
 
     async def _tidy(self, where: Place, written: int, deadline: float) -> None:
         """Now and then, take dead entries out of the index: expiring records nobody lists."""

@@ -5,9 +5,10 @@ from typing import Final, NamedTuple
 
 from fibonacci_redis.wire import Request, pack
 
-SLACK_MS: Final = 100
+SLACK_MS: Final = 500
 """Milliseconds that an index lives longer than its records: outside of a transaction its expiry is
-set a moment before theirs."""
+set a moment before theirs, longer if a segment is lost and sent again. Nothing ever shortens it, so
+no two writes can leave a record that outlives its index."""
 
 
 class Script(NamedTuple):
@@ -85,19 +86,12 @@ return 1
 """Keep a record for ever, and its index."""
 
 PRUNE: Final = _script("""
-local gone, most, lasting = 0, 0, false
+local gone = 0
 for i = 2, #KEYS do
-    local left = redis.call('PTTL', KEYS[i])
-    if left == -2 then gone = gone + redis.call('ZREM', KEYS[1], ARGV[i - 1]) end
-    if left == -1 then lasting = true end
-    if left > most then most = left end
-end
-if most > 0 and not lasting and redis.call('PTTL', KEYS[1]) == -1 then
-    local listed = #redis.call('ZRANGE', KEYS[1], 0, #KEYS)
-    if listed == #KEYS - 1 - gone then redis.call('PEXPIRE', KEYS[1], most + SLACK) end
+    if redis.call('EXISTS', KEYS[i]) == 0 then
+        gone = gone + redis.call('ZREM', KEYS[1], ARGV[i - 1])
+    end
 end
 return gone
 """)
-"""Take out of an index what has no record any more: the index, the records, and their names.
-
-If these are all that there are, and all expire, so does the index from now on."""
+"""Take out of an index what has no record any more: the index, the records, and their names."""

@@ -53,7 +53,7 @@ class Swap(Operations):
         else:
             keys, arguments = [key, where.index], (data, name, *options)
             created = bool(await self._call(CREATE, where, keys, *arguments, deadline=deadline))
-        self._remember(address, lasts)
+        self._remember(address)
         if created and options:
             await self._tidy(where, 1, deadline)
         return created

@@ -28,7 +28,8 @@ def pack(command: Command) -> bytes:
     """
     if not WORDS.issuperset(map(type, command)):
         raise TypeError("the words of a command are bytes or str")
-    return bytes(pack_command(command))  # type: ignore[arg-type]
+    words: Any = command  # hiredis' own type knows tuples of one word only
+    return bytes(pack_command(words))
 
 
 def pack_key(head: bytes, key: bytes) -> bytes:

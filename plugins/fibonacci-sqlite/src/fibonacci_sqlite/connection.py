@@ -55,8 +55,9 @@ class Connection:
 
     def __del__(self) -> None:
         """Close: a connection can get lost between any two instructions, by a signal."""
-        with suppress(AttributeError):
-            self.close()
+        if suppress is not None:  # it is, when Python ends and clears its modules
+            with suppress(AttributeError):
+                self.close()
 
 
 def open_connection(opening: Opening) -> Connection:

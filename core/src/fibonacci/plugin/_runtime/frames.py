@@ -1,4 +1,4 @@
-"""Errors without the frames that they passed."""
+"""Errors without the frames that they passed, and errors for several callers."""
 
 from typing import TypeVar
 
@@ -20,3 +20,14 @@ def without_frames(fault: E) -> E:
     """
     fault.__context__ = None
     return fault.with_traceback(None)
+
+
+def copy_of(fault: E) -> E:
+    """Return another error with the same arguments and attributes, for a caller of its own.
+
+    Several threads that raised one and the same exception would write to its traceback at once.
+    """
+    copy: E = type(fault).__new__(type(fault), *fault.args)
+    copy.args = fault.args
+    vars(copy).update(vars(fault))
+    return copy

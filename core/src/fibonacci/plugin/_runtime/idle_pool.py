@@ -13,6 +13,7 @@ class Poolable(Protocol):
 
     def is_reusable(self) -> bool:
         """Say, without waiting, whether it is open and nothing has come on it."""
+        ...
 
     def close(self) -> object:
         """Close it, without waiting."""
@@ -74,8 +75,8 @@ class IdlePool(Generic[C]):
         likely lost as well, and each would cost another caller a time-out.
         """
         limit = monotonic() - seconds
-        kept = [connection for connection in self._take_all() if self._is_newer(connection, limit)]
-        self._idle[:0] = kept
+        while self._is_first_older(limit):
+            self._drop_first()
 
     def clear(self) -> None:
         """Close all that is idle."""
@@ -87,11 +88,11 @@ class IdlePool(Generic[C]):
         self._max_idle = 0
         self.clear()
 
-    def _is_newer(self, connection: C, limit: float) -> bool:
-        if connection.idle_since > limit:
-            return True
-        self._drop(connection)
-        return False
+    def _is_first_older(self, limit: float) -> bool:
+        try:
+            return self._idle[0].idle_since <= limit  # they stand in the order of their age
+        except IndexError:
+            return False
 
     def _take_all(self) -> Iterator[C]:
         while (connection := self._last()) is not None:

@@ -26,4 +26,5 @@ class _Dropped(logging.Filter):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Dropped) and other._is_ours == self._is_ours
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(self._is_ours)

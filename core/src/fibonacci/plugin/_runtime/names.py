@@ -43,11 +43,16 @@ async def _addresses(host: str, waiter_type: type[Waiter], deadline: float) -> l
         return [host]
     if monotonic() >= deadline:
         raise DeadlineExceeded("there was no time to look the host's name up")
-    return list(await _flight_to(host).wait(waiter_type, deadline))
+    flight = _flight_to(host)
+    try:
+        return list(await flight.wait(waiter_type, deadline))
+    finally:
+        if not flight.is_running():  # no answer is kept
+            _flights.pop(host, None)
 
 
 _flights: Final[dict[str, ThreadFlight[list[str]]]] = {}
-"""The look-ups of each host."""
+"""The look-ups that go on."""
 
 
 def _flight_to(host: str) -> ThreadFlight[list[str]]:

@@ -38,6 +38,13 @@ def _chain(fault: BaseException) -> Iterator[BaseException]:
 
 
 def _is_from_handler(fault: BaseException) -> bool:
+    if isinstance(fault, KeyboardInterrupt):  # Python's own handler is no function of Python's
+        return signal.getsignal(signal.SIGINT) is signal.default_int_handler or _has_frame(fault)
+    return _has_frame(fault)
+
+
+def _has_frame(fault: BaseException) -> bool:
+    """Say whether a handler is among the functions that it passed."""
     trace: TracebackType | None = fault.__traceback__
     handlers = _handlers_code() if trace else set()
     while trace is not None:
@@ -79,8 +86,7 @@ def _was_given_its_caller(frame: FrameType) -> bool:
 
 def _is_handled_further_up(origin: BaseException, fault: BaseException) -> bool:
     """Say whether an application handles ``origin`` just now, and made this call while it does."""
-    assert origin.__traceback__ is not None
-    if origin is fault or fault.__traceback__ is None:
+    if origin is fault or origin.__traceback__ is None or fault.__traceback__ is None:
         return False
     # The first frame of a traceback is the one that caught the exception.
     where = origin.__traceback__.tb_frame

@@ -1,11 +1,13 @@
 """Single flight: work that many callers want at once is done once, for all of them."""
 
-from collections.abc import Awaitable, Callable
+import weakref
+from collections.abc import Awaitable, Callable, Hashable
 from time import monotonic
 from typing import Final, Generic, TypeVar
 
 from fibonacci.errors import FibonacciError
 from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
+from fibonacci.plugin._runtime.frames import copy_of
 from fibonacci.plugin._runtime.waiters import Waiter
 
 T = TypeVar("T")
@@ -16,30 +18,30 @@ class SingleFlight(Generic[T]):
 
     They share an error of :mod:`fibonacci.errors` too, but for one that came of the first caller's
     own deadline: then, and where the first caller was cancelled or interrupted, one of the others
-    does the work.
+    does the work. Tasks share with those of their own loop, threads with those of their process.
     """
 
     def __init__(self, waiter: type[Waiter]) -> None:
         self._waiter: Final = waiter
-        self._flights: dict[None, _Flight[T]] = {}  # a dict for its atomic setdefault
+        self._flights: dict[Hashable, _Flight[T]] = {}  # a dict for its atomic setdefault
 
     async def do(self, work: Callable[[], Awaitable[T]], *, deadline: float) -> T:
         """Return what the work returns. Raises DeadlineExceeded at this caller's deadline."""
+        domain = self._waiter.domain()
         while True:
-            own = _Flight[T]()
-            flight = self._flights.setdefault(None, own)
-            if flight is own:
-                return await self._lead(own, work, deadline)
-            waiter = self._waiter()
-            flight.join(waiter)
-            await waiter.wait(deadline)
+            leader = _Leader()
+            try:
+                own = _Flight[T](leader)
+                flight = self._flights.setdefault(domain, own)
+                if flight is own:
+                    return await self._lead(own, work, deadline)
+            finally:
+                del leader  # a traceback may keep this frame: others must not wait for it
+            await self._join(flight, domain, deadline)
             if flight.fault is not None:
-                # Not the exception itself: several threads would raise it at the same time.
-                raise type(flight.fault)(*flight.fault.args) from flight.fault
+                raise copy_of(flight.fault) from flight.fault
             if flight.landed:
                 return flight.value
-            if monotonic() >= deadline:
-                raise DeadlineExceeded
 
     async def _lead(
         self, flight: "_Flight[T]", work: Callable[[], Awaitable[T]], deadline: float
@@ -52,10 +54,26 @@ class SingleFlight(Generic[T]):
             raise
         finally:
             try:
-                self._flights.pop(None, None)
+                self._flights.pop(self._waiter.domain(), None)
             finally:  # even if a signal handler raises just now
                 flight.wake_all()
         return flight.value
+
+    async def _join(self, flight: "_Flight[T]", domain: Hashable, deadline: float) -> None:
+        """Wait for what somebody else does."""
+        waiter = self._waiter()
+        flight.join(waiter)
+        await waiter.wait(deadline)
+        if flight.landed or flight.fault is not None:
+            return
+        if flight.is_lost() and self._flights.get(domain) is flight:
+            self._flights.pop(domain, None)  # an exception came before its first caller began
+        if monotonic() >= deadline:
+            raise DeadlineExceeded
+
+
+class _Leader:
+    """Lives as long as the call that does the work."""
 
 
 class _Flight(Generic[T]):
@@ -63,7 +81,8 @@ class _Flight(Generic[T]):
 
     value: T
 
-    def __init__(self) -> None:
+    def __init__(self, leader: _Leader) -> None:
+        self._leader = weakref.ref(leader, self._lost)
         self.landed = False
         self.fault: FibonacciError | None = None
         self._over = False
@@ -71,6 +90,13 @@ class _Flight(Generic[T]):
 
     def land(self, value: T) -> None:
         self.value, self.landed = value, True
+
+    def is_lost(self) -> bool:
+        """Say whether nobody does the work any more."""
+        return self._leader() is None
+
+    def _lost(self, _: "weakref.ref[_Leader]") -> None:
+        self.wake_all()
 
     def join(self, waiter: Waiter) -> None:
         self._waiters.append(waiter)

@@ -1,5 +1,6 @@
 """Single flight of work that blocks: done in a thread, for all who want it by then."""
 
+import os
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
@@ -8,8 +9,9 @@ from typing import Final, Generic, TypeVar, cast
 
 from fibonacci.plugin._run import run
 from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
+from fibonacci.plugin._runtime.frames import copy_of
 from fibonacci.plugin._runtime.signals import raise_for_signal
-from fibonacci.plugin._runtime.threads import hand_over, outcome
+from fibonacci.plugin._runtime.threads import NoThreadError, hand_over, outcome
 from fibonacci.plugin._runtime.waiters import ThreadWaiter, Waiter
 
 T = TypeVar("T")
@@ -31,7 +33,11 @@ class ThreadFlight(Generic[T]):
     def __init__(self, work: Callable[[], T], *, joined_for: float) -> None:
         self._work: Final = work
         self._joined_for: Final = joined_for
-        self._running: dict[None, _Flight[T]] = {}  # a dict for its atomic setdefault
+        self._running: dict[int, _Flight[T]] = {}  # a dict for its atomic setdefault
+
+    def is_running(self) -> bool:
+        """Say whether the work is being done."""
+        return any(not flight.done for flight in list(self._running.values()))
 
     def begin(self) -> None:
         """Have the work begun, if it does not run, and wait for nothing."""
@@ -51,9 +57,10 @@ class ThreadFlight(Generic[T]):
 
     def _join(self) -> "_Flight[T]":
         own = _Flight(self._work)
-        flight = self._running.setdefault(None, own)
+        process = os.getpid()  # the threads of a parent do nothing in its child
+        flight = self._running.setdefault(process, own)
         if flight.done or monotonic() - flight.began > self._joined_for:
-            self._running[None] = flight = own
+            self._running[process] = flight = own
         flight.start()  # whoever was the first may have been interrupted before
         return flight
 
@@ -78,7 +85,7 @@ class _Flight(Generic[T]):
         except BaseException as fault:
             self._to_start[None] = True
             raise_for_signal(fault)
-            if not isinstance(fault, RuntimeError):  # Python is about to end
+            if not isinstance(fault, NoThreadError) or not fault.at_exit:
                 raise
             self._run()
 
@@ -102,6 +109,5 @@ class _Flight(Generic[T]):
         if not self.done:
             raise DeadlineExceeded
         if self._fault is not None:
-            # Not the exception itself: several threads would raise it at the same time.
-            raise type(self._fault)(*self._fault.args) from self._fault
+            raise copy_of(self._fault) from self._fault
         return cast(T, self._value)

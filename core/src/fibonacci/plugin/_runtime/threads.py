@@ -5,9 +5,11 @@ thread would wait for ever. Here each task has a thread to itself, from the mome
 handed over.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
+from errno import EAGAIN
 from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -17,6 +19,7 @@ from typing import Final, TypeVar, cast
 from fibonacci.plugin._run import run
 from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
 from fibonacci.plugin._runtime.forks import on_fork
+from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.waiters import ThreadWaiter
 
 KEPT: Final = 32
@@ -28,8 +31,13 @@ REST: Final = 10.0
 T = TypeVar("T")
 
 
-class NoThreadError(RuntimeError):
+class NoThreadError(OSError):
     """The system starts no further thread, or Python is about to end; nothing was begun."""
+
+    def __init__(self, *, at_exit: bool) -> None:
+        text = "Python is about to end" if at_exit else "the system starts no further thread"
+        super().__init__(EAGAIN, f"no thread can be started: {text}")
+        self.at_exit = at_exit
 
 
 Task = Callable[[], None]
@@ -50,6 +58,8 @@ class Workers:
 
         Raises NoThreadError.
         """
+        if sys.is_finalizing():  # threads at rest stay so
+            raise NoThreadError(at_exit=True)
         try:
             self._free.pop()
         except IndexError:
@@ -62,7 +72,8 @@ class Workers:
         try:
             thread.start()
         except RuntimeError as fault:
-            raise NoThreadError("no thread can be started") from fault
+            raise_for_signal(fault)
+            raise NoThreadError(at_exit="shutdown" in str(fault)) from fault
 
     def _work(self) -> None:
         while True:
@@ -144,7 +155,8 @@ def call_in_thread(work: Callable[[], T], *, deadline: float) -> T:
     """Do the work in a thread, in a copy of this context; at the deadline, leave it behind there.
 
     For what knows no deadline, and blocks. Where no thread can be started any more, as Python is
-    about to end, it is done in this one. Raises DeadlineExceeded.
+    about to end, it is done in this one. Raises DeadlineExceeded, and NoThreadError where the
+    system starts no further thread.
     """
     ended: list[tuple[T | None, BaseException | None]] = []
     waiter = ThreadWaiter()
@@ -156,7 +168,9 @@ def call_in_thread(work: Callable[[], T], *, deadline: float) -> T:
 
     try:
         hand_over(task)
-    except NoThreadError:
+    except NoThreadError as refused:
+        if not refused.at_exit:
+            raise
         return work()
     run(waiter.wait(deadline))
     if not ended:

@@ -1,10 +1,11 @@
 """Waiting for one event, in a thread or in a task. Safe from signal handlers and finalizers."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from contextlib import suppress
 from math import inf
-from threading import Lock, get_ident
+from threading import TIMEOUT_MAX, Lock, get_ident
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,11 @@ class Waiter(ABC):
     @abstractmethod
     def caller() -> Hashable:
         """Return which thread calls, or which task."""
+
+    @staticmethod
+    @abstractmethod
+    def domain() -> Hashable:
+        """Return what its callers have in common: the process, or the event loop."""
 
     @abstractmethod
     def wake(self) -> None:
@@ -46,6 +52,7 @@ class ThreadWaiter(Waiter):
     """
 
     caller = staticmethod(get_ident)
+    domain = staticmethod(os.getpid)
 
     def __init__(self) -> None:
         self.owner = get_ident()
@@ -57,8 +64,8 @@ class ThreadWaiter(Waiter):
             self._lock.release()
 
     async def wait(self, deadline: float) -> None:
-        seconds = -1 if deadline == inf else max(0.0, deadline - monotonic())
-        if self._lock.acquire(timeout=seconds):
+        seconds = max(0.0, deadline - monotonic())
+        if self._lock.acquire(timeout=seconds if seconds < TIMEOUT_MAX else -1):
             self.wake()  # it stays so, for whoever waits again
 
 
@@ -73,6 +80,12 @@ class TaskWaiter(Waiter):
         self.owner = self.caller()
         self._is_woken = False
         self._waits: list[Future[None]] = []
+
+    @staticmethod
+    def domain() -> Hashable:
+        import asyncio
+
+        return asyncio.get_running_loop()
 
     @staticmethod
     def caller() -> Hashable:

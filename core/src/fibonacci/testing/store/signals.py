@@ -24,6 +24,8 @@ ROUNDS = range(4, 17)
 PATIENCE = 0.3
 """Seconds for more than the least rounds."""
 
+RAISED = "raised by a signal handler"
+
 LARGE = "x" * 10_000
 TURN = "y" * 500
 
@@ -129,7 +131,7 @@ class _Alarm:
 
     def ring(self, *_: object) -> None:
         """Raise; the signal handler."""
-        self.raised = self._kind("raised by a signal handler")
+        self.raised = self._kind(RAISED)
         raise self.raised
 
     def interrupt(self, call: Callable[[], object], delay: float) -> None:
@@ -169,8 +171,14 @@ def _alarm(kind: type[BaseException]) -> Iterator[_Alarm]:
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
             try:
                 yield alarm
+            except KeyboardInterrupt as fault:
+                if fault.args != (RAISED,):
+                    raise
+                # It would end the whole run.
+                raise AssertionError("what a signal handler raised came out too late") from None
             finally:
                 alarm.raised = alarm.dropped = None
+                gc.collect()
     finally:
         gc.enable()
         sys.unraisablehook = hook
