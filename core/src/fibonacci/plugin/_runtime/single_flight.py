@@ -34,7 +34,7 @@ class SingleFlight(Generic[T]):
                 own = _Flight[T](leader)
                 flight = self._flights.setdefault(domain, own)
                 if flight is own:
-                    return await self._lead(own, work, deadline)
+                    return await self._lead(own, domain, work, deadline)
             finally:
                 del leader  # a traceback may keep this frame: others must not wait for it
             await self._join(flight, domain, deadline)
@@ -44,7 +44,11 @@ class SingleFlight(Generic[T]):
                 return flight.value
 
     async def _lead(
-        self, flight: "_Flight[T]", work: Callable[[], Awaitable[T]], deadline: float
+        self,
+        flight: "_Flight[T]",
+        domain: Hashable,
+        work: Callable[[], Awaitable[T]],
+        deadline: float,
     ) -> T:
         try:
             flight.land(await work())
@@ -54,7 +58,7 @@ class SingleFlight(Generic[T]):
             raise
         finally:
             try:
-                self._flights.pop(self._waiter.domain(), None)
+                self._flights.pop(domain, None)
             finally:  # even if a signal handler raises just now
                 flight.wake_all()
         return flight.value
