@@ -89,6 +89,7 @@ async def execute(
         spaces=spaces,
         inputs=given,
         models=prepared.models,
+        reads=graph.reads,
         timeout=workflow.timeout,
         channel=channel,
     )

@@ -25,6 +25,8 @@ class Run:
     inputs: Mapping[str, Any]
     models: Mapping[str, Model]
     """Of each node that asks one."""
+    reads: Mapping[str, Sequence[Wanted]]
+    """What each node reads."""
     timeout: float | None
     """Seconds that the run may take."""
     channel: Channel | None = None
