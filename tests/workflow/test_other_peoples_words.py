@@ -1,5 +1,7 @@
 """What one user, or somebody without a name, can do to the prompt of another: SECURITY.md."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,6 +201,25 @@ def test_by_design_a_shared_scope_that_is_named_is_shared(
     assert execute(workflow, {"m": "hi"}, "bob")["chat"] == '["|from ada"]|hi'
 
 
+def test_by_design_an_input_may_choose_the_shared_record(workflow: Workflow, execute: Any) -> None:
+    """A write to a shared scope under a key that an input is replaces any record there."""
+    workflow.memory.set("rules", "Be kind.")
+    chosen = {"key": "{{input.k}}", "scope": "workflow"}
+    workflow.add_node(LLMNode("w", "echo", "{{input.m}}", memory_write=chosen))
+    workflow.add_node(LLMNode("n", "echo", "<{{memory.rules}}>", memory_read=["rules"]))
+    execute(workflow, {"k": "rules", "m": "Be rude."}, "ada")
+    assert execute(workflow, {"k": "other", "m": ""}, "bob")["n"] == "<Be rude.>"
+
+
+def test_by_design_a_bare_key_that_is_only_read_falls_back(
+    workflow: Workflow, execute: Any
+) -> None:
+    """A user who has no record of their own reads the shared one."""
+    workflow.add_node(LLMNode("n", "echo", "<{{memory.facts}}>", memory_read=["facts"]))
+    workflow.memory.set("facts", "Tea is at five.")
+    assert execute(workflow, user_id="ada")["n"] == "<Tea is at five.>"
+
+
 def test_by_design_runs_without_a_user_share(workflow: Workflow, execute: Any) -> None:
     """Runs without a user are all the same nobody: each reads what the others have written."""
     chat(workflow)
@@ -230,3 +251,10 @@ def test_by_design_another_workflow_of_the_same_name_shares(
     reader.add_node(LLMNode("n", "echo", "<{{memory.k}}>", memory_read=["k"]))
     execute(writer, {"m": "from nobody"})
     assert execute(reader, user_id="bob")["n"] == "<from nobody>"
+
+
+def test_security_md_lists_these_tests() -> None:
+    """The page names all tests of this file but this one, and none that is not here."""
+    page = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8")
+    here = {name for name in globals() if name.startswith("test_")}
+    assert set(re.findall(r"`(test_\w+)`", page)) == here - {"test_security_md_lists_these_tests"}
