@@ -7,6 +7,7 @@ import attrs
 
 from fibonacci._memory.recall import Wanted
 from fibonacci._workflow.memory_use import MemoryWrite
+from fibonacci._workflow.reads import Reads
 from fibonacci._workflow.step import Step
 from fibonacci._workflow.texts import Demand
 from fibonacci._workflow.unscoped import UnscopedKeys
@@ -25,7 +26,7 @@ class Graph:
     """Of each step, those that wait for it."""
     needs: Mapping[str, int]
     """Of each step that waits, for how many."""
-    reads: Mapping[str, tuple[Wanted, ...]]
+    reads: Mapping[str, Reads]
     """What each step reads."""
     inputs: Mapping[str, Demand]
     """The inputs that the run surely needs, and a text that asks for each."""
@@ -63,10 +64,14 @@ def make_graph(steps: Mapping[str, Step]) -> Graph:
     )
 
 
-def _reads(steps: Mapping[str, Step]) -> dict[str, tuple[Wanted, ...]]:
-    unscoped = UnscopedKeys.of(steps.values())
+def _reads(steps: Mapping[str, Step]) -> dict[str, Reads]:
+    unscoped = UnscopedKeys.of(
+        written
+        for step in steps.values()
+        for written in zip(step.node.memory_write, step.keys, strict=True)
+    )
     return {
-        node_id: tuple(map(unscoped.narrowed, step.node.memory_read))
+        node_id: Reads.of(step.node.memory_read, step.read_keys, unscoped)
         for node_id, step in steps.items()
     }
 

@@ -43,8 +43,10 @@ async def run_node(step: Step, run: Run) -> None:
 
 
 async def _recall(step: Step, run: Run, deadline: float | None) -> Recalled:
+    reads = run.reads[step.node.id]
+    wanted = reads.rendered(run.namespace({})) if reads.templates else reads.wanted
     try:
-        return await run.recall(run.reads[step.node.id], deadline)
+        return await run.recall(wanted, deadline)
     except StorageError as fault:
         if deadline is not None and monotonic() >= deadline:
             raise _late(step, run) from fault

@@ -5,16 +5,14 @@ went on from the user to the workflow would put what somebody wrote in a run wit
 prompt of the next user.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable
 
 import attrs
 
 from fibonacci._memory.recall import Wanted
-from fibonacci._workflow.step import Step
+from fibonacci._workflow.memory_use import MemoryWrite
+from fibonacci._workflow.texts import literals
 from fibonacci.plugin.templating import Template
-
-_NOTHING: Final[Mapping[str, Mapping[str, str]]] = {"input": {}, "memory": {}}
 
 
 @attrs.frozen
@@ -25,16 +23,9 @@ class UnscopedKeys:
     """Of each such key; None where it can be any text."""
 
     @classmethod
-    def of(cls, steps: Iterable[Step]) -> "UnscopedKeys":
-        """Look at the keys that these nodes write."""
-        return cls(
-            tuple(
-                _literals(template)
-                for step in steps
-                for write, template in zip(step.node.memory_write, step.keys, strict=True)
-                if write.scope is None
-            )
-        )
+    def of(cls, written: Iterable[tuple[MemoryWrite, Template]]) -> "UnscopedKeys":
+        """Look at all that the nodes of a graph write, with the template of each key."""
+        return cls(tuple(literals(template) for write, template in written if write.scope is None))
 
     def narrowed(self, wanted: Wanted) -> Wanted:
         """Return the same, looked for in one place alone if its key may be one of these."""
@@ -43,17 +34,11 @@ class UnscopedKeys:
         return attrs.evolve(wanted, nearest=True)
 
 
-def _literals(template: Template) -> tuple[str, ...] | None:
-    if template.literals is None and not template.references:
-        return (template.render(_NOTHING),)
-    return template.literals
-
-
-def _fits(key: str, literals: tuple[str, ...] | None) -> bool:
+def _fits(key: str, known: tuple[str, ...] | None) -> bool:
     """Say whether the key may be what a template with these literals renders."""
-    if literals is None:
+    if known is None:
         return True
-    first, *between = literals
+    first, *between = known
     if not between:
         return key == first
     last = between.pop()
