@@ -117,7 +117,9 @@ def as_it(key: str) -> dict[str, str]:
     return {"key": key, "as": "it"}
 
 
-@pytest.mark.parametrize("key", ["about", "ab:c", "about:x", "about:-", "x:about-!", "about:x-y!z"])
+@pytest.mark.parametrize(
+    "key", ["about", "ab:c", "about:x", "about:x!", "about:-", "x:about-!", "about:x-y!z"]
+)
 def test_a_key_that_no_unscoped_write_can_come_out_as_is_looked_for_everywhere(
     workflow: Workflow, execute: Any, key: str
 ) -> None:
@@ -167,6 +169,18 @@ def test_a_template_or_a_path_in_a_key_is_text(workflow: Workflow, execute: Any,
     assert workflow.memory.for_user("bob").list_keys() == ["k"]
 
 
+@pytest.mark.parametrize("text", ["k", "user:bob:k", "../bob/k", "{{memory.k}}"])
+def test_a_key_to_read_that_an_input_chooses_is_the_users_own(
+    workflow: Workflow, execute: Any, text: str
+) -> None:
+    """With scope "user", whatever an input says, the record that is read is the user's own."""
+    workflow.memory.for_user("bob").set("k", "Bob's")
+    workflow.memory.set("k", "shared")
+    chosen = {"key": "{{input.k}}", "as": "it", "scope": "user"}
+    workflow.add_node(LLMNode("n", "echo", "<{{memory.it}}>", memory_read=[chosen]))
+    assert execute(workflow, {"k": text}, "ada")["n"] == "<>"
+
+
 def test_inputs_and_outputs_shadow_no_memory(workflow: Workflow, execute: Any) -> None:
     """An input called "memory" or "history", and a node called so, are no memory."""
     chat(workflow)
@@ -209,6 +223,14 @@ def test_by_design_an_input_may_choose_the_shared_record(workflow: Workflow, exe
     workflow.add_node(LLMNode("n", "echo", "<{{memory.rules}}>", memory_read=["rules"]))
     execute(workflow, {"k": "rules", "m": "Be rude."}, "ada")
     assert execute(workflow, {"k": "other", "m": ""}, "bob")["n"] == "<Be rude.>"
+
+
+def test_by_design_an_input_may_choose_what_is_read(workflow: Workflow, execute: Any) -> None:
+    """A read without a scope under a key that an input is finds any shared record."""
+    workflow.memory.set("limits", "for staff", scope="organization")
+    chosen = {"key": "{{input.k}}", "as": "it"}
+    workflow.add_node(LLMNode("n", "echo", "<{{memory.it}}>", memory_read=[chosen]))
+    assert execute(workflow, {"k": "limits"}, "ada")["n"] == "<for staff>"
 
 
 def test_by_design_a_bare_key_that_is_only_read_falls_back(

@@ -21,7 +21,8 @@ def checked_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> dict[str, 
     given = dict(inputs or {})
     if not all(isinstance(name, str) for name in given):
         raise InvalidArgumentError("inputs must have text as names")
-    _check_text(given)
+    if given:
+        _check_text(given)
     for name, (reference, text) in graph.inputs.items():
         if name not in given:
             raise InvalidArgumentError(
