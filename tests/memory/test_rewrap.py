@@ -17,6 +17,7 @@ from fibonacci import (
     InvalidKeyError,
     MemoryConfig,
     MemoryManager,
+    NodeExecutionError,
     OutcomeUnknownError,
     ScopeError,
     Workflow,
@@ -208,6 +209,9 @@ def test_a_node_may_rewrap_what_its_run_reaches(store: LocalStore) -> None:
     workflow = Workflow("w", config)
     workflow.add_node(FunctionNode("n", lambda ctx: ctx.memory.rewrap(scope="user")))
     assert workflow.execute(user_id="ann")["n"] == 1
+    workflow.add_node(FunctionNode("all", lambda ctx: ctx.memory.rewrap()))
+    with pytest.raises(NodeExecutionError, match="the run has a user: name the scope"):
+        workflow.execute(user_id="ann")
 
 
 def test_progress_is_told_part_by_part(store: LocalStore, rewrap: Rewrap) -> None:

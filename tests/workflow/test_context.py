@@ -54,7 +54,7 @@ def test_memory_is_bound_to_the_run(workflow: Workflow, execute: Any) -> None:
 
     def use(ctx: Any) -> list[Any]:
         ctx.memory.set("k", "mine", scope="user")
-        ctx.memory.set("w", 1)
+        ctx.memory.set("w", 1, scope="workflow")
         ctx.memory.append("o", 2, scope="organization")
         ctx.memory.increment("g", scope="global")
         again = ctx.memory.get("k", scope="user", user_id=ctx.user_id)
@@ -66,6 +66,84 @@ def test_memory_is_bound_to_the_run(workflow: Workflow, execute: Any) -> None:
     assert workflow.memory.for_user("u").get("k") == "mine"
     assert workflow.memory.get("w") == workflow.memory.get("g", scope="global") == 1
     assert workflow.memory.for_organization("acme").get("o") == [2]
+
+
+def use_all(memory: Any, as_written: Any) -> None:
+    """Use every verb of single records, and of several, without a scope."""
+    memory.set("k", 1)
+    memory.increment("k")
+    memory.append("list", "a")
+    memory.set_many({"b": 1, "c": 2})
+    memory.update("b", lambda found: found + 1)
+    as_written(memory.get("k"), memory.get_many(["b", "c"]), memory.exists("list"))
+    memory.touch("k", 50)
+    memory.delete("b")
+
+
+@pytest.mark.parametrize("user_id", ["u", None])
+def test_verbs_without_a_scope(workflow: Workflow, execute: Any, user_id: str | None) -> None:
+    """A verb of ctx.memory without a scope is about the run's user, else about the workflow."""
+    seen: list[Any] = []
+    workflow.add_node(
+        FunctionNode("n", lambda ctx: use_all(ctx.memory, lambda *found: seen.append(found)))
+    )
+    execute(workflow, user_id=user_id)
+    memory = workflow.memory.for_user(user_id) if user_id else workflow.memory
+    assert seen == [(2, {"b": 2, "c": 2}, True)]
+    assert memory.list_keys() == ["c", "k", "list"]
+    assert workflow.memory.list_keys() == ([] if user_id else ["c", "k", "list"])
+    assert (memory.ttl("k") or 0) <= 50
+
+
+def test_the_users_own_id_without_a_scope(workflow: Workflow, execute: Any) -> None:
+    """The run's own user id may stand in a verb without a scope; another one is refused."""
+    workflow.add_node(FunctionNode("n", lambda ctx: ctx.memory.set("k", 1, user_id=ctx.user_id)))
+    execute(workflow, user_id="u")
+    assert workflow.memory.for_user("u").get("k") == 1
+    workflow.add_node(FunctionNode("bad", lambda ctx: ctx.memory.set("k", 2, user_id="other")))
+    with pytest.raises(NodeExecutionError, match="was given another user_id"):
+        execute(workflow, user_id="u")
+
+
+async def listed(ctx: Any) -> list[str]:
+    return [key async for key in ctx.memory.aiter_keys()]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda ctx: ctx.memory.clear(),
+        lambda ctx: ctx.memory.list_keys(),
+        lambda ctx: list(ctx.memory.iter_keys()),
+        lambda ctx: asyncio.run(ctx.memory.aclear()),
+        lambda ctx: asyncio.run(ctx.memory.alist_keys()),
+        lambda ctx: asyncio.run(listed(ctx)),
+    ],
+)
+def test_all_records_need_a_scope(workflow: Workflow, use: Any) -> None:
+    """What takes all records of a scope has to name it in a run with a user."""
+    user = workflow.memory.for_user("u")
+    for memory in (user, workflow.memory):
+        memory.set("k", 1)
+    text = refused(workflow, Workflow.execute, use, "u")
+    assert 'the run has a user: name the scope, scope="user" for what' in text
+    assert user.get("k") == workflow.memory.get("k") == 1
+
+
+def test_all_records_with_a_scope(workflow: Workflow, execute: Any) -> None:
+    """A scope that is named is taken, and a run without a user means the workflow without one."""
+    workflow.memory.set("shared", 1)
+    workflow.memory.for_user("u").set("own", 1)
+    workflow.add_node(
+        FunctionNode("n", lambda ctx: [ctx.memory.list_keys(one) for one in ctx.inputs["scopes"]])
+    )
+    found = execute(workflow, {"scopes": ["user", "workflow"]}, "u")
+    assert found["n"] == [["own"], ["shared"]]
+    workflow.add_node(
+        FunctionNode("all", lambda ctx: [*ctx.memory.list_keys(), ctx.memory.clear()])
+    )
+    assert execute(workflow, {"scopes": []})["all"] == ["shared", True]
+    assert workflow.memory.list_keys() == []
 
 
 def test_async_memory(workflow: Workflow) -> None:
@@ -98,7 +176,7 @@ def test_another_user_is_refused(workflow: Workflow, execute: Any) -> None:
 
 def test_a_user_id_with_another_scope_is_refused(workflow: Workflow, execute: Any) -> None:
     """A user id that comes with a shared scope is a mistake there, too (C4)."""
-    refused(workflow, execute, lambda ctx: ctx.memory.set("k", 1, user_id="u"), "u")
+    refused(workflow, execute, lambda ctx: ctx.memory.get("k", "workflow", "u"), "u")
 
 
 def test_user_scope_without_a_user_is_refused(workflow: Workflow, execute: Any) -> None:

@@ -92,3 +92,60 @@ def test_numbers_that_are_no_json(workflow: Workflow, value: Any) -> None:
     workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))
     with pytest.raises(NodeExecutionError, match=r"JSON has no form for what 'input.x' is"):
         workflow.execute({"x": value})
+
+
+class Words(str):
+    """Text of a type of its own."""
+
+
+HALF = "nice \ud83d"
+
+UNSTORABLE: list[tuple[Any, str]] = [
+    ({"m": HALF}, "input.m has half of a surrogate pair, at position 5"),
+    ({"m": Words(HALF)}, "input.m has half of"),
+    ({"m": "ok", "history": [{"user": "a"}, {"user": HALF}]}, "input.history[1].user has half of"),
+    ({"m": (1, OrderedDict(a=HALF))}, "input.m[1].a has half of"),
+    ({"m": {HALF: 1}}, "input.m has a key with half of"),
+    ({HALF: 1}, "input has a key with half of"),
+    ({"m": {(1, 2): {3: HALF}}}, "input.m['<tuple>'][3] has half of"),
+    ({"m": [object(), float("nan"), "\udc00" * 2, HALF]}, "input.m[2] has half of"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "fault"), UNSTORABLE)
+def test_text_that_can_not_be_stored(
+    counted: Workflow, store: Any, execute: Any, inputs: Any, fault: str
+) -> None:
+    """Half of a surrogate pair is refused before a model is asked, with the way to it."""
+    asked: list[Any] = []
+    counted.add_node(LLMNode("n", lambda one: asked.append(one) or "", "x", memory_read=["k"]))
+    with pytest.raises(InvalidArgumentError) as told:
+        execute(counted, inputs)
+    assert str(told.value).startswith(fault)
+    assert str(told.value).endswith('pass text.encode(errors="replace").decode()')
+    assert str(told.value).isprintable()
+    assert (asked, store.reads) == ([], [])
+
+
+def test_a_stream_refuses_it_too(workflow: Workflow, stream: Any) -> None:
+    """A stream tells of no node that started."""
+    workflow.add_node(LLMNode("n", "echo", "{{input.m}}"))
+    with pytest.raises(InvalidArgumentError, match=r"input\.m has half of a surrogate pair"):
+        next(stream(workflow, {"m": HALF}))
+
+
+def test_text_beside_what_is_no_json(workflow: Workflow, execute: Any) -> None:
+    """Text beside objects, cycles and great depths is looked through, and all are let in."""
+    cycle: list[Any] = ["\U0001f600"]
+    cycle.append(cycle)
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    workflow.add_node(FunctionNode("n", lambda ctx: ctx.inputs["m"][2] is cycle))
+    assert execute(workflow, {"m": [object(), {1: "é"}, cycle, deep]})["n"] is True
+    cycle.append(HALF)
+    with pytest.raises(InvalidArgumentError, match=r"^input\.m\[2\]\[2\] has half"):
+        execute(workflow, {"m": [object(), {1: "é"}, cycle, deep]})
+    deep.append(HALF)
+    with pytest.raises(InvalidArgumentError, match=r"^input\.m\[0\]\[1\] has half"):
+        execute(workflow, {"m": [deep]})

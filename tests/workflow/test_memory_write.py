@@ -31,7 +31,7 @@ def writing(workflow: Workflow, output: Any, memory_write: Any, **fields: Any) -
 
 
 def test_a_key(workflow: Workflow, execute: Any) -> None:
-    """A bare key is written in workflow scope, and told in the trace."""
+    """A bare key is written to the workflow in a run without a user, and told in the trace."""
     writing(workflow, {"a": (1, 2)}, "k")
     result = execute(workflow)
     assert workflow.memory.get("k") == {"a": [1, 2]}
@@ -39,13 +39,23 @@ def test_a_key(workflow: Workflow, execute: Any) -> None:
     assert result["n"] == {"a": (1, 2)}
 
 
+def test_a_key_in_a_run_with_a_user(workflow: Workflow, execute: Any) -> None:
+    """A bare key is written to the run's user, where it has one; so is a dict without a scope."""
+    writing(workflow, [1], ["k", {"key": "list", "mode": "append"}, {"key": "n", "scope": None}])
+    result = execute(workflow, user_id="u")
+    assert workflow.memory.get_many(["k", "list", "n"]) == {}
+    found = {"k": [1], "list": [[1]], "n": [1]}
+    assert workflow.memory.for_user("u").get_many(["k", "list", "n"]) == found
+    assert result.trace["n"].written == tuple(MemoryKey("user", key) for key in found)
+
+
 def test_several(workflow: Workflow, execute: Any) -> None:
     """A list writes one output to several records, in all scopes, in its order."""
     scopes = ["user", "workflow", "organization", "global"]
     writing(workflow, 7, ["k", *({"key": "s", "scope": scope} for scope in scopes)])
     result = execute(workflow, user_id="u", organization_id="acme")
-    assert [one.scope for one in result.trace["n"].written] == ["workflow", *scopes]
-    assert workflow.memory.get("k") == 7
+    assert [one.scope for one in result.trace["n"].written] == ["user", *scopes]
+    assert workflow.memory.for_user("u").get("k") == 7
     assert workflow.memory.get("s", scope="user", user_id="u") == 7
     assert workflow.memory.for_organization("acme").get("s") == 7
     assert workflow.memory.get("s", scope="global") == 7
@@ -222,7 +232,7 @@ def test_forms_that_are_none(given: Any, fault: str) -> None:
         LLMNode("n", "echo", "x", memory_write=given)
 
 
-def test_scope_none_is_workflow(workflow: Workflow, execute: Any) -> None:
+def test_scope_none_is_no_scope(workflow: Workflow, execute: Any) -> None:
     """A scope None is the default."""
     writing(workflow, 1, {"key": "k", "scope": None, "ttl": None, "max_items": None})
     execute(workflow)

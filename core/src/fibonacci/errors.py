@@ -88,7 +88,8 @@ class InvalidArgumentError(FibonacciError, ValueError):
 class ScopeError(FibonacciError, ValueError):
     """The scope is unknown, or does not fit the user or organization id that came with it.
 
-    Nothing was read or written. The user scope needs a ``user_id``; no other takes one.
+    Nothing was read or written. The user scope needs a ``user_id``; no other takes one. In a run
+    with a user, what takes all records of a scope (``ctx.memory.clear``) has to name it.
     """
 
 

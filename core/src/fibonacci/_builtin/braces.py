@@ -43,6 +43,7 @@ class BracesTemplate(Template):
 
     def __init__(self, parts: list[str], values: Mapping[int, Reference]) -> None:
         self.references = tuple(values.values())
+        self.literals = _literals(parts, values)
         self._parts = parts
         self._slots = [_slot(index, reference) for index, reference in values.items()]
 
@@ -82,6 +83,12 @@ class BracesEngine(Engine):
 def fibonacci_templating(settings: EngineSettings) -> Engine:
     """Return the engine."""
     return BracesEngine()
+
+
+def _literals(parts: list[str], values: Mapping[int, Reference]) -> tuple[str, ...]:
+    """Return the text between the slots."""
+    starts, ends = (0, *(index + 1 for index in values)), (*values, len(parts))
+    return tuple("".join(parts[start:end]) for start, end in zip(starts, ends, strict=True))
 
 
 def _slot(index: int, reference: Reference) -> _Slot:

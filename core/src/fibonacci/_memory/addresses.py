@@ -13,7 +13,8 @@ from fibonacci.plugin.address import SCOPES, Address, Scope, Space, name_fault
 class _Unsaid(str):
     """The default of every ``scope`` parameter: it reads "workflow", and is told from a given one.
 
-    A view has a scope of its own, and must refuse another one that is asked for by name.
+    A view has a scope of its own, and must refuse another one that is asked for by name; the memory
+    of a run with a user takes it for that user's scope.
     """
 
 
@@ -84,11 +85,14 @@ def one_space(space: Space) -> Places:
     return place
 
 
-def reachable(spaces: Mapping[Scope, Space]) -> Places:
-    """Return the way to the spaces of one run; its user scope is that of the run's own user."""
+def reachable(spaces: Mapping[Scope, Space], default: Scope) -> Places:
+    """Return the way to the spaces of one run; its user scope is that of the run's own user.
+
+    ``default`` is the scope of a verb that names none.
+    """
 
     def place(scope: str, user_id: str | None) -> Space:
-        known = _checked_scope(scope)
+        known = default if scope is UNSAID else _checked_scope(scope)
         if known not in spaces:
             raise ScopeError(
                 f"scope {known!r} needs a user, and this run has none: execute(..., user_id=...)"
@@ -103,15 +107,30 @@ def reachable(spaces: Mapping[Scope, Space]) -> Places:
     return place
 
 
+def named_only(places: Places) -> Places:
+    """Return the same way, for verbs that take all records of a scope: they have to name it."""
+
+    def place(scope: str, user_id: str | None) -> Space:
+        if scope is UNSAID:
+            raise ScopeError(
+                "this concerns all records of a scope, and the run has a user: name the scope, "
+                'scope="user" for what is known of this user, or scope="workflow"'
+            )
+        return places(scope, user_id)
+
+    return place
+
+
 class Addresses:
     """The way from what a caller wrote to an address, remembered for the last 1,024 of them.
 
     The checks take microseconds, and a workflow asks for the same few records again and again.
     """
 
-    def __init__(self, space: Places) -> None:
-        """Address the spaces that ``space`` finds."""
+    def __init__(self, space: Places, whole: Places | None = None) -> None:
+        """Address the spaces that ``space`` finds; and ``whole``, for all records of one."""
         self.space = space
+        self.whole = space if whole is None else whole
 
         def checked(key: Any, scope: str, user_id: str | None) -> Address:
             return Address(space(scope, user_id), checked_name(key, "the key", InvalidKeyError))

@@ -137,7 +137,7 @@ class _Walk:
             plain = str.__str__(key)
             if plain in seen:
                 raise self._outer_refusal("has two keys that are the same text")
-            fault = _surrogate(plain)
+            fault = lone_surrogate(plain)
             if fault is not None:
                 raise self._outer_refusal(
                     f"has a key with half of a surrogate pair, at position {fault}"
@@ -150,7 +150,7 @@ class _Walk:
             return value
         if issubclass(kind, str):
             text = str.__str__(value)
-            fault = _surrogate(text)
+            fault = lone_surrogate(text)
             if fault is not None:
                 raise self._refusal(f"has half of a surrogate pair, at position {fault}")
             return text
@@ -170,11 +170,11 @@ class _Walk:
 
     def _refusal(self, fault: str) -> SerializationError:
         """The error, with the path: dict keys may stand in it, and nothing else of the value."""
-        return SerializationError(f"{_path([one.step for one in self.around])} {fault}")
+        return SerializationError(f"{path_to([one.step for one in self.around])} {fault}")
 
     def _outer_refusal(self, fault: str) -> SerializationError:
         """The error for the container that the walk is in, rather than for a part of it."""
-        return SerializationError(f"{_path([one.step for one in self.around[:-1]])} {fault}")
+        return SerializationError(f"{path_to([one.step for one in self.around[:-1]])} {fault}")
 
 
 def _advice(kind: type) -> str:
@@ -186,7 +186,8 @@ def _advice(kind: type) -> str:
     return f": {advice}" if advice else ""
 
 
-def _surrogate(text: str) -> int | None:
+def lone_surrogate(text: str) -> int | None:
+    """Return the position of half of a surrogate pair, which UTF-8 has no form for."""
     try:
         text.encode()
     except UnicodeEncodeError as fault:
@@ -194,7 +195,8 @@ def _surrogate(text: str) -> int | None:
     return None
 
 
-def _path(steps: list[str | int]) -> str:
+def path_to(steps: list[str | int]) -> str:
+    """Return the way to a part, by keys and indexes; the first step is the name of the whole."""
     name, *inner = steps
     shown = [_step(step) for step in inner]
     if len(shown) > 16:

@@ -17,6 +17,11 @@ Spaces = Mapping[Scope, Space]
 """The spaces that a run reaches; without "user" where the run has none."""
 
 
+def nearest(spaces: Spaces) -> Scope:
+    """Return where a run writes that names no scope: its user's where it has one."""
+    return "user" if "user" in spaces else "workflow"
+
+
 class MemoryKey(NamedTuple):
     """A record of a run's memory, without its value."""
 
@@ -33,6 +38,8 @@ class Wanted:
     key: str
     scope: Scope | None = None
     """None: the first of user, workflow, organization and global that has it."""
+    nearest: bool = False
+    """Without a scope: look where a write without one goes, and nowhere else."""
     default: bytes | None = attrs.field(default=None, repr=False)
     """As JSON: what it is where there is no live record."""
 
@@ -40,6 +47,8 @@ class Wanted:
         """Where to look, in order."""
         if self.scope is not None:
             return [spaces[self.scope]]
+        if self.nearest:
+            return [spaces[nearest(spaces)]]
         return [spaces[scope] for scope in NEAREST_FIRST if scope in spaces]
 
 

@@ -3,21 +3,28 @@
 from collections.abc import Sequence
 from typing import cast
 
-from fibonacci._memory.addresses import Addresses, checked_name, reachable
+from fibonacci._memory.addresses import Addresses, checked_name, named_only, reachable
 from fibonacci._memory.manager import AllVerbs, MemoryManager
 from fibonacci._memory.operations.verbs import Means
-from fibonacci._memory.recall import Recalled, Spaces, Wanted, recall
+from fibonacci._memory.recall import Recalled, Spaces, Wanted, nearest, recall
 from fibonacci.errors import ScopeError
 from fibonacci.plugin.address import Scope, Space
 
 
 class RunMemory(AllVerbs):
-    """A workflow's memory, bound to one run: the user scope is that of the run's own user."""
+    """A workflow's memory, bound to one run: the user scope is that of the run's own user.
+
+    A verb without a scope is about the run's user where it has one, else about the workflow.
+    ``clear``, ``list_keys``, ``iter_keys`` and ``rewrap``, which take all records of a scope, have
+    to name it in a run with a user: without, they raise ScopeError.
+    """
 
     def __init__(self, spaces: Spaces, means: Means) -> None:
         """Made for a run."""
         self._spaces = spaces
-        super().__init__(Addresses(reachable(spaces)), means)
+        places = reachable(spaces, nearest(spaces))
+        whole = named_only(places) if "user" in spaces else places
+        super().__init__(Addresses(places, whole), means)
 
     def __repr__(self) -> str:
         """Whose run it is bound to."""

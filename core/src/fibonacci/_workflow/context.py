@@ -26,5 +26,8 @@ class NodeContext:
 
     @property
     def memory(self) -> RunMemory:
-        """The workflow's memory, bound to this run: its user scope is that of the run's user."""
+        """The workflow's memory, bound to this run: its user scope is that of the run's user.
+
+        A verb without a scope is about the run's user where it has one, else about the workflow.
+        """
         return self._remember()

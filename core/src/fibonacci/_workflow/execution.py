@@ -10,6 +10,7 @@ from fibonacci._memory.recall import Spaces
 from fibonacci._memory.runs import reach
 from fibonacci._workflow.channel import Channel
 from fibonacci._workflow.graph import Graph, make_graph
+from fibonacci._workflow.inputs import checked_inputs
 from fibonacci._workflow.models import find_model, refusals
 from fibonacci._workflow.nodes import LLMNode
 from fibonacci._workflow.result import ExecutionResult
@@ -19,13 +20,11 @@ from fibonacci._workflow.step import Step
 from fibonacci._workflow.voice import Voice
 from fibonacci.errors import (
     FibonacciError,
-    InvalidArgumentError,
     NodeExecutionError,
     ScopeError,
     WorkflowTimeoutError,
     WorkflowValidationError,
 )
-from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin.models import Model
 
 
@@ -79,7 +78,7 @@ async def execute(
 ) -> ExecutionResult:
     """Run all nodes in this voice, and tell the channel what happens."""
     graph = prepared.graph
-    given = _checked_inputs(graph, inputs)
+    given = checked_inputs(graph, inputs)
     spaces = reach(workflow.memory, user_id, organization_id)
     _check_user(graph, spaces)
     _check_voice(graph, voice)
@@ -89,6 +88,7 @@ async def execute(
         spaces=spaces,
         inputs=given,
         models=prepared.models,
+        reads=graph.reads,
         timeout=workflow.timeout,
         channel=channel,
     )
@@ -98,23 +98,6 @@ async def execute(
         raise _told(run, schedule.failure)
     records = {node_id: run.records[node_id] for node_id in graph.steps}
     return ExecutionResult(records, run.began_at - run.began)
-
-
-def _checked_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> dict[str, Any]:
-    if inputs is not None and not isinstance(inputs, Mapping):
-        raise InvalidArgumentError(
-            f"inputs must be a dict of values by name, not {type(inputs).__name__}"
-        )
-    given = dict(inputs or {})
-    if not all(isinstance(name, str) for name in given):
-        raise InvalidArgumentError("inputs must have text as names")
-    for name, (reference, text) in graph.inputs.items():
-        if name not in given:
-            raise InvalidArgumentError(
-                f"the input {name!r} is missing: {text} asks for it in line {reference.line}."
-                f"{did_you_mean(name, given)} Pass inputs={{{name!r}: ...}}"
-            )
-    return given
 
 
 def _check_user(graph: Graph, spaces: Spaces) -> None:

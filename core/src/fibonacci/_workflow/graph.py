@@ -7,8 +7,10 @@ import attrs
 
 from fibonacci._memory.recall import Wanted
 from fibonacci._workflow.memory_use import MemoryWrite
+from fibonacci._workflow.reads import Reads
 from fibonacci._workflow.step import Step
 from fibonacci._workflow.texts import Demand
+from fibonacci._workflow.unscoped import UnscopedKeys
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 
@@ -24,6 +26,8 @@ class Graph:
     """Of each step, those that wait for it."""
     needs: Mapping[str, int]
     """Of each step that waits, for how many."""
+    reads: Mapping[str, Reads]
+    """What each step reads."""
     inputs: Mapping[str, Demand]
     """The inputs that the run surely needs, and a text that asks for each."""
     users: tuple[str, ...]
@@ -53,10 +57,23 @@ def make_graph(steps: Mapping[str, Step]) -> Graph:
         first=tuple(steps[node_id] for node_id in steps if not needs[node_id]),
         after={node_id: tuple(waiting) for node_id, waiting in after.items()},
         needs={node_id: len(needs[node_id]) for node_id in steps if needs[node_id]},
+        reads=_reads(steps),
         inputs={name: demand for step in steps.values() for name, demand in step.texts.inputs},
         users=tuple(use for step in steps.values() for use in _for_a_user(step)),
         asynchronous=next((one.node.id for one in steps.values() if one.asynchronous), None),
     )
+
+
+def _reads(steps: Mapping[str, Step]) -> dict[str, Reads]:
+    unscoped = UnscopedKeys.of(
+        written
+        for step in steps.values()
+        for written in zip(step.node.memory_write, step.keys, strict=True)
+    )
+    return {
+        node_id: Reads.of(step.node.memory_read, step.read_keys, unscoped)
+        for node_id, step in steps.items()
+    }
 
 
 def _unknown(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:

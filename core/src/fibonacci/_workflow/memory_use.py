@@ -29,7 +29,8 @@ class MemoryWrite:
 
     key: str
     """May hold templates."""
-    scope: Scope = "workflow"
+    scope: Scope | None = None
+    """None: the run's user where it has one, else the workflow."""
     ttl: Any = None
     """Seconds, NO_EXPIRY, or None for the memory's default."""
     mode: Mode = "set"
@@ -76,7 +77,7 @@ def _read(given: Any) -> Wanted:
     name = fields.get("as", key)
     if not isinstance(name, str) or not name:
         raise WorkflowValidationError("memory_read: 'as' must be text, and not empty")
-    return Wanted(name=name, key=key, scope=_scope(fields, None), default=_default(fields, name))
+    return Wanted(name=name, key=key, scope=_scope(fields), default=_default(fields, name))
 
 
 def _write(given: Any) -> MemoryWrite:
@@ -92,7 +93,7 @@ def _write(given: Any) -> MemoryWrite:
         )
     return MemoryWrite(
         key=fields["key"],
-        scope=_scope(fields, "workflow") or "workflow",
+        scope=_scope(fields),
         ttl=_ttl(fields.get("ttl")),
         mode=mode,
         max_items=_max_items(fields, mode),
@@ -115,8 +116,8 @@ def _key(given: Any, what: str) -> str:
     return checked_name(given, f"{what}: the key", WorkflowValidationError)
 
 
-def _scope(fields: Mapping[str, Any], default: Scope | None) -> Scope | None:
-    scope = fields.get("scope", default)
+def _scope(fields: Mapping[str, Any]) -> Scope | None:
+    scope = fields.get("scope")
     if scope is not None and scope not in SCOPES:
         raise WorkflowValidationError(
             f"unknown scope: it is one of {', '.join(SCOPES)}.{did_you_mean(scope, SCOPES)}"

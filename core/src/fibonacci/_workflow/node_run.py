@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Final
 
-from fibonacci._memory.recall import NOTHING, MemoryKey, Recalled
+from fibonacci._memory.recall import NOTHING, MemoryKey, Recalled, nearest
 from fibonacci._memory.runs import check_key, spoken
 from fibonacci._workflow.channel import Channel
 from fibonacci._workflow.events import MemoryWritten, NodeFinished, NodeRetried, NodeStarted
@@ -43,8 +43,10 @@ async def run_node(step: Step, run: Run) -> None:
 
 
 async def _recall(step: Step, run: Run, deadline: float | None) -> Recalled:
+    reads = run.reads[step.node.id]
+    wanted = reads.rendered(run.namespace({})) if reads.templates else reads.wanted
     try:
-        return await run.recall(step.node.memory_read, deadline)
+        return await run.recall(wanted, deadline)
     except StorageError as fault:
         if deadline is not None and monotonic() >= deadline:
             raise _late(step, run) from fault
@@ -104,24 +106,26 @@ async def _write(
 ) -> tuple[MemoryKey, ...]:
     """Write the output where the node says; return what was written."""
     namespace = {**run.namespace(recalled), step.node.id: output}
-    keys = [template.render(namespace) for template in step.keys]
-    for write, key in zip(step.node.memory_write, keys, strict=True):
-        check_key(run.memory(), write.scope, key)  # all of them before the first is written
-    for write, key in zip(step.node.memory_write, keys, strict=True):
+    default = nearest(run.spaces)
+    records = tuple(
+        MemoryKey(write.scope or default, template.render(namespace))
+        for write, template in zip(step.node.memory_write, step.keys, strict=True)
+    )
+    for scope, key in records:
+        check_key(run.memory(), scope, key)  # all of them before the first is written
+    for write, record in zip(step.node.memory_write, records, strict=True):
         if run.channel is None:  # whoever closes a channel waits for the last of them
             run.check()
-        await _write_one(run, write, key, output)
-    return tuple(
-        MemoryKey(write.scope, key) for write, key in zip(step.node.memory_write, keys, strict=True)
-    )
+        await _write_one(run, write, record, output)
+    return records
 
 
-async def _write_one(run: Run, write: MemoryWrite, key: str, output: Any) -> None:
-    memory = spoken(run.memory(), plainly=run.voice.plainly)
+async def _write_one(run: Run, write: MemoryWrite, record: MemoryKey, output: Any) -> None:
+    memory, (scope, key) = spoken(run.memory(), plainly=run.voice.plainly), record
     if write.mode == "set":
-        await memory.aset(key, output, write.scope, ttl=write.ttl)
+        await memory.aset(key, output, scope, ttl=write.ttl)
     elif write.mode == "append":
         most = write.max_items
-        await memory.aappend(key, output, max_items=most, scope=write.scope, ttl=write.ttl)
+        await memory.aappend(key, output, max_items=most, scope=scope, ttl=write.ttl)
     else:
-        await memory.aincrement(key, output, write.scope, ttl=write.ttl)
+        await memory.aincrement(key, output, scope, ttl=write.ttl)

@@ -27,10 +27,11 @@ class Node:
     """Ids of nodes to wait for, besides those that its templates name."""
     memory_read: Sequence[Wanted] = attrs.field(default=(), converter=reads, kw_only=True)
     """What to read when it starts, and nothing else reaches it: keys, or dicts with ``key``, and
-    ``scope``, ``default`` or ``as``."""
+    ``scope``, ``default`` or ``as``. A key that is a template needs ``as``."""
     memory_write: Sequence[MemoryWrite] = attrs.field(default=None, converter=writes, kw_only=True)
     """Where to write the output, once it has succeeded: a key, a dict with ``key``, and ``scope``,
-    ``ttl``, ``mode`` or ``max_items``, or a list of them."""
+    ``ttl``, ``mode`` or ``max_items``, or a list of them. Without a scope: to the run's user where
+    it has one, else to the workflow."""
     timeout: float | None = attrs.field(default=None, validator=fields.check_timeout, kw_only=True)
     """Seconds for all its attempts and the pauses between them; None: no limit of its own."""
     retry: Retry = attrs.field(default=None, converter=checked_retry, kw_only=True)

@@ -10,6 +10,7 @@ from fibonacci._memory.manager import MemoryManager
 from fibonacci._memory.recall import Recalled, Spaces, Wanted
 from fibonacci._memory.runs import RunMemory, bound, recalled
 from fibonacci._workflow.channel import Channel
+from fibonacci._workflow.reads import Reads
 from fibonacci._workflow.result import Record
 from fibonacci._workflow.voice import Abandoned, Voice
 from fibonacci.plugin.models import Model
@@ -25,6 +26,8 @@ class Run:
     inputs: Mapping[str, Any]
     models: Mapping[str, Model]
     """Of each node that asks one."""
+    reads: Mapping[str, Reads]
+    """What each node reads."""
     timeout: float | None
     """Seconds that the run may take."""
     channel: Channel | None = None

@@ -37,6 +37,8 @@ class Step(ABC):
     node: Node
     keys: tuple[Template, ...]
     """The key of each record in the node's ``memory_write``."""
+    read_keys: Mapping[int, Template]
+    """The keys of its ``memory_read`` that are templates, by their place in it."""
     texts: Texts
     """All that it has to render."""
 
@@ -159,10 +161,13 @@ def make_step(node: Node, engine: Engine) -> Step:
             stop=tuple(node.stop),
             check=None if node.output_schema is None else make_check(node.output_schema),
             keys=texts.add_keys(),
+            read_keys=texts.add_read_keys(),
             texts=texts,
         )
     if isinstance(node, FunctionNode):
-        return FunctionStep(node=node, keys=texts.add_keys(), texts=texts)
+        return FunctionStep(
+            node=node, keys=texts.add_keys(), read_keys=texts.add_read_keys(), texts=texts
+        )
     raise WorkflowValidationError(
         f"add_node takes an LLMNode or a FunctionNode, not {type(node).__name__}"
     )

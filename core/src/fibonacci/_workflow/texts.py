@@ -1,13 +1,22 @@
 """The texts of one node, compiled; and what they ask for."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from fibonacci._workflow.fields import RESERVED
 from fibonacci._workflow.nodes import Node
-from fibonacci.errors import TemplateError
+from fibonacci.errors import TemplateError, WorkflowValidationError
 from fibonacci.plugin._runtime.suggestions import nearest_name
 from fibonacci.plugin.templating import Engine, Reference, Template
+
+_NOTHING: Final[Mapping[str, Mapping[str, str]]] = {"input": {}, "memory": {}}
+
+
+def literals(template: Template) -> tuple[str, ...] | None:
+    """Return what stands in every text that a template renders; None where that is not known."""
+    if template.literals is None and not template.references:
+        return (template.render(_NOTHING),)
+    return template.literals
 
 
 class Demand(NamedTuple):
@@ -29,11 +38,14 @@ class Texts:
 
     def add(self, field: str, source: str) -> Template:
         """Compile a text; raises TemplateError, which names it."""
+        return self._add(field, source, self._check_memory)
+
+    def _add(self, field: str, source: str, check: Callable[[Reference], None]) -> Template:
         text = f"the {field} of node {self._node.id!r}"
         try:
             template = self._engine.compile(source)
             for reference in template.references:
-                self._check_memory(reference)
+                check(reference)
         except TemplateError as fault:
             raise _about(text, fault) from None
         self._demands += (Demand(one, text) for one in template.references)
@@ -42,6 +54,21 @@ class Texts:
     def add_keys(self) -> tuple[Template, ...]:
         """Compile the keys of memory_write."""
         return tuple(self.add("memory_write", one.key) for one in self._node.memory_write)
+
+    def add_read_keys(self) -> dict[int, Template]:
+        """Compile the keys of memory_read; return those that are no plain text, by their place."""
+        keys: dict[int, Template] = {}
+        for place, wanted in enumerate(self._node.memory_read):
+            template = self._add("memory_read", wanted.key, self._check_read_key)
+            if literals(template) == (wanted.key,):
+                continue
+            if wanted.name == wanted.key:
+                raise WorkflowValidationError(
+                    f"the memory_read of node {self._node.id!r}: the key {wanted.key!r} is a "
+                    f"template; say what the node calls it: {{'key': {wanted.key!r}, 'as': 'name'}}"
+                )
+            keys[place] = template
+        return keys
 
     @property
     def nodes(self) -> dict[str, Demand]:
@@ -61,6 +88,16 @@ class Texts:
             root, path, certain = one.reference.root, one.reference.path, one.reference.certain
             if root == "input" and path and certain:
                 yield str(path[0]), one
+
+    def _check_read_key(self, reference: Reference) -> None:
+        """Nothing that is known only later may reach a key that is read."""
+        late = {"memory": "before memory is read", self._node.id: "before the node has run"}
+        if reference.root in late:
+            raise _misplaced(
+                reference,
+                f"asks for {reference.name}, {late[reference.root]}: the key of what is "
+                f"read is made of inputs, and of the outputs of other nodes",
+            )
 
     def _check_memory(self, reference: Reference) -> None:
         """Only what a node reads may reach its texts."""

@@ -54,6 +54,11 @@ class Template(ABC):
 
     references: tuple[Reference, ...]
     """Every place that asks for a value, in the order of the text."""
+    literals: tuple[str, ...] | None = None
+    """What stands in every text that it renders: how that begins, what follows in this order with
+    anything between, how it ends; one where it is always the same text. None: not known.
+
+    Core tells by it whether a key that one node writes can be one that another reads."""
 
     @abstractmethod
     def render(self, namespace: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from fibonacci_jinja.environment import Sandbox
 from fibonacci_jinja.generator import Generator
 from fibonacci_jinja.newlines import STYLES, Newlines
 from fibonacci_jinja.places import column, normalized
-from fibonacci_jinja.reading import Reader
+from fibonacci_jinja.reading import Reader, literals
 from fibonacci_jinja.text import RefusedError, joined
 
 _NAME: Final = "<fibonacci template>"
@@ -27,9 +27,11 @@ class JinjaTemplate(Template):
         self,
         code: JinjaCode,
         references: tuple[Reference, ...],
+        literals: tuple[str, ...] | None,
         places: list[tuple[int, int]],
     ) -> None:
         self.references = references
+        self.literals = literals
         self._code = code
         self._places = places
         """Lines of the template (with columns), and those of the code that begin there."""
@@ -82,7 +84,7 @@ class JinjaEngine(Engine):
         generator = Generator(sandbox, reader.ways)
         code = compile(generator.code(tree), _NAME, "exec")
         template = JinjaCode.from_code(sandbox, code, {})
-        return JinjaTemplate(template, reader.references, generator.debug_info)
+        return JinjaTemplate(template, reader.references, literals(tree), generator.debug_info)
 
 
 def _error(told: str, line: int) -> TemplateError:

@@ -228,3 +228,17 @@ def _key(step: Subscript) -> str | int | None:
     if isinstance(value, str) or (type(value) is int and value >= 0):
         return value
     return None
+
+
+def literals(tree: nodes.Template) -> tuple[str, ...] | None:
+    """Return the text around the values; None where a statement decides what stands there."""
+    found = [""]
+    for statement in tree.body:
+        if not isinstance(statement, nodes.Output):
+            return None
+        for part in statement.nodes:
+            if isinstance(part, nodes.TemplateData):
+                found[-1] += part.data
+            else:
+                found.append("")
+    return tuple(found)

@@ -85,7 +85,7 @@ class Basic(Verbs):
         Records that others write meanwhile may stay. Each request has the timeout to itself.
         Raises ScopeError or StorageError.
         """
-        space = self._place(scope, user_id)
+        space = self._whole(scope, user_id)
         cursor: str | None = await self._lease.store.clear(space, deadline=self._deadline())
         while cursor is not None:
             cursor = await self._lease.store.clear(space, cursor=cursor, deadline=self._deadline())

@@ -20,7 +20,7 @@ class Listing(Verbs):
         ``*`` matches everything, ``?`` one character, ``[seq]`` and ``[!seq]`` one of some
         (``fnmatch.fnmatchcase``). Raises ScopeError, InvalidArgumentError or StorageError.
         """
-        space, match = self._place(scope, user_id), matcher(pattern)
+        space, match = self._whole(scope, user_id), matcher(pattern)
         page = await self._apage(space, pattern, None)
         keys = list(filter(match, page.keys))
         while page.cursor is not None:
@@ -34,7 +34,7 @@ class Listing(Verbs):
         self, pattern: str | None = None, scope: str = UNSAID, user_id: str | None = None
     ) -> AsyncIterator[str]:
         """Iterate over what ``list_keys`` returns, a page at a time: ``async for``."""
-        space, match = self._place(scope, user_id), matcher(pattern)
+        space, match = self._whole(scope, user_id), matcher(pattern)
 
         async def pages() -> AsyncIterator[str]:
             page = Page((), "")
@@ -51,7 +51,7 @@ class Listing(Verbs):
         self, pattern: str | None = None, scope: str = UNSAID, user_id: str | None = None
     ) -> Iterator[str]:
         """Iterate over what ``list_keys`` returns, a page at a time."""
-        space, match = self._place(scope, user_id), matcher(pattern)
+        space, match = self._whole(scope, user_id), matcher(pattern)
 
         def pages() -> Iterator[str]:
             page = Page((), "")

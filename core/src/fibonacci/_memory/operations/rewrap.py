@@ -49,7 +49,7 @@ class Rewrapping(Verbs):
         """
         envelope = self._sealed_envelope()
         _check_progress(progress)
-        space = self._place(scope, user_id)
+        space = self._whole(scope, user_id)
         if start_after is not None:
             start_after = self._find(start_after, scope, user_id).key
         return await self._rewrap_space(space, envelope, start_after, progress)

@@ -37,6 +37,7 @@ class Verbs:
     def __init__(self, addresses: Addresses, means: Means) -> None:
         self._means = means
         self._place = addresses.space
+        self._whole = addresses.whole
         self._find = addresses.find
         self._pack = means.envelope.pack
         self._unpack = means.envelope.unpack

@@ -1,5 +1,7 @@
 """References: all that a template asks for, and where."""
 
+import re
+
 from fibonacci.plugin import Engine, Reference
 from fibonacci.testing.engine.bench import Bench
 
@@ -28,6 +30,17 @@ class References(Bench):
         """A name that is written twice is reported twice (C26)."""
         template = compiler.compile(f"{self.at('memory.a')}{self.at('memory.a')}")
         assert [reference.name for reference in template.references] == ["memory.a", "memory.a"]
+
+    def test_literals(self, compiler: Engine) -> None:
+        """Where literals are told, each rendered text has them in their order (C26)."""
+        a, b = self.at("input.a"), self.at("node")
+        for parts in (["x\r\n", a, "\n y ", b, ""], ["", a, "", b, "z\n"], ["é", a, b], ["text"]):
+            template = compiler.compile("".join(parts))
+            told = template.literals
+            pattern = ".*" if told is None else ".*".join(map(re.escape, told))
+            for value in ("", "v", "text"):
+                rendered = template.render({"input": {"a": value}, "memory": {}, "node": value})
+                assert re.fullmatch(pattern, rendered, re.DOTALL), (parts, told)
 
     def test_none(self, compiler: Engine) -> None:
         """Text asks for nothing (C26)."""

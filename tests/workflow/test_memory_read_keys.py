@@ -1,0 +1,177 @@
+"""The keys of memory_read are templates, rendered for each run (C26)."""
+
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    FunctionNode,
+    InvalidArgumentError,
+    InvalidKeyError,
+    LLMNode,
+    MemoryConfig,
+    MemoryKey,
+    NodeExecutionError,
+    TemplateError,
+    Workflow,
+    WorkflowValidationError,
+)
+from fibonacci.plugin import Engine, Template
+
+THREAD = {"key": "thread:{{input.id}}", "as": "thread"}
+
+
+def reading(workflow: Workflow, *wanted: Any, **fields: Any) -> None:
+    """Add a node that returns what it has recalled."""
+    workflow.add_node(
+        FunctionNode("n", lambda ctx: dict(ctx.recalled), memory_read=wanted, **fields)
+    )
+
+
+@pytest.mark.parametrize("templating", ["builtin", "jinja"])
+def test_a_thread_of_its_own(config: MemoryConfig, execute: Any, templating: str) -> None:
+    """A node reads and writes the record that an input names, in the scope of its user."""
+    workflow = Workflow("flow", config, templating=templating)
+    workflow.add_node(
+        LLMNode(
+            "chat",
+            "echo",
+            "{{memory.thread}}|{{input.m}}",
+            memory_read=[THREAD],
+            memory_write={"key": THREAD["key"], "mode": "append"},
+        )
+    )
+    for thread, message in [("a", "one"), ("b", "two")]:
+        execute(workflow, {"id": thread, "m": message}, "ada")
+    execute(workflow, {"id": "a", "m": "from nobody"})
+    result = execute(workflow, {"id": "a", "m": "three"}, "ada")
+    assert result["chat"] == '["|one"]|three'
+    assert result.trace["chat"].read == (MemoryKey("user", "thread:a"),)
+    assert execute(workflow, {"id": "a", "m": "hi"}, "bob")["chat"] == "|hi"
+
+
+def test_outputs_and_paths(workflow: Workflow, execute: Any) -> None:
+    """A key may hold outputs of other nodes, which it waits for, and parts of values."""
+    workflow.memory.set("en/7/{{", "found")
+    key = "{{lang}}/{{input.ids.0}}/{{ '{{' }}"
+    reading(workflow, {"key": key, "as": "it", "scope": "workflow"}, {"key": "k", "default": 1})
+    workflow.add_node(FunctionNode("lang", lambda _: "en"))
+    assert execute(workflow, {"ids": [7]})["n"] == {"it": "found", "k": 1}
+    assert execute(workflow, {"ids": [8]})["n"] == {"k": 1}
+
+
+def test_a_rendered_key_is_looked_for_like_any(workflow: Workflow, execute: Any) -> None:
+    """A key that no node writes without a scope is looked for from the user to all the world."""
+    workflow.memory.set("thread:a", "shared", scope="global")
+    reading(workflow, {**THREAD, "default": "none"}, memory_write="thread")
+    assert execute(workflow, {"id": "a"}, "ada")["n"] == {"thread": "shared"}
+    assert execute(workflow, {"id": "b"}, "ada")["n"] == {"thread": "none"}
+
+
+def test_what_is_rendered_is_text(workflow: Workflow, execute: Any) -> None:
+    """A template in an input is a part of the key, and not expanded."""
+    workflow.memory.set("thread:{{input.id}}", "found")
+    reading(workflow, THREAD)
+    assert execute(workflow, {"id": "{{input.id}}"})["n"] == {"thread": "found"}
+
+
+def test_one_request(counted: Workflow, store: Any, execute: Any) -> None:
+    """Rendered keys are read in the same request as all others."""
+    reading(counted, THREAD, "k", {"key": "{{input.id}}", "as": "x", "scope": "global"})
+    execute(counted, {"id": "a"})
+    assert [[one.key for one in request] for request in store.reads] == [
+        ["thread:a"] * 3 + ["k"] * 3 + ["a"]
+    ]
+
+
+@pytest.mark.parametrize("given", ["", "a\0b", "k" * 1001])
+def test_a_key_that_comes_out_as_none(workflow: Workflow, execute: Any, given: str) -> None:
+    """A key that no record can have fails the node, and no model is asked."""
+    asked: list[Any] = []
+    wanted = [{"key": "{{input.id}}", "as": "it"}]
+    workflow.add_node(
+        LLMNode("n", lambda one: asked.append(one) or "", "{{memory.it}}", memory_read=wanted)
+    )
+    with pytest.raises(NodeExecutionError, match="memory_read: the key of 'it'") as told:
+        execute(workflow, {"id": given})
+    assert isinstance(told.value.cause, InvalidKeyError)
+    assert asked == []
+
+
+def test_a_value_that_is_not_there(workflow: Workflow, execute: Any) -> None:
+    """An input that a key asks for is missed before anything runs; a part of one at the node."""
+    reading(workflow, {"key": "{{input.user.id}}", "as": "it"})
+    with pytest.raises(InvalidArgumentError, match="the memory_read of node 'n' asks for it"):
+        execute(workflow)
+    with pytest.raises(NodeExecutionError, match=r"'input.user.id' has no value"):
+        execute(workflow, {"user": {}})
+
+
+@pytest.mark.parametrize("key", ["{{input.id}}", "thread:{{input.id}}", "{{ '{{' }}"])
+def test_a_template_needs_a_name(workflow: Workflow, key: str) -> None:
+    """A key that is a template is refused without "as", which is shown."""
+    for wanted in (key, {"key": key}):
+        with pytest.raises(WorkflowValidationError, match="is a template; say what") as told:
+            reading(workflow, wanted)
+        assert str(told.value).endswith(f"{{'key': {key!r}, 'as': 'name'}}")
+
+
+REFUSED = [
+    ("{{memory.lang}}", r"column 3 asks for memory.lang, before memory is read: the key"),
+    ("{{n.id}}", r"column 3 asks for n.id, before the node has run: the key"),
+    ("a{{", r"column 2: this {{ is never closed"),
+    ("{{input.x|upper}}", r"Filters, calls and subscripts are for"),
+]
+
+
+@pytest.mark.parametrize(("key", "fault"), REFUSED)
+def test_what_can_not_be_rendered(workflow: Workflow, key: str, fault: str) -> None:
+    """What no run could render is refused by add_node, and never taken as it is written."""
+    with pytest.raises(TemplateError, match=f"the memory_read of node 'n': .*{fault}"):
+        reading(workflow, "lang", {"key": key, "as": "it"})
+
+
+def test_a_node_that_is_not_there(workflow: Workflow) -> None:
+    """A name that is no node is refused by validate, with where it stands."""
+    reading(workflow, {"key": "{{topik}}", "as": "it"})
+    workflow.add_node(FunctionNode("topic", lambda _: 1))
+    with pytest.raises(
+        WorkflowValidationError,
+        match=r"the memory_read of node 'n': line 1, column 3 asks for 'topik'.*mean 'topic'\?",
+    ):
+        workflow.validate()
+
+
+def test_a_circle(workflow: Workflow) -> None:
+    """Two nodes that wait for each other by their keys are refused by validate."""
+    reading(workflow, {"key": "{{other}}", "as": "it"})
+    workflow.add_node(LLMNode("other", "echo", "{{n}}"))
+    with pytest.raises(WorkflowValidationError, match="the nodes wait for each other"):
+        workflow.validate()
+
+
+class Plain(Template):
+    """Its source, without a word on what stands in all of its texts."""
+
+    references = ()
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def render(self, namespace: Any) -> str:
+        return self.source
+
+
+class PlainEngine(Engine):
+    """An engine without templates."""
+
+    def compile(self, source: str) -> Template:
+        return Plain(source)
+
+
+def test_an_engine_that_does_not_tell_literals(config: MemoryConfig, execute: Any) -> None:
+    """Where an engine tells no literals, a key without references is what it renders."""
+    workflow = Workflow("flow", config, templating=PlainEngine())
+    workflow.memory.set_many({"k": 1, "{{l}}": 2})
+    reading(workflow, "k", "{{l}}", memory_write="k")
+    assert execute(workflow, user_id="ada")["n"] == {"{{l}}": 2}
