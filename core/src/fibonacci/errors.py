@@ -183,16 +183,24 @@ class ModelError(FibonacciError):
     """A model did not answer, or not as it was asked to.
 
     ``retryable`` says whether another try may help, ``retry_after`` in how many seconds at the
-    earliest; ``Retry`` heeds both. Chained to the NodeExecutionError of its node.
+    earliest; ``Retry`` heeds both. ``answer`` is the whole text of an answer that was refused, for
+    whoever wants to see it: it is in no message and in no repr. Chained to the NodeExecutionError
+    of its node.
     """
 
     def __init__(
-        self, message: str, *, retryable: bool = False, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        answer: str | None = None,
     ) -> None:
         """Say whether another try may help, and in how many seconds at the earliest."""
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
+        self.answer = answer
 
 
 class WorkflowError(FibonacciError):

@@ -63,7 +63,8 @@ class LLMNode(Node):
     output_format: fields.OutputFormat = attrs.field(
         default="text", validator=fields.check_format, kw_only=True
     )
-    """``"json"``: the output is the answer, read as JSON; one that is none fails the attempt."""
+    """``"json"``: the output is the JSON value that the answer holds; without one the attempt
+    fails."""
     output_schema: Mapping[str, Any] | None = attrs.field(
         default=None, validator=fields.check_schema, kw_only=True, hash=False, repr=False
     )

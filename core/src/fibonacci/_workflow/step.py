@@ -104,10 +104,7 @@ class LLMStep(Step):
             )
         if self.node.output_format == "text":
             return Answer(whole.text, whole.usage)
-        output = read_json(whole.text)
-        if self.check is not None:
-            self.check(output)
-        return Answer(output, whole.usage)
+        return Answer(read_json(whole, self.check), whole.usage)
 
 
 @attrs.frozen(kw_only=True, eq=False)
