@@ -26,13 +26,15 @@
     ├── ModelError                    a model did not answer
     └── WorkflowError                 a workflow can't run, or did not come to its end
         ├── WorkflowValidationError   its nodes don't fit together
-        ├── NodeExecutionError        a node failed; the others' results are in it
-        └── WorkflowTimeoutError      it took too long
+        └── NodeExecutionError        a node failed; the others' results are in it
+            └── WorkflowTimeoutError  a node, or the whole run, took too long
 
 A message says what is wrong, where, and how to mend it. No built-in exception is shadowed, and no
 driver's exception leaks: it is chained as ``__cause__``, or left out where its text may quote a URL
 with a password, or a value.
 """
+
+from typing import Any
 
 
 class FibonacciError(Exception):
@@ -212,10 +214,16 @@ class WorkflowValidationError(WorkflowError, ValueError):
 
 
 class NodeExecutionError(WorkflowError):
-    """A node failed, after all its attempts; ``cause`` says why.
+    """A node failed, after all its attempts; ``node_id`` says which, and ``cause`` why.
 
-    It has written no memory. ``results`` holds the outputs of the nodes that came to their end:
-    what those wrote is written.
+    It has written no memory. ``results`` holds the outputs of the nodes that came to their end
+    (what those wrote is written), ``trace`` how each of them went, as in an ExecutionResult, and
+    ``usage`` their tokens together.
+
+    The message repeats what our errors say, and what the function of a FunctionNode raised. Of an
+    exception that comes out of a model or a driver it tells the type alone: its text may quote a
+    key or a prompt. All of it survives pickling; a cause that can't be pickled becomes an Exception
+    that says its type and text, and an output that can't be is left out.
     """
 
     def __init__(
@@ -225,20 +233,66 @@ class NodeExecutionError(WorkflowError):
         node_id: str = "",
         cause: BaseException | None = None,
         results: "dict[str, object] | None" = None,
+        trace: "dict[str, Any] | None" = None,
+        usage: Any = None,
     ) -> None:
-        """Say which node it was, and why; and keep the outputs of those that came to their end."""
+        """Say which node it was, and why; and keep what is known of those that ended."""
         super().__init__(message)
         self.node_id = node_id
         self.cause = cause
         self.results = results or {}
+        self.trace = trace or {}
+        self.usage = usage
 
     def __reduce__(self) -> "tuple[object, ...]":
-        """Pickle it without its cause, which may be of any type and hold anything."""
-        return type(self), self.args, {**self.__dict__, "cause": None}
+        """Pickle it with all that can be pickled."""
+        state = {**self.__dict__, "cause": _lasting(self.cause)}
+        state["results"] = {name: one for name, one in self.results.items() if _survives(one)}
+        return type(self), self.args, state
+
+    def __setstate__(self, state: "dict[str, Any] | None") -> None:
+        """Take over what was pickled, and chain the cause again."""
+        super().__setstate__(state)
+        self.__cause__ = self.cause
+
+    def __copy__(self) -> "NodeExecutionError":
+        """Copy it as it is: nothing has to be pickled for that."""
+        again = type(self)(*self.args)
+        again.__setstate__(self.__dict__)
+        return again
 
 
-class WorkflowTimeoutError(WorkflowError):
-    """A workflow, or one attempt of a node, took longer than its timeout.
+class WorkflowTimeoutError(NodeExecutionError):
+    """A node took longer than its timeout, or the whole run longer than the workflow's.
 
-    What nodes wrote before is written; the node that was late writes nothing.
+    ``node_id`` is the node that had not ended. It writes nothing; what others wrote before is
+    written. ``except NodeExecutionError`` catches it too: ask for this one first.
     """
+
+
+def _lasting(cause: BaseException | None) -> BaseException | None:
+    """Return the cause, or what says type and text of one that can't be pickled."""
+    if cause is None or _survives(cause):
+        return cause
+    return Exception(described(cause))
+
+
+def described(fault: BaseException) -> str:
+    """Return type and text of an exception of anybody's."""
+    name = type(fault).__name__
+    try:
+        text = str(fault)
+    except Exception:  # noqa: BLE001 - its own __str__ may do anything
+        text = ""
+    return f"{name}: {text[:1_000]}" if text else name
+
+
+def _survives(value: object) -> bool:
+    """Say whether it comes out of a pickle again; nothing is read but what was just written."""
+    import pickle  # noqa: TID251
+
+    try:
+        pickle.loads(pickle.dumps(value))  # noqa: S301
+    except Exception:  # noqa: BLE001 - its own methods may do anything
+        return False
+    return True

@@ -15,7 +15,7 @@ from fibonacci._workflow.nodes import LLMNode
 from fibonacci._workflow.result import ExecutionResult
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.schedule import Failure, Schedule
-from fibonacci._workflow.step import Step
+from fibonacci._workflow.step import FunctionStep, Step
 from fibonacci._workflow.voice import Voice
 from fibonacci.errors import (
     FibonacciError,
@@ -24,6 +24,7 @@ from fibonacci.errors import (
     ScopeError,
     WorkflowTimeoutError,
     WorkflowValidationError,
+    described,
 )
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin.models import Model
@@ -135,20 +136,37 @@ def _told(run: Run, failure: Failure) -> BaseException:
     node_id, cause = failure.step.node.id, failure.cause
     if not isinstance(cause, Exception):
         return cause
-    told: Exception
+    kind, text = NodeExecutionError, f"node {node_id!r} failed: {_told_of(cause)}"
     if failure.overdue:
-        told = WorkflowTimeoutError(
+        text = (
             f"the workflow took longer than its timeout of {run.timeout} s; "
             f"node {node_id!r} had not ended"
         )
-    else:
-        # A text that is not ours may quote what it likes: the chained cause still shows it.
-        text = f": {cause}" if isinstance(cause, FibonacciError) else ""
-        told = NodeExecutionError(
-            f"node {node_id!r} failed: {type(cause).__name__}{text}",
-            node_id=node_id,
-            cause=cause,
-            results=dict(run.outputs),
-        )
+    if failure.overdue or (isinstance(cause, WorkflowTimeoutError) and not _is_own(cause)):
+        kind = WorkflowTimeoutError
+    ended = ExecutionResult(dict(run.records), run.began_at - run.began)
+    told = kind(
+        text,
+        node_id=node_id,
+        cause=cause,
+        results=dict(ended),
+        trace=ended.trace,
+        usage=ended.usage,
+    )
     told.__cause__ = cause
     return told
+
+
+def _told_of(cause: Exception) -> str:
+    """What may be told of a cause: of others' code the type alone, as its text may quote a key."""
+    if isinstance(cause, FibonacciError):
+        return f"{type(cause).__name__}: {cause}"
+    return described(cause) if _is_own(cause) else type(cause).__name__
+
+
+def _is_own(cause: Exception) -> bool:
+    """Say whether it came out of a FunctionNode's function: what that raises, its author knows."""
+    step = cause.__traceback__
+    while step is not None and step.tb_frame.f_code is not FunctionStep.ask.__code__:
+        step = step.tb_next
+    return step is not None
