@@ -18,7 +18,6 @@ from fibonacci import (
     TemplateError,
     Workflow,
     WorkflowTimeoutError,
-    errors,
 )
 from fibonacci.plugin import Completion, Usage
 
@@ -42,7 +41,7 @@ def tree(of: type[FibonacciError]) -> Iterator[type[FibonacciError]]:
         yield from tree(one)
 
 
-ALL = [one for one in tree(FibonacciError) if one.__module__ == errors.__name__]
+ALL = [one for one in tree(FibonacciError) if one.__module__.startswith("fibonacci.")]
 KNOWN: dict[type[FibonacciError], dict[str, Any]] = {
     TemplateError: {"line": 1, "column": 2, "name": "input.x", "nearest": "input.y"},
     ModelError: {"retryable": True, "retry_after": 3.0, "answer": "no"},

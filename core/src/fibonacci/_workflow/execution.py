@@ -89,6 +89,7 @@ async def execute(
         store=workflow.memory,
         spaces=spaces,
         inputs=given,
+        nodes=graph.steps,
         models=prepared.models,
         timeout=workflow.timeout,
         channel=channel,

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from fibonacci._workflow.answers import read_json
-from fibonacci._workflow.context import NodeContext
+from fibonacci._workflow.context import NodeContext, Results
 from fibonacci._workflow.following import follow
 from fibonacci._workflow.nodes import FunctionNode, LLMNode, Node
 from fibonacci._workflow.run import Run
@@ -123,11 +123,10 @@ class FunctionStep(Step):
     ) -> NodeContext:
         """Gather what the function may see: nothing but what its node asked for."""
         user = run.spaces.get("user")
+        outputs = {node_id: run.outputs[node_id] for node_id in self.node.dependencies}
         return NodeContext(
             inputs=MappingProxyType(run.inputs),
-            results=MappingProxyType(
-                {node_id: run.outputs[node_id] for node_id in self.node.dependencies}
-            ),
+            results=MappingProxyType(Results(outputs, self.node.id, run.nodes)),
             recalled=MappingProxyType(recalled),
             user_id=user and user.owner,
             organization_id=run.spaces["organization"].owner,
