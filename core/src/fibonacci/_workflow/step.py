@@ -10,6 +10,7 @@ import attrs
 from fibonacci._workflow.answers import read_json
 from fibonacci._workflow.context import NodeContext, Results
 from fibonacci._workflow.following import follow
+from fibonacci._workflow.literal import LiteralTemplate, LiteralText
 from fibonacci._workflow.nodes import FunctionNode, LLMNode, Node
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.schema import Check, make_check
@@ -146,12 +147,11 @@ def make_step(node: Node, engine: Engine) -> Step:
     """
     texts = Texts(node, engine)
     if isinstance(node, LLMNode):
-        prompt = texts.add("prompt", node.prompt)
-        system = node.system_prompt and texts.add("system_prompt", node.system_prompt)
+        system = node.system_prompt
         return LLMStep(
             node=node,
-            prompt=prompt,
-            system_prompt=system or None,
+            prompt=_template(texts, "prompt", node.prompt),
+            system_prompt=_template(texts, "system_prompt", system) if system else None,
             stop=tuple(node.stop),
             check=None if node.output_schema is None else make_check(node.output_schema),
             keys=texts.add_keys(),
@@ -162,3 +162,9 @@ def make_step(node: Node, engine: Engine) -> Step:
     raise WorkflowValidationError(
         f"add_node takes an LLMNode or a FunctionNode, not {type(node).__name__}"
     )
+
+
+def _template(texts: Texts, field: str, source: str | LiteralText) -> Template:
+    if isinstance(source, LiteralText):
+        return LiteralTemplate(source.text)
+    return texts.add(field, source)
