@@ -34,4 +34,4 @@ def test_literal_takes_text() -> None:
         literal(3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     assert "secret" not in repr(literal("secret"))
     with pytest.raises(TypeError):
-        literal("{{") + "{{input.x}}"  # type: ignore[operator] # pyright: ignore[reportOperatorIssue]
+        _ = literal("{{") + "{{input.x}}"  # type: ignore[operator] # pyright: ignore[reportOperatorIssue]

@@ -51,7 +51,7 @@ def _chosen(answer: Completion, check: Check | None) -> tuple[Any, ModelError | 
     for values in _found(answer.text):
         faults = [_fault(check, value) for value in values]
         fitting = [value for value, fault in zip(values, faults, strict=True) if fault is None]
-        if len({json.dumps(value, sort_keys=True) for value in fitting}) > 1:
+        if len(fitting) > 1 and len({json.dumps(one, sort_keys=True) for one in fitting}) > 1:
             return None, ModelError(_SEVERAL, retryable=True)
         if fitting:
             return fitting[0], None

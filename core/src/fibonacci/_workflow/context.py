@@ -19,22 +19,22 @@ class UndeclaredError(WorkflowValidationError, KeyError):
 class Results(dict[str, Any]):
     """The outputs of a node's dependencies. It says what to do about one that is not there."""
 
-    def __init__(self, outputs: Mapping[str, Any], node_id: str, nodes: Collection[str]) -> None:
-        """Take the outputs; they are of some of the workflow's nodes, and for one of them."""
-        super().__init__(outputs)
-        self._node_id = node_id
-        self._nodes = nodes
+    __slots__ = ("of",)
+
+    of: tuple[str, Collection[str]]
+    """The node that reads them, and all nodes of the workflow."""
 
     def __missing__(self, asked: object) -> NoReturn:
         """Raise UndeclaredError, which names the fix."""
-        others = [one for one in self._nodes if one != self._node_id]
+        node_id, nodes = self.of
+        others = [one for one in nodes if one != node_id]
         if asked in others:
             raise UndeclaredError(
-                f"node {self._node_id!r} reads the result of {asked!r}: "
+                f"node {node_id!r} reads the result of {asked!r}: "
                 f"add dependencies={[*self, asked]!r}"
             )
         raise UndeclaredError(
-            f"node {self._node_id!r} reads the result of {asked!r}, and there is no such node "
+            f"node {node_id!r} reads the result of {asked!r}, and there is no such node "
             f"before it.{did_you_mean(asked, others)}"
         )
 

@@ -124,10 +124,11 @@ class FunctionStep(Step):
     ) -> NodeContext:
         """Gather what the function may see: nothing but what its node asked for."""
         user = run.spaces.get("user")
-        outputs = {node_id: run.outputs[node_id] for node_id in self.node.dependencies}
+        results = Results({node_id: run.outputs[node_id] for node_id in self.node.dependencies})
+        results.of = self.node.id, run.nodes
         return NodeContext(
             inputs=MappingProxyType(run.inputs),
-            results=MappingProxyType(Results(outputs, self.node.id, run.nodes)),
+            results=MappingProxyType(results),
             recalled=MappingProxyType(recalled),
             user_id=user and user.owner,
             organization_id=run.spaces["organization"].owner,
