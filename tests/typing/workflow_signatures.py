@@ -150,7 +150,7 @@ def what_an_error_tells(fault: NodeExecutionError) -> None:
     assert_type(fault.node_id, str)
     assert_type(fault.cause, BaseException | None)
     assert_type(fault.results, dict[str, object])
-    assert_type(fault.trace, dict[str, Any])
+    assert_type(fault.trace, dict[str, object])
 
 
 def what_is_refused() -> None:

@@ -34,8 +34,6 @@ driver's exception leaks: it is chained as ``__cause__``, or left out where its 
 with a password, or a value.
 """
 
-from typing import Any
-
 
 class FibonacciError(Exception):
     """The root of the tree: ``except FibonacciError`` catches all that Fibonacci raises."""
@@ -233,8 +231,8 @@ class NodeExecutionError(WorkflowError):
         node_id: str = "",
         cause: BaseException | None = None,
         results: "dict[str, object] | None" = None,
-        trace: "dict[str, Any] | None" = None,
-        usage: Any = None,
+        trace: "dict[str, object] | None" = None,
+        usage: object = None,
     ) -> None:
         """Say which node it was, and why; and keep what is known of those that ended."""
         super().__init__(message)
@@ -244,13 +242,7 @@ class NodeExecutionError(WorkflowError):
         self.trace = trace or {}
         self.usage = usage
 
-    def __reduce__(self) -> "tuple[object, ...]":
-        """Pickle it with all that can be pickled."""
-        state = {**self.__dict__, "cause": _lasting(self.cause)}
-        state["results"] = {name: one for name, one in self.results.items() if _survives(one)}
-        return type(self), self.args, state
-
-    def __setstate__(self, state: "dict[str, Any] | None") -> None:
+    def __setstate__(self, state: "dict[str, object] | None") -> None:
         """Take over what was pickled, and chain the cause again."""
         super().__setstate__(state)
         self.__cause__ = self.cause
@@ -268,31 +260,3 @@ class WorkflowTimeoutError(NodeExecutionError):
     ``node_id`` is the node that had not ended. It writes nothing; what others wrote before is
     written. ``except NodeExecutionError`` catches it too: ask for this one first.
     """
-
-
-def _lasting(cause: BaseException | None) -> BaseException | None:
-    """Return the cause, or what says type and text of one that can't be pickled."""
-    if cause is None or _survives(cause):
-        return cause
-    return Exception(described(cause))
-
-
-def described(fault: BaseException) -> str:
-    """Return type and text of an exception of anybody's."""
-    name = type(fault).__name__
-    try:
-        text = str(fault)
-    except Exception:  # noqa: BLE001 - its own __str__ may do anything
-        text = ""
-    return f"{name}: {text[:1_000]}" if text else name
-
-
-def _survives(value: object) -> bool:
-    """Say whether it comes out of a pickle again; nothing is read but what was just written."""
-    import pickle  # noqa: TID251
-
-    try:
-        pickle.loads(pickle.dumps(value))  # noqa: S301
-    except Exception:  # noqa: BLE001 - its own methods may do anything
-        return False
-    return True

@@ -9,22 +9,19 @@ from fibonacci._memory.manager import MemoryManager
 from fibonacci._memory.recall import Spaces
 from fibonacci._memory.runs import reach
 from fibonacci._workflow.channel import Channel
+from fibonacci._workflow.failures import told
 from fibonacci._workflow.graph import Graph, make_graph
 from fibonacci._workflow.models import find_model, refusals
 from fibonacci._workflow.nodes import LLMNode
 from fibonacci._workflow.result import ExecutionResult
 from fibonacci._workflow.run import Run
-from fibonacci._workflow.schedule import Failure, Schedule
-from fibonacci._workflow.step import FunctionStep, Step
+from fibonacci._workflow.schedule import Schedule
+from fibonacci._workflow.step import Step
 from fibonacci._workflow.voice import Voice
 from fibonacci.errors import (
-    FibonacciError,
     InvalidArgumentError,
-    NodeExecutionError,
     ScopeError,
-    WorkflowTimeoutError,
     WorkflowValidationError,
-    described,
 )
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin.models import Model
@@ -97,7 +94,7 @@ async def execute(
     schedule = Schedule(graph, run, workflow.max_concurrency)
     await schedule.go()
     if schedule.failure is not None:
-        raise _told(run, schedule.failure)
+        raise told(run, schedule.failure)
     records = {node_id: run.records[node_id] for node_id in graph.steps}
     return ExecutionResult(records, run.began_at - run.began)
 
@@ -130,44 +127,3 @@ def _check_voice(graph: Graph, voice: Voice) -> None:
             f"node {graph.asynchronous!r} has an async function: use await workflow.aexecute(...), "
             "or workflow.astream(...)"
         )
-
-
-def _told(run: Run, failure: Failure) -> BaseException:
-    """The error for a run that failed, its cause chained."""
-    node_id, cause = failure.step.node.id, failure.cause
-    if not isinstance(cause, Exception):
-        return cause
-    kind, text = NodeExecutionError, f"node {node_id!r} failed: {_told_of(cause)}"
-    if failure.overdue:
-        text = (
-            f"the workflow took longer than its timeout of {run.timeout} s; "
-            f"node {node_id!r} had not ended"
-        )
-    if failure.overdue or (isinstance(cause, WorkflowTimeoutError) and not _is_own(cause)):
-        kind = WorkflowTimeoutError
-    ended = ExecutionResult(dict(run.records), run.began_at - run.began)
-    told = kind(
-        text,
-        node_id=node_id,
-        cause=cause,
-        results=dict(ended),
-        trace=ended.trace,
-        usage=ended.usage,
-    )
-    told.__cause__ = cause
-    return told
-
-
-def _told_of(cause: Exception) -> str:
-    """What may be told of a cause: of others' code the type alone, as its text may quote a key."""
-    if isinstance(cause, FibonacciError):
-        return f"{type(cause).__name__}: {cause}"
-    return described(cause) if _is_own(cause) else type(cause).__name__
-
-
-def _is_own(cause: Exception) -> bool:
-    """Say whether it came out of a FunctionNode's function: what that raises, its author knows."""
-    step = cause.__traceback__
-    while step is not None and step.tb_frame.f_code is not FunctionStep.ask.__code__:
-        step = step.tb_next
-    return step is not None
