@@ -134,7 +134,10 @@ def test_advice_on_a_key_that_cannot_be_written():
 
 def test_advice_on_braces():
     """Who did not mean a name is told how braces are written."""
-    assert 'a literal brace pair is {{ "{{" }}' in str(refused('{{"role": "user"}}'))
+    told = str(refused('{{"role": "user"}}'))
+    assert 'a literal brace pair is {{ "{{" }}' in told
+    assert told.endswith("a prompt that is no template is fibonacci.literal(...)")
+    assert str(refused("{{")).endswith("a prompt that is no template is fibonacci.literal(...)")
 
 
 @pytest.mark.parametrize("tag", ["{{ a|upper }}", "{{ a.get('b') }}", "{{ a['b'] }}"])

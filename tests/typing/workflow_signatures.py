@@ -23,6 +23,7 @@ from fibonacci import (
     RunMemory,
     Workflow,
     WorkflowFinished,
+    literal,
 )
 from fibonacci.plugin import Completion, Model, ModelRequest, Usage
 
@@ -74,6 +75,7 @@ chat = LLMNode(
 workflow.add_node(chat)
 workflow.add_node(LLMNode("own", Own(), "x", memory_write="key", retry=3))
 workflow.add_node(LLMNode("answer", answer, "x", memory_write=["a", {"key": "b"}]))
+workflow.add_node(LLMNode("plain", answer, literal("{{x}}"), system_prompt=literal("{{#if u}}")))
 workflow.add_node(LLMNode("later", later, "x", memory_read=("a", "b")))
 
 
@@ -148,6 +150,7 @@ def what_an_error_tells(fault: NodeExecutionError) -> None:
     assert_type(fault.node_id, str)
     assert_type(fault.cause, BaseException | None)
     assert_type(fault.results, dict[str, object])
+    assert_type(fault.trace, dict[str, object])
 
 
 def what_is_refused() -> None:

@@ -1,10 +1,16 @@
 """output_format="json": the output is what the answer says."""
 
+import contextlib
+import pickle
+import time
+import traceback
 from typing import Any
 
 import pytest
 
 from fibonacci import LLMNode, ModelError, NodeExecutionError, Retry, Workflow
+from fibonacci._workflow.answers import read_json
+from fibonacci.plugin import Completion
 
 
 def reading(workflow: Workflow, *answers: str, **fields: Any) -> None:
@@ -18,31 +24,63 @@ ANSWERS: list[tuple[str, Any]] = [
     (' \n"text"\n', "text"),
     ("null", None),
     ("123456789012345678901234567890", 123456789012345678901234567890),
+    ('\ufeff{"a": 1}', {"a": 1}),
+    ('{"a": "1\n2\t3"}', {"a": "1\n2\t3"}),
+    ('{"a": 1, "a": 2}', {"a": 2}),
+    ('{"a": "<think>"}', {"a": "<think>"}),
+    # in a fence
     ('```json\n{"a": 1}\n```', {"a": 1}),
     ('\n```JSON  \n{"a": 1}\n  ```\n', {"a": 1}),
-    ('```\n[\n1\n]\n```', [1]),
+    ("```\n[\n1\n]\n```", [1]),
     ('```json\n"```"\n```', "```"),
-]  # fmt: skip
+    ('```json\r\n{"a": 1}\r\n```', {"a": 1}),
+    ('```json\n{"a": 1}```', {"a": 1}),
+    ('```json {"a": 1} ```', {"a": 1}),
+    ('``` json\n{"a": "`"}\n```', {"a": "`"}),
+    ('Here: [1]\n```json\n{"a": 1}\n```\nor, in short, {"b": 2}', {"a": 1}),
+    ("It is\n```\n42\n```", 42),
+    ('```python\nx = {"b": 2}\n```\ngives {"a": 1}', {"a": 1}),
+    ('```json\n{"a": 1}\n```\nand again\n```\n{"a":1}\n```', {"a": 1}),
+    ('```json\n{"a": 1}', {"a": 1}),
+    ('[see\n```json\n{"a": 1}\n```\n]', {"a": 1}),
+    # between words
+    ('Here is the JSON: {"a": 1}', {"a": 1}),
+    ('{"a": "}```{"}\nLet me know, "quoted or {not}!', {"a": "}```{"}),
+    ('Red and green: ["red", "green"].', ["red", "green"]),
+    ('As in [1] and [2, 3], there are 4: {"a": 1}', {"a": 1}),
+    ('Both of [1]: [{"a": 1}, {"a": 2}]', [{"a": 1}, {"a": 2}]),
+    # behind thoughts
+    ('<think>{"b": 2}</think>{"a": 1}', {"a": 1}),
+    ('Well, {"b": 2}?\n</thinking>\n```json\n{"a": 1}\n```', {"a": 1}),
+    ("<think>\n7?\n</think>\n\n42", 42),
+    ('{"a": 1}\n<think>or {"b": 2}', {"a": 1}),
+]
 
 
-@pytest.mark.parametrize(("answer", "value"), ANSWERS)
+@pytest.mark.parametrize(("answer", "value"), ANSWERS, ids=range(len(ANSWERS)))
 def test_json(workflow: Workflow, execute: Any, answer: str, value: Any) -> None:
-    """JSON is read, alone or in one fenced block."""
+    """The value that an answer holds is found, whatever stands around it."""
     reading(workflow, answer)
     assert execute(workflow)["n"] == value
 
 
 NO_JSON = [
     "",
-    "Here it is: {}",
-    "{'a': 1}",
-    "{} {}",
+    "Sure, there are 42.",
+    "{'a': {\"b\": 1}}",
+    '{"a": {"b": 1},}',
     '{"a": NaN}',
     "[Infinity]",
-    "```json\n{}",
     "```python\n{}\n```",
     "[" * 100_000,
+    "so: " + "[" * 256 + "]" * 256,
     '{"a": secret',
+    '[{"a": 1}, {"a": ',
+    'Of {"a": 1}, {"b": 2',
+    '{"a": 1,} as in [1]',
+    '```json\n{"a": 1,}\n```\nas in {"b": 2}',
+    '<think>{"a": 1}',
+    'They are [1] {"a": 1}' * 1000,
 ]
 
 
@@ -57,6 +95,65 @@ def test_what_is_no_json(workflow: Workflow, execute: Any, answer: str) -> None:
     assert cause.retryable
     assert "secret" not in str(told.value)
     assert (cause.__cause__, cause.__context__) == (None, None)
+
+
+SEVERAL = [
+    '{} {"a": 1}',
+    "```json\n1\n```\n```json\ntrue\n```",
+    "[1] or [2]",
+]
+
+
+@pytest.mark.parametrize("answer", SEVERAL, ids=range(len(SEVERAL)))
+def test_several_values_that_differ(workflow: Workflow, execute: Any, answer: str) -> None:
+    """Of two values that may be meant none is taken; the model may be asked again."""
+    reading(workflow, answer)
+    with pytest.raises(NodeExecutionError, match="several JSON values, and they differ") as told:
+        execute(workflow)
+    assert isinstance(told.value.cause, ModelError)
+    assert told.value.cause.retryable
+
+
+def test_the_refused_answer_is_on_the_error(workflow: Workflow, execute: Any) -> None:
+    """Who catches the error can see what was refused; no repr, text or traceback shows it (C23)."""
+    reading(workflow, "It is secret.")
+    with pytest.raises(NodeExecutionError) as told:
+        execute(workflow)
+    cause = told.value.cause
+    assert isinstance(cause, ModelError)
+    assert cause.answer == pickle.loads(pickle.dumps(cause)).answer == "It is secret."
+    shown = "".join(
+        line
+        for step in traceback.TracebackException.from_exception(cause, capture_locals=True).stack
+        if "fibonacci" in step.filename and "tests" not in step.filename
+        for line in (step.locals or {}).values()
+    )
+    assert "secret" not in shown + repr(cause) + repr(told.value)
+
+
+HOSTILE = [
+    "[",
+    '{"a":',
+    "```[",
+    '```json\n{"a": "',
+    '{"',
+    '["\\',
+    "<think>",
+    "</think>{}",
+    "{} ",
+    "x [``` ] ",
+    "1",
+]
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_hostile_answers_take_no_time(part: str) -> None:
+    """A megabyte of anything is looked through at once."""
+    answer = Completion(text="x" + part * (1_000_000 // len(part)))
+    start = time.monotonic()
+    with contextlib.suppress(ModelError):
+        read_json(answer)
+    assert time.monotonic() - start < 5
 
 
 def test_another_attempt_may_mend_it(workflow: Workflow, execute: Any) -> None:

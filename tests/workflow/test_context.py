@@ -29,6 +29,37 @@ def test_all_that_it_sees(config: MemoryConfig, execute: Any) -> None:
     assert execute(workflow, organization_id="other")["n"][3:] == (None, "other")
 
 
+UNDECLARED = [
+    ("far", r"node 'n' reads the result of 'far': add dependencies=\['a', 'far'\]$"),
+    ("n", r"of 'n', and there is no such node before it.$"),
+    ("fat", r"of 'fat', and there is no such node before it. Did you mean 'far'\?"),
+    (0, r"of 0, and there is no such node before it.$"),
+]
+
+
+@pytest.mark.parametrize(("asked", "told"), UNDECLARED)
+def test_a_result_that_was_not_declared(
+    workflow: Workflow, execute: Any, asked: Any, told: str
+) -> None:
+    """Who reads the output of a node that it does not wait for is told what to add."""
+    workflow.add_node(FunctionNode("far", lambda _: 1))
+    workflow.add_node(FunctionNode("a", lambda _: 2))
+    workflow.add_node(
+        FunctionNode("n", lambda ctx: ctx.results[asked], dependencies=["a"], retry=2)
+    )
+    with pytest.raises(NodeExecutionError, match=told) as caught:
+        execute(workflow)
+    assert isinstance(caught.value.cause, KeyError)
+
+
+def test_a_result_that_may_be_missing(workflow: Workflow, execute: Any) -> None:
+    """To ask whether a result is there, or with a default, is no fault."""
+    workflow.add_node(
+        FunctionNode("n", lambda ctx: (ctx.results.get("x", 7), "x" in ctx.results, repr(ctx)))
+    )
+    assert execute(workflow)["n"][:2] == (7, False)
+
+
 @pytest.mark.parametrize("part", ["inputs", "results", "recalled"])
 def test_it_can_only_be_read(workflow: Workflow, execute: Any, part: str) -> None:
     """A function can put nothing into what other nodes see."""

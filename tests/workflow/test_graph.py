@@ -100,7 +100,8 @@ def test_an_input_that_is_named_like_a_node(workflow: Workflow) -> None:
     with pytest.raises(WorkflowValidationError) as told:
         workflow.validate()
     assert str(told.value).endswith(
-        "there is no such node. An input is input.message, a memory memory.message"
+        "there is no such node. An input is input.message, a memory memory.message; "
+        "a prompt that is no template is fibonacci.literal(...)"
     )
 
 

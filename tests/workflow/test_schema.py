@@ -2,6 +2,7 @@
 
 import re
 import sys
+import traceback
 from typing import Any
 
 import pytest
@@ -80,6 +81,27 @@ def test_another_attempt_may_fit():
     """A model that misses the schema is asked again, where the node may try again."""
     workflow = answering('{"age": "7"}', '{"age": 7}', retry=Retry(attempts=2, backoff=0))
     assert workflow.execute().trace["ask"].attempts == 2
+
+
+def test_what_does_not_fit_does_not_count():
+    """Of several values, the one that fits is the output; two that fit and differ are refused."""
+    assert answering('Not {"n": 1}, but {"age": 7}.').execute()["ask"] == {"age": 7}
+    assert answering('```json\n{"n": 1}\n```\n{"age": 7}').execute()["ask"] == {"age": 7}
+    cause = failure(answering('{"age": 7} or {"age": 8}'))
+    assert "several JSON values" in str(cause)
+    assert isinstance(cause, ModelError)
+    assert cause.answer == '{"age": 7} or {"age": 8}'
+
+
+def test_the_answer_that_does_not_fit_is_on_the_error():
+    """Who catches the error can see the answer, and no frame of ours holds what was read of it."""
+    cause = failure(answering('Here: {"age": "hunter2"}'))
+    assert isinstance(cause, ModelError)
+    assert cause.answer == 'Here: {"age": "hunter2"}'
+    told = traceback.TracebackException.from_exception(cause, capture_locals=True)
+    ours = [one for one in told.stack if "/_workflow/" in one.filename]
+    assert ours
+    assert "hunter2" not in repr([one.locals for one in ours])
 
 
 def test_the_schema_is_in_the_request():

@@ -70,6 +70,34 @@ def test_a_late_workflow(execute: Any, kind: str) -> None:
     late.go.set()
 
 
+@pytest.mark.parametrize("whose", ["node", "workflow"])
+def test_one_except_for_all_timeouts(execute: Any, whose: str) -> None:
+    """A timeout, of a node or a run, is caught by its name, and tells what the others gave."""
+    late = Late()
+    workflow = Workflow("flow", timeout=0.1 if whose == "workflow" else None)
+    workflow.add_node(FunctionNode("first", lambda _: 1))
+    timeout = 0.1 if whose == "node" else None
+    workflow.add_node(FunctionNode("n", late, dependencies=["first"], timeout=timeout))
+    with pytest.raises(WorkflowTimeoutError) as told:
+        execute(workflow)
+    late.go.set()
+    assert isinstance(told.value, NodeExecutionError)
+    assert (told.value.node_id, told.value.results) == ("n", {"first": 1})
+    assert list(told.value.trace) == ["first"]
+
+
+def test_a_timeout_inside_a_function(workflow: Workflow, execute: Any) -> None:
+    """A function whose own workflow was late has failed; this run was not late."""
+    late = Late()
+    inner = Workflow("inner", timeout=0.05)
+    inner.add_node(FunctionNode("deep", late))
+    workflow.add_node(FunctionNode("n", lambda _: inner.execute()))
+    with pytest.raises(NodeExecutionError, match="WorkflowTimeoutError") as told:
+        execute(workflow)
+    late.go.set()
+    assert not isinstance(told.value, WorkflowTimeoutError)
+
+
 class HastyLoop(asyncio.SelectorEventLoop):
     """Its timers ring nearly 2 ms early, as uvloop's may."""
 

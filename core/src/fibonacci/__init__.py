@@ -17,6 +17,7 @@ from fibonacci._workflow.events import (
     NodeText,
     WorkflowFinished,
 )
+from fibonacci._workflow.literal import literal
 from fibonacci._workflow.nodes import FunctionNode, LLMNode
 from fibonacci._workflow.result import ExecutionResult, NodeTrace
 from fibonacci._workflow.retry import Retry
@@ -101,6 +102,7 @@ __all__ = [
     "WorkflowValidationError",
     "WrongTypeError",
     "generate_key",
+    "literal",
     "plugins",
     "register_plugin",
 ]

@@ -26,8 +26,8 @@
     ├── ModelError                    a model did not answer
     └── WorkflowError                 a workflow can't run, or did not come to its end
         ├── WorkflowValidationError   its nodes don't fit together
-        ├── NodeExecutionError        a node failed; the others' results are in it
-        └── WorkflowTimeoutError      it took too long
+        └── NodeExecutionError        a node failed; the others' results are in it
+            └── WorkflowTimeoutError  a node, or the whole run, took too long
 
 A message says what is wrong, where, and how to mend it. No built-in exception is shadowed, and no
 driver's exception leaks: it is chained as ``__cause__``, or left out where its text may quote a URL
@@ -184,16 +184,24 @@ class ModelError(FibonacciError):
     """A model did not answer, or not as it was asked to.
 
     ``retryable`` says whether another try may help, ``retry_after`` in how many seconds at the
-    earliest; ``Retry`` heeds both. Chained to the NodeExecutionError of its node.
+    earliest; ``Retry`` heeds both. ``answer`` is the whole text of an answer that was refused, for
+    whoever wants to see it: it is in no message and in no repr. Chained to the NodeExecutionError
+    of its node.
     """
 
     def __init__(
-        self, message: str, *, retryable: bool = False, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        answer: str | None = None,
     ) -> None:
         """Say whether another try may help, and in how many seconds at the earliest."""
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
+        self.answer = answer
 
 
 class WorkflowError(FibonacciError):
@@ -205,10 +213,16 @@ class WorkflowValidationError(WorkflowError, ValueError):
 
 
 class NodeExecutionError(WorkflowError):
-    """A node failed, after all its attempts; ``cause`` says why.
+    """A node failed, after all its attempts; ``node_id`` says which, and ``cause`` why.
 
-    It has written no memory. ``results`` holds the outputs of the nodes that came to their end:
-    what those wrote is written.
+    It has written no memory. ``results`` holds the outputs of the nodes that came to their end
+    (what those wrote is written), ``trace`` how each of them went, as in an ExecutionResult, and
+    ``usage`` their tokens together.
+
+    The message repeats what our errors say, and what the function of a FunctionNode raised. Of an
+    exception that comes out of a model or a driver it tells the type alone: its text may quote a
+    key or a prompt. All of it survives pickling; a cause that can't be pickled becomes an Exception
+    that says its type and text, and an output that can't be is left out.
     """
 
     def __init__(
@@ -218,20 +232,32 @@ class NodeExecutionError(WorkflowError):
         node_id: str = "",
         cause: BaseException | None = None,
         results: "dict[str, object] | None" = None,
+        trace: "dict[str, object] | None" = None,
+        usage: object = None,
     ) -> None:
-        """Say which node it was, and why; and keep the outputs of those that came to their end."""
+        """Say which node it was, and why; and keep what is known of those that ended."""
         super().__init__(message)
         self.node_id = node_id
         self.cause = cause
         self.results = results or {}
+        self.trace = trace or {}
+        self.usage = usage
 
-    def __reduce__(self) -> "tuple[object, ...]":
-        """Pickle it without its cause, which may be of any type and hold anything."""
-        return type(self), self.args, {**self.__dict__, "cause": None}
+    def __setstate__(self, state: "dict[str, object] | None") -> None:
+        """Take over what was pickled, and chain the cause again."""
+        super().__setstate__(state)
+        self.__cause__ = self.cause
+
+    def __copy__(self) -> "NodeExecutionError":
+        """Copy it as it is: nothing has to be pickled for that."""
+        again = type(self)(*self.args)
+        again.__setstate__(self.__dict__)
+        return again
 
 
-class WorkflowTimeoutError(WorkflowError):
-    """A workflow, or one attempt of a node, took longer than its timeout.
+class WorkflowTimeoutError(NodeExecutionError):
+    """A node took longer than its timeout, or the whole run longer than the workflow's.
 
-    What nodes wrote before is written; the node that was late writes nothing.
+    ``node_id`` is the node that had not ended. It writes nothing; what others wrote before is
+    written. ``except NodeExecutionError`` catches it too: ask for this one first.
     """

@@ -31,6 +31,9 @@ _TAG: Final = re.compile(
 _GOOD_PART: Final = re.compile(rf"\{{\{{{_SPACE}(?:(?P<path>{_PATH})(?:(?P<dot>\.)|{_SPACE}))?")
 """As much of a faulty tag as is right."""
 
+_PLAIN: Final = "a prompt that is no template is fibonacci.literal(...)"
+_NAMES: Final = 'Names are such as input.message; a literal brace pair is {{ "{{" }}'
+
 _NO_KEY: Final = object()
 """In no mapping: stands where a reference is more or less than one key below its root."""
 
@@ -153,7 +156,7 @@ def _refuse(source: str, start: int, newlines: list[int]) -> NoReturn:
         due = "a key or an index"
     if end == len(source):
         line, column = _place(newlines, start)
-        told = f"this {{{{ is never closed: {due} is expected"
+        told = f"this {{{{ is never closed: {due} is expected; {_PLAIN}"
     else:
         line, column = _place(newlines, end)
         told = f"{due} is expected, not {source[end]!r}. {_advice(source[end], good['path'])}"
@@ -166,7 +169,9 @@ def _advice(found: str, path: str | None) -> str:
     if found in "|([":
         return 'Filters, calls and subscripts are for Workflow(templating="jinja")'
     if path is None:
-        return 'Names are such as input.message; a literal brace pair is {{ "{{" }}'
+        return (
+            f'Names are such as input.message; a literal brace pair is {{{{ "{{{{" }}}}, {_PLAIN}'
+        )
     return (
         "Keys are letters, digits, _ and -, with dots between them: memory.history.0. "
         'Give any other key a name with "as" in memory_read'

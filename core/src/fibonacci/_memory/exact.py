@@ -59,7 +59,7 @@ def encode(value: Any, name: str) -> bytes:
 
 def decode(data: bytes) -> Any:
     """Return the value; ValueError where the bytes are no strict JSON."""
-    value = json.loads(data.decode(), parse_constant=_no_constant, parse_float=_finite)
+    value = _STRICT.decode(data.decode())
     if b"\\ud" in data.lower():  # half of a surrogate pair, perhaps: that would not encode
         json.dumps(value, ensure_ascii=False).encode()
     return value
@@ -215,6 +215,11 @@ def _cut(text: str) -> str:
     return short if short.isprintable() else repr(short)
 
 
+def decoder(*, strict: bool) -> json.JSONDecoder:
+    """Return what reads JSON alone; unless it is strict, raw control characters in strings, too."""
+    return json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, strict=strict)
+
+
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
@@ -224,3 +229,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is out of range")
     return number
+
+
+_STRICT: Final = decoder(strict=True)

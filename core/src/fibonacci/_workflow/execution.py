@@ -9,20 +9,18 @@ from fibonacci._memory.manager import MemoryManager
 from fibonacci._memory.recall import Spaces
 from fibonacci._memory.runs import reach
 from fibonacci._workflow.channel import Channel
+from fibonacci._workflow.failures import told
 from fibonacci._workflow.graph import Graph, make_graph
 from fibonacci._workflow.inputs import checked_inputs
 from fibonacci._workflow.models import find_model, refusals
 from fibonacci._workflow.nodes import LLMNode
 from fibonacci._workflow.result import ExecutionResult
 from fibonacci._workflow.run import Run
-from fibonacci._workflow.schedule import Failure, Schedule
+from fibonacci._workflow.schedule import Schedule
 from fibonacci._workflow.step import Step
 from fibonacci._workflow.voice import Voice
 from fibonacci.errors import (
-    FibonacciError,
-    NodeExecutionError,
     ScopeError,
-    WorkflowTimeoutError,
     WorkflowValidationError,
 )
 from fibonacci.plugin.models import Model
@@ -87,6 +85,7 @@ async def execute(
         store=workflow.memory,
         spaces=spaces,
         inputs=given,
+        nodes=graph.steps,
         models=prepared.models,
         reads=graph.reads,
         timeout=workflow.timeout,
@@ -95,7 +94,7 @@ async def execute(
     schedule = Schedule(graph, run, workflow.max_concurrency)
     await schedule.go()
     if schedule.failure is not None:
-        raise _told(run, schedule.failure)
+        raise told(run, schedule.failure)
     records = {node_id: run.records[node_id] for node_id in graph.steps}
     return ExecutionResult(records, run.began_at - run.began)
 
@@ -111,27 +110,3 @@ def _check_voice(graph: Graph, voice: Voice) -> None:
             f"node {graph.asynchronous!r} has an async function: use await workflow.aexecute(...), "
             "or workflow.astream(...)"
         )
-
-
-def _told(run: Run, failure: Failure) -> BaseException:
-    """The error for a run that failed, its cause chained."""
-    node_id, cause = failure.step.node.id, failure.cause
-    if not isinstance(cause, Exception):
-        return cause
-    told: Exception
-    if failure.overdue:
-        told = WorkflowTimeoutError(
-            f"the workflow took longer than its timeout of {run.timeout} s; "
-            f"node {node_id!r} had not ended"
-        )
-    else:
-        # A text that is not ours may quote what it likes: the chained cause still shows it.
-        text = f": {cause}" if isinstance(cause, FibonacciError) else ""
-        told = NodeExecutionError(
-            f"node {node_id!r} failed: {type(cause).__name__}{text}",
-            node_id=node_id,
-            cause=cause,
-            results=dict(run.outputs),
-        )
-    told.__cause__ = cause
-    return told

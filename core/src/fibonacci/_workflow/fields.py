@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from fibonacci._workflow.literal import LiteralText
 from fibonacci.errors import ConfigurationError, WorkflowValidationError
 from fibonacci.plugin.models import Model
 
@@ -25,7 +26,7 @@ def check_id(_: Any, __: Any, value: Any) -> None:
 
 
 def check_text(node: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-    if not isinstance(value, str):
+    if not isinstance(value, str | LiteralText):
         raise _fault(node, f"{attribute.name} must be text, not {type(value).__name__}")
 
 

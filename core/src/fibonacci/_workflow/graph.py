@@ -86,7 +86,10 @@ def _unknown(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
     for node_id, (reference, text) in step.texts.nodes.items():
         if node_id not in steps:
             hint = did_you_mean(node_id, (*steps, "input", "memory"))
-            ways = f" An input is input.{node_id}, a memory memory.{node_id}"
+            ways = (
+                f" An input is input.{node_id}, a memory memory.{node_id}; "
+                f"a prompt that is no template is fibonacci.literal(...)"
+            )
             yield (
                 f"{text}: line {reference.line}, column {reference.column} asks for {node_id!r}, "
                 f"and there is no such node.{hint or ways}"

@@ -7,6 +7,7 @@ import attrs
 
 from fibonacci._memory.recall import Wanted
 from fibonacci._workflow import fields
+from fibonacci._workflow.literal import LiteralText
 from fibonacci._workflow.memory_use import MemoryWrite, reads, writes
 from fibonacci._workflow.retry import Retry, checked_retry
 from fibonacci.plugin.models import Model, ModelRequest
@@ -45,12 +46,12 @@ class LLMNode(Node):
     model: "str | Model | Callable[[ModelRequest], Any]" = attrs.field(validator=fields.check_model)
     """``claude-…``, ``provider:model`` or ``echo``; a Model; or a function that takes the
     ModelRequest and returns text."""
-    prompt: str = attrs.field(validator=fields.check_text, repr=False)
-    """A template: ``{{input.x}}``, ``{{memory.key}}``, ``{{node}}``."""
-    system_prompt: str | None = attrs.field(
+    prompt: str | LiteralText = attrs.field(validator=fields.check_text, repr=False)
+    """A template: ``{{input.x}}``, ``{{memory.key}}``, ``{{node}}``; or ``literal(...)``."""
+    system_prompt: str | LiteralText | None = attrs.field(
         default=None, validator=fields.check_optional_text, kw_only=True, repr=False
     )
-    """What the model is told about its part; a template too."""
+    """What the model is told about its part; a template, or ``literal(...)``, too."""
     max_tokens: int = attrs.field(default=1024, validator=fields.check_count, kw_only=True)
     """Tokens that the answer may have."""
     temperature: float | None = attrs.field(
@@ -64,7 +65,8 @@ class LLMNode(Node):
     output_format: fields.OutputFormat = attrs.field(
         default="text", validator=fields.check_format, kw_only=True
     )
-    """``"json"``: the output is the answer, read as JSON; one that is none fails the attempt."""
+    """``"json"``: the output is the JSON value that the answer holds; without one the attempt
+    fails."""
     output_schema: Mapping[str, Any] | None = attrs.field(
         default=None, validator=fields.check_schema, kw_only=True, hash=False, repr=False
     )

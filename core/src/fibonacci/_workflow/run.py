@@ -1,6 +1,6 @@
 """One run of a workflow: what came in, whom it is for, and how far it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from time import monotonic, time
 from typing import Any
 
@@ -24,6 +24,8 @@ class Run:
     store: MemoryManager
     spaces: Spaces
     inputs: Mapping[str, Any]
+    nodes: Collection[str]
+    """The ids of all nodes."""
     models: Mapping[str, Model]
     """Of each node that asks one."""
     reads: Mapping[str, Reads]

@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from fibonacci._workflow.answers import read_json
-from fibonacci._workflow.context import NodeContext
+from fibonacci._workflow.context import NodeContext, Results
 from fibonacci._workflow.following import follow
+from fibonacci._workflow.literal import LiteralTemplate, LiteralText
 from fibonacci._workflow.nodes import FunctionNode, LLMNode, Node
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.schema import Check, make_check
@@ -106,10 +107,7 @@ class LLMStep(Step):
             )
         if self.node.output_format == "text":
             return Answer(whole.text, whole.usage)
-        output = read_json(whole.text)
-        if self.check is not None:
-            self.check(output)
-        return Answer(output, whole.usage)
+        return Answer(read_json(whole, self.check), whole.usage)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -128,11 +126,11 @@ class FunctionStep(Step):
     ) -> NodeContext:
         """Gather what the function may see: nothing but what its node asked for."""
         user = run.spaces.get("user")
+        results = Results({node_id: run.outputs[node_id] for node_id in self.node.dependencies})
+        results.of = self.node.id, run.nodes
         return NodeContext(
             inputs=MappingProxyType(run.inputs),
-            results=MappingProxyType(
-                {node_id: run.outputs[node_id] for node_id in self.node.dependencies}
-            ),
+            results=MappingProxyType(results),
             recalled=MappingProxyType(recalled),
             user_id=user and user.owner,
             organization_id=run.spaces["organization"].owner,
@@ -152,12 +150,11 @@ def make_step(node: Node, engine: Engine) -> Step:
     """
     texts = Texts(node, engine)
     if isinstance(node, LLMNode):
-        prompt = texts.add("prompt", node.prompt)
-        system = node.system_prompt and texts.add("system_prompt", node.system_prompt)
+        system = node.system_prompt
         return LLMStep(
             node=node,
-            prompt=prompt,
-            system_prompt=system or None,
+            prompt=_template(texts, "prompt", node.prompt),
+            system_prompt=_template(texts, "system_prompt", system) if system else None,
             stop=tuple(node.stop),
             check=None if node.output_schema is None else make_check(node.output_schema),
             keys=texts.add_keys(),
@@ -171,3 +168,9 @@ def make_step(node: Node, engine: Engine) -> Step:
     raise WorkflowValidationError(
         f"add_node takes an LLMNode or a FunctionNode, not {type(node).__name__}"
     )
+
+
+def _template(texts: Texts, field: str, source: str | LiteralText) -> Template:
+    if isinstance(source, LiteralText):
+        return LiteralTemplate(source.text)
+    return texts.add(field, source)

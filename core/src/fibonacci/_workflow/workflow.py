@@ -114,8 +114,8 @@ class Workflow:
             organization_id: whose the organization scope is, if not the workflow's own.
 
         Raises WorkflowValidationError, InvalidArgumentError, ScopeError or PluginError before
-        anything runs; NodeExecutionError where a node failed, with the results of the others;
-        WorkflowTimeoutError.
+        anything runs; NodeExecutionError where a node failed, with the results of the others; as
+        WorkflowTimeoutError where a timeout was over.
         """
         return run(execute(self, self._prepare(), SyncVoice(), inputs, user_id, organization_id))
 

@@ -1,0 +1,133 @@
+"""Errors go to other processes, and are copied, with all that they know."""
+
+import copy
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    FibonacciError,
+    FunctionNode,
+    LLMNode,
+    ModelError,
+    NodeExecutionError,
+    TemplateError,
+    Workflow,
+    WorkflowTimeoutError,
+)
+from fibonacci.plugin import Completion, Usage
+
+Again = Callable[[Any], Any]
+
+
+def pickled(fault: Any) -> Any:
+    return pickle.loads(pickle.dumps(fault))
+
+
+@pytest.fixture(params=[pickled, copy.copy, copy.deepcopy])
+def again(request: pytest.FixtureRequest) -> Again:
+    """Makes another error of an error."""
+    maker: Again = request.param
+    return maker
+
+
+def tree(of: type[FibonacciError]) -> Iterator[type[FibonacciError]]:
+    yield of
+    for one in of.__subclasses__():
+        yield from tree(one)
+
+
+ALL = [one for one in tree(FibonacciError) if one.__module__.startswith("fibonacci.")]
+KNOWN: dict[type[FibonacciError], dict[str, Any]] = {
+    TemplateError: {"line": 1, "column": 2, "name": "input.x", "nearest": "input.y"},
+    ModelError: {"retryable": True, "retry_after": 3.0, "answer": "no"},
+    NodeExecutionError: {"node_id": "n", "results": {"a": 1}, "usage": Usage(input_tokens=1)},
+    WorkflowTimeoutError: {"node_id": "n", "results": {"a": 1}, "usage": Usage(input_tokens=1)},
+}
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_each_error_of_the_tree(kind: type[FibonacciError], again: Again) -> None:
+    """Text and attributes of each error survive, and so does what an application adds."""
+    known = KNOWN.get(kind, {})
+    fault = kind("it failed", **known)
+    fault.ticket = 7  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    other = again(fault)
+    assert (type(other), str(other)) == (kind, "it failed")
+    assert vars(other) == vars(fault)
+    assert vars(other) == {**vars(other), **known, "ticket": 7}
+
+
+def refuse(_: Any) -> Any:
+    raise ValueError("order 42 has no address")
+
+
+def failing(function: Any) -> NodeExecutionError:
+    """The error of a run in which one node ended, and one failed."""
+    usage = Usage(input_tokens=3)
+    workflow = Workflow("flow")
+    workflow.add_node(LLMNode("first", lambda _: Completion(text="a", usage=usage), "x"))
+    workflow.add_node(FunctionNode("open", lambda _: lambda: 1))
+    workflow.add_node(FunctionNode("bad", function, dependencies=["first", "open"]))
+    with pytest.raises(NodeExecutionError) as told:
+        workflow.execute()
+    return told.value
+
+
+def test_what_is_known_of_a_run(again: Again) -> None:
+    """The error of a run comes with its cause, chained too, and with results, trace and usage."""
+    fault = failing(refuse)
+    other = again(fault)
+    assert str(other) == "node 'bad' failed: ValueError: order 42 has no address"
+    assert repr(other.cause) == repr(fault.cause)
+    assert other.__cause__ is other.cause
+    assert (other.node_id, other.results["first"]) == ("bad", "a")
+    assert (other.trace, other.usage) == (fault.trace, Usage(input_tokens=3))
+
+
+def test_an_output_that_can_not_be_pickled() -> None:
+    """An output that can't be pickled is left out; the error comes through."""
+    assert pickled(failing(refuse)).results == {"first": "a"}
+
+
+class Curious(Exception):  # noqa: N818 - of nobody's tree
+    """Pickles, and is not made again: that takes two arguments."""
+
+    def __init__(self, order: int, part: str) -> None:
+        super().__init__(f"order {order} has no {part}")
+
+
+def test_a_cause_that_can_not_be_pickled() -> None:
+    """A cause that can't be pickled, or made again, says its type and text; a copy has it."""
+
+    class Local(Exception):  # noqa: N818 - of nobody's tree
+        pass
+
+    def local(_: Any) -> Any:
+        raise Local("here")
+
+    def curious(_: Any) -> Any:
+        raise Curious(42, "address")
+
+    assert repr(pickled(failing(local)).cause) == "Exception('Local: here')"
+    told = pickled(failing(curious))
+    assert repr(told.cause) == "Exception('Curious: order 42 has no address')"
+    fault = failing(local)
+    assert copy.copy(fault).cause is fault.cause
+
+
+def in_a_worker() -> None:
+    raise failing(refuse)
+
+
+def test_a_process_pool() -> None:
+    """A pool of processes hands the error of a run to whoever asked."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        fault = pool.submit(in_a_worker).exception()
+    assert isinstance(fault, NodeExecutionError)
+    assert (fault.node_id, fault.results) == ("bad", {"first": "a"})
+    assert isinstance(fault.cause, ValueError)
