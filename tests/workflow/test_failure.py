@@ -11,6 +11,7 @@ from fibonacci import (
     MemoryConfig,
     ModelError,
     NodeExecutionError,
+    NodeTrace,
     Workflow,
     WorkflowError,
 )
@@ -108,7 +109,9 @@ def test_what_the_error_knows_of_the_run(workflow: Workflow, execute: Any) -> No
     with pytest.raises(NodeExecutionError) as told:
         execute(workflow)
     assert list(told.value.trace) == ["first"]
-    assert told.value.trace["first"].attempts == 1
+    first = told.value.trace["first"]
+    assert isinstance(first, NodeTrace)
+    assert first.attempts == 1
     assert told.value.usage == spent.usage
 
 

@@ -14,6 +14,7 @@ from services.tls import TLSTerminator
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, Address, Space, StoreSettings, StoreURL
 from fibonacci_redis import fibonacci_storage
+from fibonacci_redis.awaited import _Making
 
 SPACE = Space("t:shared:", "workflow", "w")
 KEY = Address(SPACE, "k")
@@ -269,3 +270,19 @@ def test_replaced_while_connecting(valkey_proxy: Proxy) -> None:
     while valkey_proxy.open:  # the proxy has yet to hear of the end
         assert time.monotonic() < late
         time.sleep(0.005)
+
+
+def test_left_while_connecting(valkey_proxy: Proxy) -> None:
+    """A connection that was being made when its caller left is closed as soon as it is made."""
+
+    async def main() -> None:
+        store = awaited(valkey_proxy.url)
+        endpoint = store._routes._node.endpoint
+        early, late = _Making(endpoint, soon()), _Making(endpoint, soon())
+        early.leave()
+        assert early.make([endpoint.host]).socket.fileno() == -1
+        link = late.make([endpoint.host])
+        late.leave()
+        assert link.socket.fileno() == -1
+
+    asyncio.run(main())

@@ -148,13 +148,13 @@ def _read_words() -> None:
         try:
             # Taken, and noted, in one step of C: a signal handler can't raise in between.
             taken.extend(filter(None, map(_lock.acquire, (False,))))
-            if not taken:
-                return
-            store, native = _give_back(_let_go.popleft()) if _let_go else (None, [])
+            gone = _give_back(_let_go.popleft()) if taken and _let_go else (None, [])
         finally:
             if taken:
                 _lock.release()
-        _close(store, native)
+        if not taken:
+            return
+        _close(*gone)
 
 
 def _give_back(

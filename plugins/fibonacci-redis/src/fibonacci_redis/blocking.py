@@ -132,9 +132,8 @@ class BlockingNode:
         rested, connection.rested = connection.rested, 0.0  # it has its half of the time in full
         try:
             self._ask(connection, PING, share_deadline(deadline, 2))
-        except BackendUnavailableError as fault:
-            if isinstance(fault.__cause__, DeadlineExceeded):
-                self._idle.clear_older_than(rested)
+        except BackendUnavailableError:
+            self._idle.clear_older_than(rested)
             return False
         return True
 

@@ -55,9 +55,10 @@ class Connection:
 
     def __del__(self) -> None:
         """Close: a connection can get lost between any two instructions, by a signal."""
-        if suppress is not None:  # it is, when Python ends and clears its modules
-            with suppress(AttributeError):
-                self.close()
+        try:  # noqa: SIM105 - `suppress` may be gone, too
+            self.close()
+        except (AttributeError, TypeError):  # not made whole, or Python has ended
+            pass
 
 
 def open_connection(opening: Opening) -> Connection:

@@ -31,7 +31,7 @@ class References(Bench):
         template = compiler.compile(f"{self.at('memory.a')}{self.at('memory.a')}")
         assert [reference.name for reference in template.references] == ["memory.a", "memory.a"]
 
-    def test_literals(self, compiler: Engine) -> None:
+    def test_text_around_values(self, compiler: Engine) -> None:
         """Where literals are told, each rendered text has them in their order (C26)."""
         a, b = self.at("input.a"), self.at("node")
         for parts in (["x\r\n", a, "\n y ", b, ""], ["", a, "", b, "z\n"], ["é", a, b], ["text"]):
