@@ -111,10 +111,10 @@ def waiting(pace: Pace, told: Callable[[], object]) -> Thread:
             return
         told()
 
-    before = len(pace._waiting)
+    before = pace._waiting[-1:]
     thread = Thread(target=wait)
     thread.start()
-    while len(pace._waiting) == before and thread.is_alive():
+    while pace._waiting[-1:] == before and thread.is_alive():
         sleep(0.001)
     return thread
 
