@@ -191,3 +191,8 @@ def test_rest_is_not_for_ever(pool: Pool):
     assert not stuck[0].closed
     with pytest.raises(Exception, match="forked in the midst of an operation"):
         pool.take()
+
+
+def test_a_connection_that_was_never_made_whole():
+    """What an exception leaves of a connection that was being made is dropped in silence."""
+    Connection.__new__(Connection)

@@ -1,5 +1,6 @@
 """A file that may be read, and not written: by its rights, by its medium, or by our own option."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -55,6 +56,7 @@ def as_another_user(*acts: Callable[[], object], before: Callable[[], object] = 
             except StorageError as fault:
                 tell(f"{type(fault).__name__}: {fault}")
 
+    gc.collect()  # a fork waits for connections that are in use, or in an exception's frames
     child = Child(do)
     before()
     gate.open()
