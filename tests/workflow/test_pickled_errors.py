@@ -8,18 +8,16 @@ from multiprocessing import get_context
 from typing import Any
 
 import pytest
+from failing import failing, in_a_worker, refuse
 
 from fibonacci import (
     FibonacciError,
-    FunctionNode,
-    LLMNode,
     ModelError,
     NodeExecutionError,
     TemplateError,
-    Workflow,
     WorkflowTimeoutError,
 )
-from fibonacci.plugin import Completion, Usage
+from fibonacci.plugin import Usage
 
 Again = Callable[[Any], Any]
 
@@ -62,22 +60,6 @@ def test_each_error_of_the_tree(kind: type[FibonacciError], again: Again) -> Non
     assert vars(other) == {**vars(other), **known, "ticket": 7}
 
 
-def refuse(_: Any) -> Any:
-    raise ValueError("order 42 has no address")
-
-
-def failing(function: Any) -> NodeExecutionError:
-    """The error of a run in which one node ended, and one failed."""
-    usage = Usage(input_tokens=3)
-    workflow = Workflow("flow")
-    workflow.add_node(LLMNode("first", lambda _: Completion(text="a", usage=usage), "x"))
-    workflow.add_node(FunctionNode("open", lambda _: lambda: 1))
-    workflow.add_node(FunctionNode("bad", function, dependencies=["first", "open"]))
-    with pytest.raises(NodeExecutionError) as told:
-        workflow.execute()
-    return told.value
-
-
 def test_what_is_known_of_a_run(again: Again) -> None:
     """The error of a run comes with its cause, chained too, and with results, trace and usage."""
     fault = failing(refuse)
@@ -118,10 +100,6 @@ def test_a_cause_that_can_not_be_pickled() -> None:
     assert repr(told.cause) == "Exception('Curious: order 42 has no address')"
     fault = failing(local)
     assert copy.copy(fault).cause is fault.cause
-
-
-def in_a_worker() -> None:
-    raise failing(refuse)
 
 
 def test_a_process_pool() -> None:
