@@ -47,6 +47,6 @@ def test_out_as_itself_and_once(memory: MemoryManager, raised: type[Exception]):
 def append_until(alarm: float, memory: MemoryManager, appended: Iterator[int]) -> None:
     """Append until the alarm rings, in so many seconds."""
     # Again and again: a finalizer, which drops what is raised in it, may swallow one.
-    signal.setitimer(signal.ITIMER_REAL, alarm, 0.1)
+    signal.setitimer(signal.ITIMER_REAL, alarm, 1.0)
     while True:
         memory.append("log", next(appended), max_items=10)

@@ -16,7 +16,7 @@ from sqlite_bench import Child, Tell
 from fibonacci import MemoryConfig, Workflow
 from fibonacci_sqlite.connection import Connection
 
-AGAIN = 0.1
+AGAIN = 1.0
 """Seconds: a finalizer, which drops what is raised in it, may have swallowed the first alarm."""
 
 
