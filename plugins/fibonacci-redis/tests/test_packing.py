@@ -34,12 +34,18 @@ sys.unraisablehook = lambda *_: None
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 while hits < 400:
     try:
-        signal.setitimer(signal.ITIMER_REAL, dice.uniform(2e-6, 4e-4), 0.01)
-        while True:
-            verb()
+        try:
+            signal.setitimer(signal.ITIMER_REAL, dice.uniform(2e-6, 4e-4), 0.01)
+            while True:
+                verb()
+        except KeyboardInterrupt:
+            hits += 1
     except KeyboardInterrupt:
-        hits += 1
-signal.setitimer(signal.ITIMER_REAL, 0)
+        pass  # on a slow machine, the next one came already
+try:
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+except KeyboardInterrupt:
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
 print(json.dumps(hits))
 """
 
