@@ -32,13 +32,18 @@ def told(*things: object) -> str:
     return "\n".join(texts)
 
 
+def is_ours(path: str) -> bool:
+    """Say whether it is a file of core or the plugin, where they lie or where they are installed."""
+    return "/fibonacci" in path and "/tests/" not in path
+
+
 def shown(fault: BaseException) -> str:
     """What a reporter of errors shows of it: the variables of all our functions on its way."""
     texts = []
     one: BaseException | None = fault
     while one is not None:
         trace = traceback.TracebackException.from_exception(one, capture_locals=True)
-        ours = [frame for frame in trace.stack if "/src/fibonacci" in frame.filename]
+        ours = [frame for frame in trace.stack if is_ours(frame.filename)]
         texts += [f"{frame.name}: {frame.locals}" for frame in ours]
         one = one.__cause__ or one.__context__
     assert texts
