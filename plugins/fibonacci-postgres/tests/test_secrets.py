@@ -33,7 +33,7 @@ def told(*things: object) -> str:
 
 
 def is_ours(path: str) -> bool:
-    """Say whether it is a file of core or the plugin, where they lie or where they are installed."""
+    """Say whether it is a file of core or the plugin, also where they are installed."""
     return "/fibonacci" in path and "/tests/" not in path
 
 
