@@ -25,6 +25,9 @@ END: Final = object()
 class Line:
     """Blocks its thread: its coroutines never wait for anything else."""
 
+    beyond = 0.0
+    """Seconds beyond the deadline at which the SDK gives up by itself."""
+
     def __init__(self, clients: Clients, deadline: float | None) -> None:
         self._clients = clients
         self._call = Call(deadline)
@@ -82,7 +85,7 @@ class Line:
         from anthropic import Timeout
 
         rest = left(self._call.deadline)
-        rest = SILENCE if rest is None else rest
+        rest = SILENCE if rest is None else rest + self.beyond
         return {
             "body": body,
             # Plain data, and not the SDK's types: those believe whatever a server sends.
@@ -100,6 +103,10 @@ class Line:
 
 class LoopLine(Line):
     """Waits on the running event loop."""
+
+    # The loop's timeout ends a request. Were the SDK's to do so in the same moment, the one would
+    # break off what the other does to close the connection.
+    beyond = 1.0
 
     async def ready(self) -> None:
         async with self._timeout():
