@@ -47,6 +47,29 @@ def test_timeout_never_ends_before_its_deadline():
     asyncio.run(overrun())
 
 
+def test_a_pause_between_two_clocks(monkeypatch):
+    """A timeout is not early where its loop is held up while it reads the clocks."""
+
+    async def held_up():
+        loop, deadline = asyncio.get_running_loop(), monotonic() + 0.05
+        read = loop.time
+
+        def slowly():
+            now = read()
+            time.sleep(0.02)
+            return now
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "time", slowly)
+            timeout = timeout_at(deadline)
+        due = timeout.when()
+        assert due is not None
+        left = due - read()
+        assert left >= deadline - monotonic()
+
+    asyncio.run(held_up())
+
+
 def test_backoff_is_random_below_a_bound_that_doubles():
     """The pauses fill their range, which doubles with each attempt up to the cap."""
     for attempt, bound in ((1, 0.2), (2, 0.4), (5, 1.0), (10_000, 1.0)):

@@ -49,5 +49,5 @@ def timeout_at(deadline: float | None) -> "Timeout":
 
     if deadline is None:
         return asyncio.timeout_at(None)
-    now = asyncio.get_running_loop().time()
-    return asyncio.timeout_at(now + deadline - monotonic() + TIMER_EARLY)
+    left = deadline - monotonic()  # first: what comes between the two clocks makes it later only
+    return asyncio.timeout_at(asyncio.get_running_loop().time() + left + TIMER_EARLY)
