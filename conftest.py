@@ -1,6 +1,7 @@
 """What every test of the workspace has: the fixtures of the farm, and a part of the selection."""
 
 import asyncio
+import gc
 import os
 import signal
 from pathlib import Path
@@ -46,6 +47,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Collect a test's garbage with it, where it has Python's tales of garbage ignored."""
+    if any("Unraisable" in str(mark.args) for mark in item.iter_markers("filterwarnings")):
+        gc.collect()
 
 
 def _is_bare(path: Path) -> bool:

@@ -76,6 +76,27 @@ def _typical(memory: Any) -> float:
     return sorted(took)[15]
 
 
+def test_raised_amid_the_making(monkeypatch: pytest.MonkeyPatch, valkey_server: Redis) -> None:
+    """What strikes while a connection is made comes out, whatever the driver raises then."""
+
+    def driver(**_: Any) -> Any:
+        try:
+            signal.raise_signal(signal.SIGALRM)
+        finally:
+            raise NameError  # as old versions do by mistake
+
+    def ring(*_: object) -> None:
+        raise SoftTimeLimit
+
+    monkeypatch.setattr("fibonacci_redis.endpoint.TcpConnection", driver)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with pytest.raises(SoftTimeLimit):
+            Workflow("w", MemoryConfig("redis", valkey_server.url)).memory.set("k", 1)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 class Struck:
     """A socket in whose use a signal strikes, ``skip`` times later: after it did what it should."""
 

@@ -12,7 +12,7 @@ from ssl import SSLSocket, SSLWantReadError
 from time import monotonic
 from typing import Any, Final
 
-from fibonacci.plugin.runtime import DeadlineExceeded
+from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.wire import NOTHING, ReplyError, new_reader
 
@@ -58,12 +58,17 @@ class Link:
         """
         self._deadline = deadline
         left = max(0.001, deadline - monotonic())
-        self._made = endpoint.driver(
-            **endpoint.arguments(),
-            parser_class=lambda **_: self,
-            socket_connect_timeout=left,
-            socket_timeout=left,
-        )
+        try:
+            self._made = endpoint.driver(
+                **endpoint.arguments(),
+                parser_class=lambda **_: self,
+                socket_connect_timeout=left,
+                socket_timeout=left,
+            )
+        except Exception as fault:
+            # An old redis-py may raise an error of its own while a signal handler's is on its way.
+            raise_for_signal(fault)
+            raise
         if endpoint.path is None:
             self._made.try_each(addresses, deadline)
         try:

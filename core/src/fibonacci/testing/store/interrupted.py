@@ -1,6 +1,7 @@
 """Calls that are broken off midway: the next ones still get their own answers."""
 
 import asyncio
+import gc
 import random
 import signal
 import sys
@@ -8,7 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -29,14 +30,19 @@ class Interrupted(Bench):
         memory = opener.speak(workflow)
         memory.set_many({key: [key] * 20 for key in KEYS})
         dice = random.Random(1)  # noqa: S311 - no secret
-        for turn in range(15):
+
+        def break_off() -> None:
             if isinstance(voice, AsyncVoice):
                 voice.run(lambda: _cancel_some(workflow.memory, dice))
             else:
                 _interrupt(workflow.memory, dice)
-            key = KEYS[turn % len(KEYS)]
-            assert memory.get(key) == [key] * 20
-            assert memory.get_many(KEYS) == {key: [key] * 20 for key in KEYS}
+
+        with nullcontext() if isinstance(voice, AsyncVoice) else _half_made_objects():
+            for turn in range(15):
+                break_off()
+                key = KEYS[turn % len(KEYS)]
+                assert memory.get(key) == [key] * 20
+                assert memory.get_many(KEYS) == {key: [key] * 20 for key in KEYS}
         assert memory.list_keys() == KEYS
 
 
@@ -79,27 +85,31 @@ def _interrupt(memory: MemoryManager, dice: random.Random) -> None:
     striker = threading.Thread(target=strike)
     try:
         # A verb that was called and not yet begun, when the signal comes, says so.
-        with _unheard(), warnings.catch_warnings():
+        with warnings.catch_warnings(), suppress(_Interrupt):
             warnings.simplefilter("ignore", RuntimeWarning)
-            with suppress(_Interrupt):
-                _ask_until(struck, memory, striker.start)
+            _ask_until(struck, memory, striker.start)
     finally:
         striker.join()
         signal.signal(signal.SIGUSR2, before)
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
-    """Python drops what a signal raises while it collects garbage; nobody is told of that."""
+def _half_made_objects() -> Iterator[None]:
+    """Let no finalizer fail the test: Python drops what a signal raises while one runs.
+
+    And an object whose making was interrupted may have a finalizer that misses the rest of it
+    (``http.client.HTTPResponse`` of Python 3.13).
+    """
     tell = sys.unraisablehook
 
     def tell_of_others(dropped: Any) -> None:
         if dropped.exc_type is not _Interrupt:
-            tell(dropped)
+            sys.__unraisablehook__(dropped)  # printed, where a test runner's hook may fail the test
 
     sys.unraisablehook = tell_of_others
     try:
         yield
+        gc.collect()
     finally:
         sys.unraisablehook = tell
 
