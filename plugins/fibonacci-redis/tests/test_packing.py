@@ -32,20 +32,17 @@ memory.set("k", [])
 verb, dice, hits = verbs[sys.argv[2]], random.Random(3), 0
 sys.unraisablehook = lambda *_: None
 signal.signal(signal.SIGALRM, signal.default_int_handler)
+
+def ask():  # apart: in CPython 3.13 a loop's jump back may lie outside the `try` around it
+    for _ in range(100):  # then anew: a finalizer drops what is raised in it
+        verb()
+
 while hits < 400:
     try:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, dice.uniform(2e-6, 4e-4), 0.01)
-            while True:
-                verb()
-        except KeyboardInterrupt:
-            hits += 1
+        signal.setitimer(signal.ITIMER_REAL, dice.uniform(2e-6, 4e-4))
+        ask()
     except KeyboardInterrupt:
-        pass  # on a slow machine, the next one came already
-try:
-    signal.signal(signal.SIGALRM, signal.SIG_IGN)
-except KeyboardInterrupt:
-    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        hits += 1
 print(json.dumps(hits))
 """
 
@@ -105,5 +102,5 @@ def test_interrupted(verb: str, valkey_server: Redis) -> None:
     """A process whose calls are interrupted while they pack numbers lives on."""
     program = [sys.executable, "-W", "ignore", "-c", INTERRUPTED, valkey_server.url, verb]
     ended = subprocess.run(program, capture_output=True, text=True, check=False)
-    assert ended.returncode != -signal.SIGSEGV
+    assert (ended.returncode, ended.stderr) == (0, "")
     assert json.loads(ended.stdout) == 400
