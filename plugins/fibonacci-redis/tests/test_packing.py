@@ -1,7 +1,6 @@
 """What is packed by hiredis: bytes and str alone, as a signal amid a number ends the process."""
 
 import json
-import signal
 import subprocess
 import sys
 from typing import Any
