@@ -41,11 +41,14 @@ class Method:
 
 
 def definition(of: Any) -> ast.ClassDef | Function:
-    """Return the syntax tree of a class or a function; nested ones are not looked for."""
+    """Return the syntax tree of a class or a function; nested ones are not looked for.
+
+    Of a function with overloads it is the last one, which has the text.
+    """
     module = sys.modules[of.__module__]
     return next(
         node
-        for node in _tree(module).body
+        for node in reversed(_tree(module).body)
         if isinstance(node, ast.ClassDef | Function) and node.name == of.__name__
     )
 

@@ -19,8 +19,9 @@ from fibonacci.plugin.runtime import (
 
 
 def test_seconds_left():
-    """The time that is left is more than none; a deadline that has passed raises."""
+    """The time that is left is more than none; a deadline that has passed raises, none is none."""
     assert 59 < seconds_left(monotonic() + 60) <= 60
+    assert seconds_left(None) is None
     with pytest.raises(DeadlineExceeded, match="the time was up"):
         seconds_left(monotonic())
 

@@ -47,11 +47,6 @@ def is_ours(*_: object) -> bool:
     return _current.get() is not None
 
 
-def left(deadline: float | None) -> float | None:
-    """Return the seconds that are left, None without a deadline; DeadlineExceeded at its end."""
-    return None if deadline is None else seconds_left(deadline)
-
-
 def watch(request: Any) -> None:
     """Learn of the connections that are made for this request of httpx: its event hook."""
     request.extensions["trace"] = _connected
@@ -90,5 +85,5 @@ def _write(write: Callable[..., None], data: bytes, timeout: float | None = None
 
 def _capped(timeout: float | None) -> float | None:
     call = _current.get()
-    rest = None if call is None else left(call.deadline)
+    rest = None if call is None else seconds_left(call.deadline)
     return min((one for one in (rest, timeout) if one is not None), default=None)

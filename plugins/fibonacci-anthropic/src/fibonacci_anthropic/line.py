@@ -3,8 +3,8 @@
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from fibonacci.plugin.runtime import raise_for_signal, timeout_at
-from fibonacci_anthropic.call import Call, left
+from fibonacci.plugin.runtime import raise_for_signal, seconds_left, timeout_at
+from fibonacci_anthropic.call import Call
 from fibonacci_anthropic.clients import Clients
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Line:
 
     async def event(self) -> Any:
         """Return the next event, a dict if all is well; END after the last."""
-        left(self._call.deadline)
+        seconds_left(self._call.deadline)
         with self._call.going_on():
             return next(self._events, END)
 
@@ -84,7 +84,7 @@ class Line:
     def _arguments(self, body: dict[str, Any]) -> dict[str, Any]:
         from anthropic import Timeout
 
-        rest = left(self._call.deadline)
+        rest = seconds_left(self._call.deadline)
         rest = SILENCE if rest is None else rest + self.beyond
         return {
             "body": body,
@@ -130,7 +130,7 @@ class LoopLine(Line):
             await events.close()
 
     def _timeout(self) -> "asyncio.Timeout":
-        left(self._call.deadline)  # or work that need not wait would go on beyond it
+        seconds_left(self._call.deadline)  # or work that need not wait would go on beyond it
         return timeout_at(self._call.deadline)
 
     def _stream(self) -> Any:

@@ -19,11 +19,6 @@ from fibonacci.plugin.runtime import (
 from fibonacci_llamacpp.server import Server
 
 
-def left(deadline: float | None) -> float | None:
-    """Return the seconds that are left, None without a deadline; DeadlineExceeded at its end."""
-    return None if deadline is None else seconds_left(deadline)
-
-
 class Engine:
     """A file of weights, and the server for it once somebody has asked."""
 
@@ -48,13 +43,13 @@ class Engine:
 
         Raises ModelError, and DeadlineExceeded at the deadline; then it goes on loading.
         """
-        if not self._lock.acquire(timeout=left(deadline) or -1):
+        if not self._lock.acquire(timeout=seconds_left(deadline) or -1):
             raise DeadlineExceeded
         try:
             server = self._server
             if server is None or not server.is_running:
                 server = self._start()
-            server.wait(left(deadline))
+            server.wait(seconds_left(deadline))
         except ModelError:
             self._stop()
             raise

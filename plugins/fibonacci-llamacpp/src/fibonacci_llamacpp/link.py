@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import Final, Self
 
 from fibonacci.errors import ModelError
-from fibonacci.plugin.runtime import raise_for_signal, timeout_at
-from fibonacci_llamacpp.engine import Engine, left
+from fibonacci.plugin.runtime import raise_for_signal, seconds_left, timeout_at
+from fibonacci_llamacpp.engine import Engine
 from fibonacci_llamacpp.server import Server
 
 CHUNK: Final = 65_536
@@ -49,13 +49,13 @@ class Link:
     async def send(self, data: bytes) -> None:
         """Send all of the data. Raises ModelError, at the deadline too."""
         with translated():
-            self._socket.settimeout(left(self._deadline))
+            self._socket.settimeout(seconds_left(self._deadline))
             self._socket.sendall(data)
 
     async def receive(self) -> bytes:
         """Return what came, or nothing if the server has closed. Raises ModelError."""
         with translated():
-            self._socket.settimeout(left(self._deadline))
+            self._socket.settimeout(seconds_left(self._deadline))
             return self._socket.recv(CHUNK)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Deadlines: readings of ``time.monotonic()``, in seconds, by which a call has to end."""
 
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, overload
 
 if TYPE_CHECKING:
     from asyncio import Timeout
@@ -22,8 +22,17 @@ class DeadlineExceeded(TimeoutError):  # noqa: N818 - the term of the field
         super().__init__(reason)
 
 
-def seconds_left(deadline: float) -> float:
-    """Return the seconds until the deadline, more than 0. Raises DeadlineExceeded."""
+@overload
+def seconds_left(deadline: float) -> float: ...
+@overload
+def seconds_left(deadline: float | None) -> float | None: ...
+def seconds_left(deadline: float | None) -> float | None:
+    """Return the seconds until the deadline, more than 0, or None without one.
+
+    Raises DeadlineExceeded.
+    """
+    if deadline is None:
+        return None
     left = deadline - monotonic()
     if left <= 0:
         raise DeadlineExceeded
