@@ -43,6 +43,7 @@ ANSWERS: list[tuple[str, Any]] = [
     ('```json\n{"a": 1}\n```\nand again\n```\n{"a":1}\n```', {"a": 1}),
     ('```json\n{"a": 1}', {"a": 1}),
     ('[see\n```json\n{"a": 1}\n```\n]', {"a": 1}),
+    ('````json\n{"a": "```"}\n````\nor {"b": 2}', {"a": "```"}),
     # between words
     ('Here is the JSON: {"a": 1}', {"a": 1}),
     ('{"a": "}```{"}\nLet me know, "quoted or {not}!', {"a": "}```{"}),
@@ -52,6 +53,8 @@ ANSWERS: list[tuple[str, Any]] = [
     # behind thoughts
     ('<think>{"b": 2}</think>{"a": 1}', {"a": 1}),
     ('Well, {"b": 2}?\n</thinking>\n```json\n{"a": 1}\n```', {"a": 1}),
+    ('<reasoning>{"b": 2}</reasoning>{"a": 1}', {"a": 1}),
+    ('<thought>{"b": 2}</thought>{"a": 1}', {"a": 1}),
     ("<think>\n7?\n</think>\n\n42", 42),
     ('{"a": 1}\n<think>or {"b": 2}', {"a": 1}),
 ]

@@ -16,8 +16,8 @@ MOST: Final = 1_000
 
 NO_VALUE: Final = object()
 
-_MARK: Final = re.compile(r"```(?P<json>[ \t]*json\w*)?|[\[{]", re.IGNORECASE)
-_CLOSE: Final = re.compile(r"\s*```")
+_MARK: Final = re.compile(r"`{3,}(?P<json>[ \t]*json\w*)?|[\[{]", re.IGNORECASE)
+_CLOSE: Final = re.compile(r"\s*`{3,}")
 _BLANKS: Final = re.compile(r"\s*")
 _BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 """A bracket; or a string, in which brackets are none."""

@@ -23,7 +23,7 @@ from fibonacci._workflow.schema import Check
 from fibonacci.errors import ModelError
 from fibonacci.plugin.models import Completion
 
-_THOUGHT: Final = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
+_THOUGHT: Final = re.compile(r"<(/?)(?:think(?:ing)?|thoughts?|reasoning)>", re.IGNORECASE)
 _NO_JSON: Final = (
     "the answer is not JSON. Ask for nothing but JSON in the prompt, or raise max_tokens"
 )
