@@ -46,10 +46,14 @@ BRACES = (
 @pytest.mark.parametrize("text", BRACES)
 def test_braces_that_are_no_names_are_told_of_literal(text: str, templating: str) -> None:
     """A text that other tools give their own braces is refused, with the name of ``literal``."""
-    workflow = Workflow("flow", templating=templating)
-    with pytest.raises((TemplateError, WorkflowValidationError), match=r"fibonacci\.literal\("):
+
+    def check() -> None:
+        workflow = Workflow("flow", templating=templating)
         workflow.add_node(LLMNode("n", "echo", text))
         workflow.validate()
+
+    with pytest.raises((TemplateError, WorkflowValidationError), match=r"fibonacci\.literal\("):
+        check()
 
 
 def test_literal_takes_text() -> None:
