@@ -1,0 +1,62 @@
+"""The first Python of each README runs as a newcomer runs it: pasted into a file."""
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fibonacci import plugins
+
+from .conftest import ROOT
+
+READMES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("core/*.md")),
+    *sorted(ROOT.glob("plugins/*/*.md")),
+]
+ALONE = ("core", "fibonacci-crypto", "fibonacci-jinja", "fibonacci-sqlite")
+"""Those whose first block needs no server, no key and no model."""
+
+
+def blocks(readme: Path, language: str = "python") -> list[str]:
+    """The blocks of a page that are in this language."""
+    text = readme.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_first_program(tmp_path: Path):
+    """The README's first block is a file that runs with the core alone, and prints what is told."""
+    readme = ROOT / "README.md"
+    (tmp_path / "first.py").write_text(blocks(readme)[0], encoding="utf-8")
+    others = {one.distribution for one in plugins()} - {"fibonacci-core", None}
+    environment = {**os.environ, "FIBONACCI_BLOCK_PLUGINS": ",".join(map(str, others))}
+    command = [sys.executable, "-W", "error", "first.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    told = next(one for one in blocks(readme, "console") if "first.py" in one)
+    assert done.stdout == told.partition("\n")[2]
+    assert os.listdir(tmp_path) == ["first.py"]
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.parent.name)
+def test_each_block_is_a_program(readme: Path):
+    """No block needs more than a file: an ``await`` outside of a function does."""
+    for block in blocks(readme):
+        compile(block, str(readme), "exec", dont_inherit=True)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_first_blocks_that_need_no_server(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The first block of such a README runs by itself, in an empty directory."""
+    (readme,) = (one for one in READMES if one.parent.name == name)
+    (tmp_path / "first.py").write_text(blocks(readme)[0], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("first.py", run_name="__main__")
