@@ -1,9 +1,9 @@
-"""The complete example of the reference: a chatbot on Redis that keeps each user's history.
+"""The reference's complete example, which loses turns where two requests of a user overlap.
 
-It gets the history, changes it and sets it, as the reference does. That loses turns: where two
-requests of one user overlap (two tabs, a double click, a retry), both get the same history, and the
-later ``set`` wipes out the earlier one's turn, without an error. ``append`` loses none: see
-chat.py, fastapi_chat and docs/chat-history.md.
+It keeps each user's history on Redis: it gets it, changes it and sets it. Of two requests at once
+(two tabs, a double click, a retry) both get the same history, and the later ``set`` wipes out the
+earlier one's turn, without an error. ``append`` loses none: see chat.py, fastapi_chat and
+docs/chat-history.md.
 
 It differs from the reference in one line: it remembers no more than 4,000 characters of an answer.
 A model that repeats what it was told would have the history hold the history, and double with each
