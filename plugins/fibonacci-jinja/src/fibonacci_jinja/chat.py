@@ -6,14 +6,13 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from fibonacci_jinja.parts import Part, call, item, parts, refuse, values
-from fibonacci_jinja.text import LIMIT, RefusedError, joined
+from fibonacci_jinja.text import LIMIT, RefusedError, joined, text
 
 _SPEAKERS: Final = frozenset(
     {"user", "assistant", "system", "developer", "tool", "function"}
     | {"human", "ai", "model", "bot"}
 )
 _EXTRAS: Final = ("refusal", "audio", "reasoning_content")
-_NOTHING: Final[tuple[Any, ...]] = (None, "", [])
 _LINE_END: Final = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 _Turn = tuple[str | None, str]
@@ -94,19 +93,20 @@ def _speaker(message: Mapping[str, Any], where: str) -> str | None:
     """Return who speaks, where one message is one speaker's."""
     if not message.keys() & {"content", "parts", "tool_calls", "function_call", *_EXTRAS}:
         return None
-    if "role" not in message and message.get("type") in _SPEAKERS:
-        return str(message["type"])
+    kind = message.get("type")
+    if "role" not in message and isinstance(kind, str) and kind in _SPEAKERS:
+        return kind
     role = message.get("role", "user" if "parts" in message else None)
     if role is None and item(message, where):
         return None
     if not isinstance(role, str) or not role.strip() or not role.isprintable() or ":" in role:
         raise refuse(f"{where}.role", "a role is one line of text without a colon")
-    return role
+    return text(role)
 
 
 def _content(message: Mapping[str, Any], where: str) -> Iterator[Part]:
     extras = list(_extras(message, where))
-    key = "parts" if message.get("content") in _NOTHING and message.get("parts") else "content"
+    key = "parts" if message.get("parts") else "content"  # some have both, and more in the parts
     content = message.get(key)
     if not (extras and content == ""):
         yield from parts(content, f"{where}.{key}")
@@ -118,7 +118,10 @@ def _extras(message: Mapping[str, Any], where: str) -> Iterator[Part]:
     for key in _EXTRAS:
         if message.get(key):
             yield from parts({key: message[key]}, f"{where}.{key}")
-    for index, called in enumerate(message.get("tool_calls") or ()):
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list | tuple):
+        raise refuse(f"{where}.tool_calls", "it is no list")
+    for index, called in enumerate(calls):
         yield call(called, f"{where}.tool_calls[{index}]")
     if message.get("function_call"):
         yield call(message["function_call"], f"{where}.function_call")
