@@ -32,6 +32,9 @@ def parts(*content, role="user"):
         ),
         ([{"user": "Hi", "assistant": "Hello", "id": "1"}], "user: Hi\nassistant: Hello"),
         ([{"user": "Age?", "assistant": [{"age": 7}]}], 'user: Age?\nassistant: [{"age":7}]'),
+        ([{"user": {"type": "image", "data": PIXELS}}], "user: [image]"),
+        ([{"assistant": {"type": "refund", "sum": 3}}], 'assistant: {"type":"refund","sum":3}'),
+        ([{"assistant": [{"text": "Hi", "score": 1}]}], 'assistant: [{"text":"Hi","score":1}]'),
         ([{"user": "Hi", "assistant": None}], "user: Hi\nassistant: [empty]"),
         ([{"id": "request-1", "user": "Hi"}], "user: Hi"),
         (

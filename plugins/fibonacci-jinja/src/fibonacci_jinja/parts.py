@@ -66,8 +66,9 @@ def parts(content: Any, where: str) -> Iterator[Part]:
             yield _part(part, f"{where}[{index}]")
     elif content is not None:
         marked = _marked(content)
-        known = marked is not None and _is_known(marked.kind)
-        yield _shown(marked, where) if marked and known else Part(text(content))
+        # An answer in JSON may have a type of its own.
+        is_part = marked is not None and _is_known(marked.kind)
+        yield _shown(marked, where) if marked and is_part else Part(text(content))
 
 
 def values(content: Any, where: str) -> Iterator[Part]:
