@@ -17,7 +17,7 @@ READMES = [
     *sorted(ROOT.glob("core/*.md")),
     *sorted(ROOT.glob("plugins/*/*.md")),
 ]
-ALONE = ("core", "fibonacci-crypto", "fibonacci-jinja", "fibonacci-sqlite")
+ALONE = ("core", *(f"plugins/fibonacci-{name}" for name in ("crypto", "jinja", "sqlite")))
 """Those whose first block needs no server, no key and no model."""
 
 
@@ -52,7 +52,7 @@ def test_the_first_program(tmp_path: Path):
     assert os.listdir(tmp_path) == ["first.py"]
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.parent.name)
+@pytest.mark.parametrize("readme", READMES, ids=lambda readme: str(readme.relative_to(ROOT)))
 def test_each_block_is_a_program(readme: Path):
     """No block needs more than a file: an ``await`` outside of a function does."""
     for block in blocks(readme):
@@ -61,10 +61,8 @@ def test_each_block_is_a_program(readme: Path):
 
 def test_first_blocks_that_need_no_server(tmp_path: Path):
     """The first block of such a README runs by itself, in an empty directory."""
-    for readme in READMES:
-        if readme.parent.name in ALONE:
-            source = blocks(readme)[0]
-            (tmp_path / f"{readme.parent.name}.py").write_text(source, encoding="utf-8")
-    files = sorted(os.listdir(tmp_path))
-    assert len(files) == len(ALONE)
+    files = [f"first_{number}.py" for number in range(len(ALONE))]
+    for folder, file in zip(ALONE, files, strict=True):
+        source = blocks(ROOT / folder / "README.md")[0]
+        (tmp_path / file).write_text(source, encoding="utf-8")
     run("-c", "import runpy, sys; [*map(runpy.run_path, sys.argv[1:])]", *files, folder=tmp_path)
