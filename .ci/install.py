@@ -12,6 +12,7 @@ from pathlib import Path
 CHECKOUT = Path(sys.argv[1])
 SECTION = re.compile(r"^## Install\n(.*?)^## ", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TRIAL = """
 from fibonacci import MemoryConfig, Workflow
 
@@ -36,10 +37,13 @@ def follow(block: str) -> None:
             print(f"$ {command}", flush=True)
             subprocess.run(["bash", "-ec", command], cwd=clone, check=True, stdout=subprocess.PIPE)
         python = clone / ".venv" / "bin" / "python"
-        subprocess.run([python, "-I", "-W", "error", "-c", TRIAL], cwd=folder, check=True)
+        for program in (TRIAL, FIRST):
+            subprocess.run([python, "-I", "-W", "error", "-c", program], cwd=folder, check=True)
 
 
-section = SECTION.search((CHECKOUT / "README.md").read_text())
+README = (CHECKOUT / "README.md").read_text()
+FIRST = PROGRAM.findall(README)[0]
+section = SECTION.search(README)
 blocks = BLOCK.findall(section[1]) if section else []
 assert len(blocks) == 2, "the README's section on installing has other blocks than two of commands"
 for block in blocks:

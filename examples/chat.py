@@ -10,6 +10,10 @@ from rich.text import Text
 
 from fibonacci import FibonacciError, LLMNode, MemoryConfig, NodeText, Workflow
 
+REMEMBERED = 4_000
+"""Characters of an answer. One that repeats what the model was told would otherwise double the
+history with each turn."""
+
 HELP = """\
 /memory       what is remembered of you
 /forget       forget it
@@ -78,7 +82,7 @@ class Chat:
         self.workflow.memory.append(
             "history",
             {"role": "user", "content": message},
-            {"role": "assistant", "content": answer},
+            {"role": "assistant", "content": answer[:REMEMBERED]},
             scope="user",
             user_id=self.user,
             max_items=20,

@@ -6,7 +6,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,11 +49,12 @@ def claude() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def chatbot(claude: None) -> Iterator[dict[str, Any]]:
-    """The chatbot's names; its server is swapped for this process."""
+@contextmanager
+def chatbot_in_memory(model: str) -> Iterator[dict[str, Any]]:
+    """The chatbot's names; its server is swapped for this process, and its model for another."""
     source = (EXAMPLES / "chatbot.py").read_text().replace('backend="redis"', 'backend="memory"')
     source = source.replace('connection_url="redis://localhost:6379/0", ', "")
+    source = source.replace("claude-sonnet-4-5-20250929", model)
     names: dict[str, Any] = {"__name__": "chatbot"}
     exec(compile(source, "chatbot.py", "exec"), names)
     yield names
@@ -61,6 +62,13 @@ def chatbot(claude: None) -> Iterator[dict[str, Any]]:
     for user in ("ada", "bob"):
         workflow.memory.clear(scope="user", user_id=user)
     workflow.close()
+
+
+@pytest.fixture
+def chatbot(claude: None) -> Iterator[dict[str, Any]]:
+    """The chatbot's names, with a model that answers what it was asked last."""
+    with chatbot_in_memory("claude-sonnet-4-5-20250929") as names:
+        yield names
 
 
 def test_the_chatbot_keeps_the_last_twenty_messages_of_each_user(chatbot: dict[str, Any]):
@@ -87,6 +95,31 @@ def test_what_the_fastapi_example_remembers_is_limited(monkeypatch: pytest.Monke
     chat.memory.clear(scope="user", user_id="ada")
     assert [one["user"].split()[0] for one in history] == [f"{turn}" for turn in range(5, 25)]
     assert len(str(history)) < 100_000
+
+
+def assert_limited(history: list[dict[str, str]]) -> None:
+    """The last ten of 25 turns, and not the history within the history."""
+    assert [one["content"] for one in history[::2]] == [f"{turn}" for turn in range(15, 25)]
+    assert len(str(history)) < 100_000
+
+
+def test_what_the_chatbot_remembers_is_limited():
+    """A model that repeats the whole history does not have it double with each turn."""
+    with chatbot_in_memory("echo") as names:
+        for turn in range(25):
+            names["chat_with_user"]("ada", f"{turn}")
+        assert_limited(names["workflow"].memory.get("history", scope="user", user_id="ada"))
+
+
+def test_what_the_chat_remembers_is_limited():
+    """With the model echo the history holds the beginning of the history alone."""
+    names = runpy.run_path(str(EXAMPLES / "chat.py"))
+    with names["chatbot"]("memory", None, "echo") as workflow:
+        talk = names["Chat"](workflow, Console(file=StringIO()), "ada")
+        for turn in range(25):
+            talk.talk(f"{turn}")
+        assert_limited(talk.history("ada"))
+        talk.obey("/forget")
 
 
 def test_the_newsroom_tells_less_to_whom_it_has_told_much(capsys: pytest.CaptureFixture[str]):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fibonacci import LLMNode, Workflow, WorkflowValidationError, literal
+from fibonacci import LLMNode, TemplateError, Workflow, WorkflowValidationError, literal
 from fibonacci.plugin import ModelRequest
 
 TEXT = (
@@ -26,6 +26,34 @@ def test_a_literal_text_is_no_template(execute: Any, templating: str) -> None:
     workflow.add_node(LLMNode("m", model, "{{n}}{{input.x}}", system_prompt=literal("")))
     execute(workflow, {"x": TEXT})
     assert seen == [(TEXT, TEXT), (TEXT, None)]
+
+
+BRACES = (
+    'Return {{"name": "x"}}',
+    "${{ secrets.T }}",
+    "{{#if u}}{{/if}}",
+    r"\frac{{a}}{b}",
+    "{{ .Values.x }}",
+    "{{f(x)}}",
+    "{{a b}}",
+    "{{a|b}}",
+    "{{a:b}}",
+    "{{a}",
+)
+
+
+@pytest.mark.parametrize("templating", ["builtin", "jinja"])
+@pytest.mark.parametrize("text", BRACES)
+def test_braces_that_are_no_names_are_told_of_literal(text: str, templating: str) -> None:
+    """A text that other tools give their own braces is refused, with the name of ``literal``."""
+
+    def check() -> None:
+        workflow = Workflow("flow", templating=templating)
+        workflow.add_node(LLMNode("n", "echo", text))
+        workflow.validate()
+
+    with pytest.raises((TemplateError, WorkflowValidationError), match=r"fibonacci\.literal\("):
+        check()
 
 
 def test_literal_takes_text() -> None:

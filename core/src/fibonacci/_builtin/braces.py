@@ -33,6 +33,11 @@ _GOOD_PART: Final = re.compile(rf"\{{\{{{_SPACE}(?:(?P<path>{_PATH})(?:(?P<dot>\
 
 _PLAIN: Final = "a prompt that is no template is fibonacci.literal(...)"
 _NAMES: Final = 'Names are such as input.message; a literal brace pair is {{ "{{" }}'
+_MORE: Final = 'Filters, calls and subscripts are for Workflow(templating="jinja")'
+_KEYS: Final = (
+    "Keys are letters, digits, _ and -, with dots between them: memory.history.0. "
+    'Give any other key a name with "as" in memory_read'
+)
 
 _NO_KEY: Final = object()
 """In no mapping: stands where a reference is more or less than one key below its root."""
@@ -159,7 +164,8 @@ def _refuse(source: str, start: int, newlines: list[int]) -> NoReturn:
         told = f"this {{{{ is never closed: {due} is expected; {_PLAIN}"
     else:
         line, column = _place(newlines, end)
-        told = f"{due} is expected, not {source[end]!r}. {_advice(source[end], good['path'])}"
+        advice = _advice(source[end], good["path"])
+        told = f"{due} is expected, not {source[end]!r}. {advice}; {_PLAIN}"
     raise TemplateError(
         f"line {line}, column {column}: {told}", line=line, column=column, name=good["path"]
     )
@@ -167,12 +173,5 @@ def _refuse(source: str, start: int, newlines: list[int]) -> NoReturn:
 
 def _advice(found: str, path: str | None) -> str:
     if found in "|([":
-        return 'Filters, calls and subscripts are for Workflow(templating="jinja")'
-    if path is None:
-        return (
-            f'Names are such as input.message; a literal brace pair is {{{{ "{{{{" }}}}, {_PLAIN}'
-        )
-    return (
-        "Keys are letters, digits, _ and -, with dots between them: memory.history.0. "
-        'Give any other key a name with "as" in memory_read'
-    )
+        return _MORE
+    return _NAMES if path is None else _KEYS

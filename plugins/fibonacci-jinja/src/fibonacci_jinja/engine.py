@@ -15,6 +15,7 @@ from fibonacci_jinja.generator import Generator
 from fibonacci_jinja.newlines import STYLES, Newlines
 from fibonacci_jinja.places import column, normalized
 from fibonacci_jinja.reading import Reader, literals
+from fibonacci_jinja.refusals import PLAIN
 from fibonacci_jinja.text import RefusedError, joined
 
 _NAME: Final = "<fibonacci template>"
@@ -67,10 +68,12 @@ class JinjaEngine(Engine):
         try:
             return self._compile(source)
         except TemplateSyntaxError as fault:
-            raise _error(fault.message or "this is no template", fault.lineno) from None
+            told = fault.message or "this is no template"
+            stop = "" if told.endswith((".", "?")) else "."
+            raise _error(f"{told}{stop} {PLAIN}", fault.lineno) from None
         except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as fault:
             raise_for_signal(fault)
-            told = f"this is more than Jinja can compile ({type(fault).__name__})"
+            told = f"this is more than Jinja can compile ({type(fault).__name__}). {PLAIN}"
             raise _error(told, 1) from None
 
     def _compile(self, source: str) -> Template:

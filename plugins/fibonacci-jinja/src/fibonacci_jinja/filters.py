@@ -13,6 +13,7 @@ from jinja2.filters import make_attrgetter
 from markupsafe import escape as escaped
 
 from fibonacci.plugin import as_text
+from fibonacci_jinja.chat import chat
 from fibonacci_jinja.text import LIMIT, Blank, RefusedError, joined, plain, text
 
 Filter = Callable[..., Any]
@@ -25,16 +26,6 @@ class Filters:
     kept: tuple[str, ...]
     """As they are in Jinja."""
     ours: Mapping[str, Filter]
-
-
-def chat(messages: Any) -> str:
-    """Return a chat as lines of ``role: content``; its messages are mappings of these two."""
-    lines = []
-    for message in messages:
-        if not isinstance(message, Mapping) or not message.keys() >= {"role", "content"}:
-            raise RefusedError("chat takes a list of messages, each with a role and a content")
-        lines.append(f"{text(message['role'])}: {text(message['content'])}")
-    return joined(chain.from_iterable((line, "\n") for line in lines))[:-1]
 
 
 @pass_environment

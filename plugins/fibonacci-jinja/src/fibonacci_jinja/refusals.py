@@ -14,6 +14,8 @@ from jinja2.visitor import NodeVisitor
 from fibonacci.errors import TemplateError
 from fibonacci_jinja.places import column
 
+PLAIN: Final = "A prompt that is no template is fibonacci.literal(...)"
+
 _STANDS_ALONE: Final[dict[type[nodes.Node], str]] = {
     nodes.Include: "include",
     nodes.Import: "import",
@@ -49,7 +51,8 @@ class Refusals(NodeVisitor, ABC):
         else:
             allowed = isinstance(called, nodes.Name) and self.is_local(called.name)
         if not allowed:
-            self.refuse(node, "values have no methods, and there are no functions: use filters")
+            told = "values have no methods, and there are no functions: use filters"
+            self.refuse(node, f"{told}. {PLAIN}")
         self.generic_visit(node)
 
     def visit_Sub(self, node: nodes.Sub) -> None:
@@ -77,8 +80,8 @@ class Refusals(NodeVisitor, ABC):
     ) -> None:
         if node.name not in known:
             nearest = get_close_matches(node.name, known, n=1)
-            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-            self.refuse(node, f"there is no {kind} {node.name!r}.{hint}", node.name, *nearest)
+            hint = f"Did you mean {nearest[0]!r}?" if nearest else PLAIN
+            self.refuse(node, f"there is no {kind} {node.name!r}. {hint}", node.name, *nearest)
 
     def refuse(
         self, node: nodes.Node, told: str, name: str | None = None, nearest: str | None = None
