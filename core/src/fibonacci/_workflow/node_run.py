@@ -8,7 +8,7 @@ from fibonacci._memory.recall import NOTHING, MemoryKey, Recalled, nearest
 from fibonacci._memory.runs import check_key, spoken
 from fibonacci._workflow.channel import Channel
 from fibonacci._workflow.events import MemoryWritten, NodeFinished, NodeRetried, NodeStarted
-from fibonacci._workflow.memory_use import MemoryWrite
+from fibonacci._workflow.memory_use import RecordWrite
 from fibonacci._workflow.result import Record
 from fibonacci._workflow.retry import may_succeed
 from fibonacci._workflow.run import Run
@@ -120,7 +120,7 @@ async def _write(
     return records
 
 
-async def _write_one(run: Run, write: MemoryWrite, record: MemoryKey, output: Any) -> None:
+async def _write_one(run: Run, write: RecordWrite, record: MemoryKey, output: Any) -> None:
     memory, (scope, key) = spoken(run.memory(), plainly=run.voice.plainly), record
     if write.mode == "set":
         await memory.aset(key, output, scope, ttl=write.ttl)
