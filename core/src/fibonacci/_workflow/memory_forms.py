@@ -8,14 +8,19 @@ from fibonacci.plugin.address import Scope
 
 Mode = Literal["set", "append", "increment"]
 
-# Not as a class: "as" is a word of Python's.
-MemoryRead = TypedDict(
-    "MemoryRead",
-    {"key": Required[str], "scope": Scope | None, "default": Any, "as": str},
-    total=False,
-)
-"""One value that a node reads: its ``key``; the ``scope`` that it is in; the ``default`` where it
-is not there; and ``as``, what the node calls it."""
+# Not in the class below, as "as" is a word of Python's.
+_As = TypedDict("_As", {"as": str}, total=False)
+
+
+class MemoryRead(_As, total=False):
+    """One value that a node reads; ``as`` is what the node calls it, if not by its key."""
+
+    key: Required[str]
+    """May hold templates; then it needs ``as``."""
+    scope: Scope | None
+    """None: the first of user, workflow, organization and global that has it."""
+    default: Any
+    """What it is where there is no live record."""
 
 
 class MemoryWrite(TypedDict, total=False):
