@@ -30,6 +30,7 @@ from fibonacci import (
     literal,
 )
 from fibonacci.plugin import Completion, Model, ModelRequest, Usage
+from fibonacci.testing import ScriptedModel, fresh_memory, override_model
 
 workflow = Workflow(
     name="typed",
@@ -159,6 +160,24 @@ async def in_a_loop() -> None:
         assert_type(one, Workflow)
 
 
+def in_tests() -> None:
+    """What the tests of an app are given."""
+    with override_model("claude-*", ScriptedModel("Hello", Completion(text="Bye"))) as model:
+        assert_type(model, ScriptedModel)
+        assert_type(model.requests, list[ModelRequest])
+    with (
+        override_model("claude-*", answer),
+        override_model("a:b", "echo"),
+        fresh_memory() as memory,
+    ):
+        assert_type(memory, MemoryManager)
+
+
+Retry(on=KeyError)
+Retry(on=(OSError, KeyError))
+Retry(on=lambda fault: "busy" in str(fault))
+
+
 def what_an_error_tells(fault: NodeExecutionError) -> None:
     """What a handler can ask of it."""
     assert_type(fault.node_id, str)
@@ -182,6 +201,10 @@ def what_is_refused() -> None:
     LLMNode("n", "echo", "x", memory_write=["k", {"key": "k", "ttl": "60"}])  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
     LLMNode("n", "echo", "x", dependencies=3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     FunctionNode("n", lambda: 1)  # type: ignore[misc,arg-type] # pyright: ignore[reportArgumentType]
+    Retry(on="KeyError")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    Retry(on=KeyboardInterrupt)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    override_model("claude-*", 3)  # type: ignore[type-var] # pyright: ignore[reportArgumentType]
+    ScriptedModel(["Hello"])  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     FunctionNode("n", first, retry="3")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     workflow.add_node("n")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     workflow.execute(user="u")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]

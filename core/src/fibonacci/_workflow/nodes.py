@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Node:
-    """What all nodes have."""
+    """What an LLMNode and a FunctionNode have in common: either is one, for annotations."""
 
     id: str = attrs.field(validator=fields.check_id)
     """Its name: results have its output under it, and templates call it so."""
