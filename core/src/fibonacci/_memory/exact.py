@@ -9,8 +9,8 @@ from typing import Any, Final
 import attrs
 import orjson
 
-from fibonacci._memory.advice import advice
 from fibonacci.errors import SerializationError
+from fibonacci.plugin._runtime.advice import advice
 
 DEPTH_LIMIT: Final = 254
 """How many containers may stand around a value, an empty container included; orjson's limit."""
