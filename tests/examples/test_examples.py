@@ -9,21 +9,14 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from fibonacci import FibonacciError, LLMNode, ModelError, Workflow, register_plugin
-from fibonacci.plugin import (
-    Completion,
-    Model,
-    ModelRequest,
-    ModelSettings,
-    TextDelta,
-    hookimpl,
-)
+from fibonacci import FibonacciError, LLMNode, ModelError, Workflow
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
+from fibonacci.testing import fresh_memory, override_model
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -35,32 +28,13 @@ class Answering(Model):
         return Completion(text=f"You said: {request.prompt.splitlines()[-3]}")
 
 
-@hookimpl
-def fibonacci_model(settings: ModelSettings) -> Model:
-    """The model behind every name that starts with claude-."""
-    return Answering()
-
-
 @pytest.fixture
-def claude() -> Iterator[None]:
-    """A model that answers to the names that the examples use."""
-    plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_model=fibonacci_model)
-    with register_plugin("models", "claude-", plugin):
-        yield
-
-
-@pytest.fixture
-def chatbot(claude: None) -> Iterator[dict[str, Any]]:
-    """The chatbot's names; its server is swapped for this process."""
-    source = (EXAMPLES / "chatbot.py").read_text().replace('backend="redis"', 'backend="memory"')
-    source = source.replace('connection_url="redis://localhost:6379/0", ', "")
-    names: dict[str, Any] = {"__name__": "chatbot"}
-    exec(compile(source, "chatbot.py", "exec"), names)
-    yield names
-    workflow: Workflow = names["workflow"]
-    for user in ("ada", "bob"):
-        workflow.memory.clear(scope="user", user_id=user)
-    workflow.close()
+def chatbot() -> Iterator[dict[str, Any]]:
+    """The chatbot's names; neither its server nor its model is asked."""
+    with fresh_memory(), override_model("claude-*", Answering()):
+        names = runpy.run_path(str(EXAMPLES / "chatbot.py"))
+        with names["workflow"]:
+            yield names
 
 
 def test_the_chatbot_keeps_the_last_twenty_messages_of_each_user(chatbot: dict[str, Any]):
