@@ -20,7 +20,7 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci.plugin import Completion, ModelRequest, Usage
-from fibonacci.testing import ScriptedModel, override_model
+from fibonacci.testing import ScriptedModel, fresh_memory, override_model
 
 
 def app(*names: str, **fields: Any) -> Workflow:
@@ -138,6 +138,15 @@ def test_a_fault_of_a_script() -> None:
     with override_model("x:y", script), pytest.raises(NodeExecutionError) as told:
         in_sync(app("x:y"))
     assert isinstance(told.value.cause, BackendUnavailableError)
+
+
+@pytest.mark.parametrize("made", [fresh_memory, lambda: override_model("x", "echo")])
+def test_they_decorate_nothing(made: Any) -> None:
+    """As a decorator of an async test they would be over before it begins, so they are none."""
+    with pytest.raises(TypeError, match="not callable"):
+
+        @made()
+        async def test() -> None: ...
 
 
 @pytest.mark.parametrize(("name", "model"), [

@@ -4,8 +4,9 @@ Nothing of this needs pytest.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
+from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
 from fibonacci import MemoryManager, Workflow
@@ -16,6 +17,7 @@ from fibonacci._workflow.overrides import overridden
 from fibonacci.errors import InvalidArgumentError, ModelError
 from fibonacci.plugin.models import Completion, Model, ModelRequest
 
+T = TypeVar("T")
 M = TypeVar("M", bound=str | Model | Callable[[ModelRequest], Any])
 
 
@@ -60,8 +62,7 @@ class ScriptedModel(Model):
         return self.complete(request)
 
 
-@contextmanager
-def override_model(name: str, model: M) -> Iterator[M]:
+def override_model(name: str, model: M) -> AbstractContextManager[M]:
     """Have a model, a function or a model of another name answer to this name; return it.
 
     Every workflow of the process asks it where a node says ``model="claude-sonnet-5-5"`` and the
@@ -70,14 +71,18 @@ def override_model(name: str, model: M) -> Iterator[M]:
     match, the one that came last answers. A run that has begun goes on with the models that it
     has.
 
-    Raises InvalidArgumentError, PluginError or ConfigurationError.
+    Raises InvalidArgumentError, PluginError or ConfigurationError, as ``with`` is entered.
     """
-    with overridden(name, model):
-        yield model
+
+    @contextmanager
+    def override() -> Iterator[M]:
+        with overridden(name, model):
+            yield model
+
+    return _OnlyWith(override())
 
 
-@contextmanager
-def fresh_memory() -> Iterator[MemoryManager]:
+def fresh_memory() -> AbstractContextManager[MemoryManager]:
     """Have every memory of the process be empty and in this process, until the end of ``with``.
 
     It holds for workflows that exist and for those that are made meanwhile, whatever their
@@ -85,5 +90,28 @@ def fresh_memory() -> Iterator[MemoryManager]:
     settings do, and the data is gone at the end. Settings are checked as ever, values sealed.
     The memory that is returned is that of a workflow "test", to look at other scopes with.
     """
-    with substituted(LocalBackend(LocalStore())), Workflow("test") as workflow:
-        yield workflow.memory
+
+    @contextmanager
+    def fresh() -> Iterator[MemoryManager]:
+        with substituted(LocalBackend(LocalStore())), Workflow("test") as workflow:
+            yield workflow.memory
+
+    return _OnlyWith(fresh())
+
+
+class _OnlyWith(AbstractContextManager[T]):
+    """A context manager that is no decorator: it would end before an async test begins."""
+
+    def __init__(self, inner: AbstractContextManager[T]) -> None:
+        self._inner = inner
+
+    def __enter__(self) -> T:
+        return self._inner.__enter__()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        return self._inner.__exit__(exc_type, exc, traceback)
