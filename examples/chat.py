@@ -56,7 +56,9 @@ class Chat:
         self.say(f"Remembered of {user}: {len(self.history(user))} messages.", "dim")
 
     def history(self, user: str) -> list[dict[str, str]]:
-        return self.workflow.memory.get("history", scope="user", user_id=user, default=[])
+        memory = self.workflow.memory.for_user(user)
+        turns: list[dict[str, str]] = memory.get("history", default=[])
+        return turns
 
     def obey(self, command: str) -> None:
         """Do what a line that begins with / says."""

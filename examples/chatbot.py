@@ -37,7 +37,7 @@ Respond naturally.""",
 workflow.add_node(chat)
 
 
-def chat_with_user(user_id: str, message: str):
+def chat_with_user(user_id: str, message: str) -> str:
     # Get history
     history = workflow.memory.get("history", scope="user", user_id=user_id, default=[])
 
@@ -50,7 +50,7 @@ def chat_with_user(user_id: str, message: str):
     history = history[-20:]  # Keep last 20
 
     workflow.memory.set("history", history, scope="user", user_id=user_id)
-    return result["chat"]
+    return str(result["chat"])
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ app.add_exception_handler(RequestValidationError, refused)
 
 
 async def the_workflow(request: Request) -> Workflow:
-    return request.app.state.workflow
+    workflow: Workflow = request.app.state.workflow
+    return workflow
 
 
 Chat = Annotated[Workflow, Depends(the_workflow)]
@@ -93,7 +94,8 @@ async def from_first(first: str, told: AsyncGenerator[str]) -> AsyncGenerator[st
 @app.get("/history")
 async def history(memory: Memory) -> list[dict[str, str]]:
     """Return the last twenty turns, the newest last."""
-    return await memory.aget("history", default=[])
+    turns: list[dict[str, str]] = await memory.aget("history", default=[])
+    return turns
 
 
 @app.delete("/history", status_code=204)

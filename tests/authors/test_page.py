@@ -9,7 +9,7 @@ from fibonacci import errors, plugin
 from fibonacci.plugin import AsyncStore, Store, VersionedStore
 from fibonacci.testing import StoreContract
 from fibonacci.testing.clauses import PROMISES
-from fibonacci.testing.plugin import clauses_of
+from fibonacci.testing.gatherer import clauses_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "write-a-backend.md"
 TEXT = PAGE.read_text("utf-8")

@@ -9,7 +9,7 @@ from minimal import MinimalStore, toy_plugin
 
 from fibonacci import register_plugin
 from fibonacci.testing import StoreContract
-from fibonacci.testing.plugin import clauses_of
+from fibonacci.testing.gatherer import clauses_of
 from fibonacci.testing.store.machine import AnyHistory
 
 STORES = {**BROKEN, **BROKEN_ASYNC, "MinimalStore": MinimalStore}

@@ -1,15 +1,19 @@
 """The suite itself: complete, readable, and light where it is not used."""
 
+import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from fibonacci import testing
 from fibonacci.testing import CipherContract, EngineContract, ProviderContract, StoreContract
 from fibonacci.testing.clauses import PROMISES
-from fibonacci.testing.plugin import clauses_of
+from fibonacci.testing.gatherer import clauses_of
 
+ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = [CipherContract, EngineContract, ProviderContract, StoreContract]
 
 
@@ -53,18 +57,43 @@ def test_unknown_name():
 
 
 def test_plugin_is_light():
-    """A pytest run that tests no store imports neither the suite nor hypothesis nor asyncio."""
+    """A pytest run that uses nothing of fibonacci imports nothing of it."""
     script = (
-        "import sys, pytest; before = set(sys.modules); import fibonacci.testing.plugin; "
-        "new = set(sys.modules) - before; "
-        "print(sorted(new & {'hypothesis', 'asyncio', 'fibonacci.testing.cipher', "
-        "'fibonacci.testing.engine', 'fibonacci.testing.provider', "
-        "'fibonacci.testing.store'}))"
+        "import sys, pytest; before = set(sys.modules); import fibonacci_pytest; "
+        "print(sorted(set(sys.modules) - before))"
     )
     told = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert told.stdout.strip() == "[]"
+    assert told.stdout.strip() == "['fibonacci_pytest']"
+
+
+def test_the_entry_point_is_light():
+    """What pytest is told to load is that module."""
+    project = tomllib.loads((ROOT / "core" / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["pytest11"] == {"fibonacci": "fibonacci_pytest"}
+
+
+@pytest.mark.parametrize("missing", ["pytest", "hypothesis"])
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_without_the_extra(contract, missing, monkeypatch):
+    """A contract whose packages are not installed says how to install them."""
+    for module in [name for name in sys.modules if name.startswith("fibonacci.testing.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ModuleNotFoundError) as told:
+        getattr(testing, contract.__name__)
+    assert str(told.value) == (
+        f"fibonacci.testing.{contract.__name__} needs the package {missing}. "
+        f"Install it: pip install 'fibonacci-core[testing]'"
+    )
+
+
+def test_a_broken_module_is_told_as_it_is(monkeypatch):
+    """A module of our own that is missing is not taken for a package to install."""
+    monkeypatch.setitem(sys.modules, "fibonacci.testing.store", None)
+    with pytest.raises(ModuleNotFoundError, match="import of fibonacci"):
+        _ = testing.StoreContract
 
 
 REPORTED = """
@@ -85,17 +114,10 @@ def report(tmp_path, *options):
     file = tmp_path / "test_shelf.py"
     file.write_text(REPORTED)
     options = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--fibonacci-report", *options]
-    command = [sys.executable, "-m", "pytest", "-p", "fibonacci.testing.plugin", file, *options]
-    if "fibonacci" in _plugins():
-        del command[3:5]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pytest", "-p", "fibonacci_pytest", file, *options]
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    told = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
     return told.stdout.splitlines()
-
-
-def _plugins():
-    from importlib.metadata import entry_points
-
-    return entry_points(group="pytest11").names
 
 
 def test_report_of_a_failure(tmp_path):

@@ -33,7 +33,7 @@ def test_each_hook_has_its_contract():
         chapter = page.partition(f"## {kind.hook}\n")[2].partition("\n## ")[0]
         shown += re.findall(r"^### (\w+Contract)$", chapter, re.MULTILINE)
     assert len(shown) == len(KINDS)
-    assert sorted(shown) == sorted(testing.__all__)
+    assert sorted(shown) == sorted(one for one in testing.__all__ if one.endswith("Contract"))
 
 
 def test_properties_are_told_from_methods():

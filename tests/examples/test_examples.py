@@ -9,21 +9,14 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from fibonacci import FibonacciError, LLMNode, ModelError, Workflow, register_plugin
-from fibonacci.plugin import (
-    Completion,
-    Model,
-    ModelRequest,
-    ModelSettings,
-    TextDelta,
-    hookimpl,
-)
+from fibonacci import FibonacciError, LLMNode, ModelError, Workflow
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
+from fibonacci.testing import fresh_memory, override_model
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -35,39 +28,19 @@ class Answering(Model):
         return Completion(text=f"You said: {request.prompt.splitlines()[-3]}")
 
 
-@hookimpl
-def fibonacci_model(settings: ModelSettings) -> Model:
-    """The model behind every name that starts with claude-."""
-    return Answering()
-
-
-@pytest.fixture
-def claude() -> Iterator[None]:
-    """A model that answers to the names that the examples use."""
-    plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_model=fibonacci_model)
-    with register_plugin("models", "claude-", plugin):
-        yield
-
-
 @contextmanager
-def chatbot_in_memory(model: str) -> Iterator[dict[str, Any]]:
-    """The chatbot's names; its server is swapped for this process, and its model for another."""
-    source = (EXAMPLES / "chatbot.py").read_text().replace('backend="redis"', 'backend="memory"')
-    source = source.replace('connection_url="redis://localhost:6379/0", ', "")
-    source = source.replace("claude-sonnet-4-5-20250929", model)
-    names: dict[str, Any] = {"__name__": "chatbot"}
-    exec(compile(source, "chatbot.py", "exec"), names)
-    yield names
-    workflow: Workflow = names["workflow"]
-    for user in ("ada", "bob"):
-        workflow.memory.clear(scope="user", user_id=user)
-    workflow.close()
+def chatbot_with(model: Model | str) -> Iterator[dict[str, Any]]:
+    """The chatbot's names; neither its server nor its model is asked."""
+    with fresh_memory(), override_model("claude-*", model):
+        names = runpy.run_path(str(EXAMPLES / "chatbot.py"))
+        with names["workflow"]:
+            yield names
 
 
 @pytest.fixture
-def chatbot(claude: None) -> Iterator[dict[str, Any]]:
+def chatbot() -> Iterator[dict[str, Any]]:
     """The chatbot's names, with a model that answers what it was asked last."""
-    with chatbot_in_memory("claude-sonnet-4-5-20250929") as names:
+    with chatbot_with(Answering()) as names:
         yield names
 
 
@@ -105,7 +78,7 @@ def assert_limited(history: list[dict[str, str]]) -> None:
 
 def test_what_the_chatbot_remembers_is_limited():
     """A model that repeats the whole history does not have it double with each turn."""
-    with chatbot_in_memory("echo") as names:
+    with chatbot_with("echo") as names:
         for turn in range(25):
             names["chat_with_user"]("ada", f"{turn}")
         assert_limited(names["workflow"].memory.get("history", scope="user", user_id="ada"))

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from services.proxy import Proxy
 
-from fibonacci import LLMNode, MemoryConfig, Workflow
+from fibonacci import LLMNode, MemoryConfig, Scope, Workflow
 
 SERVERS = {"redis": "valkey_server", "postgres": "postgres_server"}
 
-KEYS = {"a": "user", "b": "workflow", "c": "organization", "d": "global"}
+KEYS: dict[str, Scope] = {"a": "user", "b": "workflow", "c": "organization", "d": "global"}
 """Each is in another scope; a node that names no scope looks for each in all four."""
 
 

@@ -236,7 +236,7 @@ def test_options_that_hold_themselves_are_refused():
 
     @hookimpl
     def fibonacci_storage(settings: StoreSettings) -> Backend:
-        return LocalBackend("lenient")
+        return LocalBackend(LocalStore())
 
     plugin = types.SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_storage=fibonacci_storage)
     with (

@@ -10,6 +10,7 @@ from fibonacci import (
     FibonacciError,
     InvalidKeyError,
     MemoryConfig,
+    Scope,
     ScopeError,
     Workflow,
 )
@@ -89,7 +90,9 @@ def test_any_text_is_a_user_id_and_a_name(name: str):
     """C3: ids and names follow the rules of keys, and owners never meet."""
     config = MemoryConfig("memory", "memory://odd-names")
     memory = Workflow(name, config, organization_id=name).memory
-    for scope, user in (("workflow", None), ("organization", None), ("user", name)):
+    places: list[tuple[Scope, str | None]]
+    places = [("workflow", None), ("organization", None), ("user", name)]
+    for scope, user in places:
         memory.set("k", scope, scope=scope, user_id=user)
     assert memory.get("k") == "workflow"
     assert memory.get("k", scope="organization") == "organization"

@@ -57,6 +57,6 @@ def test_pattern_is_text(memory: MemoryManager, pattern: Any) -> None:
 def test_iterating_over_no_scope(memory: MemoryManager) -> None:
     """A wrong scope is refused when iter_keys is called, not when it is iterated over (C4)."""
     with pytest.raises(ScopeError):
-        memory.iter_keys(scope="usr")
+        memory.iter_keys(scope="usr")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ScopeError):
         memory.aiter_keys(scope="user")

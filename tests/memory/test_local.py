@@ -165,7 +165,7 @@ def test_empty_spaces_go(verb: str) -> None:
 
 def test_async_pauses_let_the_loop_go_on() -> None:
     """A change that waits for others does not hold up the event loop."""
-    backend = LocalBackend("pauses")
+    backend = LocalBackend(LocalStore())
     address = Address(SPACE, "k")
 
     async def use() -> int:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import pytest
 from ciphers import ToyCipher, plugin
@@ -37,7 +38,9 @@ def store() -> LocalStore:
     return store
 
 
-def memory_of(store: LocalStore, plaintext_reads: str = "allow") -> MemoryManager:
+def memory_of(
+    store: LocalStore, plaintext_reads: Literal["refuse", "allow"] = "allow"
+) -> MemoryManager:
     config = MemoryConfig(
         store,
         encryption_key=CANARY,

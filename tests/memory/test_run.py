@@ -102,7 +102,8 @@ def test_voices_have_one_signature(verb: str) -> None:
 
 
 def test_default_scope_reads_workflow() -> None:
-    """The default of scope reads as the reference has it."""
+    """The default of scope reads as the reference has it; its type says which scopes there are."""
     signature = inspect.signature(MemoryManager.get)
-    assert str(signature).startswith("(self, key: str, scope: str = 'workflow'")
+    scopes = "Literal['workflow', 'user', 'organization', 'global']"
+    assert str(signature).startswith(f"(self, key: str, scope: {scopes} = 'workflow'")
     assert signature.parameters["scope"].default == "workflow"

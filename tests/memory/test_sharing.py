@@ -429,7 +429,7 @@ def test_sync_verbs_inside_a_loop(native: Plugin) -> None:
     async def use() -> int:
         memory = cabinet().memory
         memory.set("k", 1)
-        return memory.increment("k", 1)  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+        return memory.increment("k", 1)
 
     assert asyncio.run(use()) == 2
 

@@ -27,7 +27,7 @@ import orjson
 import pydantic
 import pytest
 
-from fibonacci import MemoryConfig, SerializationError, Workflow
+from fibonacci import MemoryConfig, MemoryManager, SerializationError, Workflow
 
 NAN, INF = math.nan, math.inf
 PLAIN = (dict, list, str, int, float, bool, type(None))
@@ -475,6 +475,70 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         for kind in (str, int, float, bool, dict, list, tuple, type(None))
     },
 }
+
+
+class Series:
+    """What has a method ``tolist``, as the arrays and the scalars of numpy and pandas have."""
+
+    def tolist(self) -> list[int]:
+        return []
+
+    def __len__(self) -> int:
+        return 0
+
+    keys = tolist
+
+
+class DataFrame(Series):
+    """What is called so, as pandas' table is."""
+
+
+async def later() -> None:
+    """What a forgotten ``await`` leaves."""
+
+
+def unawaited() -> Any:
+    """A coroutine that nobody will await."""
+    coroutine = later()
+    coroutine.close()
+    return coroutine
+
+
+ADVICE: dict[str, tuple[Any, str]] = {
+    "date Enum": (Day.FIRST, "use its .value"),
+    "datetime": (datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC), "use its .isoformat()"),
+    "timedelta": (datetime.timedelta(1), "use its .total_seconds()"),
+    "UUID": (uuid.UUID(int=7), "use str() of it"),
+    "Decimal": (decimal.Decimal("1.10"), "use str() of it"),
+    "path": (pathlib.Path("/a"), "use str() of it"),
+    "set": ({1}, "make it a sorted list"),
+    "memoryview": (memoryview(b"a"), "encode it as text, in base64 for instance"),
+    "array": (array.array("d"), "use its .tolist()"),
+    "Series": (Series(), "use its .tolist()"),
+    "DataFrame": (DataFrame(), 'use its .to_dict("records")'),
+    "coroutine": (unawaited(), "await it"),
+    "MappingProxyType": (types.MappingProxyType({}), "use dict() of it"),
+    "ChainMap": (collections.ChainMap({}), "use dict() of it"),
+    "deque": (collections.deque(), "use list() of it"),
+    "dict keys": ({}.keys(), "use list() of it"),
+    "generator": ((n for n in [1]), "use list() of it"),
+    "key": ({1: 2}, "use str() of it"),
+}
+
+
+@pytest.mark.parametrize(("value", "advice"), ADVICE.values(), ids=ADVICE)
+def test_what_to_do_with_it(memory: MemoryManager, value: Any, advice: str) -> None:
+    """C7: a value that JSON has no form for is refused with the way to one."""
+    with pytest.raises(SerializationError) as told:
+        memory.set("k", {"it": value})
+    assert str(told.value).endswith(f": {advice}")
+
+
+@pytest.mark.parametrize("value", [object(), int, print, ...], ids=lambda one: type(one).__name__)
+def test_no_advice(memory: MemoryManager, value: Any) -> None:
+    """C7: where nothing is known of a value, nothing is said."""
+    with pytest.raises(SerializationError, match=r"for which JSON has no form$"):
+        memory.set("k", value)
 
 
 @pytest.fixture

@@ -88,6 +88,13 @@ def test_all_snippets_are_here() -> None:
     assert len(snippets(TEXT)) == len(snippets(MEMORY)) + 4
 
 
+def test_all_programs_are_type_checked() -> None:
+    """What the type checkers read are the programs, in order, each as it is written."""
+    checked = Path(__file__).parents[1] / "typing" / "reference_programs.py"
+    programs = [*PROGRAMS, *map(str.strip, (READING, WRITING, ENCRYPTING, CHATBOT))]
+    assert checked.read_text(encoding="utf-8").endswith("\n\n".join(programs) + "\n")
+
+
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_snippet(program: str, names: dict[str, Any], backend: tuple[str, str]) -> None:
     """A snippet runs as it is written."""

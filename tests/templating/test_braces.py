@@ -160,8 +160,15 @@ def test_a_value_without_form_is_named():
     with pytest.raises(TemplateError, match="JSON has no form for what") as caught:
         template.render({"input": {}, "memory": {}, "node": {"x": {"canary"}}})
     assert (caught.value.line, caught.value.column, caught.value.name) == (1, 6, "node.x")
-    assert "(set)" in str(caught.value)
+    assert str(caught.value).endswith("(set): make it a sorted list")
     assert "canary" not in str(caught.value)
+
+
+def test_a_part_without_form():
+    """Where a part of a value has no form, the error says nothing of the whole, which has one."""
+    template = BracesEngine().compile("{{ node }}")
+    with pytest.raises(TemplateError, match=r"holds \(dict\)$"):
+        template.render({"input": {}, "memory": {}, "node": {"x": {1}}})
 
 
 def test_many_names():

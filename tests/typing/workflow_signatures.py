@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import Any, assert_never, assert_type
 
 from fibonacci import (
+    NO_EXPIRY,
     Event,
     ExecutionResult,
     FunctionNode,
@@ -11,7 +12,10 @@ from fibonacci import (
     MemoryConfig,
     MemoryKey,
     MemoryManager,
+    MemoryRead,
+    MemoryWrite,
     MemoryWritten,
+    Node,
     NodeContext,
     NodeExecutionError,
     NodeFinished,
@@ -26,6 +30,7 @@ from fibonacci import (
     literal,
 )
 from fibonacci.plugin import Completion, Model, ModelRequest, Usage
+from fibonacci.testing import ScriptedModel, fresh_memory, override_model
 
 workflow = Workflow(
     name="typed",
@@ -99,6 +104,16 @@ workflow.add_node(FunctionNode("first", first))
 workflow.add_node(FunctionNode("second", second, dependencies=("first",), timeout=0.5))
 workflow.add_node(FunctionNode("third", lambda ctx: len(ctx.results)))
 
+reading: MemoryRead = {"key": "profile:name", "scope": "user", "default": "", "as": "name"}
+writing: MemoryWrite = {"key": "said", "ttl": NO_EXPIRY}
+nodes: list[Node] = [
+    LLMNode("one", "echo", "x", memory_read=[reading, "history"], memory_write=writing),
+    FunctionNode("two", first, memory_write=[writing, "last", {"key": "n", "mode": "increment"}]),
+]
+for node in nodes:
+    workflow.add_node(node)
+assert_type(workflow.nodes, tuple[Node, ...])
+
 result = workflow.execute(inputs={"message": "hi"}, user_id="u", organization_id="acme")
 assert_type(result, ExecutionResult)
 assert_type(result["chat"], Any)
@@ -145,6 +160,24 @@ async def in_a_loop() -> None:
         assert_type(one, Workflow)
 
 
+def in_tests() -> None:
+    """What the tests of an app are given."""
+    with override_model("claude-*", ScriptedModel("Hello", Completion(text="Bye"))) as model:
+        assert_type(model, ScriptedModel)
+        assert_type(model.requests, list[ModelRequest])
+    with (
+        override_model("claude-*", answer),
+        override_model("a:b", "echo"),
+        fresh_memory() as memory,
+    ):
+        assert_type(memory, MemoryManager)
+
+
+Retry(on=KeyError)
+Retry(on=(OSError, KeyError))
+Retry(on=lambda fault: "busy" in str(fault))
+
+
 def what_an_error_tells(fault: NodeExecutionError) -> None:
     """What a handler can ask of it."""
     assert_type(fault.node_id, str)
@@ -160,7 +193,18 @@ def what_is_refused() -> None:
     LLMNode("n", "echo", "x", output_format="yaml")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     LLMNode("n", "echo", "x", memory_raed=["k"])  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     LLMNode("n", "echo", "x", memory_read=3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    LLMNode("n", "echo", "x", memory_read=[{"kye": "k"}])  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
+    LLMNode("n", "echo", "x", memory_read=[{"key": "k", "scope": "usr"}])  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
+    LLMNode("n", "echo", "x", memory_read=[{"scope": "user"}])  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
+    LLMNode("n", "echo", "x", memory_write={"key": "k", "mod": "append"})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    LLMNode("n", "echo", "x", memory_write={"key": "k", "mode": "apend"})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    LLMNode("n", "echo", "x", memory_write=["k", {"key": "k", "ttl": "60"}])  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
+    LLMNode("n", "echo", "x", dependencies=3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     FunctionNode("n", lambda: 1)  # type: ignore[misc,arg-type] # pyright: ignore[reportArgumentType]
+    Retry(on="KeyError")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    Retry(on=KeyboardInterrupt)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    override_model("claude-*", 3)  # type: ignore[type-var] # pyright: ignore[reportArgumentType]
+    ScriptedModel(["Hello"])  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     FunctionNode("n", first, retry="3")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     workflow.add_node("n")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     workflow.execute(user="u")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]

@@ -122,7 +122,7 @@ def test_one_request_a_node(counted: Workflow, store: Any, execute: Any) -> None
 
 def test_one_request_whatever_the_retries(counted: Workflow, store: Any, execute: Any) -> None:
     """A node that is tried three times has read its memory once."""
-    turns = iter([ValueError, ValueError, None])
+    turns = iter([OSError, OSError, None])
 
     def unsteady(ctx: Any) -> Any:
         fault = next(turns)

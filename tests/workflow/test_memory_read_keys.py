@@ -11,6 +11,7 @@ from fibonacci import (
     LLMNode,
     MemoryConfig,
     MemoryKey,
+    MemoryRead,
     NodeExecutionError,
     TemplateError,
     Workflow,
@@ -18,7 +19,7 @@ from fibonacci import (
 )
 from fibonacci.plugin import Engine, Template
 
-THREAD = {"key": "thread:{{input.id}}", "as": "thread"}
+THREAD: MemoryRead = {"key": "thread:{{input.id}}", "as": "thread"}
 
 
 def reading(workflow: Workflow, *wanted: Any, **fields: Any) -> None:
@@ -88,7 +89,7 @@ def test_one_request(counted: Workflow, store: Any, execute: Any) -> None:
 def test_a_key_that_comes_out_as_none(workflow: Workflow, execute: Any, given: str) -> None:
     """A key that no record can have fails the node, and no model is asked."""
     asked: list[Any] = []
-    wanted = [{"key": "{{input.id}}", "as": "it"}]
+    wanted: list[MemoryRead] = [{"key": "{{input.id}}", "as": "it"}]
     workflow.add_node(
         LLMNode("n", lambda one: asked.append(one) or "", "{{memory.it}}", memory_read=wanted)
     )

@@ -13,6 +13,7 @@ from fibonacci import (
     LLMNode,
     MemoryConfig,
     MemoryKey,
+    MemoryWrite,
     NodeExecutionError,
     Retry,
     ScopeError,
@@ -164,7 +165,7 @@ def test_user_scope_without_a_user(counted: Workflow, store: Any, execute: Any) 
     assert (asked, store.reads, store.writes) == ([], [], [])
 
 
-USER_RECORD = {"key": "k", "scope": "user"}
+USER_RECORD: MemoryWrite = {"key": "k", "scope": "user"}
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ USER_RECORD = {"key": "k", "scope": "user"}
     ],
 )
 def test_an_output_that_does_not_fit(
-    counted: Workflow, store: Any, execute: Any, output: Any, mode: str, fault: type[Exception]
+    counted: Workflow, store: Any, execute: Any, output: Any, mode: Any, fault: type[Exception]
 ) -> None:
     """An output that memory can't take fails the node; it is not asked again."""
     asked: list[int] = []

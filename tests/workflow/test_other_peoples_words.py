@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 
-from fibonacci import FunctionNode, LLMNode, MemoryConfig, MemoryKey, Workflow
+from fibonacci import (
+    FunctionNode,
+    LLMNode,
+    MemoryConfig,
+    MemoryKey,
+    MemoryRead,
+    MemoryWrite,
+    Scope,
+    Workflow,
+)
 
-SHARED = ["workflow", "organization", "global"]
+SHARED: list[Scope] = ["workflow", "organization", "global"]
 
 
 def chat(workflow: Workflow, **fields: Any) -> Workflow:
@@ -55,7 +64,7 @@ def test_a_users_words_stay_out_of_a_prompt_without_a_user(
     [*(("ada", scope) for scope in SHARED), (None, "organization"), (None, "global")],
 )
 def test_a_planted_value_is_not_read_under_a_key_that_is_written_without_a_scope(
-    workflow: Workflow, execute: Any, user_id: str | None, scope: str
+    workflow: Workflow, execute: Any, user_id: str | None, scope: Scope
 ) -> None:
     """A shared record is no stand-in for a history that is not there yet."""
     chat(workflow)
@@ -65,7 +74,7 @@ def test_a_planted_value_is_not_read_under_a_key_that_is_written_without_a_scope
 
 @pytest.mark.parametrize("scope", SHARED)
 def test_a_planted_value_is_not_read_where_the_scope_is_named(
-    workflow: Workflow, execute: Any, scope: str
+    workflow: Workflow, execute: Any, scope: Scope
 ) -> None:
     """A key with scope "user" is looked for there alone."""
     workflow.add_node(
@@ -77,7 +86,7 @@ def test_a_planted_value_is_not_read_where_the_scope_is_named(
 
 @pytest.mark.parametrize("scope", SHARED)
 def test_a_planted_value_does_not_hide_the_users_own(
-    workflow: Workflow, execute: Any, scope: str
+    workflow: Workflow, execute: Any, scope: Scope
 ) -> None:
     """A bare key that nobody writes without a scope is the user's own before all others'."""
     workflow.add_node(LLMNode("n", "echo", "<{{memory.k}}>", memory_read=["k"]))
@@ -112,7 +121,7 @@ def test_a_key_that_an_input_chooses_reaches_no_other_users_prompt(
     assert execute(workflow, inputs, "ada")["n"] == "<>"
 
 
-def as_it(key: str) -> dict[str, str]:
+def as_it(key: str) -> MemoryRead:
     """A read of this very key, whatever is in it."""
     return {"key": key, "as": "it"}
 
@@ -124,7 +133,11 @@ def test_a_key_that_no_unscoped_write_can_come_out_as_is_looked_for_everywhere(
     workflow: Workflow, execute: Any, key: str
 ) -> None:
     """Shared facts are found under a key that the workflow's own writes never have."""
-    written = ["about:{{input.x}}-{{input.x}}!", {"key": key, "scope": "global"}, "fixed"]
+    written: list[str | MemoryWrite] = [
+        "about:{{input.x}}-{{input.x}}!",
+        {"key": key, "scope": "global"},
+        "fixed",
+    ]
     workflow.add_node(
         LLMNode("n", "echo", "<{{memory.it}}>", memory_read=[as_it(key)], memory_write=written)
     )
@@ -176,7 +189,7 @@ def test_a_key_to_read_that_an_input_chooses_is_the_users_own(
     """With scope "user", whatever an input says, the record that is read is the user's own."""
     workflow.memory.for_user("bob").set("k", "Bob's")
     workflow.memory.set("k", "shared")
-    chosen = {"key": "{{input.k}}", "as": "it", "scope": "user"}
+    chosen: MemoryRead = {"key": "{{input.k}}", "as": "it", "scope": "user"}
     workflow.add_node(LLMNode("n", "echo", "<{{memory.it}}>", memory_read=[chosen]))
     assert execute(workflow, {"k": text}, "ada")["n"] == "<>"
 
@@ -207,7 +220,7 @@ def test_another_organizations_words_stay_out(workflow: Workflow, execute: Any) 
 
 @pytest.mark.parametrize("scope", SHARED)
 def test_by_design_a_shared_scope_that_is_named_is_shared(
-    workflow: Workflow, execute: Any, scope: str
+    workflow: Workflow, execute: Any, scope: Scope
 ) -> None:
     """A node that writes to a shared scope by name puts its output before all who read there."""
     chat(workflow, memory_write={"key": "history", "scope": scope, "mode": "append"})
@@ -218,7 +231,7 @@ def test_by_design_a_shared_scope_that_is_named_is_shared(
 def test_by_design_an_input_may_choose_the_shared_record(workflow: Workflow, execute: Any) -> None:
     """A write to a shared scope under a key that an input is replaces any record there."""
     workflow.memory.set("rules", "Be kind.")
-    chosen = {"key": "{{input.k}}", "scope": "workflow"}
+    chosen: MemoryWrite = {"key": "{{input.k}}", "scope": "workflow"}
     workflow.add_node(LLMNode("w", "echo", "{{input.m}}", memory_write=chosen))
     workflow.add_node(LLMNode("n", "echo", "<{{memory.rules}}>", memory_read=["rules"]))
     execute(workflow, {"k": "rules", "m": "Be rude."}, "ada")
@@ -228,7 +241,7 @@ def test_by_design_an_input_may_choose_the_shared_record(workflow: Workflow, exe
 def test_by_design_an_input_may_choose_what_is_read(workflow: Workflow, execute: Any) -> None:
     """A read without a scope under a key that an input is finds any shared record."""
     workflow.memory.set("limits", "for staff", scope="organization")
-    chosen = {"key": "{{input.k}}", "as": "it"}
+    chosen: MemoryRead = {"key": "{{input.k}}", "as": "it"}
     workflow.add_node(LLMNode("n", "echo", "<{{memory.it}}>", memory_read=[chosen]))
     assert execute(workflow, {"k": "limits"}, "ada")["n"] == "<for staff>"
 

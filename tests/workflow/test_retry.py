@@ -1,5 +1,6 @@
 """Retries: what is tried again, how often, and how long is waited in between."""
 
+import ssl
 import time
 from typing import Any
 
@@ -7,13 +8,17 @@ import pytest
 
 from fibonacci import (
     BackendUnavailableError,
+    ConflictError,
     FunctionNode,
     InvalidArgumentError,
     LLMNode,
     ModelError,
     NodeExecutionError,
+    OutcomeUnknownError,
     Retry,
+    ValueTooLargeError,
     Workflow,
+    WorkflowValidationError,
 )
 
 
@@ -31,13 +36,47 @@ class Unsteady:
         return "done"
 
 
+class ClientError(Exception):
+    """What a client of some service raises, about whatever."""
+
+
 PASSING = [
     ModelError("busy", retryable=True),
     OSError(),
-    ValueError(),
+    TimeoutError(),
+    ClientError(),
+    RuntimeError(),
     BackendUnavailableError("away"),
+    ConflictError("others won"),
+    ExceptionGroup("both", [OSError(), ClientError()]),
 ]
-LASTING = [ModelError("no such model"), InvalidArgumentError("wrong")]
+LASTING = [
+    ModelError("no such model"),
+    InvalidArgumentError("wrong"),
+    OutcomeUnknownError("perhaps written"),
+    ValueTooLargeError("too large"),
+    KeyError("name"),
+    IndexError(),
+    TypeError(),
+    ValueError(),
+    AttributeError(),
+    NameError(),
+    AssertionError(),
+    ZeroDivisionError(),
+    NotImplementedError(),
+    ModuleNotFoundError(),
+    ssl.SSLCertVerificationError(),
+    ExceptionGroup("both", [OSError(), KeyError()]),
+]
+CHOSEN = [
+    (KeyError, KeyError("name"), 2),
+    (LookupError, KeyError("name"), 2),
+    (KeyError, OSError(), 1),
+    ((OSError, KeyError), KeyError("name"), 2),
+    (Exception, ModelError("no such model"), 2),
+    (lambda fault: "busy" in str(fault), ValueError("busy"), 2),
+    (lambda fault: "busy" in str(fault), OSError("away"), 1),
+]
 
 
 @pytest.mark.parametrize("retry", [4, Retry(attempts=4)])
@@ -54,7 +93,8 @@ def test_what_may_pass(workflow: Workflow, execute: Any, retry: Any, make: Any) 
 
 @pytest.mark.parametrize("fault", PASSING, ids=repr)
 def test_faults_that_may_pass(workflow: Workflow, execute: Any, fault: Exception) -> None:
-    """A foreign fault, a storage fault and a retryable ModelError may pass."""
+    """What may pass by itself is tried again: a retryable ModelError, a store that is away, what
+    the system and clients raise."""
     function = Unsteady(fault)
     workflow.add_node(FunctionNode("n", function, retry=Retry(attempts=2, backoff=0)))
     assert execute(workflow)["n"] == "done"
@@ -62,12 +102,37 @@ def test_faults_that_may_pass(workflow: Workflow, execute: Any, fault: Exception
 
 @pytest.mark.parametrize("fault", LASTING, ids=repr)
 def test_faults_that_last(workflow: Workflow, execute: Any, fault: Exception) -> None:
-    """Another ModelError, and errors about arguments or settings, are not tried again."""
+    """What stays as it is, is not tried again: mistakes of the program, errors about arguments."""
     function = Unsteady(fault)
     workflow.add_node(FunctionNode("n", function, retry=5))
     with pytest.raises(NodeExecutionError):
         execute(workflow)
     assert function.calls == 1
+
+
+@pytest.mark.parametrize(("on", "fault", "calls"), CHOSEN)
+def test_faults_that_are_chosen(
+    workflow: Workflow, execute: Any, on: Any, fault: Exception, calls: int
+) -> None:
+    """With ``on``, that alone decides: a class, several, or a function."""
+    function = Unsteady(fault, fault)
+    workflow.add_node(FunctionNode("n", function, retry=Retry(attempts=2, backoff=0, on=on)))
+    with pytest.raises(NodeExecutionError):
+        execute(workflow)
+    assert function.calls == calls
+
+
+async def later(_: Exception) -> bool:
+    """A function that can't say at once."""
+    return True
+
+
+@pytest.mark.parametrize("on", ["KeyError", (), (KeyError, "x"), [KeyError], BaseException,
+                                KeyboardInterrupt, int, KeyError(), later])  # fmt: skip
+def test_what_on_is_not(on: Any) -> None:
+    """What is neither a class of exceptions, nor a tuple of them, nor a function is refused."""
+    with pytest.raises(WorkflowValidationError, match=r"^on must be a class of exceptions"):
+        Retry(on=on)
 
 
 def test_the_last_attempt(workflow: Workflow, execute: Any) -> None:

@@ -12,6 +12,7 @@ from fibonacci import (
     FunctionNode,
     LLMNode,
     MemoryConfig,
+    MemoryWrite,
     NodeExecutionError,
     PluginNotFoundError,
     Workflow,
@@ -97,7 +98,7 @@ def test_no_model_is_asked_with_what_does_not_open(
     """The node fails, whatever default it has, and so nothing of it reaches a model (C29)."""
     spoil(store)
     workflow = workflow_of(store, "key")
-    wanted = {"key": "history", **default}
+    wanted: Any = {"key": "history", **default}
     workflow.add_node(LLMNode("chat", model, "{{memory.history}}", memory_read=[wanted]))
     with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
@@ -131,7 +132,7 @@ def test_a_node_builds_nothing_on_what_does_not_open(execute: Any, store: LocalS
     """What it would append to stays as it is, and the node fails (C25, C28)."""
     SPOILT["planted"](store)
     workflow = workflow_of(store, "key")
-    write = {"key": "history", "mode": "append"}
+    write: MemoryWrite = {"key": "history", "mode": "append"}
     workflow.add_node(LLMNode("chat", model, "hello", memory_write=write))
     with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)

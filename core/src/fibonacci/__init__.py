@@ -18,7 +18,8 @@ from fibonacci._workflow.events import (
     WorkflowFinished,
 )
 from fibonacci._workflow.literal import literal
-from fibonacci._workflow.nodes import FunctionNode, LLMNode
+from fibonacci._workflow.memory_forms import MemoryRead, MemoryWrite
+from fibonacci._workflow.nodes import FunctionNode, LLMNode, Node
 from fibonacci._workflow.result import ExecutionResult, NodeTrace
 from fibonacci._workflow.retry import Retry
 from fibonacci._workflow.workflow import Workflow
@@ -50,6 +51,7 @@ from fibonacci.errors import (
     WorkflowValidationError,
     WrongTypeError,
 )
+from fibonacci.plugin.address import Scope
 
 __version__ = "0.1.0"
 
@@ -71,9 +73,12 @@ __all__ = [
     "MemoryConfig",
     "MemoryKey",
     "MemoryManager",
+    "MemoryRead",
     "MemoryView",
+    "MemoryWrite",
     "MemoryWritten",
     "ModelError",
+    "Node",
     "NodeContext",
     "NodeExecutionError",
     "NodeFinished",
@@ -90,6 +95,7 @@ __all__ = [
     "PluginNotFoundError",
     "Retry",
     "RunMemory",
+    "Scope",
     "ScopeError",
     "SerializationError",
     "StorageError",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from fibonacci.errors import TemplateError
+from fibonacci.plugin._runtime.advice import advice
 from fibonacci.plugin.hookspecs import hookimpl
 from fibonacci.plugin.templating import (
     Engine,
@@ -136,9 +137,10 @@ def _written(value: Any, reference: Reference) -> str:
     try:
         return as_text(value, strict=reference.root != "memory")
     except (TypeError, ValueError, RecursionError):
+        way = "" if isinstance(value, Mapping | list | tuple) else advice(type(value))
         raise TemplateError(
             f"line {reference.line}, column {reference.column}: JSON has no form for what "
-            f"{reference.name!r} is, or holds ({type(value).__name__})",
+            f"{reference.name!r} is, or holds ({type(value).__name__}){way}",
             line=reference.line,
             column=reference.column,
             name=reference.name,

@@ -233,10 +233,10 @@ class AwaitedStore(Inline):
 
 
 class LocalBackend(Backend):
-    """The store of one name: the same object for all who ask, in this process."""
+    """A store in this process: the same object for all who ask."""
 
-    def __init__(self, name: str) -> None:
-        self._store = _stores.setdefault(name, LocalStore())
+    def __init__(self, store: LocalStore) -> None:
+        self._store = store
 
     def connect(self) -> Store:
         return self._store
@@ -249,7 +249,8 @@ class LocalBackend(Backend):
 def fibonacci_storage(settings: StoreSettings) -> Backend:
     """Return the backend for ``memory://name``; without a URL, the one without a name."""
     read_options(settings, {})
-    return LocalBackend(_name(settings.url) if settings.url else "")
+    name = _name(settings.url) if settings.url else ""
+    return LocalBackend(_stores.setdefault(name, LocalStore()))
 
 
 def _name(url: StoreURL) -> str:

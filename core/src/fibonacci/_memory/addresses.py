@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from fibonacci.errors import FibonacciError, InvalidKeyError, ScopeError
 from fibonacci.plugin._runtime.signals import raise_for_signal
@@ -18,7 +18,7 @@ class _Unsaid(str):
     """
 
 
-UNSAID: str = _Unsaid("workflow")
+UNSAID: Scope = cast(Scope, _Unsaid("workflow"))
 
 
 def checked_name(name: Any, what: str, error: type[FibonacciError]) -> str:

@@ -57,7 +57,7 @@ class MemoryConfig:
         default="aes-256-gcm", validator=fields.check_encryption, kw_only=True
     )
     """The name of the encryption plugin."""
-    plaintext_reads: str = attrs.field(
+    plaintext_reads: fields.PlaintextReads = attrs.field(
         default="refuse", validator=fields.check_plaintext, kw_only=True
     )
     """What to do with a record that is plain where it should be sealed, or the other way round:

@@ -10,6 +10,7 @@ import attrs
 import orjson
 
 from fibonacci.errors import SerializationError
+from fibonacci.plugin._runtime.advice import advice
 
 DEPTH_LIMIT: Final = 254
 """How many containers may stand around a value, an empty container included; orjson's limit."""
@@ -18,27 +19,6 @@ DIGITS_LIMIT: Final = 4_300
 """Digits of an int; Python's own limit for reading one back."""
 
 _TOO_LONG: Final = 10**DIGITS_LIMIT
-
-_ADVICE: Final = {
-    "bytes": "encode it as text, in base64 for instance",
-    "bytearray": "encode it as text, in base64 for instance",
-    "set": "make it a sorted list",
-    "frozenset": "make it a sorted list",
-    "datetime": "use its .isoformat()",
-    "date": "use its .isoformat()",
-    "time": "use its .isoformat()",
-    "UUID": "use str() of it",
-    "Decimal": "use str() of it",
-    "ndarray": "use its .tolist()",
-}
-
-_ADVICE_BY_MARK: Final = {
-    "model_dump": 'use its .model_dump(mode="json")',
-    "__dataclass_fields__": "use dataclasses.asdict() of it",
-    "__attrs_attrs__": "use attrs.asdict() of it",
-    "_member_map_": "use its .value",
-}
-"""By what a class of its kind has: a pydantic model, a dataclass, an attrs class, an Enum."""
 
 
 def encode(value: Any, name: str) -> bytes:
@@ -132,7 +112,8 @@ class _Walk:
         for key, part in kind.items(value):
             if not issubclass(type(key), str):
                 raise self._outer_refusal(
-                    f"has a key of type {type(key).__name__}, and JSON's keys are text"
+                    f"has a key of type {type(key).__name__}, and JSON's keys are text: "
+                    f"use str() of it"
                 )
             plain = str.__str__(key)
             if plain in seen:
@@ -166,7 +147,7 @@ class _Walk:
                 raise self._refusal(f"is {name}, for which JSON has no form")
             return number
         refused = f"is of type {kind.__name__}, for which JSON has no form"
-        raise self._refusal(refused + _advice(kind))
+        raise self._refusal(refused + advice(kind))
 
     def _refusal(self, fault: str) -> SerializationError:
         """The error, with the path: dict keys may stand in it, and nothing else of the value."""
@@ -175,15 +156,6 @@ class _Walk:
     def _outer_refusal(self, fault: str) -> SerializationError:
         """The error for the container that the walk is in, rather than for a part of it."""
         return SerializationError(f"{path_to([one.step for one in self.around[:-1]])} {fault}")
-
-
-def _advice(kind: type) -> str:
-    """What to do with such a value, if that is known; the value itself is not asked."""
-    advice = _ADVICE.get(kind.__name__)
-    marks = {name for base in kind.__mro__ for name in vars(base)}
-    for mark in marks & _ADVICE_BY_MARK.keys():
-        advice = advice or _ADVICE_BY_MARK[mark]
-    return f": {advice}" if advice else ""
 
 
 def lone_surrogate(text: str) -> int | None:

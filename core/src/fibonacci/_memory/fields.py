@@ -1,7 +1,7 @@
 """What each field of MemoryConfig may be, and how it is shown."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -100,7 +100,10 @@ def check_encryption(_: Any, __: Any, value: Any) -> None:
         )
 
 
-def check_plaintext(_: Any, __: Any, value: Any) -> None:
+PlaintextReads = Literal["refuse", "allow"]
+
+
+def check_plaintext(_: Any, __: Any, value: PlaintextReads) -> None:
     if not isinstance(value, str) or value not in ("refuse", "allow"):
         raise ConfigurationError(
             f"plaintext_reads must be 'refuse' or 'allow'; it is {described(value)}"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _lock: Final = RLock()
 _shared: Final[dict[Hashable, SharedStore]] = {}
 _leases: Final["weakref.WeakSet[Lease]"] = weakref.WeakSet()
+_substitutes: Final[list[SharedStore]] = []
+"""Stores that all memories use in place of their own: the last one of them; see ``substituted``."""
 _let_go: Final["deque[SharedStore]"] = deque()
 """Stores whose leases were collected. The collector runs in any thread at any moment, under any
 lock, so it only leaves a word here: whoever has the registry's lock, or gets it at once, reads it.
@@ -44,6 +46,10 @@ class SyncSide:
     def forget(self) -> None:
         if not isinstance(self.store, _Closed):
             self.store = _Unconnected(self)
+
+    def turn_to(self, shared: SharedStore) -> None:
+        self.shared = shared
+        self.forget()
 
 
 class _Unconnected:
@@ -72,7 +78,9 @@ class Lease:
 
     def __init__(self, shared: SharedStore) -> None:
         self.sync = SyncSide(shared)
+        self._own = shared
         self._shared = shared
+        """The one that is used: its own, or a substitute."""
         self._finalizer = weakref.finalize(self, _leave, shared)
         _leases.add(self)
 
@@ -94,7 +102,7 @@ class Lease:
         if not self._finalizer.detach():
             return
         with _registry():
-            store, native = _give_back(self._shared)
+            store, native = _give_back(self._own)
         own = [one for loop, one in native if loop is _running_loop()()]
         try:
             _close(store, [(loop, one) for loop, one in native if one not in own])
@@ -104,8 +112,14 @@ class Lease:
 
     def forget(self) -> None:
         """Start anew in a forked child."""
+        self._own.forget()
         self._shared.forget()
         self.sync.forget()
+
+    def turn(self) -> None:
+        """Use the substitute that is the last now, or its own store."""
+        self._shared = _substitutes[-1] if _substitutes else self._own
+        self.sync.turn_to(self._shared)
 
 
 def lease(key: Hashable, make: Callable[[], Backend]) -> Lease:
@@ -125,7 +139,35 @@ def _hold(key: Hashable) -> Lease | None:
         if shared is None:
             return None
         shared.holders += 1
-        return Lease(shared)
+        held = Lease(shared)
+        if _substitutes:
+            held.turn()
+        return held
+
+
+@contextmanager
+def substituted(backend: Backend) -> Iterator[None]:
+    """Have all memories of this process use one store, of this backend, in place of their own.
+
+    Those that are made meanwhile too. Within another substitute, the inner one counts.
+    """
+    shared = SharedStore(object(), backend)
+    shared.holders = 1
+    with _registry():
+        _substitutes.append(shared)
+        _turn_all()
+    try:
+        yield
+    finally:
+        with _registry():
+            _substitutes.remove(shared)
+            _turn_all()
+            shared.holders = 0
+
+
+def _turn_all() -> None:
+    for one in list(_leases):
+        one.turn()
 
 
 @contextmanager

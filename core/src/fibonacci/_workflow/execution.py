@@ -14,15 +14,13 @@ from fibonacci._workflow.graph import Graph, make_graph
 from fibonacci._workflow.inputs import checked_inputs
 from fibonacci._workflow.models import find_model, refusals
 from fibonacci._workflow.nodes import LLMNode
+from fibonacci._workflow.overrides import Overrides, overrides
 from fibonacci._workflow.result import ExecutionResult
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.schedule import Schedule
 from fibonacci._workflow.step import Step
 from fibonacci._workflow.voice import Voice
-from fibonacci.errors import (
-    ScopeError,
-    WorkflowValidationError,
-)
+from fibonacci.errors import ScopeError, WorkflowValidationError
 from fibonacci.plugin.models import Model
 
 
@@ -41,6 +39,12 @@ class Prepared:
     graph: Graph
     models: Mapping[str, Model]
     """Of each LLMNode, by its id."""
+    overrides: Overrides
+    """What was in force when the models were found."""
+
+    def serves(self, steps: Mapping[str, Step]) -> bool:
+        """Say whether it is still what ``prepare`` would return for these."""
+        return self.graph.steps is steps and self.overrides is overrides()
 
 
 def prepare(steps: Mapping[str, Step], named: dict[str, Model]) -> Prepared:
@@ -48,18 +52,21 @@ def prepare(steps: Mapping[str, Step], named: dict[str, Model]) -> Prepared:
 
     ``named`` keeps those that are found by name: a provider is asked once for each.
     """
-    graph = make_graph(steps)
+    graph, standing = make_graph(steps), overrides()
     asking = [step.node for step in steps.values() if isinstance(step.node, LLMNode)]
-    models = {node.id: _model(node.model, named) for node in asking}
+    models = {node.id: _model(node.model, named, standing) for node in asking}
     faults = [fault for node in asking for fault in refusals(node, models[node.id])]
     if faults:
         raise WorkflowValidationError("\n".join(faults))
-    return Prepared(graph, models)
+    return Prepared(graph, models, standing)
 
 
-def _model(model: Any, named: dict[str, Model]) -> Model:
+def _model(model: Any, named: dict[str, Model], standing: Overrides) -> Model:
     if not isinstance(model, str):
         return find_model(model)
+    for override in standing:
+        if override.answers_to(model):
+            return override.model
     if model not in named:
         named.setdefault(model, find_model(model))
     return named[model]

@@ -120,7 +120,7 @@ def is_timeout(value: Any) -> bool:
     return value is None or (_is_number(value) and 0 < value <= 86_400)
 
 
-def several(given: Any) -> Any:
+def several(given: Sequence[str]) -> Sequence[str]:
     """Several texts as a tuple, which nobody can change later; one text as a tuple of one."""
     return (given,) if isinstance(given, str) or not isinstance(given, Sequence) else tuple(given)
 

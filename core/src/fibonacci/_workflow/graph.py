@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 import attrs
 
 from fibonacci._memory.recall import Wanted
-from fibonacci._workflow.memory_use import MemoryWrite
+from fibonacci._workflow.memory_use import RecordWrite
 from fibonacci._workflow.reads import Reads
 from fibonacci._workflow.step import Step
 from fibonacci._workflow.texts import Demand
@@ -108,7 +108,7 @@ def _refuse_cycles(needs: Mapping[str, frozenset[str]]) -> None:
 
 
 def _for_a_user(step: Step) -> Iterator[str]:
-    uses: tuple[tuple[str, tuple[Wanted | MemoryWrite, ...]], ...] = (
+    uses: tuple[tuple[str, tuple[Wanted | RecordWrite, ...]], ...] = (
         ("reads", tuple(step.node.memory_read)),
         ("writes", tuple(step.node.memory_write)),
     )

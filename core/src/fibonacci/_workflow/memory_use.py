@@ -1,7 +1,7 @@
 """memory_read and memory_write: what users write, checked and made one form."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import attrs
 
@@ -9,22 +9,16 @@ from fibonacci._memory import codec
 from fibonacci._memory.addresses import checked_name
 from fibonacci._memory.expiry import milliseconds
 from fibonacci._memory.recall import Wanted
+from fibonacci._workflow.memory_forms import Mode, ReadForm, WriteForm
 from fibonacci.errors import FibonacciError, WorkflowValidationError
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin.address import SCOPES, Address, Scope, Space
-
-Mode = Literal["set", "append", "increment"]
-ReadForm = Sequence[str | Mapping[str, Any]]
-"""Keys; or dicts with ``key``, and ``scope``, ``default`` or ``as``."""
-
-WriteForm = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None
-"""A key; a dict with ``key``, and ``scope``, ``ttl``, ``mode`` or ``max_items``; or several."""
 
 MODES: Final[tuple[Mode, ...]] = ("set", "append", "increment")
 
 
 @attrs.frozen(kw_only=True)
-class MemoryWrite:
+class RecordWrite:
     """One record that a node writes with its output."""
 
     key: str
@@ -55,7 +49,7 @@ def reads(given: ReadForm) -> tuple[Wanted, ...]:
     return wanted
 
 
-def writes(given: WriteForm) -> tuple[MemoryWrite, ...]:
+def writes(given: WriteForm) -> tuple[RecordWrite, ...]:
     """Return what ``memory_write`` asks for: a key, a dict, or a list of them."""
     if given is None:
         return ()
@@ -80,7 +74,7 @@ def _read(given: Any) -> Wanted:
     return Wanted(name=name, key=key, scope=_scope(fields), default=_default(fields, name))
 
 
-def _write(given: Any) -> MemoryWrite:
+def _write(given: Any) -> RecordWrite:
     fields = {"key": given} if isinstance(given, str) else given
     fields = _fields(fields, "memory_write", ("key", "scope", "ttl", "mode", "max_items"))
     if not isinstance(fields["key"], str) or not fields["key"]:
@@ -91,7 +85,7 @@ def _write(given: Any) -> MemoryWrite:
             f"memory_write: unknown mode: it is one of {', '.join(MODES)}."
             f"{did_you_mean(mode, MODES)}"
         )
-    return MemoryWrite(
+    return RecordWrite(
         key=fields["key"],
         scope=_scope(fields),
         ttl=_ttl(fields.get("ttl")),

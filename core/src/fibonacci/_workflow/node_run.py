@@ -8,9 +8,8 @@ from fibonacci._memory.recall import NOTHING, MemoryKey, Recalled, nearest
 from fibonacci._memory.runs import check_key, spoken
 from fibonacci._workflow.channel import Channel
 from fibonacci._workflow.events import MemoryWritten, NodeFinished, NodeRetried, NodeStarted
-from fibonacci._workflow.memory_use import MemoryWrite
+from fibonacci._workflow.memory_use import RecordWrite
 from fibonacci._workflow.result import Record
-from fibonacci._workflow.retry import may_succeed
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.step import Answer, Step
 from fibonacci._workflow.voice import Overdue
@@ -67,7 +66,7 @@ async def _ask(step: Step, run: Run, question: Any, deadline: float | None) -> t
             # A model that heeds the deadline raises at it, as a clock of ours does: one error.
             if deadline is not None and monotonic() >= deadline:
                 raise _late(step, run) from fault
-            if attempt == retry.attempts or not may_succeed(fault):
+            if attempt == retry.attempts or not retry.applies_to(fault):
                 raise
             pause = retry.pause(attempt, fault)
             if pause > PATIENCE or (deadline is not None and monotonic() + pause >= deadline):
@@ -120,7 +119,7 @@ async def _write(
     return records
 
 
-async def _write_one(run: Run, write: MemoryWrite, record: MemoryKey, output: Any) -> None:
+async def _write_one(run: Run, write: RecordWrite, record: MemoryKey, output: Any) -> None:
     memory, (scope, key) = spoken(run.memory(), plainly=run.voice.plainly), record
     if write.mode == "set":
         await memory.aset(key, output, scope, ttl=write.ttl)

@@ -8,7 +8,7 @@ import attrs
 from fibonacci._memory.recall import Wanted
 from fibonacci._workflow import fields
 from fibonacci._workflow.literal import LiteralText
-from fibonacci._workflow.memory_use import MemoryWrite, reads, writes
+from fibonacci._workflow.memory_use import RecordWrite, reads, writes
 from fibonacci._workflow.retry import Retry, checked_retry
 from fibonacci.plugin.models import Model, ModelRequest
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Node:
-    """What all nodes have."""
+    """What an LLMNode and a FunctionNode have in common: either is one, for annotations."""
 
     id: str = attrs.field(validator=fields.check_id)
     """Its name: results have its output under it, and templates call it so."""
@@ -29,7 +29,7 @@ class Node:
     memory_read: Sequence[Wanted] = attrs.field(default=(), converter=reads, kw_only=True)
     """What to read when it starts, and nothing else reaches it: keys, or dicts with ``key``, and
     ``scope``, ``default`` or ``as``. A key that is a template needs ``as``."""
-    memory_write: Sequence[MemoryWrite] = attrs.field(default=None, converter=writes, kw_only=True)
+    memory_write: Sequence[RecordWrite] = attrs.field(default=None, converter=writes, kw_only=True)
     """Where to write the output, once it has succeeded: a key, a dict with ``key``, and ``scope``,
     ``ttl``, ``mode`` or ``max_items``, or a list of them. Without a scope: to the run's user where
     it has one, else to the workflow."""

@@ -1,11 +1,17 @@
-"""Retry: how often a node is tried, and how long it waits in between."""
+"""Retry: how often a node is tried, after what, and how long it waits in between."""
 
 import random
+from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Any, Final
 
 import attrs
 
-from fibonacci.errors import FibonacciError, ModelError, StorageError, WorkflowValidationError
+from fibonacci._workflow.transient import is_transient
+from fibonacci.errors import ModelError, WorkflowValidationError
+
+On = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+"""Which exceptions: a class or several, as ``except`` takes them, or a function that says."""
 
 LONGEST_PAUSE: Final = 60.0
 """Seconds: no pause grows beyond it, unless a provider asks for a longer one."""
@@ -28,11 +34,29 @@ def _share(_: Any, __: Any, value: Any) -> None:
         raise WorkflowValidationError("jitter must be a number from 0 to 1")
 
 
+def _on(_: Any, __: Any, value: Any) -> None:
+    classes = value if isinstance(value, tuple) else (value,)
+    if isinstance(value, tuple | type):
+        fits = bool(classes) and all(_is_exception(one) for one in classes)
+    else:
+        fits = value is None or (callable(value) and not iscoroutinefunction(value))
+    if not fits:
+        raise WorkflowValidationError(
+            "on must be a class of exceptions such as KeyError, a tuple of them, or a plain "
+            "function that takes an exception and says whether to try again"
+        )
+
+
+def _is_exception(given: Any) -> bool:
+    return isinstance(given, type) and issubclass(given, Exception)
+
+
 @attrs.frozen(kw_only=True)
 class Retry:
-    """How often a node is tried: what a model or a function can't do once, it may do again.
+    """How often a node is tried, and after what: a model or a function may do it the second time.
 
     Memory is written after the attempt that succeeds, and only then.
+    Raises WorkflowValidationError.
     """
 
     attempts: int = attrs.field(default=3, validator=_attempts)
@@ -41,6 +65,18 @@ class Retry:
     """Seconds to wait before the second attempt; each further pause is twice as long."""
     jitter: float = attrs.field(default=0.5, validator=_share)
     """The part of each pause that is left to chance, so that many runs get out of step."""
+    on: On | None = attrs.field(default=None, validator=_on)
+    """Which exceptions are followed by another attempt: a class, a tuple of them, or a function of
+    the exception. None: those that may pass by themselves, and no mistakes of the program
+    (``KeyError``, ``TypeError``, ``ValueError`` and the like)."""
+
+    def applies_to(self, fault: Exception) -> bool:
+        """Say whether another attempt may follow this fault."""
+        if self.on is None:
+            return is_transient(fault)
+        if isinstance(self.on, type | tuple):
+            return isinstance(fault, self.on)
+        return bool(self.on(fault))
 
     def pause(self, attempt: int, fault: Exception) -> float:
         """Return the seconds to wait after this attempt; a provider may have asked for more."""
@@ -58,11 +94,3 @@ def checked_retry(given: int | Retry | None) -> Retry:
     if given is None:
         return ONCE
     return given if isinstance(given, Retry) else Retry(attempts=given)
-
-
-def may_succeed(fault: Exception) -> bool:
-    """Say whether another attempt may end better than in this fault."""
-    if isinstance(fault, ModelError):
-        return fault.retryable
-    # What else is in our tree is about arguments, settings or stored bytes: it stays as it is.
-    return isinstance(fault, StorageError) or not isinstance(fault, FibonacciError)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import attrs
 
 from fibonacci._memory.recall import Wanted
-from fibonacci._workflow.memory_use import MemoryWrite
+from fibonacci._workflow.memory_use import RecordWrite
 from fibonacci._workflow.texts import literals
 from fibonacci.plugin.templating import Template
 
@@ -23,7 +23,7 @@ class UnscopedKeys:
     """Of each such key; None where it can be any text."""
 
     @classmethod
-    def of(cls, written: Iterable[tuple[MemoryWrite, Template]]) -> "UnscopedKeys":
+    def of(cls, written: Iterable[tuple[RecordWrite, Template]]) -> "UnscopedKeys":
         """Look at all that the nodes of a graph write, with the template of each key."""
         return cls(tuple(literals(template) for write, template in written if write.scope is None))
 

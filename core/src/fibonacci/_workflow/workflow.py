@@ -179,7 +179,7 @@ class Workflow:
     def _prepare(self) -> Prepared:
         steps, prepared = self._steps, self._prepared
         # Another thread may add a node just now: what is prepared says of which nodes.
-        if prepared is None or prepared.graph.steps is not steps:
+        if prepared is None or not prepared.serves(steps):
             self._prepared = prepared = prepare(steps, self._models)
         return prepared
 

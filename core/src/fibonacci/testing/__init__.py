@@ -1,6 +1,9 @@
-"""Conformance suites: what a plugin has to keep, as tests that anyone can run.
+"""For tests of an app, and conformance suites for plugins.
 
-::
+An app is tested with :func:`fresh_memory`, :func:`override_model` and :class:`ScriptedModel`, by
+any test runner.
+
+What a plugin has to keep is a suite that anyone can run::
 
     from fibonacci.testing import StoreContract
 
@@ -12,11 +15,14 @@ Template engines have ``EngineContract``, which asks for ``engine = "mustache"``
 ``CipherContract``, which asks for ``cipher = "box"``; models have ``ProviderContract``, which asks
 for ``model = "parrot:grey"``.
 
-It needs pytest and hypothesis: ``pip install 'fibonacci-core[testing]'``.
+The suites need pytest and hypothesis: ``pip install 'fibonacci-core[testing]'``.
 ``pytest --fibonacci-report`` adds a table of the clauses and how each was kept.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from fibonacci.testing.kit import ScriptedModel, fresh_memory, override_model
 
 if TYPE_CHECKING:
     from fibonacci.testing.cipher import CipherContract
@@ -24,15 +30,29 @@ if TYPE_CHECKING:
     from fibonacci.testing.provider import ProviderContract
     from fibonacci.testing.store import StoreContract
 
-__all__ = ["CipherContract", "EngineContract", "ProviderContract", "StoreContract"]
+__all__ = [
+    "CipherContract",
+    "EngineContract",
+    "ProviderContract",
+    "ScriptedModel",
+    "StoreContract",
+    "fresh_memory",
+    "override_model",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # Lazily: pytest imports this package at every start, for the plugin, and must not pay for
-    # hypothesis where nobody tests a plugin.
+    # Lazily: tests of an app need neither pytest nor hypothesis, and don't wait for them.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
     package = f"fibonacci.testing.{name.removesuffix('Contract').lower()}"
-    return getattr(import_module(package), name)
+    try:
+        return getattr(import_module(package), name)
+    except ModuleNotFoundError as fault:
+        if (fault.name or "").startswith("fibonacci"):
+            raise
+        raise ModuleNotFoundError(
+            f"fibonacci.testing.{name} needs the package {fault.name}. "
+            f"Install it: pip install 'fibonacci-core[testing]'",
+            name=fault.name,
+        ) from fault

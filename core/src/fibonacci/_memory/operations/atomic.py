@@ -7,7 +7,7 @@ is not, as nobody can tell whether it was applied.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from fibonacci._memory import codec
 from fibonacci._memory.addresses import UNSAID
@@ -15,8 +15,10 @@ from fibonacci._memory.contest import Contest
 from fibonacci._memory.expiry import TTL
 from fibonacci._memory.operations.verbs import Verbs, in_sync
 from fibonacci.errors import InvalidArgumentError, WrongTypeError
-from fibonacci.plugin.address import Address
+from fibonacci.plugin.address import Address, Scope
 from fibonacci.plugin.storage import ABSENT
+
+N = TypeVar("N", int, float)
 
 
 class Atomic(Verbs):
@@ -30,7 +32,7 @@ class Atomic(Verbs):
         self,
         key: str,
         value: Any,
-        scope: str = UNSAID,
+        scope: Scope = UNSAID,
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> bool:
@@ -53,7 +55,7 @@ class Atomic(Verbs):
         key: str,
         fn: Callable[[Any], Any],
         default: Any = None,
-        scope: str = UNSAID,
+        scope: Scope = UNSAID,
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> Any:
@@ -92,7 +94,7 @@ class Atomic(Verbs):
         key: str,
         *items: Any,
         max_items: int | None = None,
-        scope: str = UNSAID,
+        scope: Scope = UNSAID,
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> int:
@@ -129,15 +131,16 @@ class Atomic(Verbs):
     async def aincrement(
         self,
         key: str,
-        amount: float = 1,
-        scope: str = UNSAID,
+        amount: N = 1,
+        scope: Scope = UNSAID,
         user_id: str | None = None,
         ttl: TTL | None = None,
-    ) -> float:
+    ) -> N:
         """Add an amount to a number, and return the new one; without a record it was 0.
 
-        An int and an int make an int. Raises WrongTypeError where the value is no number, and
-        what ``update`` raises.
+        An int and an int make an int. A record that holds a float stays a float: a type checker,
+        which sees the amount alone, takes it for an int. Raises WrongTypeError where the value is
+        no number, and what ``update`` raises.
         """
         if isinstance(amount, bool) or not isinstance(amount, int | float):
             raise InvalidArgumentError(f"amount must be a number, not {type(amount).__name__}")
@@ -158,7 +161,7 @@ class Atomic(Verbs):
                     f"is beyond 1.8e308"
                 ) from None
 
-        number: float
+        number: N
         number, _ = await self._change(address, change, ttl)
         return number
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.expiry import TTL
 from fibonacci._memory.operations.verbs import Verbs, in_sync
+from fibonacci.plugin.address import Scope
 
 
 class Basic(Verbs):
@@ -15,7 +16,7 @@ class Basic(Verbs):
         self,
         key: str,
         value: Any,
-        scope: str = UNSAID,
+        scope: Scope = UNSAID,
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> Literal[True]:
@@ -42,7 +43,7 @@ class Basic(Verbs):
     async def aget(
         self,
         key: str,
-        scope: str = UNSAID,
+        scope: Scope = UNSAID,
         user_id: str | None = None,
         default: Any = None,
     ) -> Any:
@@ -57,7 +58,7 @@ class Basic(Verbs):
 
     get = in_sync(aget)
 
-    async def adelete(self, key: str, scope: str = UNSAID, user_id: str | None = None) -> bool:
+    async def adelete(self, key: str, scope: Scope = UNSAID, user_id: str | None = None) -> bool:
         """Delete a record; say whether there was a live one.
 
         Raises InvalidKeyError, ScopeError or StorageError.
@@ -68,7 +69,7 @@ class Basic(Verbs):
 
     delete = in_sync(adelete)
 
-    async def aexists(self, key: str, scope: str = UNSAID, user_id: str | None = None) -> bool:
+    async def aexists(self, key: str, scope: Scope = UNSAID, user_id: str | None = None) -> bool:
         """Say whether there is a live record.
 
         Raises InvalidKeyError, ScopeError or StorageError.
@@ -79,7 +80,7 @@ class Basic(Verbs):
 
     exists = in_sync(aexists)
 
-    async def aclear(self, scope: str = UNSAID, user_id: str | None = None) -> Literal[True]:
+    async def aclear(self, scope: Scope = UNSAID, user_id: str | None = None) -> Literal[True]:
         """Delete all records of one scope: this workflow's, this user's, this organization's.
 
         Records that others write meanwhile may stay. Each request has the timeout to itself.

@@ -10,7 +10,7 @@ from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.expiry import TTL
 from fibonacci._memory.operations.verbs import Verbs, in_sync
 from fibonacci.errors import InvalidArgumentError
-from fibonacci.plugin.address import Address
+from fibonacci.plugin.address import Address, Scope
 
 AT_ONCE: Final = 100
 """Records in one request, each of which has the timeout to itself."""
@@ -20,7 +20,7 @@ class Batch(Verbs):
     """Several records of one scope."""
 
     async def aget_many(
-        self, keys: Iterable[str], scope: str = UNSAID, user_id: str | None = None
+        self, keys: Iterable[str], scope: Scope = UNSAID, user_id: str | None = None
     ) -> dict[str, Any]:
         """Return the values of the live records among these keys, in the order asked.
 
@@ -41,7 +41,7 @@ class Batch(Verbs):
     async def aset_many(
         self,
         mapping: Mapping[str, Any],
-        scope: str = UNSAID,
+        scope: Scope = UNSAID,
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> Literal[True]:
@@ -67,7 +67,7 @@ class Batch(Verbs):
     set_many = in_sync(aset_many)
 
     async def adelete_many(
-        self, keys: Iterable[str], scope: str = UNSAID, user_id: str | None = None
+        self, keys: Iterable[str], scope: Scope = UNSAID, user_id: str | None = None
     ) -> int:
         """Delete the records of these keys; return how many live ones there were.
 
@@ -82,7 +82,7 @@ class Batch(Verbs):
 
     delete_many = in_sync(adelete_many)
 
-    def _find_all(self, keys: Any, scope: str, user_id: str | None) -> list[Address]:
+    def _find_all(self, keys: Any, scope: Scope, user_id: str | None) -> list[Address]:
         """The addresses of the keys, each once, in the order given."""
         if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
             raise InvalidArgumentError(

@@ -5,13 +5,16 @@ import math
 from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.expiry import TTL, milliseconds
 from fibonacci._memory.operations.verbs import Verbs, in_sync
+from fibonacci.plugin.address import Scope
 from fibonacci.plugin.storage import ABSENT
 
 
 class Life(Verbs):
     """The expiry of one record."""
 
-    async def attl(self, key: str, scope: str = UNSAID, user_id: str | None = None) -> float | None:
+    async def attl(
+        self, key: str, scope: Scope = UNSAID, user_id: str | None = None
+    ) -> float | None:
         """Return the seconds until the record expires: ``inf`` if it never does, None if absent.
 
         Raises InvalidKeyError, ScopeError or StorageError.
@@ -25,7 +28,7 @@ class Life(Verbs):
     ttl = in_sync(attl)
 
     async def atouch(
-        self, key: str, ttl: TTL, scope: str = UNSAID, user_id: str | None = None
+        self, key: str, ttl: TTL, scope: Scope = UNSAID, user_id: str | None = None
     ) -> bool:
         """Give a live record a new expiry and leave its value; say whether there was one.
 

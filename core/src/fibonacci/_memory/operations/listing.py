@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.operations.verbs import Verbs, in_sync
 from fibonacci._memory.patterns import literal_start, matcher
-from fibonacci.plugin.address import Space
+from fibonacci.plugin.address import Scope, Space
 from fibonacci.plugin.storage import Page
 
 
@@ -13,7 +13,7 @@ class Listing(Verbs):
     """Keys, in the order of their code points; each request has the timeout to itself."""
 
     async def alist_keys(
-        self, scope: str = UNSAID, user_id: str | None = None, pattern: str | None = None
+        self, scope: Scope = UNSAID, user_id: str | None = None, pattern: str | None = None
     ) -> list[str]:
         """Return the keys of one scope, sorted by code point; those that match the pattern.
 
@@ -31,7 +31,7 @@ class Listing(Verbs):
     list_keys = in_sync(alist_keys)
 
     def aiter_keys(
-        self, pattern: str | None = None, scope: str = UNSAID, user_id: str | None = None
+        self, pattern: str | None = None, scope: Scope = UNSAID, user_id: str | None = None
     ) -> AsyncIterator[str]:
         """Iterate over what ``list_keys`` returns, a page at a time: ``async for``."""
         space, match = self._whole(scope, user_id), matcher(pattern)
@@ -48,7 +48,7 @@ class Listing(Verbs):
         return pages()
 
     def iter_keys(
-        self, pattern: str | None = None, scope: str = UNSAID, user_id: str | None = None
+        self, pattern: str | None = None, scope: Scope = UNSAID, user_id: str | None = None
     ) -> Iterator[str]:
         """Iterate over what ``list_keys`` returns, a page at a time."""
         space, match = self._whole(scope, user_id), matcher(pattern)

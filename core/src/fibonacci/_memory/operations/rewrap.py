@@ -8,7 +8,7 @@ from fibonacci._memory.envelope import PlainEnvelope, SealedEnvelope
 from fibonacci._memory.operations.batch import AT_ONCE
 from fibonacci._memory.operations.verbs import Verbs, in_sync
 from fibonacci.errors import EncryptionError, InvalidArgumentError
-from fibonacci.plugin.address import Address, Space
+from fibonacci.plugin.address import Address, Scope, Space
 from fibonacci.plugin.storage import KEEP, Page
 
 Progress = Callable[[str, int], object]
@@ -20,7 +20,7 @@ class Rewrapping(Verbs):
 
     async def arewrap(
         self,
-        scope: str = UNSAID,
+        scope: Scope = UNSAID,
         user_id: str | None = None,
         *,
         start_after: str | None = None,

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from fibonacci import NO_EXPIRY, MemoryManager, WrongTypeError
 from fibonacci.testing.store.bench import Bench, Opener
 
-PLACES: list[dict[str, str]] = [
+PLACES: list[dict[str, Any]] = [
     {},
     {"scope": "organization"},
     {"scope": "global"},
@@ -48,20 +48,20 @@ class Machine(RuleBasedStateMachine):
         self.records: dict[tuple[Any, ...], tuple[Any, bool]] = {}
         self.expired = 0
 
-    def found(self, place: dict[str, str], key: str, default: Any = None) -> Any:
+    def found(self, place: dict[str, Any], key: str, default: Any = None) -> Any:
         return self.records.get(_at(place, key), (default, False))[0]
 
-    def put(self, place: dict[str, str], key: str, value: Any, life: Any) -> None:
+    def put(self, place: dict[str, Any], key: str, value: Any, life: Any) -> None:
         self.records[_at(place, key)] = (value, life not in (None, NO_EXPIRY))
 
-    def keep(self, place: dict[str, str], key: str, value: Any, life: Any) -> None:
+    def keep(self, place: dict[str, Any], key: str, value: Any, life: Any) -> None:
         """Put, with the expiry that was there."""
         there = self.records.get(_at(place, key))
         self.put(place, key, value, life)
         if there:
             self.records[_at(place, key)] = (value, there[1])
 
-    def look(self, place: dict[str, str], key: str) -> None:
+    def look(self, place: dict[str, Any], key: str) -> None:
         """Compare the record's value, and whether it expires."""
         left = self.memory.ttl(key, **place)
         there = self.records.get(_at(place, key))
@@ -74,42 +74,42 @@ class Machine(RuleBasedStateMachine):
             assert left == math.inf
         assert _same(self.memory.get(key, default="-", **place), self.found(place, key, "-"))
 
-    def keys_in(self, place: dict[str, str]) -> list[str]:
+    def keys_in(self, place: dict[str, Any]) -> list[str]:
         return sorted(key for *where, key in self.records if where == list(place.values()))
 
     @rule(place=places, key=keys, value=values, life=lives)
-    def set(self, place: dict[str, str], key: str, value: Any, life: Any) -> None:
+    def set(self, place: dict[str, Any], key: str, value: Any, life: Any) -> None:
         assert self.memory.set(key, value, ttl=life, **place) is True
         self.put(place, key, value, life)
         self.look(place, key)
 
     @rule(place=places, key=keys)
-    def get(self, place: dict[str, str], key: str) -> None:
+    def get(self, place: dict[str, Any], key: str) -> None:
         assert _same(self.memory.get(key, default="-", **place), self.found(place, key, "-"))
 
     @rule(place=places, key=keys)
-    def delete(self, place: dict[str, str], key: str) -> None:
+    def delete(self, place: dict[str, Any], key: str) -> None:
         there = self.records.pop(_at(place, key), None)
         assert self.memory.delete(key, **place) is (there is not None)
 
     @rule(place=places, key=keys)
-    def exists(self, place: dict[str, str], key: str) -> None:
+    def exists(self, place: dict[str, Any], key: str) -> None:
         assert self.memory.exists(key, **place) is (_at(place, key) in self.records)
 
     @rule(place=places)
-    def clear(self, place: dict[str, str]) -> None:
+    def clear(self, place: dict[str, Any]) -> None:
         assert self.memory.clear(**place) is True
         for key in self.keys_in(place):
             del self.records[_at(place, key)]
 
     @rule(place=places, pattern=st.sampled_from([None, "*", "a*", "[!a]", "a%*", "x"]))
-    def list_keys(self, place: dict[str, str], pattern: str | None) -> None:
+    def list_keys(self, place: dict[str, Any], pattern: str | None) -> None:
         expected = [k for k in self.keys_in(place) if pattern is None or fnmatchcase(k, pattern)]
         assert self.memory.list_keys(pattern=pattern, **place) == expected
         assert list(self.memory.iter_keys(pattern, **place)) == expected
 
     @rule(place=places, key=keys, value=values, life=lives)
-    def add(self, place: dict[str, str], key: str, value: Any, life: Any) -> None:
+    def add(self, place: dict[str, Any], key: str, value: Any, life: Any) -> None:
         free = _at(place, key) not in self.records
         assert self.memory.add(key, value, ttl=life, **place) is free
         if free:
@@ -117,14 +117,14 @@ class Machine(RuleBasedStateMachine):
         self.look(place, key)
 
     @rule(place=places, key=keys, life=lives)
-    def update(self, place: dict[str, str], key: str, life: Any) -> None:
+    def update(self, place: dict[str, Any], key: str, life: Any) -> None:
         value = [self.found(place, key)] if key != "b" else None
         assert _same(self.memory.update(key, lambda _: value, ttl=life, **place), value)
         self.keep(place, key, value, life)
         self.look(place, key)
 
     @rule(place=places, key=keys, items=st.lists(values, min_size=1, max_size=3), life=lives)
-    def append(self, place: dict[str, str], key: str, items: list[Any], life: Any) -> None:
+    def append(self, place: dict[str, Any], key: str, items: list[Any], life: Any) -> None:
         there = self.found(place, key, [])
         try:
             length = self.memory.append(key, *items, max_items=4, ttl=life, **place)
@@ -137,7 +137,7 @@ class Machine(RuleBasedStateMachine):
         self.look(place, key)
 
     @rule(place=places, key=keys, amount=amounts, life=lives)
-    def increment(self, place: dict[str, str], key: str, amount: float, life: Any) -> None:
+    def increment(self, place: dict[str, Any], key: str, amount: float, life: Any) -> None:
         there = self.found(place, key, 0)
         number = isinstance(there, int | float) and not isinstance(there, bool)
         if number and not math.isfinite(there + amount):
@@ -152,7 +152,7 @@ class Machine(RuleBasedStateMachine):
         self.look(place, key)
 
     @rule(place=places, asked=some_keys)
-    def get_many(self, place: dict[str, str], asked: list[str]) -> None:
+    def get_many(self, place: dict[str, Any], asked: list[str]) -> None:
         live = [key for key in dict.fromkeys(asked) if _at(place, key) in self.records]
         assert _same(
             list(self.memory.get_many(asked, **place).items()),
@@ -160,22 +160,22 @@ class Machine(RuleBasedStateMachine):
         )
 
     @rule(place=places, given=st.dictionaries(keys, values, max_size=4), life=lives)
-    def set_many(self, place: dict[str, str], given: dict[str, Any], life: Any) -> None:
+    def set_many(self, place: dict[str, Any], given: dict[str, Any], life: Any) -> None:
         assert self.memory.set_many(given, ttl=life, **place) is True
         for key, value in given.items():
             self.put(place, key, value, life)
 
     @rule(place=places, asked=some_keys)
-    def delete_many(self, place: dict[str, str], asked: list[str]) -> None:
+    def delete_many(self, place: dict[str, Any], asked: list[str]) -> None:
         gone = [self.records.pop(_at(place, key), None) for key in asked]
         assert self.memory.delete_many(asked, **place) == sum(one is not None for one in gone)
 
     @rule(place=places, key=keys)
-    def ttl(self, place: dict[str, str], key: str) -> None:
+    def ttl(self, place: dict[str, Any], key: str) -> None:
         self.look(place, key)
 
     @rule(place=places, key=keys, life=st.sampled_from([60, NO_EXPIRY]))
-    def touch(self, place: dict[str, str], key: str, life: Any) -> None:
+    def touch(self, place: dict[str, Any], key: str, life: Any) -> None:
         there = _at(place, key) in self.records
         assert self.memory.touch(key, life, **place) is there
         if there:
@@ -184,7 +184,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.expired < 2)
     @rule(place=places, given=st.lists(keys, min_size=1, max_size=4), value=values)
-    def expire(self, place: dict[str, str], given: list[str], value: Any) -> None:
+    def expire(self, place: dict[str, Any], given: list[str], value: Any) -> None:
         for key in given:
             self.memory.set(key, value, ttl=self.bench.short, **place)
             self.records.pop(_at(place, key), None)
@@ -223,7 +223,7 @@ class AnyHistory(Bench):
         )
 
 
-def _at(place: dict[str, str], key: str) -> tuple[str, ...]:
+def _at(place: dict[str, Any], key: str) -> tuple[str, ...]:
     return (*place.values(), key)
 
 

@@ -1,36 +1,12 @@
-"""The pytest plugin: it gathers what became of each clause, for ``--fibonacci-report``.
-
-pytest imports this at every start wherever fibonacci-core is installed, so it imports next to
-nothing, and does nothing unless asked.
-"""
+"""What ``pytest --fibonacci-report`` gathers: what became of each clause."""
 
 import re
 from typing import Any
 
 import pytest
 
-# Here, as pytest imports this before any test can import a suite.
-pytest.register_assert_rewrite(
-    *(f"fibonacci.testing.{suite}" for suite in ("cipher", "engine", "provider", "store"))
-)
-
 _CLAUSES = re.compile(r"\((C\d+(?:, C\d+)*(?: and C\d+)?)\)")
 _MARK = "fibonacci"
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option."""
-    parser.getgroup("fibonacci").addoption(
-        "--fibonacci-report",
-        action="store_true",
-        help="show clause by clause how the tested backends keep fibonacci's contract",
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Start to gather, where the report is asked for."""
-    if config.getoption("--fibonacci-report"):
-        config.pluginmanager.register(Gatherer(), "fibonacci-report")
 
 
 class Gatherer:
