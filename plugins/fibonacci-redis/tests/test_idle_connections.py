@@ -110,7 +110,7 @@ def test_slow_answer(opening: Any, valkey_proxy: Proxy) -> None:
     ask = opening(valkey_proxy.url)
     ask("read", KEY)
     time.sleep(0.03)
-    with valkey_proxy.fault(Trickle(rate=8)), valkey_proxy.record() as traffic:
+    with valkey_proxy.fault(Trickle(rate=200)), valkey_proxy.record() as traffic:
         assert ask("read", KEY, timeout=1.2) is None
     assert traffic.connections == 0
 
