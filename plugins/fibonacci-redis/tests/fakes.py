@@ -14,7 +14,7 @@ PRIMARY = b"*2\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
 
 
 @contextmanager
-def answering(answer: Callable[[bytes], bytes]) -> Iterator[int]:
+def answering(answer: Callable[[bytes], bytes], hello: bytes = PRIMARY) -> Iterator[int]:
     """A server that says it is a primary, and gives these bytes for those; its port."""
     port = ports.claim()
     listener = socket.create_server((ports.LOOPBACK, port))
@@ -25,7 +25,7 @@ def answering(answer: Callable[[bytes], bytes]) -> Iterator[int]:
         with client:
             while data := client.recv(65_536):
                 asked = data.removeprefix(HELLO)
-                told = PRIMARY if len(asked) < len(data) else b""
+                told = hello if len(asked) < len(data) else b""
                 client.sendall(told + (answer(asked) if asked else b""))
 
     def accept() -> None:

@@ -1,6 +1,7 @@
 """A server that is no primary is not read: its word is asked, whatever named it."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from fibonacci.plugin import ABSENT, KEEP, Address, Space, StoreSettings, StoreU
 from fibonacci_redis import fibonacci_storage
 from fibonacci_redis.layout import place
 from fibonacci_redis.role import TRUSTED_FOR
+from fibonacci_redis.wire import NOTHING
 
 from .fakes import answering, words
 
@@ -151,10 +153,39 @@ def test_role_that_no_rule_forbids(either_server: Redis, opening: Any) -> None:
     either_server("ACL", "SETUSER", "reader", "on", ">password", "~*", "-@all", "+get")
     ask = opening(either_server.url.replace("//", "//reader:password@").replace("/0", ""))
     assert ask("read", KEY) is None
-    assert node_of(ask).tells_role
+    assert connection_of(ask).tells_role
 
 
-def node_of(ask: Any) -> Any:
+@pytest.mark.parametrize("told", [b"-NOPERM x\r\n", b"-ERR unknown command\r\n", b"*0\r\n"])
+def test_role_that_is_not_known(told: bytes, opening: Any) -> None:
+    """Nor is a proxy that does not know the command asked again."""
+    with answering(lambda _: b"$1\r\n1\r\n", told) as port:
+        ask = opening(f"redis://127.0.0.1:{port}")
+        assert ask("read", KEY) == b"1"
+        assert not connection_of(ask).tells_role
+
+
+def test_connection_that_is_refused(opening: Any) -> None:
+    """An error that is about the connection is told as what it is."""
+    told = b"-ERR max number of clients reached\r\n"
+    with answering(lambda _: b"$1\r\n1\r\n", told) as port:
+        ask = opening(f"redis://127.0.0.1:{port}")
+        with pytest.raises(BackendUnavailableError, match="as many clients"):
+            ask("read", KEY)
+
+
+def test_server_that_goes_before_it_is_asked(opening: Any, valkey_server: Redis) -> None:
+    """What a server said before it went is read, though it can't be asked any more."""
+    ask = opening(valkey_server.url, speak="sync")
+    ask("read", KEY)
+    link = connection_of(ask)
+    link.socket.shutdown(socket.SHUT_WR)
+    link._greeting = NOTHING
+    with pytest.raises(ConnectionResetError, match="the server closed"):
+        link._look_at_role()
+
+
+def connection_of(ask: Any) -> Any:
     """The connection that a store has."""
     node = getattr(ask.store, "spoken", ask.store)._routes._node
     return node._shared._link if ask.voice == "async" else node._idle._idle[0].link
@@ -162,11 +193,15 @@ def node_of(ask: Any) -> Any:
 
 def test_old_map_of_a_cluster(valkey_cluster: Cluster, opening: Any) -> None:
     """A replica that an old map of a cluster names sends its askers to the primary."""
-    replica = valkey_cluster.replica_of(place(SPACE).index.decode())
-    opening(valkey_cluster.url)("write", KEY, b"1", None)
+    space = Space("t:roles:", "workflow", "old")
+    replica = valkey_cluster.replica_of(place(space).index.decode())
+    opening(valkey_cluster.url)("write", Address(space, "k"), b"1", None)
     row = b"*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % replica.port
     with answering(lambda _: b"*1\r\n" + row) as seed:
-        ask = opening(f"redis+cluster://127.0.0.1:{seed},{replica.host}:{replica.port}")
-        assert ask("read", KEY) == b"1"
-        assert ask.keys(SPACE) == ["k"]
-        ask.clear(SPACE)
+        url = f"redis+cluster://127.0.0.1:{seed},{replica.host}:{replica.port}"
+        config = MemoryConfig(backend="redis", connection_url=url, key_prefix="t:roles:")
+        memory = Workflow("old", config).memory
+        assert memory.get("k") == 1
+        assert memory.list_keys() == ["k"]
+        assert memory.clear() is True
+    assert opening(valkey_cluster.url)("read", Address(space, "k")) is None

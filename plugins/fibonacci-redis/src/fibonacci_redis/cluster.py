@@ -131,6 +131,8 @@ class Cluster(Routes):
         slot, *_ = told_target(moved) or (0,)
         if self._slots and self._slots[slot % SLOTS] is node:
             self._slots = []
+            # Who named it is asked last: its word may be an old one.
+            self._order.append(self._order.pop(0))
 
     def _announced(self, host: str, port: int) -> Node:
         """The node that is announced with this address."""

@@ -103,7 +103,7 @@ class Link:
         """Return the next reply, while redis-py makes the connection."""
         first = self._greeting is NOTHING
         if first:  # behind what redis-py has just sent, it takes no round trip of its own
-            self.socket.sendall(HELLO)
+            self._ask_role()
         reply = self._reply()
         if type(reply) is ReplyError:
             raise reply
@@ -114,13 +114,19 @@ class Link:
     def _look_at_role(self) -> None:
         """Leave a replica, if only a primary will do."""
         if self._greeting is NOTHING:
-            self.socket.sendall(HELLO)
+            self._ask_role()
             self._greeting = self._reply()
         if type(self._greeting) is ReplyError and not refuses_hello(self._greeting):
             raise self._greeting
         self.tells_role = told_role(self._greeting) is not None
         if is_replica(self._greeting):
             raise demoted()
+
+    def _ask_role(self) -> None:
+        try:
+            self.socket.sendall(HELLO)
+        except ConnectionError as fault:  # what the server said before it went is still to be read
+            raise_for_signal(fault)
 
     def _reply(self) -> Any:
         [reply] = self.replies(1, self._deadline, self._deadline)

@@ -1,17 +1,37 @@
-"""Listing and clearing a space: by its index, in pages."""
+"""Listing and clearing a space: by its index, in pages.
+
+A server that is short of memory may have removed an index, and somebody may have deleted one. Then
+records are found by looking through all keys.
+"""
+
+import re
+from heapq import nsmallest
+from math import inf
+from time import monotonic
+from typing import Final
 
 from fibonacci.plugin import Page, Space
+from fibonacci_redis.keyspace import ASK_KEYSPACE, KEPT_FOR, UNTOLD, Keyspace, read_keyspace
 from fibonacci_redis.layout import Place, named, place
 from fibonacci_redis.requests import removal
+from fibonacci_redis.routes import Routes
 from fibonacci_redis.swap import Swap
 from fibonacci_redis.wire import Request, pack
 
-CHUNK = 1000
-"""Records cleared in one atomic step: about a millisecond of the server's time."""
+CHUNK: Final = 1000
+"""Records cleared, or keys looked at, in one step: about a millisecond of the server's time."""
+
+_SPECIAL: Final = re.compile(rb"[][*?^\\-]")
+"""What means more than itself in a pattern of SCAN."""
 
 
 class Listing(Swap):
     """Many records of one space."""
+
+    def __init__(self, routes: Routes) -> None:
+        super().__init__(routes)
+        self._told: dict[str, tuple[float, Keyspace]] = {}
+        """What each server said of its keys, and when."""
 
     async def scan(
         self,
@@ -23,8 +43,12 @@ class Listing(Swap):
         deadline: float,
     ) -> Page:
         where = place(space)
-        names, more = await self._page(where, prefix.encode(), cursor, limit, deadline)
-        live = await self._live(where, names, deadline)
+        bounds = where, prefix.encode(), cursor, limit, deadline
+        keyspace = await self._keyspace(where, deadline, kept_for=KEPT_FOR)
+        names, more = await (self._page if keyspace.keeps_all else self._unlisted_page)(*bounds)
+        if not names and cursor is None and keyspace.keeps_all and keyspace.is_small:
+            names, more = await self._unlisted_page(*bounds)
+        live = await self._live(where, names, deadline) if keyspace.keeps_all else names
         keys = [key for key in map(_key, live) if key is not None]
         return Page(keys, _cursor(names[-1]) if more else None)
 
@@ -35,7 +59,55 @@ class Listing(Swap):
         names, more = await self._page(where, b"", cursor, CHUNK, deadline)
         if names:
             await self._ask(removal(where, names), deadline)
-        return _cursor(names[-1]) if more else None
+        if more:
+            return _cursor(names[-1])
+        keyspace = await self._keyspace(where, deadline)
+        was_listed = bool(names) or cursor is not None
+        if not keyspace.keeps_all or keyspace.is_small or not was_listed:
+            await self._clear_unlisted(where, deadline)
+        return None
+
+    async def _keyspace(self, where: Place, deadline: float, kept_for: float = 0.0) -> Keyspace:
+        """What the server of a space says of its keys, now or up to so many seconds ago."""
+        node, now = await self._routes.node(where.slot, deadline), monotonic()
+        server = str(node.endpoint)
+        told_at, keyspace = self._told.get(server, (-inf, UNTOLD))
+        if now - told_at > kept_for:
+            [reply] = await self._routes.exchange(node, ASK_KEYSPACE, deadline)
+            keyspace = read_keyspace(reply, node.endpoint)
+            self._told[server] = now, keyspace
+        return keyspace
+
+    async def _clear_unlisted(self, where: Place, deadline: float) -> None:
+        names = list(await self._look_through(where, b"", deadline))
+        for start in range(0, len(names), CHUNK):
+            await self._ask(removal(where, names[start : start + CHUNK]), deadline)
+
+    async def _unlisted_page(
+        self, where: Place, prefix: bytes, cursor: str | None, limit: int, deadline: float
+    ) -> tuple[list[bytes], bool]:
+        """The next names of those that there are, and whether there are more."""
+        found = await self._look_through(where, prefix, deadline)
+        after = (name for name in found if cursor is None or name > _after(cursor))
+        names = nsmallest(limit + 1, after)
+        return names[:limit], len(names) > limit
+
+    async def _look_through(self, where: Place, prefix: bytes, deadline: float) -> set[bytes]:
+        """The names of a space's records, among all keys of the server.
+
+        On one connection: another server's SCAN would not go on where this one's ended.
+        """
+        session, asked = await self._routes.session(where.slot, deadline)
+        head, cursor, clean = len(where.head), b"0", False
+        found: set[bytes] = set()
+        try:
+            while not clean:
+                (cursor, keys), _ = await asked(_look(where, prefix, cursor))
+                found.update(key[head:] for key in keys)
+                clean = cursor == b"0"
+        finally:
+            session.end(clean=clean)
+        return found
 
     async def _page(
         self, where: Place, prefix: bytes, cursor: str | None, limit: int, deadline: float
@@ -61,6 +133,18 @@ class Listing(Swap):
         dead = [name for name, there in zip(names, found, strict=True) if not there]
         await self._prune(where, dead, deadline)
         return [name for name, there in zip(names, found, strict=True) if there]
+
+
+def _look(where: Place, prefix: bytes, cursor: bytes) -> Request:
+    """What looks at the next keys.
+
+    SCAN names no key, so any node of a cluster answers it. One that has the slot no more, or has
+    given a part of it away, refuses what comes behind: one key of the two is there at most.
+    """
+    pattern = _SPECIAL.sub(rb"\\\g<0>", where.head + prefix) + b"*"
+    scan = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % CHUNK, b"TYPE", b"string")
+    guard = (b"EXISTS", where.index, where.head)
+    return Request(where.slot, pack(scan) + pack(guard), 2, False)
 
 
 def _key(name: bytes) -> str | None:
