@@ -21,6 +21,10 @@ from fibonacci_redis.wire import Request, pack
 CHUNK: Final = 1000
 """Records cleared, or keys looked at, in one step: about a millisecond of the server's time."""
 
+LISTED: Final = "l"
+LOOKED: Final = "k"
+"""How a cursor begins: by where names come from, the index or all keys."""
+
 _SPECIAL: Final = re.compile(rb"[][*?^\\-]")
 """What means more than itself in a pattern of SCAN."""
 
@@ -42,30 +46,38 @@ class Listing(Swap):
         limit: int = 1000,
         deadline: float,
     ) -> Page:
-        where = place(space)
-        bounds = where, prefix.encode(), cursor, limit, deadline
+        where, after = place(space), _after(cursor)
+        bounds = where, prefix.encode(), after, limit, deadline
         keyspace = await self._keyspace(where, deadline, kept_for=KEPT_FOR)
-        names, more = await (self._page if keyspace.keeps_all else self._unlisted_page)(*bounds)
-        if not names and cursor is None and keyspace.keeps_all and keyspace.is_small:
+        looks = not keyspace.keeps_all or (cursor or "").startswith(LOOKED)
+        names, more = await (self._unlisted_page if looks else self._page)(*bounds)
+        if not names and not looks and keyspace.is_small:
+            looks = True
             names, more = await self._unlisted_page(*bounds)
-        live = await self._live(where, names, deadline) if keyspace.keeps_all else names
+        live = names if looks else await self._live(where, names, deadline)
         keys = [key for key in map(_key, live) if key is not None]
-        return Page(keys, _cursor(names[-1]) if more else None)
+        return Page(keys, _cursor(names[-1], LOOKED if looks else LISTED) if more else None)
 
     async def clear(
         self, space: Space, *, cursor: str | None = None, deadline: float
     ) -> str | None:
         where = place(space)
-        names, more = await self._page(where, b"", cursor, CHUNK, deadline)
-        if names:
-            await self._ask(removal(where, names), deadline)
-        if more:
-            return _cursor(names[-1])
+        names, more = await self._page(where, b"", _after(cursor), CHUNK, deadline)
+        if not more and await self._may_miss(where, names, cursor, deadline):
+            names = sorted({*names, *await self._look_through(where, b"", deadline)})
+        # Nothing is removed before all is read: a fault in between would not be about all.
+        steps = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
+        if steps:
+            await self._routes.ask_all([removal(where, step) for step in steps], deadline)
+        return _cursor(names[-1], LISTED) if more else None
+
+    async def _may_miss(
+        self, where: Place, names: list[bytes], cursor: str | None, deadline: float
+    ) -> bool:
+        """Say whether there may be records that the index, read to its end, does not list."""
         keyspace = await self._keyspace(where, deadline)
-        was_listed = bool(names) or cursor is not None
-        if not keyspace.keeps_all or keyspace.is_small or not was_listed:
-            await self._clear_unlisted(where, deadline)
-        return None
+        is_listed = bool(names) or cursor is not None
+        return not keyspace.keeps_all or keyspace.is_small or not is_listed
 
     async def _keyspace(self, where: Place, deadline: float, kept_for: float = 0.0) -> Keyspace:
         """What the server of a space says of its keys, now or up to so many seconds ago."""
@@ -78,18 +90,12 @@ class Listing(Swap):
             self._told[server] = now, keyspace
         return keyspace
 
-    async def _clear_unlisted(self, where: Place, deadline: float) -> None:
-        names = list(await self._look_through(where, b"", deadline))
-        for start in range(0, len(names), CHUNK):
-            await self._ask(removal(where, names[start : start + CHUNK]), deadline)
-
     async def _unlisted_page(
-        self, where: Place, prefix: bytes, cursor: str | None, limit: int, deadline: float
+        self, where: Place, prefix: bytes, after: bytes | None, limit: int, deadline: float
     ) -> tuple[list[bytes], bool]:
         """The next names of those that there are, and whether there are more."""
         found = await self._look_through(where, prefix, deadline)
-        after = (name for name in found if cursor is None or name > _after(cursor))
-        names = nsmallest(limit + 1, after)
+        names = nsmallest(limit + 1, (name for name in found if after is None or name > after))
         return names[:limit], len(names) > limit
 
     async def _look_through(self, where: Place, prefix: bytes, deadline: float) -> set[bytes]:
@@ -110,10 +116,10 @@ class Listing(Swap):
         return found
 
     async def _page(
-        self, where: Place, prefix: bytes, cursor: str | None, limit: int, deadline: float
+        self, where: Place, prefix: bytes, after: bytes | None, limit: int, deadline: float
     ) -> tuple[list[bytes], bool]:
         """The index's next names, dead ones among them, and whether there are more."""
-        start = b"[" + prefix if cursor is None else b"(" + _after(cursor)
+        start = b"[" + prefix if after is None else b"(" + after
         end = b"(" + prefix + b"\xff" if prefix else b"+"  # no UTF-8 has the byte FF
         bounds = (b"BYLEX", b"LIMIT", b"0", b"%d" % (limit + 1))
         command = (b"ZRANGE", where.index, start, end, *bounds)
@@ -155,9 +161,10 @@ def _key(name: bytes) -> str | None:
         return None
 
 
-def _cursor(name: bytes) -> str:
-    return name.decode(errors="surrogateescape")
+def _cursor(name: bytes, found: str) -> str:
+    """Where to go on: behind the name, and in which of the two ways."""
+    return found + name.decode(errors="surrogateescape")
 
 
-def _after(cursor: str) -> bytes:
-    return cursor.encode(errors="surrogateescape")
+def _after(cursor: str | None) -> bytes | None:
+    return None if cursor is None else cursor[1:].encode(errors="surrogateescape")
