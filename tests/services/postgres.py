@@ -41,6 +41,10 @@ class Postgres(Databases, Server):
         except (OSError, pgwire.QueryError):  # 57P03: it is starting up
             return False
 
+    def become_standby(self) -> None:
+        """Have it be a hot standby of nobody when it is started again; it must not run."""
+        (self._process.folder / "data" / "standby.signal").touch()
+
 
 def standalone(**settings: str | int) -> Postgres:
     """Start one server; settings are those of `postgresql.conf`: `max_connections=5`."""

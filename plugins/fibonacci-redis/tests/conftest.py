@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 import pytest
-from services import redis
+from services import redis, valkey
+from services.cluster import Cluster
 from services.redis import Secured
 from services.standalone import Redis
 from services.tls import TLSTerminator
@@ -34,6 +35,13 @@ def valkey_tls(
     with TLSTerminator(folder, valkey_server, mutual=True) as terminator:
         terminator.url = terminator.url.replace("redis:", "rediss:")
         yield terminator
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A cluster whose slots and settings tests may change."""
+    with valkey.cluster() as own:
+        yield own
 
 
 @pytest.fixture

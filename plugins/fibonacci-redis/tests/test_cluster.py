@@ -27,13 +27,6 @@ KEY = Address(SPACE, "k")
 LONG = b"x" * 10_000
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """A cluster of these tests' own."""
-    with valkey.cluster() as own:
-        yield own
-
-
 @pytest.fixture
 def ask(opening: Any, cluster: Cluster) -> Any:
     ask = opening(cluster.url)

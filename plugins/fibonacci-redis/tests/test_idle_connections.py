@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from services.faults import Pass, Trickle
+from services.faults import Pass
 from services.proxy import Proxy
 from services.standalone import Redis
 
@@ -39,6 +39,20 @@ class Forgetting(Pass):
             self._known.add(link)
         if not (self.forgot.is_set() and link in self._known and data):
             await link.send(direction, data)
+
+
+@attrs.frozen
+class Halting(Pass):
+    """Holds answers back behind their first byte, for so many seconds."""
+
+    seconds: float
+
+    async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
+        if direction == "reply" and data:
+            await link.send(direction, data[:1])
+            await asyncio.sleep(self.seconds)
+            data = data[1:]
+        await link.send(direction, data)
 
 
 @pytest.fixture
@@ -110,8 +124,8 @@ def test_slow_answer(opening: Any, valkey_proxy: Proxy) -> None:
     ask = opening(valkey_proxy.url)
     ask("read", KEY)
     time.sleep(0.03)
-    with valkey_proxy.fault(Trickle(rate=8)), valkey_proxy.record() as traffic:
-        assert ask("read", KEY, timeout=1.2) is None
+    with valkey_proxy.fault(Halting(0.4)), valkey_proxy.record() as traffic:
+        assert ask("read", KEY, timeout=0.7) is None
     assert traffic.connections == 0
 
 

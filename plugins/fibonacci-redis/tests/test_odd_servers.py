@@ -3,15 +3,11 @@
 import asyncio
 import signal
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from alarms import Alarm, alarms
-from services import ports
 from services.faults import BlackHole, Cut
 from services.proxy import Proxy
 from services.standalone import Redis
@@ -23,41 +19,10 @@ from fibonacci_redis.layout import place
 from fibonacci_redis.operations import KNOWN
 from fibonacci_redis.requests import removal
 
+from .fakes import answering
+
 SPACE = Space("t:odd:", "workflow", "w")
 KEY = Address(SPACE, "k")
-
-
-@contextmanager
-def answering(answer: Callable[[bytes], bytes]) -> Iterator[int]:
-    """A server that gives these bytes for those; its port."""
-    port = ports.claim()
-    listener = socket.create_server((ports.LOOPBACK, port))
-    listener.settimeout(0.02)
-    enough = threading.Event()
-
-    def serve(client: socket.socket) -> None:
-        with client:
-            while data := client.recv(65_536):
-                client.sendall(answer(data))
-
-    def accept() -> None:
-        while not enough.is_set():
-            try:
-                client, _ = listener.accept()
-            except TimeoutError:
-                continue
-            client.settimeout(5)
-            threading.Thread(target=serve, args=(client,), daemon=True).start()
-
-    thread = threading.Thread(target=accept)
-    thread.start()
-    try:
-        yield port
-    finally:
-        enough.set()
-        thread.join()
-        listener.close()
-        ports.release(port)
 
 
 @pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n", b"\x00\x01\r\n"])

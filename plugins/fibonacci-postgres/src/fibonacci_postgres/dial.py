@@ -11,6 +11,7 @@ from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal, share_d
 from fibonacci_postgres.driver import PGconn, pq, say_sqlstates
 from fibonacci_postgres.link import READ, WRITE, Link
 from fibonacci_postgres.parameters import ConnectionParameters
+from fibonacci_postgres.primary import STANDBY, is_unwanted
 from fibonacci_postgres.refusals import Refusal, read_refusal
 from fibonacci_postgres.voices import Voice
 
@@ -30,9 +31,14 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
 
 
 async def dial(
-    link: Link, parameters: ConnectionParameters, where: str, voice: Voice, deadline: float
+    link: Link,
+    parameters: ConnectionParameters,
+    where: str,
+    voice: Voice,
+    deadline: float,
+    shared: bool,
 ) -> None:
-    """Connect.
+    """Connect, to the first host that will do; ``shared`` says that sessions are a pooler's.
 
     Raises BackendUnavailableError, or StorageError where trying again would not help;
     OptionsRefusedError where it may help to leave out the options.
@@ -41,8 +47,11 @@ async def dial(
     reason = ""
     for number, attempt in enumerate(attempts):
         share = share_deadline(deadline, len(attempts) - number)
+        limit = min(deadline, _limit(attempt, share))
         try:
-            await _attempt(link, attempt, voice, min(deadline, _limit(attempt, share)))
+            await _attempt(link, attempt, voice, limit)
+            if await is_unwanted(link, parameters, voice, limit, shared):
+                raise _Refused(Refusal(STANDBY, lasting=False))
         except DeadlineExceeded:
             reason = "it did not answer in time"
         except _Refused as refused:
@@ -123,6 +132,8 @@ async def _attempts(
 
 
 def _hosts(parameters: ConnectionParameters) -> list[ConnectionParameters]:
+    if parameters.get("service") and not (parameters.has("host") or parameters.has("hostaddr")):
+        return [parameters]  # the service file may name hosts, and only libpq reads it
     lists = {name: parameters.get(name).split(",") for name in ("host", "hostaddr", "port")}
     count = max(map(len, lists.values()))
     for name, values in lists.items():

@@ -59,7 +59,7 @@ class Server:
                 link.start(statement, parameters)
             else:
                 link.start_unprepared(statement, parameters)
-            # _answer, written out: every call takes this path.
+            # Voice.finish, written out: every call takes this path.
             while True:
                 waiting = self._wait(link, deadline)
                 if waiting is not None:
@@ -96,7 +96,8 @@ class Server:
     async def _connect(self, link: Link, deadline: float) -> None:
         used = self._parameters  # others may change it meanwhile
         try:
-            await dial(link, used, self._settings.where, self._voice, deadline)
+            shared = not self._prepares
+            await dial(link, used, self._settings.where, self._voice, deadline, shared)
         except OptionsRefusedError as refused:
             if used is self._settings.parameters:  # they are the user's
                 raise StorageError(*refused.args) from None
@@ -140,12 +141,7 @@ class Server:
 
     async def _answer(self, link: Link, deadline: float, *, writes: bool = False) -> PGresult:
         """Read the answer to its end, and return the last statement's result."""
-        while True:
-            waiting = self._wait(link, deadline)
-            if waiting is not None:
-                await waiting
-            if link.advance():
-                break
+        await self._voice.finish(link, deadline)
         result = link.result()
         if result is None:
             raise self._fault(link, writes=writes)

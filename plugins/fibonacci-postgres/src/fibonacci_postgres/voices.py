@@ -37,6 +37,15 @@ class Voice(ABC):
         What it returns is to be awaited; None where it has waited already.
         """
 
+    async def finish(self, link: Link, deadline: float) -> None:
+        """Wait until an answer is complete; DeadlineExceeded at the deadline."""
+        while True:
+            waiting = self.wait(link, deadline)
+            if waiting is not None:
+                await waiting
+            if link.advance():
+                return
+
     @abstractmethod
     async def resolve(self, host: str, deadline: float) -> list[str]:
         """Return the addresses of a host; see :func:`fibonacci.plugin.runtime.resolve`."""

@@ -27,6 +27,7 @@ class AwaitedNode:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self.reached = False
         self._retired = False
         self._shared: Multiplex | None = None
         self._connecting: asyncio.Task[Multiplex] | None = None
@@ -38,10 +39,11 @@ class AwaitedNode:
         shared = self._shared
         if shared is None or not shared.is_ready(writes=request.writes, deadline=deadline):
             shared = await self._connected(deadline)
-        if monotonic() >= deadline:
+        now = monotonic()
+        if now >= deadline:
             raise out_of_time(self.endpoint)
         try:
-            return await shared.exchange(request, deadline)
+            return await shared.exchange(request, deadline, now)
         except (Lost, Unsent) as fault:
             raise lost(fault, str(self.endpoint), request) from fault.__cause__
 
@@ -94,7 +96,7 @@ class AwaitedNode:
 
     async def _answers(self, shared: Multiplex, deadline: float) -> bool:
         try:
-            await shared.exchange(PING, share_deadline(deadline, 2))
+            await shared.exchange(PING, share_deadline(deadline, 2), monotonic())
         except (Lost, Unsent):
             return False
         return True
@@ -104,13 +106,16 @@ class AwaitedNode:
         try:
             addresses = await self.endpoint.alook_up(deadline)
             # In a thread: redis-py's handshake may take its time.
-            return Multiplex(await in_thread(partial(making.make, addresses)))
+            made = Multiplex(await in_thread(partial(making.make, addresses)))
         except asyncio.CancelledError:
             making.leave()
             raise
         except CONNECTING as fault:
             raise_for_signal(fault)
             told = unreachable(fault, self.endpoint)
+        else:
+            self.reached = True
+            return made
         raise told  # not in the block: the driver's own error would be its context
 
     def _let_go(self) -> None:
@@ -171,7 +176,7 @@ class AwaitedSession:
     async def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send the request and return its replies, error replies among them."""
         try:
-            return await self._connection.exchange(request, deadline)
+            return await self._connection.exchange(request, deadline, monotonic())
         except (Lost, Unsent) as fault:
             if is_late(fault):
                 self._node._idle.clear_older_than(0)

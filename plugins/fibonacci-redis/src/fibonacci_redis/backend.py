@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import attrs
+
 from fibonacci.plugin import AsyncStore, Backend, Store, SyncStore
 from fibonacci.plugin.runtime import TaskWaiter, ThreadWaiter, Waiter
 from fibonacci_redis.awaited import AwaitedNode
@@ -31,13 +33,13 @@ class RedisBackend(Backend):
     def _routes(self, make: Callable[[Endpoint], Node], waiter: type[Waiter]) -> Routes:
         settings = self._settings
         if settings.topology == "sentinel":
-            primary = Endpoint(tls=settings.tls, login=settings.login)
+            primary = Endpoint(tls=settings.tls, login=settings.login, only_primary=True)
             sentinels = self._endpoints(settings.sentinel_login)
-            return Sentinel(sentinels, settings.service, primary, make, waiter)
+            return Sentinel(sentinels, settings.service, primary, settings.nat_map, make, waiter)
         if settings.topology == "cluster":
-            return Cluster(self._endpoints(settings.login), make, waiter)
+            return Cluster(self._endpoints(settings.login), settings.nat_map, make, waiter)
         [server] = self._endpoints(settings.login)
-        return Standalone(make(server))
+        return Standalone(make(attrs.evolve(server, only_primary=True)))
 
     def _endpoints(self, login: Mapping[str, Any]) -> list[Endpoint]:
         settings = self._settings

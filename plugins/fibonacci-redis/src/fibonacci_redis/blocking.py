@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from math import inf
 from select import POLLOUT
 from ssl import SSLWantWriteError
 from time import monotonic
@@ -17,6 +18,7 @@ from fibonacci.plugin.runtime import (
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.faults import CONNECTING, EXCHANGING, is_late, lost, out_of_time, unreachable
 from fibonacci_redis.link import CHECKED_AFTER, DOUBTED_AFTER, MAX_AGE, RESTED, Link, is_long
+from fibonacci_redis.role import TRUSTED_FOR, demoted, greeted, is_replica
 from fibonacci_redis.wire import PING, Lost, Request, Unsent
 
 PATIENCE: Final = struct.pack("ll", 0, 4_000)
@@ -39,6 +41,9 @@ class Connection:
         self.idle_since = monotonic()
         self.rested = 0.0
         """Seconds that it was idle, before its caller took it."""
+        self._told_at = self.idle_since if link.tells_role else inf
+        """When the server said that it is a primary."""
+        self._is_doubted = False
         self._replies = link.replies
         self._socket = link.socket
         self._flags = 0 if link.encrypted else socket.MSG_DONTWAIT
@@ -48,16 +53,27 @@ class Connection:
 
     def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send a request and return its replies. Raises Unsent or Lost."""
+        doubted = self._is_doubted and not request.writes  # it refuses those by itself
+        if doubted:
+            request = greeted(request)
         first = deadline
         if not request.writes and self.rested > DOUBTED_AFTER and is_long(deadline):
             # It may lead nowhere by now: then there is time to ask again, which harms nothing.
             first = share_deadline(deadline, 2)
         self._send(request.data, deadline)
         try:
-            return self._replies(request.replies, deadline, first)
+            replies = self._replies(request.replies, deadline, first)
         except EXCHANGING as fault:
             raise_for_signal(fault)
             raise Lost from fault
+        return self._of_primary(replies) if doubted else replies
+
+    def _of_primary(self, replies: list[Any]) -> list[Any]:
+        """Return the replies behind the one that tells the role; a replica's are not read."""
+        if is_replica(replies.pop(0)):
+            return [demoted() for _ in replies]
+        self._is_doubted, self._told_at = False, self.idle_since + self.rested
+        return replies
 
     def _send(self, data: bytes | memoryview, deadline: float) -> None:
         """Send it whole. Unsent is raised only where the system says that it did not take all."""
@@ -78,7 +94,9 @@ class Connection:
 
     def is_reusable(self) -> bool:
         """Say whether it is open: a server that went away left an end of file to be read."""
-        self.rested = monotonic() - self.idle_since
+        now = monotonic()
+        self.rested = now - self.idle_since
+        self._is_doubted = now - self._told_at > TRUSTED_FOR
         return self.rested < RESTED or self.link.is_quiet()
 
     def close(self) -> None:
@@ -91,6 +109,7 @@ class BlockingNode:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self.reached = False
         self._idle: IdlePool[Connection] = IdlePool(max_idle=MOST_IDLE, max_age=MAX_AGE)
 
     async def exchange(self, request: Request, deadline: float) -> list[Any]:
@@ -140,10 +159,13 @@ class BlockingNode:
     def _connect(self, deadline: float) -> Connection:
         try:
             addresses = self.endpoint.look_up(deadline)
-            return Connection(Link(self.endpoint, addresses, deadline))
+            connection = Connection(Link(self.endpoint, addresses, deadline))
         except CONNECTING as fault:
             raise_for_signal(fault)
             told = unreachable(fault, self.endpoint)
+        else:
+            self.reached = True
+            return connection
         raise told  # not in the block: the driver's own error would be its context
 
     def _put_back(self, connection: Connection) -> None:

@@ -11,13 +11,11 @@ import attrs
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, Waiter, share_deadline
+from fibonacci_redis.addresses import NatMap, Where, reached_at, shown, told_host, told_target
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.node import Node, Session
-from fibonacci_redis.routes import Routes
+from fibonacci_redis.routes import Routes, unreached
 from fibonacci_redis.wire import ReplyError, Request, asking, first_error, pack
-
-Where = tuple[str, int]
-"""Host and port."""
 
 SLOTS: Final = 16_384
 REDIRECTS: Final = 5
@@ -34,10 +32,14 @@ class Cluster(Routes):
     def __init__(
         self,
         seeds: Sequence[Endpoint],
+        nat_map: NatMap,
         make: Callable[[Endpoint], Node],
         waiter: type[Waiter],
     ) -> None:
         self._seeds = seeds
+        self._nat_map = nat_map
+        self._named: list[Where] = []
+        """The nodes' addresses, as the cluster names them."""
         self._make = make
         self._nodes: dict[Where, Node] = {}
         self._order: list[Where] = [(seed.host, seed.port) for seed in seeds]
@@ -61,25 +63,48 @@ class Cluster(Routes):
         slots = self._slots
         try:
             return await (session or node).exchange(request, deadline)
-        except (BackendUnavailableError, OutcomeUnknownError):
-            if self._slots is slots:  # nobody has asked for them since
-                self._slots = []  # a replica may take over
-            self._ask_last(node.endpoint)
-            raise
+        except (BackendUnavailableError, OutcomeUnknownError) as fault:
+            self._doubt(node, slots)
+            raise self._told(fault, node, slots) from fault.__cause__
+
+    async def opened(self, node: Node, deadline: float) -> Session:
+        slots = self._slots
+        try:
+            return await node.session(deadline)
+        except BackendUnavailableError as fault:
+            self._doubt(node, slots)
+            raise self._told(fault, node, slots) from fault.__cause__
+
+    def _doubt(self, node: Node, slots: list[Node | None]) -> None:
+        """Ask who has the slots anew; unless that was done since the node was asked."""
+        if self._slots is slots:
+            self._slots = []  # a replica may take over
+        self._ask_last(node.endpoint)
+
+    def _told(self, fault: StorageError, node: Node, slots: list[Node | None]) -> StorageError:
+        if any(one.reached for one in {node, *filter(None, slots)}):
+            return fault
+        return unreached(
+            fault,
+            f"The cluster names its nodes {', '.join(shown(*where) for where in self._named)}, "
+            f"which can't be reached from here: say with the option nat_map how they are",
+        )
 
     async def refuse(
         self, error: ReplyError, request: Request, node: Node, deadline: float
     ) -> list[Any]:
         """Follow MOVED and ASK: they say that nothing was applied, and who to ask."""
         for _ in range(REDIRECTS):
-            if error.code not in ("MOVED", "ASK"):
+            target = told_target(error)
+            if target is None:
                 break
+            _, host, port = target
             if error.code == "MOVED":
                 self._drop_slots(error, node)
-                node = self._redirected(error, node)
+                node = self._announced(host or node.endpoint.host, port)
                 replies = await self.exchange(node, request, deadline)
             else:
-                node = self._redirected(error, node)
+                node = self._announced(host or node.endpoint.host, port)
                 replies = await self.exchange(node, asking(request), deadline)
                 replies = replies[1:] if len(replies) == request.replies + 1 else replies[1::2]
             again = first_error(replies)
@@ -103,14 +128,15 @@ class Cluster(Routes):
 
     def _drop_slots(self, moved: ReplyError, node: Node) -> None:
         """Ask anew who has the slots, as one has moved; unless that was done since."""
-        slot = int(str(moved).split()[1])
-        if self._slots and self._slots[slot] is node:
+        slot, *_ = told_target(moved) or (0,)
+        if self._slots and self._slots[slot % SLOTS] is node:
             self._slots = []
+            # Who named it is asked last: its word may be an old one.
+            self._order.append(self._order.pop(0))
 
-    def _redirected(self, error: ReplyError, node: Node) -> Node:
-        """The node that ``MOVED slot host:port`` names; an empty host is the one that said so."""
-        host, _, port = str(error).split()[2].rpartition(":")
-        return self._at(host or node.endpoint.host, int(port))
+    def _announced(self, host: str, port: int) -> Node:
+        """The node that is announced with this address."""
+        return self._at(*reached_at((host, port), self._nat_map))
 
     def _at(self, host: str, port: int) -> Node:
         node = self._nodes.get((host, port))
@@ -167,7 +193,18 @@ class Cluster(Routes):
 
     def _read(self, reply: list[Any], asked: Node) -> list[Node | None]:
         slots: list[Node | None] = [None] * SLOTS
-        for first, last, (host, port, *_), *_ in reply:
-            name = (host or b"").decode() or asked.endpoint.host
-            slots[first : last + 1] = [self._at(name, port)] * (last + 1 - first)
+        named: dict[Where, Node] = {}
+        for first, last, (host, port, *more), *_ in reply:
+            # No host is the one that was asked: a node may not know by which name it is known.
+            where = (told_host(host) or _address(host, more) or asked.endpoint.host, port)
+            node = named[where] = self._announced(*where)
+            slots[first : last + 1] = [node] * (last + 1 - first)
+        self._named = list(named)
         return slots
+
+
+def _address(host: Any, more: list[Any]) -> str:
+    """The address of a node that has no hostname where nodes are to be named by theirs."""
+    details = more[1] if host == b"?" and len(more) > 1 and type(more[1]) is list else []
+    told = dict(zip(details[::2], details[1::2], strict=False))
+    return told_host(told.get(b"ip"))

@@ -9,6 +9,7 @@ from redis._parsers import Encoder
 from redis.connection import PythonRespSerializer, UnixDomainSocketConnection
 
 from fibonacci.plugin.runtime import aresolve, raise_for_signal, resolve
+from fibonacci_redis.addresses import shown
 from fibonacci_redis.connections import TcpConnection, TlsConnection
 
 # Whoever connects is told to the server in no extra round trips; the argument changed its name.
@@ -56,13 +57,15 @@ class Endpoint:
     """redis-py's ssl_* arguments; None: no TLS."""
     login: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     """redis-py's arguments about user and database."""
+    only_primary: bool = False
+    """Whether a replica is refused. Sentinels have no role, and a cluster's replicas send whoever
+    asks them to their primary."""
 
     def __str__(self) -> str:
         """The server as messages name it."""
         if self.path is not None:
             return f"Redis at {self.path}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"Redis at {host}:{self.port}"
+        return f"Redis at {shown(self.host, self.port)}"
 
     def arguments(self) -> dict[str, Any]:
         """Return what redis-py's connections take: no retries, RESP2, nothing by default."""

@@ -30,7 +30,7 @@ NOT_NOW: Final = {
     "MASTERDOWN": "is a replica that lost its primary",
     "CLUSTERDOWN": "is in a cluster that is down",
     "TRYAGAIN": "is moving these keys to another node",
-    "READONLY": "is a replica, and takes no writes",
+    "READONLY": "is a replica, and takes no writes; nor is it read, as it may lag behind",
     "BUSY": "is busy with a script",
     "NOREPLICAS": "has not enough replicas to take writes",
     "MISCONF": "can't save its data to disk, and takes no writes",

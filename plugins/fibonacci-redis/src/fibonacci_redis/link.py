@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal
 from fibonacci_redis.endpoint import Endpoint
+from fibonacci_redis.role import HELLO, demoted, is_replica, refuses_hello, told_role
 from fibonacci_redis.wire import NOTHING, ReplyError, new_reader
 
 SIZE: Final = 65_536
@@ -54,9 +55,11 @@ class Link:
     def __init__(self, endpoint: Endpoint, addresses: Sequence[str], deadline: float) -> None:
         """Connect to one of the addresses and authenticate.
 
-        Raises ReplyError, and what redis-py raises.
+        Raises ReplyError, for a replica where only a primary will do too, and what redis-py raises.
         """
         self._deadline = deadline
+        self._greeting: Any = NOTHING if endpoint.only_primary else None
+        """The reply to HELLO, None where it is not asked for."""
         left = max(0.001, deadline - monotonic())
         try:
             self._made = endpoint.driver(
@@ -73,6 +76,7 @@ class Link:
             self._made.try_each(addresses, deadline)
         try:
             self._made.connect()
+            self._look_at_role()
         except BaseException:
             self.close()
             raise
@@ -97,9 +101,35 @@ class Link:
 
     def read_response(self, *_: Any, **__: Any) -> Any:
         """Return the next reply, while redis-py makes the connection."""
-        [reply] = self.replies(1, self._deadline, self._deadline)
+        first = self._greeting is NOTHING
+        if first:  # behind what redis-py has just sent, it takes no round trip of its own
+            self._ask_role()
+        reply = self._reply()
         if type(reply) is ReplyError:
             raise reply
+        if first:
+            self._greeting = self._reply()
+        return reply
+
+    def _look_at_role(self) -> None:
+        """Leave a replica, if only a primary will do."""
+        if self._greeting is NOTHING:
+            self._ask_role()
+            self._greeting = self._reply()
+        if type(self._greeting) is ReplyError and not refuses_hello(self._greeting):
+            raise self._greeting
+        self.tells_role = told_role(self._greeting) is not None
+        if is_replica(self._greeting):
+            raise demoted()
+
+    def _ask_role(self) -> None:
+        try:
+            self.socket.sendall(HELLO)
+        except ConnectionError as fault:  # what the server said before it went is still to be read
+            raise_for_signal(fault)
+
+    def _reply(self) -> Any:
+        [reply] = self.replies(1, self._deadline, self._deadline)
         return reply
 
     def replies(self, count: int, deadline: float, first: float) -> list[Any]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal, share_deadline
 from fibonacci_redis.faults import EXCHANGING
 from fibonacci_redis.link import CHECKED_AFTER, DOUBTED_AFTER, MAX_AGE, RESTED, SIZE, Link, is_long
+from fibonacci_redis.role import HELLO, TRUSTED_FOR, demoted, is_replica
 from fibonacci_redis.wire import NOTHING, PING, Lost, Request, Unsent
 
 SILENT_FOR: Final = 0.5
@@ -29,13 +30,27 @@ NOT_YET: Final = (BlockingIOError, SSLWantReadError, SSLWantWriteError)
 class Caller:
     """A place in the line."""
 
-    __slots__ = ("answered", "count", "deadline", "end", "future", "heard", "look", "replies")
+    __slots__ = (
+        "answered",
+        "count",
+        "deadline",
+        "end",
+        "future",
+        "greets",
+        "heard",
+        "look",
+        "reads",
+        "replies",
+    )
 
     def __init__(
-        self, future: "asyncio.Future[list[Any]]", count: int, deadline: float, look: float
+        self, future: "asyncio.Future[list[Any]]", request: Request, deadline: float, look: float
     ) -> None:
         self.future = future
-        self.count = count
+        self.count = request.replies
+        self.reads = not request.writes
+        self.greets = False
+        """Whether its first reply is the server's role, and nobody's answer."""
         self.deadline = deadline
         self.look = look
         """When to look whether it still waits: at the deadline, or earlier."""
@@ -46,6 +61,11 @@ class Caller:
         self.heard = 0
         """… and how often bytes had come."""
         self.replies: list[Any] = []
+
+    def refuse(self) -> None:
+        """Tell it that the server is a replica, which is not read."""
+        if self.reads and not self.future.done():
+            self.future.set_result([demoted() for _ in range(self.count - self.greets)])
 
     def fail(self, kind: type[Lost | Unsent], fault: BaseException) -> None:
         if not self.future.done():
@@ -72,6 +92,8 @@ class Multiplex:
         """About when an answer was complete last, or the first of those who wait asked."""
         self._rested = 0.0
         """Seconds that it was idle, until something was heard again."""
+        self._told_at = self.idle_since if link.tells_role else inf
+        """When the server was asked last whether it is a primary."""
         self._timer: asyncio.TimerHandle | None = None
         self._due = inf
         self._closed = False
@@ -98,8 +120,13 @@ class Multiplex:
             return False
         return not (writes and self._rested > CHECKED_AFTER and is_long(deadline))
 
-    def exchange(self, request: Request, deadline: float) -> "asyncio.Future[list[Any]]":
-        """Send a request, and return what its replies will be. Raises Unsent or Lost."""
+    def exchange(
+        self, request: Request, deadline: float, now: float
+    ) -> "asyncio.Future[list[Any]]":
+        """Send a request, and return what its replies will be. Raises Unsent or Lost.
+
+        ``now`` is a reading of ``time.monotonic()``: its callers have one at hand.
+        """
         if self._closed:  # while its caller waited for it
             raise Unsent from ConnectionResetError("the server closed the connection")
         look = deadline
@@ -109,7 +136,12 @@ class Multiplex:
             look = share_deadline(deadline, 2)
         future: asyncio.Future[list[Any]] = self._loop.create_future()
         try:
-            self._enqueue(request.data, Caller(future, request.replies, deadline, look))
+            caller, data = Caller(future, request, deadline, look), request.data
+            if now - self._told_at > TRUSTED_FOR and caller.reads:
+                self._told_at, caller.greets = now, True
+                caller.count += 1
+                data = HELLO + data
+            self._enqueue(data, caller)
         except BaseException as fault:  # a signal handler's
             future.cancel()
             self._fail(fault)
@@ -209,10 +241,18 @@ class Multiplex:
                 line.popleft()
                 self._answered += 1
                 self._silent_since = self.idle_since
+                if caller.greets and is_replica(caller.replies.pop(0)):
+                    self._refuse(caller)
                 if not caller.future.done():
                     caller.future.set_result(caller.replies)
         if self._retired:
             self.retire()
+
+    def _refuse(self, caller: Caller) -> None:
+        """Refuse what is read here, from this caller on, and take no new requests."""
+        self._retired = True
+        for refused in (caller, *self._line):
+            refused.refuse()
 
     def _look(self) -> None:
         """Tell overdue callers."""

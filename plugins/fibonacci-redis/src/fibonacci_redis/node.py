@@ -26,6 +26,8 @@ class Node(Asked, Protocol):
     """One server. In the sync voice its coroutines never wait."""
 
     endpoint: Endpoint
+    reached: bool
+    """Whether there ever was a connection to it."""
 
     async def session(self, deadline: float) -> Session:
         """Return a connection of the caller's own."""

@@ -35,6 +35,10 @@ class Routes(ABC):
         """Send a request to the server; a way that may have become another one looks out here."""
         return await (session or node).exchange(request, deadline)
 
+    async def opened(self, node: Node, deadline: float) -> Session:
+        """Return a connection of the caller's own; the same looking out is due here."""
+        return await node.session(deadline)
+
     async def refuse(
         self, error: ReplyError, request: Request, node: Node, deadline: float
     ) -> list[Any]:
@@ -77,7 +81,7 @@ class Routes(ABC):
     async def session(self, slot: int, deadline: float) -> tuple[Session, Asker]:
         """Return a connection of the caller's own, and what asks on it as ``ask`` does."""
         node = await self.node(slot, deadline)
-        session = await node.session(deadline)
+        session = await self.opened(node, deadline)
 
         async def asked(request: Request) -> list[Any]:
             replies = await self.exchange(node, request, deadline, session)
@@ -116,6 +120,15 @@ class Routes(ABC):
                 size = len(request.data)
             groups[-1][1].append(request)
         return groups
+
+
+def unreached(fault: StorageError, hint: str) -> StorageError:
+    """Return the fault, with a hint where it is that no connection could be made."""
+    if not isinstance(fault.__cause__, OSError):
+        return fault
+    told = BackendUnavailableError(f"{fault}. {hint}")
+    told.__cause__ = fault.__cause__
+    return told
 
 
 def _told(fault: StorageError, *, partly: bool) -> StorageError:

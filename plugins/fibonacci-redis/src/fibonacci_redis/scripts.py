@@ -30,8 +30,16 @@ class Script(NamedTuple):
         return pack((*head, b"%d" % len(keys), *keys, *arguments))
 
 
-def _script(source: str) -> Script:
-    text = source.replace("SLACK", str(SLACK_MS)).strip().encode()
+SHEBANG: Final = "#!lua"
+"""Has a replica refuse the script as it refuses a write. Without that, it would run there up to its
+first write, and what it had found would be an answer."""
+
+FREES: Final = f"{SHEBANG} flags=allow-oom"
+"""The same for a script that takes no memory: a server that is full runs it."""
+
+
+def _script(source: str, head: str = SHEBANG) -> Script:
+    text = f"{head}\n{source.replace('SLACK', str(SLACK_MS)).strip()}".encode()
     return Script(text, sha1(text, usedforsecurity=False).hexdigest().encode(), writes=True)
 
 
@@ -77,15 +85,19 @@ return 1
 """Compare and set a record that exists, so it is listed: old bytes, new bytes, expiry; the record,
 and the index where the expiry changes."""
 
-LAST: Final = _script("""
+LAST: Final = _script(
+    """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('PERSIST', KEYS[1])
 redis.call('PERSIST', KEYS[2])
 return 1
-""")
+""",
+    FREES,
+)
 """Keep a record for ever, and its index."""
 
-PRUNE: Final = _script("""
+PRUNE: Final = _script(
+    """
 local gone = 0
 for i = 2, #KEYS do
     if redis.call('EXISTS', KEYS[i]) == 0 then
@@ -93,5 +105,7 @@ for i = 2, #KEYS do
     end
 end
 return gone
-""")
+""",
+    FREES,
+)
 """Take out of an index what has no record any more: the index, the records, and their names."""

@@ -11,10 +11,11 @@ import attrs
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, Waiter, share_deadline
+from fibonacci_redis.addresses import NatMap, Where, reached_at, shown, told_host
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.faults import STALE
 from fibonacci_redis.node import Node, Session
-from fibonacci_redis.routes import Routes
+from fibonacci_redis.routes import Routes, unreached
 from fibonacci_redis.wire import ReplyError, Request, pack
 
 
@@ -26,6 +27,7 @@ class Sentinel(Routes):
         sentinels: Sequence[Endpoint],
         service: str,
         primary: Endpoint,
+        nat_map: NatMap,
         make: Callable[[Endpoint], Node],
         waiter: type[Waiter],
     ) -> None:
@@ -33,6 +35,9 @@ class Sentinel(Routes):
         self._service = service
         self._primary = primary
         """How to connect to the primary; host and port are still to be found."""
+        self._nat_map = nat_map
+        self._named: Where | None = None
+        """Host and port of the primary, as a sentinel named them last."""
         self._make = make
         self._question = Request(
             0, pack((b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service)), 1, writes=False
@@ -51,9 +56,16 @@ class Sentinel(Routes):
     ) -> list[Any]:
         try:
             return await (session or node).exchange(request, deadline)
-        except (BackendUnavailableError, OutcomeUnknownError):
+        except (BackendUnavailableError, OutcomeUnknownError) as fault:
             self._doubt(node)
-            raise
+            raise self._told(fault, node) from fault.__cause__
+
+    async def opened(self, node: Node, deadline: float) -> Session:
+        try:
+            return await node.session(deadline)
+        except BackendUnavailableError as fault:
+            self._doubt(node)
+            raise self._told(fault, node) from fault.__cause__
 
     def refusal(self, error: ReplyError, node: Node) -> StorageError | ReplyError:
         if error.code in STALE:  # a primary that was, most likely
@@ -71,6 +83,17 @@ class Sentinel(Routes):
         if node is self._known:
             self._known = None
             node.forget()
+            # Who named it is asked last: its word may be an old one.
+            self._sentinels.append(self._sentinels.pop(0))
+
+    def _told(self, fault: StorageError, node: Node) -> StorageError:
+        if node.reached or self._named is None:
+            return fault
+        return unreached(
+            fault,
+            f"A sentinel names the primary of {self._service!r} {shown(*self._named)}: if that is "
+            f"not its address from here, say with the option nat_map how it is reached",
+        )
 
     async def _searched(self, deadline: float) -> Node:
         """The primary, looked for once for all who wait."""
@@ -88,7 +111,8 @@ class Sentinel(Routes):
             try:
                 address = await self._ask_one(sentinel, share)
             except StorageError as told:
-                fault = told
+                # What may pass tells more: another sentinel may know what this one never did.
+                fault = told if not isinstance(fault, BackendUnavailableError) else fault
                 continue
             # Who answered is asked first the next time.
             self._sentinels.sort(key=lambda other: other is not sentinel)
@@ -96,7 +120,7 @@ class Sentinel(Routes):
         assert fault is not None
         raise fault
 
-    async def _ask_one(self, sentinel: Endpoint, deadline: float) -> tuple[str, int]:
+    async def _ask_one(self, sentinel: Endpoint, deadline: float) -> Where:
         node = self._make(sentinel)
         try:
             [reply] = await node.exchange(self._question, deadline)
@@ -106,10 +130,15 @@ class Sentinel(Routes):
             raise self.refusal(reply, node)
         if reply is None:
             raise StorageError(f"the sentinel at {sentinel} knows no service {self._service!r}")
-        return reply[0].decode(), int(reply[1])
+        named = _read(reply)
+        if named is None:
+            text = f"the sentinel at {sentinel} names no primary of {self._service!r} now"
+            raise BackendUnavailableError(text)
+        return named
 
-    def _adopt(self, address: tuple[str, int]) -> Node:
-        host, port = address
+    def _adopt(self, named: Where) -> Node:
+        self._named = named
+        host, port = reached_at(named, self._nat_map)
         endpoint, last = attrs.evolve(self._primary, host=host, port=port), self._last
         if last is not None and last.endpoint == endpoint:
             node = last
@@ -122,3 +151,11 @@ class Sentinel(Routes):
         else:
             self._known = self._last = node
         return node
+
+
+def _read(reply: Any) -> Where | None:
+    """The host and port in a sentinel's reply; None where it names none."""
+    if type(reply) is not list or [type(word) for word in reply] != [bytes, bytes]:
+        return None
+    host, port = told_host(reply[0]), reply[1]
+    return (host, int(port)) if host and port.isdigit() and int(port) else None

@@ -7,6 +7,7 @@ import attrs
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL, flag, read_options, text, whole_number
+from fibonacci_redis.addresses import NatMap, nat_map
 
 Topology = Literal["standalone", "cluster", "sentinel"]
 
@@ -44,6 +45,7 @@ SENTINEL = {"sentinel_username": text, "sentinel_password": text}
 OPTIONS = {
     "db": whole_number,
     "credential_provider": _credential_provider,
+    "nat_map": nat_map,
     **SENTINEL,
     **TLS,
 }
@@ -70,6 +72,8 @@ class RedisSettings:
     login: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     sentinel_login: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     tls: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    nat_map: NatMap = attrs.field(factory=dict)
+    """Where servers are reached from here, by the addresses that they are announced with."""
 
 
 def read_settings(settings: StoreSettings) -> RedisSettings:
@@ -88,6 +92,7 @@ def read_settings(settings: StoreSettings) -> RedisSettings:
         login=_login(url, topology, options, db),
         sentinel_login=_sentinel_login(topology, options),
         tls=_tls(secure, options),
+        nat_map=_nat_map(topology, options),
     )
 
 
@@ -172,6 +177,16 @@ def _sentinel_login(topology: Topology, options: dict[str, Any]) -> dict[str, An
     found = Options({name.removeprefix("sentinel_"): options[name] for name in given})
     if found and topology != "sentinel":
         raise ConfigurationError("sentinel_username and sentinel_password need redis+sentinel://")
+    return found
+
+
+def _nat_map(topology: Topology, options: dict[str, Any]) -> NatMap:
+    found: NatMap = options.get("nat_map", {})
+    if found and topology == "standalone":
+        raise ConfigurationError(
+            "nat_map needs redis+cluster:// or redis+sentinel://: one server is reached where the "
+            "connection URL says"
+        )
     return found
 
 
