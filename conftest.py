@@ -52,6 +52,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _is_bare(item.path):
             item.add_marker("bare")
+        elif hasattr(getattr(item, "cls", None), "fibonacci_contract"):
+            raise pytest.UsageError(f"{item.path}: suites belong to files named test_contract*.py")
     if config.getoption("--long"):
         return
     left_out = [item for item in items if item.get_closest_marker("long")]
