@@ -84,7 +84,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 def _is_bare(path: Path) -> bool:
     """Suites and faults: signals in mid-call, and forks beside threads; see the marker.
 
-    And what covers nothing of ours, as it is about servers: it waits beside the measured tests.
+    And what covers nothing of ours that others leave out: it waits beside the measured tests.
     """
-    apart = {"contract", "faults", "apps", "services_tests"}
+    apart = {"apps", "contract", "documented", "examples", "faults", "live", "services_tests"}
     return bool(apart & set(path.parts)) or path.stem.startswith("test_contract")

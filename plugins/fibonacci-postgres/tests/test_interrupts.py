@@ -250,6 +250,7 @@ def test_fork_among_busy_threads(store: Speaker) -> None:
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
+    gc.freeze()  # what other tests left is not for the children to look at: that takes seconds
     statuses = [fork_and_leave() for _ in range(20)]
     enough.set()
     for thread in threads:
