@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ("services.fixtures",)
@@ -23,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Heed SIGINT, which a shell has the commands in its background ignore, and their children.
 
     A worker of pytest's is measured; the programs that its tests start are not: servers, mostly.
+    Nor is the process that hands out the tests, from here on: it runs none of them.
     """
     # How long an example takes is the machine's affair; hypothesis would fail the test for it.
     patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -34,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     if hasattr(config, "workerinput"):
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    elif config.getoption("numprocesses", None) and (measured := Coverage.current()):
+        measured.stop()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
