@@ -4,9 +4,11 @@ import asyncio
 import gc
 import os
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ("services.fixtures",)
@@ -22,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Heed SIGINT, which a shell has the commands in its background ignore, and their children.
 
     A worker of pytest's is measured; the programs that its tests start are not: servers, mostly.
+    Nor is the process that hands out the tests, from here on: it runs none of them.
     """
     # How long an example takes is the machine's affair; hypothesis would fail the test for it.
     patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -33,8 +36,19 @@ def pytest_configure(config: pytest.Config) -> None:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     if hasattr(config, "workerinput"):
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    elif config.getoption("numprocesses", None) and (measured := Coverage.current()):
+        measured.stop()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the files of which a lane of the gate runs nothing: to import them takes time."""
+    if collection_path.suffix != ".py":
+        return None
+    bare = _is_bare(collection_path) or "mark.bare" in collection_path.read_text()
+    apart = {"bare": not bare, "not bare": _is_bare(collection_path)}
+    return apart.get(config.getoption("markexpr")) or None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -42,11 +56,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _is_bare(item.path):
             item.add_marker("bare")
+        elif hasattr(getattr(item, "cls", None), "fibonacci_contract"):
+            raise pytest.UsageError(f"{item.path}: suites belong to files named test_contract*.py")
     if config.getoption("--long"):
         return
     left_out = [item for item in items if item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep Python's collector from what stays to the end: a million objects of modules and tests.
+
+    It would look at them again and again, and a forked child's would copy them.
+    """
+    gc.disable()
+    result = yield
+    gc.freeze()
+    gc.enable()
+    return result
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -59,7 +88,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 def _is_bare(path: Path) -> bool:
     """Suites and faults: signals in mid-call, and forks beside threads; see the marker.
 
-    And what covers nothing of ours, as it is about servers: it waits beside the measured tests.
+    And what covers nothing of ours that others leave out: it waits beside the measured tests.
     """
-    apart = {"contract", "faults", "apps", "services_tests"}
+    apart = {"apps", "contract", "documented", "examples", "faults", "live", "services_tests"}
     return bool(apart & set(path.parts)) or path.stem.startswith("test_contract")

@@ -1,6 +1,5 @@
 """What tests of forks share: work in children, and a lock that a fork waits for."""
 
-import gc
 import os
 import time
 import traceback
@@ -11,11 +10,7 @@ import pytest
 
 
 def in_child(work: Callable[[], object]) -> None:
-    """Do the work in a forked child; it must return something true within a minute.
-
-    What other tests left is not for the child's collector to look at: that takes it seconds.
-    """
-    gc.freeze()
+    """Do the work in a forked child; it must return something true within a minute."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -26,7 +21,6 @@ def in_child(work: Callable[[], object]) -> None:
             raise
         finally:
             os._exit(status)
-    gc.unfreeze()
     for _ in range(6_000):
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:

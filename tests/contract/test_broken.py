@@ -35,7 +35,7 @@ def failed(tmp_path_factory):
     folder = Path(__file__).parent
     files = [folder / f"{suite.__name__}.py" for suite in SUITES.values()]
     # Half of the time they wait for an expiry or a deadline.
-    options = ["-n", "3", "--dist", "loadscope", "-q", "--tb=line", "-p", "no:cacheprovider"]
+    options = ["-n", "2", "--dist", "loadscope", "-q", "--tb=line", "-p", "no:cacheprovider"]
     options += ["-c", os.devnull, f"--junitxml={report}"]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *files],

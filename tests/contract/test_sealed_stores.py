@@ -54,6 +54,7 @@ for _name in dir(StoreContract):
 
 class TestSealedMemory(Sealed):
     backend = "memory"
+    voices = mostly("async", "sync")
 
 
 class TestSealedSqlite(Sealed):

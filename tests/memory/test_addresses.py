@@ -36,6 +36,7 @@ def spelled(choices: bytes) -> Address:
     return Address(Space(prefix, scope, owner), "".join(characters[middle:]))
 
 
+@pytest.mark.bare  # as others cover it with fewer
 def test_no_two_of_20_000_addresses_meet():
     """C1: each text reads back to its address, and no text and no canonical form comes twice."""
     texts: dict[str, Address] = {}
@@ -83,6 +84,7 @@ def collisions(count: int, seed: int) -> tuple[int, int, int, int]:
     return len(tuples), len(texts), len(forms), lost
 
 
+@pytest.mark.bare  # as others cover it with fewer
 def test_no_two_of_20_000_hostile_tuples_meet():
     """C1: names made of separators, escapes, look-alikes and other addresses' ends."""
     tuples, texts, forms, lost = collisions(20_000, seed=1)

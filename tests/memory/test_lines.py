@@ -133,6 +133,7 @@ def test_who_is_cancelled_leaves_the_line(far: MemoryManager):
     assert 26 <= far.get("n") <= 27  # the first may have written already
 
 
+@pytest.mark.bare  # forks beside threads
 def test_a_fork_while_others_wait(far: MemoryManager):
     """A child has lines of its own, also where it is born in the midst of a change."""
     parent = os.getpid()

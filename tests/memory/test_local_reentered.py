@@ -17,6 +17,8 @@ from fibonacci._builtin.local import LocalStore
 from fibonacci.plugin import ABSENT, KEEP, Address, Space
 from fibonacci.testing.threads import in_threads
 
+pytestmark = pytest.mark.bare  # its trace function takes the place of coverage's
+
 SPACE = Space("p:", "workflow", "w")
 KEY = Address(SPACE, "k")
 NEVER = float("inf")

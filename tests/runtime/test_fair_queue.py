@@ -105,6 +105,7 @@ def test_a_cancelled_caller_passes_its_turn_on():
     asyncio.run(work())
 
 
+@pytest.mark.bare  # as others cover it with fewer
 def test_ten_thousand_callers():
     """Ten thousand callers at once are served, each looked at a few times."""
     looks = 0

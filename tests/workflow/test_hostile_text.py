@@ -80,7 +80,7 @@ def cyclic() -> list[Any]:
 
 def deep() -> list[Any]:
     one: list[Any] = []
-    for _ in range(100_000):
+    for _ in range(10_000):
         one = [one]
     return one
 

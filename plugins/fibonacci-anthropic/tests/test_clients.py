@@ -248,6 +248,7 @@ def test_the_loop_is_free(wire: Wire, model: AnthropicModel) -> None:
     assert asyncio.run(count()) > 5  # and not one
 
 
+@pytest.mark.bare  # to measure a child takes half a second
 def test_a_fork(wire: Wire, model: AnthropicModel) -> None:
     """A child asks over connections of its own, in both voices, and leaves its parent's alone."""
     wire.plays(*[answer("yes")] * 6)
@@ -281,6 +282,7 @@ def test_a_fork_in_the_middle_of_a_stream(wire: Wire, model: AnthropicModel) -> 
     assert [piece.text for piece in stream] == ["two", "onetwo"]
 
 
+@pytest.mark.bare  # to measure a child takes half a second
 def test_a_fork_before_the_first_prompt(wire: Wire, model: AnthropicModel) -> None:
     """A child may be the first to ask."""
     wire.plays(answer("yes"), answer("yes"))

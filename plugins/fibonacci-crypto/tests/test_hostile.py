@@ -15,6 +15,8 @@ from fibonacci_crypto import AesGcmCipher
 from fibonacci_crypto.derivations import Derivations
 from fibonacci_crypto.keys import read_keys
 
+pytestmark = pytest.mark.bare  # thousands of records, and no line that others leave out
+
 Restart = Callable[..., AesGcmCipher]
 
 AAD = b"an address"

@@ -63,6 +63,7 @@ def test_nothing_of_the_value_is_readable(cipher: AesGcmCipher):
     assert not any(VALUE[at : at + 4] in sealed for at in range(len(VALUE) - 3))
 
 
+@pytest.mark.bare  # thousands of records
 def test_every_bit_counts(cipher: AesGcmCipher):
     """A record of 1 KiB with any one bit flipped does not open."""
     sealed = cipher.seal(VALUE, HERE)

@@ -113,6 +113,7 @@ def test_a_refused_header_is_not_remembered(restart: Restart):
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+@pytest.mark.bare  # to measure a child takes half a second
 def test_a_fork_begins_a_session(restart: Restart):
     """Parent and children never seal under one salt; each opens what the others sealed."""
     cipher = restart()

@@ -145,23 +145,21 @@ def test_somebody_elses_table(moto_server: Moto, open_memory: Open):
         open_memory(url).get("k")
 
 
-def test_sixteen_processes_at_once(moto_server: Moto, open_memory: Open):
-    """Sixteen processes that find no table make one, together, and lose nothing."""
-    cold_start(moto_server.fresh, open_memory)
+@pytest.mark.bare  # to measure a child takes half a second
+@pytest.mark.parametrize(
+    ("processes", "starts"), [(6, 1), pytest.param(16, STARTS, marks=pytest.mark.long)]
+)
+def test_processes_at_once(moto_server: Moto, open_memory: Open, processes: int, starts: int):
+    """Processes that find no table make one, together, and lose nothing, at each of the starts."""
+    for _ in range(starts):
+        cold_start(moto_server.fresh, open_memory, processes)
 
 
-@pytest.mark.long
-def test_many_cold_starts(moto_server: Moto, open_memory: Open):
-    """The same twenty times: 320 of 320."""
-    for _ in range(STARTS):
-        cold_start(moto_server.fresh, open_memory)
-
-
-def cold_start(url: str, open_memory: Open) -> None:
-    """Start sixteen processes at one moment, on a table that is not there."""
+def cold_start(url: str, open_memory: Open, processes: int) -> None:
+    """Start processes at one moment, on a table that is not there."""
     reading, writing = os.pipe()
     children = []
-    for number in range(16):
+    for number in range(processes):
         if not (child := os.fork()):
             code = 1
             try:
@@ -176,12 +174,11 @@ def cold_start(url: str, open_memory: Open) -> None:
         children.append(child)
     os.close(reading)
     os.close(writing)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 16
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * processes
     memory = open_memory(url)
-    assert sorted(memory.get("all")) == list(range(16))
-    assert memory.get_many([f"k{number}" for number in range(16)]) == {
-        f"k{number}": number for number in range(16)
-    }
+    assert sorted(memory.get("all")) == list(range(processes))
+    kept = {f"k{number}": number for number in range(processes)}
+    assert memory.get_many(kept) == kept
 
 
 def test_printed_for_cloudformation(

@@ -42,10 +42,10 @@ def test_threads(memory: MemoryManager):
     assert memory.get("turns") == [1] * 80
 
 
-@pytest.mark.parametrize("turns", [20, pytest.param(100, marks=pytest.mark.long)])
-def test_processes(table_url: str, open_memory: Open, turns: int):
+@pytest.mark.long  # in every run: tests/live/test_processes.py
+def test_processes(table_url: str, open_memory: Open):
     """Four processes on one table: no turn is lost, each is there once, in its writer's order."""
-    name = f"four processes, {turns} turns"
+    name, turns = "four processes", 100
     open_memory(table_url, name=name).exists("n")
 
     def work(process: int) -> None:

@@ -1,29 +1,14 @@
 """Behind a transaction pooler: prepare=off leaves nothing on the sessions that others share."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
-from modes import mostly
-from services.pgbouncer import PgBouncer
 from services.proxy import Proxy
 
 from fibonacci.errors import StorageError
-from fibonacci.testing import StoreContract
 
 from .speaking import VERBS, A, Attempt, Opening
-
-
-class TestPooled(StoreContract):
-    backend = "postgres"
-    options: Mapping[str, Any] = {"prepare": False}
-    voices = mostly("mixed")
-
-    @pytest.fixture
-    def url(self, pgbouncer_server: PgBouncer) -> str:
-        return pgbouncer_server.url
 
 
 def test_nothing_is_left(opening: Opening, postgres_proxy: Proxy) -> None:

@@ -21,9 +21,11 @@ class TestValkey(StoreContract):
         self.url = valkey_server.url
 
 
+@pytest.mark.long
 class TestRedis(StoreContract):
+    """Redis 7.0; with TLS and few rights, as below, it is in every run."""
+
     backend = "redis"
-    voices = mostly("sync")
 
     @pytest.fixture(autouse=True)
     def served(self, redis_server: Redis) -> None:
@@ -39,9 +41,12 @@ class TestCluster(StoreContract):
         self.url = valkey_cluster.url
 
 
+@pytest.mark.long
 class TestSentinel(StoreContract):
+    """What Sentinel alone changes, who the primary is, is in every run: test_sentinel.py."""
+
     backend = "redis"
-    voices = mostly("sync", "async")
+    voices = ("sync", "async")
 
     @pytest.fixture(autouse=True)
     def served(self, valkey_sentinel: Watched) -> None:
@@ -52,7 +57,7 @@ class TestSecured(StoreContract):
     """TLS with certificates on both sides, and a user without the dangerous commands."""
 
     backend = "redis"
-    voices = mostly("async", "sync")
+    voices = mostly("mixed")
 
     @pytest.fixture(autouse=True)
     def served(self, secured: Secured, tls_of: Any) -> None:

@@ -1,10 +1,12 @@
 import pytest
+from modes import mostly
 
 from fibonacci.testing import StoreContract
 
 
 class TestSqlite(StoreContract):
     backend = "sqlite"
+    voices = mostly("mixed")
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -4,7 +4,10 @@ import sqlite3
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from sqlite_bench import Child, Gate, Open, Tell
+
+pytestmark = pytest.mark.bare  # to measure a child takes half a second
 
 
 def test_cold_start(path: Path, open_memory: Open):
