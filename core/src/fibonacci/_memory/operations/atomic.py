@@ -13,10 +13,16 @@ from fibonacci._memory import codec
 from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.contest import Contest
 from fibonacci._memory.expiry import TTL
+from fibonacci._memory.oldest import crowded, without_oldest
 from fibonacci._memory.operations.verbs import Verbs, in_sync
-from fibonacci.errors import InvalidArgumentError, WrongTypeError
+from fibonacci.errors import InvalidArgumentError, ValueTooLargeError, WrongTypeError
 from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import ABSENT
+
+
+def _refuse(value: Any, fault: ValueTooLargeError) -> Any:
+    """Nothing of the value may go."""
+    raise fault
 
 
 class Atomic(Verbs):
@@ -101,12 +107,15 @@ class Atomic(Verbs):
         Args:
             key: the list's name in its scope; where there is no record, an empty list.
             items: one element each.
-            max_items: how many of the newest to keep.
+            max_items: how many of the newest to keep at most. Where they take more bytes than a
+                record may have, fewer stay: the oldest make room for these items.
             scope: whose record it is.
             user_id: the user, for the user scope alone.
             ttl: seconds to live, if the record is created.
 
-        Raises WrongTypeError where the value is no list, and what ``update`` raises.
+        Raises WrongTypeError where the value is no list; ValueTooLargeError where these items alone
+        are over a limit, or all items are and there is no ``max_items``; and what ``update``
+        raises.
         """
         if not items:
             raise InvalidArgumentError("append needs at least one item")
@@ -121,7 +130,12 @@ class Atomic(Verbs):
             turns += items
             return turns if max_items is None else turns[-max_items:]
 
-        turns, _ = await self._change(address, change, ttl)
+        def shorten(turns: list[Any], fault: ValueTooLargeError) -> list[Any]:
+            if max_items is None:
+                raise crowded(fault) from None
+            return without_oldest(turns, min(len(items), max_items), address, fault)
+
+        turns, _ = await self._change(address, change, ttl, shorten)
         return len(turns)
 
     append = in_sync(aappend)
@@ -165,18 +179,31 @@ class Atomic(Verbs):
     increment = in_sync(aincrement)
 
     async def _change(
-        self, address: Address, change: Callable[[bytes | None], Any], ttl: TTL | None
+        self,
+        address: Address,
+        change: Callable[[bytes | None], Any],
+        ttl: TTL | None,
+        shorten: Callable[[Any, ValueTooLargeError], Any] = _refuse,
     ) -> tuple[Any, bytes]:
-        """Compare and set until it holds; return the new value, and its bytes."""
+        """Compare and set until it holds; return the new value, and its bytes.
+
+        What is too large was not written: it is shortened, and set against the same old bytes.
+        """
         contest = Contest(self._lease, address, self._deadline())
         ttl_ms = self._ttl_ms(ttl)
         try:
+            found = await contest.read()
+            value = change(found)
             while True:
-                found = await contest.read()
-                value = change(found)
-                data = self._pack(value, address)
-                if await contest.swap(found, data, ttl_ms):
-                    return value, data
+                try:
+                    data = self._pack(value, address)
+                    if await contest.swap(found, data, ttl_ms):
+                        return value, data
+                except ValueTooLargeError as fault:
+                    value = shorten(value, fault)
+                else:
+                    found = await contest.read()
+                    value = change(found)
         finally:
             contest.end()
 
