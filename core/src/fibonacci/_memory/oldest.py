@@ -7,30 +7,26 @@ from fibonacci.errors import ValueTooLargeError
 from fibonacci.plugin.address import Address
 
 
-def without_oldest(
-    items: list[Any], new: int, address: Address, fault: ValueTooLargeError
+def shortened(
+    items: list[Any], new: int, most: int | None, address: Address, fault: ValueTooLargeError
 ) -> list[Any]:
     """Return the list without as many of its oldest items as are in the way; at least one goes.
 
-    The ``new`` last ones stay: where nothing is left before them, ValueTooLargeError.
+    The ``new`` last ones stay, if ``most`` lets them. Raises ValueTooLargeError where nothing is
+    left before them, and where there is no ``most``: then nothing may go.
     """
-    old = items[:-new]
+    if most is None:
+        more = "With max_items, append lets the oldest items make room for new ones"
+        raise _told(fault, more) from None
+    old = items[: -min(new, most)]
     if not old:
-        raise ValueTooLargeError(
-            f"{fault}. This is what is new alone: no older item is left to make room for it",
-            size=fault.size,
-            limit=fault.limit,
-        ) from None
+        more = "This is what is new alone: no older item is left to make room for it"
+        raise _told(fault, more) from None
     return items[_in_the_way(old, address, fault) :]
 
 
-def crowded(fault: ValueTooLargeError) -> ValueTooLargeError:
-    """Return the error for a list none of whose items may go."""
-    return ValueTooLargeError(
-        f"{fault}. With max_items, append lets the oldest items make room for new ones",
-        size=fault.size,
-        limit=fault.limit,
-    )
+def _told(fault: ValueTooLargeError, more: str) -> ValueTooLargeError:
+    return ValueTooLargeError(f"{fault}. {more}", size=fault.size, limit=fault.limit)
 
 
 def _in_the_way(old: list[Any], address: Address, fault: ValueTooLargeError) -> int:

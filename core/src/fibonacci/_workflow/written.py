@@ -29,10 +29,12 @@ def all_records(
     step: Step, run: Run, recalled: Mapping[str, Any], early: Records, output: Any
 ) -> list[MemoryKey]:
     """Return all of them, in order, once the output is there. Raises the same."""
-    places = range(len(step.keys))
-    namespace = {**run.namespace(recalled), step.node.id: output}
-    found = early | _records(step, run, (one for one in places if one not in early), namespace)
-    return [found[place] for place in places]
+    found = early
+    if len(early) < len(step.keys):
+        namespace = {**run.namespace(recalled), step.node.id: output}
+        late = (place for place in range(len(step.keys)) if place not in early)
+        found = early | _records(step, run, late, namespace)
+    return [found[place] for place in range(len(step.keys))]
 
 
 def _asks_for(node_id: str, template: Template) -> bool:

@@ -13,16 +13,11 @@ from fibonacci._memory import codec
 from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.contest import Contest
 from fibonacci._memory.expiry import TTL
-from fibonacci._memory.oldest import crowded, without_oldest
+from fibonacci._memory.oldest import shortened
 from fibonacci._memory.operations.verbs import Verbs, in_sync
 from fibonacci.errors import InvalidArgumentError, ValueTooLargeError, WrongTypeError
 from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import ABSENT
-
-
-def _refuse(value: Any, fault: ValueTooLargeError) -> Any:
-    """Nothing of the value may go."""
-    raise fault
 
 
 class Atomic(Verbs):
@@ -130,12 +125,7 @@ class Atomic(Verbs):
             turns += items
             return turns if max_items is None else turns[-max_items:]
 
-        def shorten(turns: list[Any], fault: ValueTooLargeError) -> list[Any]:
-            if max_items is None:
-                raise crowded(fault) from None
-            return without_oldest(turns, min(len(items), max_items), address, fault)
-
-        turns, _ = await self._change(address, change, ttl, shorten)
+        turns, _ = await self._change(address, change, ttl, len(items), max_items)
         return len(turns)
 
     append = in_sync(aappend)
@@ -183,11 +173,13 @@ class Atomic(Verbs):
         address: Address,
         change: Callable[[bytes | None], Any],
         ttl: TTL | None,
-        shorten: Callable[[Any, ValueTooLargeError], Any] = _refuse,
+        new: int = 0,
+        most: int | None = None,
     ) -> tuple[Any, bytes]:
         """Compare and set until it holds; return the new value, and its bytes.
 
-        What is too large was not written: it is shortened, and set against the same old bytes.
+        What is too large was not written: a list with ``new`` items is shortened, and set against
+        the same old bytes.
         """
         contest = Contest(self._lease, address, self._deadline())
         ttl_ms = self._ttl_ms(ttl)
@@ -200,7 +192,9 @@ class Atomic(Verbs):
                     if await contest.swap(found, data, ttl_ms):
                         return value, data
                 except ValueTooLargeError as fault:
-                    value = shorten(value, fault)
+                    if not new:
+                        raise
+                    value = shortened(value, new, most, address, fault)
                 else:
                     found = await contest.read()
                     value = change(found)
