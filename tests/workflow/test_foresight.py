@@ -17,10 +17,6 @@ from fibonacci import (
 )
 from fibonacci.plugin import Engine, Template
 
-DEEP: list[Any] = []
-for _ in range(5_000):
-    DEEP = [DEEP]
-
 LONG = "k" * 1_001
 
 
@@ -107,7 +103,7 @@ def test_a_key_that_is_always_wrong(flow: Workflow, key: str) -> None:
         flow.add_node(LLMNode("n", "echo", "x", memory_write=key))
 
 
-UNFIT = [math.nan, math.inf, b"x", [math.nan], {"a": b"x"}, {1, 2}, DEEP]
+UNFIT = [math.nan, math.inf, b"x", [math.nan], {"a": b"x"}, {1, 2}]
 
 
 @pytest.mark.parametrize("value", UNFIT, ids=lambda value: type(value).__name__)
@@ -122,6 +118,18 @@ def test_inputs_that_no_text_can_hold(
     workflow.add_node(LLMNode("last", "echo", dependencies=["first"], **texts))
     with pytest.raises(NodeExecutionError, match=r"no form for what 'input\.x' is"):
         execute(workflow, {"x": value})
+    assert paid.times == 0
+
+
+def test_an_input_that_is_too_deep(workflow: Workflow, paid: Asked) -> None:
+    """An input that is nested too deep to be written does, too."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    workflow.add_node(LLMNode("first", paid, "x"))
+    workflow.add_node(LLMNode("last", "echo", "{{first}}{{input.x}}"))
+    with pytest.raises(NodeExecutionError, match=r"no form for what 'input\.x' is"):
+        workflow.execute({"x": deep})
     assert paid.times == 0
 
 
