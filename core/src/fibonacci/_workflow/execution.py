@@ -23,6 +23,7 @@ from fibonacci.errors import (
     ScopeError,
     WorkflowValidationError,
 )
+from fibonacci.plugin._runtime.patches import refuse_late_patches
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin.models import Model
 
@@ -76,6 +77,7 @@ async def execute(
     channel: Channel | None = None,
 ) -> ExecutionResult:
     """Run all nodes in this voice, and tell the channel what happens."""
+    refuse_late_patches()
     graph = prepared.graph
     given = checked_inputs(graph, inputs)
     spaces = reach(workflow.memory, user_id, organization_id)
