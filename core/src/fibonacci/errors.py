@@ -134,7 +134,18 @@ class ConflictError(StorageError):
 
 
 class ValueTooLargeError(StorageError):
-    """The value is over a limit: 16 MiB everywhere, less on some backends; nothing was written."""
+    """The value is over a limit: 16 MiB everywhere, less on some backends; nothing was written.
+
+    ``size`` is what it takes, ``limit`` what there is room for, both in bytes; None where the
+    backend does not say. Store less under one key: several keys, shorter items, a link to what is
+    kept elsewhere; ``append(..., max_items=n)`` lets the oldest items make room.
+    """
+
+    def __init__(self, message: str, *, size: int | None = None, limit: int | None = None) -> None:
+        """Say how many bytes it takes, and how many there is room for."""
+        super().__init__(message)
+        self.size = size
+        self.limit = limit
 
 
 class CorruptRecordError(StorageError):

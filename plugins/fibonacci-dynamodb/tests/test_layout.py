@@ -92,7 +92,10 @@ def test_somebody_elses_items(moto_server: Moto, open_memory: Open):
 
 @pytest.mark.parametrize("owner", ["w", "漢" * 333])
 def test_largest_record(open_memory: Open, table_url: str, ledger: Ledger, owner: str):
-    """What fits is stored, and a byte more is refused with both sizes, before it is sent (C10)."""
+    """What fits is stored, and a byte more is refused with both sizes, before it is sent (C10).
+
+    In a list with max_items, the oldest make room for it.
+    """
     memory = open_memory(table_url, name=owner)
     address = Address(Space("fibonacci:", "workflow", owner), "k")
     expiry = len("expires_ms") + 8 + len("expires_s") + 6
@@ -112,6 +115,8 @@ def test_largest_record(open_memory: Open, table_url: str, ledger: Ledger, owner
     with pytest.raises(ValueTooLargeError):
         memory.append("k", "x" * 200_000)
     assert memory.get("k") == ["x" * 300_000]
+    assert memory.append("k", "y" * 200_000, max_items=20) == 1
+    assert memory.get("k") == ["y" * 200_000]
     assert memory.exists("other") is False
 
 

@@ -54,7 +54,13 @@ class BracesTemplate(Template):
         self.references = tuple(values.values())
         self.literals = _literals(parts, values)
         self._parts = parts
+        self._values = values
         self._slots = [_slot(index, reference) for index, reference in values.items()]
+
+    def of_inputs(self) -> "BracesTemplate":
+        """Return the same with nothing in the place of all that is no input."""
+        inputs = {index: one for index, one in self._values.items() if one.root == "input"}
+        return BracesTemplate(self._parts, inputs)
 
     def render(self, namespace: Mapping[str, Any]) -> str:
         parts = self._parts.copy()

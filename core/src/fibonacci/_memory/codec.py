@@ -54,8 +54,10 @@ def encode(value: Any, address: Address) -> bytes:
     if len(data) > SIZE_LIMIT:
         raise ValueTooLargeError(
             f"the value for {address} has {len(data):,} bytes as JSON; it may have "
-            f"{SIZE_LIMIT:,}. "
-            f"Split it over several keys"
+            f"{SIZE_LIMIT:,}. Split it over several keys, or store what is large elsewhere and "
+            f"keep a link to it",
+            size=len(data),
+            limit=SIZE_LIMIT,
         )
     return data
 

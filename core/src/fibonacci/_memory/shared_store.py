@@ -12,6 +12,7 @@ from fibonacci.errors import FibonacciError, StorageError
 from fibonacci.plugin._origin import origin
 from fibonacci.plugin._run import run
 from fibonacci.plugin._runtime.forks import leave_to_parent
+from fibonacci.plugin._runtime.patches import refuse_eventlet, refuse_late_patches
 from fibonacci.plugin._runtime.per_loop import PerLoop
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter
@@ -54,7 +55,7 @@ class SharedStore:
             if not self.holders:
                 raise closed()
             if self._store is None:
-                self._store = guarded("connect", self.backend.connect)
+                self._store = _connected(self.backend.connect)
             return self._store
 
     def sync_store(self) -> AsyncStore:
@@ -70,7 +71,7 @@ class SharedStore:
         with self._lock:
             if not self.holders:
                 raise closed()
-            connected = guarded("connect", self.backend.aconnect)
+            connected = _connected(self.backend.aconnect)
             store = self._in_threads() if connected is None else connected
             store = _in_line(retried(store), Lines(TaskWaiter))
             self._native.add(store)
@@ -112,6 +113,15 @@ def guarded(verb: str, call: "Callable[[], S]") -> "S":
         told = origin(fault)
     # Its own text stays out: a driver's may quote the URL with the password.
     raise StorageError(f"the backend failed to {verb}: {told}")
+
+
+def _connected(connect: "Callable[[], S]") -> "S":
+    """Connect; ConfigurationError where greenlets could not share what comes of it."""
+    refuse_late_patches()
+    store = guarded("connect", connect)
+    if isinstance(store, Store | AsyncStore) and store.remote:
+        refuse_eventlet()
+    return store
 
 
 def _in_line(store: AsyncStore, lines: Lines) -> AsyncStore:

@@ -17,10 +17,12 @@ from fibonacci._workflow.nodes import LLMNode
 from fibonacci._workflow.overrides import Overrides, overrides
 from fibonacci._workflow.result import ExecutionResult
 from fibonacci._workflow.run import Run
-from fibonacci._workflow.schedule import Schedule
+from fibonacci._workflow.schedule import Failure, Schedule
 from fibonacci._workflow.step import Step
 from fibonacci._workflow.voice import Voice
 from fibonacci.errors import ScopeError, WorkflowValidationError
+from fibonacci.plugin._runtime.patches import refuse_late_patches
+from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin.models import Model
 
 
@@ -82,6 +84,7 @@ async def execute(
     channel: Channel | None = None,
 ) -> ExecutionResult:
     """Run all nodes in this voice, and tell the channel what happens."""
+    refuse_late_patches()
     graph = prepared.graph
     given = checked_inputs(graph, inputs)
     spaces = reach(workflow.memory, user_id, organization_id)
@@ -98,12 +101,28 @@ async def execute(
         timeout=workflow.timeout,
         channel=channel,
     )
-    schedule = Schedule(graph, run, workflow.max_concurrency)
-    await schedule.go()
-    if schedule.failure is not None:
-        raise told(run, schedule.failure)
+    failure = _foreseen_failure(graph, run)
+    if failure is None:
+        schedule = Schedule(graph, run, workflow.max_concurrency)
+        await schedule.go()
+        failure = schedule.failure
+    if failure is not None:
+        raise told(run, failure)
     records = {node_id: run.records[node_id] for node_id in graph.steps}
     return ExecutionResult(records, run.began_at - run.began)
+
+
+def _foreseen_failure(graph: Graph, run: Run) -> Failure | None:
+    """What a node would come to whatever the others do: nothing runs, and no model is paid."""
+    for one in graph.foreseen:
+        if graph.has_functions and not one.is_fixed(run.inputs):
+            continue
+        try:
+            one.check(run.inputs)
+        except Exception as fault:  # noqa: BLE001 - whatever an engine raises
+            raise_for_signal(fault)
+            return Failure(one.step, fault, overdue=False)
+    return None
 
 
 def _check_user(graph: Graph, spaces: Spaces) -> None:

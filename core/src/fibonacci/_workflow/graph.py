@@ -6,9 +6,10 @@ from graphlib import CycleError, TopologicalSorter
 import attrs
 
 from fibonacci._memory.recall import Wanted
+from fibonacci._workflow.foresight import Foreseen, foreseen
 from fibonacci._workflow.memory_use import RecordWrite
 from fibonacci._workflow.reads import Reads
-from fibonacci._workflow.step import Step
+from fibonacci._workflow.step import FunctionStep, Step
 from fibonacci._workflow.texts import Demand
 from fibonacci._workflow.unscoped import UnscopedKeys
 from fibonacci.errors import WorkflowValidationError
@@ -34,6 +35,10 @@ class Graph:
     """What needs a user id, in words."""
     asynchronous: str | None
     """The id of a node that can run in the async voice alone, if there is one."""
+    foreseen: tuple[Foreseen, ...]
+    """What the inputs alone decide."""
+    has_functions: bool
+    """Whether a function may change what is in the inputs, before a later node looks."""
 
 
 def make_graph(steps: Mapping[str, Step]) -> Graph:
@@ -61,6 +66,8 @@ def make_graph(steps: Mapping[str, Step]) -> Graph:
         inputs={name: demand for step in steps.values() for name, demand in step.texts.inputs},
         users=tuple(use for step in steps.values() for use in _for_a_user(step)),
         asynchronous=next((one.node.id for one in steps.values() if one.asynchronous), None),
+        foreseen=foreseen(steps.values()),
+        has_functions=any(isinstance(one, FunctionStep) for one in steps.values()),
     )
 
 

@@ -30,7 +30,8 @@ class RecordWrite:
     mode: Mode = "set"
     """Replace the value, add the output to the end of a list, or add it to a number."""
     max_items: int | None = None
-    """How many of the newest elements an appended list keeps; None: all."""
+    """How many of the newest elements an appended list keeps, or fewer where bytes run out; None:
+    all."""
 
 
 def reads(given: ReadForm) -> tuple[Wanted, ...]:

@@ -1,11 +1,12 @@
 """Running one node: recall, ask until it succeeds, write once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
-from fibonacci._memory.recall import NOTHING, MemoryKey, Recalled, nearest
-from fibonacci._memory.runs import check_key, spoken
+from fibonacci._memory.recall import NOTHING, MemoryKey, Recalled
+from fibonacci._memory.runs import spoken
 from fibonacci._workflow.channel import Channel
 from fibonacci._workflow.events import MemoryWritten, NodeFinished, NodeRetried, NodeStarted
 from fibonacci._workflow.memory_use import RecordWrite
@@ -13,6 +14,7 @@ from fibonacci._workflow.result import Record
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.step import Answer, Step
 from fibonacci._workflow.voice import Overdue
+from fibonacci._workflow.written import all_records, early_records
 from fibonacci.errors import StorageError, WorkflowTimeoutError
 
 PATIENCE: Final = 3_600.0
@@ -29,12 +31,14 @@ async def run_node(step: Step, run: Run) -> None:
     deadline = run.until(node.timeout)
     recalled = await _recall(step, run, deadline) if node.memory_read else NOTHING
     question = step.question(run, recalled.values, deadline)
+    early = early_records(step, run, recalled.values)
     answer, attempts = await _ask(step, run, question, deadline)
     written: tuple[MemoryKey, ...] = ()
+    find = partial(all_records, step, run, recalled.values, early, answer.output)
     if channel is not None:
-        written = await _tell_and_write(step, run, channel, recalled.values, answer.output)
+        written = await _tell_and_write(step, run, channel, find, answer.output)
     elif step.keys:
-        written = await _write(step, run, recalled.values, answer.output)
+        written = await _write(step, run, find(), answer.output)
     run.end(
         node.id,
         Record(answer.output, answer.usage, start, monotonic(), attempts, recalled.read, written),
@@ -88,35 +92,30 @@ def _late(step: Step, run: Run) -> WorkflowTimeoutError:
 
 
 async def _tell_and_write(
-    step: Step, run: Run, channel: Channel, recalled: Mapping[str, Any], output: Any
+    step: Step, run: Run, channel: Channel, find: Callable[[], list[MemoryKey]], output: Any
 ) -> tuple[MemoryKey, ...]:
     await channel.tell(NodeFinished(step.node.id, output))
     if not step.keys:
         return ()
     with channel.writing():
         run.check()  # from here on, whoever closes waits
-        written = await _write(step, run, recalled, output)
+        written = await _write(step, run, find(), output)
     await channel.tell(MemoryWritten(step.node.id, written))
     return written
 
 
 async def _write(
-    step: Step, run: Run, recalled: Mapping[str, Any], output: Any
+    step: Step, run: Run, records: list[MemoryKey], output: Any
 ) -> tuple[MemoryKey, ...]:
-    """Write the output where the node says; return what was written."""
-    namespace = {**run.namespace(recalled), step.node.id: output}
-    default = nearest(run.spaces)
-    records = tuple(
-        MemoryKey(write.scope or default, template.render(namespace))
-        for write, template in zip(step.node.memory_write, step.keys, strict=True)
-    )
-    for scope, key in records:
-        check_key(run.memory(), scope, key)  # all of them before the first is written
+    """Write the output where the node says; return what was written.
+
+    All keys have been checked before the first is written.
+    """
     for write, record in zip(step.node.memory_write, records, strict=True):
         if run.channel is None:  # whoever closes a channel waits for the last of them
             run.check()
         await _write_one(run, write, record, output)
-    return records
+    return tuple(records)
 
 
 async def _write_one(run: Run, write: RecordWrite, record: MemoryKey, output: Any) -> None:

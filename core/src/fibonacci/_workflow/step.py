@@ -44,6 +44,11 @@ class Step(ABC):
     """All that it has to render."""
 
     @property
+    def prompts(self) -> tuple[Template, ...]:
+        """What a model is asked."""
+        return ()
+
+    @property
     def needs(self) -> frozenset[str]:
         """Ids of the nodes that have to come first."""
         return frozenset((*self.node.dependencies, *self.texts.nodes))
@@ -72,6 +77,11 @@ class LLMStep(Step):
     stop: tuple[str, ...]
     check: Check | None
     """Whether an answer fits the node's schema."""
+
+    @property
+    def prompts(self) -> tuple[Template, ...]:
+        """What its model is asked."""
+        return (self.prompt,) if self.system_prompt is None else (self.prompt, self.system_prompt)
 
     @property
     def asynchronous(self) -> bool:

@@ -85,9 +85,13 @@ def check_size(address: Address, data: bytes) -> None:
     names = len(partition(address.space).encode()) + len(address.key.encode())
     size = _NAMES_SIZE + _EXPIRY_SIZE + names + len(data)
     if size > ITEM_LIMIT:
+        room = ITEM_LIMIT - (size - len(data))
         raise ValueTooLargeError(
             f"{address} has {len(data):,} bytes; beside its names, a DynamoDB item has room for "
-            f"{ITEM_LIMIT - (size - len(data)):,} of its {ITEM_LIMIT:,}. Store less under one key"
+            f"{room:,} of its {ITEM_LIMIT:,}. Store less under one key; keep what is large in S3, "
+            f"and a link to it here",
+            size=len(data),
+            limit=room,
         )
 
 

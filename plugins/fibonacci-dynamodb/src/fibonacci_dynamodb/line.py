@@ -4,6 +4,7 @@ import io
 import select
 import socket
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fibonacci.plugin.runtime import seconds_left
@@ -20,18 +21,21 @@ class Socket(socket.socket):
     """A socket that is closed in silence when nobody holds it.
 
     A signal in mid-call may part it from whoever would have closed it, even while it is made; so
-    it is closed as the socket module's base class does, which needs no attributes.
+    it is closed as the socket module's base class does, which needs no attributes. A socket of
+    gevent has no such base: it holds one, which closes itself.
     """
 
     def __del__(self) -> None:
-        super(socket.socket, self).close()
+        with suppress(AttributeError):
+            super(socket.socket, self).close()
 
 
 class SecureSocket(ssl.SSLSocket):
     """The same, in TLS; for ``SSLContext.sslsocket_class``."""
 
     def __del__(self) -> None:
-        super(socket.socket, self).close()
+        with suppress(AttributeError):
+            super(socket.socket, self).close()
 
 
 class Line:

@@ -1,5 +1,6 @@
 """A server, asked by blocking connections: each caller has one to itself while it asks."""
 
+import os
 import socket
 import struct
 from math import inf
@@ -48,8 +49,7 @@ class Connection:
         self._socket = link.socket
         self._flags = 0 if link.encrypted else socket.MSG_DONTWAIT
         if not link.encrypted:  # TLS takes the kernel's timeout for no answer, and asks again
-            link.socket.setblocking(True)
-            link.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, PATIENCE)
+            _let_kernel_wait(link.socket)
 
     def exchange(self, request: Request, deadline: float) -> list[Any]:
         """Send a request and return its replies. Raises Unsent or Lost."""
@@ -102,6 +102,19 @@ class Connection:
     def close(self) -> None:
         """Close it."""
         self.link.close()
+
+
+def _let_kernel_wait(connected: socket.socket) -> None:
+    """Have ``recv`` wait for PATIENCE, if it is the kernel that waits there.
+
+    A socket of gevent never blocks, and knows no timeout of the kernel's: it is left to ``poll``,
+    as one with TLS is.
+    """
+    connected.setblocking(True)
+    if os.get_blocking(connected.fileno()):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, PATIENCE)
+    else:
+        connected.setblocking(False)
 
 
 class BlockingNode:

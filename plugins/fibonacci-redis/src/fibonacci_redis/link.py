@@ -4,10 +4,11 @@ redis-py bounds each ``recv``; we bound the whole answer, so a server that sends
 does not hold a caller beyond its deadline, not even while the connection is made.
 """
 
+import select
 import socket
 import weakref
 from collections.abc import Sequence
-from select import POLLIN, poll
+from select import POLLIN
 from ssl import SSLSocket, SSLWantReadError
 from time import monotonic
 from typing import Any, Final
@@ -91,7 +92,7 @@ class Link:
         if self.socket.family != socket.AF_UNIX:
             _keep_alive(self.socket)
         self.encrypted = isinstance(self.socket, SSLSocket)
-        self._poller = poll()
+        self._poller = select.poll()
         self._poller.register(self.socket, POLLIN)
         reader = new_reader()
         self.feed, self.gets, self.has_more = reader.feed, reader.gets, reader.has_data

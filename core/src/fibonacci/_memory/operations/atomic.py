@@ -13,8 +13,9 @@ from fibonacci._memory import codec
 from fibonacci._memory.addresses import UNSAID
 from fibonacci._memory.contest import Contest
 from fibonacci._memory.expiry import TTL
+from fibonacci._memory.oldest import shortened
 from fibonacci._memory.operations.verbs import Verbs, in_sync
-from fibonacci.errors import InvalidArgumentError, WrongTypeError
+from fibonacci.errors import InvalidArgumentError, ValueTooLargeError, WrongTypeError
 from fibonacci.plugin.address import Address, Scope
 from fibonacci.plugin.storage import ABSENT
 
@@ -103,12 +104,15 @@ class Atomic(Verbs):
         Args:
             key: the list's name in its scope; where there is no record, an empty list.
             items: one element each.
-            max_items: how many of the newest to keep.
+            max_items: how many of the newest to keep at most. Where they take more bytes than a
+                record may have, fewer stay: the oldest make room for these items.
             scope: whose record it is.
             user_id: the user, for the user scope alone.
             ttl: seconds to live, if the record is created.
 
-        Raises WrongTypeError where the value is no list, and what ``update`` raises.
+        Raises WrongTypeError where the value is no list; ValueTooLargeError where these items alone
+        are over a limit, or all items are and there is no ``max_items``; and what ``update``
+        raises.
         """
         if not items:
             raise InvalidArgumentError("append needs at least one item")
@@ -123,7 +127,7 @@ class Atomic(Verbs):
             turns += items
             return turns if max_items is None else turns[-max_items:]
 
-        turns, _ = await self._change(address, change, ttl)
+        turns, _ = await self._change(address, change, ttl, len(items), max_items)
         return len(turns)
 
     append = in_sync(aappend)
@@ -168,18 +172,35 @@ class Atomic(Verbs):
     increment = in_sync(aincrement)
 
     async def _change(
-        self, address: Address, change: Callable[[bytes | None], Any], ttl: TTL | None
+        self,
+        address: Address,
+        change: Callable[[bytes | None], Any],
+        ttl: TTL | None,
+        new: int = 0,
+        most: int | None = None,
     ) -> tuple[Any, bytes]:
-        """Compare and set until it holds; return the new value, and its bytes."""
+        """Compare and set until it holds; return the new value, and its bytes.
+
+        What is too large was not written: a list with ``new`` items is shortened, and set against
+        the same old bytes.
+        """
         contest = Contest(self._lease, address, self._deadline())
         ttl_ms = self._ttl_ms(ttl)
         try:
+            found = await contest.read()
+            value = change(found)
             while True:
-                found = await contest.read()
-                value = change(found)
-                data = self._pack(value, address)
-                if await contest.swap(found, data, ttl_ms):
-                    return value, data
+                try:
+                    data = self._pack(value, address)
+                    if await contest.swap(found, data, ttl_ms):
+                        return value, data
+                except ValueTooLargeError as fault:
+                    if not new:
+                        raise
+                    value = shortened(value, new, most, address, fault)
+                else:
+                    found = await contest.read()
+                    value = change(found)
         finally:
             contest.end()
 

@@ -19,6 +19,7 @@ from typing import Final, TypeVar, cast
 from fibonacci.plugin._run import run
 from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
 from fibonacci.plugin._runtime.forks import on_fork
+from fibonacci.plugin._runtime.patches import refuse_late_patches
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.waiters import ThreadWaiter
 
@@ -56,7 +57,7 @@ class Workers:
     def hand_over(self, task: Task) -> None:
         """Have a thread run the task, which must not raise. Nobody waits for it at exit.
 
-        Raises NoThreadError.
+        Raises NoThreadError, and what `refuse_late_patches` raises.
         """
         if sys.is_finalizing():  # threads at rest stay so
             raise NoThreadError(at_exit=True)
@@ -67,6 +68,7 @@ class Workers:
         self._tasks.put(task)
 
     def _start_one(self) -> None:
+        refuse_late_patches()
         name = f"fibonacci-worker-{next(_numbers)}"
         thread = Thread(target=self._work, name=name, daemon=True)
         try:

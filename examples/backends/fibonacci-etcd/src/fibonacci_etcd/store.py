@@ -56,7 +56,9 @@ class EtcdStore(VersionedStore[str]):
     ) -> bool:
         if len(data) > LIMIT:
             raise ValueTooLargeError(
-                f"the value of {address} has {len(data):,} bytes; etcd takes up to {LIMIT:,}"
+                f"the value of {address} has {len(data):,} bytes; etcd takes up to {LIMIT:,}",
+                size=len(data),
+                limit=LIMIT,
             )
         put = {"key": _text(physical(*address)), "value": _text(data)}
         if expires is not None:

@@ -1,0 +1,163 @@
+"""Lists that outgrow their record: the oldest items make room for the new ones (C10, C16)."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from ciphers import ToyCipher, plugin
+
+from fibonacci import (
+    FunctionNode,
+    MemoryConfig,
+    MemoryManager,
+    NodeExecutionError,
+    ValueTooLargeError,
+    Workflow,
+    register_plugin,
+)
+from fibonacci.plugin import Address
+
+from .distant import Distant
+
+LIMIT = 400
+
+
+class Narrow(Distant):
+    """A store with room for few bytes in a record."""
+
+    def __init__(self, *, says: bool = True) -> None:
+        super().__init__()
+        self.seconds = 0
+        self.says = says
+
+    def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
+        self._check(data)
+        super().write(address, data, ttl_ms, deadline=deadline)
+
+    def compare_and_set(self, address: Address, expected: Any, data: bytes, *args, **named) -> bool:
+        self._check(data)
+        return super().compare_and_set(address, expected, data, *args, **named)
+
+    def _check(self, data: bytes) -> None:
+        if len(data) > LIMIT:
+            sizes = {"size": len(data), "limit": LIMIT} if self.says else {}
+            raise ValueTooLargeError(f"{len(data)} bytes, of {LIMIT}", **sizes)
+
+
+@pytest.fixture(params=["plain", "sealed"])
+def store_and_memory(request):
+    """A narrow store, and a memory over it, plain or sealed."""
+    store = Narrow()
+    fields = {"encrypt_values": True, "encryption_key": "key", "encryption": "toy"}
+    with register_plugin("encryption", "toy", plugin(lambda settings: ToyCipher(settings.keys))):
+        config = MemoryConfig(store, **(fields if request.param == "sealed" else {}))
+        with Workflow("w", config) as workflow:
+            yield store, workflow.memory
+
+
+def narrow(*, says: bool = True) -> MemoryManager:
+    return Workflow("w", MemoryConfig(Narrow(says=says))).memory
+
+
+@pytest.mark.parametrize("item", ["x" * 70, "é" * 35, {"a": ["x" * 60]}, 2**70, 1.5, None])
+@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+def test_the_oldest_make_room(store_and_memory, item: Any, awaited: bool):
+    """With max_items the oldest go, and no more of them than are in the way, in one swap."""
+    store, memory = store_and_memory
+    for number in range(100):
+        store.asked.clear()
+        if awaited:
+            count = asyncio.run(memory.aappend("k", [number, item], max_items=90))
+        else:
+            count = memory.append("k", [number, item], max_items=90)
+        assert store.asked == ["read", "swap"]
+    kept = memory.get("k")
+    assert kept == [[number, item] for number in range(100 - count, 100)]
+    assert count < 90
+    with pytest.raises(ValueTooLargeError):
+        memory.set("k", [[100 - count - 1, item], *kept])
+
+
+def test_several_items_stay_together():
+    """All items of one call stay, whatever goes for them; one that is much larger takes many."""
+    memory = narrow()
+    for number in range(30):
+        memory.append("k", number, max_items=40)
+    assert memory.append("k", "q" * 190, "a" * 190, max_items=40) == 6
+    assert memory.get("k") == [26, 27, 28, 29, "q" * 190, "a" * 190]
+
+
+@pytest.mark.parametrize("before", [[], [1, 2, 3]])
+@pytest.mark.parametrize("items", [["x" * 500], ["x" * 250, "y" * 250]])
+def test_what_is_new_does_not_fit(before: list[Any], items: list[str]):
+    """Where the new items alone are too large, that is said with both sizes; the old ones stay."""
+    memory = narrow()
+    memory.set("k", before)
+    with pytest.raises(ValueTooLargeError, match=r"50\d bytes, of 400.*what is new alone") as told:
+        memory.append("k", *items, max_items=20)
+    assert (told.value.size, told.value.limit) == (501 + 3 * len(items), 400)
+    assert memory.get("k") == before
+
+
+def test_max_items_may_drop_what_is_new():
+    """Of more new items than max_items only those count that it keeps."""
+    memory = narrow()
+    assert memory.append("k", "x" * 500, "y" * 300, max_items=1) == 1
+    assert memory.get("k") == ["y" * 300]
+
+
+def test_without_max_items_nothing_goes():
+    """Without max_items the list stays as it is, and the error names max_items."""
+    memory = narrow()
+    memory.set("k", ["x" * 300])
+    with pytest.raises(ValueTooLargeError, match="With max_items, append lets the oldest") as told:
+        memory.append("k", "y" * 100)
+    assert (told.value.size, told.value.limit) == (407, 400)
+    with pytest.raises(ValueTooLargeError, match=r"407 bytes, of 400$"):
+        memory.update("k", lambda turns: [*turns, "y" * 100])
+    assert memory.get("k") == ["x" * 300]
+
+
+def test_a_store_that_does_not_say_its_limit():
+    """Half of the old items go, and half of the rest, until a store that names no size takes it."""
+    memory = narrow(says=False)
+    memory.set("k", ["x" * 30] * 10)
+    assert memory.append("k", "y" * 250, max_items=20) == 3
+    assert memory.get("k") == ["x" * 30, "x" * 30, "y" * 250]
+
+
+def test_the_limit_of_core():
+    """The 16 MiB of core are such a limit; other writers who come between lose nothing."""
+    store = Distant()
+    memory = Workflow("w", MemoryConfig(store)).memory
+    memory.set("k", ["a" * 8_000_000, "b" * 8_000_000])
+    store.before_swap = lambda: memory.set("k", ["b" * 8_000_000, "c"])
+    assert memory.append("k", "d" * 8_000_000, max_items=20) == 3
+    assert [one[:1] for one in memory.get("k")] == ["b", "c", "d"]
+    with pytest.raises(ValueTooLargeError, match=r"16,777,2\d\d bytes as JSON.*what is new alone"):
+        memory.append("k", "e" * 16_777_215, max_items=2)
+
+
+def test_threads_at_a_full_list():
+    """Callers who stand in line at a full list each append once, and the newest stay."""
+    memory = narrow()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: memory.append("k", f"{number:070}", max_items=50), range(40)))
+    kept = [int(one) for one in memory.get("k")]
+    assert len(kept) == len(set(kept)) == 5
+
+
+@pytest.mark.parametrize("write", [{"max_items": 20}, {}], ids=["max_items", "all"])
+def test_a_node_that_appends(write: dict[str, Any]):
+    """memory_write in mode append does the same; without max_items the node's error names it."""
+    workflow = Workflow("w", MemoryConfig(Narrow()))
+    write = {"key": "k", "mode": "append", **write}
+    workflow.add_node(FunctionNode("n", lambda ctx: ctx.inputs["text"], memory_write=write))
+    workflow.execute({"text": "x" * 300})
+    if "max_items" in write:
+        workflow.execute({"text": "y" * 300})
+        assert workflow.memory.get("k") == ["y" * 300]
+    else:
+        with pytest.raises(NodeExecutionError, match="With max_items"):
+            workflow.execute({"text": "y" * 300})
