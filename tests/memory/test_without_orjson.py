@@ -56,7 +56,7 @@ def test_what_one_way_stores_the_other_reads(value: Any):
         assert slowly == quickly
         return
     slow, quick = eval(slowly), eval(quickly)
-    assert slow[:1] == quick[:1]
+    assert slow.startswith(b" ") is quick.startswith(b" ")
     with without_orjson():
         read = [codec.decode(slow, ADDRESS), codec.decode(quick, ADDRESS)]
     read += [codec.decode(slow, ADDRESS), codec.decode(quick, ADDRESS)]
