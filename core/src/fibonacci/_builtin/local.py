@@ -3,9 +3,11 @@
 No lock is taken. A signal handler or a finalizer may use the store between any two steps of a call
 of its own thread, where a lock either lets it in or hangs; and an exception may end the call there.
 So each change of a record is one call into C, amid which Python does neither that nor switches to
-another thread: what a change needs to see first, the same call looks at.
+another thread: what a change needs to see first, the same call looks at. Where Python has no global
+lock (GIL), another thread does not wait for that: there the store is a LockedStore.
 """
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -236,13 +238,21 @@ class LocalBackend(Backend):
     """The store of one name: the same object for all who ask, in this process."""
 
     def __init__(self, name: str) -> None:
-        self._store = _stores.setdefault(name, LocalStore())
+        self._store = _stores.setdefault(name, _new_store())
 
     def connect(self) -> Store:
         return self._store
 
     def aconnect(self) -> AsyncStore:
         return AwaitedStore(self._store)
+
+
+def _new_store() -> LocalStore:
+    if getattr(sys, "_is_gil_enabled", lambda: True)():
+        return LocalStore()
+    from fibonacci._builtin.locked import LockedStore
+
+    return LockedStore()
 
 
 @hookimpl
