@@ -4,10 +4,10 @@ redis-py bounds each ``recv``; we bound the whole answer, so a server that sends
 does not hold a caller beyond its deadline, not even while the connection is made.
 """
 
+import select
 import socket
 import weakref
 from collections.abc import Sequence
-from select import POLLIN, poll
 from ssl import SSLSocket, SSLWantReadError
 from time import monotonic
 from typing import Any, Final
@@ -87,8 +87,8 @@ class Link:
         if self.socket.family != socket.AF_UNIX:
             _keep_alive(self.socket)
         self.encrypted = isinstance(self.socket, SSLSocket)
-        self._poller = poll()
-        self._poller.register(self.socket, POLLIN)
+        self._poller = select.poll()
+        self._poller.register(self.socket, select.POLLIN)
         reader = new_reader()
         self.feed, self.gets, self.has_more = reader.feed, reader.gets, reader.has_data
 
@@ -125,7 +125,7 @@ class Link:
             try:
                 data = self.socket.recv(SIZE)
             except (BlockingIOError, SSLWantReadError):
-                self.wait(POLLIN, deadline)
+                self.wait(select.POLLIN, deadline)
             else:
                 if not data:
                     raise ConnectionResetError("the server closed the connection")
@@ -136,7 +136,7 @@ class Link:
         """Wait until the socket is ready, or the deadline."""
         self._poller.modify(self.socket, event)
         self._poller.poll(max(0.0, deadline - monotonic()) * 1000)
-        self._poller.modify(self.socket, POLLIN)
+        self._poller.modify(self.socket, select.POLLIN)
 
     def is_quiet(self) -> bool:
         """Say whether nothing is there to be read, not even the end that a server left."""
