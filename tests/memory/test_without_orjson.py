@@ -46,7 +46,7 @@ def outcome(function: Any, *arguments: Any) -> str:
 
 
 @given(values)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_what_one_way_stores_the_other_reads(value: Any):
     """C7, C25: values, refusals and formats are the same, whoever wrote and whoever reads."""
     with without_orjson():
@@ -70,7 +70,7 @@ def test_what_one_way_stores_the_other_reads(value: Any):
     | values.map(repr).map(lambda text: text.replace("'", '"').encode(errors="surrogatepass"))
     | st.sampled_from([b"9" * 400, b"[-" + b"9" * 5_000 + b"]", b'"\\ud83d"', b'{"a":1e999}'])
 )
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_foreign_bytes_are_read_alike(data: bytes):
     """C8: the same bytes are corrupt, and a number beyond 64 bits is the same number."""
     with without_orjson():
