@@ -72,7 +72,8 @@ def by_distribution(points: "Iterable[EntryPoint]") -> list[Points]:
 
 def unreadable() -> list[str]:
     """Return the folders of metadata whose entry points can't be read."""
-    return [str(_folder(one)) for one in _distributions() if _select(one, "") is None]
+    broken = [_folder(one) for one in _distributions() if _select(one, "") is None]
+    return [str(folder) for folder in broken if folder.name]
 
 
 def normalised(name: str) -> str:

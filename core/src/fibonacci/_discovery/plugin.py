@@ -72,7 +72,7 @@ class Plugin:
             raise PluginLoadError(
                 f"{self.label} failed to import: {type(fault).__name__}: {fault}{again}"
             ) from fault
-        if self.module and _is_empty(module):
+        if self.module and version is None and _is_empty(module):
             raise PluginLoadError(
                 f"{self.label} failed to import: the folder {self.module} holds no code"
                 f"{self._again()}"

@@ -18,7 +18,7 @@ def find_orjson() -> ModuleType | None:
         import orjson
     except ImportError:
         return None
-    version = tuple(map(int, re.findall(r"\d+", orjson.__version__)))
+    version = tuple(map(int, re.findall(r"\d+", getattr(orjson, "__version__", ""))))
     return orjson if LOWEST <= version < FIRST_UNSAFE else None
 
 
