@@ -19,8 +19,8 @@ try:
 except ImportError as fault:
     raise PluginLoadError(
         f"backend 'postgres': psycopg can't be imported: {' '.join(str(fault).split())}. Install "
-        f"it anew: pip install --force-reinstall 'psycopg[binary]'; where that has no wheel, psycopg "
-        f"with the system's libpq"
+        f"it anew: pip install --force-reinstall 'psycopg[binary]'; where that has no wheel, "
+        f"psycopg with the system's libpq"
     ) from fault
 
 __all__ = [
