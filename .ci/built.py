@@ -48,7 +48,9 @@ for folder in [checkout / "core", *sorted(checkout.glob("plugins/*/"))]:
 extras = {"anthropic", "crypto", "dynamodb", "jinja", "llamacpp", "postgres", "redis", "sqlite"}
 for wanted in map(Requirement, metadata.requires("fibonacci-core") or ()):
     marker = wanted.marker
-    for extra in [extra for extra in extras if marker and marker.evaluate({"extra": extra})]:
+    if not marker or marker.evaluate({"extra": ""}):
+        continue
+    for extra in [extra for extra in extras if marker.evaluate({"extra": extra})]:
         assert wanted.name == f"fibonacci-{extra}", wanted
         assert metadata.version(wanted.name) in wanted.specifier, wanted
         extras.remove(extra)

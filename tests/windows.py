@@ -10,7 +10,7 @@ import signal, ssl, subprocess, tempfile, threading, urllib.request, uuid
 
 for module, names in (
     (os, ("fork", "forkpty", "register_at_fork")),
-    (select, ("epoll", "poll")),
+    (select, ["epoll", "poll", *(name for name in dir(select) if name.startswith("POLL"))]),
     (signal, ("SIGALRM", "setitimer")),
 ):
     for name in names:

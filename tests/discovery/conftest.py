@@ -10,12 +10,15 @@ import pytest
 
 Install = Callable[..., Path]
 
+INSTALLED = ("*.dist-info", "*.egg-info", "fibonacci_*")
+"""What shows that a folder has plugins, or their sources, in it."""
+
 TOYS = Path(__file__).parent / "toys"
 
 
 @pytest.fixture(autouse=True)
 def only_toys() -> Iterator[None]:
-    """Nothing is installed but the toys, whatever plugins this environment has.
+    """Nothing is installed but the toys, whatever plugins (or sources of them) are here.
 
     Not by monkeypatch: it must be undone after all that monkeypatch does to the path.
     """
@@ -23,8 +26,9 @@ def only_toys() -> Iterator[None]:
     sys.path[:] = [
         entry
         for entry in saved
-        if not any(Path(entry).glob("*.dist-info")) and not any(Path(entry).glob("*.egg-info"))
+        if not any(found for kind in INSTALLED for found in Path(entry).glob(kind))
     ]
+    importlib.invalidate_caches()
     yield
     sys.path[:] = saved
 

@@ -33,3 +33,12 @@ def test_code_of_no_module():
 def test_what_was_never_raised():
     """It has a type, and no place."""
     assert origin(KeyError("s3cret")) == "KeyError"
+
+
+def test_a_module_that_is_missing_is_named():
+    """A driver that is imported late, and is gone: its name is no secret."""
+    fault = caught("import a_missing_driver.part", {"__name__": "fibonacci_shelf"})
+    assert origin(fault) == (
+        "ModuleNotFoundError: No module named 'a_missing_driver', in line 1 of fibonacci_shelf"
+    )
+    assert origin(ModuleNotFoundError("s3cret")) == "ModuleNotFoundError"

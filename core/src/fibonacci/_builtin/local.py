@@ -3,9 +3,11 @@
 No lock is taken. A signal handler or a finalizer may use the store between any two steps of a call
 of its own thread, where a lock either lets it in or hangs; and an exception may end the call there.
 So each change of a record is one call into C, amid which Python does neither that nor switches to
-another thread: what a change needs to see first, the same call looks at.
+another thread: what a change needs to see first, the same call looks at. Where Python has no global
+lock (GIL), another thread does not wait for that: there the store is a LockedStore.
 """
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -245,12 +247,21 @@ class LocalBackend(Backend):
         return AwaitedStore(self._store)
 
 
+def new_store() -> LocalStore:
+    """Return an empty store; it takes a lock where no GIL makes one step of each change."""
+    if getattr(sys, "_is_gil_enabled", lambda: True)():
+        return LocalStore()
+    from fibonacci._builtin.locked import LockedStore
+
+    return LockedStore()
+
+
 @hookimpl
 def fibonacci_storage(settings: StoreSettings) -> Backend:
     """Return the backend for ``memory://name``; without a URL, the one without a name."""
     read_options(settings, {})
     name = _name(settings.url) if settings.url else ""
-    return LocalBackend(_stores.setdefault(name, LocalStore()))
+    return LocalBackend(_stores.setdefault(name, new_store()))
 
 
 def _name(url: StoreURL) -> str:

@@ -4,7 +4,7 @@ A plugin is looked for among those registered in this process, the newest first,
 entry points of its kind's group.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Final
 
@@ -12,7 +12,7 @@ import attrs
 
 from fibonacci._builtin import braces, echo, local, scripted
 from fibonacci._discovery.blocked import is_blocked, tell_of_unknown_names
-from fibonacci._discovery.installed import installed, look_again
+from fibonacci._discovery.installed import hidden, installed, look_again
 from fibonacci._discovery.kinds import KINDS, Kind
 from fibonacci._discovery.plugin import Plugin, State
 from fibonacci.errors import PluginConflictError, PluginNotFoundError
@@ -67,7 +67,8 @@ _registered: Final[list[Plugin]] = [
 def register_plugin(kind: str, name: str, plugin: object) -> Registration:
     """Register a plugin for this process; it goes before an installed one of the same name.
 
-    It takes effect at once, and ends with ``with`` or ``.undo()``. ``plugin`` is a module or an
+    It needs no metadata: for tests, and for programs that carry none, such as frozen ones. It takes
+    effect at once, and ends with ``with`` or ``.undo()``. ``plugin`` is a module or an
     object with ``FIBONACCI_SPEC_VERSION`` and the hook of its kind.
 
     Raises PluginNotFoundError for a kind that does not exist.
@@ -116,7 +117,7 @@ def find_plugin(kind: str, name: str) -> Plugin:
     named = here or _installed(kind, name)
     if not named:
         look_again()
-        named = _installed(kind, name)
+        named = _installed(kind, name) or _named(hidden(KINDS[kind]), name)
     usable = [plugin for plugin in named if not is_blocked(plugin)]
     if len(usable) > 1:
         raise _conflict(usable)
@@ -126,7 +127,11 @@ def find_plugin(kind: str, name: str) -> Plugin:
 
 
 def _installed(kind: str, name: str) -> list[Plugin]:
-    return [plugin for plugin in installed(KINDS[kind]) if plugin.name == name]
+    return _named(installed(KINDS[kind]), name)
+
+
+def _named(found: Iterable[Plugin], name: str) -> list[Plugin]:
+    return [plugin for plugin in found if plugin.name == name]
 
 
 def _known_names() -> Iterator[str]:
@@ -185,10 +190,13 @@ def _missing(kind: Kind, name: str, *, blocked: bool) -> PluginNotFoundError:
         return PluginNotFoundError(
             f"{kind.noun} {name!r} is blocked by FIBONACCI_BLOCK_PLUGINS. {listing}"
         )
+    # Imported here: what it looks with costs time, and only these errors need it.
+    from fibonacci._discovery import absent
+
+    broken = absent.broken_neighbours()
     if name in kind.extras:
-        return PluginNotFoundError(
-            f"{kind.noun} {name!r} is not installed. "
-            f"Install it: pip install 'fibonacci-core[{kind.extras[name]}]'. {listing}"
-        )
+        way_out = absent.way_out(kind, name)
+        return PluginNotFoundError(f"{kind.noun} {name!r} {way_out} {listing}{broken}")
     hint = did_you_mean(name, usable | kind.extras.keys())
-    return PluginNotFoundError(f"unknown {kind.noun} {name!r}.{hint or f' {listing}'}")
+    told = hint or f" {listing}{absent.if_frozen(kind, name)}"
+    return PluginNotFoundError(f"unknown {kind.noun} {name!r}.{told}{broken}")

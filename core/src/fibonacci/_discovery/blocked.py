@@ -1,12 +1,12 @@
 """FIBONACCI_BLOCK_PLUGINS: the plugins that may not be used."""
 
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
+from fibonacci._discovery.metadata import normalised
 from fibonacci._discovery.plugin import Plugin
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 
@@ -24,7 +24,7 @@ def is_blocked(plugin: Plugin) -> bool:
 
 def names_of(plugin: Plugin) -> set[str]:
     """Return what blocks it: its name and its distribution's, as the variable's are compared."""
-    return {_normalised(name) for name in (plugin.name, plugin.distribution) if name}
+    return {normalised(name) for name in (plugin.name, plugin.distribution) if name}
 
 
 def tell_of_unknown_names(known: Callable[[], Iterable[str]]) -> None:
@@ -36,7 +36,7 @@ def tell_of_unknown_names(known: Callable[[], Iterable[str]]) -> None:
     if not text or text in _told:
         return
     _told.add(text)
-    names = {_normalised(name): name for name in known()}
+    names = {normalised(name): name for name in known()}
     unknown = [written for name, written in _named(text).items() if name not in names]
     if unknown or not _named(text):
         hint = did_you_mean(unknown[0], names.values()) if unknown else ""
@@ -52,9 +52,4 @@ def tell_of_unknown_names(known: Callable[[], Iterable[str]]) -> None:
 @lru_cache(maxsize=16)
 def _named(text: str) -> dict[str, str]:
     """The names in the variable, by their normalised form."""
-    return {_normalised(name): name for name in map(str.strip, text.split(",")) if name}
-
-
-def _normalised(name: str) -> str:
-    """As Python's packages are compared (PEP 503): Fibonacci_Redis is fibonacci-redis."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return {normalised(name): name for name in map(str.strip, text.split(",")) if name}

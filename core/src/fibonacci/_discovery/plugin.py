@@ -1,6 +1,7 @@
 """One plugin: imported, checked and asked when it is first used, and not before."""
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, Literal
 
 import attrs
@@ -10,6 +11,7 @@ from fibonacci._discovery.kinds import Kind
 from fibonacci.errors import FibonacciError, PluginIncompatibleError, PluginLoadError
 from fibonacci.plugin import hookspecs
 from fibonacci.plugin._origin import origin
+from fibonacci.plugin._runtime.signals import raise_for_signal
 
 State = Literal["available", "blocked", "conflict", "loaded", "failed"]
 
@@ -26,6 +28,8 @@ class Plugin:
     name: str
     distribution: str | None = None
     version: str | None = None
+    module: str | None = None
+    """The module that the entry point names."""
     source: Callable[[], object] = attrs.field(repr=False)
     """Imports the module, or returns the object that was registered."""
     hook: Callable[..., Any] | None = attrs.field(default=None, repr=False)
@@ -63,9 +67,16 @@ class Plugin:
             module = self.source()
             version = getattr(module, "FIBONACCI_SPEC_VERSION", None)
         except (Exception, SystemExit) as fault:
+            raise_for_signal(fault)
+            again = self._again() if self._lacks_own(fault) else ""
             raise PluginLoadError(
-                f"{self.label} failed to import: {type(fault).__name__}: {fault}"
+                f"{self.label} failed to import: {type(fault).__name__}: {fault}{again}"
             ) from fault
+        if self.module and version is None and _is_empty(module):
+            raise PluginLoadError(
+                f"{self.label} failed to import: the folder {self.module} holds no code"
+                f"{self._again()}"
+            )
         self._check_version(version)
         manager = pluggy.PluginManager("fibonacci")
         manager.add_hookspecs(hookspecs)
@@ -83,6 +94,17 @@ class Plugin:
         if not hook.get_hookimpls():
             raise PluginLoadError(f"{self.label} has no hook {self.kind.hook}")
         return hook
+
+    def _lacks_own(self, fault: BaseException) -> bool:
+        """Say whether the plugin's own files are what can't be imported, rather than a driver."""
+        return (
+            self.module is not None
+            and isinstance(fault, ImportError)
+            and str(fault.name).partition(".")[0] == self.module.partition(".")[0]
+        )
+
+    def _again(self) -> str:
+        return f". Install it again: pip install --force-reinstall {self.distribution}"
 
     def _check_version(self, spoken: object) -> None:
         ours = hookspecs.SPEC_VERSION
@@ -110,3 +132,12 @@ class Plugin:
                 f"{self.label} returned {type(answer).__name__}, where {expected.__name__} is due"
             )
         return answer
+
+
+def _is_empty(module: object) -> bool:
+    """Say whether it is a folder without code, such as an uninstall leaves behind."""
+    return (
+        isinstance(module, ModuleType)
+        and hasattr(module, "__path__")
+        and getattr(module, "__file__", None) is None
+    )

@@ -2,7 +2,8 @@
 
 Nearly every value takes the fast way: orjson writes it and marshal looks it over, in C. orjson
 alone would let pass what is no JSON (it writes a UUID as text, NaN as null), and marshal refuses
-exactly that. All else takes the exact way, in Python, which names the part that is wrong.
+exactly that. All else takes the exact way, in Python, which names the part that is wrong; where
+there is no orjson, every value takes it.
 
 The first byte tells the format: 0x20 for text that only the exact way can read (it holds a number
 of more than 64 bits), any other below 0x80 for JSON, from 0x80 on a sealed record.
@@ -11,24 +12,19 @@ of more than 64 bits), any other below 0x80 for JSON, from 0x80 on a sealed reco
 import marshal
 from typing import Any, Final
 
-import orjson
-
 from fibonacci._memory import exact
 from fibonacci.errors import CorruptRecordError, DecryptionError, ValueTooLargeError
+from fibonacci.plugin._orjson import dumps, option, orjson
 from fibonacci.plugin.address import Address
 
 SIZE_LIMIT: Final = 16 * 2**20
 """Bytes that an encoded value may have."""
 
-_PLAIN: Final = (
-    orjson.OPT_PASSTHROUGH_SUBCLASS
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_DATETIME
-)
+_PLAIN: Final = option("SUBCLASS", "DATACLASS", "DATETIME")
 _EXACT: Final = 0x20
 
-_dumps = orjson.dumps
-_loads = orjson.loads
+_dumps = dumps
+_loads = orjson.loads if orjson else exact.loads
 _look_over = marshal.dumps
 
 

@@ -3,13 +3,13 @@
 import json
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import attrs
-import orjson
 
 from fibonacci.errors import SerializationError
+from fibonacci.plugin._orjson import orjson
 from fibonacci.plugin._runtime.advice import advice
 
 DEPTH_LIMIT: Final = 254
@@ -23,23 +23,33 @@ _TOO_LONG: Final = 10**DIGITS_LIMIT
 
 def encode(value: Any, name: str) -> bytes:
     """Return the value as JSON, or raise SerializationError with the path of what is none."""
-    plain = _Walk(name).plain(value)
+    walk = _Walk(name)
+    plain = walk.plain(value)
+    if orjson and not walk.holds_huge:
+        written: bytes = orjson.dumps(plain)
+        return written
     try:
-        return orjson.dumps(plain)
-    except TypeError:  # an int beyond 64 bits: only the standard library writes and reads it
-        try:
-            text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        except ValueError:
-            raise SerializationError(
-                f"{_cut(name)} has an int in it with more digits than this process writes: "
-                f"see sys.set_int_max_str_digits"
-            ) from None
-        return b" " + text.encode()
+        text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        raise SerializationError(
+            f"{_cut(name)} has an int in it with more digits than this process writes: "
+            f"see sys.set_int_max_str_digits"
+        ) from None
+    return (b" " if walk.holds_huge else b"") + text.encode()
 
 
 def decode(data: bytes) -> Any:
     """Return the value; ValueError where the bytes are no strict JSON."""
-    value = _STRICT.decode(data.decode())
+    return _decode(_STRICT, data)
+
+
+def loads(data: bytes) -> Any:
+    """Return the value, read as orjson reads it: a number of more than 64 bits is a float."""
+    return _decode(_AS_ORJSON, data)
+
+
+def _decode(reader: json.JSONDecoder, data: bytes) -> Any:
+    value = reader.decode(data.decode())
     if b"\\ud" in data.lower():  # half of a surrogate pair, perhaps: that would not encode
         json.dumps(value, ensure_ascii=False).encode()
     return value
@@ -69,6 +79,8 @@ class _Walk:
     """
 
     def __init__(self, name: str) -> None:
+        self.holds_huge = False
+        """Whether there was an int of more than 64 bits: only the standard library has those."""
         self.around = [_Container(None, iter([(name, None)]), [], name)]
 
     def plain(self, value: Any) -> Any:
@@ -139,6 +151,7 @@ class _Walk:
             whole = int.__int__(value)
             if not -_TOO_LONG < whole < _TOO_LONG:
                 raise self._refusal(f"is an int of over {DIGITS_LIMIT:,} digits")
+            self.holds_huge |= _is_huge(whole)
             return whole
         if issubclass(kind, float):
             number = float.__float__(value)
@@ -187,9 +200,14 @@ def _cut(text: str) -> str:
     return short if short.isprintable() else repr(short)
 
 
-def decoder(*, strict: bool) -> json.JSONDecoder:
-    """Return what reads JSON alone; unless it is strict, raw control characters in strings, too."""
-    return json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, strict=strict)
+def decoder(*, strict: bool, whole: Callable[[str], int | float] | None = None) -> json.JSONDecoder:
+    """Return what reads JSON alone; unless it is strict, raw control characters in strings, too.
+
+    ``whole`` reads a number without a point, where that is not int().
+    """
+    return json.JSONDecoder(
+        parse_constant=_no_constant, parse_float=_finite, parse_int=whole, strict=strict
+    )
 
 
 def _no_constant(name: str) -> Any:
@@ -203,4 +221,15 @@ def _finite(text: str) -> float:
     return number
 
 
+def _whole(text: str) -> int | float:
+    number = int(text)
+    return _finite(text) if _is_huge(number) else number
+
+
+def _is_huge(number: int) -> bool:
+    """Say whether orjson can neither write nor read it."""
+    return not -(2**63) <= number < 2**64
+
+
 _STRICT: Final = decoder(strict=True)
+_AS_ORJSON: Final = decoder(strict=True, whole=_whole)

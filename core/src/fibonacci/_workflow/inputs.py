@@ -1,15 +1,16 @@
 """The inputs of an execution: all that can be wrong with them is told before anything runs."""
 
 from collections.abc import Mapping
-from typing import Any
-
-import orjson
+from typing import Any, Final
 
 from fibonacci._memory.exact import lone_surrogate, path_to
 from fibonacci._workflow.graph import Graph
 from fibonacci.errors import InvalidArgumentError
+from fibonacci.plugin._orjson import dumps, option
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.suggestions import did_you_mean
+
+_PASSED: Final = option("DATACLASS")
 
 
 def checked_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -38,8 +39,8 @@ def _check_text(given: dict[str, Any]) -> None:
     What memory could store is looked through; any other object is for functions, as it is.
     """
     try:
-        orjson.dumps(given, None, orjson.OPT_PASSTHROUGH_DATACLASS)
-    except TypeError as fault:  # such text, or something else that is no JSON
+        dumps(given, None, _PASSED)
+    except TypeError as fault:  # such text, or something else that is no JSON; or no orjson
         raise_for_signal(fault)
         _look_through(given)
 

@@ -7,17 +7,19 @@ never looked through for templates again.
 """
 
 import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from enum import Enum
 from typing import Any, Final
 
 import attrs
-import orjson
 
 from fibonacci.errors import TemplateError
+from fibonacci.plugin._orjson import dumps, option
 from fibonacci.plugin._runtime.suggestions import nearest_name
 
-_STRICT: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+_STRICT: Final = option("DATACLASS", "DATETIME")
 
 
 @attrs.frozen(kw_only=True)
@@ -96,8 +98,8 @@ def as_text(value: Any, *, strict: bool = True) -> str:
     if isinstance(value, str):
         return str.__str__(value)
     try:
-        written = orjson.dumps(value, _plain, _STRICT)
-    except TypeError:  # an int beyond 64 bits, perhaps: the standard library writes those
+        written = dumps(value, _plain, _STRICT)
+    except TypeError:  # an int beyond 64 bits, perhaps; or there is no orjson
         return _EXACT.encode(value)
     # orjson writes null where a number is none; the standard library refuses that.
     if strict and b"null" in written:
@@ -105,9 +107,14 @@ def as_text(value: Any, *, strict: bool = True) -> str:
     return written.decode()
 
 
-def _plain(value: Any) -> dict[str, Any]:
+def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
+    # What orjson writes by itself; a UUID is there only where its module is.
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, getattr(sys.modules.get("uuid"), "UUID", ())):
+        return str(value)
     raise TypeError(f"JSON has no form for {type(value).__name__}")
 
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
 from fibonacci import MemoryManager, Workflow
-from fibonacci._builtin.local import LocalBackend, LocalStore
+from fibonacci._builtin.local import LocalBackend, new_store
 from fibonacci._builtin.stops import up_to_stop
 from fibonacci._memory.sharing import substituted
 from fibonacci._workflow.overrides import overridden
@@ -93,7 +93,7 @@ def fresh_memory() -> AbstractContextManager[MemoryManager]:
 
     @contextmanager
     def fresh() -> Iterator[MemoryManager]:
-        with substituted(LocalBackend(LocalStore())), Workflow("test") as workflow:
+        with substituted(LocalBackend(new_store())), Workflow("test") as workflow:
             yield workflow.memory
 
     return _OnlyWith(fresh())

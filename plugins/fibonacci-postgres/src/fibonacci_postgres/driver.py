@@ -10,9 +10,18 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, cast
 
-from psycopg import Error as DriverError
-from psycopg import pq
-from psycopg.pq.abc import PGconn, PGresult
+from fibonacci.errors import PluginLoadError
+
+try:
+    from psycopg import Error as DriverError
+    from psycopg import pq
+    from psycopg.pq.abc import PGconn, PGresult
+except ImportError as fault:
+    raise PluginLoadError(
+        f"backend 'postgres': psycopg can't be imported: {' '.join(str(fault).split())}. Install "
+        f"it anew: pip install --force-reinstall 'psycopg[binary]'; where that has no wheel, "
+        f"psycopg with the system's libpq"
+    ) from fault
 
 __all__ = [
     "DriverError",

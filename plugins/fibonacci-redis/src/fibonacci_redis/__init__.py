@@ -3,6 +3,7 @@
 from typing import Final
 
 from fibonacci.plugin import Backend, StoreSettings, hookimpl
+from fibonacci.plugin.runtime import require_poll
 from fibonacci_redis.backend import RedisBackend
 from fibonacci_redis.settings import read_settings
 
@@ -12,4 +13,5 @@ FIBONACCI_SPEC_VERSION: Final = 1
 @hookimpl
 def fibonacci_storage(settings: StoreSettings) -> Backend:
     """Return the backend for a URL such as ``redis://host:port/db``; see the README for more."""
+    require_poll("redis")
     return RedisBackend(read_settings(settings))

@@ -1,10 +1,10 @@
 """A server, asked by blocking connections: each caller has one to itself while it asks."""
 
 import os
+import select
 import socket
 import struct
 from math import inf
-from select import POLLOUT
 from ssl import SSLWantWriteError
 from time import monotonic
 from typing import Any, Final
@@ -81,7 +81,7 @@ class Connection:
             try:
                 sent = self._socket.send(data, self._flags)
             except (BlockingIOError, SSLWantWriteError):
-                self.link.wait(POLLOUT, deadline)
+                self.link.wait(select.POLLOUT, deadline)
             except OSError as fault:
                 raise_for_signal(fault)
                 raise Unsent from fault

@@ -8,7 +8,6 @@ import select
 import socket
 import weakref
 from collections.abc import Sequence
-from select import POLLIN
 from ssl import SSLSocket, SSLWantReadError
 from time import monotonic
 from typing import Any, Final
@@ -93,7 +92,7 @@ class Link:
             _keep_alive(self.socket)
         self.encrypted = isinstance(self.socket, SSLSocket)
         self._poller = select.poll()
-        self._poller.register(self.socket, POLLIN)
+        self._poller.register(self.socket, select.POLLIN)
         reader = new_reader()
         self.feed, self.gets, self.has_more = reader.feed, reader.gets, reader.has_data
 
@@ -156,7 +155,7 @@ class Link:
             try:
                 data = self.socket.recv(SIZE)
             except (BlockingIOError, SSLWantReadError):
-                self.wait(POLLIN, deadline)
+                self.wait(select.POLLIN, deadline)
             else:
                 if not data:
                     raise ConnectionResetError("the server closed the connection")
@@ -167,7 +166,7 @@ class Link:
         """Wait until the socket is ready, or the deadline."""
         self._poller.modify(self.socket, event)
         self._poller.poll(max(0.0, deadline - monotonic()) * 1000)
-        self._poller.modify(self.socket, POLLIN)
+        self._poller.modify(self.socket, select.POLLIN)
 
     def is_quiet(self) -> bool:
         """Say whether nothing is there to be read, not even the end that a server left."""

@@ -1,0 +1,141 @@
+"""Where orjson can't be had, the standard library does the same: values, errors, what is stored."""
+
+import sys
+import tomllib
+from collections import UserDict
+from enum import Enum
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from without_orjson import without_orjson
+
+from fibonacci import FibonacciError, InvalidArgumentError, LLMNode, Workflow
+from fibonacci._memory import codec
+from fibonacci.plugin import Address, Space, as_text
+from fibonacci.plugin._orjson import FIRST_UNSAFE, LOWEST, find_orjson
+
+ADDRESS = Address(Space("fibonacci:", "workflow", "w"), "turn")
+CORE = Path(__file__).parents[2] / "core" / "pyproject.toml"
+
+edges = st.sampled_from([2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 1e-5, 1.5e-7, 1e16, -0.0])
+leaves = st.none() | st.booleans() | st.integers() | edges | st.floats(allow_nan=False) | st.text()
+values = st.recursive(
+    leaves,
+    lambda inside: (
+        st.lists(inside, max_size=5)
+        | st.tuples(inside)
+        | st.dictionaries(st.text(max_size=3) | st.integers(), inside, max_size=5)
+    ),
+    max_leaves=12,
+)
+numbers = st.from_regex(r"-?[0-9]{1,25}(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+
+
+def outcome(function: Any, *arguments: Any) -> str:
+    """What a call returns, or how it fails: with the same words in either way."""
+    try:
+        return repr(function(*arguments))
+    except (FibonacciError, ValueError, TypeError) as fault:
+        return f"{type(fault).__name__}: {fault}"
+
+
+@given(values)
+@settings(max_examples=100)
+def test_what_one_way_stores_the_other_reads(value: Any):
+    """C7, C25: values, refusals and formats are the same, whoever wrote and whoever reads."""
+    with without_orjson():
+        slowly = outcome(codec.encode, value, ADDRESS)
+    quickly = outcome(codec.encode, value, ADDRESS)
+    if not quickly.startswith("b"):
+        assert slowly == quickly
+        return
+    slow, quick = eval(slowly), eval(quickly)
+    assert slow.startswith(b" ") is quick.startswith(b" ")
+    with without_orjson():
+        read = [codec.decode(slow, ADDRESS), codec.decode(quick, ADDRESS)]
+    read += [codec.decode(slow, ADDRESS), codec.decode(quick, ADDRESS)]
+    assert len(set(map(repr, read))) == 1
+
+
+@given(
+    st.binary()
+    | st.text().map(str.encode)
+    | numbers.map(str.encode)
+    | values.map(repr).map(lambda text: text.replace("'", '"').encode(errors="surrogatepass"))
+    | st.sampled_from([b"9" * 400, b"[-" + b"9" * 5_000 + b"]", b'"\\ud83d"', b'{"a":1e999}'])
+)
+@settings(max_examples=150)
+def test_foreign_bytes_are_read_alike(data: bytes):
+    """C8: the same bytes are corrupt, and a number beyond 64 bits is the same number."""
+    with without_orjson():
+        slowly = outcome(codec.decode, data, ADDRESS)
+    assert slowly == outcome(codec.decode, data, ADDRESS)
+
+
+class Colour(Enum):
+    RED = (1, "red")
+
+
+@pytest.mark.parametrize(
+    "value", ["é", [1, None, 1.5, "é"], UserDict(a=Colour.RED), {"id": [UUID(int=7)]}, {1}, [b"x"]]
+)
+def test_a_prompt_is_the_same_text(value: Any):
+    """What stands in a prompt, and what can't, does not depend on orjson."""
+    with without_orjson():
+        slowly = outcome(as_text, value)
+    assert slowly == outcome(as_text, value)
+
+
+def test_inputs_are_looked_through():
+    """Text that can't be stored is refused before a model is asked."""
+    workflow = Workflow("w")
+    workflow.add_node(LLMNode("n", "echo", "{{ input.m }}"))
+    with without_orjson():
+        assert workflow.execute({"m": ["good"]})["n"] == '["good"]'
+        with pytest.raises(InvalidArgumentError, match=r"input\.m\[0\] has half of a surrogate"):
+            workflow.execute({"m": ["\ud83d"]})
+
+
+@pytest.mark.parametrize(
+    ("version", "used"),
+    [("3.10.6", False), ("3.10.7", True), ("3.11.9", True), ("3.12.0", False), ("3.13.0", False)],
+)
+def test_only_a_version_that_is_safe_is_used(monkeypatch, version: str, used: bool):
+    """One that crashes is left alone, also where it was installed without heed of our bounds."""
+    module = SimpleNamespace(__version__=version)
+    monkeypatch.setitem(sys.modules, "orjson", module)
+    assert find_orjson() is (module if used else None)
+
+
+def test_what_can_not_be_imported_is_not_used(monkeypatch):
+    """Not installed, or built for another Python."""
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    assert find_orjson() is None
+
+
+def test_the_metadata_asks_for_it_only_where_it_has_wheels():
+    """pip does not try to compile it on PyPy, on newer Pythons, on odd machines and systems."""
+    texts = tomllib.loads(CORE.read_text())["project"]["dependencies"]
+    (wanted,) = [Requirement(text) for text in texts if text.startswith("orjson")]
+    marker = wanted.marker
+    assert marker is not None
+
+    def asked(implementation: str, version: str, system: str, machine: str) -> bool:
+        python = {"platform_python_implementation": implementation, "python_version": version}
+        return marker.evaluate({**python, "sys_platform": system, "platform_machine": machine})
+
+    assert asked("CPython", "3.11", "linux", "x86_64")
+    assert asked("CPython", "3.14", "darwin", "arm64")
+    assert asked("CPython", "3.13", "win32", "AMD64")
+    assert not asked("CPython", "3.15", "linux", "x86_64")
+    assert not asked("PyPy", "3.11", "linux", "x86_64")
+    assert not asked("CPython", "3.13", "freebsd14", "amd64")
+    assert not asked("CPython", "3.13", "linux", "riscv64")
+    lowest, unsafe = (".".join(map(str, version)) for version in (LOWEST, FIRST_UNSAFE))
+    assert str(wanted.specifier) in {f">={lowest},<{unsafe}", f"<{unsafe},>={lowest}"}
