@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fibonacci import (
+    FibonacciError,
     FunctionNode,
     LLMNode,
     MemoryConfig,
@@ -54,10 +55,13 @@ def test_what_a_function_raises_is_told(workflow: Workflow, execute: Any) -> Non
         list(workflow.stream())
 
 
-def test_an_exception_without_a_text(workflow: Workflow, execute: Any) -> None:
+@pytest.mark.parametrize("kind", [Exception, FibonacciError])
+def test_an_exception_without_a_text(
+    workflow: Workflow, execute: Any, kind: type[Exception]
+) -> None:
     """Where there is no text, or none to be had, the type is told."""
 
-    class Mute(Exception):  # noqa: N818 - of nobody's tree
+    class Mute(kind):  # type: ignore[misc, valid-type]
         def __str__(self) -> str:
             raise self
 

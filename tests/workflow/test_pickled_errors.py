@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -74,6 +75,16 @@ def test_what_is_known_of_a_run(again: Again) -> None:
 def test_an_output_that_can_not_be_pickled() -> None:
     """An output that can't be pickled is left out; the error comes through."""
     assert pickled(failing(refuse)).results == {"first": "a"}
+
+
+def test_what_others_have_added() -> None:
+    """What can't be pickled of what an application, or a reporter, put on the error is left out."""
+    fault = failing(refuse)
+    fault.add_note("order 42")
+    fault.frame = sys._getframe()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    told = pickled(fault)
+    assert told.__notes__ == ["order 42"]
+    assert (told.node_id, hasattr(told, "frame")) == ("bad", False)
 
 
 class Curious(Exception):  # noqa: N818 - of nobody's tree

@@ -137,6 +137,8 @@ def test_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
         "http://x:99999",
         "//x",
         "http://x/?a",
+        " http://x",
+        "http://x y",
     ],
 )
 def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 from forks import in_child
+from httpx2 import ConnectTimeout
 
 from fibonacci.plugin import Completion, ModelRequest, TextDelta
 from fibonacci_anthropic import AnthropicModel
+from fibonacci_anthropic.names import Addresses
 
 from .conftest import KEY, Ask
 from .wire import HANG_UP, SILENCE, Wire, answer, chunk, events, head, start, text
@@ -94,8 +96,11 @@ def test_many_tasks(wire: Wire, model: AnthropicModel) -> None:
     assert [one.text for one in asyncio.run(ask())] == ["yes"] * 20
 
 
-def test_a_loop_whose_threads_are_busy(wire: Wire, model: AnthropicModel) -> None:
-    """What an application does in its loop's threads keeps nobody from asking."""
+def test_a_loop_whose_threads_are_busy(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an application does in its loop's threads keeps nobody from asking a host by name."""
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    url = wire.url.replace("127.0.0.1", "localhost")
+    model = AnthropicModel("claude-x", api_key=KEY, base_url=url)
     wire.plays(answer("yes"))
     is_over = Event()
 
@@ -109,6 +114,12 @@ def test_a_loop_whose_threads_are_busy(wire: Wire, model: AnthropicModel) -> Non
             await asyncio.gather(*busy)
 
     assert asyncio.run(ask()).text == "yes"
+
+
+def test_a_name_that_is_not_looked_up_in_time() -> None:
+    """It counts as a connection that took too long."""
+    with pytest.raises(ConnectTimeout):
+        asyncio.run(Addresses(None).connect_tcp("localhost", 443, timeout=0))
 
 
 def test_a_loop_that_is_closed_without_notice(wire: Wire, model: AnthropicModel) -> None:

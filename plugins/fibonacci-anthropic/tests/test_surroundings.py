@@ -85,6 +85,16 @@ def test_proxies_that_work_or_are_not_used(
     workflow([]).validate()
 
 
+@pytest.mark.parametrize("hosts", ["localhost,[::1]", "a.b:port", "é.example", "fd00::/8"])
+def test_exceptions_that_are_no_hosts(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    """What the client can't be made with is told, also where no proxy is named."""
+    monkeypatch.setenv("NO_PROXY", hosts)
+    assert refused().startswith("anthropic: NO_PROXY holds something that the client can't read")
+    for well in ("localhost,::1,10.0.0.0/8,.a.b,*.a.b,http://x,a:80,,", f"{hosts},*"):
+        monkeypatch.setenv("NO_PROXY", well)
+        workflow([]).validate()
+
+
 def test_certificates_that_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The variable is named, and why nothing can be read."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))

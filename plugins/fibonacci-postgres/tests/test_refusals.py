@@ -30,6 +30,7 @@ LASTING = [
     ("XX000", "Tenant or user not found", "FATAL"),
     ("28000", "kein pg_hba.conf-Eintrag für Host »10.0.0.1«", "FATAL"),
     ("3D000", 'database "starting up, timeout" does not exist', "FATAL"),
+    ("58000", "No pool configured for database: db, user: me", "FATAL"),
 ]
 PASSING = [
     ("57P03", "das Datenbanksystem startet", "FATAL"),
@@ -40,6 +41,10 @@ PASSING = [
     ("08P01", "server login has been failing, try again later (server_login_retry)", "FATAL"),
     ("XX000", "(EMAXCONN) max client connections reached, limit: 200", "FATAL"),
     ("08006", "the compute node is not there yet", "FATAL"),
+    ("XX000", "MaxClientsInSessionMode: max clients reached", "FATAL"),
+    ("XX000", "Authentication query failed: connection to the database not available", "FATAL"),
+    ("XX000", "Timed-out waiting to acquire database connection", "FATAL"),
+    ("58000", "could not get connection from the pool: AllServersDown", "FATAL"),
 ]
 
 
@@ -64,9 +69,18 @@ def test_passing(code: str, text: str, severity: str) -> None:
         assert type(Attempt(store, "read").fault) is BackendUnavailableError
 
 
-def test_options() -> None:
-    """Options of ours that a pooler refuses are left out from then on."""
-    with refusing("08P01", "unsupported startup parameter: options") as server:
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("08P01", "unsupported startup parameter: options"),
+        ("08P01", "unsupported startup parameter in options: statement_timeout"),
+        ("0A000", "RDS Proxy currently doesn't support command-line Options."),
+        ("XX000", "Startup option not allowed, try again without: statement_timeout"),
+    ],
+)
+def test_options(code: str, text: str) -> None:
+    """Options of ours that a pooler refuses, in whichever words, are left out from then on."""
+    with refusing(code, text) as server:
         store = Speaker("sync", backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db"))
         for expected in (2, 3):
             assert type(Attempt(store, "read").fault) is StorageError
@@ -135,6 +149,14 @@ def test_two_answers() -> None:
 def test_without_sqlstate(text: str, lasting: bool) -> None:
     """What libpq says by itself is known by its words, and not by the name of a host."""
     assert read_refusal(text, needs_password=False).lasting is lasting
+
+
+@pytest.mark.parametrize("text", ["no such user: {}", 'database "{}" is disabled', "no: „{}“"])
+def test_names_that_sound_like_passing_faults(text: str) -> None:
+    """The name of a user or a database, where a pooler quotes it, does not make a refusal pass."""
+    name = "closing timeout"
+    message = f"failed: FATAL:  08P01: {text.format(name)}\nLOCATION:  x, y.c:1\n"
+    assert read_refusal(message, needs_password=False, names=("me", name)).lasting
 
 
 def test_libpq_out_of_reach() -> None:

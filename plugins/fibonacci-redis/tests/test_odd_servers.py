@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 import time
+import traceback
 from typing import Any
 
 import pytest
@@ -34,6 +35,47 @@ def test_no_redis(reply: bytes, opening: Any) -> None:
             ask("read", KEY)
         with pytest.raises(OutcomeUnknownError):
             ask("write", KEY, b"1", None)
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (b"-NOAUTH Authentication required.", "refuses this user name and password"),
+        (b"-ERR invalid password", "refuses this user name and password"),
+        (b"-DENIED Redis is running in protected mode", "is in protected mode"),
+    ],
+)
+def test_refused_logins(reply: bytes, told: str, opening: Any) -> None:
+    """A login is shown once, whatever the words that refuse it."""
+    logins = []
+
+    def answer(data: bytes) -> bytes:
+        logins.append(data)
+        return reply + b"\r\n"
+
+    with answering(answer) as port, pytest.raises(StorageError, match=told) as caught:
+        opening(f"redis://:hunter2@127.0.0.1:{port}")("read", KEY)
+    assert type(caught.value) is StorageError
+    assert len(logins) == 1
+
+
+def test_no_more_connections(opening: Any) -> None:
+    """A server that has all the connections that it takes is asked again later (C20)."""
+    reply, told = b"-ERR max concurrent connections exceeded\r\n", "as many clients"
+    with (
+        answering(lambda _: reply) as port,
+        pytest.raises(BackendUnavailableError, match=told),
+    ):
+        opening(f"redis://127.0.0.1:{port}")("read", KEY)
+
+
+def test_value_that_a_refusal_quotes(opening: Any) -> None:
+    """A name that an error reply quotes does not stand in the frames of our error (C23)."""
+    quoting = b"-ERR unknown command 'GET', with args beginning with: 'canary'\r\n"
+    with answering(lambda _: quoting) as port, pytest.raises(StorageError) as caught:
+        opening(f"redis://127.0.0.1:{port}")("read", KEY)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "canary" not in str([frame.locals for frame in shown.stack if "test_" not in frame.name])
 
 
 def test_reply_that_nobody_asked_for(opening: Any) -> None:

@@ -41,9 +41,9 @@ def told(run: Run, failure: Failure) -> BaseException:
 
 def _text_of(cause: Exception) -> str:
     """What may be told of a cause: of others' code the type alone, as its text may quote a key."""
-    if isinstance(cause, FibonacciError):
-        return f"{type(cause).__name__}: {cause}"
-    return _described(cause) if _is_own(cause) else type(cause).__name__
+    if isinstance(cause, FibonacciError) or _is_own(cause):
+        return _described(cause)
+    return type(cause).__name__
 
 
 def _is_own(cause: Exception) -> bool:
@@ -70,7 +70,8 @@ def _reduced(fault: F) -> tuple[type[F], tuple[Any, ...], dict[str, Any]]:
     if cause is not None and not _survives(cause):
         cause = Exception(_described(cause))
     results = {name: output for name, output in fault.results.items() if _survives(output)}
-    return type(fault), fault.args, {**vars(fault), "cause": cause, "results": results}
+    known = {**vars(fault), "cause": cause, "results": results}  # and what others have added
+    return type(fault), fault.args, {name: one for name, one in known.items() if _survives(one)}
 
 
 def _survives(value: object) -> bool:

@@ -83,12 +83,19 @@ def _checked_url(url: Secret, source: str) -> Secret:
 
 def _parts(url: Secret) -> Secret:
     """Return who and where, None where the URL is none that can be asked."""
+    is_spaced = any(map(str.isspace, url.value or ""))
     try:
         parts = urlsplit(url.value or "")
-        well = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        well = (
+            not is_spaced
+            and parts.scheme in {"http", "https"}
+            and parts.hostname
+            and parts.port != 0
+        )
     except ValueError:  # its text quotes the URL
         return Secret(None)
-    return Secret(parts.netloc if well and not parts.query and not parts.fragment else None)
+    more = is_spaced or parts.query or parts.fragment
+    return Secret(parts.netloc if well and not more else None)
 
 
 def _checked_secret(secret: Secret, source: str) -> Secret:

@@ -19,6 +19,7 @@ from fibonacci.plugin.runtime import (
 )
 from fibonacci_anthropic.access import Access
 from fibonacci_anthropic.call import awatch, is_ours, watch
+from fibonacci_anthropic.names import look_up_names
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -108,6 +109,7 @@ def _make_native(access: Access, trusted: "SSLContext") -> "AsyncAnthropic":
     drop_log_records([QUOTES], is_ours)
     hooks = {"request": [awatch]}
     http_client = anthropic.DefaultAsyncHttpxClient(event_hooks=hooks, verify=trusted)
+    look_up_names(http_client)
     client = anthropic.AsyncAnthropic(**_arguments(access), http_client=http_client)
     client._platform = _platform()
     return client

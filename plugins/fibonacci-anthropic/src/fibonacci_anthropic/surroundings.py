@@ -8,12 +8,14 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.util import find_spec
+from ipaddress import IPv6Address
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
 from fibonacci_anthropic.secret import Secret
 
 PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
+EXCEPTIONS: Final = "no_proxy"
 CERTIFICATES: Final = "SSL_CERT_FILE"
 
 
@@ -21,6 +23,9 @@ def check_surroundings() -> None:
     """Raise ConfigurationError where no client can be made in this environment."""
     for name, url in _proxies():
         _check_proxy(name, url)
+    names = [name for name in sorted(os.environ) if name.lower() == EXCEPTIONS]
+    if names:
+        _check_exceptions(names[-1])
     if file := os.environ.get(CERTIFICATES):
         _check_certificates(file)
 
@@ -63,6 +68,30 @@ def _scheme(url: Secret) -> str | None:
         return Proxy(url.value or "").url.scheme
     except (InvalidURL, ValueError):  # their texts quote the URL
         return None
+
+
+def _check_exceptions(name: str) -> None:
+    """Read the hosts as the SDK does: it makes no client of one that it can't read."""
+    from httpx2 import URL, InvalidURL
+
+    hosts = [host.strip() for host in os.environ[name].split(",")]
+    try:
+        for host in hosts if "*" not in hosts else ():
+            URL(host if "://" in host else f"all://{_bracketed(host)}")
+    except (InvalidURL, ValueError):
+        raise ConfigurationError(
+            f"anthropic: {name} holds something that the client can't read as a host: write names "
+            f"and addresses without a port, brackets or an IPv6 network, as in "
+            f"localhost,::1,.example.com, or unset {name}"
+        ) from None
+
+
+def _bracketed(host: str) -> str:
+    try:
+        IPv6Address(host.partition("/")[0])
+    except ValueError:
+        return f"*{host}"
+    return f"[{host}]"
 
 
 @lru_cache(8)

@@ -86,7 +86,8 @@ async def _attempt(
 
 def _refusal(pgconn: PGconn, parameters: ConnectionParameters) -> Refusal:
     message = pgconn.error_message.decode(errors="replace")
-    refusal = read_refusal(message, needs_password=pgconn.needs_password)
+    names = (parameters.get("user"), parameters.get("dbname"))
+    refusal = read_refusal(message, needs_password=pgconn.needs_password, names=names)
     return attrs.evolve(refusal, text=parameters.masked(refusal.text))
 
 

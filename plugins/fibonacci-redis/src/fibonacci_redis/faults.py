@@ -48,6 +48,7 @@ STALE: Final = frozenset({"READONLY", "MASTERDOWN", "LOADING", "NOAUTH", "UNBLOC
 NOT_EVER: Final = {
     "WRONGPASS": "refuses this user name and password",
     "NOAUTH": "asks for a password: write redis://:password@host, or redis://user:password@host",
+    "DENIED": "is in protected mode: give it a password, or have it listen to this machine alone",
     "NOPERM": "refuses a command or a key to this user: see the ACL rules in the README",
     "MOVED": "is a node of a cluster: write redis+cluster://host:port",
 }
@@ -55,12 +56,16 @@ NOT_EVER: Final = {
 
 
 TOLD_APART: Final = {
+    "invalid password": NOT_EVER["WRONGPASS"],
     "DB index is out of range": "has no database of the number in the connection URL",
     "without any password configured": "wants no password: leave it out of the connection URL",
     "cluster support disabled": "is not in a cluster: write redis://host:port/db",
     "'pexpire' command": "is older than Redis 7.0, the oldest that is supported",
 }
 """Errors of the general kind that are known by their words."""
+
+FULL: Final = ("max number of clients", "max concurrent connections")
+"""How servers word it that they take no more connections."""
 
 
 def refused(error: ReplyError, endpoint: Endpoint, *, clustered: bool) -> StorageError:
@@ -80,7 +85,7 @@ def refused(error: ReplyError, endpoint: Endpoint, *, clustered: bool) -> Storag
     for words, meaning in TOLD_APART.items():
         if words in str(error):
             return StorageError(f"{where} {meaning}")
-    if "max number of clients" in str(error):
+    if any(words in str(error) for words in FULL):
         return BackendUnavailableError(f"{where} has as many clients as it takes (maxclients)")
     return StorageError(f"{where} answered with an error of the kind {code!r}")
 
@@ -115,6 +120,8 @@ def reason(fault: BaseException) -> str:
 def unreachable(fault: Exception, endpoint: Endpoint) -> StorageError:
     """Return what it means that no connection could be made."""
     if isinstance(fault, ReplyError):
+        if fault.code == "NOAUTH" and endpoint.secured:  # it was shown credentials just now
+            return StorageError(f"{endpoint} {NOT_EVER['WRONGPASS']}")
         return refused(fault, endpoint, clustered=False)
     cause = _system_fault(fault)
     told = _unreached(cause, endpoint)

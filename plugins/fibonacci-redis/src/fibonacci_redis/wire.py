@@ -55,6 +55,9 @@ ASKING: Final = pack((b"ASKING",))
 class ReplyError(Exception):
     """An error reply. Its text may quote arguments, so it is never shown whole."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.code}>"
+
     @property
     def code(self) -> str:
         """The first word, such as ERR, MOVED or WRONGTYPE."""
