@@ -12,6 +12,7 @@ import attrs
 
 from fibonacci._builtin import braces, echo, local, scripted
 from fibonacci._discovery.blocked import is_blocked, tell_of_unknown_names
+from fibonacci._discovery.elsewhere import counterpart
 from fibonacci._discovery.installed import installed, look_again
 from fibonacci._discovery.kinds import KINDS, Kind
 from fibonacci._discovery.plugin import Plugin, State
@@ -190,5 +191,6 @@ def _missing(kind: Kind, name: str, *, blocked: bool) -> PluginNotFoundError:
             f"{kind.noun} {name!r} is not installed. "
             f"Install it: pip install 'fibonacci-core[{kind.extras[name]}]'. {listing}"
         )
-    hint = did_you_mean(name, usable | kind.extras.keys())
+    known = usable | kind.extras.keys()
+    hint = counterpart(kind.name, name, known) or did_you_mean(name, known)
     return PluginNotFoundError(f"unknown {kind.noun} {name!r}.{hint or f' {listing}'}")
