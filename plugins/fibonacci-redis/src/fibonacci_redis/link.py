@@ -70,7 +70,7 @@ class Link:
             raise_for_signal(fault)
             raise
         if endpoint.path is None:
-            self._made.try_each(addresses, deadline)
+            self._made.try_each(addresses, deadline, endpoint.tls)
         try:
             self._made.connect()
         except BaseException:

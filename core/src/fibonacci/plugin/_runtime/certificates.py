@@ -96,7 +96,7 @@ def broken_rule(fault: BaseException) -> str:
 
     Where it is one that Python insists on since 3.13 alone, that is said, too.
     """
-    rule = str(getattr(fault, "verify_message", "") or "it can't be verified")
+    rule = str(getattr(fault, "verify_message", "") or "it can't be verified").rstrip(".")
     if getattr(fault, "verify_code", 0) not in _STRICT:
         return rule
     return f"{rule}, a rule of RFC 5280 that Python insists on since 3.13 (VERIFY_X509_STRICT)"
