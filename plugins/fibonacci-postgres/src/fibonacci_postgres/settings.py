@@ -1,5 +1,6 @@
 """What a connection URL says: parameters for libpq, and options of our own."""
 
+import os
 import re
 from typing import Any, Final
 
@@ -7,10 +8,21 @@ import attrs
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL, read_options, whole_number
-from fibonacci.plugin.runtime import did_you_mean
+from fibonacci.plugin.runtime import did_you_mean, host_fault
+from fibonacci_postgres import elsewhere
+from fibonacci_postgres.files import check_files
 from fibonacci_postgres.parameters import ConnectionParameters
 
 OWN_OPTIONS: Final = ("create", "max_connections", "prepare", "table")
+NUMBERS: Final = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+)
+"""Parameters that libpq reads as numbers, and looks at late."""
 
 # Two names at most, so that the table can be told from its schema; 48 characters, as the name of
 # its index is longer and PostgreSQL cuts names off at 63 bytes.
@@ -44,8 +56,10 @@ def read_settings(settings: StoreSettings) -> Settings:
             "backend 'postgres' needs a connection URL like postgresql://user:password@host/db"
         )
     if url.scheme not in ("postgresql", "postgres"):
+        driver = ": leave the driver out, psycopg is the one" if "+" in url.scheme else ""
         raise ConfigurationError(
-            f"backend 'postgres' takes a URL that starts with postgresql://, not {url.scheme}://"
+            f"backend 'postgres' takes a URL that starts with postgresql://, not "
+            f"{url.scheme}://{driver}"
         )
     own = {name: value for name, value in url.query.items() if name in OWN_OPTIONS}
     readers = {
@@ -54,7 +68,8 @@ def read_settings(settings: StoreSettings) -> Settings:
         "table": table_name,
         "max_connections": at_least_one,
     }
-    options = read_options(attrs.evolve(settings, url=attrs.evolve(url, query=own)), readers)
+    ours = attrs.evolve(settings, url=attrs.evolve(url, query=own))
+    options = read_options(ours, readers, elsewhere.OPTIONS)
     return Settings(
         parameters=_parameters(url), where=_where(url), timeout=settings.timeout, **options
     )
@@ -96,7 +111,47 @@ def _parameters(url: StoreURL) -> ConnectionParameters:
             raise ConfigurationError(
                 f"the connection URL gives {name!r} twice, once in its query: give it once"
             )
-    return given.but(**{name: url.query[name] for name in more})
+    found = given.but(**{name: url.query[name] for name in more})
+    _check_places(found)
+    if more or any(name.startswith("PG") for name in os.environ):  # libpq takes 0.2 s
+        _check_values(found)
+        check_files(found)
+    return found
+
+
+def _check_places(parameters: ConnectionParameters) -> None:
+    """Raise ConfigurationError for hosts and ports that are none, or not as many."""
+    hosts, addresses, ports = (_listed(name, parameters) for name in ("host", "hostaddr", "port"))
+    for host in hosts:
+        fault = host and not host.startswith(("/", "@")) and host_fault(host)
+        if fault:
+            raise ConfigurationError(f"a host in the connection URL {fault}")
+    for port in filter(None, ports):
+        if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535):
+            raise ConfigurationError("a port in the connection URL is no number from 1 to 65535")
+    count = max(len(hosts), len(addresses))
+    for name, listed in {"host": hosts, "hostaddr": addresses, "port": ports}.items():
+        if count and len(listed) not in (0, 1, count):
+            raise ConfigurationError(
+                f"the connection URL has {count} hosts, and {len(listed)} of {name}: "
+                f"one, or as many"
+            )
+
+
+def _listed(name: str, parameters: ConnectionParameters) -> list[str]:
+    return parameters.get(name).split(",") if parameters.has(name) else []
+
+
+def _check_values(parameters: ConnectionParameters) -> None:
+    """Raise ConfigurationError for values that libpq does not take."""
+    for name in NUMBERS:
+        if parameters.has(name) and not parameters.get(name).removeprefix("-").isdigit():
+            raise ConfigurationError(f"option {name!r} must be a whole number")
+    refused = parameters.refused()
+    if refused is not None:
+        rule = elsewhere.VALUES.get(refused, "has a value that libpq does not take")
+        subject = parameters.source(refused) if refused else "an option of libpq's"
+        raise ConfigurationError(f"{subject} {rule}")
 
 
 def _parts(url: StoreURL) -> ConnectionParameters:
@@ -116,6 +171,11 @@ def _check_name(name: str) -> None:
     from fibonacci_postgres.driver import parameter_names  # libpq knows them, and takes 0.2 s
 
     known = parameter_names()
+    if name not in known and name in elsewhere.OPTIONS:
+        raise ConfigurationError(
+            f"neither backend 'postgres' nor libpq has an option {name!r}: "
+            f"{elsewhere.OPTIONS[name]}"
+        )
     if name not in known:
         raise ConfigurationError(
             f"neither backend 'postgres' nor libpq has an option {name!r}."
