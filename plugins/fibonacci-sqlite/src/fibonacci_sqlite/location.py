@@ -17,7 +17,8 @@ def path_of(url: StoreURL | None) -> str:
         raise ConfigurationError(f"backend 'sqlite' needs a connection_url: {_FORM}")
     if url.scheme.startswith(("sqlite+", "sqlite3")):
         raise ConfigurationError(
-            f"backend 'sqlite' takes no {url.scheme}:// but sqlite://, as no driver is named: {_FORM}"
+            f"backend 'sqlite' takes no {url.scheme}:// but sqlite://, as no driver is named: "
+            f"{_FORM}"
         )
     if url.scheme != "sqlite" or url.username is not None or url.password is not None:
         raise ConfigurationError(f"backend 'sqlite' takes a connection URL like {_FORM}")
