@@ -89,10 +89,13 @@ def test_certificates_that_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path
     """The variable is named, and why nothing can be read."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     assert refused() == (
-        f"anthropic: SSL_CERT_FILE names '{tmp_path}/ca.pem', and no certificates can be read from "
+        f"anthropic: SSL_CERT_FILE names '{tmp_path}/ca.pem', and no certificate can be read from "
         "it: No such file or directory. Mend it, or unset SSL_CERT_FILE"
     )
     (tmp_path / "ca.pem").write_text("no certificate")
     assert "SSL_CERT_FILE names" in refused()
     monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert "SSL_CERT_DIR names" in refused()
+    monkeypatch.delenv("SSL_CERT_DIR")
     workflow([]).validate()

@@ -20,4 +20,8 @@ def fibonacci_model(settings: ModelSettings) -> AnthropicModel:
     """
     if settings.model in {"anthropic", "anthropic:", "claude-"}:
         raise ConfigurationError("anthropic: name a model: claude-sonnet-5-5, anthropic:model-name")
+    if settings.model.endswith(":latest"):
+        raise ConfigurationError(
+            "anthropic: a model of Anthropic's has no tag: leave :latest out of its name"
+        )
     return AnthropicModel(settings.model)

@@ -6,23 +6,22 @@ made with is told here.
 
 import os
 from collections.abc import Iterator
-from functools import lru_cache
 from importlib.util import find_spec
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
+from fibonacci.plugin.runtime import trust_fault
 from fibonacci_anthropic.secret import Secret
 
 PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
-CERTIFICATES: Final = "SSL_CERT_FILE"
 
 
 def check_surroundings() -> None:
     """Raise ConfigurationError where no client can be made in this environment."""
     for name, url in _proxies():
         _check_proxy(name, url)
-    if file := os.environ.get(CERTIFICATES):
-        _check_certificates(file)
+    if fault := trust_fault():
+        raise ConfigurationError(f"anthropic: {fault}")
 
 
 def _proxies() -> Iterator[tuple[str, Secret]]:
@@ -63,18 +62,3 @@ def _scheme(url: Secret) -> str | None:
         return Proxy(url.value or "").url.scheme
     except (InvalidURL, ValueError):  # their texts quote the URL
         return None
-
-
-@lru_cache(8)
-def _check_certificates(file: str) -> None:
-    """Read the file, once if it is good: a machine's whole list takes 30 ms."""
-    from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-
-    try:
-        SSLContext(PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
-    except OSError as fault:
-        reason = fault.strerror or type(fault).__name__
-        raise ConfigurationError(
-            f"anthropic: {CERTIFICATES} names {file!r}, and no certificates can be read from it: "
-            f"{reason}. Mend it, or unset {CERTIFICATES}"
-        ) from None
