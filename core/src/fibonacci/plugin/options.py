@@ -1,7 +1,6 @@
 """A backend's own options: from the URL's query and from ``MemoryConfig(options=...)``."""
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from fibonacci.errors import ConfigurationError
@@ -17,7 +16,7 @@ with the rule that it breaks; the message must not hold the value, as it may be 
 def read_options(
     settings: StoreSettings,
     readers: Mapping[str, Reader],
-    elsewhere: Mapping[str, str] = MappingProxyType({}),
+    elsewhere: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the options that were given, read and checked.
 
@@ -27,7 +26,7 @@ def read_options(
     values.
     """
     try:
-        return _read_all(settings, readers, elsewhere)
+        return _read_all(settings, readers, elsewhere or {})
     except ConfigurationError as caught:
         fault = without_frames(caught)
     raise fault
