@@ -423,9 +423,10 @@ def test_what_stands_around_a_variables_text_does_not_count(variable: str, text:
     assert getattr(config, variable.lower()) == value
 
 
-def test_a_blank_variable_counts_as_unset():
-    """As an empty one does."""
-    assert MemoryConfig.from_env({"FIBONACCI_MEMORY_DEFAULT_TTL": " \n"}) == MemoryConfig()
+@pytest.mark.parametrize("text", [" \n", None])
+def test_a_blank_variable_counts_as_unset(text: Any):
+    """As an empty one does, and a name alone in an .env file."""
+    assert MemoryConfig.from_env({"FIBONACCI_MEMORY_DEFAULT_TTL": text}) == MemoryConfig()
 
 
 @pytest.mark.parametrize("variable", ["BACKEND", "CONNECTION_URL", "KEY_PREFIX", "ENCRYPTION_KEY"])

@@ -166,12 +166,20 @@ def test_a_host_that_nobody_can_find(host: str, told: str) -> None:
         AnthropicModel("claude-x", api_key=KEY, base_url=f"https://{host}/v1")
 
 
-@pytest.mark.parametrize("name", ["claude-x:latest", "anthropic:claude-x:latest"])
-def test_a_name_with_a_tag(name: str) -> None:
-    """Ollama's models have tags; Anthropic's have none."""
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("claude-x:latest", "leave :latest out of its name"),
+        ("anthropic:claude-x:latest", "leave :latest out of its name"),
+        ("claude-x\n", "the model's name holds a space, a line's end"),
+        ("anthropic:'claude-x'", "the model's name stands in quotes"),
+    ],
+)
+def test_a_name_that_no_model_has(name: str, told: str) -> None:
+    """Ollama's models have tags, and what comes from a variable may have more around it."""
     workflow = Workflow("w")
     workflow.add_node(LLMNode("n", name, "Hi"))
-    with pytest.raises(ConfigurationError, match="leave :latest out of its name"):
+    with pytest.raises(ConfigurationError, match=told):
         workflow.validate()
 
 

@@ -60,6 +60,9 @@ def test_refused_variables(made: Certificates, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ConfigurationError, match=r"^PGSSLROOTCERT names '/none', and no cert"):
         make("", made)
     make("sslmode=disable", made)
+    monkeypatch.setenv("SSL_CERT_FILE", "/none")
+    with pytest.raises(ConfigurationError, match=r"^SSL_CERT_FILE names '/none', and no cert"):
+        make("sslmode=verify-full&sslrootcert=system", made)
 
 
 @pytest.mark.parametrize(

@@ -26,13 +26,14 @@ def fields(environ: Mapping[str, str]) -> dict[str, Any]:
     Those that Kubernetes sets for a service of such a name are left out.
     """
     found: dict[str, Any] = {}
-    for variable, given in environ.items():
+    for variable, text in environ.items():
         _check_name(variable)
+        given = text or ""  # readers of .env files return None for a name alone
         if variable.startswith(PREFIX) and not _SERVICE.match(f"{variable}={given}"):
-            text = plain_text(variable, given)
-            if text:
+            plain = plain_text(variable, given)
+            if plain:
                 name = _field(variable)
-                found[name] = _read(name, variable, given if name == "encryption_key" else text)
+                found[name] = _read(name, variable, given if name == "encryption_key" else plain)
     return found
 
 

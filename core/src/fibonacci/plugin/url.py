@@ -23,6 +23,8 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%25[\w.~-]+)?\]|[^\[\]:]+)(?::([0-9]{0,5}))?", re.ASCII)
 
 
+# $NAME of a shell, and what a console shows in the place of a password that it does not know.
+_PLACEHOLDER = re.compile(r"\$[A-Z_][A-Z0-9_]*|\[[A-Z _-]+\]|<[\w -]+>")
 _QUOTING = "urllib.parse.quote(password, safe='') writes it so"
 
 
@@ -91,10 +93,10 @@ class StoreURL:
                 "has '://' twice: write one scheme, and between several hosts commas alone"
             )
         username, colon, password = login.partition(":")
-        if password.startswith("$") and shell_fault(password):
+        if _PLACEHOLDER.fullmatch(password):
             raise _malformed(
-                "has the name of a variable in the place of the password. If that is the "
-                "password, write the $ %24"
+                "has a placeholder in the place of the password: put it in. If that is the "
+                f"password, its signs are to be escaped. {_QUOTING}"
             )
         return cls(
             scheme=scheme.lower(),

@@ -4,7 +4,9 @@ from typing import Final
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import ModelSettings, hookimpl
+from fibonacci_anthropic.access import check_text
 from fibonacci_anthropic.model import AnthropicModel
+from fibonacci_anthropic.secret import Secret
 
 __all__ = ["FIBONACCI_SPEC_VERSION", "AnthropicModel", "fibonacci_model"]
 
@@ -24,4 +26,5 @@ def fibonacci_model(settings: ModelSettings) -> AnthropicModel:
         raise ConfigurationError(
             "anthropic: a model of Anthropic's has no tag: leave :latest out of its name"
         )
+    check_text(Secret(settings.model), "the model's name")
     return AnthropicModel(settings.model)

@@ -72,7 +72,7 @@ def _url(given: Secret) -> Secret:
 def _checked_url(url: Secret, source: str) -> Secret:
     if url.value is None:
         return url
-    _check_secret(url, source)
+    check_text(url, source)
     parts = _parts(url)
     if parts.value is None:
         raise ConfigurationError(
@@ -100,13 +100,13 @@ def _parts(url: Secret) -> Secret:
 
 
 def _checked_secret(secret: Secret, source: str) -> Secret:
-    _check_secret(secret, source)
+    check_text(secret, source)
     if not (secret.value or "").isascii():
         raise ConfigurationError(f"anthropic: {source} holds a character that no key has")
     return secret
 
 
-def _check_secret(secret: Secret, source: str) -> None:
+def check_text(secret: Secret, source: str) -> None:
     """Raise ConfigurationError for what a shell, or the file that it came from, left around it."""
     text = secret.value or ""
     is_well, fault = text.isprintable() and " " not in text, shell_fault(text)

@@ -5,10 +5,12 @@ import stat
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin.runtime import authorities_fault, key_fault, raise_for_signal
+from fibonacci.plugin.runtime import authorities_fault, key_fault, raise_for_signal, trust_fault
 from fibonacci_postgres.parameters import ConnectionParameters
 
 FILES: Final = ("sslrootcert", "sslcert", "sslkey")
+_SYSTEM: Final = "system"
+"""In the place of a file: whom OpenSSL trusts."""
 _DER: Final = b"\x30"
 """How a key begins that is not in PEM, which libpq takes as well."""
 
@@ -23,8 +25,10 @@ def check_files(parameters: ConnectionParameters) -> None:
         return
     for name in ("sslrootcert", "sslcert"):
         file = given[name]
-        if file and file != "system" and (fault := authorities_fault(file)):
+        if file and file != _SYSTEM and (fault := authorities_fault(file)):
             raise _error(name, file, fault, parameters)
+    if given["sslrootcert"] == _SYSTEM and (fault := trust_fault()):
+        raise ConfigurationError(fault)
     if given["sslkey"] and given["sslcert"] and not _is_elsewhere(given["sslkey"]):
         _check_key(given["sslkey"], given["sslcert"], parameters)
 

@@ -4,8 +4,8 @@ import re
 from typing import Final
 
 _QUOTES: Final = "\"'`“”"
-# A shell's ${NAME} and Kubernetes' $(NAME), anywhere; $NAME as the whole.
-_UNFILLED: Final = re.compile(r"\$\{\w[^}]*\}|\$\(\w+\)|^\$[A-Za-z_]\w*$", re.ASCII)
+# A shell's ${NAME} and Kubernetes' $(NAME), anywhere; $NAME as the whole, in capitals.
+_UNFILLED: Final = re.compile(r"\$\{\w[^}]*\}|\$\(\w+\)|^\$[A-Z_][A-Z0-9_]*$", re.ASCII)
 
 
 def shell_fault(text: str) -> str | None:
