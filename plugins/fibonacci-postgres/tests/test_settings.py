@@ -116,6 +116,8 @@ def test_defaults() -> None:
         ("postgresql://<host>/db", "a host in the connection URL may hold letters"),
         (f"postgresql://a,{'h' * 64}/db", "a host in the connection URL is too long"),
         ("postgresql:///db?host=http%3A%2F%2Fh", "a host in the connection URL is no IPv6"),
+        ("postgresql:///db?hostaddr=10.0.0.1,a", "'hostaddr' must be an IP address"),
+        ("postgresql:///db?hostaddr=10.0.0.1,::1&port=1,2,3", "has 2 hosts, and 3 of port"),
         ("postgresql:///db?host=a&port=70000", "a port in the connection URL is no number"),
         ("postgresql:///db?host=a,b,c&port=1,2", "has 3 hosts, and 2 of port: one, or as many"),
         ("postgresql://h/db?creat=off", "Did you mean 'create'?"),

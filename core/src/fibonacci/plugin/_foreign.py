@@ -10,7 +10,8 @@ _FORMS: Final = (
     ),
     (
         r"jdbc:",
-        "starts with jdbc:, which is Java's: write postgresql://user:password@host:port/db",
+        "starts with jdbc:, which is Java's: leave that out, as in "
+        "postgresql://user:password@host:port/db or sqlite:///file.db",
     ),
     (
         r"(host|hostaddr|port|dbname|user|password|service|sslmode)\s*=",
@@ -20,6 +21,14 @@ _FORMS: Final = (
         r"(Server|Host|Data Source)\s*=",
         "is written in .NET's form: write postgresql://user:password@host:port/db, or "
         "sqlite:///file.db",
+    ),
+    (
+        r"(export\s+)?\w+\s*=\s*\S+://",
+        "has the name of a variable before it: write what stands behind the =",
+    ),
+    (
+        r"redis-sentinel://.*#",
+        "is written in Lettuce's form: write redis+sentinel://host:port,host:port/service/db",
     ),
     (
         r"[^/@\s]+,(.*,)?\s*(password|user|ssl|abortConnect|defaultDatabase)\s*=",
@@ -36,7 +45,7 @@ _FORMS: Final = (
         "(mode=ro is readonly=true)",
     ),
     (
-        r":memory:$",
+        r"([\w+]+://)?:memory:$",
         "is SQLite's for records in this process alone: take backend='memory', and no URL",
     ),
     (

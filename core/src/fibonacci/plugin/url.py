@@ -71,7 +71,7 @@ class StoreURL:
     @classmethod
     def _parse(cls, text: str) -> "StoreURL":
         scheme, found, rest = text.partition("://")
-        if not found or not _SCHEME.fullmatch(scheme):
+        if not found or not _SCHEME.fullmatch(scheme) or rest == ":memory:":
             raise _malformed(
                 shell_fault(text)
                 or foreign_form(text)
@@ -114,7 +114,8 @@ def _check_characters(text: str) -> None:
     if any(character <= " " or character == "\x7f" for character in text):
         raise _malformed("has a space or a control character in it; write a space %20")
     if "#" in text:
-        raise _malformed(f"has a '#' in it; in a password or a name write it %23. {_QUOTING}")
+        told = f"has a '#' in it; in a password or a name write it %23. {_QUOTING}"
+        raise _malformed(foreign_form(text) or told)
     if _BAD_ESCAPE.search(text):
         raise _malformed(
             f"has a '%' that no two hex digits follow; write a '%' itself as %25. {_QUOTING}"

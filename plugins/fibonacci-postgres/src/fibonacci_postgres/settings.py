@@ -8,9 +8,10 @@ import attrs
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL, read_options, whole_number
-from fibonacci.plugin.runtime import did_you_mean, host_fault
+from fibonacci.plugin.runtime import did_you_mean
 from fibonacci_postgres import elsewhere
 from fibonacci_postgres.files import check_files
+from fibonacci_postgres.hosts import check_hosts
 from fibonacci_postgres.parameters import ConnectionParameters
 
 OWN_OPTIONS: Final = ("create", "max_connections", "prepare", "table")
@@ -56,7 +57,8 @@ def read_settings(settings: StoreSettings) -> Settings:
             "backend 'postgres' needs a connection URL like postgresql://user:password@host/db"
         )
     if url.scheme not in ("postgresql", "postgres"):
-        driver = ": leave the driver out, psycopg is the one" if "+" in url.scheme else ""
+        named = url.scheme.startswith(("postgresql+", "postgres+"))
+        driver = ": leave the driver out, psycopg is the one" if named else ""
         raise ConfigurationError(
             f"backend 'postgres' takes a URL that starts with postgresql://, not "
             f"{url.scheme}://{driver}"
@@ -112,34 +114,11 @@ def _parameters(url: StoreURL) -> ConnectionParameters:
                 f"the connection URL gives {name!r} twice, once in its query: give it once"
             )
     found = given.but(**{name: url.query[name] for name in more})
-    _check_places(found)
+    check_hosts(found)
     if more or any(name.startswith("PG") for name in os.environ):  # libpq takes 0.2 s
         _check_values(found)
         check_files(found)
     return found
-
-
-def _check_places(parameters: ConnectionParameters) -> None:
-    """Raise ConfigurationError for hosts and ports that are none, or not as many."""
-    hosts, addresses, ports = (_listed(name, parameters) for name in ("host", "hostaddr", "port"))
-    for host in hosts:
-        fault = host and not host.startswith(("/", "@")) and host_fault(host)
-        if fault:
-            raise ConfigurationError(f"a host in the connection URL {fault}")
-    for port in filter(None, ports):
-        if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535):
-            raise ConfigurationError("a port in the connection URL is no number from 1 to 65535")
-    count = max(len(hosts), len(addresses))
-    for name, listed in {"host": hosts, "hostaddr": addresses, "port": ports}.items():
-        if count and len(listed) not in (0, 1, count):
-            raise ConfigurationError(
-                f"the connection URL has {count} hosts, and {len(listed)} of {name}: "
-                f"one, or as many"
-            )
-
-
-def _listed(name: str, parameters: ConnectionParameters) -> list[str]:
-    return parameters.get(name).split(",") if parameters.has(name) else []
 
 
 def _check_values(parameters: ConnectionParameters) -> None:

@@ -25,7 +25,7 @@ _NAMES: Final = {
         "decode_responses encoding encoding_errors charset errors"
     ),
     f"{_OURS} (all addresses of the host are tried)": "family",
-    f"{_OURS} (nothing like it is sent)": (
+    "leave it out (nothing like it is sent)": (
         "client_name lib_name lib_version clientName readonly abortConnect single_connection_client"
     ),
     _LOGIN: "user username password auth",

@@ -27,7 +27,7 @@ def _cert_reqs(value: Any) -> str:
     if isinstance(value, str) and value in REQUIREMENTS:
         return value
     plain = str(value).upper().removeprefix("CERT_").lower()
-    meant = f" (here {plain!r})" if plain in REQUIREMENTS else ""
+    meant = f": write {plain}" if plain in REQUIREMENTS else ""
     raise ValueError(f"must be 'required', 'optional' or 'none'{meant}")
 
 
