@@ -62,7 +62,7 @@ def make(options: dict[str, str], made: Certificates) -> None:
             {
                 "ssl_certfile": "{}/client.pem",
                 "ssl_keyfile": "{}/sealed",
-                "ssl_password": "other",
+                "ssl_password": "hunter3",
             },
             "'ssl_keyfile' names .*/sealed', and .* with the password that is given",
         ),
@@ -73,7 +73,7 @@ def test_refused(made: Certificates, options: dict[str, str], told: str) -> None
     """Nothing is connected to; the option and the file are named, and no password (C23)."""
     with pytest.raises(ConfigurationError, match=f"^option {told}") as caught:
         make(options, made)
-    assert "other" not in str(caught.value)
+    assert "hunter3" not in str(caught.value)
 
 
 def test_taken(made: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
