@@ -7,6 +7,7 @@ import pytest
 from fibonacci import ConfigurationError, LLMNode, Workflow
 
 from .conftest import KEY
+from .wire import Wire, answer
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +84,24 @@ def test_proxies_that_work_or_are_not_used(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     workflow([]).validate()
+
+
+@pytest.mark.parametrize("host", ["fd00::/8", "[::1]", "gateway:port", "http://gateway:port"])
+def test_exceptions_that_the_sdk_can_not_read(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """It makes no client because of them; clusters of Kubernetes have such networks."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", f"localhost, {host}")
+    assert refused().startswith(f"anthropic: NO_PROXY names {host!r}, which the SDK can't read")
+
+
+def test_exceptions(monkeypatch: pytest.MonkeyPatch, wire: Wire) -> None:
+    """Others are reached without a proxy, in whatever form they are written."""
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
+    excepted = "localhost,.corp,*.corp,::1,10.0.0.0/8,gateway:8080,http://gateway,127.0.0.1"
+    monkeypatch.setenv("no_proxy", excepted)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", wire.url)
+    wire.plays(answer("yes"))
+    assert workflow([]).execute()["n"] == "yes"
 
 
 def test_certificates_that_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ made with is told here.
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
+from ipaddress import IPv6Address
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
@@ -18,8 +19,11 @@ PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
 
 def check_surroundings() -> None:
     """Raise ConfigurationError where no client can be made in this environment."""
-    for name, url in _proxies():
+    proxies = list(_proxies())
+    for name, url in proxies:
         _check_proxy(name, url)
+    if proxies:
+        _check_exceptions()
     if fault := trust_fault():
         raise ConfigurationError(f"anthropic: {fault}")
 
@@ -52,6 +56,39 @@ def _check_proxy(name: str, url: Secret) -> None:
             f"anthropic: {name} names a SOCKS proxy, and that needs another package: "
             f"pip install 'httpx2[socks]'. Or unset {name}"
         )
+
+
+def _check_exceptions() -> None:
+    """Refuse a host to be reached without a proxy that the SDK can't read: it makes no client."""
+    name = "no_proxy" if "no_proxy" in os.environ else "NO_PROXY"
+    for host in filter(None, map(str.strip, os.environ.get(name, "").split(","))):
+        if not _is_read(_pattern(host)):
+            raise ConfigurationError(
+                f"anthropic: {name} names {host!r}, which the SDK can't read, and so makes no "
+                f"client: write IPv6 addresses without brackets, none of its networks, and ports "
+                f"in digits"
+            )
+
+
+def _pattern(host: str) -> str:
+    """Return a host as the SDK writes it for its client."""
+    if "://" in host:
+        return host
+    try:
+        IPv6Address(host.partition("/")[0])
+    except ValueError:
+        return f"all://*{host}"
+    return f"all://[{host}]"
+
+
+def _is_read(pattern: str) -> bool:
+    from httpx2 import URL, InvalidURL
+
+    try:
+        URL(pattern)
+    except InvalidURL:
+        return False
+    return True
 
 
 def _scheme(url: Secret) -> str | None:
