@@ -64,6 +64,9 @@ def test_whom_openssl_trusts(made: Certificates, bad: Path, monkeypatch: pytest.
         f"SSL_CERT_DIR names '{bad}/none', and no certificate can be read from it: No such file or "
         "directory. Mend it, or unset SSL_CERT_DIR"
     )
+    monkeypatch.setenv("SSL_CERT_DIR", str(bad))
+    assert trust_fault() is None
+    assert "run `openssl rehash`" in (trust_fault(folder_alone=True) or "")
     monkeypatch.setenv("SSL_CERT_FILE", f"{bad}/text")
     assert (trust_fault() or "").startswith("SSL_CERT_FILE names ")
     monkeypatch.setenv("SSL_CERT_FILE", str(made.ca))

@@ -31,7 +31,7 @@ _FORMS: Final = (
         "is written in Lettuce's form: write redis+sentinel://host:port,host:port/service/db",
     ),
     (
-        r"[^/@\s]+,(.*,)?\s*(password|user|ssl|abortConnect|defaultDatabase)\s*=",
+        r"[^/@\s,]+,(.*,)?\s*(password|user|ssl|abortConnect|defaultDatabase)\s*=",
         "is written in StackExchange.Redis's form, as Azure hands it out: write "
         "rediss://:password@host:6380",
     ),

@@ -24,7 +24,7 @@ def check_surroundings() -> None:
         _check_proxy(name, url)
     if proxies:
         _check_exceptions()
-    if fault := trust_fault():
+    if fault := trust_fault(folder_alone=True):
         raise ConfigurationError(f"anthropic: {fault}")
 
 

@@ -6,7 +6,7 @@ What the functions return goes on behind "…, and ", and quotes nothing of a fi
 import os
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from fibonacci.plugin._runtime.signals import raise_for_signal
@@ -31,31 +31,34 @@ def authorities_fault(file: str) -> str | None:
     return _authorities_fault(file, (state.st_ctime_ns, state.st_ino))
 
 
-def folder_fault(folders: str) -> str | None:
+def folder_fault(folders: str, *, hashed: bool = True) -> str | None:
     """Return why OpenSSL finds no certificate in a folder (or several, as in PATH); None if it can.
 
-    There a file has to be named by the hash of its owner's name, as ``openssl rehash`` does.
+    There a file has to be named by the hash of its owner's name, as ``openssl rehash`` does; that
+    is looked at if ``hashed``.
     """
     try:
         names = [name for one in folders.split(os.pathsep) for name in os.listdir(one)]
     except (OSError, ValueError) as fault:
         raise_for_signal(fault)
         return f"no certificate can be read from it: {_reason(fault)}"
-    if not any(map(_HASHED.fullmatch, names)):
+    if hashed and not any(map(_HASHED.fullmatch, names)):
         return "no certificate in it has a name that OpenSSL looks for: run `openssl rehash` on it"
     return None
 
 
-def trust_fault() -> str | None:
+def trust_fault(*, folder_alone: bool = False) -> str | None:
     """Return what is wrong with SSL_CERT_FILE or SSL_CERT_DIR, which name whom OpenSSL trusts.
 
-    The answer is a sentence with the variable's name in it; None if nothing is wrong.
+    The answer is a sentence with the variable's name in it; None if nothing is wrong. OpenSSL has a
+    file by default as well, so a folder may hold nothing; unless a client takes the
+    ``folder_alone``.
     """
-    looks: tuple[tuple[str, Callable[[str], str | None]], ...] = (
-        ("SSL_CERT_FILE", authorities_fault),
-        ("SSL_CERT_DIR", folder_fault),
-    )
-    for name, look in looks:
+    looks: dict[str, Callable[[str], str | None]] = {
+        "SSL_CERT_FILE": authorities_fault,
+        "SSL_CERT_DIR": partial(folder_fault, hashed=folder_alone),
+    }
+    for name, look in looks.items():
         if given := os.environ.get(name):
             fault = look(given)
             return fault and f"{name} names {given!r}, and {fault}. Mend it, or unset {name}"
