@@ -82,6 +82,54 @@ def test_the_nearest_name_is_meant(written: str, meant: str):
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("valkey", "redis"),
+        ("rediss", "redis"),
+        ("pg", "postgres"),
+        ("postgresql", "postgres"),
+        ("PSQL", "postgres"),
+        ("POSTGRES", "postgres"),
+        ("dynamo", "dynamodb"),
+        ("sqlite3", "sqlite"),
+        ("in-memory", "memory"),
+    ],
+)
+def test_other_tools_names_are_known(written: str, meant: str):
+    """What other tools call a backend names ours."""
+    assert (
+        refusal(MemoryConfig(written))
+        == f"unknown storage backend {written!r}. Did you mean {meant!r}?"
+    )
+
+
+@pytest.mark.parametrize("name", ["mongodb", "mysql", "cassandra", "firestore"])
+def test_a_store_that_there_is_no_backend_for_comes_with_those_that_there_are(name: str):
+    """No other store is guessed."""
+    assert refusal(MemoryConfig(name)) == f"unknown storage backend {name!r}. Installed: memory."
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("gpt-4o", "Installed: echo, scripted."),
+        ("openai/gpt-4o", "Installed: echo, scripted."),
+        ("anthropic/claude-x", "Did you mean 'anthropic:claude-x'?"),
+        ("bedrock/anthropic.claude-x", "write claude-sonnet-5-5, or anthropic: and a model's name"),
+        ("us.anthropic.claude-x-v2:0", "write claude-sonnet-5-5, or anthropic: and a model's name"),
+        ("openrouter:anthropic/claude-x", "Installed: echo, scripted."),
+    ],
+)
+def test_other_tools_names_of_models_are_known(model: str, told: str):
+    """A model's name in the form of another library leads to ours, or to what is installed."""
+    workflow = Workflow("w")
+    workflow.add_node(LLMNode("n", model, "x"))
+    with pytest.raises(PluginNotFoundError, match="unknown model provider") as caught:
+        workflow.validate()
+    assert told in str(caught.value)
+
+
 def test_a_misspelt_name_of_a_third_party_plugin_is_corrected(install: Install):
     """What is installed is known as well as what we publish."""
     install("toy-cupboard", storage={"cupboard": "toy_cupboard"}, toy_cupboard=None)

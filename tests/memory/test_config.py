@@ -309,6 +309,7 @@ ORGANIZATIONS = [
     ({}, None, None, "default"),
     ({"FIBONACCI_ORGANIZATION_ID": "env"}, None, None, "env"),
     ({"FIBONACCI_ORGANIZATION_ID": ""}, None, None, "default"),
+    ({"FIBONACCI_ORGANIZATION_ID": "env\n"}, None, None, "env"),
     ({"FIBONACCI_ORGANIZATION_ID": "env"}, "config", None, "config"),
     ({"FIBONACCI_ORGANIZATION_ID": "env"}, "config", "workflow", "workflow"),
     ({"FIBONACCI_ORGANIZATION_ID": "env"}, None, "workflow", "workflow"),
@@ -341,6 +342,9 @@ def test_a_bad_organization_of_the_environment_is_refused(monkeypatch):
     """C5: where it is the one that counts."""
     monkeypatch.setenv("FIBONACCI_ORGANIZATION_ID", "o" * 1_001)
     with pytest.raises(ConfigurationError, match=r"^FIBONACCI_ORGANIZATION_ID has 1,001 bytes"):
+        Workflow("w")
+    monkeypatch.setenv("FIBONACCI_ORGANIZATION_ID", "'acme'")
+    with pytest.raises(ConfigurationError, match="FIBONACCI_ORGANIZATION_ID stands in quotes"):
         Workflow("w")
     assert Workflow("w", organization_id="mine")
 
@@ -401,6 +405,88 @@ def test_variables_may_be_given_as_a_mapping(monkeypatch):
     assert MemoryConfig.from_env({"FIBONACCI_MEMORY_KEY_PREFIX": "p:"}) == MemoryConfig(
         key_prefix="p:"
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("CONNECTION_URL", "redis://h\n", "redis://h"),
+        ("BACKEND", " redis\r\n", "redis"),
+        ("TIMEOUT", "5 ", 5),
+        ("ENCRYPT_VALUES", "true\n", True),
+        ("KEY_PREFIX", "p:\n", "p:"),
+    ],
+)
+def test_what_stands_around_a_variables_text_does_not_count(variable: str, text: str, value: Any):
+    """A secret's file ends with a line end, which none of these can hold."""
+    config = MemoryConfig.from_env({f"FIBONACCI_MEMORY_{variable}": text})
+    assert getattr(config, variable.lower()) == value
+
+
+@pytest.mark.parametrize("text", [" \n", None])
+def test_a_blank_variable_counts_as_unset(text: Any):
+    """As an empty one does, and a name alone in an .env file."""
+    assert MemoryConfig.from_env({"FIBONACCI_MEMORY_DEFAULT_TTL": text}) == MemoryConfig()
+
+
+@pytest.mark.parametrize("variable", ["BACKEND", "CONNECTION_URL", "KEY_PREFIX", "ENCRYPTION_KEY"])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f'"{CANARY}"', "stands in quotes"),
+        (f"'{CANARY}'\n", "stands in quotes"),
+        (f"first\n'{CANARY}'", "stands in quotes"),
+        ("${CANARY}", "holds the name of a variable"),
+        (f"{CANARY}$(NAME)", "holds the name of a variable"),
+        ("$NAME", "holds the name of a variable"),
+    ],
+)
+def test_what_a_shell_was_to_see_to_is_refused(variable: str, text: str, told: str):
+    """C23: the variable is named, and nothing of it is quoted."""
+    with pytest.raises(ConfigurationError, match=f"FIBONACCI_MEMORY_{variable} {told}") as caught:
+        MemoryConfig.from_env({f"FIBONACCI_MEMORY_{variable}": text})
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [f"'{CANARY}'", "${CANARY}"])
+def test_a_key_in_code_is_looked_at_as_well(text: str):
+    """``os.environ[...]`` hands it out as it is."""
+    assert refusal(encryption_key=["good", text]).startswith("encryption_key ")
+
+
+def test_a_url_in_the_place_of_a_backend_is_refused():
+    """C23: the field that it belongs into is named, and it is not quoted."""
+    assert refusal(backend=f"redis://:{CANARY}@h") == (
+        "backend is a backend's name, such as 'redis', and it is a URL: give that as connection_url"
+    )
+
+
+@pytest.mark.parametrize("name", ["export FIBONACCI_MEMORY_TIMEOUT", "FIBONACCI_MEMORY_TIMEOUT "])
+def test_a_name_with_something_around_it_is_refused(name: str):
+    """Readers of .env files that know no ``export`` leave it in the name."""
+    with pytest.raises(ConfigurationError, match="leave out what is around FIBONACCI_MEMORY_TIM"):
+        MemoryConfig.from_env({name: "5"})
+
+
+SERVICE = {
+    "SERVICE_HOST": "10.0.0.1",
+    "SERVICE_PORT": "6379",
+    "SERVICE_PORT_REDIS": "6379",
+    "PORT": "tcp://10.0.0.1:6379",
+    "PORT_6379_TCP": "tcp://10.0.0.1:6379",
+    "PORT_6379_TCP_PROTO": "tcp",
+    "PORT_6379_TCP_PORT": "6379",
+    "PORT_6379_TCP_ADDR": "10.0.0.1",
+}
+
+
+@pytest.mark.parametrize("service", ["", "REDIS_", "BACKEND_"])
+def test_variables_of_a_service_are_no_settings(service: str):
+    """Kubernetes sets them for each service: of fibonacci-memory, they begin as ours do."""
+    given = {f"FIBONACCI_MEMORY_{service}{name}": text for name, text in SERVICE.items()}
+    assert MemoryConfig.from_env(given) == MemoryConfig()
+    with pytest.raises(ConfigurationError, match="unknown environment variable"):
+        MemoryConfig.from_env({f"FIBONACCI_MEMORY_{service}PORT": "6379"})
 
 
 def test_an_unknown_variable_is_refused():

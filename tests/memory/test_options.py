@@ -70,6 +70,15 @@ def test_an_unknown_option_is_refused(query: bool):
     )
 
 
+@pytest.mark.parametrize("query", [True, False], ids=["query", "dict"])
+def test_an_option_of_another_tool_is_refused_with_ours(query: bool):
+    """C23: a backend may know how other tools call what it has."""
+    given = settings(f"max={CANARY}") if query else settings(max=CANARY)
+    with pytest.raises(ConfigurationError) as caught:
+        read_options(given, READERS, {"max": "write pool=5", "create": "is never looked at"})
+    assert str(caught.value) == "the backend has no option 'max': write pool=5"
+
+
 def test_a_backend_without_options_says_so():
     """The in-process store takes none, in neither place."""
     for config in (

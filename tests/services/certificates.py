@@ -41,6 +41,8 @@ class Authority:
 
     name: str
     folder: Path
+    lax: bool = False
+    """As of old: no key identifiers, and nothing critical, which newer Pythons do not take."""
     key: ec.EllipticCurvePrivateKey = attrs.field(
         factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
@@ -49,9 +51,10 @@ class Authority:
         """Write `name.pem` and `name.key`; without a `kind`, the authority's own."""
         ours = kind is None
         key = self.key if ours else ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_named(name), _named(self.name), key.public_key(), self.key.public_key())
-        for extension, critical in _authority() if ours else _leaf(kind):
-            builder = builder.add_extension(extension, critical=critical)
+        builder = _builder(_named(name), _named(self.name), key.public_key())
+        more = [] if self.lax else _identifiers(key.public_key(), self.key.public_key())
+        for extension, critical in more + (_authority() if ours else _leaf(kind)):
+            builder = builder.add_extension(extension, critical=critical and not self.lax)
         pem, private = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         certificate = builder.sign(self.key, hashes.SHA256())
         pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -66,9 +69,9 @@ class Authority:
         return pem, private
 
 
-def certificates(folder: Path) -> Certificates:
+def certificates(folder: Path, *, lax: bool = False) -> Certificates:
     """Make all of them in `folder`: `ca.pem`, `server.pem`, `server.key`, `client.pem`, ..."""
-    ours, other = Authority("ca", folder), Authority("other-ca", folder)
+    ours, other = Authority("ca", folder, lax), Authority("other-ca", folder)
     ca, _ = ours.certify("ca")
     other_ca, _ = other.certify("other-ca")
     ours.certify("server", ExtendedKeyUsageOID.SERVER_AUTH)
@@ -89,12 +92,8 @@ def _named(name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    issuer_key: ec.EllipticCurvePublicKey,
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
 ) -> x509.CertificateBuilder:
-    """With the key identifiers that newer Pythons insist on."""
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -104,11 +103,17 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _DAY)
         .not_valid_after(now + _DAY)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False
-        )
     )
+
+
+def _identifiers(
+    key: ec.EllipticCurvePublicKey, issuer_key: ec.EllipticCurvePublicKey
+) -> list[tuple[x509.ExtensionType, bool]]:
+    """The key identifiers that newer Pythons insist on."""
+    return [
+        (x509.SubjectKeyIdentifier.from_public_key(key), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), False),
+    ]
 
 
 def _authority() -> list[tuple[x509.ExtensionType, bool]]:

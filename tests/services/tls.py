@@ -16,14 +16,16 @@ from services.proxy import Target
 class TLSTerminator:
     """Takes TLS connections, and passes on what comes through them; a context manager.
 
-    Its url is the server's, with its own port. Clients need a certificate too if `mutual`. Replies
-    are gathered into records of up to 16 KiB.
+    Its url is the server's, with its own port. Clients need a certificate too if `mutual`; its own
+    is one as of old if `lax`. Replies are gathered into records of up to 16 KiB.
     """
 
-    def __init__(self, folder: Path, server: Target, *, mutual: bool = False) -> None:
+    def __init__(
+        self, folder: Path, server: Target, *, mutual: bool = False, lax: bool = False
+    ) -> None:
         self.port = ports.claim()
         self.url = server.url.replace(f":{server.port}", f":{self.port}", 1)
-        self.certificates = certificates(folder)
+        self.certificates = certificates(folder, lax=lax)
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(folder / "server.pem", folder / "server.key")
         if mutual:

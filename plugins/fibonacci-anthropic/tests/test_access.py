@@ -115,15 +115,72 @@ def test_a_profile_that_is_broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         make()
 
 
-@pytest.mark.parametrize("bad", [f"{KEY}\n", f"{KEY} x", f"\x7f{KEY}", f"{KEY}é"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        f"{KEY}\n",
+        f"{KEY} x",
+        f"\x7f{KEY}",
+        f"{KEY}é",
+        f'"{KEY}"',
+        f"'{KEY}'",
+        "${ANTHROPIC_API_KEY}",
+        "$ANTHROPIC_API_KEY",
+    ],
+)
 def test_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
-    """What can't stand in a header is refused, and not quoted."""
+    """What can't stand in a header, or what a shell left around it, is refused, and not quoted."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", bad)
-    with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY holds") as caught:
+    with pytest.raises(ConfigurationError, match=r"ANTHROPIC_API_KEY (holds|stands)") as caught:
         make()
     assert KEY not in str(caught.value)
-    with pytest.raises(ConfigurationError, match="api_key holds"):
+    with pytest.raises(ConfigurationError, match=r"api_key (holds|stands)"):
         AnthropicModel("claude-x", api_key=bad)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://gateway\n", "holds a space, a line's end"),
+        ("'https://gateway'", "stands in quotes"),
+        ("https://${GATEWAY}", "holds the name of a variable"),
+    ],
+)
+def test_an_address_that_a_shell_left_something_around(
+    monkeypatch: pytest.MonkeyPatch, url: str, told: str
+) -> None:
+    """The variable is named."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+    with pytest.raises(ConfigurationError, match=f"ANTHROPIC_BASE_URL {told}"):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [("a" * 64, "is too long"), ("a..b", "has an empty part"), ("<gateway>", "may hold letters")],
+)
+def test_a_host_that_nobody_can_find(host: str, told: str) -> None:
+    """What no look-up can find is refused before one is made."""
+    with pytest.raises(ConfigurationError, match=f"the host in base_url {told}"):
+        AnthropicModel("claude-x", api_key=KEY, base_url=f"https://{host}/v1")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("claude-x:latest", "leave :latest out of its name"),
+        ("anthropic:claude-x:latest", "leave :latest out of its name"),
+        ("claude-x\n", "the model's name holds a space, a line's end"),
+        ("anthropic:'claude-x'", "the model's name stands in quotes"),
+    ],
+)
+def test_a_name_that_no_model_has(name: str, told: str) -> None:
+    """Ollama's models have tags, and what comes from a variable may have more around it."""
+    workflow = Workflow("w")
+    workflow.add_node(LLMNode("n", name, "Hi"))
+    with pytest.raises(ConfigurationError, match=told):
+        workflow.validate()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from fibonacci import ConfigurationError, LLMNode, Workflow
 
 from .conftest import KEY
+from .wire import Wire, answer
 
 
 @pytest.fixture(autouse=True)
@@ -85,24 +86,38 @@ def test_proxies_that_work_or_are_not_used(
     workflow([]).validate()
 
 
-@pytest.mark.parametrize("hosts", ["localhost,[::1]", "a.b:port", "é.example", "fd00::/8"])
-def test_exceptions_that_are_no_hosts(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
-    """What the client can't be made with is told, also where no proxy is named."""
-    monkeypatch.setenv("NO_PROXY", hosts)
-    assert refused().startswith("anthropic: NO_PROXY holds something that the client can't read")
-    for well in ("localhost,::1,10.0.0.0/8,.a.b,*.a.b,http://x,a:80,,", f"{hosts},*"):
-        monkeypatch.setenv("NO_PROXY", well)
-        workflow([]).validate()
+@pytest.mark.parametrize(
+    "host", ["fd00::/8", "[::1]", "gateway:port", "http://gateway:port", "é.example"]
+)
+def test_exceptions_that_are_no_hosts(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """What no client can be made with is told, also where no proxy is named."""
+    monkeypatch.setenv("NO_PROXY", f"localhost, {host}")
+    assert refused().startswith(f"anthropic: NO_PROXY names {host!r}, which the SDK can't read")
+    monkeypatch.setenv("NO_PROXY", f"{host},*")
+    workflow([]).validate()
+
+
+def test_exceptions(monkeypatch: pytest.MonkeyPatch, wire: Wire) -> None:
+    """Others are reached without a proxy, in whatever form they are written."""
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
+    excepted = "localhost,.corp,*.corp,::1,10.0.0.0/8,gateway:8080,http://gateway,,127.0.0.1"
+    monkeypatch.setenv("no_proxy", excepted)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", wire.url)
+    wire.plays(answer("yes"))
+    assert workflow([]).execute()["n"] == "yes"
 
 
 def test_certificates_that_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The variable is named, and why nothing can be read."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     assert refused() == (
-        f"anthropic: SSL_CERT_FILE names '{tmp_path}/ca.pem', and no certificates can be read from "
+        f"anthropic: SSL_CERT_FILE names '{tmp_path}/ca.pem', and no certificate can be read from "
         "it: No such file or directory. Mend it, or unset SSL_CERT_FILE"
     )
     (tmp_path / "ca.pem").write_text("no certificate")
     assert "SSL_CERT_FILE names" in refused()
     monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert "SSL_CERT_DIR names" in refused()
+    monkeypatch.delenv("SSL_CERT_DIR")
     workflow([]).validate()

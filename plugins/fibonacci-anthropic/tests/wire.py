@@ -101,6 +101,7 @@ class Wire:
         try:
             if self._context:
                 client = self._context.wrap_socket(client, server_side=True)
+                self._sockets.add(client)
             with client, client.makefile("rb") as lines:
                 while asked := _request(lines, number):
                     self.asked.append(asked)

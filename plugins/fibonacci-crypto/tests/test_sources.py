@@ -44,6 +44,15 @@ def test_a_key_in_the_environment(monkeypatch: pytest.MonkeyPatch, text: str):
     ]
 
 
+@pytest.mark.parametrize("text", ['"canary canary canary"', "${CANARY}", "$(CANARY)", "$CANARY"])
+def test_what_a_shell_was_to_see_to_is_no_key(monkeypatch: pytest.MonkeyPatch, text: str):
+    """Quotes and names of variables would be a passphrase that others know; they are not told."""
+    monkeypatch.setenv("A_KEY", text)
+    said = refusal("env:A_KEY")
+    assert said.startswith("the environment variable A_KEY ")
+    assert "canary" not in said.lower()
+
+
 @WARNED
 @pytest.mark.parametrize(
     "text", ["ends in letters: abcXYZ", " spaces on both sides ", "a tab behind it\t"]

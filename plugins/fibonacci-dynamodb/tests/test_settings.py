@@ -1,12 +1,13 @@
 """The connection URL and the options."""
 
+import traceback
 from typing import Any
 
 import pytest
 
 from fibonacci import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL
-from fibonacci_dynamodb import fibonacci_storage
+from fibonacci_dynamodb import fibonacci_storage, surroundings
 from fibonacci_dynamodb.settings import Settings, read_settings
 
 
@@ -74,6 +75,63 @@ def test_refused(url: str | None):
         read(url)
     assert "hunter2" not in str(caught.value)
     assert "AKIAEXAMPLE" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("arn:aws:dynamodb:eu-west-1:123:table/t", r"write dynamodb://region\?table=name"),
+        ("https://dynamodb.eu-west-1.amazonaws.com", r"write dynamodb://region\?endpoint_url=http"),
+        ("dynamodb://localhost:8000", r"us-east-1\?endpoint_url=http://localhost:8000"),
+        ("dynamodb://localhost", r"us-east-1\?endpoint_url=http://localhost:8000"),
+        ("dynamodb://eu-west-1/t", r"a table is an option: write .*\?table=fibonacci"),
+        ("dynamodb://eu-west-1?table=arn:aws:dynamodb:eu-west-1:123:table/t", "and no ARN"),
+        ("dynamodb://eu-west-1?region=eu-west-1", "write it behind dynamodb://"),
+        ("dynamodb://eu-west-1?aws_secret_access_key=hunter2", "boto3 finds the keys"),
+        ("dynamodb://eu-west-1?endpoint_url=http://a..b", "its host has an empty part"),
+        ("dynamodb://eu-west-1?endpoint_url=http://localhost:0", "must be the address of an endp"),
+    ],
+)
+def test_refused_with_what_to_write(url: str, told: str):
+    """What other tools hand out leads to what is written here."""
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        read(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("AWS_ACCESS_KEY_ID", '"hunter2"', "stands in quotes"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2\n", "holds a space, a line's end"),
+        ("AWS_SESSION_TOKEN", "${hunter2}", "holds the name of a variable"),
+        ("AWS_ENDPOINT_URL", "http://u:hunter2@localhost", "must be the address of an endpoint"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "'http://localhost'", "must be the address of an endpoint"),
+        ("AWS_CA_BUNDLE", "/none", "names '/none', and no certificate .*: No such file"),
+        ("REQUESTS_CA_BUNDLE", "/", "names '/', and no certificate .*: Is a directory"),
+    ],
+)
+def test_refused_variables(monkeypatch: pytest.MonkeyPatch, name: str, given: str, told: str):
+    """What boto3 could not work with is told with its variable, and no key in it (C23)."""
+    for one in (*surroundings.KEYS, *surroundings.ENDPOINTS, *surroundings.BUNDLES):
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setenv(name, given)
+    with pytest.raises(ConfigurationError, match=f"^{name} {told}") as caught:
+        read("dynamodb://eu-west-1")
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame.locals for frame in shown.stack if "fibonacci_dynamodb" in frame.filename]
+    assert ours
+    assert "hunter2" not in str([caught.value, ours])
+
+
+def test_variables_that_do_not_count(monkeypatch: pytest.MonkeyPatch):
+    """Keys beside a profile, endpoints that are ignored, and authorities where no TLS is."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "'none'")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "'none'")
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert read("dynamodb://eu-west-1?profile=p").profile == "p"
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/none")
+    assert read("dynamodb://eu-west-1?profile=p&endpoint_url=http://localhost").profile == "p"
 
 
 def test_nothing_is_asked_when_it_is_made():

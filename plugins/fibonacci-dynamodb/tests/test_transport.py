@@ -3,12 +3,18 @@
 import socket
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 from services import certificates
 from services.dynamodb import REGION
 
-from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
+from fibonacci import (
+    BackendUnavailableError,
+    ConfigurationError,
+    OutcomeUnknownError,
+    StorageError,
+)
 
 from .conftest import ADDRESS, OpenStore, soon
 from .listening import Listening, Serve, answering, request_from
@@ -165,9 +171,42 @@ def test_untrusted(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.Mo
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
         with Listening(secured(tmp_path)) as server:
             store = open_store(url_of(server.port, "https"))
-            with pytest.raises(StorageError, match="AWS_CA_BUNDLE"):
+            with pytest.raises(StorageError, match=r"(self-signed|issuer|verify).* AWS_CA_BUNDLE"):
                 store.write(ADDRESS, b"1", None, deadline=soon())
             store.close()
+
+
+@pytest.mark.usefixtures("moto_server")
+def test_rules_of_newer_pythons(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Certificates of old, as proxies of companies show them, are taken as boto3 takes them."""
+    plain = ssl.create_default_context
+
+    def strict(*args: Any, **kwargs: Any) -> ssl.SSLContext:
+        context = plain(*args, **kwargs)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates.certificates(tmp_path, lax=True).ca))
+    with Listening(secured(tmp_path)) as server:
+        store = open_store(url_of(server.port, "https"))
+        assert store.read(ADDRESS, deadline=soon()) == b"1"
+        store.close()
+
+
+@pytest.mark.usefixtures("moto_server")
+def test_authorities_of_the_configuration(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A file that only boto3's configuration names is told at the first use, and once."""
+    (tmp_path / "config").write_text("[default]\nca_bundle = /none\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    store = open_store(f"dynamodb://{REGION}?endpoint_url=https://localhost:1")
+    with pytest.raises(ConfigurationError, match=r"^ca_bundle in the AWS config.* names '/none'"):
+        store.read(ADDRESS, deadline=soon())
 
 
 @pytest.mark.usefixtures("moto_server")

@@ -78,10 +78,11 @@ def test_balanced(opening: Opening, postgres_server: Databases) -> None:
     assert Attempt(store, "write").fault is None
 
 
-def test_hosts_and_ports(opening: Opening, postgres_server: Databases) -> None:
-    """Lists of hosts and ports that do not fit are refused."""
-    query = f"host=a,b,c&port={postgres_server.port},2"
-    attempt = Attempt(opening(url(postgres_server, "", query)), "write")
+def test_hosts_and_ports(opening: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists of hosts and ports that do not fit are refused, from the environment as well."""
+    monkeypatch.setenv("PGHOST", "a,b,c")
+    monkeypatch.setenv("PGPORT", "1,2")
+    attempt = Attempt(opening("postgresql:///db"), "write")
     assert type(attempt.fault) is StorageError
     assert "3 hosts, and 2 of port" in str(attempt.fault)
 
@@ -112,9 +113,10 @@ def test_unknown_name(opening: Opening, names: dict[str, Any]) -> None:
     assert "can't look up" in str(attempt.fault)
 
 
-def test_no_name(opening: Opening) -> None:
-    """So is one that can be nobody's."""
-    attempt = Attempt(opening(f"postgresql://{'a' * 70}.example/db"), "write")
+def test_no_name(opening: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So is one that can be nobody's, and that the environment has."""
+    monkeypatch.setenv("PGHOST", f"{'a' * 70}.example")
+    attempt = Attempt(opening("postgresql:///db"), "write")
     assert type(attempt.fault) is BackendUnavailableError
     assert "no host's name" in str(attempt.fault)
 

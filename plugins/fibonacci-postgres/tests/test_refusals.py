@@ -144,6 +144,7 @@ def test_two_answers() -> None:
             True,
         ),
         ('invalid sslmode value: "x"', True),
+        ('private key file "k" has group or world access', True),
     ],
 )
 def test_without_sqlstate(text: str, lasting: bool) -> None:

@@ -55,10 +55,6 @@ def shown(fault: BaseException) -> str:
     [
         "{url}",
         "{url}?sslmode=require",
-        "{url}?sslmode={password}",
-        "{url}?sslrootcert=/nowhere/{password}",
-        "{url}?connect_timeout={password}",
-        "{url}?target_session_attrs={password}",
         "{url}?options=-c%20{password}%3D1",
         "{url}?sslpassword={password}",
         "{url}?passfile=/{password}",
@@ -109,6 +105,9 @@ def test_interrupted_while_connecting(postgres_proxy: Proxy) -> None:
         "postgresql://me@h/db?password={password}&nonsense=1",
         "postgresql://me:{password}@h/db?user=you",
         "mysql://me:{password}@h/db",
+        "postgresql://me:{password}@h/db?sslmode={password}",
+        "postgresql://me:{password}@h/db?connect_timeout={password}",
+        "postgresql://me:{password}@h/db?target_session_attrs={password}",
     ],
 )
 def test_variables_of_refused_urls(url: str) -> None:
@@ -131,6 +130,8 @@ def test_variables_of_refused_urls(url: str) -> None:
         "postgresql://me:{password}@h/db?table={password}",
         "postgresql://me:{password}@h/db?max_connections={password}",
         "postgresql://me:{password}@h/db?password={password}",
+        "postgresql://me:{password}@h/db?sslmode={password}",
+        "postgresql://me:{password}@h/db?sslrootcert=/nowhere/{password}",
     ],
 )
 def test_refused_urls(url: str) -> None:

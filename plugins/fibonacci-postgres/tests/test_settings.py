@@ -99,6 +99,27 @@ def test_defaults() -> None:
     [
         (None, "needs a connection URL"),
         ("mysql://h/db", "not mysql://"),
+        ("postgresql+psycopg://h/db", "not postgresql+psycopg://: leave the driver out"),
+        ("postgresql+asyncpg://h/db", "starts with postgresql://"),
+        ("postgresql://h/db?pgbouncer=true&connection_limit=1", "'pgbouncer': write prepare=off"),
+        ("postgresql://h/db?schema=public", "'schema': write table=schema.fibonacci, as in table="),
+        ("postgresql://h/db?connection_limit=1", "'connection_limit': write max_connections"),
+        ("postgresql://h/db?pool_size=5", "'pool_size': write max_connections"),
+        ("postgresql://h/db?pool_timeout=5", "MemoryConfig(timeout=…) has the seconds"),
+        ("postgresql://h/db?statement_timeout=5", "options=-c%20name%3Dvalue"),
+        ("postgresql://h/db?ssl=true", "'ssl': write sslmode=require, or sslmode=verify-full"),
+        ("postgresql://h/db?sslmode=no-verify", "'sslmode' must be disable, allow, prefer, requi"),
+        ("postgresql://h/db?channel_binding=on", "'channel_binding' must be require"),
+        ("postgresql://h/db?require_auth=zzz", "'require_auth' has a value that libpq does not"),
+        ("postgresql://h/db?service=none", "'service' is not in libpq's service file"),
+        ("postgresql://h/db?connect_timeout=5s", "'connect_timeout' must be a whole number"),
+        ("postgresql://<host>/db", "a host in the connection URL may hold letters"),
+        (f"postgresql://a,{'h' * 64}/db", "a host in the connection URL is too long"),
+        ("postgresql:///db?host=http%3A%2F%2Fh", "a host in the connection URL is no IPv6"),
+        ("postgresql:///db?hostaddr=10.0.0.1,a", "'hostaddr' must be an IP address"),
+        ("postgresql:///db?hostaddr=10.0.0.1,::1&port=1,2,3", "has 2 hosts, and 3 of port"),
+        ("postgresql:///db?host=a&port=70000", "a port in the connection URL is no number"),
+        ("postgresql:///db?host=a,b,c&port=1,2", "has 3 hosts, and 2 of port: one, or as many"),
         ("postgresql://h/db?creat=off", "Did you mean 'create'?"),
         ("postgresql://h/db?sslmod=require", "Did you mean 'sslmode'?"),
         ("postgresql://h/db?zzz=1", "neither backend 'postgres' nor libpq"),
@@ -116,9 +137,21 @@ def test_refused(url: str | None, says: str) -> None:
     assert says in refusal(url)
 
 
+def test_values_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What libpq would not take from a variable is told with the variable, and nothing quoted."""
+    monkeypatch.setenv("PGSSLMODE", "hunter2")
+    said = refusal("postgresql://me:secret@h/db")
+    assert said.startswith("PGSSLMODE must be disable, allow, prefer, require, verify-ca or verify")
+    assert not any(text in said for text in ("hunter2", "secret"))
+    monkeypatch.delenv("PGSSLMODE")
+    monkeypatch.setenv("PGAPPNAME", "app")
+    assert read("postgresql://me:secret@h/db?gssencmode=require&connect_timeout=-1")
+
+
 def test_refused_options() -> None:
     """So is an option that is none, or that is given twice with two values."""
     assert "'sslmode'" in refusal("postgresql://h/db", sslmode="require")
+    assert "write prepare=off" in refusal("postgresql://h/db", pgbouncer=True)
     assert "another in options" in refusal("postgresql://h/db?create=on", create=False)
     assert "must be" in refusal("postgresql://h/db", prepare=1)
     assert "a table's name" in refusal("postgresql://h/db", table=7)

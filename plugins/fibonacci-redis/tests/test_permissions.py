@@ -104,8 +104,6 @@ def test_strange_certificates(opening: Any, encrypted: Any, tls_of: Any) -> None
         opening(encrypted.url, **{**options, **stranger})("read", KEY)
     with pytest.raises(StorageError):
         opening(encrypted.url, ssl_ca_certs=str(made.ca))("read", KEY)
-    with exactly(StorageError, "certificates"):
-        opening(encrypted.url, **{**options, "ssl_certfile": "/nowhere.pem"})("read", KEY)
 
 
 def test_plain_to_tls(opening: Any, encrypted: Any) -> None:

@@ -12,6 +12,7 @@ import attrs
 
 from fibonacci._builtin import braces, echo, local, scripted
 from fibonacci._discovery.blocked import is_blocked, tell_of_unknown_names
+from fibonacci._discovery.elsewhere import counterpart
 from fibonacci._discovery.installed import hidden, installed, look_again
 from fibonacci._discovery.kinds import KINDS, Kind
 from fibonacci._discovery.plugin import Plugin, State
@@ -197,6 +198,7 @@ def _missing(kind: Kind, name: str, *, blocked: bool) -> PluginNotFoundError:
     if name in kind.extras:
         way_out = absent.way_out(kind, name)
         return PluginNotFoundError(f"{kind.noun} {name!r} {way_out} {listing}{broken}")
-    hint = did_you_mean(name, usable | kind.extras.keys())
+    known = usable | kind.extras.keys()
+    hint = counterpart(kind.name, name, known) or did_you_mean(name, known)
     told = hint or f" {listing}{absent.if_frozen(kind, name)}"
     return PluginNotFoundError(f"unknown {kind.noun} {name!r}.{told}{broken}")

@@ -1,25 +1,61 @@
 """MemoryConfig's fields from environment variables."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fibonacci.errors import ConfigurationError
+from fibonacci.plugin._runtime.shells import shell_fault
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 
 PREFIX: Final = "FIBONACCI_MEMORY_"
 
 
+# What Kubernetes tells each container of a service called fibonacci-memory, beside the settings.
+_SERVICE: Final = re.compile(
+    PREFIX + r"(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=\d+$|PORT=\w+://"
+    r"|PORT_\d+_(TCP|UDP|SCTP)(=\w+://|_(PROTO|PORT|ADDR)=))",
+    re.ASCII,
+)
+
+
 def fields(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields that are set; a variable that is empty counts as unset.
+    """Return the fields that are set; a variable that is empty, or blank, counts as unset.
 
     Raises ConfigurationError for a variable of our prefix that does not exist, or can't be read.
+    Those that Kubernetes sets for a service of such a name are left out.
     """
     found: dict[str, Any] = {}
     for variable, text in environ.items():
-        if variable.startswith(PREFIX) and text:
-            name = _field(variable)
-            found[name] = _read(name, variable, text)
+        _check_name(variable)
+        given = text or ""  # readers of .env files return None for a name alone
+        if variable.startswith(PREFIX) and not _SERVICE.match(f"{variable}={given}"):
+            plain = plain_text(variable, given)
+            if plain:
+                name = _field(variable)
+                found[name] = _read(name, variable, given if name == "encryption_key" else plain)
     return found
+
+
+def plain_text(variable: str, text: str) -> str:
+    """Return what an environment variable says, without the blanks and line ends around it.
+
+    Raises ConfigurationError where a shell or a container platform left something to do.
+    """
+    plain = text.strip()
+    for part in (plain, *plain.splitlines()):
+        if fault := shell_fault(part):
+            raise ConfigurationError(f"the environment variable {variable} {fault}")
+    return plain
+
+
+def _check_name(variable: str) -> None:
+    """Refuse what else would be a setting that silently does nothing."""
+    plain = variable.strip().removeprefix("export ").strip()
+    if plain != variable and plain.startswith(PREFIX):
+        raise ConfigurationError(
+            f"unknown environment variable {variable!r}: leave out what is around {plain}"
+        )
 
 
 def _number(text: str) -> float:

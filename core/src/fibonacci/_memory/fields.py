@@ -8,6 +8,7 @@ import attrs
 from fibonacci._memory.addresses import checked_name
 from fibonacci._memory.expiry import milliseconds
 from fibonacci.errors import ConfigurationError, InvalidArgumentError
+from fibonacci.plugin._runtime.shells import shell_fault
 from fibonacci.plugin.address import prefix_fault
 from fibonacci.plugin.storage import Store
 from fibonacci.plugin.url import StoreURL
@@ -21,6 +22,11 @@ def check_backend(_: Any, __: Any, value: Any) -> None:
         raise ConfigurationError(
             f"backend must be a backend's name, such as 'memory', or a Store; "
             f"it is {described(value)}"
+        )
+    if isinstance(value, str) and "://" in value:
+        raise ConfigurationError(
+            "backend is a backend's name, such as 'redis', and it is a URL: give that as "
+            "connection_url"
         )
 
 
@@ -63,6 +69,9 @@ def check_keys(_: Any, __: Any, value: Any) -> None:
             "encryption_key must be text, or a list of texts of which the first seals and all "
             "open; none of them empty"
         )
+    for key in keys or ():
+        if fault := shell_fault(key):
+            raise ConfigurationError(f"encryption_key {fault}")
 
 
 def check_flag(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:

@@ -11,6 +11,7 @@ from fibonacci._discovery import find_plugin
 from fibonacci._memory.addresses import checked_name
 from fibonacci._memory.config import MemoryConfig
 from fibonacci._memory.envelope import Envelope, PlainEnvelope, SealedEnvelope
+from fibonacci._memory.environment import plain_text
 from fibonacci._memory.expiry import milliseconds
 from fibonacci._memory.manager import MemoryManager
 from fibonacci._memory.operations.verbs import Means
@@ -43,8 +44,9 @@ def _organization(config: MemoryConfig, given: str | None) -> str:
     for named in (given, config.organization_id):
         if named is not None:
             return checked_name(named, "organization_id", ConfigurationError)
-    environment = os.environ.get("FIBONACCI_ORGANIZATION_ID") or "default"
-    return checked_name(environment, "FIBONACCI_ORGANIZATION_ID", ConfigurationError)
+    variable = "FIBONACCI_ORGANIZATION_ID"
+    text = plain_text(variable, os.environ.get(variable, "")) or "default"
+    return checked_name(text, variable, ConfigurationError)
 
 
 def _lease(config: MemoryConfig) -> Lease:

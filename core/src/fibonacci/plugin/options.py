@@ -13,14 +13,20 @@ Reader = Callable[[Any], Any]
 with the rule that it breaks; the message must not hold the value, as it may be a secret."""
 
 
-def read_options(settings: StoreSettings, readers: Mapping[str, Reader]) -> dict[str, Any]:
+def read_options(
+    settings: StoreSettings,
+    readers: Mapping[str, Reader],
+    elsewhere: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Return the options that were given, read and checked.
+
+    ``elsewhere`` has options of other tools, and what to write instead of each: "write …".
 
     Raises ConfigurationError where one is unknown, breaks its rule, or is given twice with two
     values.
     """
     try:
-        return _read_all(settings, readers)
+        return _read_all(settings, readers, elsewhere or {})
     except ConfigurationError as caught:
         fault = without_frames(caught)
     raise fault
@@ -51,8 +57,13 @@ def text(value: Any) -> str:
     return value
 
 
-def _read_all(settings: StoreSettings, readers: Mapping[str, Reader]) -> dict[str, Any]:
+def _read_all(
+    settings: StoreSettings, readers: Mapping[str, Reader], elsewhere: Mapping[str, str]
+) -> dict[str, Any]:
     query = settings.url.query if settings.url else {}
+    for name in (*query, *settings.options):
+        if name not in readers and name in elsewhere:
+            raise ConfigurationError(f"the backend has no option {name!r}: {elsewhere[name]}")
     found = {name: _read(name, value, readers) for name, value in query.items()}
     for name, given in settings.options.items():
         value = _read(name, given, readers)

@@ -5,6 +5,13 @@ seconds, and has ended by then.
 """
 
 from fibonacci.plugin._runtime.backoff import backoff
+from fibonacci.plugin._runtime.certificates import (
+    authorities_fault,
+    broken_rule,
+    folder_fault,
+    key_fault,
+    trust_fault,
+)
 from fibonacci.plugin._runtime.deadlines import (
     DeadlineExceeded,
     seconds_left,
@@ -14,12 +21,14 @@ from fibonacci.plugin._runtime.deadlines import (
 from fibonacci.plugin._runtime.expiry import expires_at_ms, now_ms, ttl_left_ms
 from fibonacci.plugin._runtime.fair_queue import FairQueue
 from fibonacci.plugin._runtime.forks import leave_to_parent, on_fork
+from fibonacci.plugin._runtime.hosts import host_fault
 from fibonacci.plugin._runtime.idle_pool import IdlePool
 from fibonacci.plugin._runtime.logs import drop_log_records
 from fibonacci.plugin._runtime.names import aresolve, resolve
 from fibonacci.plugin._runtime.outcomes import unanswered
 from fibonacci.plugin._runtime.per_loop import PerLoop
 from fibonacci.plugin._runtime.registry import SharedByKey
+from fibonacci.plugin._runtime.shells import shell_fault
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.single_flight import SingleFlight
 from fibonacci.plugin._runtime.suggestions import did_you_mean
@@ -41,13 +50,18 @@ __all__ = [
     "ThreadWaiter",
     "Waiter",
     "aresolve",
+    "authorities_fault",
     "backoff",
+    "broken_rule",
     "call_in_thread",
     "did_you_mean",
     "drop_log_records",
     "expires_at_ms",
+    "folder_fault",
     "hand_over",
+    "host_fault",
     "in_thread",
+    "key_fault",
     "leave_to_parent",
     "now_ms",
     "on_fork",
@@ -56,7 +70,9 @@ __all__ = [
     "resolve",
     "seconds_left",
     "share_deadline",
+    "shell_fault",
     "timeout_at",
+    "trust_fault",
     "ttl_left_ms",
     "unanswered",
 ]

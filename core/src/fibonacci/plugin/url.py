@@ -11,7 +11,9 @@ from urllib.parse import unquote
 import attrs
 
 from fibonacci.errors import ConfigurationError
+from fibonacci.plugin._foreign import foreign_form
 from fibonacci.plugin._runtime.frames import without_frames
+from fibonacci.plugin._runtime.shells import shell_fault
 
 Host = tuple[str, int | None]
 
@@ -19,6 +21,11 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # [::1]:6379, db.example:5432, or a bare name; a colon belongs to the port or inside brackets.
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%25[\w.~-]+)?\]|[^\[\]:]+)(?::([0-9]{0,5}))?", re.ASCII)
+
+
+# $NAME of a shell, and what a console shows in the place of a password that it does not know.
+_PLACEHOLDER = re.compile(r"\$[A-Z_][A-Z0-9_]*|\[[A-Z _-]+\]|<[\w -]+>")
+_QUOTING = "urllib.parse.quote(password, safe='') writes it so"
 
 
 @attrs.frozen(kw_only=True)
@@ -51,10 +58,11 @@ class StoreURL:
     def parse(cls, text: str) -> "StoreURL":
         """Take a URL apart (RFC 3986, and several hosts with commas between them).
 
+        Blanks and line ends around it do not count: a file with a secret mostly ends with one.
         Raises ConfigurationError, without the text of the URL in it.
         """
         try:
-            return cls._parse(text)
+            return cls._parse(text.strip())
         except ConfigurationError as caught:
             fault = without_frames(caught)
         del text
@@ -62,26 +70,34 @@ class StoreURL:
 
     @classmethod
     def _parse(cls, text: str) -> "StoreURL":
-        if any(character <= " " or character == "\x7f" for character in text):
-            raise _malformed("has a space or a control character in it")
-        if "#" in text:
-            raise _malformed("has a '#' in it; in a password or a name write it %23")
-        if _BAD_ESCAPE.search(text):
-            raise _malformed("has a '%' that no two hex digits follow; write a '%' itself as %25")
         scheme, found, rest = text.partition("://")
-        if not found or not _SCHEME.fullmatch(scheme):
-            raise _malformed("does not start like redis://host:port/db or sqlite:///file.db")
+        if not found or not _SCHEME.fullmatch(scheme) or rest == ":memory:":
+            raise _malformed(
+                shell_fault(text)
+                or foreign_form(text)
+                or "does not start like redis://host:port/db or sqlite:///file.db"
+            )
+        _check_characters(text)
         rest, _, query = rest.partition("?")
         authority, slash, path = rest.partition("/")
         if "@" in path or "@" in query:
             raise _malformed(
                 "has an '@' behind its host; in a password write / as %2F, ? as %3F, "
-                "and @ anywhere as %40"
+                f"and @ anywhere as %40. {_QUOTING}"
             )
         login, at, hosts = authority.rpartition("@")
         if "@" in login:
-            raise _malformed("has two '@' before its host; in a password write it %40")
+            raise _malformed(f"has two '@' before its host; in a password write it %40. {_QUOTING}")
+        if authority.endswith(":") and path.startswith("/"):
+            raise _malformed(
+                "has '://' twice: write one scheme, and between several hosts commas alone"
+            )
         username, colon, password = login.partition(":")
+        if _PLACEHOLDER.fullmatch(password):
+            raise _malformed(
+                "has a placeholder in the place of the password: put it in. If that is the "
+                f"password, its signs are to be escaped. {_QUOTING}"
+            )
         return cls(
             scheme=scheme.lower(),
             username=_decoded(username) if username else None,
@@ -89,6 +105,20 @@ class StoreURL:
             hosts=tuple(_host(host) for host in hosts.split(",")) if hosts else (),
             path=_decoded(slash + path),
             query=_query(query),
+        )
+
+
+def _check_characters(text: str) -> None:
+    if fault := shell_fault(text):
+        raise _malformed(fault)
+    if any(character <= " " or character == "\x7f" for character in text):
+        raise _malformed("has a space or a control character in it; write a space %20")
+    if "#" in text:
+        told = f"has a '#' in it; in a password or a name write it %23. {_QUOTING}"
+        raise _malformed(foreign_form(text) or told)
+    if _BAD_ESCAPE.search(text):
+        raise _malformed(
+            f"has a '%' that no two hex digits follow; write a '%' itself as %25. {_QUOTING}"
         )
 
 
@@ -101,10 +131,13 @@ def _written(host: Host) -> str:
 def _host(text: str) -> Host:
     match = _HOST.fullmatch(text)
     if match is None:
-        raise _malformed("has a host that can't be read; write host:port, or [address]:port (IPv6)")
+        raise _malformed(
+            "has a host that can't be read; write host:port, or [address]:port (IPv6), and in a "
+            f"password / as %2F, ? as %3F and # as %23. {_QUOTING}"
+        )
     name, port = match.groups()
-    if port == "" or (port and int(port) > 65535):
-        raise _malformed("has a port that is no number from 0 to 65535")
+    if port is not None and not 0 < int(port or 0) <= 65535:
+        raise _malformed("has a port that is no number from 1 to 65535")
     return _decoded(name.strip("[]")), int(port) if port else None
 
 

@@ -4,7 +4,9 @@ from typing import Final
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import ModelSettings, hookimpl
+from fibonacci_anthropic.access import check_text
 from fibonacci_anthropic.model import AnthropicModel
+from fibonacci_anthropic.secret import Secret
 
 __all__ = ["FIBONACCI_SPEC_VERSION", "AnthropicModel", "fibonacci_model"]
 
@@ -20,4 +22,9 @@ def fibonacci_model(settings: ModelSettings) -> AnthropicModel:
     """
     if settings.model in {"anthropic", "anthropic:", "claude-"}:
         raise ConfigurationError("anthropic: name a model: claude-sonnet-5-5, anthropic:model-name")
+    if settings.model.endswith(":latest"):
+        raise ConfigurationError(
+            "anthropic: a model of Anthropic's has no tag: leave :latest out of its name"
+        )
+    check_text(Secret(settings.model), "the model's name")
     return AnthropicModel(settings.model)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from fibonacci.errors import ConfigurationError
+from fibonacci.plugin.runtime import host_fault, shell_fault
 from fibonacci_anthropic.secret import Secret
 from fibonacci_anthropic.surroundings import check_surroundings
 
@@ -71,6 +72,7 @@ def _url(given: Secret) -> Secret:
 def _checked_url(url: Secret, source: str) -> Secret:
     if url.value is None:
         return url
+    check_text(url, source)
     parts = _parts(url)
     if parts.value is None:
         raise ConfigurationError(
@@ -78,7 +80,13 @@ def _checked_url(url: Secret, source: str) -> Secret:
         )
     if "@" in parts.value:  # it would be sent in the place of the key
         raise ConfigurationError(f"anthropic: {source} holds a user or a password: leave it out")
+    if fault := _host_fault(url):
+        raise ConfigurationError(f"anthropic: the host in {source} {fault}")
     return url
+
+
+def _host_fault(url: Secret) -> str | None:
+    return host_fault(urlsplit(url.value or "").hostname or "")
 
 
 def _parts(url: Secret) -> Secret:
@@ -99,14 +107,24 @@ def _parts(url: Secret) -> Secret:
 
 
 def _checked_secret(secret: Secret, source: str) -> Secret:
+    check_text(secret, source)
+    if not (secret.value or "").isascii():
+        raise ConfigurationError(f"anthropic: {source} holds a character that no key has")
+    return secret
+
+
+def check_text(secret: Secret, source: str) -> None:
+    """Raise ConfigurationError for what a shell, or the file that it came from, left around it."""
     text = secret.value or ""
-    is_well = text.isascii() and text.isprintable() and " " not in text
+    is_well, fault = text.isprintable() and " " not in text, shell_fault(text)
     del text  # or an error's traceback could show it
     if not is_well:
         raise ConfigurationError(
-            f"anthropic: {source} holds a space, a line's end or another character that no key has"
+            f"anthropic: {source} holds a space, a line's end or another character that does not "
+            f"belong there"
         )
-    return secret
+    if fault is not None:
+        raise ConfigurationError(f"anthropic: {source} {fault}")
 
 
 def _sdk_finds_credentials() -> bool:

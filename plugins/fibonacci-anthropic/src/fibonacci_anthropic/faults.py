@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fibonacci.errors import FibonacciError, ModelError
 from fibonacci.plugin import ModelRequest
-from fibonacci.plugin.runtime import raise_for_signal
+from fibonacci.plugin.runtime import broken_rule, raise_for_signal
 from fibonacci_anthropic.access import Access
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ def _model_error(error: Exception, request: ModelRequest, access: Access) -> Mod
         return ModelError("anthropic: the prompt holds half a surrogate pair")
     if isinstance(error, AnthropicError) and not isinstance(error, APIError):
         return ModelError(f"anthropic: the SDK got no credentials: {type(error).__name__}")
+    if rule := _rule_broken(error):
+        return ModelError(
+            f"anthropic: the service shows certificates that do not hold: {rule}. Behind a proxy "
+            "of your own, name the file of its authority in SSL_CERT_FILE"
+        )
     return ModelError(f"anthropic: {_broken(error)}", retryable=True)
 
 
@@ -72,6 +77,14 @@ def _broken(error: Exception) -> str:
         if isinstance(one, TransportError):
             return f"the connection broke: {type(one).__name__}"
     return f"the answer can't be read: {type(error).__name__}"
+
+
+def _rule_broken(error: Exception) -> str | None:
+    """Return what is wrong with a certificate, None if it is not about one."""
+    from ssl import SSLCertVerificationError
+
+    below = (one for one in _causes(error) if isinstance(one, SSLCertVerificationError))
+    return next(map(broken_rule, below), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -6,28 +6,24 @@ made with is told here.
 
 import os
 from collections.abc import Iterator
-from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import IPv6Address
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
+from fibonacci.plugin.runtime import trust_fault
 from fibonacci_anthropic.secret import Secret
 
 PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
-EXCEPTIONS: Final = "no_proxy"
-CERTIFICATES: Final = "SSL_CERT_FILE"
 
 
 def check_surroundings() -> None:
     """Raise ConfigurationError where no client can be made in this environment."""
     for name, url in _proxies():
         _check_proxy(name, url)
-    names = [name for name in sorted(os.environ) if name.lower() == EXCEPTIONS]
-    if names:
-        _check_exceptions(names[-1])
-    if file := os.environ.get(CERTIFICATES):
-        _check_certificates(file)
+    _check_exceptions()
+    if fault := trust_fault(folder_alone=True):
+        raise ConfigurationError(f"anthropic: {fault}")
 
 
 def _proxies() -> Iterator[tuple[str, Secret]]:
@@ -60,6 +56,43 @@ def _check_proxy(name: str, url: Secret) -> None:
         )
 
 
+def _check_exceptions() -> None:
+    """Refuse a host to be reached without a proxy that the SDK can't read.
+
+    It makes no client then, whether a proxy is named or not.
+    """
+    name = "no_proxy" if "no_proxy" in os.environ else "NO_PROXY"
+    hosts = [entry.strip() for entry in os.environ.get(name, "").split(",")]
+    for host in [] if "*" in hosts else filter(None, hosts):
+        if not _is_read(_pattern(host)):
+            raise ConfigurationError(
+                f"anthropic: {name} names {host.rpartition('@')[2]!r}, which the SDK can't read, "
+                f"and so makes no client: write plain names, IPv6 addresses without brackets, none "
+                f"of its networks, and ports in digits"
+            )
+
+
+def _pattern(host: str) -> str:
+    """Return a host as the SDK writes it for its client."""
+    if "://" in host:
+        return host
+    try:
+        IPv6Address(host.partition("/")[0])
+    except ValueError:
+        return f"all://*{host}"
+    return f"all://[{host}]"
+
+
+def _is_read(pattern: str) -> bool:
+    from httpx2 import URL, InvalidURL
+
+    try:
+        URL(pattern)
+    except (InvalidURL, ValueError):
+        return False
+    return True
+
+
 def _scheme(url: Secret) -> str | None:
     """Return the kind of proxy, None where the client knows none such."""
     from httpx2 import InvalidURL, Proxy
@@ -68,42 +101,3 @@ def _scheme(url: Secret) -> str | None:
         return Proxy(url.value or "").url.scheme
     except (InvalidURL, ValueError):  # their texts quote the URL
         return None
-
-
-def _check_exceptions(name: str) -> None:
-    """Read the hosts as the SDK does: it makes no client of one that it can't read."""
-    from httpx2 import URL, InvalidURL
-
-    hosts = [host.strip() for host in os.environ[name].split(",")]
-    try:
-        for host in hosts if "*" not in hosts else ():
-            URL(host if "://" in host else f"all://{_bracketed(host)}")
-    except (InvalidURL, ValueError):
-        raise ConfigurationError(
-            f"anthropic: {name} holds something that the client can't read as a host: write names "
-            f"and addresses without a port, brackets or an IPv6 network, as in "
-            f"localhost,::1,.example.com, or unset {name}"
-        ) from None
-
-
-def _bracketed(host: str) -> str:
-    try:
-        IPv6Address(host.partition("/")[0])
-    except ValueError:
-        return f"*{host}"
-    return f"[{host}]"
-
-
-@lru_cache(8)
-def _check_certificates(file: str) -> None:
-    """Read the file, once if it is good: a machine's whole list takes 30 ms."""
-    from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-
-    try:
-        SSLContext(PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
-    except OSError as fault:
-        reason = fault.strerror or type(fault).__name__
-        raise ConfigurationError(
-            f"anthropic: {CERTIFICATES} names {file!r}, and no certificates can be read from it: "
-            f"{reason}. Mend it, or unset {CERTIFICATES}"
-        ) from None

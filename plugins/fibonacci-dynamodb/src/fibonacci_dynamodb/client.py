@@ -1,7 +1,6 @@
 """boto3's client, made at the first call, and asked once a call, until a deadline."""
 
 import logging
-import os
 from typing import Any, Final
 
 import attrs
@@ -22,6 +21,7 @@ from fibonacci.plugin.runtime import (
 from fibonacci_dynamodb import faults
 from fibonacci_dynamodb.login import Login
 from fibonacci_dynamodb.settings import Settings
+from fibonacci_dynamodb.surroundings import bundle, check_bundle
 from fibonacci_dynamodb.transport import Exchange, Transport, current
 
 _CONFIG: Final = Config(
@@ -132,8 +132,13 @@ def tools_for(settings: Settings) -> Tools:
 
 
 def _certificates(session: botocore.session.Session) -> str:
-    """Return the file of the authorities to trust, as botocore finds it."""
-    given = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+    """Return the file of the authorities to trust, as botocore finds it.
+
+    Raises ConfigurationError for one that can't be read.
+    """
+    given = session.get_config_variable("ca_bundle") or bundle()
+    if given:
+        check_bundle(str(given))
     return str(get_cert_path(given or True))
 
 

@@ -19,7 +19,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from fibonacci.errors import BackendUnavailableError, StorageError, ValueTooLargeError
-from fibonacci.plugin.runtime import unanswered
+from fibonacci.plugin.runtime import broken_rule, unanswered
 from fibonacci_dynamodb.line import LineError
 
 MISSING: Final = "ResourceNotFoundException"
@@ -119,8 +119,8 @@ def broken(fault: Exception, where: str, *, applied: bool) -> StorageError:
     """Return the error for a request that was not answered as a whole."""
     if isinstance(fault, SSLCertVerificationError):
         return StorageError(
-            f"the endpoint of {where} shows a certificate that does not hold. Behind a proxy of "
-            f"your own, name its authority in AWS_CA_BUNDLE"
+            f"the endpoint of {where} shows certificates that do not hold: "
+            f"{broken_rule(fault)}. Behind a proxy of your own, name its authority in AWS_CA_BUNDLE"
         )
     if isinstance(fault, TimeoutError):
         reason = "the time ran out"

@@ -88,6 +88,8 @@ class Transport:
     @cached_property
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self._certificates())
+        # Nor does botocore's own insist on it, which Python does since 3.13.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         context.sslsocket_class = SecureSocket
         return context
 

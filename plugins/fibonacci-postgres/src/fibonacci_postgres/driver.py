@@ -29,10 +29,12 @@ __all__ = [
     "PGresult",
     "ambient",
     "conninfo",
+    "named_in",
     "parameter_names",
     "pq",
     "say_sqlstates",
     "secret_names",
+    "variable_of",
 ]
 
 _VERBOSE: Final = 2
@@ -46,6 +48,17 @@ def conninfo(parameters: Mapping[str, str]) -> bytes:
         for name, value in parameters.items()
     ]
     return " ".join(written).encode()
+
+
+def named_in(text: str) -> str:
+    """Return the parameter that libpq's text is about; "" if it names none."""
+    return max((name for name in parameter_names() if name in text), key=len, default="")
+
+
+def variable_of(name: str) -> str:
+    """Return the environment variable that stands for a parameter; "" if there is none."""
+    variables = {one.keyword.decode(): one.envvar for one in pq.Conninfo.get_defaults()}
+    return (variables.get(name) or b"").decode()
 
 
 @cache

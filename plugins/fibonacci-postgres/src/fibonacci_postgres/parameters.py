@@ -1,8 +1,12 @@
 """What libpq is told to connect, kept from everybody else: it holds a password."""
 
+import os
 from collections.abc import Mapping
+from typing import Final
 
 import attrs
+
+_NOWHERE: Final = "/nowhere/fibonacci"
 
 
 @attrs.frozen(repr=False)
@@ -46,6 +50,29 @@ class ConnectionParameters:
         from fibonacci_postgres.driver import conninfo
 
         return conninfo({**defaults, **self._values})
+
+    def refused(self) -> str | None:
+        """Return the name of one whose value libpq does not take; None if it takes them all.
+
+        libpq looks them over before it connects. To do that alone, it is given a socket that there
+        is not; and no such encryption as it does not do over sockets.
+        """
+        from fibonacci_postgres.driver import named_in, pq
+
+        asked = self.but(host=_NOWHERE, hostaddr="", port="")
+        if self.get("gssencmode") == "require":
+            asked = asked.but(gssencmode="prefer")
+        said = pq.PGconn.connect_start(asked.conninfo({})).error_message.decode(errors="replace")
+        return None if _NOWHERE in said else named_in(said)
+
+    def source(self, name: str) -> str:
+        """Return where a value comes from, as errors name it."""
+        from fibonacci_postgres.driver import variable_of
+
+        variable = variable_of(name)
+        if self.has(name) or not os.environ.get(variable):
+            return f"option {name!r}"
+        return variable
 
     def masked(self, text: str) -> str:
         """Return what libpq said, on one line, and without the secrets that it was given."""

@@ -40,6 +40,7 @@ _LASTING: Final = (
     "permission denied",
     "invalid",
     "certificate",
+    "private key",
     "but SSL was required",
 )
 _PASSING: Final = ("No such file or directory", "Connection refused", "starting up")

@@ -1,5 +1,6 @@
 """What a connection URL says: parameters for libpq, and options of our own."""
 
+import os
 import re
 from typing import Any, Final
 
@@ -8,9 +9,21 @@ import attrs
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL, read_options, whole_number
 from fibonacci.plugin.runtime import did_you_mean
+from fibonacci_postgres import elsewhere
+from fibonacci_postgres.files import check_files
+from fibonacci_postgres.hosts import check_hosts
 from fibonacci_postgres.parameters import ConnectionParameters
 
 OWN_OPTIONS: Final = ("create", "max_connections", "prepare", "table")
+NUMBERS: Final = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+)
+"""Parameters that libpq reads as numbers, and looks at late."""
 
 # Two names at most, so that the table can be told from its schema; 48 characters, as the name of
 # its index is longer and PostgreSQL cuts names off at 63 bytes.
@@ -44,8 +57,11 @@ def read_settings(settings: StoreSettings) -> Settings:
             "backend 'postgres' needs a connection URL like postgresql://user:password@host/db"
         )
     if url.scheme not in ("postgresql", "postgres"):
+        named = url.scheme.startswith(("postgresql+", "postgres+"))
+        driver = ": leave the driver out, psycopg is the one" if named else ""
         raise ConfigurationError(
-            f"backend 'postgres' takes a URL that starts with postgresql://, not {url.scheme}://"
+            f"backend 'postgres' takes a URL that starts with postgresql://, not "
+            f"{url.scheme}://{driver}"
         )
     own = {name: value for name, value in url.query.items() if name in OWN_OPTIONS}
     readers = {
@@ -54,7 +70,8 @@ def read_settings(settings: StoreSettings) -> Settings:
         "table": table_name,
         "max_connections": at_least_one,
     }
-    options = read_options(attrs.evolve(settings, url=attrs.evolve(url, query=own)), readers)
+    ours = attrs.evolve(settings, url=attrs.evolve(url, query=own))
+    options = read_options(ours, readers, elsewhere.OPTIONS)
     return Settings(
         parameters=_parameters(url), where=_where(url), timeout=settings.timeout, **options
     )
@@ -96,7 +113,24 @@ def _parameters(url: StoreURL) -> ConnectionParameters:
             raise ConfigurationError(
                 f"the connection URL gives {name!r} twice, once in its query: give it once"
             )
-    return given.but(**{name: url.query[name] for name in more})
+    found = given.but(**{name: url.query[name] for name in more})
+    check_hosts(found)
+    if more or any(name.startswith("PG") for name in os.environ):  # libpq takes 0.2 s
+        _check_values(found)
+        check_files(found)
+    return found
+
+
+def _check_values(parameters: ConnectionParameters) -> None:
+    """Raise ConfigurationError for values that libpq does not take."""
+    for name in NUMBERS:
+        if parameters.has(name) and not parameters.get(name).removeprefix("-").isdigit():
+            raise ConfigurationError(f"option {name!r} must be a whole number")
+    refused = parameters.refused()
+    if refused is not None:
+        rule = elsewhere.VALUES.get(refused, "has a value that libpq does not take")
+        subject = parameters.source(refused) if refused else "an option of libpq's"
+        raise ConfigurationError(f"{subject} {rule}")
 
 
 def _parts(url: StoreURL) -> ConnectionParameters:
@@ -116,6 +150,11 @@ def _check_name(name: str) -> None:
     from fibonacci_postgres.driver import parameter_names  # libpq knows them, and takes 0.2 s
 
     known = parameter_names()
+    if name not in known and name in elsewhere.OPTIONS:
+        raise ConfigurationError(
+            f"neither backend 'postgres' nor libpq has an option {name!r}: "
+            f"{elsewhere.OPTIONS[name]}"
+        )
     if name not in known:
         raise ConfigurationError(
             f"neither backend 'postgres' nor libpq has an option {name!r}."

@@ -3,24 +3,41 @@
 redis-py would look the host's name up by itself, which no timeout bounds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from redis.connection import Connection, SSLConnection
+from redis.connection import Connection
 
 from fibonacci.plugin.runtime import raise_for_signal, share_deadline
+from fibonacci_redis.tls import context_for
 
 
 class TcpConnection(Connection):
-    """A connection to one of a host's addresses."""
+    """A connection to one of a host's addresses, with TLS or without.
 
-    def try_each(self, addresses: Sequence[str], deadline: float) -> None:
-        """Take the addresses to connect to, in turn, and the time at which to give up."""
+    redis-py's class for TLS is another, whose context an old version lets nobody choose.
+    """
+
+    def try_each(
+        self, addresses: Sequence[str], deadline: float, tls: Mapping[str, Any] | None
+    ) -> None:
+        """Take the addresses to connect to, in turn, when to give up, and the options of TLS."""
         self._addresses = addresses
         self._deadline = deadline
+        self._tls = tls
 
     def _connect(self) -> Any:
+        connected = self._connected()
+        if self._tls is None:
+            return connected
+        try:
+            return context_for(self._tls).wrap_socket(connected, server_hostname=self.host)
+        except BaseException:
+            connected.close()
+            raise
+
+    def _connected(self) -> Any:
         # As redis-py's subclasses do; there is no other way to say where to.
         fault = OSError("the host has no address")
         for number, address in enumerate(self._addresses):
@@ -46,7 +63,3 @@ class TcpConnection(Connection):
 
 def _seconds(deadline: float) -> float:
     return max(0.001, deadline - monotonic())  # 0 would not wait, and so be an error
-
-
-class TlsConnection(SSLConnection, TcpConnection):
-    """The same with TLS, on what TcpConnection has connected."""

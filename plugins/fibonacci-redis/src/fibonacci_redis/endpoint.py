@@ -10,7 +10,7 @@ from redis.connection import PythonRespSerializer, UnixDomainSocketConnection
 
 from fibonacci.plugin.runtime import aresolve, raise_for_signal, resolve
 from fibonacci_redis.addresses import shown
-from fibonacci_redis.connections import TcpConnection, TlsConnection
+from fibonacci_redis.connections import TcpConnection
 
 # Whoever connects is told to the server in no extra round trips; the argument changed its name.
 _QUIET: dict[str, Any] = (
@@ -54,7 +54,7 @@ class Endpoint:
     path: str | None = None
     """Of a unix socket, instead of host and port."""
     tls: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
-    """redis-py's ssl_* arguments; None: no TLS."""
+    """The options of TLS; None: no TLS."""
     login: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     """redis-py's arguments about user and database."""
     only_primary: bool = False
@@ -75,14 +75,12 @@ class Endpoint:
         fixed = {**_QUIET, "protocol": 2, "retry": None, "command_packer": _PACKER}
         if provider := self.login.get("credential_provider"):
             fixed["credential_provider"] = Provider(provider)
-        return {**where, **(self.tls or {}), **self.login, **fixed}
+        return {**where, **self.login, **fixed}
 
     @property
     def driver(self) -> Any:
         """redis-py's class for this kind of connection."""
-        if self.path is not None:
-            return UnixDomainSocketConnection
-        return TcpConnection if self.tls is None else TlsConnection
+        return TcpConnection if self.path is None else UnixDomainSocketConnection
 
     def look_up(self, deadline: float) -> list[str]:
         """Return the host's IP addresses; see :func:`fibonacci.plugin.runtime.resolve`."""

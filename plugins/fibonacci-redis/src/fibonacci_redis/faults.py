@@ -15,7 +15,7 @@ from fibonacci.errors import (
     CorruptRecordError,
     StorageError,
 )
-from fibonacci.plugin.runtime import DeadlineExceeded, unanswered
+from fibonacci.plugin.runtime import DeadlineExceeded, broken_rule, unanswered
 from fibonacci_redis.endpoint import Endpoint, ProviderFault
 from fibonacci_redis.wire import Lost, ReplyError, Request, Unsent
 
@@ -132,11 +132,20 @@ def unreachable(fault: Exception, endpoint: Endpoint) -> StorageError:
 
 def _unreached(cause: BaseException, endpoint: Endpoint) -> StorageError:
     if _is_about_certificates(cause) and endpoint.tls is not None:
-        return StorageError(
-            f"{endpoint} and this client do not accept each other's certificates "
-            f"({type(cause).__name__}): see the options ssl_ca_certs, ssl_certfile and ssl_keyfile"
-        )
+        return StorageError(_distrust(cause, endpoint))
     return BackendUnavailableError(f"{endpoint} can't be reached: {reason(cause)}")
+
+
+def _distrust(cause: BaseException, endpoint: Endpoint) -> str:
+    if isinstance(cause, SSLCertVerificationError):
+        rule = broken_rule(cause)
+        option = "ssl_exclude_verify_flags=VERIFY_X509_STRICT" if "STRICT" in rule else ""
+        way_out = f"{option} leaves the rule out" if option else "See the option ssl_ca_certs"
+        return f"{endpoint} shows certificates that do not hold: {rule}. {way_out}"
+    return (
+        f"{endpoint} and this client do not accept each other's certificates "
+        f"({type(cause).__name__}): see the options ssl_ca_certs, ssl_certfile and ssl_keyfile"
+    )
 
 
 def _system_fault(fault: BaseException) -> BaseException:

@@ -73,7 +73,7 @@ class Link:
             raise_for_signal(fault)
             raise
         if endpoint.path is None:
-            self._made.try_each(addresses, deadline)
+            self._made.try_each(addresses, deadline, endpoint.tls)
         try:
             self._made.connect()
             self._look_at_role()

@@ -6,7 +6,9 @@ from typing import Any, Literal
 import attrs
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin import StoreSettings, StoreURL, flag, read_options, text, whole_number
+from fibonacci.plugin import StoreSettings, StoreURL, read_options, text, whole_number
+from fibonacci.plugin.runtime import host_fault
+from fibonacci_redis import elsewhere, tls
 from fibonacci_redis.addresses import NatMap, nat_map
 
 Topology = Literal["standalone", "cluster", "sentinel"]
@@ -24,30 +26,13 @@ def _credential_provider(value: Any) -> Any:
     return value
 
 
-def _cert_reqs(value: Any) -> str:
-    if value not in ("required", "optional", "none"):
-        raise ValueError("must be 'required', 'optional' or 'none'")
-    return str(value)
-
-
-TLS = {
-    "ssl_ca_certs": text,
-    "ssl_ca_path": text,
-    "ssl_ca_data": text,
-    "ssl_certfile": text,
-    "ssl_keyfile": text,
-    "ssl_password": text,
-    "ssl_cert_reqs": _cert_reqs,
-    "ssl_check_hostname": flag,
-    "ssl_ciphers": text,
-}
 SENTINEL = {"sentinel_username": text, "sentinel_password": text}
 OPTIONS = {
     "db": whole_number,
     "credential_provider": _credential_provider,
     "nat_map": nat_map,
     **SENTINEL,
-    **TLS,
+    **tls.OPTIONS,
 }
 
 
@@ -82,7 +67,7 @@ def read_settings(settings: StoreSettings) -> RedisSettings:
     if url is None:
         raise ConfigurationError(f"backend 'redis' needs a connection URL: {FORMS}")
     topology, secure = _kind(url)
-    options = Options(read_options(settings, OPTIONS))
+    options = Options(read_options(settings, OPTIONS, elsewhere.OPTIONS))
     service, db = _path(url, topology)
     return RedisSettings(
         topology=topology,
@@ -105,7 +90,8 @@ def _kind(url: StoreURL) -> tuple[Topology, bool]:
     ):
         if url.scheme == "unix":
             return "standalone", False
-        raise ConfigurationError(f"backend 'redis' has no URLs of this scheme: write {FORMS}")
+        form = elsewhere.SCHEMES.get(url.scheme, FORMS)
+        raise ConfigurationError(f"backend 'redis' has no URLs of this scheme: write {form}")
     topology: Topology = (
         "standalone" if kind == "" else "cluster" if kind == "cluster" else "sentinel"
     )
@@ -123,6 +109,9 @@ def _hosts(url: StoreURL, topology: Topology) -> tuple[tuple[str, int], ...]:
         raise ConfigurationError(
             "redis:// takes one host; for several write redis+cluster:// or redis+sentinel://"
         )
+    for name, _ in url.hosts:
+        if fault := host_fault(name):
+            raise ConfigurationError(f"a host in the connection URL {fault}")
     port = PORTS[topology]
     return tuple((name, port if given is None else given) for name, given in url.hosts)
 
@@ -191,11 +180,13 @@ def _nat_map(topology: Topology, options: dict[str, Any]) -> NatMap:
 
 
 def _tls(secure: bool, options: dict[str, Any]) -> dict[str, Any] | None:
-    found = Options({name: options[name] for name in TLS if name in options})
+    found = Options({name: options[name] for name in tls.OPTIONS if name in options})
     if not secure:
         if found:
             raise ConfigurationError(f"{min(found)} needs TLS: write rediss://")
         return None
     if found.get("ssl_cert_reqs") == "none":
         found["ssl_check_hostname"] = False
-    return {"ssl_check_hostname": True, **found}
+    found.setdefault("ssl_check_hostname", True)
+    tls.check(found)
+    return found

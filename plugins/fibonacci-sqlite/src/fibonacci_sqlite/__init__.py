@@ -4,6 +4,7 @@ from typing import Final
 
 from fibonacci.plugin import Backend, StoreSettings, flag, hookimpl, read_options
 from fibonacci_sqlite.connection import SYNCHRONOUS, Opening
+from fibonacci_sqlite.elsewhere import ELSEWHERE
 from fibonacci_sqlite.location import path_of
 from fibonacci_sqlite.store import SqliteStore
 
@@ -29,9 +30,8 @@ def fibonacci_storage(settings: StoreSettings) -> Backend:
 
     Raises ConfigurationError.
     """
-    options = read_options(
-        settings, {"create": flag, "readonly": flag, "synchronous": _synchronous}
-    )
+    readers = {"create": flag, "readonly": flag, "synchronous": _synchronous}
+    options = read_options(settings, readers, ELSEWHERE)
     return SqliteBackend(Opening(path=path_of(settings.url), **options))
 
 

@@ -15,6 +15,11 @@ def path_of(url: StoreURL | None) -> str:
     """
     if url is None:
         raise ConfigurationError(f"backend 'sqlite' needs a connection_url: {_FORM}")
+    if url.scheme.startswith(("sqlite+", "sqlite3")):
+        raise ConfigurationError(
+            f"backend 'sqlite' takes no {url.scheme}:// but sqlite://, as no driver is named: "
+            f"{_FORM}"
+        )
     if url.scheme != "sqlite" or url.username is not None or url.password is not None:
         raise ConfigurationError(f"backend 'sqlite' takes a connection URL like {_FORM}")
     if url.hosts:
@@ -23,10 +28,16 @@ def path_of(url: StoreURL | None) -> str:
             f"write {_FORM}"
         )
     path = url.path.removeprefix("/")
-    if path == ":memory:":
+    if path.endswith(":memory:"):
         raise ConfigurationError(
             "backend 'sqlite' keeps its records in a file; for records in this process take "
             "backend='memory'"
+        )
+    if path.lstrip("/").startswith(("~", "$")):
+        raise ConfigurationError(
+            "the connection URL of backend 'sqlite' begins its path with ~ or $, which nothing "
+            "replaces in a URL: write the whole path, as os.path.expanduser returns it; what is "
+            "really called so is written ./~"
         )
     if os.path.basename(path) in ("", ".", ".."):
         raise ConfigurationError(

@@ -1,0 +1,125 @@
+"""TLS: its options, looked at when the settings are read, and the context of a connection."""
+
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fibonacci.errors import ConfigurationError
+from fibonacci.plugin import flag, text
+from fibonacci.plugin.runtime import (
+    authorities_fault,
+    folder_fault,
+    key_fault,
+    raise_for_signal,
+    trust_fault,
+)
+
+REQUIREMENTS: Final = {
+    "required": ssl.CERT_REQUIRED,
+    "optional": ssl.CERT_OPTIONAL,
+    "none": ssl.CERT_NONE,
+}
+FLAGS: Final = ("VERIFY_X509_STRICT", "VERIFY_X509_PARTIAL_CHAIN")
+"""What Python 3.13 and later demand of certificates, or grant them, beyond what OpenSSL does."""
+
+
+def _cert_reqs(value: Any) -> str:
+    if isinstance(value, str) and value in REQUIREMENTS:
+        return value
+    plain = str(value).upper().removeprefix("CERT_").lower()
+    meant = f": write {plain}" if plain in REQUIREMENTS else ""
+    raise ValueError(f"must be 'required', 'optional' or 'none'{meant}")
+
+
+def _flags(value: Any) -> tuple[str, ...]:
+    names = tuple(str(value).strip("[]").replace(" ", "").split(","))
+    if not set(names) <= set(FLAGS):
+        raise ValueError(f"must be {FLAGS[0]}, {FLAGS[1]}, or both with a comma between")
+    return names
+
+
+OPTIONS: Final = {
+    "ssl_ca_certs": text,
+    "ssl_ca_path": text,
+    "ssl_ca_data": text,
+    "ssl_certfile": text,
+    "ssl_keyfile": text,
+    "ssl_password": text,
+    "ssl_cert_reqs": _cert_reqs,
+    "ssl_check_hostname": flag,
+    "ssl_ciphers": text,
+    "ssl_exclude_verify_flags": _flags,
+}
+
+
+def context_for(options: Mapping[str, Any]) -> ssl.SSLContext:
+    """Return the context for a connection; files are read anew, as they may have been renewed."""
+    context = ssl.create_default_context()
+    _apply(options, context)
+    return context
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for a file that can't be used, or ciphers that there are not."""
+    _check_authorities(options)
+    _check_key(options)
+    for name, rule in _RULES.items():
+        if name in options and not _is_taken({name: options[name]}):
+            raise ConfigurationError(f"option {name!r} {rule}")
+
+
+_RULES: Final = {
+    "ssl_ca_data": "must be certificates in PEM, and holds none, or a damaged one",
+    "ssl_ciphers": "names no cipher that OpenSSL has here: see `openssl ciphers`",
+}
+
+
+def _is_taken(options: Mapping[str, Any]) -> bool:
+    try:
+        _apply(options, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    except (OSError, ValueError, TypeError) as fault:
+        raise_for_signal(fault)
+        return False
+    return True
+
+
+def _apply(options: Mapping[str, Any], context: ssl.SSLContext) -> None:
+    context.check_hostname = options.get("ssl_check_hostname", True)
+    context.verify_mode = REQUIREMENTS[options.get("ssl_cert_reqs", "required")]
+    for name in options.get("ssl_exclude_verify_flags", ()):
+        context.verify_flags &= ~ssl.VerifyFlags[name]
+    if certificate := options.get("ssl_certfile"):
+        context.load_cert_chain(
+            certificate, options.get("ssl_keyfile"), lambda: options.get("ssl_password", "")
+        )
+    trusted = [options.get(name) for name in ("ssl_ca_certs", "ssl_ca_path", "ssl_ca_data")]
+    if any(trusted):
+        context.load_verify_locations(*trusted)
+    if ciphers := options.get("ssl_ciphers"):
+        context.set_ciphers(ciphers)
+
+
+def _check_authorities(options: Mapping[str, Any]) -> None:
+    looks = {"ssl_ca_certs": authorities_fault, "ssl_ca_path": folder_fault}
+    given = [name for name in looks if name in options]
+    for name in given:
+        if fault := looks[name](options[name]):
+            raise ConfigurationError(f"option {name!r} names {options[name]!r}, and {fault}")
+    ours = given or "ssl_ca_data" in options or options.get("ssl_cert_reqs") == "none"
+    if not ours and (fault := trust_fault()):
+        raise ConfigurationError(f"{fault}. Or name whom to trust in option 'ssl_ca_certs'")
+
+
+def _check_key(options: Mapping[str, Any]) -> None:
+    certificate = options.get("ssl_certfile")
+    if certificate is None:
+        if "ssl_keyfile" in options:
+            raise ConfigurationError("option 'ssl_keyfile' needs its certificate: ssl_certfile")
+        return
+    if fault := authorities_fault(certificate):
+        raise ConfigurationError(f"option 'ssl_certfile' names {certificate!r}, and {fault}")
+    name = "ssl_keyfile" if "ssl_keyfile" in options else "ssl_certfile"
+    password = (lambda: str(options["ssl_password"])) if "ssl_password" in options else None
+    if fault := key_fault(options[name], certificate=certificate, password=password):
+        way_out = "" if password else " (option 'ssl_password')" if "encrypted" in fault else ""
+        raise ConfigurationError(f"option {name!r} names {options[name]!r}, and {fault}{way_out}")

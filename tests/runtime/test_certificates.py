@@ -1,0 +1,121 @@
+"""Files of certificates and keys: what is wrong with them, before a connection needs them."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from services.certificates import Certificates, certificates
+
+from fibonacci.plugin.runtime import authorities_fault, folder_fault, key_fault, trust_fault
+
+NOT_PEM = "there is none in PEM, or it is damaged"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates and keys that are good."""
+    return certificates(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    """A folder of files that are not."""
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("hello")
+    head, foot = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    (tmp_path / "damaged").write_text(f"{head}\nAAAA\n{foot}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("missing", "No such file or directory"),
+        ("", "Is a directory"),
+        ("a\0b", "that is no path"),
+        ("empty", NOT_PEM),
+        ("text", NOT_PEM),
+        ("damaged", NOT_PEM),
+    ],
+)
+def test_authorities(made: Certificates, bad: Path, name: str, told: str):
+    """A file has to hold a certificate; why it does not is told, and what changed is seen."""
+    assert authorities_fault(str(made.ca)) is None
+    assert authorities_fault(f"{bad}/{name}") == f"no certificate can be read from it: {told}"
+    (bad / "empty").write_bytes(made.ca.read_bytes())
+    assert authorities_fault(f"{bad}/empty") is None
+
+
+def test_a_folder(made: Certificates, bad: Path):
+    """In one, OpenSSL looks for names of its own alone."""
+    assert folder_fault(f"{bad}/none") == (
+        "no certificate can be read from it: No such file or directory"
+    )
+    assert "run `openssl rehash`" in (folder_fault(str(bad)) or "")
+    (bad / "0a1b2c3d.0").symlink_to(made.ca)
+    assert folder_fault(f"{made.ca.parent}:{bad}") is None
+
+
+def test_whom_openssl_trusts(made: Certificates, bad: Path, monkeypatch: pytest.MonkeyPatch):
+    """The environment's file and folder are named with their variable and the way out."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", f"{bad}/none")
+    assert trust_fault() == (
+        f"SSL_CERT_DIR names '{bad}/none', and no certificate can be read from it: No such file or "
+        "directory. Mend it, or unset SSL_CERT_DIR"
+    )
+    monkeypatch.setenv("SSL_CERT_DIR", str(bad))
+    assert trust_fault() is None
+    assert "run `openssl rehash`" in (trust_fault(folder_alone=True) or "")
+    monkeypatch.setenv("SSL_CERT_FILE", f"{bad}/text")
+    assert (trust_fault() or "").startswith("SSL_CERT_FILE names ")
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.ca))
+    assert trust_fault() is None
+
+
+def encrypted(made: Certificates, folder: Path) -> str:
+    """The client's key, sealed with the password "hunter2"."""
+    key = serialization.load_pem_private_key(made.client_key.read_bytes(), None)
+    sealing = serialization.BestAvailableEncryption(b"hunter2")
+    path = folder / "encrypted"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealing)
+    )
+    return str(path)
+
+
+def test_a_key_that_fits(made: Certificates, bad: Path):
+    """Encrypted or not, in a file of its own or in the certificate's."""
+    client = str(made.client)
+    assert key_fault(str(made.client_key), certificate=client) is None
+    sealed = encrypted(made, bad)
+    assert key_fault(sealed, certificate=client, password=lambda: "hunter2") is None
+    (bad / "both").write_bytes(made.client.read_bytes() + made.client_key.read_bytes())
+    assert key_fault(f"{bad}/both", certificate=f"{bad}/both") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("missing", "no private key can be read from it: No such file or directory"),
+        ("text", "no private key can be read from it: there is none in PEM"),
+        ("damaged-key", f"no private key can be read from it: {NOT_PEM}"),
+        ("stranger", "the key in it is another certificate's"),
+        ("encrypted", "the key in it is encrypted, and no password for it is given"),
+    ],
+)
+def test_a_key_that_does_not_fit(made: Certificates, bad: Path, name: str, told: str):
+    """What is wrong is told apart, and nobody is asked for a password at a terminal."""
+    encrypted(made, bad)
+    (bad / "stranger").symlink_to(made.stranger_key)
+    head, foot = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+    (bad / "damaged-key").write_text(f"{head}\nAAAA\n{foot}\n")
+    assert key_fault(f"{bad}/{name}", certificate=str(made.client)) == told
+
+
+def test_a_key_with_another_password(made: Certificates, bad: Path):
+    """The password is what may be wrong."""
+    sealed = encrypted(made, bad)
+    assert key_fault(sealed, certificate=str(made.client), password=lambda: "hunter3") == (
+        "no private key can be read from it with the password that is given"
+    )
