@@ -1,7 +1,7 @@
 """TLS: its options, looked at when the settings are read, and the context of a connection."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fibonacci.errors import ConfigurationError
@@ -100,7 +100,10 @@ def _apply(options: Mapping[str, Any], context: ssl.SSLContext) -> None:
 
 
 def _check_authorities(options: Mapping[str, Any]) -> None:
-    looks = {"ssl_ca_certs": authorities_fault, "ssl_ca_path": folder_fault}
+    looks: dict[str, Callable[[str], str | None]] = {
+        "ssl_ca_certs": authorities_fault,
+        "ssl_ca_path": folder_fault,
+    }
     given = [name for name in looks if name in options]
     for name in given:
         if fault := looks[name](options[name]):
