@@ -20,7 +20,7 @@ DRIVERS = {
 
 SLOW_OR_UNSAFE = {
     *("asyncio", "importlib.metadata", "importlib_metadata", "yaml", "pickle", "_pickle"),
-    *("shelve", "difflib", "hypothesis", "pytest", "_pytest", "json.tool", "unittest"),
+    *("shelve", "difflib", "hypothesis", "pytest", "_pytest", "json.tool", "unittest", "pathlib"),
 }
 """What costs tens of milliseconds, or could run what it reads."""
 

@@ -1,11 +1,10 @@
 """A plugin that was not found: what to do, as its module may be here without its metadata."""
 
 import sys
-from pathlib import PurePath
 from typing import Any
 
 from fibonacci._discovery.kinds import Kind
-from fibonacci._discovery.metadata import unreadable
+from fibonacci._discovery.metadata import split, unreadable
 from fibonacci.plugin._runtime.signals import raise_for_signal
 
 
@@ -51,7 +50,7 @@ def broken_neighbours() -> str:
     """Return a sentence on metadata that can't be read: the plugin may be in there; or nothing."""
     return "".join(
         f" The metadata in {folder} can't be read: if it is that, delete this folder, then run "
-        f"pip install --force-reinstall {PurePath(folder).stem.partition('-')[0]}."
+        f"pip install --force-reinstall {split(folder)[0]}."
         for folder in unreadable()
     )
 

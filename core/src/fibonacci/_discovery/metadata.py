@@ -1,10 +1,10 @@
 """The metadata of distributions, read so that one which is broken hides no other."""
 
+import os.path
 import re
 import sys
 from collections.abc import Iterable
 from itertools import chain, groupby
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -49,7 +49,7 @@ def hidden_points(group: str) -> "list[EntryPoint]":
     first: dict[str, Any] = {}
     found: list[EntryPoint] = []
     for one in _distributions():
-        before = first.setdefault(normalised(_folder(one).stem.partition("-")[0]), one)
+        before = first.setdefault(normalised(split(_folder(one))[0]), one)
         if before is not one and not all(_named(before)):
             found += _select(one, group) or ()
     return found
@@ -62,7 +62,7 @@ def by_distribution(points: "Iterable[EntryPoint]") -> list[Points]:
     """
     found: dict[str, Points] = {}
     for distribution, its in groupby(points, lambda point: point.dist):
-        if not _folder(distribution).name.startswith(_ASIDE):
+        if not os.path.basename(_folder(distribution)).startswith(_ASIDE):
             one = _identified(distribution, tuple(its))
             before = found.setdefault(normalised(one.name), one)
             if one.whole and not before.whole:
@@ -73,7 +73,13 @@ def by_distribution(points: "Iterable[EntryPoint]") -> list[Points]:
 def unreadable() -> list[str]:
     """Return the folders of metadata whose entry points can't be read."""
     broken = [_folder(one) for one in _distributions() if _select(one, "") is None]
-    return [str(folder) for folder in broken if folder.name]
+    return [folder for folder in broken if folder]
+
+
+def split(folder: str) -> tuple[str, str]:
+    """Return the name and the version that a folder of metadata is called by."""
+    name, _, version = os.path.splitext(os.path.basename(folder))[0].partition("-")
+    return name, version
 
 
 def normalised(name: str) -> str:
@@ -110,7 +116,7 @@ def _identified(distribution: Any, points: "tuple[EntryPoint, ...]") -> Points:
     name, version = _named(distribution)
     if name and version:
         return Points(name=name, version=version, whole=True, points=points)
-    name, _, version = _folder(distribution).stem.partition("-")
+    name, version = split(_folder(distribution))
     return Points(
         name=name.replace("_", "-") or "a broken distribution",
         version=version or "of unknown version",
@@ -128,6 +134,6 @@ def _named(distribution: Any) -> tuple[Any, Any]:
     return None, None
 
 
-def _folder(distribution: Any) -> PurePath:
+def _folder(distribution: Any) -> str:
     """Where the metadata is, also in a zip file; others' finders do not say."""
-    return PurePath(str(getattr(distribution, "_path", "")))
+    return str(getattr(distribution, "_path", "")).rstrip("/")
