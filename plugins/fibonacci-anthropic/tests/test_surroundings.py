@@ -86,11 +86,21 @@ def test_proxies_that_work_or_are_not_used(
     workflow([]).validate()
 
 
-@pytest.mark.parametrize("host", ["fd00::/8", "[::1]", "gateway:port", "http://gateway:port"])
-def test_exceptions_that_the_sdk_can_not_read(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+@pytest.mark.parametrize(
+    ("entry", "host"),
+    [
+        ("fd00::/8", "fd00::/8"),
+        ("[::1]", "[::1]"),
+        ("http://gateway:port", "http://gateway:port"),
+        ("http://user:hunter2@gateway:port", "gateway:port"),
+    ],
+)
+def test_exceptions_that_the_sdk_can_not_read(
+    monkeypatch: pytest.MonkeyPatch, entry: str, host: str
+) -> None:
     """It makes no client because of them; clusters of Kubernetes have such networks."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("NO_PROXY", f"localhost, {host}")
+    monkeypatch.setenv("NO_PROXY", f"localhost, {entry},")
     assert refused().startswith(f"anthropic: NO_PROXY names {host!r}, which the SDK can't read")
 
 

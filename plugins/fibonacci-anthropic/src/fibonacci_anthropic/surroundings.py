@@ -61,8 +61,9 @@ def _check_proxy(name: str, url: Secret) -> None:
 def _check_exceptions() -> None:
     """Refuse a host to be reached without a proxy that the SDK can't read: it makes no client."""
     name = "no_proxy" if "no_proxy" in os.environ else "NO_PROXY"
-    for host in filter(None, map(str.strip, os.environ.get(name, "").split(","))):
-        if not _is_read(_pattern(host)):
+    entries = os.environ.get(name, "").split(",")
+    for host in [entry.rpartition("@")[2].strip() for entry in entries]:
+        if host and not _is_read(_pattern(host)):
             raise ConfigurationError(
                 f"anthropic: {name} names {host!r}, which the SDK can't read, and so makes no "
                 f"client: write IPv6 addresses without brackets, none of its networks, and ports "
