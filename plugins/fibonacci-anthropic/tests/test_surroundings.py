@@ -87,13 +87,23 @@ def test_proxies_that_work_or_are_not_used(
 
 
 @pytest.mark.parametrize(
-    "host", ["fd00::/8", "[::1]", "gateway:port", "http://gateway:port", "é.example"]
+    ("entry", "host"),
+    [
+        ("fd00::/8", "fd00::/8"),
+        ("[::1]", "[::1]"),
+        ("gateway:port", "gateway:port"),
+        ("é.example", "é.example"),
+        ("http://gateway:port", "http://gateway:port"),
+        ("http://user:hunter2@gateway:port", "gateway:port"),
+    ],
 )
-def test_exceptions_that_are_no_hosts(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    """What no client can be made with is told, also where no proxy is named."""
-    monkeypatch.setenv("NO_PROXY", f"localhost, {host}")
+def test_exceptions_that_are_no_hosts(
+    monkeypatch: pytest.MonkeyPatch, entry: str, host: str
+) -> None:
+    """What no client can be made with is told, also where no proxy is named; its login is not."""
+    monkeypatch.setenv("NO_PROXY", f"localhost, {entry}")
     assert refused().startswith(f"anthropic: NO_PROXY names {host!r}, which the SDK can't read")
-    monkeypatch.setenv("NO_PROXY", f"{host},*")
+    monkeypatch.setenv("NO_PROXY", f"{entry},*")
     workflow([]).validate()
 
 
