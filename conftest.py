@@ -11,6 +11,8 @@ import pytest
 from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
+ROOT = Path(__file__).parent
+
 pytest_plugins = ("services.fixtures",)
 
 
@@ -91,4 +93,4 @@ def _is_bare(path: Path) -> bool:
     And what covers nothing of ours that others leave out: it waits beside the measured tests.
     """
     apart = {"apps", "contract", "documented", "examples", "faults", "live", "services_tests"}
-    return bool(apart & set(path.parts)) or path.stem.startswith("test_contract")
+    return bool(apart & set(path.parts) - set(ROOT.parts)) or path.stem.startswith("test_contract")

@@ -293,7 +293,6 @@ def test_a_fork_in_the_middle_of_a_stream(wire: Wire, model: AnthropicModel) -> 
     assert [piece.text for piece in stream] == ["two", "onetwo"]
 
 
-@pytest.mark.bare  # to measure a child takes half a second
 def test_a_fork_before_the_first_prompt(wire: Wire, model: AnthropicModel) -> None:
     """A child may be the first to ask."""
     wire.plays(answer("yes"), answer("yes"))
