@@ -30,6 +30,8 @@ async def run_node(step: Step, run: Run) -> None:
     deadline = run.until(node.timeout)
     recalled = await _recall(step, run, deadline) if node.memory_read else NOTHING
     question = step.question(run, recalled.values, deadline)
+    if step.keys:
+        _check_keys(step, run, recalled.values)
     answer, attempts = await _ask(step, run, question, deadline)
     written: tuple[MemoryKey, ...] = ()
     if channel is not None:
@@ -51,6 +53,14 @@ async def _recall(step: Step, run: Run, deadline: float | None) -> Recalled:
         if deadline is not None and monotonic() >= deadline:
             raise _late(step, run) from fault
         raise
+
+
+def _check_keys(step: Step, run: Run, recalled: Mapping[str, Any]) -> None:
+    """Refuse keys that can't be, as far as they are known, before a model is asked and paid."""
+    namespace, default = run.namespace(recalled), nearest(run.spaces)
+    for write, template in zip(step.node.memory_write, step.keys, strict=True):
+        if all(one.root != step.node.id for one in template.references):
+            check_key(run.memory(), write.scope or default, template.render(namespace))
 
 
 async def _ask(step: Step, run: Run, question: Any, deadline: float | None) -> tuple[Answer, int]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from fibonacci._memory.addresses import checked_name
 from fibonacci._workflow.fields import RESERVED
 from fibonacci._workflow.nodes import Node
 from fibonacci.errors import TemplateError, WorkflowValidationError
@@ -52,8 +53,13 @@ class Texts:
         return template
 
     def add_keys(self) -> tuple[Template, ...]:
-        """Compile the keys of memory_write."""
-        return tuple(self.add("memory_write", one.key) for one in self._node.memory_write)
+        """Compile the keys of memory_write; raises WorkflowValidationError for what can be none."""
+        keys = tuple(self.add("memory_write", one.key) for one in self._node.memory_write)
+        for known in map(literals, keys):
+            if known is not None and len(known) == 1:
+                what = f"the memory_write of node {self._node.id!r}: the key"
+                checked_name(known[0], what, WorkflowValidationError)
+        return keys
 
     def add_read_keys(self) -> dict[int, Template]:
         """Compile the keys of memory_read; return those that are no plain text, by their place."""
