@@ -40,6 +40,28 @@ def test_a_key(workflow: Workflow, execute: Any) -> None:
     assert result["n"] == {"a": (1, 2)}
 
 
+@pytest.mark.parametrize("title", ["x" * 1_000, "a\0b", ""])
+def test_a_key_that_can_not_be_is_refused_before_a_model_is_asked(
+    workflow: Workflow, execute: Any, title: str
+) -> None:
+    """What an input makes of a key is looked at before anything is paid for (C28)."""
+    asked = []
+    write = "{{input.note}}{{input.title}}"
+    workflow.add_node(
+        LLMNode("n", lambda _: asked.append(1) or "x", "Hi", memory_write=["{{n}}", write])
+    )
+    with pytest.raises(NodeExecutionError, match="InvalidKeyError: the key"):
+        execute(workflow, {"title": title, "note": "note" if title else ""})
+    assert asked == []
+
+
+@pytest.mark.parametrize("key", ["a\0b", "half \ud83d", "x" * 1_001])
+def test_a_plain_key_that_can_not_be_is_refused_with_its_node(workflow: Workflow, key: str) -> None:
+    """A key without a template is looked at when its node is added."""
+    with pytest.raises(WorkflowValidationError, match="the memory_write of node 'n': the key has"):
+        writing(workflow, 1, key)
+
+
 def test_a_key_in_a_run_with_a_user(workflow: Workflow, execute: Any) -> None:
     """A bare key is written to the run's user, where it has one; so is a dict without a scope."""
     writing(workflow, [1], ["k", {"key": "list", "mode": "append"}, {"key": "n", "scope": None}])
