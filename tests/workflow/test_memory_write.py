@@ -50,7 +50,7 @@ def test_a_key_that_can_not_be_is_refused_before_a_model_is_asked(
     workflow.add_node(
         LLMNode("n", lambda _: asked.append(1) or "x", "Hi", memory_write=["{{n}}", write])
     )
-    with pytest.raises(NodeExecutionError, match="InvalidKeyError: the key"):
+    with pytest.raises(NodeExecutionError, match="InvalidKeyError: memory_write: the key"):
         execute(workflow, {"title": title, "note": "note" if title else ""})
     assert asked == []
 
