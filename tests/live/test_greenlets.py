@@ -1,6 +1,5 @@
 """gevent: the deadline holds in a greenlet, and the others go on; or it is said why not."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -53,8 +52,8 @@ except FibonacciError as fault:
 def running(program: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
     """Start a program in a process of its own."""
     command = [sys.executable, "-c", program, *arguments]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=os.environ, text=True, **pipes) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             yield process
         finally:
@@ -74,6 +73,7 @@ def test_greenlets(backend: str, proxy: str, times: int, request: pytest.Fixture
     server: Proxy = request.getfixturevalue(proxy)
     url = fresh_table(server.url) if backend == "dynamodb" else server.url
     with running(TOGETHER, backend, url, str(times)) as process:
+        assert process.stdout
         assert process.stdout.readline() == f"{20 * times}\n"
         with server.fault(BlackHole()):
             told, errors = process.communicate("go on\n", timeout=30)

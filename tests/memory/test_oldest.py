@@ -65,6 +65,7 @@ def narrow(*, says: bool = True) -> MemoryManager:
 def test_the_oldest_make_room(store_and_memory, item: Any, awaited: bool):
     """With max_items the oldest go, and no more of them than are in the way, in one swap."""
     store, memory = store_and_memory
+    count = 0
     for number in range(100):
         store.asked.clear()
         if awaited:

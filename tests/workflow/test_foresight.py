@@ -114,7 +114,7 @@ def test_inputs_that_no_text_can_hold(
 ) -> None:
     """An input that JSON has no form for fails the run before any model is asked."""
     workflow.add_node(LLMNode("first", paid, "x"))
-    texts = {"prompt": "x", field: prompt}
+    texts: Any = {"prompt": "x", field: prompt}
     workflow.add_node(LLMNode("last", "echo", dependencies=["first"], **texts))
     with pytest.raises(NodeExecutionError, match=r"no form for what 'input\.x' is"):
         execute(workflow, {"x": value})
@@ -148,7 +148,7 @@ def test_what_a_function_may_mend(flow: Workflow, paid: Asked, execute: Any) -> 
     mend = FunctionNode("mend", lambda ctx: ctx.inputs["user"].update(name="Ada"))
     flow.add_node(mend)
     write = "of:{{input.user.name}}"
-    texts = {"prompt": "{{input}}", "memory_write": write}
+    texts: Any = {"prompt": "{{input}}", "memory_write": write}
     flow.add_node(LLMNode("last", "echo", dependencies=["mend"], **texts))
     result = execute(flow, {"user": {"name": LONG}})
     assert result["last"] == '{"user":{"name":"Ada"}}'
