@@ -51,11 +51,9 @@ def plain_text(variable: str, text: str) -> str:
 
 def _check_name(variable: str) -> None:
     """Refuse what else would be a setting that silently does nothing."""
-    plain = variable.strip().removeprefix("export ").strip()
+    plain = variable.strip().removeprefix("export ").strip().upper()
     if plain != variable and plain.startswith(PREFIX):
-        raise ConfigurationError(
-            f"unknown environment variable {variable!r}: leave out what is around {plain}"
-        )
+        raise ConfigurationError(f"unknown environment variable {variable!r}: write {plain}")
 
 
 def _number(text: str) -> float:
