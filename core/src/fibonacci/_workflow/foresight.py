@@ -23,11 +23,20 @@ class Foreseen:
     template: Template
     names: frozenset[str] | None
     """The inputs that it asks for; None: all."""
+    texts: tuple[str, ...] = ()
+    """Inputs of which a prompt takes each as a whole: if all are text, nothing can be wrong."""
     what: str = ""
     """Whose key it is; empty for a prompt."""
 
     def check(self, inputs: Mapping[str, Any]) -> None:
         """Raise the TemplateError or InvalidKeyError that the node would come to."""
+        # A loop that is written out: each run takes this way, for each of its nodes.
+        for name in self.texts:
+            if type(inputs.get(name)) is not str:
+                break
+        else:
+            if self.texts:
+                return
         text = self.template.render({"input": inputs, "memory": {}})
         if self.what:
             checked_name(text, self.what, InvalidKeyError)
@@ -56,18 +65,26 @@ def _keys(step: Step) -> Iterator[Foreseen]:
     )
     for template, what in (*read, *((key, "memory_write: the key") for key in step.keys)):
         if template.references and _asks_for_inputs_alone(template):
-            yield Foreseen(step, template, _names(template), what)
+            yield Foreseen(step, template, _names(template), what=what)
 
 
 def _prompts(step: Step) -> Iterator[Foreseen]:
     for template in step.prompts:
         known = template.of_inputs() if isinstance(template, BracesTemplate) else template
         if known.references and _asks_for_inputs_alone(known):
-            yield Foreseen(step, known, _names(known))
+            yield Foreseen(step, known, _names(known), _wholes(known))
 
 
 def _asks_for_inputs_alone(template: Template) -> bool:
     return all(one.root == "input" for one in template.references)
+
+
+def _wholes(template: Template) -> tuple[str, ...]:
+    """The inputs that a template of ours takes as a whole; none if it takes a part of one."""
+    if not isinstance(template, BracesTemplate):
+        return ()
+    paths = [one.path for one in template.references]
+    return tuple({str(path[0]) for path in paths}) if all(len(path) == 1 for path in paths) else ()
 
 
 def _names(template: Template) -> frozenset[str] | None:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from fibonacci._memory.recall import NOTHING, MemoryKey, Recalled
 from fibonacci._memory.runs import spoken
-from fibonacci._workflow.channel import Channel
 from fibonacci._workflow.events import MemoryWritten, NodeFinished, NodeRetried, NodeStarted
 from fibonacci._workflow.memory_use import RecordWrite
 from fibonacci._workflow.result import Record
@@ -31,14 +30,14 @@ async def run_node(step: Step, run: Run) -> None:
     deadline = run.until(node.timeout)
     recalled = await _recall(step, run, deadline) if node.memory_read else NOTHING
     question = step.question(run, recalled.values, deadline)
-    early = early_records(step, run, recalled.values)
+    early = early_records(step, run, recalled.values) if step.keys else None
     answer, attempts = await _ask(step, run, question, deadline)
     written: tuple[MemoryKey, ...] = ()
-    find = partial(all_records, step, run, recalled.values, early, answer.output)
     if channel is not None:
-        written = await _tell_and_write(step, run, channel, find, answer.output)
-    elif step.keys:
-        written = await _write(step, run, find(), answer.output)
+        await channel.tell(NodeFinished(node.id, answer.output))
+    if step.keys:
+        records = partial(all_records, step, run, recalled.values, early, answer.output)
+        written = await _write(step, run, records, answer.output)
     run.end(
         node.id,
         Record(answer.output, answer.usage, start, monotonic(), attempts, recalled.read, written),
@@ -91,26 +90,23 @@ def _late(step: Step, run: Run) -> WorkflowTimeoutError:
     return WorkflowTimeoutError(f"node {step.node.id!r} took longer than {whose}")
 
 
-async def _tell_and_write(
-    step: Step, run: Run, channel: Channel, find: Callable[[], list[MemoryKey]], output: Any
+async def _write(
+    step: Step, run: Run, find: Callable[[], list[MemoryKey]], output: Any
 ) -> tuple[MemoryKey, ...]:
-    await channel.tell(NodeFinished(step.node.id, output))
-    if not step.keys:
-        return ()
-    with channel.writing():
+    """Write the output where the node says; return what was written, and tell the channel."""
+    if run.channel is None:
+        return await _write_all(step, run, find(), output)
+    with run.channel.writing():
         run.check()  # from here on, whoever closes waits
-        written = await _write(step, run, find(), output)
-    await channel.tell(MemoryWritten(step.node.id, written))
+        written = await _write_all(step, run, find(), output)
+    await run.channel.tell(MemoryWritten(step.node.id, written))
     return written
 
 
-async def _write(
+async def _write_all(
     step: Step, run: Run, records: list[MemoryKey], output: Any
 ) -> tuple[MemoryKey, ...]:
-    """Write the output where the node says; return what was written.
-
-    All keys have been checked before the first is written.
-    """
+    """All keys have been checked before the first is written."""
     for write, record in zip(step.node.memory_write, records, strict=True):
         if run.channel is None:  # whoever closes a channel waits for the last of them
             run.check()

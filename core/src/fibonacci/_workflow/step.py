@@ -1,7 +1,7 @@
 """A node made ready to run: its texts compiled, and what they ask for known."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -72,6 +72,8 @@ class LLMStep(Step):
     """A node that asks a model."""
 
     node: LLMNode
+    late_keys: frozenset[int]
+    """Those of ``keys`` that ask for the node's own answer, by their place in it."""
     prompt: Template
     system_prompt: Template | None
     stop: tuple[str, ...]
@@ -160,23 +162,35 @@ def make_step(node: Node, engine: Engine) -> Step:
     """
     texts = Texts(node, engine)
     if isinstance(node, LLMNode):
-        system = node.system_prompt
-        return LLMStep(
-            node=node,
-            prompt=_template(texts, "prompt", node.prompt),
-            system_prompt=_template(texts, "system_prompt", system) if system else None,
-            stop=tuple(node.stop),
-            check=None if node.output_schema is None else make_check(node.output_schema),
-            keys=texts.add_keys(),
-            read_keys=texts.add_read_keys(),
-            texts=texts,
-        )
+        return _llm_step(node, texts)
     if isinstance(node, FunctionNode):
         return FunctionStep(
             node=node, keys=texts.add_keys(), read_keys=texts.add_read_keys(), texts=texts
         )
     raise WorkflowValidationError(
         f"add_node takes an LLMNode or a FunctionNode, not {type(node).__name__}"
+    )
+
+
+def _late(node: Node, keys: Sequence[Template]) -> frozenset[int]:
+    own = (any(one.root == node.id for one in key.references) for key in keys)
+    return frozenset(place for place, late in enumerate(own) if late)
+
+
+def _llm_step(node: LLMNode, texts: Texts) -> LLMStep:
+    prompt, system = _template(texts, "prompt", node.prompt), node.system_prompt
+    system_prompt = _template(texts, "system_prompt", system) if system else None
+    keys = texts.add_keys()
+    return LLMStep(
+        node=node,
+        prompt=prompt,
+        system_prompt=system_prompt,
+        stop=tuple(node.stop),
+        check=None if node.output_schema is None else make_check(node.output_schema),
+        keys=keys,
+        late_keys=_late(node, keys),
+        read_keys=texts.add_read_keys(),
+        texts=texts,
     )
 
 
