@@ -92,5 +92,5 @@ def _is_bare(path: Path) -> bool:
 
     And what covers nothing of ours that others leave out: it waits beside the measured tests.
     """
-    apart = {"apps", "contract", "documented", "examples", "faults", "live", "services_tests"}
+    apart = {"apps", "contract", "documented", "faults", "services_tests"}
     return bool(apart & set(path.parts) - set(ROOT.parts)) or path.stem.startswith("test_contract")
