@@ -48,7 +48,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave out the files of which a lane of the gate runs nothing: to import them takes time."""
     if collection_path.suffix != ".py":
         return None
-    bare = _is_bare(collection_path) or "mark.bare" in collection_path.read_text()
+    bare = _is_bare(collection_path) or "mark.bare" in collection_path.read_text("utf-8")
     apart = {"bare": not bare, "not bare": _is_bare(collection_path)}
     return apart.get(config.getoption("markexpr")) or None
 
