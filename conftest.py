@@ -48,7 +48,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave out the files of which a lane of the gate runs nothing: to import them takes time."""
     if collection_path.suffix != ".py":
         return None
-    bare = _is_bare(collection_path) or "mark.bare" in collection_path.read_text()
+    bare = _is_bare(collection_path) or "mark.bare" in collection_path.read_text("utf-8")
     apart = {"bare": not bare, "not bare": _is_bare(collection_path)}
     return apart.get(config.getoption("markexpr")) or None
 
@@ -92,5 +92,5 @@ def _is_bare(path: Path) -> bool:
 
     And what covers nothing of ours that others leave out: it waits beside the measured tests.
     """
-    apart = {"apps", "contract", "documented", "examples", "faults", "live", "services_tests"}
+    apart = {"apps", "contract", "documented", "faults", "services_tests"}
     return bool(apart & set(path.parts) - set(ROOT.parts)) or path.stem.startswith("test_contract")

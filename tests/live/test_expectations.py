@@ -10,6 +10,8 @@ import pytest
 from fibonacci import CorruptRecordError, MemoryConfig, SerializationError, Workflow
 from fibonacci.plugin import Address, Space
 
+pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+
 ON = ("memory", "sqlite", "redis", "postgres")
 
 

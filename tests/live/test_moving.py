@@ -10,6 +10,8 @@ from backends import BACKENDS, store
 
 from fibonacci import FibonacciError, MemoryConfig, MemoryManager, Workflow
 
+pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+
 KEYS = ["a", "b", "b:c", "é", "*", "x" * 200]
 VALUES = [None, 0, 1.5, 2**70, "text", [], [1, {"k": None}], {"deep": [[[]]]}, True]
 

@@ -11,6 +11,8 @@ from services.proxy import Proxy
 
 from fibonacci import MemoryConfig, MemoryManager, StorageError, Workflow, generate_key
 
+pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+
 ON = ("memory", "sqlite", "redis", "postgres", "dynamodb")
 
 OLD, NEW = generate_key(), generate_key()

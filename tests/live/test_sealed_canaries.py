@@ -21,6 +21,8 @@ from fibonacci import (
 )
 from fibonacci.plugin import Address, Space
 
+pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+
 ON = ("sqlite", "redis", "postgres", "dynamodb")
 
 VALUE = "canary of 31 characters, 3f9a77"

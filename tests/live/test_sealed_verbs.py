@@ -8,6 +8,8 @@ import pytest
 
 from fibonacci import DecryptionError, MemoryConfig, MemoryManager, Workflow, generate_key
 
+pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+
 ON = ("memory", "sqlite", "redis", "postgres", "dynamodb")
 
 OLD, NEW = generate_key(), generate_key()

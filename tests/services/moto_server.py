@@ -102,11 +102,12 @@ def get_value(self: ResponseSerializer, value: Any, key: str, shape: Any) -> Any
 
 def mend() -> None:
     """Make moto like AWS's; and quicker."""
-    DynamoType.size = size
+    attribute: Any = DynamoType
+    attribute.size, attribute.cast_value = size, property(cast_value)
     dynamo_type.LimitedSizeDict = Mended
-    DynamoType.cast_value = property(cast_value)
     ResponseSerializer.get_value = get_value
-    responses.method_names_from_class = functools.cache(responses.method_names_from_class)
+    requests: Any = responses
+    requests.method_names_from_class = functools.cache(requests.method_names_from_class)
 
 
 def main(host: str, port: str) -> None:
