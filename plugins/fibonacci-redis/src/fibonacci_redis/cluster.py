@@ -132,7 +132,7 @@ class Cluster(Routes):
         if self._slots and self._slots[slot % SLOTS] is node:
             self._slots = []
             # Who named it is asked last: its word may be an old one.
-            self._order.append(self._order.pop(0))
+            self._order = [*self._order[1:], self._order[0]]
 
     def _announced(self, host: str, port: int) -> Node:
         """The node that is announced with this address."""
@@ -148,7 +148,9 @@ class Cluster(Routes):
         return node
 
     def _ask_last(self, endpoint: Endpoint) -> None:
-        self._order.sort(key=lambda where: where == (endpoint.host, endpoint.port))
+        # Never in place: another thread may be asking them.
+        last = endpoint.host, endpoint.port
+        self._order = sorted(self._order, key=lambda where: where == last)
 
     async def _discovered(self, deadline: float) -> list[Node | None]:
         """Which node has which slot, asked for once for all who wait."""

@@ -16,62 +16,16 @@ from time import monotonic
 from typing import Any, Final
 
 from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal, share_deadline
+from fibonacci_redis.caller import Caller
 from fibonacci_redis.faults import EXCHANGING
 from fibonacci_redis.link import CHECKED_AFTER, DOUBTED_AFTER, MAX_AGE, RESTED, SIZE, Link, is_long
-from fibonacci_redis.role import HELLO, TRUSTED_FOR, demoted, is_replica
+from fibonacci_redis.role import HELLO, TRUSTED_FOR, is_replica
 from fibonacci_redis.wire import NOTHING, PING, Lost, Request, Unsent
 
 SILENT_FOR: Final = 0.5
 """Seconds without an answer, for those who wait, after which a connection may be dead."""
 
 NOT_YET: Final = (BlockingIOError, SSLWantReadError, SSLWantWriteError)
-
-
-class Caller:
-    """A place in the line."""
-
-    __slots__ = (
-        "answered",
-        "count",
-        "deadline",
-        "end",
-        "future",
-        "greets",
-        "heard",
-        "look",
-        "reads",
-        "replies",
-    )
-
-    def __init__(
-        self, future: "asyncio.Future[list[Any]]", request: Request, deadline: float, look: float
-    ) -> None:
-        self.future = future
-        self.count = request.replies
-        self.reads = not request.writes
-        self.greets = False
-        """Whether its first reply is the server's role, and nobody's answer."""
-        self.deadline = deadline
-        self.look = look
-        """When to look whether it still waits: at the deadline, or earlier."""
-        self.end = 0
-        """Where its request ends, in bytes since the connection was made."""
-        self.answered = 0
-        """How many others the connection had answered before it asked …"""
-        self.heard = 0
-        """… and how often bytes had come."""
-        self.replies: list[Any] = []
-
-    def refuse(self) -> None:
-        """Tell it that the server is a replica, which is not read."""
-        if self.reads and not self.future.done():
-            self.future.set_result([demoted() for _ in range(self.count - self.greets)])
-
-    def fail(self, kind: type[Lost | Unsent], fault: BaseException) -> None:
-        if not self.future.done():
-            told = kind()
-            told.__cause__ = fault
-            self.future.set_exception(told)
 
 
 class Multiplex:

@@ -84,7 +84,7 @@ class Sentinel(Routes):
             self._known = None
             node.forget()
             # Who named it is asked last: its word may be an old one.
-            self._sentinels.append(self._sentinels.pop(0))
+            self._sentinels = [*self._sentinels[1:], self._sentinels[0]]
 
     def _told(self, fault: StorageError, node: Node) -> StorageError:
         if node.reached or self._named is None:
@@ -106,8 +106,9 @@ class Sentinel(Routes):
     async def _find(self, deadline: float) -> Node:
         """Ask the sentinels in turn, each with its share of the time, until one knows."""
         fault: StorageError | None = None
-        for turn, sentinel in enumerate(list(self._sentinels)):
-            share = share_deadline(deadline, len(self._sentinels) - turn)
+        sentinels = self._sentinels  # never changed in place: another thread may doubt meanwhile
+        for turn, sentinel in enumerate(sentinels):
+            share = share_deadline(deadline, len(sentinels) - turn)
             try:
                 address = await self._ask_one(sentinel, share)
             except StorageError as told:
@@ -115,7 +116,7 @@ class Sentinel(Routes):
                 fault = told if not isinstance(fault, BackendUnavailableError) else fault
                 continue
             # Who answered is asked first the next time.
-            self._sentinels.sort(key=lambda other: other is not sentinel)
+            self._sentinels = sorted(self._sentinels, key=lambda other: other is not sentinel)
             return self._adopt(address)
         assert fault is not None
         raise fault
