@@ -58,12 +58,12 @@ def exercise(memory: MemoryManager) -> list[str]:
 
 
 def locals_of_ours(fault: BaseException | None) -> str:
-    """What a traceback shows of the names in our frames, with what the fault came of."""
+    """What a traceback shows of the names in our frames, and below, with what the fault came of."""
     if fault is None:
         return ""
     told = traceback.TracebackException.from_exception(fault, capture_locals=True)
-    ours = [frame.locals for frame in told.stack if "/fibonacci_dynamodb/" in frame.filename]
-    return f"{ours}{locals_of_ours(fault.__context__)}{locals_of_ours(fault.__cause__)}"
+    ours = [frame.locals for frame in told.stack if frame.filename != __file__]
+    return f"{fault!r}{ours}{locals_of_ours(fault.__context__)}{locals_of_ours(fault.__cause__)}"
 
 
 @pytest.mark.usefixtures("canaries")
@@ -77,6 +77,28 @@ def test_locals(moto_server: Moto, moto_proxy: Proxy, open_store: OpenStore):
     shown = locals_of_ours(caught.value)
     assert "exchange" in shown  # it is those frames
     assert not any(canary in shown for canary in (SECRET, TOKEN))
+
+
+@pytest.mark.parametrize(
+    "configured",
+    [
+        f"[default]\ncredential_process = /bin/sh -c 'echo {SECRET} >&2; exit 3'\n",
+        f"[default]\naws_secret_access_key = {SECRET}\n[broken\n",
+    ],
+    ids=["process", "broken"],
+)
+def test_configuration_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, open_store: OpenStore, configured: str
+):
+    """Nor has one that comes of the files or the programs that keys are in."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    (tmp_path / "config").write_text(configured)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    store = open_store(f"dynamodb://{REGION}?endpoint_url=http://127.0.0.1:1")
+    with pytest.raises(StorageError) as caught:
+        store.exists(ADDRESS, deadline=soon())
+    assert SECRET not in locals_of_ours(caught.value)
 
 
 def clean(text: str) -> bool:

@@ -79,6 +79,19 @@ def test_prepared_through_the_pooler(opening: Opening, pgbouncer_url: str) -> No
     assert all("add prepare=off to the connection URL" in text for text in told)
 
 
+def test_another_tables_statements(opening: Opening, pgbouncer_url: str) -> None:
+    """A statement that another table's store left on a session is never taken for one's own."""
+    apples, pears = (opening(pgbouncer_url, table=name) for name in ("apples", "pears"))
+    apples.write(A, b"apples", None)
+    apples.read(A)
+    with psycopg.connect(pgbouncer_url, prepare_threshold=None) as other:
+        other.execute("SELECT")  # holds that session, so that another one is made
+        pears.write(A, b"pears", None)
+        pears.read(A)
+    asked = Attempt(pears, "read", A)
+    assert asked.answer == b"pears" or "add prepare=off" in str(asked.fault)
+
+
 def test_restarted_session(opening: Opening, pgbouncer_url: str) -> None:
     """With prepare=off the same pooler serves many stores over its two sessions."""
     stores = [opening(pgbouncer_url, prepare=False) for _ in range(6)]

@@ -83,13 +83,13 @@ class Client:
             raise_for_signal(fault)
             if faults.code_of(fault) in faults.ANSWERS:
                 raise
-            raise faults.refused(fault, self.where, changes=changes) from None
+            told = faults.refused(fault, self.where, changes=changes)
         except faults.BROKEN as fault:
             raise_for_signal(fault)
-            applied = changes and exchange.sent
-            raise faults.broken(fault, self.where, applied=applied) from None
+            told = faults.broken(fault, self.where, applied=changes and exchange.sent)
         finally:
             current.reset(before)
+        raise told  # not in the block: botocore's own error would be its context, keys and all
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -110,10 +110,11 @@ class Client:
     def _make(self) -> Tools:
         try:
             self._tools = self._tools or tools_for(self._settings)
+            return self._tools
         except Exception as fault:  # noqa: BLE001 - boto3 raises anything for what is set up wrongly
             raise_for_signal(fault)
-            raise faults.unusable(fault, self.where) from None
-        return self._tools
+            told = faults.unusable(fault, self.where)
+        raise told  # as above: a file with keys may be what could not be read
 
 
 def tools_for(settings: Settings) -> Tools:

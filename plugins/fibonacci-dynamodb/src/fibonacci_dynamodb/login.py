@@ -62,10 +62,11 @@ class Login(Credentials):  # type: ignore[misc]
 
     def _find(self) -> None:
         try:
-            self._ask_chain()
+            return self._ask_chain()
         except Exception as fault:  # noqa: BLE001 - a provider may be anybody's, and raise anything
             raise_for_signal(fault)
-            raise faults.no_keys(fault, self._where) from None
+            told = faults.no_keys(fault, self._where)
+        raise told  # not in the block: the provider's own error would be its context, keys and all
 
     def _ask_chain(self) -> None:
         source = self._source or self._chain.load_credentials()

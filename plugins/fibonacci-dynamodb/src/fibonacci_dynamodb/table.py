@@ -43,15 +43,16 @@ class Table:
         except ClientError as fault:
             if faults.code_of(fault) != faults.MISSING:
                 raise
-            if not self._create:
-                raise faults.refused(fault, self.where, changes=False) from None
+            told = faults.refused(fault, self.where, changes=False)
+        if not self._create:
+            raise told
         self._make(deadline)
         try:
             return self._client.ask(operation, request, changes=changes, deadline=deadline)
         except ClientError as fault:
             if faults.code_of(fault) != faults.MISSING:
                 raise
-            raise self._unready("not to be found yet") from None
+        raise self._unready("not to be found yet")
 
     def see_to_sweep(self, deadline: float) -> None:
         """Have DynamoDB drop expired records, if it does not yet; asked once in a process.

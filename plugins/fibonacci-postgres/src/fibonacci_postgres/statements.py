@@ -5,6 +5,7 @@ A record is live while the server's clock is before ``expires_at``. The clock is
 for a row's lock.
 """
 
+from hashlib import blake2b
 from typing import Final
 
 import attrs
@@ -61,10 +62,11 @@ def statements(table: str) -> Statements:
     """Return the statements for a table; its name is quoted already."""
 
     def one(name: str, sql: str, *types: int, writes: bool = True) -> Statement:
-        text = sql.format(table=table, live=LIVE, swept=SWEPT_AT_ONCE)
-        return Statement(
-            name=b"fibonacci_" + name.encode(), sql=text.encode(), types=list(types), writes=writes
-        )
+        text = sql.format(table=table, live=LIVE, swept=SWEPT_AT_ONCE).encode()
+        # A pooler may give us a session on which somebody has prepared the same for another table,
+        # or by another release: its name is another one.
+        full = f"fibonacci_{name}_{blake2b(text, digest_size=8).hexdigest()}".encode()
+        return Statement(name=full, sql=text, types=list(types), writes=writes)
 
     return Statements(
         read=one("read", _READ, BYTEA, BYTEA, writes=False),
