@@ -11,6 +11,7 @@ from fibonacci import (
     FunctionNode,
     MemoryConfig,
     MemoryManager,
+    MemoryWrite,
     NodeExecutionError,
     ValueTooLargeError,
     Workflow,
@@ -149,14 +150,16 @@ def test_threads_at_a_full_list():
     assert len(kept) == len(set(kept)) == 5
 
 
-@pytest.mark.parametrize("write", [{"max_items": 20}, {}], ids=["max_items", "all"])
-def test_a_node_that_appends(write: dict[str, Any]):
+@pytest.mark.parametrize("most", [20, None])
+def test_a_node_that_appends(most: int | None):
     """memory_write in mode append does the same; without max_items the node's error names it."""
     workflow = Workflow("w", MemoryConfig(Narrow()))
-    write = {"key": "k", "mode": "append", **write}
+    write: MemoryWrite = {"key": "k", "mode": "append"}
+    if most:
+        write["max_items"] = most
     workflow.add_node(FunctionNode("n", lambda ctx: ctx.inputs["text"], memory_write=write))
     workflow.execute({"text": "x" * 300})
-    if "max_items" in write:
+    if most:
         workflow.execute({"text": "y" * 300})
         assert workflow.memory.get("k") == ["y" * 300]
     else:
