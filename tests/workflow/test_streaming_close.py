@@ -88,9 +88,12 @@ def test_leaving_an_async_loop(workflow: Workflow) -> None:
 def test_a_reader_that_is_cancelled(workflow: Workflow, how: str) -> None:
     """A cancelled reader stops the run: models, async functions, and what would be written."""
     ended: list[str] = []
+    begun = asyncio.Event()
+    task: asyncio.Task[None]
 
     async def wait(_: Any) -> None:
         try:
+            begun.set()
             await asyncio.sleep(60)
         finally:
             await asyncio.sleep(0.01)
@@ -101,15 +104,17 @@ def test_a_reader_that_is_cancelled(workflow: Workflow, how: str) -> None:
     workflow.add_node(FunctionNode("beside", wait, memory_write="beside"))
 
     async def read() -> None:
-        async with asyncio.timeout(0.05 if how == "timeout" else None):
-            async for _ in workflow.astream():
+        async with asyncio.timeout(None) as limit:
+            async for event in workflow.astream():
+                if isinstance(event, NodeText) and begun.is_set() and how == "timeout":
+                    limit.reschedule(asyncio.get_running_loop().time())
+                elif isinstance(event, NodeText) and begun.is_set():
+                    task.cancel()
                 await asyncio.sleep(0.001)
 
     async def main() -> None:
+        nonlocal task
         task = asyncio.create_task(read())
-        await asyncio.sleep(0.05)
-        if how == "cancel":
-            task.cancel()
         with pytest.raises(asyncio.CancelledError if how == "cancel" else TimeoutError):
             await task
         # The loop closes in a task what is left of a generator.

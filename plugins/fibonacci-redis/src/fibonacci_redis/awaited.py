@@ -99,7 +99,7 @@ class AwaitedNode:
             await shared.exchange(PING, share_deadline(deadline, 2), monotonic())
         except (Lost, Unsent):
             return False
-        return True
+        return shared.is_open()  # it is closed where the server is a primary no more
 
     async def _connect(self, deadline: float) -> Multiplex:
         making = _Making(self.endpoint, deadline)
