@@ -1,7 +1,8 @@
 """The backends of the page for authors, each as a stranger would have it.
 
 Built as a wheel, installed into a fresh environment with what its metadata asks for, found there,
-and put to its own tests: for the page's the five lines that the page shows.
+and put to its own tests: for the page's the five lines that the page shows. The page's is there in
+every run; the longer examples, of the same kind, with --long.
 """
 
 import json
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.bare  # it waits for processes of its own: beside the o
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "write-a-backend.md"
 EXAMPLES = {path.name: path for path in (ROOT / "examples" / "backends").glob("*/")}
-NAMES = ["fibonacci-shelf", *sorted(EXAMPLES)]
+SHELF = "fibonacci-shelf"
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in sorted(EXAMPLES)]
 
 # A name in backquotes at the end of a paragraph, and a block of code behind it.
 FILE = re.compile(r"`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -80,7 +82,9 @@ def installed(tmp_path_factory, modes):
     """All of them; their tests run at the same time, as they mostly wait for expiries."""
     folder = tmp_path_factory.mktemp("authors")
     core = built(ROOT / "core", folder)
-    projects = {"fibonacci-shelf": written_out(folder / "fibonacci-shelf"), **EXAMPLES}
+    projects = {SHELF: written_out(folder / SHELF)}
+    if modes == MODES:  # with --long
+        projects |= EXAMPLES
     started = {}
     try:
         for name, project in projects.items():
@@ -92,7 +96,7 @@ def installed(tmp_path_factory, modes):
             one.tests.wait()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [SHELF, *LONG])
 def test_found(installed, name):
     """The environment finds the backend by its entry point, in the wheel, not in the sources."""
     environment = installed[name].environment
@@ -103,7 +107,7 @@ def test_found(installed, name):
     assert Path(module).is_relative_to(environment.site)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [SHELF, *LONG])
 def test_keeps_the_contract(installed, modes, name):
     """Each distribution's own tests pass there, the contract's among them."""
     one = installed[name]
