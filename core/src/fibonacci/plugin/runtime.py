@@ -23,6 +23,7 @@ from fibonacci.plugin._runtime.registry import SharedByKey
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.single_flight import SingleFlight
 from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.systems import require_poll
 from fibonacci.plugin._runtime.thread_flight import ThreadFlight
 from fibonacci.plugin._runtime.threads import NoThreadError, call_in_thread, hand_over, in_thread
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
@@ -51,6 +52,7 @@ __all__ = [
     "now_ms",
     "on_fork",
     "raise_for_signal",
+    "require_poll",
     "resolve",
     "seconds_left",
     "share_deadline",

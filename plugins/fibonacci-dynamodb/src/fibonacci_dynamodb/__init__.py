@@ -7,6 +7,7 @@ from typing import Final
 import attrs
 
 from fibonacci.plugin import Backend, Store, StoreSettings, hookimpl
+from fibonacci.plugin.runtime import require_poll
 from fibonacci_dynamodb.settings import Settings, read_settings
 
 FIBONACCI_SPEC_VERSION: Final = 1
@@ -27,4 +28,5 @@ class DynamoBackend(Backend):
 @hookimpl
 def fibonacci_storage(settings: StoreSettings) -> Backend:
     """Return the backend for ``dynamodb://region``."""
+    require_poll("backend 'dynamodb'")
     return DynamoBackend(read_settings(settings))

@@ -3,6 +3,7 @@
 import attrs
 
 from fibonacci.plugin import AsyncStore, Backend, Store, StoreSettings, SyncStore, hookimpl
+from fibonacci.plugin.runtime import require_poll
 from fibonacci_postgres.settings import Settings, read_settings
 
 FIBONACCI_SPEC_VERSION = 1
@@ -30,4 +31,5 @@ class PostgresBackend(Backend):
 @hookimpl
 def fibonacci_storage(settings: StoreSettings) -> Backend:
     """Return the backend for ``postgresql://user:password@host/db``."""
+    require_poll("backend 'postgres'")
     return PostgresBackend(read_settings(settings))
