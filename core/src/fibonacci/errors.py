@@ -233,7 +233,8 @@ class NodeExecutionError(WorkflowError):
     The message repeats what our errors say, and what the function of a FunctionNode raised. Of an
     exception that comes out of a model or a driver it tells the type alone: its text may quote a
     key or a prompt. All of it survives pickling; a cause that can't be pickled becomes an Exception
-    that says its type and text, and an output that can't be is left out.
+    that says its type and text, and an output that can't be, or an attribute that others added, is
+    left out.
     """
 
     def __init__(

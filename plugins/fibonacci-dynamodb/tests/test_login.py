@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from fibonacci import BackendUnavailableError, StorageError
@@ -168,3 +169,35 @@ def test_account():
     assert login.get_frozen_credentials() == ReadOnlyCredentials(
         "key", "secret", None, "123456789012"
     )
+
+
+class Refusing:
+    """A chain whose role AWS refuses to hand out."""
+
+    def __init__(self, code: str, status: int) -> None:
+        self._answer = {
+            "Error": {"Code": code, "Message": "hunter2"},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        }
+
+    def load_credentials(self) -> Credentials:
+        raise ClientError(self._answer, "AssumeRole")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("Throttling", 400, BackendUnavailableError),
+        ("ServiceUnavailable", 503, BackendUnavailableError),
+        ("AccessDenied", 403, StorageError),
+        ("ExpiredToken", 400, StorageError),
+    ],
+)
+def test_a_role_that_is_not_given(code: str, status: int, kind: type[StorageError]):
+    """Where AWS is too busy to give a role's keys it is asked again; a refusal lasts."""
+    session = Session()
+    session.register_component("credential_provider", Refusing(code, status))
+    with pytest.raises(StorageError) as caught:
+        Login(session, "a table").renew(time.monotonic() + 20)
+    assert type(caught.value) is kind
+    assert "hunter2" not in str(caught.value)

@@ -70,8 +70,9 @@ def _reduced(fault: F) -> tuple[type[F], tuple[Any, ...], dict[str, Any]]:
     if cause is not None and not _survives(cause):
         cause = Exception(_described(cause))
     results = {name: output for name, output in fault.results.items() if _survives(output)}
-    known = {**vars(fault), "cause": cause, "results": results}  # and what others have added
-    return type(fault), fault.args, {name: one for name, one in known.items() if _survives(one)}
+    own = {"cause": cause, "results": results}
+    more = {name: one for name, one in vars(fault).items() if name not in own and _survives(one)}
+    return type(fault), fault.args, {**more, **own}
 
 
 def _survives(value: object) -> bool:

@@ -94,12 +94,7 @@ def _parts(url: Secret) -> Secret:
     is_spaced = any(map(str.isspace, url.value or ""))
     try:
         parts = urlsplit(url.value or "")
-        well = (
-            not is_spaced
-            and parts.scheme in {"http", "https"}
-            and parts.hostname
-            and parts.port != 0
-        )
+        well = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:  # its text quotes the URL
         return Secret(None)
     more = is_spaced or parts.query or parts.fragment

@@ -12,7 +12,6 @@ from fibonacci.plugin.runtime import (
     DeadlineExceeded,
     aresolve,
     raise_for_signal,
-    seconds_left,
     share_deadline,
 )
 
@@ -48,9 +47,10 @@ class Addresses:
         addresses = await _looked_up(host, deadline)
         fault: Exception = OSError("the host has no address")
         for number, address in enumerate(addresses):
-            share = seconds_left(share_deadline(deadline, len(addresses) - number))
+            share = share_deadline(deadline, len(addresses) - number)
+            left = max(0.0, share - monotonic())
             try:
-                return await self._inner.connect_tcp(address, port, timeout=share, **options)
+                return await self._inner.connect_tcp(address, port, timeout=left, **options)
             except Exception as why:  # noqa: BLE001 - of three libraries; the last is raised
                 raise_for_signal(why)
                 fault = why

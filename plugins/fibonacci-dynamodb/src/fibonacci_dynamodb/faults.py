@@ -98,13 +98,24 @@ def code_of(fault: ClientError) -> str:
     return str(fault.response.get("Error", {}).get("Code", ""))
 
 
+def status_of(fault: ClientError) -> int:
+    """Return the HTTP status of an error that was answered, 0 where it is not known."""
+    status: int = fault.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status
+
+
+def _was_too_much(fault: ClientError) -> bool:
+    """Say whether it was surely not done, and may be a moment later."""
+    return code_of(fault) in PASSING or status_of(fault) == 429
+
+
 def refused(fault: ClientError, where: str, *, changes: bool) -> StorageError:
     """Return the error for a request that was answered with one."""
     code = code_of(fault)
     answer = fault.response.get("ResponseMetadata", {})
-    status = answer.get("HTTPStatusCode", 0)
+    status = status_of(fault)
     told = f"{code or status}, request {answer.get('RequestId', 'unknown')}"
-    if code in PASSING or status == 429:
+    if _was_too_much(fault):
         return BackendUnavailableError(f"DynamoDB did not do it: {where} ({told})")
     if status >= 500:
         # "The operation may have succeeded or failed", say the docs of HTTP 500.
@@ -136,6 +147,10 @@ def no_keys(fault: Exception | None, where: str) -> StorageError:
     if isinstance(fault, TimeoutError | HTTPClientError | MetadataRetrievalError):
         return BackendUnavailableError(
             f"the credentials for {where} did not come in time ({type(fault).__name__})"
+        )
+    if isinstance(fault, ClientError) and (_was_too_much(fault) or status_of(fault) >= 500):
+        return BackendUnavailableError(
+            f"AWS gave no credentials for {where}, and may a moment later ({code_of(fault)})"
         )
     why = f"could not get credentials ({type(fault).__name__})" if fault else "found no credentials"
     return StorageError(
