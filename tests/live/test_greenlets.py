@@ -188,6 +188,12 @@ def test_late(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
         Workflow("w", MemoryConfig(LocalStore())).memory.set("k", 1)
 
 
+def test_nothing_patched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has imported gevent, and has patched nothing, is no concern of ours."""
+    patched(monkeypatch, "gevent", ())
+    assert Workflow("w", MemoryConfig(Far())).memory.set("k", 1)
+
+
 def test_all_of_gevent_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of gevent everything is needed, and what is missing is named; a store works with all."""
     monkeypatch.setattr(patches, "_AT_IMPORT", True)

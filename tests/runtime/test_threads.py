@@ -72,11 +72,11 @@ def test_so_many_are_kept() -> None:
 
 def test_a_thread_that_is_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread whose patience ends while somebody brings it a task stays, and takes the task."""
-    monkeypatch.setattr(workers, "REST", 0.02)
+    monkeypatch.setattr(workers, "REST", 0.3)
     pool = Workers()
     [thread] = threads_of(pool, 1)
     pool._free.clear()  # what hand_over does first
-    time.sleep(0.1)
+    time.sleep(0.6)
     assert thread.is_alive()
     done = Event()
     pool._tasks.put(done.set)  # what it does next

@@ -187,7 +187,7 @@ def test_connecting(
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Postgres]:
     """A server with few connections, and one role that needs a password."""
-    with postgres.standalone(max_connections=4, superuser_reserved_connections=0) as server:
+    with postgres.standalone(max_connections=10, superuser_reserved_connections=0) as server:
         server.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
         server.execute("ALTER DATABASE postgres OWNER TO guarded")
         file = server.execute("SHOW hba_file")[0][0]
@@ -217,7 +217,7 @@ def test_too_many_connections(opening: Opening, guarded: Postgres) -> None:
     """A server that is full does nothing, and works again when it is not."""
     store = opening(guarded.url)
     others = []
-    while len(others) < 8:
+    while len(others) < 20:
         try:
             others.append(psycopg.connect(guarded.url))
         except psycopg.OperationalError:

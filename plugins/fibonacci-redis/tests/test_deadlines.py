@@ -144,6 +144,17 @@ def test_fault(fault: str, opening: Any, proxy: Proxy, server: Standalone) -> No
     crew.go_on()
 
 
+def test_after_a_caller_with_little_time(opening: Any, proxy: Proxy) -> None:
+    """A connection on which a short wait was in vain, and nothing came since, is left (C18)."""
+    ask = opening(proxy.url)
+    ask("write", KEY, b"1", None)
+    with proxy.fault(Trickle(rate=0.01)), pytest.raises(OutcomeUnknownError):
+        ask("write", KEY, b"2", None, timeout=0.1)
+    time.sleep(0.5)
+    ask("write", KEY, b"3", None)
+    assert ask("read", KEY) == b"3"
+
+
 @pytest.mark.parametrize("fault", ["nothing passes", "no reply passes", "refused", "trickle"])
 def test_connecting(fault: str, opening: Any, proxy: Proxy) -> None:
     """A connection that is not made by the deadline surely sent nothing (C18)."""

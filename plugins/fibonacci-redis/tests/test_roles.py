@@ -109,7 +109,10 @@ def test_all_who_wait_on_a_demoted_server(demotable: Standalone, demote: Any) ->
         assert await read_all() == [b"1"] * 50
         assert await read_all() == [b"1"] * 50
         demote()
+        given_up = asyncio.create_task(store.read(KEY, deadline=time.monotonic() + 5))
+        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, given_up.cancel)
         assert {type(one) for one in await read_all()} == {BackendUnavailableError}
+        assert given_up.cancelled()
         await store.close()
 
     asyncio.run(main())

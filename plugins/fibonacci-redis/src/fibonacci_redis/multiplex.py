@@ -50,6 +50,8 @@ class Multiplex:
         """When the server was asked last whether it is a primary."""
         self._timer: asyncio.TimerHandle | None = None
         self._due = inf
+        self._doubted = False
+        """Whether a caller's time was up, and nothing was answered since."""
         self._closed = False
         self._retired = False
         self._loop.add_reader(self._socket, self._receive)
@@ -59,7 +61,7 @@ class Multiplex:
         if self._closed or self._retired:
             return False
         if self._line:
-            return True
+            return not self._doubted or monotonic() - self._silent_since < SILENT_FOR
         self._rested = monotonic() - self.idle_since
         return self._rested < RESTED or (self._rested < MAX_AGE and self._link.is_quiet())
 
@@ -194,6 +196,7 @@ class Multiplex:
             if len(caller.replies) == caller.count:
                 line.popleft()
                 self._answered += 1
+                self._doubted = False
                 self._silent_since = self.idle_since
                 if caller.greets and is_replica(caller.replies.pop(0)):
                     self._refuse(caller)
@@ -223,7 +226,7 @@ class Multiplex:
             # stands still.
             was_long = caller.look < caller.deadline or now - self._silent_since >= SILENT_FOR
             is_silent = is_silent or (was_long and self._answered == caller.answered)
-            caller.look = inf
+            caller.look, self._doubted = inf, True
             caller.fail(Lost, DeadlineExceeded())
         if is_silent:
             self.retire()

@@ -78,7 +78,7 @@ def key_fault(
             return "no private key can be read from it: there is none in PEM"
         if password is None and _holds(b"ENCRYPTED", key):
             return "the key in it is encrypted, and no password for it is given"
-        _context().load_cert_chain(certificate, key, password or _no_password)
+        _context().load_cert_chain(certificate, key, password or "")
     except (OSError, ValueError) as fault:
         raise_for_signal(fault)
         if getattr(fault, "reason", "") == "KEY_VALUES_MISMATCH":
@@ -120,10 +120,6 @@ def _context() -> "SSLContext":
     from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 
     return SSLContext(PROTOCOL_TLS_CLIENT)
-
-
-def _no_password() -> str:
-    return ""
 
 
 def _reason(fault: Exception) -> str:
