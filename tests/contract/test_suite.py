@@ -115,7 +115,7 @@ def report(tmp_path, *options):
     file.write_text(REPORTED)
     options = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--fibonacci-report", *options]
     command = [sys.executable, "-m", "pytest", "-p", "fibonacci_pytest", file, *options]
-    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     told = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
     return told.stdout.splitlines()
 

@@ -186,7 +186,7 @@ def test_an_app_under_pytest_and_unittest(tmp_path: Path) -> None:
     """The tests of an app whose server and model are out of reach pass under either runner."""
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "test_app.py").write_text(TESTS)
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     for runner, told in (
         (["pytest", "-p", "fibonacci_pytest", "-q", "-c", os.devnull, "test_app.py"], "3 passed"),
         (["unittest", "-q", "test_app.Tests"], "Ran 1 test"),

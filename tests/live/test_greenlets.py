@@ -117,7 +117,7 @@ spawn(lambda: [(sleep(0.01), ticks.append(1)) for _ in range(1_000)])
 for voice in (lambda one: one.execute(), lambda one: asyncio.run(one.aexecute())):
     ticks.clear()
     try:
-        voice(workflow(5, 0.3))
+        voice(workflow(5, 1.0))
     except WorkflowTimeoutError:
         print(len(ticks) > 5, dict(voice(workflow(0.01, 5))))
 """

@@ -137,5 +137,6 @@ def test_the_metadata_asks_for_it_only_where_it_has_wheels():
     assert not asked("PyPy", "3.11", "linux", "x86_64")
     assert not asked("CPython", "3.13", "freebsd14", "amd64")
     assert not asked("CPython", "3.13", "linux", "riscv64")
+    assert not asked("CPython", "3.13", "linux", "ppc64")
     lowest, unsafe = (".".join(map(str, version)) for version in (LOWEST, FIRST_UNSAFE))
     assert str(wanted.specifier) in {f">={lowest},<{unsafe}", f"<{unsafe},>={lowest}"}

@@ -1,5 +1,7 @@
 """Files of certificates and keys: what is wrong with them, before a connection needs them."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -67,7 +69,12 @@ def test_whom_openssl_trusts(made: Certificates, bad: Path, monkeypatch: pytest.
     monkeypatch.setenv("SSL_CERT_DIR", str(bad))
     assert trust_fault() is None
     assert "run `openssl rehash`" in (trust_fault(folder_alone=True) or "")
+    monkeypatch.setenv("SSL_CERT_DIR", f"{bad}/none:{bad}:")  # OpenSSL looks into the others
+    assert trust_fault() is None
     monkeypatch.setenv("SSL_CERT_FILE", f"{bad}/text")
+    assert trust_fault() is None
+    assert (trust_fault(folder_alone=True) or "").startswith("SSL_CERT_FILE names ")
+    monkeypatch.delenv("SSL_CERT_DIR")
     assert (trust_fault() or "").startswith("SSL_CERT_FILE names ")
     monkeypatch.setenv("SSL_CERT_FILE", str(made.ca))
     assert trust_fault() is None
@@ -119,3 +126,16 @@ def test_a_key_with_another_password(made: Certificates, bad: Path):
     assert key_fault(sealed, certificate=str(made.client), password=lambda: "hunter3") == (
         "no private key can be read from it with the password that is given"
     )
+
+
+def test_a_passing_fault_is_not_kept(made: Certificates, monkeypatch: pytest.MonkeyPatch):
+    """A file that could not be read for a moment, for want of descriptors, is read anew."""
+
+    def full() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    os.utime(made.ca)  # so it is not known yet
+    with monkeypatch.context() as patch:
+        patch.setattr("fibonacci.plugin._runtime.certificates._context", full)
+        assert "Too many open files" in (authorities_fault(str(made.ca)) or "")
+    assert authorities_fault(str(made.ca)) is None

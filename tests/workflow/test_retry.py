@@ -40,11 +40,16 @@ class ClientError(Exception):
     """What a client of some service raises, about whatever."""
 
 
+class NoJSONError(OSError, ValueError):
+    """What a client raises where a gateway answers with a page of its own."""
+
+
 PASSING = [
     ModelError("busy", retryable=True),
     OSError(),
     TimeoutError(),
     ClientError(),
+    NoJSONError(),
     RuntimeError(),
     BackendUnavailableError("away"),
     ConflictError("others won"),
@@ -127,8 +132,15 @@ async def later(_: Exception) -> bool:
     return True
 
 
+class Later:
+    """An object that can't say at once either."""
+
+    async def __call__(self, _: Exception) -> bool:
+        return True
+
+
 @pytest.mark.parametrize("on", ["KeyError", (), (KeyError, "x"), [KeyError], BaseException,
-                                KeyboardInterrupt, int, KeyError(), later])  # fmt: skip
+                                KeyboardInterrupt, int, KeyError(), later, Later()])  # fmt: skip
 def test_what_on_is_not(on: Any) -> None:
     """What is neither a class of exceptions, nor a tuple of them, nor a function is refused."""
     with pytest.raises(WorkflowValidationError, match=r"^on must be a class of exceptions"):

@@ -98,6 +98,8 @@ def test_many_tasks(wire: Wire, model: AnthropicModel) -> None:
 
 def test_a_loop_whose_threads_are_busy(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an application does in its loop's threads keeps nobody from asking a host by name."""
+    for name in ("no_proxy", "http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "localhost")
     url = wire.url.replace("127.0.0.1", "localhost")
     model = AnthropicModel("claude-x", api_key=KEY, base_url=url)
@@ -298,3 +300,23 @@ def test_a_fork_before_the_first_prompt(wire: Wire, model: AnthropicModel) -> No
     wire.plays(answer("yes"), answer("yes"))
     in_child(lambda: model.complete(HI).text == "yes")
     assert model.complete(HI).text == "yes"
+
+
+def test_an_address_that_answers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a host has another address, one that answers nothing does not take half of the time."""
+
+    async def resolved(*_: object, **__: object) -> list[str]:
+        return ["::1", "127.0.0.1"]
+
+    class Inner:
+        """The client's own, which waits in vain at the first address."""
+
+        async def connect_tcp(self, host: str, port: int, timeout: float) -> tuple[str, float]:  # noqa: ASYNC109
+            if host == "::1":
+                assert timeout <= 0.5
+                raise TimeoutError
+            return host, timeout
+
+    monkeypatch.setattr("fibonacci_anthropic.names.aresolve", resolved)
+    host, left = asyncio.run(Addresses(Inner()).connect_tcp("localhost", 443, timeout=60))
+    assert (host, left > 50) == ("127.0.0.1", True)

@@ -60,6 +60,7 @@ def test_refused_variables(made: Certificates, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ConfigurationError, match=r"^PGSSLROOTCERT names '/none', and no cert"):
         make("", made)
     make("sslmode=disable", made)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", "/none")
     with pytest.raises(ConfigurationError, match=r"^SSL_CERT_FILE names '/none', and no cert"):
         make("sslmode=verify-full&sslrootcert=system", made)

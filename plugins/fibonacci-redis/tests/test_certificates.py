@@ -80,6 +80,7 @@ def test_taken(made: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
     """What can be used is taken, and the environment's where no option says whom to trust."""
     sealed = {"ssl_certfile": "{}/client.pem", "ssl_keyfile": "{}/sealed"}
     make({**sealed, "ssl_password": "hunter2", "ssl_ciphers": "HIGH"}, made)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", "/none")
     make({"ssl_ca_data": made.ca.read_text()}, made)
     make({"ssl_cert_reqs": "none"}, made)

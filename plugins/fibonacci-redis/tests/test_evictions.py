@@ -188,10 +188,10 @@ def role(node: Redis) -> bytes:
     [
         ("maxmemory:0\nmaxmemory_policy:allkeys-lru\nevicted_keys:0\n", True, True),
         ("maxmemory:9\nmaxmemory_policy:noeviction\nevicted_keys:0\n", True, True),
-        ("maxmemory:9\nmaxmemory_policy:volatile-lru\nevicted_keys:0\n", False, True),
+        ("maxmemory:9\nmaxmemory_policy:volatile-lru\nevicted_keys:0\n", True, True),
         ("maxmemory:0\nmaxmemory_policy:noeviction\nevicted_keys:1\n", False, True),
         ("maxmemory_policy:noeviction\n", False, True),
-        ("evicted_keys:0\n", False, True),
+        ("evicted_keys:0\n", True, True),
         ("", False, True),
         (f"db0:keys={FEW},expires=0\ndb1:keys=1,expires=0\n", False, False),
         ("db0:odd\n", False, False),

@@ -15,12 +15,12 @@ def shortened(
     The ``new`` last ones stay, if ``most`` lets them. Raises ValueTooLargeError where nothing is
     left before them, and where there is no ``most``: then nothing may go.
     """
-    if most is None:
-        more = "With max_items, append lets the oldest items make room for new ones"
-        raise _told(fault, more) from None
-    old = items[: -min(new, most)]
+    old = items[: -(new if most is None else min(new, most))]
     if not old:
         more = "This is what is new alone: no older item is left to make room for it"
+        raise _told(fault, more) from None
+    if most is None:
+        more = "With max_items, append lets the oldest items make room for new ones"
         raise _told(fault, more) from None
     return items[_in_the_way(old, address, fault) :]
 

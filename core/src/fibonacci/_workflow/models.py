@@ -37,11 +37,10 @@ def find_model(model: Any) -> Model:
     if not isinstance(model, str):
         return FunctionModel(model)
     provider, _, rest = model.partition(":")
-    if has_plugin("models", provider):
-        name, settings = provider, ModelSettings(model=rest or model)
-    else:
-        name, settings = claimant("models", model) or provider, ModelSettings(model=model)
-    found: Model = find_plugin("models", name).ask(settings, Model)
+    claims = None if has_plugin("models", provider) else claimant("models", model)
+    # Of the provider itself it is known by now, or its search finds it, or says what is missing.
+    settings = ModelSettings(model=model if claims else rest or model)
+    found: Model = find_plugin("models", claims or provider).ask(settings, Model)
     return found
 
 

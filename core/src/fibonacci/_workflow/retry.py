@@ -39,12 +39,16 @@ def _on(_: Any, __: Any, value: Any) -> None:
     if isinstance(value, tuple | type):
         fits = bool(classes) and all(_is_exception(one) for one in classes)
     else:
-        fits = value is None or (callable(value) and not iscoroutinefunction(value))
+        fits = value is None or (callable(value) and not _is_async(value))
     if not fits:
         raise WorkflowValidationError(
             "on must be a class of exceptions such as KeyError, a tuple of them, or a plain "
             "function that takes an exception and says whether to try again"
         )
+
+
+def _is_async(given: Any) -> bool:
+    return iscoroutinefunction(given) or iscoroutinefunction(type(given).__call__)
 
 
 def _is_exception(given: Any) -> bool:

@@ -29,6 +29,10 @@ _MISTAKES: Final = (
 """What Python raises where the program, or what it was given, is wrong: the same the next time."""
 
 
+_LASTING: Final = {"SSLCertVerificationError", "UnsupportedOperation"}
+"""Errors of the system that stay; by name, as to import ``ssl`` takes time."""
+
+
 def is_transient(fault: Exception) -> bool:
     """Say whether the same work may succeed a little later.
 
@@ -43,4 +47,7 @@ def is_transient(fault: Exception) -> bool:
         return isinstance(fault, BackendUnavailableError | ConflictError)
     if isinstance(fault, ExceptionGroup):
         return all(map(is_transient, fault.exceptions))
+    names = {base.__name__ for base in type(fault).__mro__}
+    if isinstance(fault, OSError) and names.isdisjoint(_LASTING):
+        return True  # also if it is a mistake: an answer that is no JSON, in the package requests
     return not isinstance(fault, _MISTAKES)

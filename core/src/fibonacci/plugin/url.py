@@ -110,7 +110,7 @@ class StoreURL:
 
 def _check_characters(text: str) -> None:
     if fault := shell_fault(text):
-        raise _malformed(fault)
+        raise _malformed(f"{fault}. Where they are meant, write $ as %24. {_QUOTING}")
     if any(character <= " " or character == "\x7f" for character in text):
         raise _malformed("has a space or a control character in it; write a space %20")
     if "#" in text:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 BACKEND: Final = "_network_backend"
 
+PATIENCE: Final = 0.5
+"""Seconds at most for an address, where there is another one."""
+
 
 def look_up_names(client: "AsyncClient") -> None:
     """Have the client connect to addresses that were looked up here, its proxies included."""
@@ -47,7 +50,10 @@ class Addresses:
         addresses = await _looked_up(host, deadline)
         fault: Exception = OSError("the host has no address")
         for number, address in enumerate(addresses):
-            share = share_deadline(deadline, len(addresses) - number)
+            rest = len(addresses) - number
+            share = share_deadline(deadline, rest)
+            if rest > 1:  # the others wait for this one
+                share = min(share, monotonic() + PATIENCE)
             left = max(0.0, share - monotonic())
             try:
                 return await self._inner.connect_tcp(address, port, timeout=left, **options)

@@ -61,7 +61,7 @@ def _pair(pair: Any, where: str, of_roles: bool) -> Iterator[_Turn]:
         yield from _spoken(pair[0], parts(pair[1], f"{where}[1]"))
         return
     for index, speaker in enumerate(("user", "assistant")):
-        yield from _spoken(speaker, values(pair[index], f"{where}[{index}]"))
+        yield from _spoken(speaker, _own(values(pair[index], f"{where}[{index}]")))
 
 
 def _message(message: Mapping[str, Any], where: str) -> Iterator[_Turn]:
@@ -78,7 +78,7 @@ def _message(message: Mapping[str, Any], where: str) -> Iterator[_Turn]:
     if not speakers:
         raise refuse(where, "a message has a role and a content, or is named by its speaker")
     for key in speakers:
-        yield from _spoken(key, values(message[key], f"{where}.{key}"))
+        yield from _spoken(key, _own(values(message[key], f"{where}.{key}")))
 
 
 def _unwrapped(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -125,6 +125,11 @@ def _extras(message: Mapping[str, Any], where: str) -> Iterator[Part]:
         yield call(called, f"{where}.tool_calls[{index}]")
     if message.get("function_call"):
         yield call(message["function_call"], f"{where}.function_call")
+
+
+def _own(said: Iterable[Part]) -> Iterator[Part]:
+    """Yield what a named speaker says as the speaker's: it may look like a tool's answer."""
+    return (part._replace(by_tool=False) for part in said)
 
 
 def _spoken(speaker: str, said: Iterable[Part]) -> Iterator[_Turn]:

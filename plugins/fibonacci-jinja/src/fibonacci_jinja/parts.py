@@ -72,7 +72,7 @@ def parts(content: Any, where: str) -> Iterator[Part]:
 
 
 def values(content: Any, where: str) -> Iterator[Part]:
-    """Yield the same; a list that is not made of parts is a value like any other: JSON."""
+    """Yield the same; a list that is not made of known parts is a value like any other: JSON."""
     whole = isinstance(content, list | tuple) and not all(map(_is_part, content))
     yield from [Part(text(content))] if whole else parts(content, where)
 
@@ -100,7 +100,8 @@ def refuse(where: str, due: str) -> RefusedError:
 
 
 def _is_part(part: Any) -> bool:
-    return isinstance(part, str) or _marked(part) is not None
+    marked = _marked(part)
+    return isinstance(part, str) or (marked is not None and _is_known(marked.kind))
 
 
 def _is_known(kind: str) -> bool:

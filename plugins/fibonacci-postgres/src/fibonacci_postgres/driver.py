@@ -5,6 +5,7 @@ C, where neither a deadline nor a signal handler reaches them.
 """
 
 import ctypes
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -52,7 +53,8 @@ def conninfo(parameters: Mapping[str, str]) -> bytes:
 
 def named_in(text: str) -> str:
     """Return the parameter that libpq's text is about; "" if it names none."""
-    return max((name for name in parameter_names() if name in text), key=len, default="")
+    words = set(re.findall(r"\w+", text))
+    return max((name for name in parameter_names() if name in words), key=len, default="")
 
 
 def variable_of(name: str) -> str:

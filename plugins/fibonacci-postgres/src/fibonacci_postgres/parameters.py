@@ -60,7 +60,7 @@ class ConnectionParameters:
         from fibonacci_postgres.driver import named_in, pq
 
         asked = self.but(host=_NOWHERE, hostaddr="", port="")
-        if self.get("gssencmode") == "require":
+        if self.get("gssencmode") in ("", "require"):  # or a service file's, which only libpq reads
             asked = asked.but(gssencmode="prefer")
         said = pq.PGconn.connect_start(asked.conninfo({})).error_message.decode(errors="replace")
         return None if _NOWHERE in said else named_in(said)

@@ -132,7 +132,8 @@ class Cluster(Routes):
         if self._slots and self._slots[slot % SLOTS] is node:
             self._slots = []
             # Who named it is asked last: its word may be an old one.
-            self._order = [*self._order[1:], self._order[0]]
+            first, *others = self._order
+            self._order = [*others, first]
 
     def _announced(self, host: str, port: int) -> Node:
         """The node that is announced with this address."""

@@ -61,6 +61,7 @@ TOLD_APART: Final = {
     "without any password configured": "wants no password: leave it out of the connection URL",
     "cluster support disabled": "is not in a cluster: write redis://host:port/db",
     "'pexpire' command": "is older than Redis 7.0, the oldest that is supported",
+    "compiling script": "is older than Redis 7.0, the oldest that is supported",
 }
 """Errors of the general kind that are known by their words."""
 

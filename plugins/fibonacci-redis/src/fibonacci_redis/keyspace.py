@@ -30,7 +30,7 @@ class Keyspace:
     """What a server said."""
 
     keeps_all: bool
-    """Whether it removes nothing by itself, and has removed nothing since it started."""
+    """Whether it has removed nothing by itself since it started."""
     is_small: bool
 
 
@@ -47,10 +47,9 @@ def read_keyspace(reply: Any, endpoint: Endpoint) -> Keyspace:
     policy, is_bounded = told.get("maxmemory_policy", ""), told.get("maxmemory") != "0"
     if policy.startswith("allkeys-") and is_bounded:
         _warn(str(endpoint), policy)
-    keeps = policy == "noeviction" or not is_bounded
     databases = [value for name, value in told.items() if name.startswith("db")]
     return Keyspace(
-        keeps_all=keeps and told.get("evicted_keys") == "0",
+        keeps_all=told.get("evicted_keys") == "0",
         is_small=sum(map(_count, databases)) <= FEW,
     )
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from fibonacci_redis.faults import FULL, NOT_EVER, NOT_NOW
 from fibonacci_redis.wire import ReplyError, Request, pack
 
 HELLO: Final = pack((b"HELLO",))
@@ -37,7 +38,9 @@ def refuses_hello(error: ReplyError) -> bool:
 
     Others are about the connection, such as one too many.
     """
-    return error.code in ("ERR", "NOPERM") and "max number of clients" not in str(error)
+    if error.code in (*NOT_EVER, *NOT_NOW) and error.code != "NOPERM":
+        return False
+    return not any(words in str(error) for words in FULL)
 
 
 def demoted() -> ReplyError:

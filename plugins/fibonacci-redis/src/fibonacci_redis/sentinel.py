@@ -84,7 +84,8 @@ class Sentinel(Routes):
             self._known = None
             node.forget()
             # Who named it is asked last: its word may be an old one.
-            self._sentinels = [*self._sentinels[1:], self._sentinels[0]]
+            first, *others = self._sentinels
+            self._sentinels = [*others, first]
 
     def _told(self, fault: StorageError, node: Node) -> StorageError:
         if node.reached or self._named is None:

@@ -25,10 +25,11 @@ def authorities_fault(file: str) -> str | None:
     """Return why no certificate can be read from a file; None if one can."""
     try:
         state = os.stat(file)
+        _read_authorities(file, (state.st_ctime_ns, state.st_ino))
     except (OSError, ValueError) as fault:
         raise_for_signal(fault)
         return f"no certificate can be read from it: {_reason(fault)}"
-    return _authorities_fault(file, (state.st_ctime_ns, state.st_ino))
+    return None
 
 
 def folder_fault(folders: str, *, hashed: bool = True) -> str | None:
@@ -37,11 +38,17 @@ def folder_fault(folders: str, *, hashed: bool = True) -> str | None:
     There a file has to be named by the hash of its owner's name, as ``openssl rehash`` does; that
     is looked at if ``hashed``.
     """
-    try:
-        names = [name for one in folders.split(os.pathsep) for name in os.listdir(one)]
-    except (OSError, ValueError) as fault:
-        raise_for_signal(fault)
-        return f"no certificate can be read from it: {_reason(fault)}"
+    names: list[str] = []
+    faults: list[Exception] = []
+    given = [one for one in folders.split(os.pathsep) if one]  # OpenSSL passes over the others
+    for one in given:
+        try:
+            names += os.listdir(one)
+        except (OSError, ValueError) as fault:
+            raise_for_signal(fault)
+            faults.append(fault)
+    if faults and len(faults) == len(given):
+        return f"no certificate can be read from it: {_reason(faults[0])}"
     if hashed and not any(map(_HASHED.fullmatch, names)):
         return "no certificate in it has a name that OpenSSL looks for: run `openssl rehash` on it"
     return None
@@ -50,19 +57,22 @@ def folder_fault(folders: str, *, hashed: bool = True) -> str | None:
 def trust_fault(*, folder_alone: bool = False) -> str | None:
     """Return what is wrong with SSL_CERT_FILE or SSL_CERT_DIR, which name whom OpenSSL trusts.
 
-    The answer is a sentence with the variable's name in it; None if nothing is wrong. OpenSSL has a
-    file by default as well, so a folder may hold nothing; unless a client takes the
-    ``folder_alone``.
+    The answer is a sentence with the variable's name in it; None if nothing is wrong. OpenSSL looks
+    into both, and has a file by default as well, so a folder may hold nothing; unless a client
+    takes the ``folder_alone``, or the file.
     """
     looks: dict[str, Callable[[str], str | None]] = {
         "SSL_CERT_FILE": authorities_fault,
         "SSL_CERT_DIR": partial(folder_fault, hashed=folder_alone),
     }
+    told: list[str | None] = []
     for name, look in looks.items():
         if given := os.environ.get(name):
             fault = look(given)
-            return fault and f"{name} names {given!r}, and {fault}. Mend it, or unset {name}"
-    return None
+            told.append(fault and f"{name} names {given!r}, and {fault}. Mend it, or unset {name}")
+    if folder_alone:
+        del told[1:]
+    return told[0] if told and all(told) else None
 
 
 def key_fault(
@@ -106,14 +116,9 @@ def broken_rule(fault: BaseException) -> str:
 
 
 @lru_cache(8)
-def _authorities_fault(file: str, _: object) -> str | None:
-    """Read the file, once while it stays as it is: a machine's whole list takes 30 ms."""
-    try:
-        _context().load_verify_locations(cafile=file)
-    except OSError as fault:
-        raise_for_signal(fault)
-        return f"no certificate can be read from it: {_reason(fault)}"
-    return None
+def _read_authorities(file: str, _: object) -> None:
+    """Read a good file once, while it stays as it is: a machine's whole list takes 30 ms."""
+    _context().load_verify_locations(cafile=file)
 
 
 def _context() -> "SSLContext":

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import Final
 
 # An underscore is in no name of the DNS, but in names that Docker gives.
-_NAME: Final = re.compile(r"[\w.-]+")
+_NAME: Final = re.compile(r"[\w.-]+", re.ASCII)
 
 
 def host_fault(host: str) -> str | None:
@@ -16,12 +16,12 @@ def host_fault(host: str) -> str | None:
     """
     if ":" in host:
         return None if _is_address(host) else "is no IPv6 address"
-    if not _NAME.fullmatch(host):
-        return "may hold letters, digits, dots, hyphens and underscores alone"
     try:
         ascii_name = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
         return "is too long, or no name in its script (IDNA)"
+    if not _NAME.fullmatch(ascii_name) or not host.isprintable():
+        return "may hold letters, digits, dots, hyphens and underscores alone"
     parts = ascii_name.removesuffix(".").split(".")
     if not all(parts):
         return "has an empty part before, between or behind its dots"

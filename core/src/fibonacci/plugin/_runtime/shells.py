@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-_QUOTES: Final = "\"'`“”"
+_QUOTES: Final = ('""', "''", "``", "“”")
 # A shell's ${NAME} and Kubernetes' $(NAME), anywhere; $NAME as the whole, in capitals.
 _UNFILLED: Final = re.compile(r"\$\{\w[^}]*\}|\$\(\w+\)|^\$[A-Z_][A-Z0-9_]*$", re.ASCII)
 
@@ -13,7 +13,7 @@ def shell_fault(text: str) -> str | None:
 
     The answer goes on behind a subject, and quotes nothing: "stands in quotes, …".
     """
-    if len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
+    if len(text) > 1 and text[0] + text[-1] in _QUOTES:
         return (
             "stands in quotes, which count as part of it (a shell takes them away, and "
             "`docker --env-file` does not): leave them out"
