@@ -181,13 +181,14 @@ def test_limit_in_one_loop(postgres_url: str, postgres_server: Databases) -> Non
 
 def test_no_turn_in_time(postgres_url: str) -> None:
     """Who gets no connection before the deadline is told how many there are."""
-    store = Speaker("sync", backend(postgres_url, max_connections=1, timeout=1))
+    store = Speaker("sync", backend(postgres_url, max_connections=1, timeout=60))
     store.write(A, b"1", None)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         other = threading.Thread(target=in_threads, args=(lambda _: store.read(A), 1))
         other.start()
-        time.sleep(0.1)
+        waiting = "SELECT FROM pg_locks WHERE relation = 'fibonacci'::regclass AND NOT granted"
+        until(lambda: connection.execute(waiting).rowcount == 1)
         with pytest.raises(BackendUnavailableError, match="At most 1 are used at once"):
             store.read(A, deadline=time.monotonic() + 0.2)
     other.join()
