@@ -15,8 +15,9 @@ class Alarm(BaseException):
 def alarms() -> Iterator[None]:
     """Have SIGALRM raise, and Python tell of nothing that this leaves behind.
 
-    No garbage is collected, as Python drops what is raised meanwhile. And a verb that was called
-    and not yet begun, when the signal comes, is a coroutine that was never awaited.
+    No garbage is collected, as Python drops what is raised meanwhile. A verb that was called and
+    not yet begun, when the signal comes, is a coroutine that was never awaited; and what was opened
+    and not yet given to anybody is open when it is let go.
     """
 
     def ring(*_: object) -> None:
@@ -27,8 +28,12 @@ def alarms() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-            yield
+            warnings.filterwarnings("ignore", "unclosed ", ResourceWarning)
+            try:
+                yield
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                gc.collect()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         gc.enable()
         signal.signal(signal.SIGALRM, before)

@@ -3,7 +3,6 @@
 Run without coverage, whose own lock does not survive a signal in its midst.
 """
 
-import gc
 import random
 import signal
 import sqlite3
@@ -53,7 +52,6 @@ def test_broken_off_anywhere(path: Path, alarms: None):
         assert returned <= memory.get("n") <= begun
     database.close()
     workflow.close()
-    gc.collect()
 
 
 def test_fork_after_a_break(path: Path, alarms: None):
