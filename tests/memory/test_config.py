@@ -448,6 +448,12 @@ def test_what_a_shell_was_to_see_to_is_refused(variable: str, text: str, told: s
     assert CANARY not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", [f"'{CANARY}\"", f'"{CANARY}', '"', f"{CANARY}`"])
+def test_quotes_that_no_shell_takes_away_stay(key: str):
+    """A key may begin and end with signs that are no pair."""
+    assert MemoryConfig(encryption_key=key).encryption_key == key
+
+
 @pytest.mark.parametrize("text", [f"'{CANARY}'", "${CANARY}"])
 def test_a_key_in_code_is_looked_at_as_well(text: str):
     """``os.environ[...]`` hands it out as it is."""

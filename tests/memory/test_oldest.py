@@ -116,6 +116,8 @@ def test_without_max_items_nothing_goes():
     with pytest.raises(ValueTooLargeError, match="With max_items, append lets the oldest") as told:
         memory.append("k", "y" * 100)
     assert (told.value.size, told.value.limit) == (407, 400)
+    with pytest.raises(ValueTooLargeError, match="This is what is new alone"):
+        memory.append("none", "y" * 500)
     with pytest.raises(ValueTooLargeError, match=r"407 bytes, of 400$"):
         memory.update("k", lambda turns: [*turns, "y" * 100])
     assert memory.get("k") == ["x" * 300]

@@ -15,7 +15,7 @@ def host_fault(host: str) -> str | None:
     nobody is asked.
     """
     if ":" in host:
-        return None if _is_address(host) else "is no IPv6 address"
+        return None if is_address(host) else "is no IPv6 address"
     try:
         ascii_name = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
@@ -30,7 +30,8 @@ def host_fault(host: str) -> str | None:
     return None
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Say whether it is an IP address, which nobody has to look up."""
     try:
         ip_address(host)
     except ValueError:

@@ -2,13 +2,13 @@
 
 import socket
 from functools import partial
-from ipaddress import ip_address
 from time import monotonic
 from typing import Final
 
 from fibonacci.plugin._run import run
 from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
 from fibonacci.plugin._runtime.forks import on_fork
+from fibonacci.plugin._runtime.hosts import is_address
 from fibonacci.plugin._runtime.thread_flight import ThreadFlight
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
 
@@ -39,7 +39,7 @@ async def aresolve(host: str, *, deadline: float) -> list[str]:
 
 
 async def _addresses(host: str, waiter_type: type[Waiter], deadline: float) -> list[str]:
-    if _is_address(host):
+    if is_address(host):
         return [host]
     if monotonic() >= deadline:
         raise DeadlineExceeded("there was no time to look the host's name up")
@@ -69,14 +69,6 @@ def _look_up(host: str) -> list[str]:
     except UnicodeError:  # a part of it is empty, or too long
         raise socket.gaierror(socket.EAI_NONAME, "that is no host's name") from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 # The threads that looked up are the parent's.
