@@ -1,4 +1,4 @@
-"""What a fresh install must be able to do: one round trip in either voice.
+"""What a fresh install must be able to do: one round trip in either mode.
 
 smoke.py [--alone]
 

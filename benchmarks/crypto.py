@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from measure import seconds_per_call
 
 from fibonacci import generate_key
-from fibonacci.plugin import CipherSettings, canonical
+from fibonacci.plugin import CipherSettings, encode_parts
 from fibonacci_crypto import AesGcmCipher, fibonacci_encryption
 
 VALUE = os.urandom(1024)
-ADDRESS = canonical("fibonacci:", "user", "user-123", "preferences")
+ADDRESS = encode_parts("fibonacci:", "user", "user-123", "preferences")
 PASSPHRASE = "your-32-byte-key-here..."
 
 

@@ -124,7 +124,7 @@ def langgraph(url: str, value: Any) -> Iterator[Calls]:
 
 
 def one_by_one(size: str, value: Any, url: str, memory: MemoryManager) -> None:
-    """One record a call, in the sync voice."""
+    """One record a call, in sync code."""
     memory.set("k", value)
     times = 2_000 if size != "64 KB" else 300
     with connected(url) as plain, connected(url) as kept, langgraph(url, value) as theirs:

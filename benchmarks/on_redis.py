@@ -56,7 +56,7 @@ GOALS = {
 def one_by_one(
     size: str, value: Any, url: str, memory: MemoryManager, sealed: MemoryManager
 ) -> None:
-    """One record a call, in the sync voice."""
+    """One record a call, in sync code."""
     client = redis.Redis.from_url(url)
     client.set("base", orjson.dumps(value))
     memory.set("ours", value)
@@ -116,7 +116,7 @@ def batches(size: str, value: Any, url: str, memory: MemoryManager) -> None:
 
 
 def awaited(size: str, value: Any, url: str, memory: MemoryManager) -> None:
-    """In the async voice: one at a time, and 64 at once."""
+    """In the async mode: one at a time, and 64 at once."""
     with asyncio.Runner() as runner:
         client = redis.asyncio.Redis.from_url(url)
         runner.run(client.set("base", orjson.dumps(value)))

@@ -8,7 +8,7 @@ from measure import seconds_per_call
 from values import VALUES
 
 from fibonacci._builtin.braces import BracesEngine
-from fibonacci.plugin import as_text
+from fibonacci.plugin import render_value
 
 PROMPT = """Conversation history:
 {{memory.history}}
@@ -32,10 +32,10 @@ def renderers(history: Any) -> dict[str, Callable[[], object]]:
     builtin = BracesEngine().compile(PROMPT)
 
     def formatted() -> str:
-        return FORMAT.format(as_text(history), MESSAGE)
+        return FORMAT.format(render_value(history), MESSAGE)
 
     found: dict[str, Callable[[], object]] = {
-        "as_text alone": lambda: as_text(history),
+        "as_text alone": lambda: render_value(history),
         "str.format": formatted,
         "builtin": lambda: builtin.render(given),
     }
@@ -47,13 +47,13 @@ def renderers(history: Any) -> dict[str, Callable[[], object]]:
     with suppress(ImportError):
         import jinja2.sandbox
 
-        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(finalize=as_text)
+        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(finalize=render_value)
         stock = environment.from_string(PROMPT)
         found["jinja2 sandbox"] = lambda: stock.render(given)
     with suppress(ImportError):
         import minijinja
 
-        mini = minijinja.Environment(templates={"t": PROMPT}, finalizer=as_text)
+        mini = minijinja.Environment(templates={"t": PROMPT}, finalizer=render_value)
         found["minijinja"] = lambda: mini.render_template("t", **given)
     with suppress(ImportError):
         import chevron
@@ -61,7 +61,7 @@ def renderers(history: Any) -> dict[str, Callable[[], object]]:
         unescaped = PROMPT.replace("{{", "{{{").replace("}}", "}}}")
 
         def mustache() -> str:
-            json["memory"] = {"history": as_text(history)}
+            json["memory"] = {"history": render_value(history)}
             return str(chevron.render(unescaped, json))
 
         found["chevron"] = mustache

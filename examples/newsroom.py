@@ -13,8 +13,8 @@ from fibonacci import FunctionNode, LLMNode, MemoryConfig, NodeContext, Workflow
 
 def decide(ctx: NodeContext) -> dict[str, object]:
     """Choose the length and the tone; a reader who has had much gets less."""
-    told = len(ctx.recalled.get("told", []))
-    tone = ctx.recalled["preferences"]["tone"]
+    told = len(ctx.memory_values.get("told", []))
+    tone = ctx.memory_values["preferences"]["tone"]
     return {"tone": tone, "sentences": 3 if told < 2 else 1}
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from fibonacci.errors import DecryptionError
-from fibonacci.plugin import Cipher, CipherSettings, canonical, hookimpl
+from fibonacci.plugin import Cipher, CipherSettings, encode_parts, hookimpl
 
 
 class ToyCipher(Cipher):
@@ -42,7 +42,7 @@ class ToyCipher(Cipher):
 
     def mac(self, body: bytes, aad: bytes, key: bytes) -> bytes:
         return hmac.digest(
-            key, canonical("mac") + len(aad).to_bytes(8, "big") + aad + body, "sha256"
+            key, encode_parts("mac") + len(aad).to_bytes(8, "big") + aad + body, "sha256"
         )
 
 

@@ -14,7 +14,7 @@ import boto3
 import psycopg
 import redis
 
-from fibonacci.plugin import Address, canonical
+from fibonacci.plugin import Address, encode_parts
 
 
 class Inside(ABC):
@@ -69,7 +69,7 @@ class InsidePostgres(Inside):
         self.connection = psycopg.connect(url, autocommit=True)
 
     def row(self, address: Address) -> tuple[bytes, bytes]:
-        return canonical(*address.space), address.key.encode()
+        return encode_parts(*address.space), address.key.encode()
 
     def read(self, address: Address) -> bytes:
         sql = "SELECT value FROM fibonacci WHERE space = %b AND key = %b"
@@ -133,7 +133,7 @@ class InsideSqlite(Inside):
         self.database = sqlite3.connect(self.path, isolation_level=None)
 
     def row(self, address: Address) -> tuple[bytes, bytes]:
-        return canonical(*address.space), address.key.encode()
+        return encode_parts(*address.space), address.key.encode()
 
     def read(self, address: Address) -> bytes:
         sql = "SELECT value FROM fibonacci_records WHERE space = ? AND key = ?"

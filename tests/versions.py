@@ -11,14 +11,14 @@ from fibonacci.plugin import (
     Page,
     VersionedRecord,
     VersionedStore,
-    is_live,
+    is_unexpired,
 )
 
 
 class VersionStore(VersionedStore[int]):
     """Records by address, each with the number of the write that made it."""
 
-    remote = False
+    retry_transient_errors = False
 
     def __init__(self):
         self.records = {}
@@ -51,7 +51,7 @@ class VersionStore(VersionedStore[int]):
             return True
 
     def listed(self, record):
-        return is_live(record.expires)
+        return is_unexpired(record.expires)
 
     def scan(self, space, *, prefix="", cursor=None, limit=1000, deadline):
         keys = sorted(
@@ -67,7 +67,7 @@ class VersionStore(VersionedStore[int]):
 
 
 class AsyncVersionStore(AsyncVersionedStore[int]):
-    """The same in the async voice, on the records of a sync store."""
+    """The same in async code, on the records of a sync store."""
 
     def __init__(self, store):
         self.store = store

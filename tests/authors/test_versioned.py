@@ -11,12 +11,12 @@ from versions import AsyncVersionStore, VersionStore
 from fibonacci.errors import BackendUnavailableError, ConflictError, OutcomeUnknownError
 from fibonacci.plugin import (
     ABSENT,
-    KEEP,
+    KEEP_TTL,
     Address,
     Space,
     VersionedRecord,
     VersionedStore,
-    is_live,
+    is_unexpired,
 )
 
 K = Address(Space("", "workflow", "w"), "k")
@@ -51,7 +51,7 @@ class Server(VersionStore):
 
 
 class Asked:
-    """A store in one of the voices; calls get a deadline in half a second."""
+    """A store in one of the modes; calls get a deadline in half a second."""
 
     def __init__(self, store):
         self.store = store
@@ -105,13 +105,13 @@ def test_expired_is_absent(store, server):
     """C12: an expired record that the server still holds is none, and is written over."""
     server.hold(b"old", expired())
     assert store.read(K) is None
-    assert store.remaining(K) is ABSENT
+    assert store.remaining_ttl_ms(K) is ABSENT
     assert store.exists(K) is False
     assert store.touch(K, None) is False
     assert store.compare_and_set(K, b"old", b"new", None) is False
-    assert store.compare_and_set(K, ABSENT, b"new", KEEP) is True
+    assert store.compare_and_set(K, ABSENT, b"new", KEEP_TTL) is True
     assert store.read(K) == b"new"
-    assert store.remaining(K) is None
+    assert store.remaining_ttl_ms(K) is None
 
 
 def test_swept_in_between(store, server):
@@ -137,7 +137,7 @@ def test_others_win_until_the_deadline(store, server):
 def test_keep(store, server):
     """C13: KEEP writes the expiry that was read, to the millisecond."""
     server.hold(b"old", expires := expired() + 60_000)
-    assert store.compare_and_set(K, b"old", b"new", KEEP) is True
+    assert store.compare_and_set(K, b"old", b"new", KEEP_TTL) is True
     assert server.records[K].expires == expires
 
 
@@ -180,9 +180,9 @@ def test_touch(store, server):
     server.meanwhile = [lambda: server.hold(b"new")]
     assert store.touch(K, 60_000) is True
     assert store.read(K) == b"new"
-    assert 59_000 < store.remaining(K) <= 60_000
+    assert 59_000 < store.remaining_ttl_ms(K) <= 60_000
     assert store.touch(K, None) is True
-    assert store.remaining(K) is None
+    assert store.remaining_ttl_ms(K) is None
 
 
 @pytest.mark.parametrize("fault", [OutcomeUnknownError, BackendUnavailableError])
@@ -208,7 +208,7 @@ def test_lives_as_long_as_it_was_given(store, server, monkeypatch):
     store.write(K, b"1", 5)
     now += 5_000_000 - 1
     assert store.read(K) == b"1"
-    assert store.remaining(K) == 1
+    assert store.remaining_ttl_ms(K) == 1
     now += 1_000_000
     assert store.read(K) is None
 
@@ -217,14 +217,14 @@ def test_remaining_is_never_more_than_given(store):
     """C11: what is left is at most what was given."""
     for _ in range(50):
         store.write(K, b"1", 1_000)
-        assert 0 < store.remaining(K) <= 1_000
+        assert 0 < store.remaining_ttl_ms(K) <= 1_000
 
 
 def test_is_live():
     """C12: visible while now is before the expiry, gone at it."""
-    assert is_live(None)
-    assert is_live(expired() + 60_000)
-    assert not is_live(time.time_ns() // 1_000_000)
+    assert is_unexpired(None)
+    assert is_unexpired(expired() + 60_000)
+    assert not is_unexpired(time.time_ns() // 1_000_000)
 
 
 def test_record_hides_its_bytes():

@@ -13,7 +13,7 @@ import attrs
 from fibonacci._builtin import braces
 from fibonacci._builtin.braces import BracesEngine
 from fibonacci.errors import TemplateError
-from fibonacci.plugin import Template, below, missing
+from fibonacci.plugin import Template, get_child, missing_value_error
 
 BROKEN = {}
 MISSING = object()
@@ -109,7 +109,7 @@ class ReachesAttributes(Soft):
     def find(self, namespace, reference):
         value = namespace
         for key in (reference.root, *reference.path):
-            found = below(value, key, value)
+            found = get_child(value, key, value)
             value = getattr(value, str(key), value) if found is value else found
             if callable(value):
                 return repr(value)
@@ -124,7 +124,7 @@ class PrefersAttributes(Soft):
         *before, last = (reference.root, *reference.path)
         value = namespace
         for key in before:
-            value = below(value, key, "")
+            value = get_child(value, key, "")
         found = getattr(value, str(last), None) if reference.path else None
         return repr(found) if found else braces._find(namespace, reference)
 
@@ -146,7 +146,7 @@ class IndexesOnly(Soft):
         for key in (reference.root, *reference.path):
             if isinstance(value, dict) and isinstance(key, int):
                 return ""
-            value = below(value, key)
+            value = get_child(value, key)
         return braces._find(namespace, reference)
 
 
@@ -206,9 +206,11 @@ class MissingMemoryRaises(Soft):
     def find(self, namespace, reference):
         value = namespace
         for key in (reference.root, *reference.path):
-            value = below(value, key, MISSING)
+            value = get_child(value, key, MISSING)
         if value is MISSING:
-            raise missing(reference.name, (), line=reference.line, column=reference.column)
+            raise missing_value_error(
+                reference.name, (), line=reference.line, column=reference.column
+            )
         return value
 
 

@@ -6,7 +6,16 @@ from types import SimpleNamespace
 
 from forks import lock_over_forks
 
-from fibonacci.plugin import ABSENT, KEEP, AsyncStore, Backend, Page, Store, hookimpl, read_options
+from fibonacci.plugin import (
+    ABSENT,
+    KEEP_TTL,
+    AsyncStore,
+    Backend,
+    Page,
+    Store,
+    hookimpl,
+    read_options,
+)
 
 
 class MinimalStore(Store):
@@ -56,7 +65,7 @@ class MinimalStore(Store):
             found, expires, _ = self.found(address) or (ABSENT, math.inf, None)
             if found != expected:
                 return False
-            self.put(address, data, expires if ttl_ms is KEEP else self.expiry(ttl_ms))
+            self.put(address, data, expires if ttl_ms is KEEP_TTL else self.expiry(ttl_ms))
             return True
 
     def remove(self, address, *, deadline):
@@ -65,7 +74,7 @@ class MinimalStore(Store):
             self.records.pop(self.place(address), None)
             return live is not None
 
-    def remaining(self, address, *, deadline):
+    def remaining_ttl_ms(self, address, *, deadline):
         record = self.found(address)
         if record is None:
             return ABSENT
@@ -82,7 +91,7 @@ class MinimalStore(Store):
 
 
 class MinimalAsyncStore(AsyncStore):
-    """The same in the async voice, on the records of a minimal store."""
+    """The same in async code, on the records of a minimal store."""
 
     def __init__(self, store):
         self.store = store
@@ -99,8 +108,8 @@ class MinimalAsyncStore(AsyncStore):
     async def remove(self, address, *, deadline):
         return self.store.remove(address, deadline=deadline)
 
-    async def remaining(self, address, *, deadline):
-        return self.store.remaining(address, deadline=deadline)
+    async def remaining_ttl_ms(self, address, *, deadline):
+        return self.store.remaining_ttl_ms(address, deadline=deadline)
 
     async def scan(self, space, *, prefix="", cursor=None, limit=1000, deadline):
         return self.store.scan(space, prefix=prefix, cursor=cursor, limit=limit, deadline=deadline)
@@ -116,10 +125,10 @@ class ToyBackend(Backend):
         self.store = store
         self.async_store = async_store
 
-    def connect(self):
+    def create_store(self):
         return self.store
 
-    def aconnect(self):
+    def create_async_store(self):
         return self.async_store(self.store) if self.async_store else None
 
 

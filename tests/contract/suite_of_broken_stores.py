@@ -39,8 +39,8 @@ class Hasty:
 def suite(name, contract, **settings):
     """The contract's class for one store."""
     is_async = name in BROKEN_ASYNC
-    voices = ["async"] if is_async else ["sync"]
-    settings |= {"backend": name, "store": STORES[name], "is_async": is_async, "voices": voices}
+    modes = ["async"] if is_async else ["sync"]
+    settings |= {"backend": name, "store": STORES[name], "is_async": is_async, "modes": modes}
     return type(f"Test{name}", (Hasty, contract), settings)
 
 

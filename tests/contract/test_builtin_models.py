@@ -17,7 +17,7 @@ class TestScripted(ProviderContract):
 
 
 class TestFixture(ProviderContract):
-    voices = ("mixed",)
+    modes = ("mixed",)
 
     @pytest.fixture
     def model(self):

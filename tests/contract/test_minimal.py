@@ -10,7 +10,7 @@ from fibonacci.testing import StoreContract
 
 class TestMinimal(StoreContract):
     backend = "minimal"
-    voices = mostly("mixed")
+    modes = mostly("mixed")
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
@@ -21,7 +21,7 @@ class TestMinimal(StoreContract):
 
 class TestMinimalAsync(StoreContract):
     backend = "minimal-async"
-    voices = mostly("async", "mixed")
+    modes = mostly("async", "mixed")
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
@@ -33,4 +33,4 @@ class TestMinimalAsync(StoreContract):
 
 class TestGivenStore(StoreContract):
     backend = MinimalStore()
-    voices = ("sync",)
+    modes = ("sync",)

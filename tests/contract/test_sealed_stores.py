@@ -25,7 +25,7 @@ KEYS = [generate_key(), generate_key()]
 class Sealed(StoreContract):
     """All values sealed, with the first of two keys."""
 
-    voices: ClassVar[Sequence[Any]] = ("sync", "async")
+    modes: ClassVar[Sequence[Any]] = ("sync", "async")
     many = 1_100
     examples = 8
 
@@ -54,12 +54,12 @@ for _name in dir(StoreContract):
 
 class TestSealedMemory(Sealed):
     backend = "memory"
-    voices = mostly("async", "sync")
+    modes = mostly("async", "sync")
 
 
 class TestSealedSqlite(Sealed):
     backend = "sqlite"
-    voices = mostly("sync", "async")
+    modes = mostly("sync", "async")
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -69,7 +69,7 @@ class TestSealedSqlite(Sealed):
 
 class TestSealedRedis(Sealed):
     backend = "redis"
-    voices = mostly("async", "sync")
+    modes = mostly("async", "sync")
 
     @pytest.fixture
     def url(self, valkey_server: Redis) -> str:
@@ -78,7 +78,7 @@ class TestSealedRedis(Sealed):
 
 class TestSealedPostgres(Sealed):
     backend = "postgres"
-    voices = mostly("sync", "async")
+    modes = mostly("sync", "async")
 
     @pytest.fixture
     def url(self, postgres_server: Databases) -> str:

@@ -101,7 +101,7 @@ from fibonacci.testing import StoreContract
 
 class TestShelf(StoreContract):
     backend = "memory"
-    voices = ["sync", "mixed"]
+    modes = ["sync", "mixed"]
 
     def test_round_trip(self, memory):
         '''A value is lost (C7).'''
@@ -121,7 +121,7 @@ def report(tmp_path, *options):
 
 
 def test_report_of_a_failure(tmp_path):
-    """The report says which clause is broken, and in which voice."""
+    """The report says which clause is broken, and in which mode."""
     lines = report(tmp_path, "-k", "round_trip or test_none")
     assert "StoreContract TestShelf: 2 passed, 2 failed: breaks the contract" in lines
     (row,) = [line for line in lines if line.startswith("C7 ")]

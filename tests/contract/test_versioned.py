@@ -1,4 +1,4 @@
-"""What is made of conditional writes keeps the whole contract, in both voices."""
+"""What is made of conditional writes keeps the whole contract, in sync and async code."""
 
 import pytest
 from minimal import toy_plugin
@@ -11,7 +11,7 @@ from fibonacci.testing import StoreContract
 
 class TestVersioned(StoreContract):
     backend = "versioned"
-    voices = mostly("mixed")
+    modes = mostly("mixed")
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
@@ -22,7 +22,7 @@ class TestVersioned(StoreContract):
 
 class TestAsyncVersioned(StoreContract):
     backend = "versioned-async"
-    voices = ("async",)
+    modes = ("async",)
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod

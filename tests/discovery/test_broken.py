@@ -321,7 +321,7 @@ def test_a_backend_that_can_not_connect_is_told_without_the_password():
     from fibonacci.plugin import Backend, hookimpl
 
     class Loud(Backend):
-        def connect(self):
+        def create_store(self):
             raise RuntimeError(f"redis://u:{CANARY}@h is not there")
 
     @hookimpl

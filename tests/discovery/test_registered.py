@@ -21,7 +21,7 @@ class Refusing(Backend):
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def connect(self) -> Store:
+    def create_store(self) -> Store:
         raise fibonacci.BackendUnavailableError(self.name)
 
 

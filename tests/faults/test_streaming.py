@@ -76,13 +76,13 @@ def test_ctrl_c_while_an_event_is_waited_for() -> None:
 
 def test_ctrl_c_while_the_run_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal between the start of the run and its first event leaves no run that waits."""
-    hand_over = stream_module.hand_over
+    submit_to_thread = stream_module.submit_to_thread
 
     def interrupted(task: Callable[[], None]) -> None:
-        hand_over(task)
+        submit_to_thread(task)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(stream_module, "hand_over", interrupted)
+    monkeypatch.setattr(stream_module, "submit_to_thread", interrupted)
     workflow = Workflow("flow")
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_write="k"))
 

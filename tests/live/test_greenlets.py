@@ -114,17 +114,17 @@ def workflow(seconds, timeout):
 
 ticks = []
 spawn(lambda: [(sleep(0.01), ticks.append(1)) for _ in range(1_000)])
-for voice in (lambda one: one.execute(), lambda one: asyncio.run(one.aexecute())):
+for mode in (lambda one: one.execute(), lambda one: asyncio.run(one.aexecute())):
     ticks.clear()
     try:
-        voice(workflow(5, 1.0))
+        mode(workflow(5, 1.0))
     except WorkflowTimeoutError:
-        print(len(ticks) > 5, dict(voice(workflow(0.01, 5))))
+        print(len(ticks) > 5, dict(mode(workflow(0.01, 5))))
 """
 
 
 def test_timeouts_of_nodes() -> None:
-    """A node's timeout ends it in both voices, and other greenlets go on meanwhile."""
+    """A node's timeout ends it in sync and async code, and other greenlets go on meanwhile."""
     with running(NODES) as process:
         told, _ = process.communicate(timeout=60)
     assert told == "True {'n': None}\n" * 2
@@ -168,7 +168,7 @@ ALL = ("queue", "select", "socket", "ssl", "threading", "time")
 class Far(LocalStore):
     """A store on a server."""
 
-    remote = True
+    retry_transient_errors = True
 
 
 def test_eventlet(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ await workflow.aclose()
 
 
 def test_cells_in_a_running_loop(place: tuple[str, str]) -> None:
-    """Both voices see each other's writes in any order, within one loop that runs on (C21)."""
+    """Both modes see each other's writes in any order, within one loop that runs on (C21)."""
     notebook = subprocess.run(
         [sys.executable, "-W", "error", "-m", "asyncio"],
         input=CELLS.format(*place),

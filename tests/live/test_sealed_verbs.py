@@ -49,9 +49,9 @@ def test_nothing_is_lost_among_writers_with_different_keys(config: MemoryConfig)
     assert sorted(turns) == [[number, turn] for number in range(8) for turn in range(5)]
 
 
-@pytest.mark.parametrize("voice", ["sync", "async"])
-def test_every_atomic_verb(config: MemoryConfig, voice: str) -> None:
-    """add, update, append, increment and their errors, sealed, in both voices (C16, C24)."""
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_every_atomic_verb(config: MemoryConfig, mode: str) -> None:
+    """add, update, append, increment and their errors, sealed, sync and async (C16, C24)."""
     memory = memory_of(config, OLD)
 
     async def use() -> list[Any]:
@@ -84,13 +84,13 @@ def test_every_atomic_verb(config: MemoryConfig, voice: str) -> None:
             memory.delete("a"),
         ]
 
-    answers = use_plainly() if voice == "sync" else asyncio.run(use())
+    answers = use_plainly() if mode == "sync" else asyncio.run(use())
     found = {"a": 1, "b": None}
     assert answers == [True, False, 3, 2, [4, 3], 2, 2.5, True, found, True, True]
 
 
-@pytest.mark.parametrize("voice", ["sync", "async"])
-def test_keys_change_while_a_fleet_reads(config: MemoryConfig, voice: str) -> None:
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_keys_change_while_a_fleet_reads(config: MemoryConfig, mode: str) -> None:
     """By the book: no read fails at any step, expiries stay, the old key goes (C13, C24)."""
     oldest = memory_of(config, OLD)
     keys = [f"k{number:03}" for number in range(120)]
@@ -107,7 +107,7 @@ def test_keys_change_while_a_fleet_reads(config: MemoryConfig, voice: str) -> No
     read_all(both, promoted)
     promoted.set("k001", "said", ttl=900)
     read_all(both, promoted)
-    if voice == "sync":
+    if mode == "sync":
         changed = promoted.rewrap()
         assert promoted.rewrap() == 0
     else:

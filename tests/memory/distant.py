@@ -13,7 +13,7 @@ from fibonacci.plugin import Address
 class Distant(LocalStore):
     """A store whose answers take their time, so that its callers meet."""
 
-    remote = True
+    retry_transient_errors = True
     _in_process = False
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from fibonacci import (
     Workflow,
     WrongTypeError,
 )
-from fibonacci.plugin import Address, Keep, Page, Space, Store
+from fibonacci.plugin import Address, KeepTTL, Page, Space, Store
 
 
 def in_threads(work: Callable[[int], Any], threads: int = 8, times: int = 50) -> None:
@@ -91,7 +91,7 @@ class Contended(Store):
         return b"1"
 
     def compare_and_set(
-        self, address: Address, expected: Any, data: bytes, ttl_ms: int | Keep | None, **_: float
+        self, address: Address, expected: Any, data: bytes, ttl_ms: int | KeepTTL | None, **_: float
     ) -> bool:
         return False
 
@@ -100,7 +100,7 @@ class Contended(Store):
     def remove(self, address: Address, *, deadline: float) -> bool:
         return True
 
-    def remaining(self, address: Address, *, deadline: float) -> None: ...
+    def remaining_ttl_ms(self, address: Address, *, deadline: float) -> None: ...
 
     def scan(self, space: Space, **_: Any) -> Page:
         return Page([], None)

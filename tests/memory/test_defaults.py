@@ -1,4 +1,4 @@
-"""The methods that a store need not have: defaults on the seven primitives, in both voices."""
+"""The methods that a store need not have: defaults on the seven primitives, sync and async."""
 
 import asyncio
 import math
@@ -13,15 +13,15 @@ from fibonacci._builtin.local import LocalStore
 from fibonacci._memory.threads import Threaded, ThreadLimit
 from fibonacci.plugin import (
     ABSENT,
-    KEEP,
+    KEEP_TTL,
     Absent,
     Address,
-    Keep,
+    KeepTTL,
     Page,
     Space,
     Store,
 )
-from fibonacci.plugin.storage import Inline
+from fibonacci.plugin.storage import BlockingStore
 
 
 class Primitive(Store):
@@ -43,7 +43,7 @@ class Primitive(Store):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
@@ -55,8 +55,8 @@ class Primitive(Store):
     def remove(self, address: Address, *, deadline: float) -> bool:
         return self.inner.remove(address, deadline=deadline)
 
-    def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
-        return self.inner.remaining(address, deadline=deadline)
+    def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
+        return self.inner.remaining_ttl_ms(address, deadline=deadline)
 
     def scan(
         self,
@@ -108,7 +108,7 @@ def test_batches(memory: MemoryManager) -> None:
 
 
 def test_clear(memory: MemoryManager) -> None:
-    """clear removes page after page, in both voices."""
+    """clear removes page after page, in sync and async code."""
     for clear in (lambda: memory.clear(), lambda: awaited(memory.aclear())):
         memory.set_many(dict.fromkeys("abcde", 0))
         assert clear()
@@ -132,7 +132,7 @@ def test_touch(memory: MemoryManager) -> None:
 
 
 def test_touch_tries_again(memory: MemoryManager, store: Primitive) -> None:
-    """touch goes on when another writer came between, in both voices."""
+    """touch goes on when another writer came between, in sync and async code."""
     memory.set("k", 1, ttl=5)
     store.lost = 3
     assert memory.touch("k", 60)
@@ -142,11 +142,11 @@ def test_touch_tries_again(memory: MemoryManager, store: Primitive) -> None:
 
 
 def test_async_store_pauses_without_blocking(store: Primitive) -> None:
-    """Between two tries the async voice lets the loop go on."""
+    """Between two tries the async mode lets the loop go on."""
     address = Address(Space("p:", "workflow", "w"), "k")
 
     async def ask() -> int:
-        threaded = Threaded(store, ThreadLimit(store))
+        threaded = Threaded(BlockingStore(store), ThreadLimit(BlockingStore(store)))
         turns = 0
 
         async def count() -> None:
@@ -166,13 +166,13 @@ def test_async_store_pauses_without_blocking(store: Primitive) -> None:
 
 def test_close_through_the_inline_shape(store: Primitive) -> None:
     """The inline shape closes the store that it wraps."""
-    asyncio.run(Inline(store).close())
+    asyncio.run(BlockingStore(store).close())
 
 
 def test_markers_print_their_names() -> None:
     """ABSENT and KEEP show as what they are."""
     assert repr(ABSENT) == "ABSENT"
-    assert repr(KEEP) == "KEEP"
+    assert repr(KEEP_TTL) == "KEEP"
 
 
 def test_local_touch_of_nothing(memory: MemoryManager) -> None:

@@ -117,8 +117,8 @@ def test_every_verb_works_on_sealed_records(store):
     assert all(raw(store, key)[0] >= 0x80 for key in memory.list_keys())
 
 
-def test_every_verb_works_on_sealed_records_in_the_async_voice(store):
-    """C24: the same envelope stands in both voices."""
+def test_every_verb_works_on_sealed_records_in_the_async(store):
+    """C24: the same envelope stands in sync and async code."""
 
     async def use() -> None:
         memory = sealed(store)

@@ -38,7 +38,7 @@ class OfProcess(Store):
     def remove(self, address: Address, *, deadline: float) -> bool:
         return True
 
-    def remaining(self, address: Address, *, deadline: float) -> None: ...
+    def remaining_ttl_ms(self, address: Address, *, deadline: float) -> None: ...
 
     def scan(self, space: Any, **kwargs: Any) -> Page:
         return Page([], None)
@@ -50,7 +50,7 @@ class OfProcess(Store):
 class ProcessBackend(Backend):
     """Connects to the process that it is in."""
 
-    def connect(self) -> Store:
+    def create_store(self) -> Store:
         return OfProcess()
 
 

@@ -33,10 +33,10 @@ def all_at_once(far: MemoryManager, number: int) -> None:
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("remote", [True, False])
-def test_tasks_stand_in_line(distant: Distant, far: MemoryManager, remote: bool):
+@pytest.mark.parametrize("retry_transient_errors", [True, False])
+def test_tasks_stand_in_line(distant: Distant, far: MemoryManager, retry_transient_errors: bool):
     """Tasks that change one record write once each, on a server and on this machine's disk."""
-    distant.remote = remote
+    distant.retry_transient_errors = retry_transient_errors
     all_at_once(far, 80)
     assert far.get("n") == 80
     assert distant.asked.count("swap") == 80

@@ -5,7 +5,7 @@ from time import monotonic
 
 from fibonacci._memory.lines import Lines, Place
 from fibonacci.plugin import Address, Space
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter
 
 ADDRESS = Address(Space("p:", "workflow", "w"), "k")
@@ -14,7 +14,7 @@ ADDRESS = Address(Space("p:", "workflow", "w"), "k")
 def in_line(lines: Lines, callers: int, seconds: float = 60) -> list[Place]:
     """Places of so many callers, of whom the first is in front."""
     places = [Place(ADDRESS, monotonic() + seconds, caller) for caller in range(callers)]
-    run(lines.enter(places[0]))
+    run_sync(lines.enter(places[0]))
     return places
 
 
@@ -69,7 +69,7 @@ def test_a_call_in_the_midst_of_the_bookkeeping():
     lines = Lines(ThreadWaiter)
     front, handler = in_line(lines, 2)
     with lines._lock:
-        run(lines.enter(handler))
+        run_sync(lines.enter(handler))
     assert handler.line is None
     lines.leave(handler, None, 0.0)
     lines.leave(front, None, 0.0)
@@ -81,7 +81,7 @@ def test_a_caller_does_not_wait_for_itself():
     lines = Lines(ThreadWaiter)
     (front,) = in_line(lines, 1)
     again = Place(ADDRESS, monotonic() + 60, front.caller)
-    run(lines.enter(again))
+    run_sync(lines.enter(again))
     assert again.line is None
     lines.leave(again, None, 0.0)
     assert front.line is not None
@@ -93,7 +93,7 @@ def test_a_gate_is_opened_once_or_twice():
     gate = ThreadWaiter()
     gate.wake()
     gate.wake()
-    run(gate.wait(monotonic() + 60))
+    run_sync(gate.wait(monotonic() + 60))
 
 
 def test_a_gate_opened_by_another_thread():

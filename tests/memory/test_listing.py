@@ -23,7 +23,7 @@ def test_patterns(memory: MemoryManager) -> None:
 
 
 def test_pages(memory: MemoryManager) -> None:
-    """A listing of several pages is complete, sorted and without duplicates, in both voices."""
+    """A listing of several pages is complete, sorted and without duplicates, sync and async."""
     keys = [f"k{number:05}" for number in range(2_500)]
     memory.set_many(dict.fromkeys(reversed(keys), 0))
 

@@ -178,7 +178,7 @@ def test_async_pauses_let_the_loop_go_on() -> None:
                 await asyncio.sleep(0)
 
         counting = asyncio.ensure_future(count())
-        await backend.aconnect().pause(6, address, deadline=NEVER)
+        await backend.create_async_store().pause(6, address, deadline=NEVER)
         counting.cancel()
         return turns
 

@@ -14,7 +14,7 @@ import pytest
 from fibonacci import MemoryConfig, Workflow, generate_key
 from fibonacci._builtin import catalog, local
 from fibonacci._builtin.local import LocalStore
-from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 from fibonacci.testing.threads import in_threads
 
 pytestmark = pytest.mark.bare  # its trace function takes the place of coverage's
@@ -27,7 +27,7 @@ FILES = {local.__file__, catalog.__file__}
 CHANGES: dict[str, Callable[[LocalStore], object]] = {
     "write": lambda store: store.write(KEY, b"written", None, deadline=NEVER),
     "write with ttl": lambda store: store.write(KEY, b"brief", 60_000, deadline=NEVER),
-    "set": lambda store: store.compare_and_set(KEY, b"0", b"1", KEEP, deadline=NEVER),
+    "set": lambda store: store.compare_and_set(KEY, b"0", b"1", KEEP_TTL, deadline=NEVER),
     "add": lambda store: store.compare_and_set(KEY, ABSENT, b"added", 60_000, deadline=NEVER),
     "touch": lambda store: store.touch(KEY, 60_000, deadline=NEVER),
     "remove": lambda store: store.remove(KEY, deadline=NEVER),
@@ -91,7 +91,7 @@ def store_with(data: bytes | None) -> LocalStore:
 def state(store: LocalStore) -> tuple[object, ...]:
     """What anybody sees of the record; its listing and what is known of its expiry agree."""
     data = store.read(KEY, deadline=NEVER)
-    life = store.remaining(KEY, deadline=NEVER)
+    life = store.remaining_ttl_ms(KEY, deadline=NEVER)
     listed = store.scan(SPACE, deadline=NEVER).keys
     assert ("k" in listed) is (data is not None)
     for (space, key), (_, expires) in store._records.items():

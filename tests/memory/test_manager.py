@@ -142,7 +142,7 @@ def test_view_keeps_the_store(config: MemoryConfig) -> None:
 
 
 def test_closed_memory(config: MemoryConfig) -> None:
-    """After close every verb raises StorageError, in both voices and through views (C22)."""
+    """After close every verb raises StorageError, sync, async and through views (C22)."""
     with Workflow("flow", config) as workflow:
         memory, view = workflow.memory, workflow.memory.for_user("u")
         memory.set("k", 1)

@@ -7,11 +7,18 @@ from typing import Any
 import pytest
 
 from fibonacci import ConfigurationError, MemoryConfig, Workflow
-from fibonacci.plugin import StoreSettings, StoreURL, flag, read_options, text, whole_number
+from fibonacci.plugin import (
+    StoreSettings,
+    StoreURL,
+    bool_option,
+    int_option,
+    read_options,
+    text_option,
+)
 
 CANARY = "canary-3f9a"
 
-READERS = {"create": flag, "table": text, "pool": whole_number}
+READERS = {"create": bool_option, "table": text_option, "pool": int_option}
 
 
 def settings(query: str = "", **options: Any) -> StoreSettings:
@@ -95,7 +102,7 @@ def test_a_backend_without_options_says_so():
 )
 def test_a_flag(value: Any, expected: bool):
     """True or false, as a bool or as text."""
-    assert flag(value) is expected
+    assert bool_option(value) is expected
 
 
 @pytest.mark.parametrize(
@@ -103,13 +110,13 @@ def test_a_flag(value: Any, expected: bool):
 )
 def test_a_whole_number(value: Any, expected: int):
     """0 or more, as an int or as digits."""
-    assert whole_number(value) == expected
-    assert type(whole_number(value)) is int
+    assert int_option(value) == expected
+    assert type(int_option(value)) is int
 
 
 def test_text():
     """Any text that is not empty, as it is."""
-    assert text(" é ") == " é "
+    assert text_option(" é ") == " é "
 
 
 BAD = {

@@ -52,7 +52,7 @@ def memory_of(
 
 
 def test_every_plain_record_that_is_read_is_counted(store: LocalStore) -> None:
-    """By all verbs, views and voices of a memory; not by another memory (C25)."""
+    """By all verbs, views and modes of a memory; not by another memory (C25)."""
     memory = memory_of(store)
     assert memory.plaintext_read_count == 0
     memory.get(CANARY)
@@ -76,7 +76,9 @@ def test_what_a_node_recalls_is_counted(store: LocalStore) -> None:
         plaintext_reads="allow",
     )
     workflow = Workflow(CANARY, config)
-    workflow.add_node(FunctionNode("n", lambda ctx: ctx.recalled[CANARY], memory_read=[CANARY]))
+    workflow.add_node(
+        FunctionNode("n", lambda ctx: ctx.memory_values[CANARY], memory_read=[CANARY])
+    )
     assert workflow.execute()["n"] == CANARY
     assert workflow.memory.plaintext_read_count == 1
 

@@ -23,7 +23,7 @@ VERBS: dict[str, tuple[str, Callable[[MemoryManager], Any]]] = {
     "get": ("read", lambda memory: memory.get("old")),
     "get_many": ("read_many", lambda memory: memory.get_many(["old"])),
     "exists": ("exists", lambda memory: memory.exists("old")),
-    "ttl": ("remaining", lambda memory: memory.ttl("old")),
+    "ttl": ("remaining_ttl_ms", lambda memory: memory.ttl("old")),
     "list_keys": ("scan", lambda memory: memory.list_keys()),
     "set": ("write", lambda memory: memory.set("old", 2)),
     "set_many": ("write_many", lambda memory: memory.set_many({"old": 2})),
@@ -41,7 +41,7 @@ REPEATED = {"set", "set_many", "touch", "clear"}
 class Failing(LocalStore):
     """A store whose faults are set by the test: the next calls of one method raise them."""
 
-    remote = True
+    retry_transient_errors = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ def test_what_may_have_been_applied_stays_so(store: Failing, memory: MemoryManag
 class CutOff(LocalStore):
     """A store that is away, and whose second attempt at anything takes until the deadline."""
 
-    remote = True
+    retry_transient_errors = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ def test_a_fault_that_stays_is_not_waited_for(store: Failing, memory: MemoryMana
 
 
 def test_the_loop_goes_on_while_a_store_is_waited_for(store: Failing, memory: MemoryManager):
-    """In the async voice the pauses are awaited, and end with the same answer."""
+    """In the async mode the pauses are awaited, and end with the same answer."""
     failing(store, "read", *[BackendUnavailableError("away")] * 3)
     assert asyncio.run(memory.aget("old")) == 1
     assert store.calls == 4
@@ -179,7 +179,7 @@ def test_the_loop_goes_on_while_a_store_is_waited_for(store: Failing, memory: Me
 def test_a_store_in_the_process_is_asked_once():
     """A store that says that its faults do not pass is not asked again."""
     store = Failing()
-    store.remote = False
+    store.retry_transient_errors = False
     memory = Workflow("w", MemoryConfig(store)).memory
     failing(store, "read", BackendUnavailableError("broken"))
     with pytest.raises(FibonacciError):

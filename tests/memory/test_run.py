@@ -1,4 +1,4 @@
-"""The sync voice: coroutines that are run without a loop, and what becomes of those that wait."""
+"""The sync mode: coroutines that are run without a loop, and what becomes of those that wait."""
 
 import inspect
 import weakref
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fibonacci import MemoryManager
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
 
 
 async def answer(value: Any) -> Any:
@@ -19,9 +19,9 @@ def test_runs_to_the_end() -> None:
     """run returns what the coroutine returns, nested calls too."""
 
     async def outer() -> int:
-        return run(answer(1)) + await answer(2)
+        return run_sync(answer(1)) + await answer(2)
 
-    assert run(outer()) == 3
+    assert run_sync(outer()) == 3
 
 
 def test_raises_what_the_coroutine_raises() -> None:
@@ -31,8 +31,8 @@ def test_raises_what_the_coroutine_raises() -> None:
         raise KeyError("k")
 
     with pytest.raises(KeyError):
-        run(fail())
-    assert run(answer(1)) == 1
+        run_sync(fail())
+    assert run_sync(answer(1)) == 1
 
 
 def test_waiting_is_refused() -> None:
@@ -51,9 +51,9 @@ def test_waiting_is_refused() -> None:
             closed.append(True)
 
     with pytest.raises(RuntimeError, match="waited for an event loop"):
-        run(wait())
+        run_sync(wait())
     assert closed == [True]
-    assert run(answer(1)) == 1
+    assert run_sync(answer(1)) == 1
 
 
 def test_answers_are_not_kept() -> None:
@@ -64,14 +64,14 @@ def test_answers_are_not_kept() -> None:
 
     answer = Answer()
     gone = weakref.ref(answer)
-    run(run_nested(answer))
+    run_sync(run_nested(answer))
     del answer
     assert gone() is None
 
 
 async def run_nested(value: Any) -> Any:
     """Return the value, through a call inside."""
-    return run(answer(value))
+    return run_sync(answer(value))
 
 
 VERBS = sorted(
@@ -82,7 +82,7 @@ VERBS = sorted(
 
 
 def test_all_verbs() -> None:
-    """Each verb exists in both voices."""
+    """Each verb exists in sync and async code."""
     assert VERBS == [
         "add", "append", "clear", "close", "delete", "delete_many", "exists", "get", "get_many",
         "increment", "iter_keys", "list_keys", "rewrap", "set", "set_many", "touch", "ttl",
@@ -91,7 +91,7 @@ def test_all_verbs() -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_voices_have_one_signature(verb: str) -> None:
+def test_sync_and_async_have_one_signature(verb: str) -> None:
     """A verb and its async twin take the same arguments and say the same of themselves."""
     sync, twin = getattr(MemoryManager, verb), getattr(MemoryManager, f"a{verb}")
     assert [(p.name, p.kind, p.default) for p in inspect.signature(sync).parameters.values()] == [

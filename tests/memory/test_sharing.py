@@ -16,14 +16,15 @@ from fibonacci.plugin import (
     Address,
     AsyncStore,
     Backend,
-    Keep,
+    KeepTTL,
     Page,
     Space,
     Store,
     StoreSettings,
     hookimpl,
 )
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
+from fibonacci.plugin.storage import BlockingStore
 
 
 class Drawer(Store):
@@ -44,7 +45,7 @@ class Drawer(Store):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         **_: float,
     ) -> bool:
         if self.records.get(address, ABSENT) != expected:
@@ -55,7 +56,7 @@ class Drawer(Store):
     def remove(self, address: Address, *, deadline: float) -> bool:
         return self.records.pop(address, None) is not None
 
-    def remaining(self, address: Address, *, deadline: float) -> Absent | None:
+    def remaining_ttl_ms(self, address: Address, *, deadline: float) -> Absent | None:
         return None if address in self.records else ABSENT
 
     def scan(self, space: Space, *, prefix: str = "", **_: Any) -> Page:
@@ -67,7 +68,7 @@ class Drawer(Store):
 
 
 class AsyncDrawer(AsyncStore):
-    """The same in the async voice, bound to the loop that it was made in."""
+    """The same in async code, bound to the loop that it was made in."""
 
     def __init__(self, drawer: Drawer) -> None:
         self.drawer = drawer
@@ -88,8 +89,8 @@ class AsyncDrawer(AsyncStore):
     async def remove(self, address: Address, *, deadline: float) -> bool:
         return self.drawer.remove(address, deadline=deadline)
 
-    async def remaining(self, address: Address, *, deadline: float) -> Absent | None:
-        return self.drawer.remaining(address, deadline=deadline)
+    async def remaining_ttl_ms(self, address: Address, *, deadline: float) -> Absent | None:
+        return self.drawer.remaining_ttl_ms(address, deadline=deadline)
 
     async def scan(self, space: Space, **kwargs: Any) -> Page:
         return self.drawer.scan(space, **kwargs)
@@ -107,11 +108,11 @@ class Cabinet(Backend):
         self.drawers: list[Drawer] = []
         self.async_drawers: list[AsyncDrawer] = []
 
-    def connect(self) -> Store:
+    def create_store(self) -> Store:
         self.drawers.append(Drawer())
         return self.drawers[-1]
 
-    def aconnect(self) -> AsyncStore | None:
+    def create_async_store(self) -> AsyncStore | None:
         if not self.native:
             return None
         self.async_drawers.append(AsyncDrawer(Drawer()))
@@ -149,7 +150,7 @@ def plugin() -> Iterator[Plugin]:
 
 @pytest.fixture
 def native() -> Iterator[Plugin]:
-    """A plugin with stores in both voices."""
+    """A plugin with stores in sync and async code."""
     plugin = Plugin(native=True)
     with register_plugin("storage", "cabinet", plugin):
         yield plugin
@@ -455,10 +456,10 @@ def test_collector_in_a_thread_that_others_wait_for(plugin: Plugin) -> None:
     lock, connecting = threading.Lock(), threading.Event()
 
     class Slow(Cabinet):
-        def connect(self) -> Store:
+        def create_store(self) -> Store:
             connecting.set()
             with lock:
-                return super().connect()
+                return super().create_store()
 
     cyclic = cabinet("cyclic", connection_url="cabinet://other")
     cyclic.itself = cyclic  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
@@ -519,7 +520,7 @@ def test_store_that_fails_to_close(native: Plugin) -> None:
 
     async def use() -> None:
         workflow = cabinet()
-        workflow.memory._means.lease._shared._store = Stuck()
+        workflow.memory._means.lease._shared._store = BlockingStore(Stuck())
         await workflow.memory.aset("k", 1)
         with pytest.raises(StorageError, match=r"failed to close: OSError, in line \d+ of [\w.]+$"):
             await workflow.aclose()
@@ -530,7 +531,7 @@ def test_store_that_fails_to_close(native: Plugin) -> None:
 
 
 def test_connecting_after_the_last_let_go(native: Plugin) -> None:
-    """A store that nobody holds is not connected to any more, in either voice (C22)."""
+    """A store that nobody holds is not connected to any more, in either mode (C22)."""
     workflow = cabinet()
     shared, side = workflow.memory._means.lease._shared, workflow.memory._means.lease.sync
     unconnected = side.store
@@ -550,7 +551,7 @@ def test_two_threads_meet_at_the_first_verb(plugin: Plugin) -> None:
     memory = cabinet().memory
     side = memory._means.lease.sync
     first, second = side.store, side.store
-    run(first.write(None, b"", None, deadline=0))
+    run_sync(first.write(None, b"", None, deadline=0))
     connected = side.store
-    run(second.write(None, b"", None, deadline=0))
+    run_sync(second.write(None, b"", None, deadline=0))
     assert side.store is connected

@@ -18,9 +18,9 @@ class Locked(LocalStore):
 
     _in_process = False
 
-    def __init__(self, *, remote: bool) -> None:
+    def __init__(self, *, retry_transient_errors: bool) -> None:
         super().__init__()
-        self.remote = remote
+        self.retry_transient_errors = retry_transient_errors
         self.free = threading.Event()
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, **named: Any) -> None:
@@ -28,8 +28,8 @@ class Locked(LocalStore):
         super().write(address, data, ttl_ms, **named)
 
 
-@pytest.mark.parametrize("remote", [False, True])
-def test_readers_wait_for_no_writers(remote):
+@pytest.mark.parametrize("retry_transient_errors", [False, True])
+def test_readers_wait_for_no_writers(retry_transient_errors):
     """Reads go on while any number of writes wait, and a write in the queue ends in time (C18)."""
 
     async def use(store):
@@ -39,7 +39,7 @@ def test_readers_wait_for_no_writers(remote):
         await asyncio.sleep(0)
         start = monotonic()
         assert await patient.aget("absent") is None
-        if not remote:
+        if not retry_transient_errors:
             with pytest.raises(BackendUnavailableError, match="kept it busy"):
                 await asyncio.gather(*[hasty.aset("late", n) for n in range(20)])
         assert monotonic() < start + 30
@@ -48,7 +48,7 @@ def test_readers_wait_for_no_writers(remote):
         assert await patient.aget("k199") == 199
         await asyncio.gather(*[hasty.aset("k", n) for n in range(20)])
 
-    asyncio.run(use(Locked(remote=remote)))
+    asyncio.run(use(Locked(retry_transient_errors=retry_transient_errors)))
 
 
 def test_cancelled_calls_keep_their_threads():
@@ -68,7 +68,7 @@ def test_cancelled_calls_keep_their_threads():
         await waiting
         assert await memory.aget("last") == 1
 
-    asyncio.run(use(Locked(remote=False)))
+    asyncio.run(use(Locked(retry_transient_errors=False)))
 
 
 def test_no_thread_is_to_be_had(monkeypatch):
@@ -77,7 +77,7 @@ def test_no_thread_is_to_be_had(monkeypatch):
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    store = Locked(remote=False)
+    store = Locked(retry_transient_errors=False)
     memory = Workflow("w", MemoryConfig(store, timeout=0.5)).memory
     monkeypatch.setattr(workers, "_workers", workers.Workers())
     monkeypatch.setattr(threading.Thread, "start", refuse)

@@ -17,7 +17,7 @@ from without_orjson import without_orjson
 
 from fibonacci import FibonacciError, InvalidArgumentError, LLMNode, Workflow
 from fibonacci._memory import codec
-from fibonacci.plugin import Address, Space, as_text
+from fibonacci.plugin import Address, Space, render_value
 from fibonacci.plugin._orjson import FIRST_UNSAFE, LOWEST, find_orjson
 
 ADDRESS = Address(Space("fibonacci:", "workflow", "w"), "turn")
@@ -88,8 +88,8 @@ class Colour(Enum):
 def test_a_prompt_is_the_same_text(value: Any):
     """What stands in a prompt, and what can't, does not depend on orjson."""
     with without_orjson():
-        slowly = outcome(as_text, value)
-    assert slowly == outcome(as_text, value)
+        slowly = outcome(render_value, value)
+    assert slowly == outcome(render_value, value)
 
 
 def test_inputs_are_looked_through():

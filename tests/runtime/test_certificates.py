@@ -8,7 +8,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from services.certificates import Certificates, certificates
 
-from fibonacci.plugin.runtime import authorities_fault, folder_fault, key_fault, trust_fault
+from fibonacci.plugin.runtime import (
+    ca_directory_problem,
+    ca_file_problem,
+    private_key_problem,
+    trust_store_problem,
+)
 
 NOT_PEM = "there is none in PEM, or it is damaged"
 
@@ -42,42 +47,42 @@ def bad(tmp_path: Path) -> Path:
 )
 def test_authorities(made: Certificates, bad: Path, name: str, told: str):
     """A file has to hold a certificate; why it does not is told, and what changed is seen."""
-    assert authorities_fault(str(made.ca)) is None
-    assert authorities_fault(f"{bad}/{name}") == f"no certificate can be read from it: {told}"
+    assert ca_file_problem(str(made.ca)) is None
+    assert ca_file_problem(f"{bad}/{name}") == f"no certificate can be read from it: {told}"
     (bad / "empty").write_bytes(made.ca.read_bytes())
-    assert authorities_fault(f"{bad}/empty") is None
+    assert ca_file_problem(f"{bad}/empty") is None
 
 
 def test_a_folder(made: Certificates, bad: Path):
     """In one, OpenSSL looks for names of its own alone."""
-    assert folder_fault(f"{bad}/none") == (
+    assert ca_directory_problem(f"{bad}/none") == (
         "no certificate can be read from it: No such file or directory"
     )
-    assert "run `openssl rehash`" in (folder_fault(str(bad)) or "")
+    assert "run `openssl rehash`" in (ca_directory_problem(str(bad)) or "")
     (bad / "0a1b2c3d.0").symlink_to(made.ca)
-    assert folder_fault(f"{made.ca.parent}:{bad}") is None
+    assert ca_directory_problem(f"{made.ca.parent}:{bad}") is None
 
 
 def test_whom_openssl_trusts(made: Certificates, bad: Path, monkeypatch: pytest.MonkeyPatch):
     """The environment's file and folder are named with their variable and the way out."""
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setenv("SSL_CERT_DIR", f"{bad}/none")
-    assert trust_fault() == (
+    assert trust_store_problem() == (
         f"SSL_CERT_DIR names '{bad}/none', and no certificate can be read from it: No such file or "
         "directory. Mend it, or unset SSL_CERT_DIR"
     )
     monkeypatch.setenv("SSL_CERT_DIR", str(bad))
-    assert trust_fault() is None
-    assert "run `openssl rehash`" in (trust_fault(folder_alone=True) or "")
+    assert trust_store_problem() is None
+    assert "run `openssl rehash`" in (trust_store_problem(folder_alone=True) or "")
     monkeypatch.setenv("SSL_CERT_DIR", f"{bad}/none:{bad}:")  # OpenSSL looks into the others
-    assert trust_fault() is None
+    assert trust_store_problem() is None
     monkeypatch.setenv("SSL_CERT_FILE", f"{bad}/text")
-    assert trust_fault() is None
-    assert (trust_fault(folder_alone=True) or "").startswith("SSL_CERT_FILE names ")
+    assert trust_store_problem() is None
+    assert (trust_store_problem(folder_alone=True) or "").startswith("SSL_CERT_FILE names ")
     monkeypatch.delenv("SSL_CERT_DIR")
-    assert (trust_fault() or "").startswith("SSL_CERT_FILE names ")
+    assert (trust_store_problem() or "").startswith("SSL_CERT_FILE names ")
     monkeypatch.setenv("SSL_CERT_FILE", str(made.ca))
-    assert trust_fault() is None
+    assert trust_store_problem() is None
 
 
 def encrypted(made: Certificates, folder: Path) -> str:
@@ -94,11 +99,11 @@ def encrypted(made: Certificates, folder: Path) -> str:
 def test_a_key_that_fits(made: Certificates, bad: Path):
     """Encrypted or not, in a file of its own or in the certificate's."""
     client = str(made.client)
-    assert key_fault(str(made.client_key), certificate=client) is None
+    assert private_key_problem(str(made.client_key), certificate=client) is None
     sealed = encrypted(made, bad)
-    assert key_fault(sealed, certificate=client, password=lambda: "hunter2") is None
+    assert private_key_problem(sealed, certificate=client, password=lambda: "hunter2") is None
     (bad / "both").write_bytes(made.client.read_bytes() + made.client_key.read_bytes())
-    assert key_fault(f"{bad}/both", certificate=f"{bad}/both") is None
+    assert private_key_problem(f"{bad}/both", certificate=f"{bad}/both") is None
 
 
 @pytest.mark.parametrize(
@@ -117,15 +122,15 @@ def test_a_key_that_does_not_fit(made: Certificates, bad: Path, name: str, told:
     (bad / "stranger").symlink_to(made.stranger_key)
     head, foot = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
     (bad / "damaged-key").write_text(f"{head}\nAAAA\n{foot}\n")
-    assert key_fault(f"{bad}/{name}", certificate=str(made.client)) == told
+    assert private_key_problem(f"{bad}/{name}", certificate=str(made.client)) == told
 
 
 def test_a_key_with_another_password(made: Certificates, bad: Path):
     """The password is what may be wrong."""
     sealed = encrypted(made, bad)
-    assert key_fault(sealed, certificate=str(made.client), password=lambda: "hunter3") == (
-        "no private key can be read from it with the password that is given"
-    )
+    assert private_key_problem(
+        sealed, certificate=str(made.client), password=lambda: "hunter3"
+    ) == ("no private key can be read from it with the password that is given")
 
 
 def test_a_passing_fault_is_not_kept(made: Certificates, monkeypatch: pytest.MonkeyPatch):
@@ -137,5 +142,5 @@ def test_a_passing_fault_is_not_kept(made: Certificates, monkeypatch: pytest.Mon
     os.utime(made.ca)  # so it is not known yet
     with monkeypatch.context() as patch:
         patch.setattr("fibonacci.plugin._runtime.certificates._context", full)
-        assert "Too many open files" in (authorities_fault(str(made.ca)) or "")
-    assert authorities_fault(str(made.ca)) is None
+        assert "Too many open files" in (ca_file_problem(str(made.ca)) or "")
+    assert ca_file_problem(str(made.ca)) is None

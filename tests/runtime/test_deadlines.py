@@ -11,10 +11,10 @@ from fibonacci.plugin.runtime import (
     backoff,
     expires_at_ms,
     now_ms,
+    remaining_ttl_ms,
     seconds_left,
     share_deadline,
     timeout_at,
-    ttl_left_ms,
 )
 
 
@@ -87,5 +87,5 @@ def test_expiry_rounds_up(monkeypatch):
         expires = expires_at_ms(1)
         assert now_ms() == 5
         assert expires * 1_000_000 >= nanoseconds + 1_000_000
-        assert 0 <= ttl_left_ms(expires) <= 1
-    assert ttl_left_ms(5) < 0
+        assert 0 <= remaining_ttl_ms(expires) <= 1
+    assert remaining_ttl_ms(5) < 0

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.runtime import DeadlineExceeded, FairQueue, TaskWaiter, ThreadWaiter, Waiter
 
 from alarms import Alarm  # isort: skip
@@ -64,11 +64,11 @@ def test_whoever_gives_back_stands_behind_those_who_wait():
 def test_threads_are_served_in_the_order_in_which_they_came():
     """Threads that wait get the tool first come, first served; one that gives up lets others by."""
     tools, served = Tools(1, ThreadWaiter), []
-    tool = run(tools.queue.get(soon()))
+    tool = run_sync(tools.queue.get(soon()))
 
     def use(name, seconds):
         try:
-            taken = run(tools.queue.get(soon(seconds)))
+            taken = run_sync(tools.queue.get(soon(seconds)))
         except DeadlineExceeded:
             served.append(f"{name} was late")
         else:
@@ -167,7 +167,7 @@ def test_threads_and_signals():
 
     def use():
         while not ended.is_set():
-            run(tools.queue.get(soon()))
+            run_sync(tools.queue.get(soon()))
 
     threads = [threading.Thread(target=use) for _ in range(4)]
     for thread in threads:
@@ -195,7 +195,7 @@ def test_threads_and_signals():
 def wait_until(struck, tools):
     """Wait for a tool, and another one, until an alarm has struck; Python may have dropped it."""
     while not struck:
-        run(tools.queue.get(soon()))
+        run_sync(tools.queue.get(soon()))
 
 
 def test_a_caller_amid_its_own_wait():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fibonacci.plugin.runtime import host_fault
+from fibonacci.plugin.runtime import host_problem
 
 LONG = "a" * 63
 
@@ -13,7 +13,7 @@ LONG = "a" * 63
 )
 def test_a_name_that_may_be_found(host: str):
     """Names, addresses, and what Docker or another script makes of them."""
-    assert host_fault(host) is None
+    assert host_problem(host) is None
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,6 @@ def test_a_name_that_may_be_found(host: str):
 )
 def test_a_name_that_nobody_can_find(host: str, told: str):
     """What is wrong with it is told, and it is not quoted."""
-    fault = host_fault(host)
+    fault = host_problem(host)
     assert fault is not None
     assert told in fault

@@ -3,7 +3,7 @@
 import logging
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
-from fibonacci.plugin.runtime import drop_log_records, unanswered
+from fibonacci.plugin.runtime import drop_log_records, no_response_error
 
 
 def is_ours(record):
@@ -25,11 +25,11 @@ def test_our_records_are_dropped(caplog):
 
 def test_an_answer_that_did_not_come():
     """Only a request that may have been applied has an unknown outcome."""
-    lost = unanswered("the connection broke", "Shelf at s:1", maybe_applied=True)
+    lost = no_response_error("the connection broke", "Shelf at s:1", maybe_applied=True)
     assert type(lost) is OutcomeUnknownError
     assert str(lost) == (
         "the connection broke before Shelf at s:1 answered: the write may have been applied"
     )
-    away = unanswered("the time was up", "Shelf at s:1", maybe_applied=False)
+    away = no_response_error("the time was up", "Shelf at s:1", maybe_applied=False)
     assert type(away) is BackendUnavailableError
     assert str(away) == "the time was up before Shelf at s:1 answered"

@@ -9,7 +9,7 @@ from secrets import token_hex
 import pytest
 from forks import in_child
 
-from fibonacci.plugin.runtime import aresolve, resolve
+from fibonacci.plugin.runtime import aresolve_host, resolve_host
 
 TIMEOUT = 0.2
 GRACE = 0.5
@@ -20,10 +20,10 @@ def soon(seconds=TIMEOUT):
 
 
 def aresolved(host, *, deadline):
-    return asyncio.run(aresolve(host, deadline=deadline))
+    return asyncio.run(aresolve_host(host, deadline=deadline))
 
 
-@pytest.fixture(params=[resolve, aresolved], ids=["sync", "async"])
+@pytest.fixture(params=[resolve_host, aresolved], ids=["sync", "async"])
 def look_up(request):
     """The function, or its twin on an event loop that is closed at once afterwards."""
     return request.param
@@ -112,7 +112,7 @@ def test_loop_goes_on(resolver, hanging):
     """An event loop goes on while a look-up hangs."""
 
     async def ticks():
-        looking = asyncio.ensure_future(aresolve(hanging, deadline=soon()))
+        looking = asyncio.ensure_future(aresolve_host(hanging, deadline=soon()))
         ticks = 0
         while not looking.done():
             ticks += 1
@@ -129,7 +129,7 @@ def test_cancelled(resolver, hanging):
 
     async def cancelled():
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(aresolve(hanging, deadline=soon(5)), 0.01)
+            await asyncio.wait_for(aresolve_host(hanging, deadline=soon(5)), 0.01)
 
     start = time.monotonic()
     asyncio.run(cancelled())
@@ -142,10 +142,10 @@ def test_joined(resolver, hanging):
     found = []
 
     def looking():
-        found.append(resolve(hanging, deadline=soon(5)))
+        found.append(resolve_host(hanging, deadline=soon(5)))
 
     async def all_look():
-        return await asyncio.gather(*[aresolve(hanging, deadline=soon(5)) for _ in range(5)])
+        return await asyncio.gather(*[aresolve_host(hanging, deadline=soon(5)) for _ in range(5)])
 
     threads = [threading.Thread(target=looking) for _ in range(5)]
     for thread in threads:
@@ -158,7 +158,7 @@ def test_joined(resolver, hanging):
         thread.join()
     assert found == [["10.0.0.1"]] * 10
     assert resolver.asked == [hanging]
-    assert resolve(hanging, deadline=soon(5)) == ["10.0.0.1"]
+    assert resolve_host(hanging, deadline=soon(5)) == ["10.0.0.1"]
     assert resolver.asked == [hanging] * 2
 
 
@@ -167,11 +167,11 @@ def test_forked(resolver, hanging):
     """A child that is forked while its parent looks a host up makes a look-up of its own."""
     resolver.known[hanging] = ["10.0.0.1"]
     with pytest.raises(TimeoutError):
-        resolve(hanging, deadline=soon(0.01))
+        resolve_host(hanging, deadline=soon(0.01))
 
     def look_up():
         resolver.go = threading.Event()
         resolver.go.set()
-        return resolve(hanging, deadline=soon(5)) == ["10.0.0.1"]
+        return resolve_host(hanging, deadline=soon(5)) == ["10.0.0.1"]
 
     in_child(look_up)

@@ -6,7 +6,7 @@ import os
 import pytest
 from forks import in_child
 
-from fibonacci.plugin.runtime import SharedByKey, leave_to_parent, on_fork
+from fibonacci.plugin.runtime import SharedByKey, keep_alive_in_child, on_fork
 
 
 class Engine:
@@ -45,7 +45,7 @@ def test_a_forked_child_begins_anew():
     held = [Goodbye()]
 
     def reset():
-        leave_to_parent(held.pop())
+        keep_alive_in_child(held.pop())
         seen.append("child")
 
     on_fork(

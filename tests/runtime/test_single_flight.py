@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 
 from fibonacci import BackendUnavailableError, ModelError
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin._runtime.single_flight import _Flight, _Leader
 from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, TaskWaiter, ThreadWaiter
 
@@ -46,14 +46,14 @@ def test_threads_share_one_answer():
     found = []
 
     def want():
-        found.append(run(flight.do(work, deadline=soon())))
+        found.append(run_sync(flight.do(work, deadline=soon())))
 
     threads = [threading.Thread(target=want) for _ in range(5)]
     for thread in threads:
         thread.start()
     started.wait(60)
     with pytest.raises(DeadlineExceeded):
-        run(flight.do(work, deadline=soon(0.01)))
+        run_sync(flight.do(work, deadline=soon(0.01)))
     while len(flight._flights[ThreadWaiter.domain()]._waiters) < 5:
         pass
     go.set()

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from fibonacci.plugin._run import run
-from fibonacci.plugin.runtime import DeadlineExceeded, TaskWaiter, ThreadFlight, ThreadWaiter
+from fibonacci.plugin._run import run_sync
+from fibonacci.plugin.runtime import DeadlineExceeded, TaskWaiter, ThreadSingleFlight, ThreadWaiter
 from fibonacci.testing.threads import in_threads
 
 
@@ -38,7 +38,7 @@ def work():
 
 def test_once_for_all(work):
     """Threads that come together have the work done once, and a task that joins them, too."""
-    flight = ThreadFlight(work, joined_for=60)
+    flight = ThreadSingleFlight(work, joined_for=60)
     found = []
 
     async def task():
@@ -56,7 +56,7 @@ def test_once_for_all(work):
 
 def test_left_behind_and_joined_again(work):
     """Work that its caller has no time for goes on, and the next caller gets what it returns."""
-    flight = ThreadFlight(work, joined_for=60)
+    flight = ThreadSingleFlight(work, joined_for=60)
     flight.begin()
     for _ in range(2):
         with pytest.raises(DeadlineExceeded):
@@ -67,7 +67,7 @@ def test_left_behind_and_joined_again(work):
 
 def test_begun_anew(work):
     """What hangs for too long is joined by nobody any more, nor is what is done."""
-    flight = ThreadFlight(work, joined_for=0.0)
+    flight = ThreadSingleFlight(work, joined_for=0.0)
     for _ in range(2):
         with pytest.raises(DeadlineExceeded):
             flight.do(deadline=soon(0.01))
@@ -82,7 +82,7 @@ def test_a_fault_of_ones_own():
     def fail():
         raise OSError(5, "it failed")
 
-    flight = ThreadFlight(fail, joined_for=60)
+    flight = ThreadSingleFlight(fail, joined_for=60)
     caught = []
     for _ in range(2):
         with pytest.raises(OSError, match="it failed") as raised:
@@ -100,7 +100,7 @@ def test_where_no_thread_can_be_started(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     monkeypatch.setattr("fibonacci.plugin._runtime.threads._workers._free", [])
-    flight = ThreadFlight(threading.get_ident, joined_for=60)
+    flight = ThreadSingleFlight(threading.get_ident, joined_for=60)
     assert flight.do(deadline=soon()) == threading.get_ident()
 
 
@@ -110,9 +110,9 @@ def test_interrupted_at_the_start(monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    flight = ThreadFlight(threading.get_ident, joined_for=60)
+    flight = ThreadSingleFlight(threading.get_ident, joined_for=60)
     with monkeypatch.context() as patch:
-        patch.setattr("fibonacci.plugin._runtime.thread_flight.hand_over", interrupted)
+        patch.setattr("fibonacci.plugin._runtime.thread_flight.submit_to_thread", interrupted)
         with pytest.raises(KeyboardInterrupt):
             flight.begin()
     assert flight.do(deadline=soon()) != threading.get_ident()
@@ -120,7 +120,7 @@ def test_interrupted_at_the_start(monkeypatch):
 
 def test_woken_although_late():
     """A caller that joins in the moment in which the work ends is woken all the same."""
-    flight = ThreadFlight(lambda: "done", joined_for=60)
+    flight = ThreadSingleFlight(lambda: "done", joined_for=60)
 
     flight.begin()
     ended = flight._running[os.getpid()]
@@ -129,5 +129,5 @@ def test_woken_although_late():
     waiter = ThreadWaiter()
     ended.join(waiter)
     ended._run()  # a second start does nothing
-    run(waiter.wait(soon()))
+    run_sync(waiter.wait(soon()))
     assert ended.result() == "done"

@@ -12,8 +12,8 @@ from fibonacci.plugin.runtime import (
     DeadlineExceeded,
     NoThreadError,
     call_in_thread,
-    in_thread,
-    resolve,
+    resolve_host,
+    run_in_thread,
 )
 
 
@@ -104,14 +104,14 @@ def test_a_call_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(workers, "_workers", Workers())
     monkeypatch.setattr(Thread, "start", refuse)
     assert call_in_thread(current_thread, deadline=time.monotonic() + 60) is current_thread()
-    assert resolve("localhost", deadline=time.monotonic() + 60)
+    assert resolve_host("localhost", deadline=time.monotonic() + 60)
     monkeypatch.setattr(Thread, "start", lacks)
     with pytest.raises(NoThreadError, match="starts no further thread"):
         call_in_thread(current_thread, deadline=time.monotonic() + 60)
     with pytest.raises(NoThreadError, match="starts no further thread"):
-        resolve("localhost", deadline=time.monotonic() + 60)
+        resolve_host("localhost", deadline=time.monotonic() + 60)
     with pytest.raises(NoThreadError, match="no thread can be started"):
-        asyncio.run(in_thread(current_thread))
+        asyncio.run(run_in_thread(current_thread))
 
 
 def test_a_call_while_python_ends(monkeypatch: pytest.MonkeyPatch) -> None:

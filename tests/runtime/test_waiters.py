@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.runtime import TaskWaiter, ThreadWaiter
 
 
@@ -15,13 +15,13 @@ def test_a_thread_wakes_once_and_stays_woken():
     """A waiter that is woken, once or twice, lets its thread pass however often it waits."""
     waiter = ThreadWaiter()
     start = monotonic()
-    run(waiter.wait(monotonic() + 0.02))
+    run_sync(waiter.wait(monotonic() + 0.02))
     assert monotonic() >= start + 0.02
     threading.Timer(0.02, waiter.wake).start()
-    run(waiter.wait(inf))
+    run_sync(waiter.wait(inf))
     waiter.wake()
-    run(waiter.wait(inf))
-    run(waiter.wait(monotonic() + 60))
+    run_sync(waiter.wait(inf))
+    run_sync(waiter.wait(monotonic() + 60))
     assert monotonic() < start + 30
 
 

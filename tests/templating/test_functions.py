@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from fibonacci.plugin import Reference, as_text, below, missing
+from fibonacci.plugin import Reference, get_child, missing_value_error, render_value
 
 
 def test_text_is_text():
@@ -17,17 +17,17 @@ def test_text_is_text():
         def __str__(self):
             return "another face"
 
-    assert as_text("é{{") == "é{{"
-    assert as_text(Text("plain")) == "plain"
-    assert type(as_text(Text("plain"))) is str
+    assert render_value("é{{") == "é{{"
+    assert render_value(Text("plain")) == "plain"
+    assert type(render_value(Text("plain"))) is str
 
 
 def test_json_of_mappings():
     """Whatever is a mapping has the form of a dict, beside large numbers too."""
     view = MappingProxyType({"a": MappingProxyType({"b": 1})})
-    assert as_text(view) == '{"a":{"b":1}}'
-    assert as_text([view, 2**64]) == '[{"a":{"b":1}},18446744073709551616]'
-    assert as_text(OrderedDict(b=1, a=2)) == '{"b":1,"a":2}'
+    assert render_value(view) == '{"a":{"b":1}}'
+    assert render_value([view, 2**64]) == '[{"a":{"b":1}},18446744073709551616]'
+    assert render_value(OrderedDict(b=1, a=2)) == '{"b":1,"a":2}'
 
 
 @pytest.mark.parametrize(
@@ -36,52 +36,60 @@ def test_json_of_mappings():
 def test_no_json(value):
     """What JSON has no form for is a TypeError."""
     with pytest.raises(TypeError):
-        as_text(value)
+        render_value(value)
 
 
 @pytest.mark.parametrize("value", [nan, inf, -inf, [2**64, nan]])
 def test_no_number(value):
     """What is no number is no JSON, and never null; null itself is."""
     with pytest.raises(ValueError, match="not JSON compliant"):
-        as_text(value)
-    assert as_text(None) == "null"
+        render_value(value)
+    assert render_value(None) == "null"
 
 
 def test_below():
     """A key of a mapping, an index of a list, and nothing else."""
-    assert below({"a": None}, "a", 1) is None
-    assert below({}, "a", 1) == 1
-    assert below({"0": "x"}, 0) == "x"
-    assert below(["x"], 0) == below(("x",), 0) == "x"
-    assert below(["x"], 1) is below(["x"], -1) is below(["x"], "0") is below("x", 0) is None
-    assert below({"items": 1}, "items") == 1
-    assert below({}, "items") is None
+    assert get_child({"a": None}, "a", 1) is None
+    assert get_child({}, "a", 1) == 1
+    assert get_child({"0": "x"}, 0) == "x"
+    assert get_child(["x"], 0) == get_child(("x",), 0) == "x"
+    assert (
+        get_child(["x"], 1)
+        is get_child(["x"], -1)
+        is get_child(["x"], "0")
+        is get_child("x", 0)
+        is None
+    )
+    assert get_child({"items": 1}, "items") == 1
+    assert get_child({}, "items") is None
 
 
 def test_below_makes_nothing():
     """Looking is not asking: a mapping that makes what it misses is left alone."""
     making = defaultdict(list)
-    assert below(making, "a") is None
+    assert get_child(making, "a") is None
     assert dict(making) == {}
 
 
 def test_missing():
     """The error compares the last key only, and gives the whole name that was meant."""
-    fault = missing("input.user.nmae", ["name", "mail"], line=2, column=5)
+    fault = missing_value_error("input.user.nmae", ["name", "mail"], line=2, column=5)
     assert str(fault) == (
         "line 2, column 5: 'input.user.nmae' has no value. Did you mean 'input.user.name'?"
     )
     assert (fault.name, fault.nearest) == ("input.user.nmae", "input.user.name")
     assert (fault.line, fault.column) == (2, 5)
-    assert missing("input.a", ["b", "inputs"], line=1, column=1).nearest is None
-    assert missing("sumarize", ["summarize"], line=1, column=1).nearest == "summarize"
+    assert missing_value_error("input.a", ["b", "inputs"], line=1, column=1).nearest is None
+    assert missing_value_error("sumarize", ["summarize"], line=1, column=1).nearest == "summarize"
 
 
 def test_missing_among_many():
     """Of very many keys only some are compared, as each takes time."""
     keys = [f"other{number}" for number in range(1_000)]
-    assert missing("input.key", [*keys, "keys"], line=1, column=1).nearest is None
-    assert missing("input.key", ["keys", *keys], line=1, column=1).nearest == "input.keys"
+    assert missing_value_error("input.key", [*keys, "keys"], line=1, column=1).nearest is None
+    assert (
+        missing_value_error("input.key", ["keys", *keys], line=1, column=1).nearest == "input.keys"
+    )
 
 
 def test_name_of_a_reference():

@@ -88,7 +88,7 @@ def first(ctx: NodeContext) -> int:
     """What a function sees."""
     assert_type(ctx.inputs, Mapping[str, Any])
     assert_type(ctx.results, Mapping[str, Any])
-    assert_type(ctx.recalled, Mapping[str, Any])
+    assert_type(ctx.memory_values, Mapping[str, Any])
     assert_type(ctx.user_id, str | None)
     assert_type(ctx.organization_id, str)
     assert_type(ctx.memory, RunMemory)
@@ -151,7 +151,7 @@ with workflow as entered:
 
 
 async def in_a_loop() -> None:
-    """The async voice."""
+    """The async mode."""
     assert_type(await workflow.aexecute({"message": "hi"}, "u"), ExecutionResult)
     async for event in workflow.astream({"message": "hi"}, "u"):
         assert_type(event.node_id if isinstance(event, NodeText) else None, str | None)

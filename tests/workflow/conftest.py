@@ -1,4 +1,4 @@
-"""Workflows for the tests of this folder, and the two voices that run them."""
+"""Workflows for the tests of this folder, and the two modes that run them."""
 
 import asyncio
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -40,9 +40,9 @@ def in_async(workflow: Workflow, *args: Any, **kwargs: Any) -> ExecutionResult:
 
 @pytest.fixture(params=[in_sync, in_async], ids=["sync", "async"])
 def execute(request: pytest.FixtureRequest) -> Execute:
-    """Runs a workflow, in each of the two voices."""
-    voice: Execute = request.param
-    return voice
+    """Runs a workflow, in each of the two modes."""
+    mode: Execute = request.param
+    return mode
 
 
 class Counting(LocalStore):
@@ -101,6 +101,6 @@ def stream_in_async(workflow: Workflow, *args: Any, **kwargs: Any) -> Generator[
 
 @pytest.fixture(params=[stream_in_sync, stream_in_async], ids=["sync", "async"])
 def stream(request: pytest.FixtureRequest) -> Stream:
-    """Streams a workflow, in each of the two voices."""
-    voice: Stream = request.param
-    return voice
+    """Streams a workflow, in each of the two modes."""
+    mode: Stream = request.param
+    return mode

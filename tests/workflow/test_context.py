@@ -18,7 +18,7 @@ def test_all_that_it_sees(config: MemoryConfig, execute: Any) -> None:
         FunctionNode(
             "n",
             lambda ctx: (
-                dict(ctx.inputs), dict(ctx.results), dict(ctx.recalled),
+                dict(ctx.inputs), dict(ctx.results), dict(ctx.memory_values),
                 ctx.user_id, ctx.organization_id,
             ),
             dependencies=["a"],
@@ -60,7 +60,7 @@ def test_a_result_that_may_be_missing(workflow: Workflow, execute: Any) -> None:
     assert execute(workflow)["n"][:2] == (7, False)
 
 
-@pytest.mark.parametrize("part", ["inputs", "results", "recalled"])
+@pytest.mark.parametrize("part", ["inputs", "results", "memory_values"])
 def test_it_can_only_be_read(workflow: Workflow, execute: Any, part: str) -> None:
     """A function can put nothing into what other nodes see."""
 

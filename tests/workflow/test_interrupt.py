@@ -67,7 +67,7 @@ def test_in_another_thread(workflow: Workflow, kind: type[BaseException]) -> Non
 
 @pytest.mark.parametrize("timeout", [None, 5])
 def test_system_exit(workflow: Workflow, execute: Any, timeout: float | None) -> None:
-    """A plain function that exits ends the run with its own SystemExit, in both voices."""
+    """A plain function that exits ends the run with its own SystemExit, in sync and async code."""
 
     def leave(_: Any) -> None:
         raise SystemExit(3)

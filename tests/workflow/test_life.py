@@ -31,7 +31,7 @@ def test_context_variables(workflow: Workflow, execute: Any, timeout: float | No
 
 
 def test_in_a_running_loop(workflow: Workflow) -> None:
-    """The sync voice works where an event loop runs, as in a notebook."""
+    """The sync mode works where an event loop runs, as in a notebook."""
     for node_id in "abc":
         workflow.add_node(FunctionNode(node_id, lambda _: 1, memory_write=node_id, timeout=60))
 

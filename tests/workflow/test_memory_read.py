@@ -26,7 +26,7 @@ PLACES = [("user", "u"), ("workflow", None), ("organization", None), ("global", 
 
 def reading(workflow: Workflow, *wanted: Any) -> None:
     """Add a node that returns what it has recalled."""
-    workflow.add_node(FunctionNode("n", lambda ctx: dict(ctx.recalled), memory_read=wanted))
+    workflow.add_node(FunctionNode("n", lambda ctx: dict(ctx.memory_values), memory_read=wanted))
 
 
 @pytest.mark.parametrize("first", range(len(PLACES)))
@@ -80,7 +80,7 @@ def test_a_default(workflow: Workflow, execute: Any) -> None:
     """A default stands where no record is, fresh each time, and is no record that was read."""
     grown = FunctionNode(
         "n",
-        lambda ctx: ctx.recalled["k"].append(1) or list(ctx.recalled["k"]),
+        lambda ctx: ctx.memory_values["k"].append(1) or list(ctx.memory_values["k"]),
         memory_read=[{"key": "k", "default": [0]}],
     )
     workflow.add_node(grown)
@@ -128,7 +128,7 @@ def test_one_request_whatever_the_retries(counted: Workflow, store: Any, execute
         fault = next(turns)
         if fault:
             raise fault
-        return ctx.recalled["k"]
+        return ctx.memory_values["k"]
 
     counted.memory.set("k", 1)
     counted.add_node(FunctionNode("n", unsteady, memory_read=["k"], retry=QUICK))

@@ -25,7 +25,7 @@ THREAD: MemoryRead = {"key": "thread:{{input.id}}", "as": "thread"}
 def reading(workflow: Workflow, *wanted: Any, **fields: Any) -> None:
     """Add a node that returns what it has recalled."""
     workflow.add_node(
-        FunctionNode("n", lambda ctx: dict(ctx.recalled), memory_read=wanted, **fields)
+        FunctionNode("n", lambda ctx: dict(ctx.memory_values), memory_read=wanted, **fields)
     )
 
 

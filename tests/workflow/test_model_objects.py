@@ -1,4 +1,4 @@
-"""Models that people write themselves: asked in both voices, and what they return."""
+"""Models that people write themselves: asked in sync and async code, and what they return."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 
 
 class Plain(Model):
-    """A model without an async voice of its own, as most are; it does what it is told."""
+    """A model without an async mode of its own, as most are; it does what it is told."""
 
     def __init__(self, work: Any) -> None:
         self.work = work
@@ -29,14 +29,14 @@ class Plain(Model):
 
 
 def test_a_model_that_raises_stop_iteration(workflow: Workflow) -> None:
-    """A Model whose ``complete`` raises StopIteration fails its node in the async voice, too."""
+    """A Model whose ``complete`` raises StopIteration fails its node in async code, too."""
     workflow.add_node(LLMNode("n", Plain(lambda: next(iter([]))), "x"))
     with pytest.raises(NodeExecutionError):
         asyncio.run(asyncio.wait_for(workflow.aexecute(), 2))
 
 
 def test_models_run_side_by_side(workflow: Workflow) -> None:
-    """40 nodes that ask plain Models run at once in the async voice, as 40 functions do."""
+    """40 nodes that ask plain Models run at once in async code, as 40 functions do."""
     together = Barrier(40)
     model = Plain(lambda: together.wait(2))
     for number in range(40):
@@ -57,7 +57,7 @@ def test_a_late_model_holds_nobody_up(workflow: Workflow) -> None:
 
 
 def test_a_native_async_model(workflow: Workflow) -> None:
-    """In the async voice a Model's own acomplete is awaited."""
+    """In the async mode a Model's own acomplete is awaited."""
 
     class Native(Plain):
         async def acomplete(self, request: ModelRequest) -> Completion:
@@ -107,7 +107,7 @@ def test_reprs_without_values(one: Any) -> None:
 
 
 def test_a_model_without_streams_answers_in_one_piece() -> None:
-    """By default a stream is the whole text, and then the Completion, in both voices."""
+    """By default a stream is the whole text, and then the Completion, in sync and async code."""
     model = Plain(lambda: "hello")
     whole = Completion(text="hello")
 

@@ -146,7 +146,7 @@ def test_a_model(workflow: Workflow, execute: Any) -> None:
     seen: list[ModelRequest] = []
 
     class Own(Model):
-        accepts = frozenset({"temperature", "stop"})
+        supported_options = frozenset({"temperature", "stop"})
 
         def complete(self, request: ModelRequest) -> Completion:
             seen.append(request)

@@ -169,7 +169,7 @@ def graphs(draw: st.DrawFn) -> list[set[int]]:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(graph=graphs(), limit=st.sampled_from([None, 1, 2, 7]), order=st.randoms())
 def test_random_graphs(graph: list[set[int]], limit: int | None, order: Any) -> None:
-    """In any graph, each node runs once, after all that it needs; both voices agree."""
+    """In any graph, each node runs once, after all that it needs; sync and async code agree."""
     workflow = Workflow("random", max_concurrency=limit)
     ended: Counter[int] = Counter()
     crowd = Crowd()

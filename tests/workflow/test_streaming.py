@@ -40,7 +40,7 @@ Question = Callable[[ModelRequest], Pieces]
 
 
 class Saying(Model):
-    """Answers with what a generator yields, in both voices."""
+    """Answers with what a generator yields, in sync and async code."""
 
     def __init__(self, say: Question) -> None:
         self._say = say

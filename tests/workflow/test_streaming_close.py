@@ -126,7 +126,7 @@ def test_a_reader_that_is_cancelled(workflow: Workflow, how: str) -> None:
 
 
 def test_cancelled_in_silence(workflow: Workflow) -> None:
-    """A model that says nothing is stopped at once, in the async voice."""
+    """A model that says nothing is stopped at once, in async code."""
     stopped: list[int] = []
 
     class Silent(Endless):

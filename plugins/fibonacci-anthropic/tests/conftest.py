@@ -58,7 +58,7 @@ def local_model() -> Iterator[llama.Llama]:
 
 @pytest.fixture(params=["sync", "async"])
 def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
-    """Asks a model in one voice, and in the other."""
+    """Asks a model in one mode, and in the other."""
     if request.param == "sync":
         yield lambda model, request: model.complete(request)
     else:

@@ -83,7 +83,7 @@ def streamed(names: dict[str, Any]) -> Iterator[Chat]:
 
 
 @pytest.mark.parametrize(
-    ("voice", "turns"),
+    ("mode", "turns"),
     [
         (as_it_is_written, FEW),
         pytest.param(as_it_is_written, MANY, marks=pytest.mark.long),
@@ -92,13 +92,13 @@ def streamed(names: dict[str, Any]) -> Iterator[Chat]:
     ],
 )
 def test_two_users_talk(
-    voice: Callable[[dict[str, Any]], AbstractContextManager[Chat]],
+    mode: Callable[[dict[str, Any]], AbstractContextManager[Chat]],
     turns: int,
     example: dict[str, Any],
 ) -> None:
     """Turns of two users: the last twenty messages of each, and no word of the other."""
     said: dict[str, list[dict[str, str]]] = {user: [] for user in USERS}
-    with voice(example) as chat:
+    with mode(example) as chat:
         for turn in range(turns):
             for user, word in USERS.items():
                 message = f"{word} {turn}"

@@ -190,7 +190,7 @@ def test_a_closed_stream_ends_the_request(wire: Wire, model: AnthropicModel) -> 
 
 
 def test_a_left_stream_ends_the_request(wire: Wire, model: AnthropicModel) -> None:
-    """The same holds in the async voice, and for a task that is cancelled."""
+    """The same holds in async code, and for a task that is cancelled."""
     wire.plays(*[[head(), *map(chunk, [start(), *text("Hel")]), SILENCE]] * 2)
 
     async def leave() -> None:
@@ -245,7 +245,7 @@ def test_a_stream_that_nobody_reads(wire: Wire, model: AnthropicModel) -> None:
 
 
 def test_the_loop_is_free(wire: Wire, model: AnthropicModel) -> None:
-    """While an answer comes, other tasks run; it is streamed in both voices."""
+    """While an answer comes, other tasks run; it is streamed in sync and async code."""
     parts = [step for one in events("a", "b", "c") for step in (chunk(one), 0.02)]
     wire.plays([head(), *parts, b"0\r\n\r\n"])
 
@@ -263,7 +263,7 @@ def test_the_loop_is_free(wire: Wire, model: AnthropicModel) -> None:
 
 @pytest.mark.bare  # to measure a child takes half a second
 def test_a_fork(wire: Wire, model: AnthropicModel) -> None:
-    """A child asks over connections of its own, in both voices, and leaves its parent's alone."""
+    """A child asks over connections of its own, sync and async, and leaves its parent's alone."""
     wire.plays(*[answer("yes")] * 6)
     began = monotonic()
     model.complete(HI)

@@ -37,7 +37,7 @@ def test_no_more_tokens_than_allowed(model: AnthropicModel, ask: Ask) -> None:
 
 
 def test_it_streams(model: AnthropicModel) -> None:
-    """Many pieces, and the whole that they make; in both voices."""
+    """Many pieces, and the whole that they make; in sync and async code."""
 
     async def collected() -> list[TextDelta | Completion]:
         return [piece async for piece in model.astream(STORY)]

@@ -17,6 +17,6 @@ print(asyncio.run(model.acomplete(ModelRequest(prompt="Hi"))).text)
 
 
 def test_a_prompt_is_answered(wire: Wire) -> None:
-    """In both voices."""
+    """in sync and async code."""
     wire.plays(answer("yes"), answer("yes"))
     assert run_without_forks(PROGRAM, KEY, wire.url) == "yes\nyes\n"

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from fibonacci.plugin import canonical
+from fibonacci.plugin import encode_parts
 from fibonacci_crypto import AesGcmCipher
 
 Restart = Callable[..., AesGcmCipher]
@@ -64,7 +64,7 @@ def test_a_golden_record_opens(restart: Restart, golden: dict[str, Any]):
     """And is what the straight line makes of its parts, byte for byte."""
     record, plain, key = unhex(golden, "record", "plain", "key")
     kdf_salt, session_salt, nonce = unhex(golden, "kdf_salt", "session_salt", "nonce")
-    aad = canonical(*golden["address"])
+    aad = encode_parts(*golden["address"])
     assert restart(golden["written"]).open(record, aad) == plain
     assert sealed_by_hand(key, kdf_salt, session_salt, nonce, plain, aad) == record
 
@@ -88,7 +88,7 @@ def test_a_header_is_that_of_the_first_design(restart: Restart):
 @pytest.mark.parametrize("size", [0, 1, 16, 1_000])
 def test_what_is_sealed_now_is_what_the_straight_line_makes(restart: Restart, size: int):
     """With the salt and the nonce that were drawn."""
-    plain, aad = b"\xa5" * size, canonical("p:", "global", "", "k")
+    plain, aad = b"\xa5" * size, encode_parts("p:", "global", "", "k")
     sealed = restart().seal(plain, aad)
     salt, nonce = sealed[14:46], sealed[78:90]
     assert sealed_by_hand(bytes(range(32)), None, salt, nonce, plain, aad) == sealed
@@ -96,7 +96,7 @@ def test_what_is_sealed_now_is_what_the_straight_line_makes(restart: Restart, si
 
 def test_what_is_sealed_with_a_passphrase_is_what_the_straight_line_makes(restart: Restart):
     """With the salts and the nonce that were drawn, and Argon2id at its full cost."""
-    aad = canonical("p:", "global", "", "k")
+    aad = encode_parts("p:", "global", "", "k")
     sealed = restart("your-32-byte-key-here...").seal(b'"value"', aad)
     kdf_salt, salt, nonce = sealed[15:31], sealed[31:63], sealed[95:107]
     key = argon2id(b"your-32-byte-key-here...", kdf_salt)

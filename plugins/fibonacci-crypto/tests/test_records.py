@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from fibonacci.errors import ConfigurationError, DecryptionError, EncryptionError
-from fibonacci.plugin import canonical
+from fibonacci.plugin import encode_parts
 from fibonacci_crypto import AesGcmCipher
 
 Restart = Callable[..., AesGcmCipher]
 
-HERE = canonical("fibonacci:", "user", "user-123", "preferences")
+HERE = encode_parts("fibonacci:", "user", "user-123", "preferences")
 VALUE = bytes(range(256)) * 4
 PASSPHRASE = "correct horse battery staple"
 OTHER = "e" * 63 + "f"
@@ -94,7 +94,7 @@ def test_every_extension_is_refused(cipher: AesGcmCipher):
 def test_a_moved_record_is_refused(cipher: AesGcmCipher):
     """Every record of twenty opens at its own address, and at none of the others'."""
     places = [
-        canonical("p:", scope, owner, key)
+        encode_parts("p:", scope, owner, key)
         for scope in ("user", "workflow")
         for owner in ("1", "12", "1:2", "12:")
         for key in ("k", "2k", ":2k")

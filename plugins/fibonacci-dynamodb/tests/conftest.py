@@ -79,7 +79,9 @@ def open_store() -> Iterator[OpenStore]:
 
     def opened(url: str, **options: Any) -> Store:
         settings = StoreSettings(url=StoreURL.parse(url), options=options)
-        stores.append(fibonacci_storage(settings).connect())
+        store = fibonacci_storage(settings).create_store()
+        assert isinstance(store, Store)
+        stores.append(store)
         return stores[-1]
 
     yield opened

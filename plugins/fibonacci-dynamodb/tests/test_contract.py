@@ -9,7 +9,7 @@ from fibonacci.testing import StoreContract
 
 class TestDynamoDB(StoreContract):
     backend = "dynamodb"
-    voices = mostly("mixed")
+    modes = mostly("mixed")
     many = 1_100  # more than a page; moto takes its time
     examples = 8
 

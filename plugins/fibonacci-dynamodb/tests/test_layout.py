@@ -124,7 +124,7 @@ def test_remaining_is_at_most_the_ttl():
     """A record that was just written has no more time left than its ttl (C11)."""
     address = Address(Space("", "global", ""), "k")
     for _ in range(1_000):
-        left = layout.remaining(layout.item_of(address, b"", 60_000), address)
+        left = layout.item_ttl_ms(layout.item_of(address, b"", 60_000), address)
         assert isinstance(left, int)
         assert left <= 60_000
 

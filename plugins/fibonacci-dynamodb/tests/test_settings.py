@@ -137,6 +137,6 @@ def test_variables_that_do_not_count(monkeypatch: pytest.MonkeyPatch):
 def test_nothing_is_asked_when_it_is_made():
     """Neither the hook nor the connecting does any I/O, or imports boto3's half a second."""
     url = StoreURL.parse("dynamodb://nowhere?endpoint_url=http://192.0.2.1&profile=none")
-    store = fibonacci_storage(StoreSettings(url=url)).connect()
+    store = fibonacci_storage(StoreSettings(url=url)).create_store()
     assert repr(store) == "<DynamoStore: table 'fibonacci' in nowhere>"
     store.close()

@@ -8,7 +8,7 @@ ENGINE = JinjaEngine()
 
 
 def references(source):
-    return [(one.name, one.certain) for one in ENGINE.compile(source).references]
+    return [(one.name, one.unconditional) for one in ENGINE.compile(source).references]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def references(source):
 def test_certain(source, expected):
     """What stands within a condition, a loop, a macro or a default is asked for only perhaps."""
     found = [
-        name.removeprefix("input.") + ("" if certain else "?")
-        for name, certain in references(source)
+        name.removeprefix("input.") + ("" if unconditional else "?")
+        for name, unconditional in references(source)
     ]
     assert found == expected.split()
 

@@ -1,4 +1,4 @@
-"""The async voice: native, no thread, and the event loop stays free."""
+"""The async mode: native, no thread, and the event loop stays free."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ from fibonacci_llamacpp.worker import SLOTS
 from .questions import ENDLESS, SHORT, TOKENS
 
 
-def test_both_voices_say_the_same(model: Model) -> None:
+def test_sync_and_async_say_the_same(model: Model) -> None:
     """What `acomplete` and `astream` bring is what `complete` and `stream` bring."""
 
     async def ask() -> None:
@@ -123,7 +123,7 @@ def test_the_deadline(model: Model) -> None:
     asyncio.run(ask(-1))
 
 
-def test_the_sync_voice_never_waits_for_a_loop() -> None:
+def test_sync_code_never_waits_for_a_loop() -> None:
     """Where it would have to, it says so instead of hanging."""
     with pytest.raises(AssertionError, match="never waits"):
         _run(asyncio.sleep(0))

@@ -13,7 +13,7 @@ class TestLlamacpp(ProviderContract):
     request = SAID
     endless = slow = ENDLESS
     failing = ((ModelRequest(prompt="words and " * 3_000), False),)
-    voices = ("mixed",)  # both of them, by turns
+    modes = ("mixed",)  # both of them, by turns
     patience = 60
     grace = 1.5
 

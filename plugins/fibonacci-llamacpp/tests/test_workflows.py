@@ -34,7 +34,7 @@ async def collected(workflow: Workflow) -> list[Event]:
 
 
 def test_an_answer_comes_in_pieces(workflow: Workflow) -> None:
-    """Both voices tell a real answer token by token; joined, it is what execute returns."""
+    """Both modes tell a real answer token by token; joined, it is what execute returns."""
     executed = workflow.execute()
     for events in (list(workflow.stream()), asyncio.run(collected(workflow))):
         *told, last = events

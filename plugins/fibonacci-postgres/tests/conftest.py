@@ -1,4 +1,4 @@
-"""Stores of one's own for a test, in both voices."""
+"""Stores of one's own for a test, in sync and async code."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,19 +9,19 @@ from .speaking import VERBS, Opening, Speaker, backend
 
 
 @pytest.fixture(params=["sync", "async"])
-def voice(request: pytest.FixtureRequest) -> str:
-    """Both voices, in turn."""
-    voice: str = request.param
-    return voice
+def mode(request: pytest.FixtureRequest) -> str:
+    """Both modes, in turn."""
+    mode: str = request.param
+    return mode
 
 
 @pytest.fixture
-def opening(voice: str) -> Iterator[Opening]:
-    """Opens stores in the test's voice, and closes them in the end."""
+def opening(mode: str) -> Iterator[Opening]:
+    """Opens stores in the test's mode, and closes them in the end."""
     opened: list[Speaker] = []
 
     def open_store(url: str, **options: Any) -> Speaker:
-        opened.append(Speaker(voice, backend(url, **options)))
+        opened.append(Speaker(mode, backend(url, **options)))
         return opened[-1]
 
     yield open_store

@@ -1,4 +1,4 @@
-"""Stores as a test speaks to them: in one voice, one attempt a call."""
+"""Stores as a test speaks to them: in one mode, one attempt a call."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fibonacci.errors import FibonacciError
-from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run_sync
 from fibonacci.testing.threads import in_threads
 from fibonacci_postgres import PostgresBackend, fibonacci_storage
 
@@ -14,13 +14,13 @@ TIMEOUT = 5.0
 
 
 class Speaker:
-    """A store in one voice; each method has the deadline that the store's timeout gives it."""
+    """A store in one mode; each method has the deadline that the store's timeout gives it."""
 
-    def __init__(self, voice: str, backend: PostgresBackend) -> None:
-        self.voice = voice
+    def __init__(self, mode: str, backend: PostgresBackend) -> None:
+        self.mode = mode
         self.timeout = backend.settings.timeout
-        self._runner = asyncio.Runner() if voice == "async" else None
-        self.store: Any = backend.connect() if voice == "sync" else backend.aconnect()
+        self._runner = asyncio.Runner() if mode == "async" else None
+        self.store: Any = backend.create_store() if mode == "sync" else backend.create_async_store()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self.store, name)
@@ -29,7 +29,7 @@ class Speaker:
             if name != "close":
                 kwargs.setdefault("deadline", time.monotonic() + self.timeout)
             if self._runner is None:
-                return method(*args, **kwargs)
+                return run_sync(method(*args, **kwargs))
             return self.run(method(*args, **kwargs))
 
         return call
@@ -68,7 +68,7 @@ def reads(space: Space) -> Calls:
     a, b = Address(space, "a"), Address(space, "b")
     return {
         "read": (a,),
-        "remaining": (a,),
+        "remaining_ttl_ms": (a,),
         "exists": (a,),
         "scan": (space,),
         "read_many": ([a, b],),

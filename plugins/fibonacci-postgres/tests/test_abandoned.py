@@ -143,12 +143,12 @@ def test_a_forked_child_stops_nothing(postgres_url: str) -> None:
     """A child's copy of a connection at work is its parent's: to let go of it stops nothing."""
     store = Speaker("sync", backend(postgres_url))
     store.write(A, b"old", None)
-    link = store.store.spoken._server._pool.idle_one()
+    link = store.store._server._pool.idle_one()
     link.start_script(b"SELECT pg_sleep(0.3)")
 
     def let_go() -> bool:
         is_busy = link.is_busy()
-        store.store.spoken._server._pool.drop(link)
+        store.store._server._pool.drop(link)
         return not is_busy
 
     assert link.is_busy()

@@ -61,7 +61,7 @@ def test_second_host(opening: Opening, postgres_server: Databases, silent: int) 
         assert attempt.seconds < 6
 
 
-@pytest.mark.parametrize("voice", ["sync", pytest.param("async", marks=pytest.mark.long)])
+@pytest.mark.parametrize("mode", ["sync", pytest.param("async", marks=pytest.mark.long)])
 def test_connect_timeout(opening: Opening, postgres_server: Databases, silent: int) -> None:
     """connect_timeout says how long each host may take."""
     hosts = f"127.0.0.1:{silent},127.0.0.1:{postgres_server.port}"

@@ -12,7 +12,7 @@ from fibonacci.testing import StoreContract
 
 class TestPostgres(StoreContract):
     backend = "postgres"
-    voices = mostly("mixed")
+    modes = mostly("mixed")
 
     @pytest.fixture
     def url(self, postgres_server: Databases) -> str:
@@ -21,4 +21,4 @@ class TestPostgres(StoreContract):
 
 class TestUnprepared(TestPostgres):
     options: Mapping[str, Any] = {"prepare": False, "table": "unprepared"}
-    voices = mostly("async")
+    modes = mostly("async")

@@ -13,7 +13,7 @@ from fibonacci.testing import StoreContract
 class TestPooled(StoreContract):
     backend = "postgres"
     options: Mapping[str, Any] = {"prepare": False}
-    voices = mostly("mixed")
+    modes = mostly("mixed")
 
     @pytest.fixture
     def url(self, pgbouncer_server: PgBouncer) -> str:

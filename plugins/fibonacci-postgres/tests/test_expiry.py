@@ -27,7 +27,7 @@ print(memory.list_keys(), memory.get("seen"))
 """
 
 
-@pytest.mark.parametrize("voice", ["sync"])
+@pytest.mark.parametrize("mode", ["sync"])
 @pytest.mark.parametrize("shift", [-3600, 3600])
 def test_clock_of_the_client(opening: Opening, postgres_url: str, shift: int) -> None:
     """A client whose clock is an hour off writes and reads like all others (C12)."""
@@ -35,7 +35,7 @@ def test_clock_of_the_client(opening: Opening, postgres_url: str, shift: int) ->
     command = [sys.executable, "-c", SHIFTED, postgres_url, str(shift)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout == "True True ['long'] None\n"
-    assert 0 < opening(postgres_url).remaining(A) <= 60_000
+    assert 0 < opening(postgres_url).remaining_ttl_ms(A) <= 60_000
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati"])
@@ -43,7 +43,7 @@ def test_time_zone(opening: Opening, postgres_url: str, zone: str) -> None:
     """The time zone of a session changes nothing."""
     store = opening(f"{postgres_url}?options=-c%20TimeZone%3D{zone}")
     store.write(A, b"1", 60_000)
-    assert 59_000 < opening(postgres_url).remaining(A) <= 60_000
+    assert 59_000 < opening(postgres_url).remaining_ttl_ms(A) <= 60_000
 
 
 def test_hundred_years(opening: Opening, postgres_url: str) -> None:
@@ -51,7 +51,7 @@ def test_hundred_years(opening: Opening, postgres_url: str) -> None:
     ttl_ms = 100 * 365 * 24 * 3600 * 1000
     store = opening(postgres_url)
     store.write(A, b"1", ttl_ms)
-    assert ttl_ms - 1_000 < store.remaining(A) <= ttl_ms
+    assert ttl_ms - 1_000 < store.remaining_ttl_ms(A) <= ttl_ms
 
 
 def rows(url: str) -> int:

@@ -28,7 +28,7 @@ KEYS = [Address(SPACE, f"k{number}") for number in range(10)]
 
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[Speaker]:
-    """A store in the sync voice, where each key holds its own name."""
+    """A store in sync code, where each key holds its own name."""
     store = Speaker("sync", backend(postgres_url, timeout=PLENTY))
     store.write_many([(one, one.key.encode()) for one in KEYS], None)
     yield store

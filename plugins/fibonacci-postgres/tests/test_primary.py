@@ -12,6 +12,7 @@ from services.pgbouncer import pooler
 from services.postgres import Postgres
 
 from fibonacci.errors import BackendUnavailableError
+from fibonacci.plugin import run_sync
 
 from .speaking import READS, A, Attempt, Opening, backend
 
@@ -20,9 +21,9 @@ from .speaking import READS, A, Attempt, Opening, backend
 def standby() -> Iterator[Postgres]:
     """A hot standby, with a record in the table that it has since it was a primary."""
     with postgres.standalone() as server:
-        store: Any = backend(server.url).connect()
-        store.write(A, b"old", None, deadline=monotonic() + 5)
-        store.close()
+        store: Any = backend(server.url).create_store()
+        run_sync(store.write(A, b"old", None, deadline=monotonic() + 5))
+        run_sync(store.close())
         server.kill()
         server.become_standby()
         server.start()

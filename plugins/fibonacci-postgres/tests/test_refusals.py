@@ -10,7 +10,7 @@ from services.databases import Databases
 
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.errors import BackendUnavailableError, StorageError
-from fibonacci.plugin import run
+from fibonacci.plugin import run_sync
 from fibonacci_postgres.dial import dial
 from fibonacci_postgres.driver import verbosity_setter
 from fibonacci_postgres.link import Link
@@ -94,7 +94,7 @@ def test_options_of_many_callers() -> None:
         store = Speaker("sync", backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db"))
         together = Barrier(2)
         link, other = Link(), Link()
-        asked = store.store.spoken._server
+        asked = store.store._server
 
         async def refused(*args: Any) -> None:
             together.wait(20)
@@ -104,7 +104,7 @@ def test_options_of_many_callers() -> None:
             patch.setattr("fibonacci_postgres.server.dial", refused)
             with ThreadPoolExecutor() as threads:
                 ended = [
-                    threads.submit(run, asked._connect(one, time.monotonic() + 20))
+                    threads.submit(run_sync, asked._connect(one, time.monotonic() + 20))
                     for one in (link, other)
                 ]
         assert all("unsupported" in str(one.exception()) for one in ended)

@@ -15,7 +15,7 @@ from services.databases import Databases
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci.errors import BackendUnavailableError
 from fibonacci.plugin import Address
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
 from fibonacci_postgres import pool
 from fibonacci_postgres.driver import DriverError, pq
 from fibonacci_postgres.link import Link
@@ -303,7 +303,7 @@ def test_lost_connection() -> None:
         link.fd = 0  # seems to be connected
 
     def take() -> Link:
-        return run(connections.take(connect, time.monotonic() + 20))
+        return run_sync(connections.take(connect, time.monotonic() + 20))
 
     held = [take()]
     found: list[Link] = []

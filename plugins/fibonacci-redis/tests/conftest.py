@@ -13,7 +13,7 @@ from services.redis import Secured
 from services.standalone import Redis
 from services.tls import TLSTerminator
 
-from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run_sync
 from fibonacci_redis import fibonacci_storage
 
 SPACE = Space("t:", "workflow", "w")
@@ -61,10 +61,10 @@ def tls_of() -> Callable[[Secured | TLSTerminator], dict[str, str]]:
 
 @attrs.define
 class Asked:
-    """A store, asked in one voice: ``store("read", address)`` with a deadline from now."""
+    """A store, asked in one mode: ``store("read", address)`` with a deadline from now."""
 
     backend: Any
-    voice: str
+    mode: str
     timeout: float = 5.0
     runner: asyncio.Runner = attrs.field(factory=asyncio.Runner)
     _store: Any = None
@@ -73,8 +73,8 @@ class Asked:
     def store(self) -> Any:
         """The store itself."""
         if self._store is None:
-            if self.voice == "sync":
-                self._store = self.backend.connect()
+            if self.mode == "sync":
+                self._store = self.backend.create_store()
             else:
                 self._store = self.runner.run(self._aconnect())
         return self._store
@@ -82,8 +82,8 @@ class Asked:
     def __call__(self, method: str, *args: Any, timeout: float | None = None, **named: Any) -> Any:
         deadline = monotonic() + (self.timeout if timeout is None else timeout)
         call = getattr(self.store, method)
-        if self.voice == "sync":
-            return call(*args, deadline=deadline, **named)
+        if self.mode == "sync":
+            return run_sync(call(*args, deadline=deadline, **named))
         return self.runner.run(call(*args, deadline=deadline, **named))
 
     def keys(self, space: Space = SPACE, **named: Any) -> list[str]:
@@ -105,29 +105,31 @@ class Asked:
         """Close the store and the loop."""
         if self._store is not None:
             closed = self._store.close()
-            if self.voice == "async":
+            if self.mode == "async":
                 self.runner.run(closed)
+            else:
+                run_sync(closed)
         self.runner.close()
 
     async def _aconnect(self) -> Any:
-        return self.backend.aconnect()
+        return self.backend.create_async_store()
 
 
 Opening = Callable[..., Asked]
 
 
 @pytest.fixture(params=["sync", "async"])
-def voice(request: pytest.FixtureRequest) -> str:
-    """The voice that a test speaks in."""
+def mode(request: pytest.FixtureRequest) -> str:
+    """The mode that a test speaks in."""
     return str(request.param)
 
 
 @pytest.fixture
-def opening(voice: str) -> Iterator[Opening]:
-    """What opens stores, in the test's voice unless it says another one."""
+def opening(mode: str) -> Iterator[Opening]:
+    """What opens stores, in the test's mode unless it says another one."""
     opened: list[Asked] = []
 
-    def opening(url: str, *, timeout: float = 5.0, speak: str = voice, **options: Any) -> Asked:
+    def opening(url: str, *, timeout: float = 5.0, speak: str = mode, **options: Any) -> Asked:
         settings = StoreSettings(url=StoreURL.parse(url), options=options, timeout=timeout)
         opened.append(Asked(fibonacci_storage(settings), speak, timeout))
         return opened[-1]

@@ -90,7 +90,7 @@ def test_nodes_that_name_no_host(kind: str, cluster: Cluster, opening: Any) -> N
 
 def moved(ask: Any, cluster: Cluster) -> None:
     """Have the store ask the wrong node: it is told where to go."""
-    routes = getattr(ask.store, "spoken", ask.store)._routes
+    routes = ask.store._routes
     wrong = routes._at("127.0.0.1", cluster.nodes[0].port)
     routes._slots = [wrong] * len(routes._slots)
     for key in KEYS:

@@ -16,7 +16,7 @@ from fibonacci import (
     StorageError,
     Workflow,
 )
-from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 from fibonacci_redis.layout import place
 
 SPACES = [Space("t:cluster:", "workflow", f"w{number}") for number in range(12)]
@@ -75,7 +75,7 @@ VERBS = {
     ),
     "write": lambda ask: ask("write", KEY, b"2", None) is None,
     "add": lambda ask: ask("compare_and_set", Address(SPACE, "new"), ABSENT, b"1", None),
-    "swap": lambda ask: ask("compare_and_set", KEY, b"1", b"2", KEEP),
+    "swap": lambda ask: ask("compare_and_set", KEY, b"1", b"2", KEEP_TTL),
     "remove": lambda ask: ask("remove", KEY),
     "remove_many": lambda ask: (
         ask("remove_many", [Address(space, "k") for space in SPACES]) == len(SPACES)
@@ -115,7 +115,7 @@ def test_moving(ask: Any, cluster: Cluster) -> None:
         assert ask("read", Address(SPACE, "none")) is None  # asked of the other node
         has("MIGRATE", gets.host, gets.port, f"{INDEX}:k", 0, 1_000)
         assert ask("read", KEY) == b"1"
-        assert ask("remaining", KEY) is None
+        assert ask("remaining_ttl_ms", KEY) is None
         for verb in ("write", "remove", "clear"):
             with pytest.raises(BackendUnavailableError, match="moving these keys"):
                 VERBS[verb](ask)
@@ -130,14 +130,14 @@ def test_moving(ask: Any, cluster: Cluster) -> None:
 
 
 @pytest.mark.long
-def test_failover(cluster: Cluster, voice: str) -> None:
+def test_failover(cluster: Cluster, mode: str) -> None:
     """When a primary dies its replica is found, inside the deadline of one verb."""
     with valkey.cluster() as dying, asyncio.Runner() as runner:
         config = MemoryConfig(backend="redis", connection_url=dying.url, timeout=15.0)
         memory = Workflow("w0", config).memory
 
         def say(verb: str, *args: Any) -> Any:
-            if voice == "sync":
+            if mode == "sync":
                 return getattr(memory, verb)(*args)
             return runner.run(getattr(memory, f"a{verb}")(*args))
 

@@ -14,7 +14,7 @@ from fibonacci.testing import StoreContract
 
 class TestValkey(StoreContract):
     backend = "redis"
-    voices = mostly("mixed")
+    modes = mostly("mixed")
 
     @pytest.fixture(autouse=True)
     def served(self, valkey_server: Redis) -> None:
@@ -34,7 +34,7 @@ class TestRedis(StoreContract):
 
 class TestCluster(StoreContract):
     backend = "redis"
-    voices = mostly("async", "sync")
+    modes = mostly("async", "sync")
 
     @pytest.fixture(autouse=True)
     def served(self, valkey_cluster: Cluster) -> None:
@@ -46,7 +46,7 @@ class TestSentinel(StoreContract):
     """What Sentinel alone changes, who the primary is, is in every run: test_sentinel.py."""
 
     backend = "redis"
-    voices = ("sync", "async")
+    modes = ("sync", "async")
 
     @pytest.fixture(autouse=True)
     def served(self, valkey_sentinel: Watched) -> None:
@@ -57,7 +57,7 @@ class TestSecured(StoreContract):
     """TLS with certificates on both sides, and a user without the dangerous commands."""
 
     backend = "redis"
-    voices = mostly("mixed")
+    modes = mostly("mixed")
 
     @pytest.fixture(autouse=True)
     def served(self, secured: Secured, tls_of: Any) -> None:

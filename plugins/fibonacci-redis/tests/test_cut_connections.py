@@ -10,7 +10,7 @@ from services.proxy import Proxy
 from services.standalone import Redis
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
-from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 
 LONG = b"x" * 9_000
 SPACE = Space("t:cut:", "workflow", "w")
@@ -28,8 +28,8 @@ WRITES: dict[str, Verb] = {
     "create with ttl": lambda ask: ask("write", at("new"), b"1", 60_000),
     "replace": lambda ask: ask("write", at("old"), b"2", None),
     "add": lambda ask: ask("compare_and_set", at("new"), ABSENT, b"1", None),
-    "swap": lambda ask: ask("compare_and_set", at("old"), b"1", b"2", KEEP),
-    "swap, long": lambda ask: ask("compare_and_set", at("old"), b"1", LONG, KEEP),
+    "swap": lambda ask: ask("compare_and_set", at("old"), b"1", b"2", KEEP_TTL),
+    "swap, long": lambda ask: ask("compare_and_set", at("old"), b"1", LONG, KEEP_TTL),
     "remove": lambda ask: ask("remove", at("old")),
     "touch": lambda ask: ask("touch", at("old"), 60_000),
     "keep for ever": lambda ask: ask("touch", at("older"), None),
@@ -43,7 +43,7 @@ WRITES: dict[str, Verb] = {
 READS: dict[str, Verb] = {
     "read": lambda ask: ask("read", at("old")),
     "exists": lambda ask: ask("exists", at("old")),
-    "remaining": lambda ask: ask("remaining", at("older")),
+    "remaining_ttl_ms": lambda ask: ask("remaining_ttl_ms", at("older")),
     "read_many": lambda ask: ask("read_many", [at("old"), at("none"), at("older")]),
     "scan": lambda ask: list(ask("scan", SPACE).keys),
 }
@@ -64,7 +64,7 @@ def seed(ask: Any) -> None:
 
 def state(ask: Any) -> list[Any]:
     """What there is: bytes, and whether they expire."""
-    return [(key, ask("read", at(key)), type(ask("remaining", at(key)))) for key in KEYS]
+    return [(key, ask("read", at(key)), type(ask("remaining_ttl_ms", at(key)))) for key in KEYS]
 
 
 def cut(side: str, offset: int) -> Cut:
@@ -101,16 +101,16 @@ def offsets(size: int, step: int) -> list[int]:
 
 
 def cases(verbs: dict[str, Verb]) -> Any:
-    """Each verb, cut on each side, once in each voice; and at every byte in both, which is long."""
+    """Each verb, cut on each side, once in each mode; and at every byte in both, which is long."""
     found = []
     for number, verb in enumerate(verbs):
         for side in ("requests", "replies"):
-            for voice in ("sync", "async"):
-                here = (number + (side == "replies")) % 2 == (voice == "async")
+            for mode in ("sync", "async"):
+                here = (number + (side == "replies")) % 2 == (mode == "async")
                 marks = () if here else pytest.mark.long
-                found.append(pytest.param(verb, side, voice, 7, marks=marks))
-                found.append(pytest.param(verb, side, voice, 1, marks=pytest.mark.long))
-    return pytest.mark.parametrize(("verb", "side", "voice", "step"), found)
+                found.append(pytest.param(verb, side, mode, 7, marks=marks))
+                found.append(pytest.param(verb, side, mode, 1, marks=pytest.mark.long))
+    return pytest.mark.parametrize(("verb", "side", "mode", "step"), found)
 
 
 @cases(WRITES)
@@ -153,10 +153,10 @@ def test_reads(
                 answer = READS[verb](ask)
             except BackendUnavailableError:
                 continue
-            if verb != "remaining":
+            if verb != "remaining_ttl_ms":
                 assert answer == expected, offset
     time.sleep(0.002)
-    assert READS[verb](ask) == expected or verb == "remaining"
+    assert READS[verb](ask) == expected or verb == "remaining_ttl_ms"
 
 
 @pytest.mark.parametrize("side", ["requests", "replies"])

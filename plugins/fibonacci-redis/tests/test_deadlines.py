@@ -14,7 +14,7 @@ from services.proxy import Proxy
 from services.standalone import Standalone
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
-from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 from fibonacci.testing.threads import in_threads
 
 TIMEOUT = 0.55
@@ -39,7 +39,7 @@ def other(space: Space) -> Address:
 READS: dict[str, Verb] = {
     "read": lambda ask, space: ask("read", key(space)),
     "exists": lambda ask, space: ask("exists", key(space)),
-    "remaining": lambda ask, space: ask("remaining", key(space)),
+    "remaining_ttl_ms": lambda ask, space: ask("remaining_ttl_ms", key(space)),
     "read_many": lambda ask, space: ask("read_many", [key(space), other(space)]),
     "scan": lambda ask, space: ask("scan", space),
 }
@@ -47,7 +47,7 @@ WRITES: dict[str, Verb] = {
     "write": lambda ask, space: ask("write", key(space), b"2", None),
     "write, large": lambda ask, space: ask("write", key(space), b"2" * 8_000_000, None),
     "add": lambda ask, space: ask("compare_and_set", other(space), ABSENT, b"2", None),
-    "swap": lambda ask, space: ask("compare_and_set", key(space), b"1", b"2", KEEP),
+    "swap": lambda ask, space: ask("compare_and_set", key(space), b"1", b"2", KEEP_TTL),
     "remove": lambda ask, space: ask("remove", key(space)),
     "touch": lambda ask, space: ask("touch", key(space), 60_000),
     "write_many": lambda ask, space: ask(

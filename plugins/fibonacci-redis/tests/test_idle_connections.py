@@ -64,7 +64,7 @@ def forgetting(valkey_proxy: Proxy) -> Iterator[Forgetting]:
 
 
 @pytest.fixture
-def say(valkey_proxy: Proxy, voice: str) -> Iterator[Callable[..., list[Any]]]:
+def say(valkey_proxy: Proxy, mode: str) -> Iterator[Callable[..., list[Any]]]:
     """A memory, which does a verb so many times at once."""
     config = MemoryConfig("redis", valkey_proxy.url, key_prefix="t:idle:", timeout=TIMEOUT)
     memory = Workflow("w", config).memory
@@ -74,7 +74,7 @@ def say(valkey_proxy: Proxy, voice: str) -> Iterator[Callable[..., list[Any]]]:
             return await asyncio.gather(*[getattr(memory, f"a{verb}")(*args) for _ in range(times)])
 
         def say(verb: str, *args: Any, times: int = 1) -> Any:
-            if voice == "async":
+            if mode == "async":
                 return runner.run(together(verb, args, times))
             return in_threads([lambda: getattr(memory, verb)(*args)] * times)
 
@@ -146,9 +146,9 @@ def test_kept_alive(opening: Any, valkey_server: Redis) -> None:
     """The kernel asks after an idle server, whatever redis-py's defaults are."""
     ask = opening(valkey_server.url)
     ask("read", KEY)
-    store = getattr(ask.store, "spoken", ask.store)
+    store = ask.store
     node = store._routes._node
-    link = (node._shared or node)._link if ask.voice == "async" else node._idle._idle[0].link
+    link = (node._shared or node)._link if ask.mode == "async" else node._idle._idle[0].link
     assert link.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     assert link.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 from services.standalone import Redis
 
-from fibonacci.plugin import ABSENT, KEEP, Address, Page, Space
+from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Page, Space
 from fibonacci_redis.layout import place
 from fibonacci_redis.scripts import PRUNE
 
@@ -132,7 +132,7 @@ def test_clock(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for offset in (3_600, -3_600):
         monkeypatch.setattr(time, "time", lambda offset=offset: now() + offset)
         ask("write", at("k"), b"1", 60_000)
-        assert 59_000 < ask("remaining", at("k")) <= 60_000
+        assert 59_000 < ask("remaining_ttl_ms", at("k")) <= 60_000
         assert ask.keys(SPACE) == ["k"]
         assert ask("read", at("k")) == b"1"
         assert ask("touch", at("k"), 30) is True
@@ -162,8 +162,8 @@ WRITES: dict[str, Any] = {
     ],
     "swap that keeps": lambda ask, ttl: [
         ask("compare_and_set", at("k"), ABSENT, b"1", ttl),
-        ask("compare_and_set", at("k"), b"1", b"2", KEEP),
-        ask("compare_and_set", at("k"), b"2", LONG, KEEP),
+        ask("compare_and_set", at("k"), b"1", b"2", KEEP_TTL),
+        ask("compare_and_set", at("k"), b"2", LONG, KEEP_TTL),
     ],
     "touch": lambda ask, ttl: [ask("write", at("k"), b"1", 5_000), ask("touch", at("k"), ttl)],
 }

@@ -139,7 +139,7 @@ def test_cancelled(turns: int, valkey_server: Redis) -> None:
 
 
 def test_cut_while_many_ask(valkey_proxy: Proxy, valkey_server: Redis) -> None:
-    """Connections that break under many callers mix up no answers, in either voice (C19)."""
+    """Connections that break under many callers mix up no answers, in either mode (C19)."""
     memory = memory_at(valkey_proxy.url, "mixed")
     memory.set_many({key: [key] * 30 for key in KEYS})
     dice, enough = random.Random(11), threading.Event()

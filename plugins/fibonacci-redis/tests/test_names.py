@@ -71,7 +71,7 @@ def test_hanging_look_up(url: str, opening: Any, address: Address, hanging: str)
     assert time.monotonic() - start < TIMEOUT + GRACE
 
 
-@pytest.mark.parametrize("voice", ["async"])
+@pytest.mark.parametrize("mode", ["async"])
 def test_event_loop_goes_on(opening: Any, address: Address, hanging: str) -> None:
     """An event loop goes on while a look-up hangs, and can be closed before that ends (C18)."""
     ask = opening(f"redis://{hanging}")
@@ -79,7 +79,7 @@ def test_event_loop_goes_on(opening: Any, address: Address, hanging: str) -> Non
 
     async def reading() -> None:
         nonlocal ticks
-        store = ask.backend.aconnect()
+        store = ask.backend.create_async_store()
         read = asyncio.ensure_future(store.read(address, deadline=time.monotonic() + TIMEOUT))
         while not read.done():
             ticks += 1

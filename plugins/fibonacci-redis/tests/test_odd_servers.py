@@ -14,7 +14,7 @@ from services.proxy import Proxy
 from services.standalone import Redis
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
-from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run_sync
 from fibonacci_redis import fibonacci_storage
 from fibonacci_redis.layout import place
 from fibonacci_redis.operations import KNOWN
@@ -133,26 +133,26 @@ def test_batch_in_part(opening: Any, valkey_proxy: Proxy, valkey_server: Redis) 
 def test_many_idle_connections(valkey_server: Redis, opening: Any) -> None:
     """However many threads asked at once, a bounded number of connections is kept."""
     ask = opening(valkey_server.url, speak="sync")
-    taken = [run(ask.store.spoken._routes.session(0, time.monotonic() + 5))[0] for _ in range(70)]
+    taken = [run_sync(ask.store._routes.session(0, time.monotonic() + 5))[0] for _ in range(70)]
     for session in taken:
         session.end(clean=True)
-    assert len(ask.store.spoken._routes._node._idle._idle) == 64
+    assert len(ask.store._routes._node._idle._idle) == 64
 
 
 def test_broken_pipe(valkey_server: Redis, opening: Any) -> None:
     """A request that the system does not take was surely not sent (C18)."""
     ask = opening(valkey_server.url, speak="sync")
-    session, asked = run(ask.store.spoken._routes.session(0, time.monotonic() + 5))
+    session, asked = run_sync(ask.store._routes.session(0, time.monotonic() + 5))
     session._connection.link.socket.shutdown(socket.SHUT_WR)
     with pytest.raises(BackendUnavailableError, match="connection broke"):
-        run(asked(removal(place(SPACE), [b"k"])))
+        run_sync(asked(removal(place(SPACE), [b"k"])))
     session.end(clean=False)
 
 
 def test_many_known_records(valkey_server: Redis, opening: Any) -> None:
     """What is remembered of records that were written is bounded."""
     ask = opening(valkey_server.url)
-    records = getattr(ask.store, "spoken", ask.store)
+    records = ask.store
     records._known.update(Address(SPACE, f"n{number}") for number in range(KNOWN))
     ask("write", KEY, b"1", None)
     assert records._known == {KEY}
@@ -241,7 +241,7 @@ def test_many_callers_of_a_cluster() -> None:
 
     async def main(url: str) -> None:
         nonlocal get
-        store: Any = fibonacci_storage(StoreSettings(url=StoreURL.parse(url))).aconnect()
+        store: Any = fibonacci_storage(StoreSettings(url=StoreURL.parse(url))).create_async_store()
 
         async def read_all() -> list[Any]:
             addresses = [Address(Space("t:odd:", "workflow", f"w{n}"), "k") for n in range(100)]
@@ -275,7 +275,7 @@ def test_no_time_for_the_slots(valkey_proxy: Proxy) -> None:
 
     async def main() -> None:
         url = StoreURL.parse(f"redis+cluster://127.0.0.1:{valkey_proxy.port}")
-        store: Any = fibonacci_storage(StoreSettings(url=url)).aconnect()
+        store: Any = fibonacci_storage(StoreSettings(url=url)).create_async_store()
         reads = [store.read(KEY, deadline=time.monotonic() + seconds) for seconds in (0.2, 0.05)]
         told = await asyncio.gather(*reads, return_exceptions=True)
         assert [type(one) for one in told] == [BackendUnavailableError] * 2

@@ -9,7 +9,7 @@ import pytest
 from services.standalone import Redis
 
 import fibonacci_redis.wire
-from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 from fibonacci_redis.wire import pack
 
 SPACE = Space("t:packing:", "workflow", "w")
@@ -71,7 +71,7 @@ def test_no_number_is_packed(opening: Any, valkey_server: Redis, packed: list[An
             ask("write", KEY, data, ttl_ms)
             ask("compare_and_set", Address(SPACE, "new"), ABSENT, data, ttl_ms)
             ask("compare_and_set", Address(SPACE, "new"), data, b"3", ttl_ms)
-            ask("compare_and_set", Address(SPACE, "new"), b"3", data, KEEP)
+            ask("compare_and_set", Address(SPACE, "new"), b"3", data, KEEP_TTL)
             ask("remove", Address(SPACE, "new"))
         ask("touch", KEY, ttl_ms)
         ask("write_many", [(KEY, b"1")], ttl_ms)
@@ -79,7 +79,7 @@ def test_no_number_is_packed(opening: Any, valkey_server: Redis, packed: list[An
         ask("write", Address(SPACE, f"late{number}"), b"1", 1)
     assert ask.keys(SPACE, limit=1, prefix="t") == ["two"]
     ask("read_many", [KEY, Address(SPACE, "two")])
-    ask("remaining", KEY)
+    ask("remaining_ttl_ms", KEY)
     ask("remove_many", [KEY])
     ask.clear(SPACE)
     assert len(packed) > 100

@@ -14,7 +14,7 @@ from services.sentinel import Watched
 from services.standalone import Redis, Standalone
 
 from fibonacci import BackendUnavailableError, MemoryConfig, Workflow
-from fibonacci.plugin import ABSENT, KEEP, Address, Space, StoreSettings, StoreURL
+from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space, StoreSettings, StoreURL
 from fibonacci_redis import fibonacci_storage
 from fibonacci_redis.layout import place
 from fibonacci_redis.role import TRUSTED_FOR
@@ -31,12 +31,12 @@ READS: dict[str, Any] = {
     "read": lambda ask: ask("read", KEY),
     "read_many": lambda ask: ask("read_many", [KEY, OTHER]),
     "exists": lambda ask: ask("exists", KEY),
-    "remaining": lambda ask: ask("remaining", KEY),
+    "remaining_ttl_ms": lambda ask: ask("remaining_ttl_ms", KEY),
     "scan": lambda ask: ask("scan", SPACE),
     "clear": lambda ask: ask("clear", SPACE),
     "touch": lambda ask: ask("touch", Address(SPACE, "none"), None),
-    "swap": lambda ask: ask("compare_and_set", KEY, b"other", b"2", KEEP),
-    "swap, long": lambda ask: ask("compare_and_set", KEY, b"other", LONG, KEEP),
+    "swap": lambda ask: ask("compare_and_set", KEY, b"other", b"2", KEEP_TTL),
+    "swap, long": lambda ask: ask("compare_and_set", KEY, b"other", LONG, KEEP_TTL),
     "add": lambda ask: ask("compare_and_set", KEY, ABSENT, b"2", None),
 }
 """What is decided by what is read; a write that only writes is refused by the server."""
@@ -100,7 +100,7 @@ def test_all_who_wait_on_a_demoted_server(demotable: Standalone, demote: Any) ->
     demotable("SET", place(SPACE).head.decode() + "k", "1")
 
     async def main() -> None:
-        store: Any = fibonacci_storage(StoreSettings(url=url)).aconnect()
+        store: Any = fibonacci_storage(StoreSettings(url=url)).create_async_store()
 
         async def read_all() -> list[Any]:
             reads = [store.read(KEY, deadline=time.monotonic() + 5) for _ in range(50)]
@@ -128,7 +128,7 @@ def test_role_in_the_same_round_trip(valkey_proxy: Proxy, opening: Any) -> None:
     assert traffic.round_trips == 1
 
 
-def test_sentinel_with_an_old_word(valkey_sentinel: Watched, voice: str) -> None:
+def test_sentinel_with_an_old_word(valkey_sentinel: Watched, mode: str) -> None:
     """A sentinel that still names the old primary, a replica now, is passed over for another."""
     primary, replica = valkey_sentinel.primary, valkey_sentinel.replica
     primary("SET", place(Space("t:roles:", "workflow", "old")).head.decode() + "k", '"new"')
@@ -138,7 +138,7 @@ def test_sentinel_with_an_old_word(valkey_sentinel: Watched, voice: str) -> None
         url = f"redis+sentinel://{hosts}/{valkey_sentinel.service}"
         config = MemoryConfig(backend="redis", connection_url=url, key_prefix="t:roles:")
         memory = Workflow("old", config).memory
-        found = asyncio.run(memory.aget("k")) if voice == "async" else memory.get("k")
+        found = asyncio.run(memory.aget("k")) if mode == "async" else memory.get("k")
         assert found == "new"
 
 
@@ -197,8 +197,8 @@ def test_server_that_goes_before_it_is_asked(opening: Any, valkey_server: Redis)
 
 def connection_of(ask: Any) -> Any:
     """The connection that a store has."""
-    node = getattr(ask.store, "spoken", ask.store)._routes._node
-    return node._shared._link if ask.voice == "async" else node._idle._idle[0].link
+    node = ask.store._routes._node
+    return node._shared._link if ask.mode == "async" else node._idle._idle[0].link
 
 
 def test_old_map_of_a_cluster(valkey_cluster: Cluster, opening: Any) -> None:

@@ -107,7 +107,7 @@ def test_many_callers_at_once(watched: Watched) -> None:
 
     async def main(proxy: Proxy) -> None:
         url = f"redis+sentinel://{proxy.host}:{proxy.port}/{watched.service}"
-        store: Any = fibonacci_storage(StoreSettings(url=StoreURL.parse(url))).aconnect()
+        store: Any = fibonacci_storage(StoreSettings(url=StoreURL.parse(url))).create_async_store()
         for _ in range(3):
             with proxy.record() as traffic:
                 asking = [store.read(KEY, deadline=time.monotonic() + 5) for _ in range(100)]
@@ -133,7 +133,7 @@ def test_closed_while_searching(watched: Watched) -> None:
     strangers = connected(watched.primary)
 
     async def main() -> None:
-        store: Any = fibonacci_storage(settings).aconnect()
+        store: Any = fibonacci_storage(settings).create_async_store()
         asking = asyncio.create_task(store.read(KEY, deadline=time.monotonic() + 5))
         await asyncio.sleep(0)
         await store.close()

@@ -22,7 +22,7 @@ KEY = Address(SPACE, "k")
 
 def awaited(url: str, **options: str) -> Any:
     settings = StoreSettings(url=StoreURL.parse(url), options=options)
-    return fibonacci_storage(settings).aconnect()
+    return fibonacci_storage(settings).create_async_store()
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])

@@ -123,7 +123,9 @@ class Struck:
 @pytest.mark.parametrize(("method", "skip"), [("send", 0), ("send", 1), ("recv", 0)])
 def test_raised_amid_the_loop(method: str, skip: int, valkey_server: Redis) -> None:
     """What strikes on a shared connection closes it; who waits there is told of no outcome."""
-    store: Any = fibonacci_storage(StoreSettings(url=StoreURL.parse(valkey_server.url))).aconnect()
+    store: Any = fibonacci_storage(
+        StoreSettings(url=StoreURL.parse(valkey_server.url))
+    ).create_async_store()
     raised: list[Any] = []
 
     async def add(number: int) -> bool:

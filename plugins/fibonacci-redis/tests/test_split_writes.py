@@ -10,7 +10,7 @@ from services.proxy import Proxy
 from services.standalone import Redis
 
 from fibonacci import StorageError
-from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 
 LONG = b"x" * 9_000
 
@@ -19,8 +19,8 @@ VERBS: dict[str, Callable[..., object]] = {
     "create with ttl": lambda ask, at: ask("write", at("new"), b"1", 60_000),
     "replace": lambda ask, at: ask("write", at("old"), b"2", None),
     "add": lambda ask, at: ask("compare_and_set", at("new"), ABSENT, b"1", None),
-    "swap": lambda ask, at: ask("compare_and_set", at("old"), b"1", b"2", KEEP),
-    "swap, long": lambda ask, at: ask("compare_and_set", at("old"), b"1", LONG, KEEP),
+    "swap": lambda ask, at: ask("compare_and_set", at("old"), b"1", b"2", KEEP_TTL),
+    "swap, long": lambda ask, at: ask("compare_and_set", at("old"), b"1", LONG, KEEP_TTL),
     "remove": lambda ask, at: ask("remove", at("old")),
     "touch": lambda ask, at: ask("touch", at("old"), None),
     "write_many": lambda ask, at: ask("write_many", [(at("new"), b"1"), (at("two"), b"2")], None),

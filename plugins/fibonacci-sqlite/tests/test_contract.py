@@ -6,7 +6,7 @@ from fibonacci.testing import StoreContract
 
 class TestSqlite(StoreContract):
     backend = "sqlite"
-    voices = mostly("mixed")
+    modes = mostly("mixed")
 
     @pytest.fixture(scope="class")
     @classmethod

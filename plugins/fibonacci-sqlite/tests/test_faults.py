@@ -21,7 +21,7 @@ from fibonacci import (
     OutcomeUnknownError,
     StorageError,
 )
-from fibonacci.plugin import ABSENT, KEEP, Address, Space
+from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 from fibonacci_sqlite import statements as sql
 from fibonacci_sqlite.connection import Connection, Opening
 from fibonacci_sqlite.file import DatabaseFile
@@ -79,7 +79,7 @@ def test_write_lock(path: Path, store: SqliteStore, verb: str):
         assert store.read(ADDRESS, deadline=now()) == b"1"
         assert store.read_many([ADDRESS], deadline=now()) == [b"1"]
         assert store.scan(SPACE, deadline=now()).keys == ["k"]
-        assert store.remaining(ADDRESS, deadline=now()) is None
+        assert store.remaining_ttl_ms(ADDRESS, deadline=now()) is None
     WRITES[verb](store, now())
 
 
@@ -120,7 +120,7 @@ def test_expired_while_waiting(path: Path, store: SqliteStore, verb: str):
     store.read(ADDRESS, deadline=now())
     acts: dict[str, Callable[[], object]] = {
         "swap": lambda: store.compare_and_set(ADDRESS, b"1", b"2", None, deadline=now()),
-        "keep": lambda: store.compare_and_set(ADDRESS, b"1", b"2", KEEP, deadline=now()),
+        "keep": lambda: store.compare_and_set(ADDRESS, b"1", b"2", KEEP_TTL, deadline=now()),
         "touch": lambda: store.touch(ADDRESS, None, deadline=now()),
         "remove": lambda: store.remove(ADDRESS, deadline=now()),
         "remove_many": lambda: store.remove_many([ADDRESS], deadline=now()),

@@ -11,7 +11,7 @@ import pytest
 from sqlite_bench import Connect, Open
 
 from fibonacci import MemoryManager
-from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, canonical
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, encode_parts
 from fibonacci_sqlite import fibonacci_storage
 from fibonacci_sqlite import statements as sql
 from fibonacci_sqlite.connection import Connection, Opening, open_connection
@@ -53,7 +53,7 @@ def test_two_handles(path: Path, open_memory: Open):
 def test_synchronous(path: Path, query: str, level: int):
     """A commit is forced to the disk by the next checkpoint, or at once where one asks for it."""
     settings = StoreSettings(url=StoreURL.parse(f"sqlite:///{path}{query}"))
-    store = fibonacci_storage(settings).connect()
+    store = fibonacci_storage(settings).create_store()
     assert isinstance(store, SqliteStore)
     asked = store._file.do(sql.fetch, "PRAGMA synchronous", (), deadline=now())
     assert asked == (level,)
@@ -64,7 +64,7 @@ def test_rows(path: Path, memory: MemoryManager, raw: Connect):
     """A row is found by the canonical bytes of its space, and its key."""
     memory.set("k", "v", scope="user", user_id="u")
     rows = raw(path).execute("SELECT space, key, value, expires_ms FROM fibonacci_records")
-    space = canonical("fibonacci:", "user", "u")
+    space = encode_parts("fibonacci:", "user", "u")
     assert rows.fetchall() == [(space, b"k", b'"v"', None)]
 
 

@@ -6,7 +6,7 @@ import time
 from minimal import MinimalStore
 
 from broken.entry import broken
-from fibonacci.plugin import ABSENT, KEEP
+from fibonacci.plugin import ABSENT, KEEP_TTL
 
 
 @broken("C16")
@@ -18,7 +18,7 @@ class NotAtomic(MinimalStore):
         if record[0] != expected:
             return False
         time.sleep(0.0005)
-        self.put(address, data, record[1] if ttl_ms is KEEP else self.expiry(ttl_ms))
+        self.put(address, data, record[1] if ttl_ms is KEEP_TTL else self.expiry(ttl_ms))
         return True
 
 
@@ -40,7 +40,7 @@ class EmptyIsAbsent(MinimalStore):
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         with self.lock:
             if not (self.found(address) or (b"",))[0] and expected in (b"", ABSENT):
-                self.put(address, data, self.expiry(None if ttl_ms is KEEP else ttl_ms))
+                self.put(address, data, self.expiry(None if ttl_ms is KEEP_TTL else ttl_ms))
                 return True
             return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
 

@@ -6,7 +6,7 @@ import time
 from minimal import MinimalStore
 
 from broken.entry import broken
-from fibonacci.plugin import ABSENT, KEEP
+from fibonacci.plugin import ABSENT, KEEP_TTL
 
 
 @broken("C12")
@@ -51,7 +51,7 @@ class AddsNotOverExpired(MinimalStore):
             found, expires, _ = self.records.get(self.place(address), (ABSENT, math.inf, None))
             if found != expected:
                 return False
-            self.put(address, data, expires if ttl_ms is KEEP else self.expiry(ttl_ms))
+            self.put(address, data, expires if ttl_ms is KEEP_TTL else self.expiry(ttl_ms))
             return True
 
 
@@ -62,7 +62,7 @@ class KeepsExpiredExpiry(MinimalStore):
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         with self.lock:
             record = self.records.get(self.place(address))
-            if ttl_ms is KEEP and expected is ABSENT and record and not self.found(address):
+            if ttl_ms is KEEP_TTL and expected is ABSENT and record and not self.found(address):
                 self.put(address, data, record[1])
                 return True
             return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
@@ -73,7 +73,7 @@ class KeepDropsExpiry(MinimalStore):
     """KEEP makes the record live for ever."""
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
-        ttl_ms = None if ttl_ms is KEEP else ttl_ms
+        ttl_ms = None if ttl_ms is KEEP_TTL else ttl_ms
         return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
 
 
@@ -116,8 +116,8 @@ class CountsFromCutClock(MinimalStore):
 class SecondsTakenForMilliseconds(MinimalStore):
     """The remaining time is told in seconds."""
 
-    def remaining(self, address, *, deadline):
-        left = super().remaining(address, deadline=deadline)
+    def remaining_ttl_ms(self, address, *, deadline):
+        left = super().remaining_ttl_ms(address, deadline=deadline)
         return left // 1000 if isinstance(left, int) else left
 
 
@@ -141,10 +141,10 @@ class RefreshesOnRead(MinimalStore):
             if found != expected:
                 return False
             kept = self.records[self.place(address)][1] if found is not ABSENT else math.inf
-            self.put(address, data, kept if ttl_ms is KEEP else self.expiry(ttl_ms))
+            self.put(address, data, kept if ttl_ms is KEEP_TTL else self.expiry(ttl_ms))
             return True
 
-    def remaining(self, address, *, deadline):
+    def remaining_ttl_ms(self, address, *, deadline):
         record = self.found(address)
         if record is None:
             return ABSENT

@@ -12,7 +12,7 @@ from fibonacci.plugin import TextDelta
 class AcceptsAList(Sound):
     """The fields have names of the service's own."""
 
-    accepts = frozenset({"temperature", "stop", "top_p"})
+    supported_options = frozenset({"temperature", "stop", "top_p"})
 
 
 @broken("test_stop")

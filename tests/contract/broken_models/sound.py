@@ -38,7 +38,7 @@ class Sound(Model):
     How it answers is written once, as steps: a number is a wait in seconds, all else a piece.
     """
 
-    accepts = frozenset({"temperature", "stop"})
+    supported_options = frozenset({"temperature", "stop"})
 
     def __init__(self):
         self.slots = threading.BoundedSemaphore(SLOTS)
@@ -152,7 +152,7 @@ class Hours:
 
 
 class Plain(Sound):
-    """A sound model whose streams and async voice are the defaults."""
+    """A sound model whose streams and async mode are the defaults."""
 
     def complete(self, request) -> Any:
         *_, whole = super().stream(request)

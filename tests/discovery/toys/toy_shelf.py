@@ -4,7 +4,7 @@ from math import ceil
 from threading import RLock
 from time import monotonic
 
-from fibonacci.plugin import ABSENT, KEEP, Backend, Page, Store, hookimpl, read_options
+from fibonacci.plugin import ABSENT, KEEP_TTL, Backend, Page, Store, hookimpl, read_options
 
 FIBONACCI_SPEC_VERSION = 1
 
@@ -35,7 +35,7 @@ class ShelfStore(Store):
             found, expires = self.live(address)
             if found != (None if expected is ABSENT else expected):
                 return False
-            if ttl_ms is KEEP:
+            if ttl_ms is KEEP_TTL:
                 self.records[address] = (data, expires)
             else:
                 self.put(address, data, ttl_ms)
@@ -47,7 +47,7 @@ class ShelfStore(Store):
             self.records.pop(address, None)
             return was_live
 
-    def remaining(self, address, *, deadline):
+    def remaining_ttl_ms(self, address, *, deadline):
         data, expires = self.live(address)
         if data is None:
             return ABSENT
@@ -73,7 +73,7 @@ class ShelfBackend(Backend):
     def __init__(self):
         self.store = ShelfStore()
 
-    def connect(self):
+    def create_store(self):
         return self.store
 
 

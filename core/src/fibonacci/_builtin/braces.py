@@ -13,9 +13,9 @@ from fibonacci.plugin.templating import (
     EngineSettings,
     Reference,
     Template,
-    as_text,
-    below,
-    missing,
+    get_child,
+    missing_value_error,
+    render_value,
 )
 
 FIBONACCI_SPEC_VERSION: Final = 1
@@ -122,13 +122,13 @@ def _find(namespace: Mapping[str, Any], reference: Reference) -> Any:
     """Return the value; of memory, where it is missing, empty text."""
     value: Any = namespace
     for depth, key in enumerate((reference.root, *reference.path)):
-        found = below(value, key, _NO_KEY)
+        found = get_child(value, key, _NO_KEY)
         if found is _NO_KEY:
             if reference.root == "memory":
                 return ""
             name = ".".join(reference.name.split(".")[: depth + 1])
             known = _names(value)
-            raise missing(name, known, line=reference.line, column=reference.column)
+            raise missing_value_error(name, known, line=reference.line, column=reference.column)
         value = found
     return value
 
@@ -141,7 +141,7 @@ def _names(value: Any) -> list[str]:
 
 def _written(value: Any, reference: Reference) -> str:
     try:
-        return as_text(value, strict=reference.root != "memory")
+        return render_value(value, strict=reference.root != "memory")
     except (TypeError, ValueError, RecursionError):
         way = "" if isinstance(value, Mapping | list | tuple) else advice(type(value))
         raise TemplateError(

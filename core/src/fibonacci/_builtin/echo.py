@@ -16,7 +16,7 @@ class Echo(Model):
     It stands in for any model, and so takes what any model may.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
+    supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
 
     def complete(self, request: ModelRequest) -> Completion:
         return up_to_stop(request.prompt, request.stop)

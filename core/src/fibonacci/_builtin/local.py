@@ -25,12 +25,12 @@ from fibonacci.plugin.hookspecs import hookimpl
 from fibonacci.plugin.options import read_options
 from fibonacci.plugin.storage import (
     ABSENT,
-    KEEP,
+    KEEP_TTL,
     Absent,
     AsyncStore,
     Backend,
-    Inline,
-    Keep,
+    BlockingStore,
+    KeepTTL,
     Page,
     Store,
     StoreSettings,
@@ -50,7 +50,7 @@ class LocalStore(Store):
     """Records in a dict."""
 
     clock: Literal["server", "client"] = "client"
-    remote = False
+    retry_transient_errors = False
     _in_process = True
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class LocalStore(Store):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
@@ -89,7 +89,7 @@ class LocalStore(Store):
             if (live[0] if live else ABSENT) != expected:
                 return False
             kept = live[1] if live else None
-            expires = kept if ttl_ms is KEEP else _expiry(ttl_ms)
+            expires = kept if ttl_ms is KEEP_TTL else _expiry(ttl_ms)
             if self._replace(address, seen, (data, expires)):
                 return True
 
@@ -98,7 +98,7 @@ class LocalStore(Store):
         self._shorten()
         return record is not None and (record[1] is None or monotonic() < record[1])
 
-    def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+    def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
         record = self._live(address)
         if record is None:
             return ABSENT
@@ -227,11 +227,11 @@ def _expiry(ttl_ms: int | None) -> float | None:
     return None if ttl_ms is None else monotonic() + ttl_ms / 1000
 
 
-class AwaitedStore(Inline):
-    """The store in the async voice: it answers at once, and lets the loop go on in a pause."""
+class AwaitedStore(BlockingStore):
+    """The store for async code: it answers at once, and lets the loop go on in a pause."""
 
     _in_process = True
-    _sleep = AsyncStore._sleep
+    _is_blocking = False
 
 
 class LocalBackend(Backend):
@@ -240,10 +240,10 @@ class LocalBackend(Backend):
     def __init__(self, store: LocalStore) -> None:
         self._store = store
 
-    def connect(self) -> Store:
+    def create_store(self) -> Store:
         return self._store
 
-    def aconnect(self) -> AsyncStore:
+    def create_async_store(self) -> AsyncStore:
         return AwaitedStore(self._store)
 
 

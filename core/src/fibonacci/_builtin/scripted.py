@@ -19,7 +19,7 @@ class Scripted(Model):
     It stands in for any model, and so takes what any model may.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
+    supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
 
     def __init__(self, answers: Sequence[str]) -> None:
         self._answers = answers

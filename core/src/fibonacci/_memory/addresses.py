@@ -7,7 +7,7 @@ from typing import Any, cast
 from fibonacci.errors import FibonacciError, InvalidKeyError, ScopeError
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.suggestions import did_you_mean
-from fibonacci.plugin.address import SCOPES, Address, Scope, Space, name_fault
+from fibonacci.plugin.address import SCOPES, Address, Scope, Space, name_problem
 
 
 class _Unsaid(str):
@@ -26,7 +26,7 @@ def checked_name(name: Any, what: str, error: type[FibonacciError]) -> str:
     if not issubclass(type(name), str):
         raise error(f"{what} must be text, not {type(name).__name__}{as_text(name)}")
     plain: str = str.__str__(name)
-    fault = name_fault(plain)
+    fault = name_problem(plain)
     if fault is not None:
         raise error(f"{what} {fault}")
     return plain

@@ -5,7 +5,7 @@ from typing import Any
 
 from fibonacci._memory.lines import Lines, Place
 from fibonacci.plugin.address import Address
-from fibonacci.plugin.storage import ABSENT, KEEP, Absent, Keep
+from fibonacci.plugin.storage import ABSENT, KEEP_TTL, Absent, KeepTTL
 
 
 class Contest:
@@ -45,7 +45,7 @@ class Contest:
         A new record gets the expiry, another keeps its own. Raises ConflictError at the deadline.
         """
         expected: bytes | Absent = ABSENT if found is None else found
-        expiry: int | Keep | None = ttl_ms if found is None else KEEP
+        expiry: int | KeepTTL | None = ttl_ms if found is None else KEEP_TTL
         store = self._lease.store  # anew: the memory may have been closed meanwhile
         self._sent = monotonic()
         won: bool = await store.compare_and_set(

@@ -7,7 +7,7 @@ from fibonacci._memory import codec
 from fibonacci._memory.plaintext_reads import PlaintextReads
 from fibonacci.errors import DecryptionError, EncryptionError, FibonacciError
 from fibonacci.plugin._runtime.signals import raise_for_signal
-from fibonacci.plugin.address import Address, canonical
+from fibonacci.plugin.address import Address, encode_parts
 from fibonacci.plugin.encryption import Cipher
 
 
@@ -15,7 +15,7 @@ from fibonacci.plugin.encryption import Cipher
 @lru_cache(maxsize=4096)
 def _bytes_of(address: Address) -> bytes:
     """What a sealed record is bound to."""
-    return canonical(*address.space, address.key)
+    return encode_parts(*address.space, address.key)
 
 
 class PlainEnvelope:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin._runtime.shells import shell_fault
+from fibonacci.plugin._runtime.shells import shell_syntax_problem
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 
 PREFIX: Final = "FIBONACCI_MEMORY_"
@@ -44,7 +44,7 @@ def plain_text(variable: str, text: str) -> str:
     """
     plain = text.strip()
     for part in (plain, *plain.splitlines()):
-        if fault := shell_fault(part):
+        if fault := shell_syntax_problem(part):
             raise ConfigurationError(f"the environment variable {variable} {fault}")
     return plain
 

@@ -8,8 +8,8 @@ import attrs
 from fibonacci._memory.addresses import checked_name
 from fibonacci._memory.expiry import milliseconds
 from fibonacci.errors import ConfigurationError, InvalidArgumentError
-from fibonacci.plugin._runtime.shells import shell_fault
-from fibonacci.plugin.address import prefix_fault
+from fibonacci.plugin._runtime.shells import shell_syntax_problem
+from fibonacci.plugin.address import prefix_problem
 from fibonacci.plugin.storage import Store
 from fibonacci.plugin.url import StoreURL
 
@@ -44,7 +44,7 @@ def check_url(config: Any, _: Any, value: Any) -> None:
 def check_prefix(_: Any, __: Any, value: Any) -> None:
     if not isinstance(value, str):
         raise ConfigurationError(f"key_prefix must be text; it is {described(value)}")
-    fault = prefix_fault(value)
+    fault = prefix_problem(value)
     if fault is not None:
         raise ConfigurationError(f"key_prefix {fault}")
 
@@ -70,7 +70,7 @@ def check_keys(_: Any, __: Any, value: Any) -> None:
             "open; none of them empty"
         )
     for key in keys or ():
-        if fault := shell_fault(key):
+        if fault := shell_syntax_problem(key):
             raise ConfigurationError(f"encryption_key {fault}")
 
 

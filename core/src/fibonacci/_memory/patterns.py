@@ -10,7 +10,7 @@ from fnmatch import translate
 from typing import Any
 
 from fibonacci.errors import InvalidArgumentError
-from fibonacci.plugin.address import name_fault
+from fibonacci.plugin.address import name_problem
 
 LENGTH_LIMIT = 2_000
 """Characters of a pattern: making a matcher of more could take seconds."""
@@ -21,7 +21,7 @@ _SPECIAL = re.compile(r"[*?\[]")
 def literal_start(pattern: str | None) -> str:
     """Return what every key that matches starts with."""
     start = "" if pattern is None else _SPECIAL.split(pattern, maxsplit=1)[0]
-    return "" if name_fault(start) else start  # what no key can start with, no server may see
+    return "" if name_problem(start) else start  # what no key can start with, no server may see
 
 
 def matcher(pattern: Any) -> Callable[[str], object]:

@@ -22,7 +22,7 @@ Fault = BackendUnavailableError | OutcomeUnknownError
 
 def retried(store: AsyncStore) -> AsyncStore:
     """Return the store with faults that may pass waited for, if it has any such."""
-    return Retried(store) if store.remote else store
+    return Retried(store) if store.retry_transient_errors else store
 
 
 def _again(name: str, *faults: type[Fault]) -> Any:
@@ -51,7 +51,7 @@ class Retried(AsyncStore):
     read = _again("read", BackendUnavailableError)
     read_many = _again("read_many", BackendUnavailableError)
     exists = _again("exists", BackendUnavailableError)
-    remaining = _again("remaining", BackendUnavailableError)
+    remaining_ttl_ms = _again("remaining_ttl_ms", BackendUnavailableError)
     scan = _again("scan", BackendUnavailableError)
     write = _again("write", BackendUnavailableError, OutcomeUnknownError)
     write_many = _again("write_many", BackendUnavailableError, OutcomeUnknownError)

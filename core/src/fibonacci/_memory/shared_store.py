@@ -10,13 +10,13 @@ from fibonacci._memory.retries import retried
 from fibonacci._memory.threads import Threaded, ThreadLimit
 from fibonacci.errors import FibonacciError, StorageError
 from fibonacci.plugin._origin import origin
-from fibonacci.plugin._run import run
-from fibonacci.plugin._runtime.forks import leave_to_parent
+from fibonacci.plugin._run import run_sync
+from fibonacci.plugin._runtime.forks import keep_alive_in_child
 from fibonacci.plugin._runtime.patches import refuse_eventlet, refuse_late_patches
 from fibonacci.plugin._runtime.per_loop import PerLoop
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter
-from fibonacci.plugin.storage import AsyncStore, Backend, Inline, Store
+from fibonacci.plugin.storage import AsyncStore, Backend, BlockingStore, Store
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -30,7 +30,7 @@ class GivenStore(Backend):
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def connect(self) -> Store:
+    def create_store(self) -> Store:
         return self.store
 
 
@@ -45,22 +45,25 @@ class SharedStore:
         """Of the sync voice, whose callers stand in one line, whichever memory they have."""
         # Its own: a backend may take its time to connect, and may take locks of its own.
         self._lock = RLock()
-        self._store: Store | None = None
+        self._store: AsyncStore | None = None
         self._threads: ThreadLimit | None = None
         self._native = _per_loop()
 
-    def store(self) -> Store:
-        """Return the sync store of this process; StorageError when all have let go."""
+    def blocking_store(self) -> AsyncStore:
+        """Return the store for sync code, as coroutines that never suspend.
+
+        StorageError when all have let go.
+        """
         with self._lock:
             if not self.holders:
                 raise closed()
             if self._store is None:
-                self._store = _connected(self.backend.connect)
+                self._store = _blocking(_connected(self.backend.create_store))
             return self._store
 
     def sync_store(self) -> AsyncStore:
-        """Return the sync store in the async shape, with retries and lines."""
-        return _in_line(retried(Inline(self.store())), self.lines)
+        """Return the blocking store, with retries and lines."""
+        return _in_line(retried(self.blocking_store()), self.lines)
 
     def async_store(self) -> AsyncStore:
         """Return the async store for the running event loop."""
@@ -71,19 +74,19 @@ class SharedStore:
         with self._lock:
             if not self.holders:
                 raise closed()
-            connected = _connected(self.backend.aconnect)
+            connected = _connected(self.backend.create_async_store)
             store = self._in_threads() if connected is None else connected
             store = _in_line(retried(store), Lines(TaskWaiter))
             self._native.add(store)
             return store
 
     def _in_threads(self) -> Threaded:
-        store = self.store()
+        store = self.blocking_store()
         if self._threads is None:
             self._threads = ThreadLimit(store)
         return Threaded(store, self._threads)
 
-    def drop(self) -> "tuple[Store | None, list[tuple[AbstractEventLoop, AsyncStore]]]":
+    def drop(self) -> "tuple[AsyncStore | None, list[tuple[AbstractEventLoop, AsyncStore]]]":
         """Hand out what is connected, to be closed."""
         store = None if isinstance(self.backend, GivenStore) else self._store
         self._store = self._threads = None
@@ -91,7 +94,7 @@ class SharedStore:
 
     def forget(self) -> None:
         """Start anew in a forked child."""
-        leave_to_parent(self._store, self._threads)
+        keep_alive_in_child(self._store, self._threads)
         self._native.leave_to_parent()
         self._store = self._threads = None
         self.lines.forget()
@@ -119,8 +122,15 @@ def _connected(connect: "Callable[[], S]") -> "S":
     """Connect; ConfigurationError where greenlets could not share what comes of it."""
     refuse_late_patches()
     store = guarded("connect", connect)
-    if isinstance(store, Store | AsyncStore) and store.remote:
+    if isinstance(store, Store | AsyncStore) and store.retry_transient_errors:
         refuse_eventlet()
+    return store
+
+
+def _blocking(store: Store | AsyncStore) -> AsyncStore:
+    if not isinstance(store, AsyncStore):
+        return BlockingStore(store)
+    store._is_blocking = True
     return store
 
 
@@ -141,4 +151,4 @@ def _abandon(store: AsyncStore) -> None:
     Nobody is there to be told what goes wrong.
     """
     with suppress(Exception):
-        run(store.close())
+        run_sync(store.close())

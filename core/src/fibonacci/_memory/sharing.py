@@ -14,8 +14,9 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from fibonacci._memory.shared_store import SharedStore, closed, guarded
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin._runtime.forks import on_fork
-from fibonacci.plugin.storage import AsyncStore, Backend, Store
+from fibonacci.plugin.storage import AsyncStore, Backend
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
@@ -201,7 +202,7 @@ def _read_words() -> None:
 
 def _give_back(
     shared: SharedStore,
-) -> "tuple[Store | None, list[tuple[AbstractEventLoop, AsyncStore]]]":
+) -> "tuple[AsyncStore | None, list[tuple[AbstractEventLoop, AsyncStore]]]":
     shared.holders -= 1
     if shared.holders:
         return None, []
@@ -209,13 +210,13 @@ def _give_back(
     return shared.drop()
 
 
-def _close(store: Store | None, native: "list[tuple[AbstractEventLoop, AsyncStore]]") -> None:
+def _close(store: AsyncStore | None, native: "list[tuple[AbstractEventLoop, AsyncStore]]") -> None:
     """Close the sync store here, and have each async one closed by its own loop."""
     for loop, one in native:
         with suppress(RuntimeError):  # a loop that is closed took the connections with it
             loop.call_soon_threadsafe(_close_in, loop, one)
     if store is not None:
-        guarded("close", store.close)
+        guarded("close", lambda: run_sync(store.close()))
 
 
 def _close_in(loop: "AbstractEventLoop", store: AsyncStore) -> None:

@@ -1,16 +1,17 @@
 """The async methods of a backend that has only a sync store: its calls run in worker threads."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from fibonacci.errors import BackendUnavailableError
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
 from fibonacci.plugin._runtime.fair_queue import FairQueue
-from fibonacci.plugin._runtime.threads import NoThreadError, in_thread
+from fibonacci.plugin._runtime.threads import NoThreadError, run_in_thread
 from fibonacci.plugin._runtime.waiters import TaskWaiter
-from fibonacci.plugin.storage import AsyncStore, Store
+from fibonacci.plugin.storage import AsyncStore
 
 CALLS_TO_SERVER: Final = 64
 """Reads, and writes, at once for one store: they wait for a server most of their time."""
@@ -27,9 +28,9 @@ class ThreadLimit:
     Reads and writes have a limit each, so that writes that wait for a lock hold up no reader.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: AsyncStore) -> None:
         """Serve the tasks of any event loop."""
-        calls = CALLS_TO_SERVER if store.remote else CALLS_TO_DISK
+        calls = CALLS_TO_SERVER if store.retry_transient_errors else CALLS_TO_DISK
         self.reads = _Permits(calls)
         self.writes = _Permits(calls)
 
@@ -78,12 +79,12 @@ def _in_thread(name: str, *, writes: bool = False) -> Any:
                 "the store was not asked: other calls of this process kept it busy until the "
                 "deadline"
             ) from None
-        method: Callable[..., Any] = getattr(store.store, name)
+        method: Callable[..., Coroutine[Any, Any, Any]] = getattr(store.store, name)
         held = [permit]  # the thread's, also where this call is cancelled
         del permit
         work = partial(_held, held, partial(method, *args, deadline=deadline, **kwargs))
         try:
-            return await in_thread(work)
+            return await run_in_thread(work)
         except NoThreadError:
             held.clear()  # a traceback may keep this frame
             raise BackendUnavailableError(
@@ -93,24 +94,24 @@ def _in_thread(name: str, *, writes: bool = False) -> Any:
     return call
 
 
-def _held(permits: list[_Permit], work: Callable[[], T]) -> T:
+def _held(permits: list[_Permit], work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Do the work in its thread, and drop the permit at once."""
     try:
-        return work()
+        return run_sync(work())
     finally:
         permits.clear()
 
 
 class Threaded(AsyncStore):
-    """A sync store, awaited, for the tasks of one event loop.
+    """A blocking store, awaited, for the tasks of one event loop.
 
     A caller that is cancelled stops waiting; its call goes on in the thread, to its deadline.
     """
 
-    def __init__(self, store: Store, limit: ThreadLimit) -> None:
+    def __init__(self, store: AsyncStore, limit: ThreadLimit) -> None:
         """Wrap the store; closing this leaves it open."""
         self.store = store
-        self.remote = store.remote
+        self.retry_transient_errors = store.retry_transient_errors
         self.reads = limit.reads.queue()
         self.writes = limit.writes.queue()
 
@@ -118,7 +119,7 @@ class Threaded(AsyncStore):
     write = _in_thread("write", writes=True)
     compare_and_set = _in_thread("compare_and_set", writes=True)
     remove = _in_thread("remove", writes=True)
-    remaining = _in_thread("remaining")
+    remaining_ttl_ms = _in_thread("remaining_ttl_ms")
     scan = _in_thread("scan")
     read_many = _in_thread("read_many")
     write_many = _in_thread("write_many", writes=True)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from fibonacci._workflow.voice import Overdue, Strand, Voice, Work, is_async
 from fibonacci.plugin._runtime.deadlines import timeout_at
-from fibonacci.plugin._runtime.threads import in_thread
+from fibonacci.plugin._runtime.threads import run_in_thread
 from fibonacci.plugin.models import Completion, Model, ModelRequest, TextDelta
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ async def awaited(function: Callable[[Any], Any], argument: Any) -> Any:
     """Await an async function; call a plain one in a thread, as it may hold up the loop."""
     if is_async(function):
         return await function(argument)
-    answer = await in_thread(partial(function, argument))
+    answer = await run_in_thread(partial(function, argument))
     return await answer if hasattr(answer, "__await__") else answer
 
 

@@ -47,13 +47,13 @@ class NodeContext:
     """The inputs of the execution."""
     results: Mapping[str, Any] = attrs.field(repr=False)
     """The outputs of its ``dependencies``, by id; a KeyError for another names the fix."""
-    recalled: Mapping[str, Any] = attrs.field(repr=False)
+    memory_values: Mapping[str, Any] = attrs.field(repr=False)
     """The values of ``memory_read``, by name; without those that are not there."""
     user_id: str | None
     """The user of the execution."""
     organization_id: str
     """The organization of the execution."""
-    _remember: Callable[[], RunMemory] = attrs.field(repr=False, alias="remember")
+    _make_memory: Callable[[], RunMemory] = attrs.field(repr=False, alias="make_memory")
 
     @property
     def memory(self) -> RunMemory:
@@ -61,4 +61,4 @@ class NodeContext:
 
         A verb without a scope is about the run's user where it has one, else about the workflow.
         """
-        return self._remember()
+        return self._make_memory()

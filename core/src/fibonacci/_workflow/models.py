@@ -16,7 +16,7 @@ OPTIONAL = ("temperature", "stop")
 class FunctionModel(Model):
     """A function as a model: it gets the request, and returns text or a Completion."""
 
-    accepts = frozenset(OPTIONAL)
+    supported_options = frozenset(OPTIONAL)
 
     def __init__(self, function: Callable[[ModelRequest], Any]) -> None:
         self._function = function
@@ -47,7 +47,7 @@ def find_model(model: Any) -> Model:
 def refusals(node: LLMNode, model: Model) -> Iterator[str]:
     """Say what the node sets and the model does not heed."""
     for field in OPTIONAL:
-        if getattr(node, field) not in (None, ()) and field not in model.accepts:
+        if getattr(node, field) not in (None, ()) and field not in model.supported_options:
             yield f"node {node.id!r}: its model does not take {field}: leave it out"
 
 

@@ -143,10 +143,10 @@ class FunctionStep(Step):
         return NodeContext(
             inputs=MappingProxyType(run.inputs),
             results=MappingProxyType(results),
-            recalled=MappingProxyType(recalled),
+            memory_values=MappingProxyType(recalled),
             user_id=user and user.owner,
             organization_id=run.spaces["organization"].owner,
-            remember=run.memory,
+            make_memory=run.memory,
         )
 
     async def ask(self, run: Run, question: NodeContext, deadline: float | None) -> Answer:

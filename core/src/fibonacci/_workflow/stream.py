@@ -9,8 +9,8 @@ from queue import SimpleQueue
 from fibonacci._workflow.channel import Channel, Letter, Running
 from fibonacci._workflow.events import Event, WorkflowFinished
 from fibonacci.errors import WorkflowError
-from fibonacci.plugin._run import run
-from fibonacci.plugin._runtime.threads import NoThreadError, hand_over
+from fibonacci.plugin._run import run_sync
+from fibonacci.plugin._runtime.threads import NoThreadError, submit_to_thread
 from fibonacci.plugin._runtime.waiters import ThreadWaiter
 
 
@@ -49,12 +49,12 @@ def stream(running: Running) -> Generator[Event]:
     context = copy_context()
     try:
         try:
-            hand_over(lambda: context.run(run, channel.carry(running)))
+            submit_to_thread(lambda: context.run(run_sync, channel.carry(running)))
         except NoThreadError as fault:
             raise WorkflowError("the system has no thread left for the run") from fault
         event: Event | None = None
         while not isinstance(event, WorkflowFinished):
-            event = run(channel.read())
+            event = run_sync(channel.read())
             yield event
     finally:
-        run(channel.close())
+        run_sync(channel.close())

@@ -92,8 +92,12 @@ class Texts:
     def inputs(self) -> Iterator[tuple[str, Demand]]:
         """The inputs that rendering surely asks for, and by what."""
         for one in self._demands:
-            root, path, certain = one.reference.root, one.reference.path, one.reference.certain
-            if root == "input" and path and certain:
+            root, path, unconditional = (
+                one.reference.root,
+                one.reference.path,
+                one.reference.unconditional,
+            )
+            if root == "input" and path and unconditional:
                 yield str(path[0]), one
 
     def _check_read_key(self, reference: Reference) -> None:

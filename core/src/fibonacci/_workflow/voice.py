@@ -16,8 +16,8 @@ from time import monotonic, sleep
 from typing import Any, ClassVar, TypeVar, cast
 
 from fibonacci.errors import WorkflowValidationError
-from fibonacci.plugin._run import run
-from fibonacci.plugin._runtime.threads import NoThreadError, hand_over, outcome
+from fibonacci.plugin._run import run_sync
+from fibonacci.plugin._runtime.threads import NoThreadError, outcome, submit_to_thread
 from fibonacci.plugin.models import Completion, Model, ModelRequest, TextDelta
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class SyncVoice(Voice):
     async def within(self, work: Work[T], deadline: float | None) -> T:
         if deadline is None:
             return await work()
-        return _bounded(lambda: run(work()), deadline)
+        return _bounded(lambda: run_sync(work()), deadline)
 
     async def call(
         self, function: Callable[[Any], Any], argument: Any, deadline: float | None
@@ -128,7 +128,7 @@ class SyncVoice(Voice):
         with self._lock:
             self._strands += 1
         try:
-            hand_over(lambda: context.run(self._run, strand))
+            submit_to_thread(lambda: context.run(self._run, strand))
         except NoThreadError:
             with self._lock:
                 self._strands -= 1
@@ -136,7 +136,7 @@ class SyncVoice(Voice):
 
     def _run(self, strand: Strand) -> None:
         with suppress(BaseException):  # the schedule has it
-            run(strand)
+            run_sync(strand)
         with self._lock:
             self._strands -= 1
             last = not self._strands
@@ -173,7 +173,7 @@ def _bounded(work: Callable[[], T], deadline: float) -> T:
     """Do the work in a thread that can be left behind. Raises Overdue."""
     answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
     work_here = partial(copy_context().run, work)
-    hand_over(lambda: answers.put(outcome(work_here)))
+    submit_to_thread(lambda: answers.put(outcome(work_here)))
     try:
         answer, fault = answers.get(timeout=max(0.0, deadline - monotonic()))
     except Empty:

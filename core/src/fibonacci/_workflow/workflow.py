@@ -19,7 +19,7 @@ from fibonacci._workflow.step import Step, make_step
 from fibonacci._workflow.stream import stream
 from fibonacci._workflow.voice import SyncVoice
 from fibonacci.errors import ConfigurationError, WorkflowValidationError
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.models import Model
 from fibonacci.plugin.templating import Engine, EngineSettings
 
@@ -117,7 +117,9 @@ class Workflow:
         anything runs; NodeExecutionError where a node failed, with the results of the others; as
         WorkflowTimeoutError where a timeout was over.
         """
-        return run(execute(self, self._prepare(), SyncVoice(), inputs, user_id, organization_id))
+        return run_sync(
+            execute(self, self._prepare(), SyncVoice(), inputs, user_id, organization_id)
+        )
 
     async def aexecute(
         self,

@@ -1,8 +1,7 @@
 """Everything that the author of a plugin imports; nothing else of this package is for them."""
 
-from fibonacci.plugin._run import run
-from fibonacci.plugin._sync_store import SyncStore
-from fibonacci.plugin.address import SCOPES, Address, Scope, Space, canonical, parse
+from fibonacci.plugin._run import run_sync
+from fibonacci.plugin.address import SCOPES, Address, Scope, Space, encode_parts, parse_address
 from fibonacci.plugin.encryption import Cipher, CipherSettings
 from fibonacci.plugin.hookspecs import SPEC_VERSION, hookimpl
 from fibonacci.plugin.models import (
@@ -13,14 +12,14 @@ from fibonacci.plugin.models import (
     TextDelta,
     Usage,
 )
-from fibonacci.plugin.options import flag, read_options, text, whole_number
+from fibonacci.plugin.options import bool_option, int_option, read_options, text_option
 from fibonacci.plugin.storage import (
     ABSENT,
-    KEEP,
+    KEEP_TTL,
     Absent,
     AsyncStore,
     Backend,
-    Keep,
+    KeepTTL,
     Page,
     Store,
     StoreSettings,
@@ -30,21 +29,21 @@ from fibonacci.plugin.templating import (
     EngineSettings,
     Reference,
     Template,
-    as_text,
-    below,
-    missing,
+    get_child,
+    missing_value_error,
+    render_value,
 )
 from fibonacci.plugin.url import StoreURL
 from fibonacci.plugin.versioned import (
     AsyncVersionedStore,
     VersionedRecord,
     VersionedStore,
-    is_live,
+    is_unexpired,
 )
 
 __all__ = [
     "ABSENT",
-    "KEEP",
+    "KEEP_TTL",
     "SCOPES",
     "SPEC_VERSION",
     "Absent",
@@ -57,7 +56,7 @@ __all__ = [
     "Completion",
     "Engine",
     "EngineSettings",
-    "Keep",
+    "KeepTTL",
     "Model",
     "ModelRequest",
     "ModelSettings",
@@ -68,22 +67,21 @@ __all__ = [
     "Store",
     "StoreSettings",
     "StoreURL",
-    "SyncStore",
     "Template",
     "TextDelta",
     "Usage",
     "VersionedRecord",
     "VersionedStore",
-    "as_text",
-    "below",
-    "canonical",
-    "flag",
+    "bool_option",
+    "encode_parts",
+    "get_child",
     "hookimpl",
-    "is_live",
-    "missing",
-    "parse",
+    "int_option",
+    "is_unexpired",
+    "missing_value_error",
+    "parse_address",
     "read_options",
-    "run",
-    "text",
-    "whole_number",
+    "render_value",
+    "run_sync",
+    "text_option",
 ]

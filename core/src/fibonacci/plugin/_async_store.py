@@ -1,5 +1,6 @@
 """The store contract in the async voice, and the defaults, written here once for both voices."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum
@@ -27,13 +28,13 @@ class Marker(Enum):
 ABSENT: Final = Marker.ABSENT
 """No live record. An expired record is no live record, whether it was swept or not."""
 
-KEEP: Final = Marker.KEEP
+KEEP_TTL: Final = Marker.KEEP
 """The expiry that the record has already; none, where there was no record."""
 
 Absent = Literal[Marker.ABSENT]
 """The type of ABSENT."""
 
-Keep = Literal[Marker.KEEP]
+KeepTTL = Literal[Marker.KEEP]
 """The type of KEEP."""
 
 
@@ -52,8 +53,10 @@ class AsyncStore(ABC):
 
     clock: Literal["server", "client"] = "server"
     """See :attr:`Store.clock`."""
-    remote: bool = True
-    """See :attr:`Store.remote`."""
+    retry_transient_errors: bool = True
+    """See :attr:`Store.retry_transient_errors`."""
+    _is_blocking: bool = False
+    """Whether it serves sync code, so that its coroutines never suspend; core sets it."""
     _in_process: bool = False
     """Whether a compare-and-set is a step in memory, for which callers need not queue."""
     _lines: Any = None
@@ -75,7 +78,7 @@ class AsyncStore(ABC):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
@@ -86,8 +89,8 @@ class AsyncStore(ABC):
         """See :meth:`Store.remove`."""
 
     @abstractmethod
-    async def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
-        """See :meth:`Store.remaining`."""
+    async def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
+        """See :meth:`Store.remaining_ttl_ms`."""
 
     @abstractmethod
     async def scan(
@@ -124,7 +127,7 @@ class AsyncStore(ABC):
 
     async def exists(self, address: Address, *, deadline: float) -> bool:
         """See :meth:`Store.exists`."""
-        return await self.remaining(address, deadline=deadline) is not ABSENT
+        return await self.remaining_ttl_ms(address, deadline=deadline) is not ABSENT
 
     async def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
         """See :meth:`Store.touch`."""
@@ -159,6 +162,9 @@ class AsyncStore(ABC):
         await self._sleep(seconds)
 
     async def _sleep(self, seconds: float) -> None:
+        if self._is_blocking:
+            time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs it
+            return
         import asyncio  # only async programs pay for it: 62 ms
 
         await asyncio.sleep(seconds)

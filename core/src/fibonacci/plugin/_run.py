@@ -20,7 +20,7 @@ def _driver() -> Generator[Any, Any, Any]:
 _idle: list[Any] = []
 
 
-def run(question: Coroutine[Any, Any, T]) -> T:
+def run_sync(question: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never really waits, and return what it returns.
 
     For a store whose two voices are written once, as coroutines over a connection that either

@@ -2,7 +2,7 @@
 
 A backend may lay records out as it likes, as long as two addresses never meet and a physical key
 decodes back to its address. Two ready forms do that: :attr:`Address.text` (printable, for stores
-with one flat key) and :func:`canonical` (bytes, for columns and for authenticated encryption).
+with one flat key) and :func:`encode_parts` (bytes, for columns and for authenticated encryption).
 """
 
 from typing import Literal, NamedTuple
@@ -55,7 +55,7 @@ class Address(NamedTuple):
         """The address as printable ASCII: ``{prefix}v1:{w|u|o|g}:{owner}:{key}``.
 
         Owner and key are percent-encoded (RFC 3986), so neither holds a colon, a brace or a glob
-        character, and no two addresses share a text. :func:`parse` reads it back.
+        character, and no two addresses share a text. :func:`parse_address` reads it back.
         """
         return f"{self.space.text}:{quote(self.key, safe='')}"
 
@@ -65,7 +65,7 @@ class Address(NamedTuple):
         return f"{self.key!r} in {self.space.scope} scope{owner}"
 
 
-def parse(text: str) -> Address | None:
+def parse_address(text: str) -> Address | None:
     """Return the address whose text this is, or None if it is none of ours.
 
     Scanned keys go through here before they are listed or removed: text that only looks like an
@@ -77,12 +77,12 @@ def parse(text: str) -> Address | None:
     letter, owner, key = fields
     space = Space(head.removesuffix("v1"), _SCOPES[letter], unquote(owner))
     address = Address(space, unquote(key))
-    named = name_fault(address.key) is None and prefix_fault(space.prefix) is None
-    owned = not space.owner if space.scope == "global" else name_fault(space.owner) is None
+    named = name_problem(address.key) is None and prefix_problem(space.prefix) is None
+    owned = not space.owner if space.scope == "global" else name_problem(space.owner) is None
     return address if named and owned and address.text == text else None
 
 
-def name_fault(name: str) -> str | None:
+def name_problem(name: str) -> str | None:
     """Return what is wrong with a key, an id or a workflow's name; None if nothing is.
 
     A name is text as it is, without folding or trimming: "A" is not "a", and composed characters
@@ -101,7 +101,7 @@ def name_fault(name: str) -> str | None:
     return None
 
 
-def prefix_fault(prefix: str) -> str | None:
+def prefix_problem(prefix: str) -> str | None:
     """Return what is wrong with a key prefix; None if nothing is."""
     if len(prefix) > PREFIX_LIMIT:
         return f"has {len(prefix)} characters; it may have {PREFIX_LIMIT}"
@@ -114,11 +114,11 @@ def prefix_fault(prefix: str) -> str | None:
     return None
 
 
-def canonical(*parts: str) -> bytes:
+def encode_parts(*parts: str) -> bytes:
     """Return the parts as bytes, each behind its length: different parts, different bytes.
 
-    ``canonical(*space)`` and ``canonical(*space, key)`` are the forms to store or to authenticate:
-    four bytes of length, big-endian, then UTF-8.
+    ``encode_parts(*space)`` and ``encode_parts(*space, key)`` are the forms to store or to
+    authenticate: four bytes of length, big-endian, then UTF-8.
     """
     encoded = [part.encode() for part in parts]
     return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)

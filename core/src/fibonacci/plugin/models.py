@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from fibonacci.plugin._runtime.threads import in_thread
+from fibonacci.plugin._runtime.threads import run_in_thread
 
 
 @attrs.frozen(kw_only=True)
@@ -88,7 +88,7 @@ class Model(ABC):
     the model tries once. No key and no prompt stands in its text.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset()
+    supported_options: ClassVar[frozenset[str]] = frozenset()
     """The optional fields of a request that this model heeds: "temperature", "stop". A node that
     sets another is refused before anything runs; nothing is ignored silently."""
 
@@ -98,7 +98,7 @@ class Model(ABC):
 
     async def acomplete(self, request: ModelRequest) -> Completion:
         """Return the answer without holding up the event loop; by default, from a thread."""
-        return await in_thread(partial(self.complete, request))
+        return await run_in_thread(partial(self.complete, request))
 
     def stream(self, request: ModelRequest) -> Generator[TextDelta | Completion]:
         """Yield the answer's pieces, and at the end the whole: the texts of the pieces joined.

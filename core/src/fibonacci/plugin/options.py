@@ -32,7 +32,7 @@ def read_options(
     raise fault
 
 
-def flag(value: Any) -> bool:
+def bool_option(value: Any) -> bool:
     """Read true or false, as a bool or as text."""
     if isinstance(value, bool):
         return value
@@ -41,7 +41,7 @@ def flag(value: Any) -> bool:
     return bool(value == "true")
 
 
-def whole_number(value: Any) -> int:
+def int_option(value: Any) -> int:
     """Read a whole number, 0 or more, as an int or as digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         return int(value)
@@ -50,7 +50,7 @@ def whole_number(value: Any) -> int:
     raise ValueError("must be a whole number, 0 or more")
 
 
-def text(value: Any) -> str:
+def text_option(value: Any) -> str:
     """Read text that is not empty."""
     if not isinstance(value, str) or not value:
         raise ValueError("must be text, and not empty")

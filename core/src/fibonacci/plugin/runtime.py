@@ -6,11 +6,11 @@ seconds, and has ended by then.
 
 from fibonacci.plugin._runtime.backoff import backoff
 from fibonacci.plugin._runtime.certificates import (
-    authorities_fault,
-    broken_rule,
-    folder_fault,
-    key_fault,
-    trust_fault,
+    ca_directory_problem,
+    ca_file_problem,
+    private_key_problem,
+    trust_store_problem,
+    verification_failure,
 )
 from fibonacci.plugin._runtime.deadlines import (
     DeadlineExceeded,
@@ -18,23 +18,28 @@ from fibonacci.plugin._runtime.deadlines import (
     share_deadline,
     timeout_at,
 )
-from fibonacci.plugin._runtime.expiry import expires_at_ms, now_ms, ttl_left_ms
+from fibonacci.plugin._runtime.expiry import expires_at_ms, now_ms, remaining_ttl_ms
 from fibonacci.plugin._runtime.fair_queue import FairQueue
-from fibonacci.plugin._runtime.forks import leave_to_parent, on_fork
-from fibonacci.plugin._runtime.hosts import host_fault
+from fibonacci.plugin._runtime.forks import keep_alive_in_child, on_fork
+from fibonacci.plugin._runtime.hosts import host_problem
 from fibonacci.plugin._runtime.idle_pool import IdlePool
 from fibonacci.plugin._runtime.logs import drop_log_records
-from fibonacci.plugin._runtime.names import aresolve, resolve
-from fibonacci.plugin._runtime.outcomes import unanswered
+from fibonacci.plugin._runtime.names import aresolve_host, resolve_host
+from fibonacci.plugin._runtime.outcomes import no_response_error
 from fibonacci.plugin._runtime.per_loop import PerLoop
 from fibonacci.plugin._runtime.registry import SharedByKey
-from fibonacci.plugin._runtime.shells import shell_fault
+from fibonacci.plugin._runtime.shells import shell_syntax_problem
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.single_flight import SingleFlight
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin._runtime.systems import require_poll
-from fibonacci.plugin._runtime.thread_flight import ThreadFlight
-from fibonacci.plugin._runtime.threads import NoThreadError, call_in_thread, hand_over, in_thread
+from fibonacci.plugin._runtime.thread_flight import ThreadSingleFlight
+from fibonacci.plugin._runtime.threads import (
+    NoThreadError,
+    call_in_thread,
+    run_in_thread,
+    submit_to_thread,
+)
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
 
 __all__ = [
@@ -46,33 +51,33 @@ __all__ = [
     "SharedByKey",
     "SingleFlight",
     "TaskWaiter",
-    "ThreadFlight",
+    "ThreadSingleFlight",
     "ThreadWaiter",
     "Waiter",
-    "aresolve",
-    "authorities_fault",
+    "aresolve_host",
     "backoff",
-    "broken_rule",
+    "ca_directory_problem",
+    "ca_file_problem",
     "call_in_thread",
     "did_you_mean",
     "drop_log_records",
     "expires_at_ms",
-    "folder_fault",
-    "hand_over",
-    "host_fault",
-    "in_thread",
-    "key_fault",
-    "leave_to_parent",
+    "host_problem",
+    "keep_alive_in_child",
+    "no_response_error",
     "now_ms",
     "on_fork",
+    "private_key_problem",
     "raise_for_signal",
+    "remaining_ttl_ms",
     "require_poll",
-    "resolve",
+    "resolve_host",
+    "run_in_thread",
     "seconds_left",
     "share_deadline",
-    "shell_fault",
+    "shell_syntax_problem",
+    "submit_to_thread",
     "timeout_at",
-    "trust_fault",
-    "ttl_left_ms",
-    "unanswered",
+    "trust_store_problem",
+    "verification_failure",
 ]

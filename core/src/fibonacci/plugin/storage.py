@@ -8,26 +8,25 @@ method has a default built on them, correct and slower, which a backend may over
 BackendUnavailableError if it surely was not applied, OutcomeUnknownError if it may have been.
 """
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
 
-from fibonacci.plugin._async_store import ABSENT, KEEP, Absent, AsyncStore, Keep, Page
-from fibonacci.plugin._run import run
+from fibonacci.plugin._async_store import ABSENT, KEEP_TTL, Absent, AsyncStore, KeepTTL, Page
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.address import Address, Space
 from fibonacci.plugin.url import StoreURL
 
 __all__ = [
     "ABSENT",
-    "KEEP",
+    "KEEP_TTL",
     "Absent",
     "AsyncStore",
     "Backend",
-    "Inline",
-    "Keep",
+    "BlockingStore",
+    "KeepTTL",
     "Page",
     "Store",
     "StoreSettings",
@@ -52,7 +51,7 @@ class Store(ABC):
 
     clock: Literal["server", "client"] = "server"
     """Whose clock decides that a record has expired."""
-    remote: bool = True
+    retry_transient_errors: bool = True
     """Whether its faults may pass by waiting, as those of a server. Core asks such a store again,
     until the deadline: each read, each write that surely was not applied, and a lost ``write``,
     ``write_many``, ``touch`` or ``clear``. A store itself tries once."""
@@ -72,7 +71,7 @@ class Store(ABC):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
@@ -87,7 +86,7 @@ class Store(ABC):
         """Remove the record; say whether a live one went."""
 
     @abstractmethod
-    def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+    def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
         """Return the milliseconds until the live record expires; None if it never does."""
 
     @abstractmethod
@@ -113,25 +112,25 @@ class Store(ABC):
 
     def read_many(self, addresses: Sequence[Address], *, deadline: float) -> list[bytes | None]:
         """Read records of any spaces; the answers stand in the order asked."""
-        return run(AsyncStore.read_many(Inline(self), addresses, deadline=deadline))
+        return run_sync(AsyncStore.read_many(BlockingStore(self), addresses, deadline=deadline))
 
     def write_many(
         self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
     ) -> None:
         """Write records in any spaces, each of them whole; the batch is no transaction."""
-        run(AsyncStore.write_many(Inline(self), items, ttl_ms, deadline=deadline))
+        run_sync(AsyncStore.write_many(BlockingStore(self), items, ttl_ms, deadline=deadline))
 
     def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
         """Remove records of any spaces; return how many live ones went."""
-        return run(AsyncStore.remove_many(Inline(self), addresses, deadline=deadline))
+        return run_sync(AsyncStore.remove_many(BlockingStore(self), addresses, deadline=deadline))
 
     def exists(self, address: Address, *, deadline: float) -> bool:
         """Say whether there is a live record."""
-        return run(AsyncStore.exists(Inline(self), address, deadline=deadline))
+        return run_sync(AsyncStore.exists(BlockingStore(self), address, deadline=deadline))
 
     def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
         """Give the live record a new expiry and leave its bytes; say whether there was one."""
-        return run(AsyncStore.touch(Inline(self), address, ttl_ms, deadline=deadline))
+        return run_sync(AsyncStore.touch(BlockingStore(self), address, ttl_ms, deadline=deadline))
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
         """Remove the space's next records, in key order; return where to go on, or None.
@@ -140,16 +139,20 @@ class Store(ABC):
         bounded request. In the end each record that was there at the start is gone or rewritten.
         What ``scan`` leaves out may be removed or stay.
         """
-        return run(AsyncStore.clear(Inline(self), space, cursor=cursor, deadline=deadline))
+        return run_sync(
+            AsyncStore.clear(BlockingStore(self), space, cursor=cursor, deadline=deadline)
+        )
 
 
-class Inline(AsyncStore):
-    """A sync store in the async shape: each method answers at once."""
+class BlockingStore(AsyncStore):
+    """A sync store as an AsyncStore whose coroutines block, and never suspend."""
+
+    _is_blocking = True
 
     def __init__(self, store: Store) -> None:
         """Wrap the store."""
         self.store = store
-        self.remote = store.remote
+        self.retry_transient_errors = store.retry_transient_errors
         self._in_process = store._in_process
 
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
@@ -165,7 +168,7 @@ class Inline(AsyncStore):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
@@ -174,8 +177,8 @@ class Inline(AsyncStore):
     async def remove(self, address: Address, *, deadline: float) -> bool:
         return self.store.remove(address, deadline=deadline)
 
-    async def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
-        return self.store.remaining(address, deadline=deadline)
+    async def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
+        return self.store.remaining_ttl_ms(address, deadline=deadline)
 
     async def scan(
         self,
@@ -215,9 +218,6 @@ class Inline(AsyncStore):
     ) -> str | None:
         return self.store.clear(space, cursor=cursor, deadline=deadline)
 
-    async def _sleep(self, seconds: float) -> None:
-        time.sleep(seconds)  # noqa: ASYNC251 - the sync voice
-
 
 class Backend(ABC):
     """What ``fibonacci_storage`` returns: it has checked URL and options, and did no I/O."""
@@ -228,14 +228,17 @@ class Backend(ABC):
     right but where two spellings mean one place, or one spelling two."""
 
     @abstractmethod
-    def connect(self) -> Store:
-        """Return the store for this process, without I/O: the first operation connects.
+    def create_store(self) -> Store | AsyncStore:
+        """Return the store for sync code, without I/O: its first operation connects.
+
+        Either a Store, or an AsyncStore over connections that block, whose coroutines never
+        suspend: so a backend writes its operations once, as coroutines, for sync and async.
 
         Core calls it once in a process, and again in a child after a fork. The parent's store is
         kept alive in the child and not closed there: its connections are the parent's.
         """
 
-    def aconnect(self) -> AsyncStore | None:
+    def create_async_store(self) -> AsyncStore | None:
         """Return the store for the running event loop, without I/O; core calls it once a loop.
 
         None, the default, has core run the sync store in worker threads of its own.

@@ -42,7 +42,7 @@ class Reference:
     """From 1."""
     column: int
     """Of the name's first character; from 1."""
-    certain: bool = True
+    unconditional: bool = True
     """Whether rendering surely asks for it; False inside a condition, a loop or a default."""
 
     @property
@@ -67,11 +67,11 @@ class Template(ABC):
         """Return the text, with values in the place of names.
 
         The namespace holds ``input`` and ``memory``, both mappings, and the outputs of nodes by
-        their id. Text goes in as it is, all else as :func:`as_text` writes it. Names are keys of
-        mappings and indexes of lists, never attributes or methods; a number is also the key of
+        their id. Text goes in as it is, all else as :func:`render_value` writes it. Names are keys
+        of mappings and indexes of lists, never attributes or methods; a number is also the key of
         its digits. What is missing in ``memory`` is empty text; what is missing elsewhere is the
-        TemplateError of :func:`missing`, and so is a value that JSON has no form for. Rendering
-        changes nothing: not the namespace, not what is in it.
+        TemplateError of :func:`missing_value_error`, and so is a value that JSON has no form for.
+        Rendering changes nothing: not the namespace, not what is in it.
         """
 
 
@@ -86,7 +86,7 @@ class Engine(ABC):
         """
 
 
-def as_text(value: Any, *, strict: bool = True) -> str:
+def render_value(value: Any, *, strict: bool = True) -> str:
     """Return what a value looks like in a rendered text: text as it is, else compact JSON.
 
     Characters beyond ASCII stay as they are. Raises TypeError, ValueError or RecursionError for
@@ -123,7 +123,7 @@ _EXACT: Final = json.JSONEncoder(
 )
 
 
-def below(value: Any, key: str | int, default: Any = None) -> Any:
+def get_child(value: Any, key: str | int, default: Any = None) -> Any:
     """Return what a value holds under a key or an index, or the default; nothing else is looked at.
 
     A mapping is asked for the key, and for the digits of an index; a list for the item of an index
@@ -137,7 +137,9 @@ def below(value: Any, key: str | int, default: Any = None) -> Any:
     return default
 
 
-def missing(name: str, known: Iterable[str], *, line: int, column: int) -> TemplateError:
+def missing_value_error(
+    name: str, known: Iterable[str], *, line: int, column: int
+) -> TemplateError:
     """Return the error for a name that has no value.
 
     ``name`` is as it is written, up to the key that is missing (``input.user.names``); ``known``

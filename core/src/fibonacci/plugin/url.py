@@ -13,7 +13,7 @@ import attrs
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin._foreign import foreign_form
 from fibonacci.plugin._runtime.frames import without_frames
-from fibonacci.plugin._runtime.shells import shell_fault
+from fibonacci.plugin._runtime.shells import shell_syntax_problem
 
 Host = tuple[str, int | None]
 
@@ -73,7 +73,7 @@ class StoreURL:
         scheme, found, rest = text.partition("://")
         if not found or not _SCHEME.fullmatch(scheme) or rest == ":memory:":
             raise _malformed(
-                shell_fault(text)
+                shell_syntax_problem(text)
                 or foreign_form(text)
                 or "does not start like redis://host:port/db or sqlite:///file.db"
             )
@@ -109,7 +109,7 @@ class StoreURL:
 
 
 def _check_characters(text: str) -> None:
-    if fault := shell_fault(text):
+    if fault := shell_syntax_problem(text):
         raise _malformed(f"{fault}. Where they are meant, write $ as %24. {_QUOTING}")
     if any(character <= " " or character == "\x7f" for character in text):
         raise _malformed("has a space or a control character in it; write a space %20")

@@ -15,11 +15,11 @@ from typing import Generic, Literal, TypeVar
 
 import attrs
 
-from fibonacci.plugin._async_store import ABSENT, KEEP, Absent, AsyncStore, Keep
-from fibonacci.plugin._run import run
-from fibonacci.plugin._runtime.expiry import expires_at_ms, now_ms, ttl_left_ms
+from fibonacci.plugin._async_store import ABSENT, KEEP_TTL, Absent, AsyncStore, KeepTTL
+from fibonacci.plugin._run import run_sync
+from fibonacci.plugin._runtime.expiry import expires_at_ms, now_ms, remaining_ttl_ms
 from fibonacci.plugin.address import Address
-from fibonacci.plugin.storage import Inline, Store
+from fibonacci.plugin.storage import BlockingStore, Store
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class VersionedRecord(Generic[V]):
     """Milliseconds since the epoch, as :meth:`VersionedStore.write_if` was given; None: never."""
 
 
-def is_live(expires: int | None) -> bool:
+def is_unexpired(expires: int | None) -> bool:
     """Say whether what expires then is live now."""
     return expires is None or now_ms() < expires
 
@@ -82,7 +82,7 @@ class AsyncVersionedStore(AsyncStore, Generic[V]):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
@@ -91,7 +91,7 @@ class AsyncVersionedStore(AsyncStore, Generic[V]):
             if (ABSENT if live is None else live.data) != expected:
                 return False
             kept = None if live is None else live.expires
-            expires = kept if ttl_ms is KEEP else _expiry(ttl_ms)
+            expires = kept if ttl_ms is KEEP_TTL else _expiry(ttl_ms)
             # An expired record is no record, but the server holds it: its version is the condition.
             version: V | Absent = ABSENT if found is None else found.version
             wrote = self.write_if(address, version, data, expires, deadline=deadline)
@@ -103,17 +103,17 @@ class AsyncVersionedStore(AsyncStore, Generic[V]):
         async def go(found: VersionedRecord[V] | None) -> bool | None:
             if found is None:
                 return False
-            live = is_live(found.expires)
+            live = is_unexpired(found.expires)
             went = await self.remove_if(address, found.version, deadline=deadline)
             return live if went else None
 
         return await self._settled(address, go, deadline)
 
-    async def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+    async def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
         record = _live(await self.read_record(address, deadline=deadline))
         if record is None:
             return ABSENT
-        return None if record.expires is None else max(1, ttl_left_ms(record.expires))
+        return None if record.expires is None else max(1, remaining_ttl_ms(record.expires))
 
     async def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
         async def renew(found: VersionedRecord[V] | None) -> bool | None:
@@ -155,7 +155,7 @@ class VersionedStore(Store, Generic[V]):
     OutcomeUnknownError. Who comes between two steps is met again, after a random pause, until the
     deadline; then it is a ConflictError.
 
-    ``scan`` lists live keys alone: leave out those whose expiry :func:`is_live` denies.
+    ``scan`` lists live keys alone: leave out those whose expiry :func:`is_unexpired` denies.
     """
 
     clock: Literal["server", "client"] = "client"
@@ -186,34 +186,34 @@ class VersionedStore(Store, Generic[V]):
         """Remove the record if its version is this one; say whether it went."""
 
     def read(self, address: Address, *, deadline: float) -> bytes | None:
-        return run(_InlineVersioned(self).read(address, deadline=deadline))
+        return run_sync(_BlockingVersionedStore(self).read(address, deadline=deadline))
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
-        run(_InlineVersioned(self).write(address, data, ttl_ms, deadline=deadline))
+        run_sync(_BlockingVersionedStore(self).write(address, data, ttl_ms, deadline=deadline))
 
     def compare_and_set(
         self,
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
-        swap = _InlineVersioned(self).compare_and_set
-        return run(swap(address, expected, data, ttl_ms, deadline=deadline))
+        swap = _BlockingVersionedStore(self).compare_and_set
+        return run_sync(swap(address, expected, data, ttl_ms, deadline=deadline))
 
     def remove(self, address: Address, *, deadline: float) -> bool:
-        return run(_InlineVersioned(self).remove(address, deadline=deadline))
+        return run_sync(_BlockingVersionedStore(self).remove(address, deadline=deadline))
 
-    def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
-        return run(_InlineVersioned(self).remaining(address, deadline=deadline))
+    def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
+        return run_sync(_BlockingVersionedStore(self).remaining_ttl_ms(address, deadline=deadline))
 
     def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
-        return run(_InlineVersioned(self).touch(address, ttl_ms, deadline=deadline))
+        return run_sync(_BlockingVersionedStore(self).touch(address, ttl_ms, deadline=deadline))
 
 
-class _InlineVersioned(AsyncVersionedStore[V], Inline):
+class _BlockingVersionedStore(AsyncVersionedStore[V], BlockingStore):
     """A sync store in the async shape: what is written above in the async voice, run on it."""
 
     store: VersionedStore[V]
@@ -237,7 +237,7 @@ class _InlineVersioned(AsyncVersionedStore[V], Inline):
 
 
 def _live(record: VersionedRecord[V] | None) -> VersionedRecord[V] | None:
-    return record if record is not None and is_live(record.expires) else None
+    return record if record is not None and is_unexpired(record.expires) else None
 
 
 def _expiry(ttl_ms: int | None) -> int | None:

@@ -14,7 +14,7 @@ class Gatherer:
 
     def __init__(self) -> None:
         self.outcomes: dict[tuple[str, str], list[tuple[str, list[str], str]]] = {}
-        """Of each contract and class: voice, clauses and outcome of each test."""
+        """Of each contract and class: mode, clauses and outcome of each test."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -31,9 +31,9 @@ class Gatherer:
             return
         for name, value in report.user_properties:
             if name == _MARK and isinstance(value, list | tuple):
-                contract, owner, voice, clauses = value
+                contract, owner, mode, clauses = value
                 self.outcomes.setdefault((contract, owner), []).append(
-                    (voice, clauses, report.outcome)
+                    (mode, clauses, report.outcome)
                 )
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -56,4 +56,4 @@ def clauses_of(test: object) -> list[str]:
 
 def _about(item: pytest.Item) -> tuple[str, list[str]]:
     params = getattr(getattr(item, "callspec", None), "params", {})
-    return str(params.get("voice", "")), clauses_of(getattr(item, "function", None))
+    return str(params.get("mode", "")), clauses_of(getattr(item, "function", None))

@@ -31,7 +31,7 @@ class ScriptedModel(Model):
     Raises InvalidArgumentError.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
+    supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
 
     def __init__(self, *answers: str | Completion | Exception) -> None:
         for one in answers:

@@ -1,4 +1,4 @@
-"""The report: clause by clause, voice by voice, what was kept."""
+"""The report: clause by clause, mode by mode, what was kept."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from fibonacci.testing.clauses import PROMISES
 
 Outcome = tuple[str, list[str], str]
-"""A test's voice, the clauses that it cites, and what became of it."""
+"""A test's mode, the clauses that it cites, and what became of it."""
 
 
 def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Return the lines of the table."""
-    voices = list(dict.fromkeys(voice for voice, _, _ in outcomes))
+    modes = list(dict.fromkeys(mode for mode, _, _ in outcomes))
     width = max(map(len, PROMISES.values()))
-    head = "".join(f"{voice:>10}" for voice in voices)
+    head = "".join(f"{mode:>10}" for mode in modes)
     yield f"{'':5}{'what it promises':{width}}{head}  verdict"
     for clause, promise in PROMISES.items():
-        counts = [_count(outcomes, clause, voice) for voice in voices]
+        counts = [_count(outcomes, clause, mode) for mode in modes]
         if any(counts):
             cells = "".join(f"{_cell(count):>10}" for count in counts)
             yield f"{clause:5}{promise:{width}}{cells}  {_word(sum(counts, Counter()))}"
@@ -30,9 +30,9 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
     return f"{count['passed']} passed, {count['failed']} failed{skipped}: {kept}"
 
 
-def _count(outcomes: Sequence[Outcome], clause: str, voice: str) -> Counter[str]:
+def _count(outcomes: Sequence[Outcome], clause: str, mode: str) -> Counter[str]:
     return Counter(
-        outcome for spoken, cited, outcome in outcomes if spoken == voice and clause in cited
+        outcome for spoken, cited, outcome in outcomes if spoken == mode and clause in cited
     )
 
 

@@ -13,7 +13,7 @@ from fibonacci import (
     StorageError,
     Workflow,
 )
-from fibonacci.plugin import Address, Space, canonical
+from fibonacci.plugin import Address, Space, encode_parts
 from fibonacci_lmdb import LmdbBackend, environments, layout
 
 
@@ -85,11 +85,11 @@ def test_other_spaces_value(memory, path):
 @pytest.mark.parametrize("limit", [1, 2, 3, 1_000])
 def test_foreign_key(path, limit):
     """C1: a key that is not UTF-8 is left out of a listing, which has all the others."""
-    store = LmdbBackend(str(path)).connect()
+    store = LmdbBackend(str(path)).create_store()
     keys, end = ["a", "k", "k1", "z"], 0
     store.write_many([(Address(SPACE, key), b"1") for key in keys], None, deadline=end)
     for foreign in (b"k\xff", b"k1\xc3("):
-        name = canonical(*SPACE, "")[:-4] + len(foreign).to_bytes(4, "big") + foreign
+        name = encode_parts(*SPACE, "")[:-4] + len(foreign).to_bytes(4, "big") + foreign
         value = (0).to_bytes(8, "big") + len(name).to_bytes(2, "big") + name + b"1"
         put(path, layout.group(SPACE, "") + foreign, value)
     page = store.scan(SPACE, limit=limit, deadline=end)
@@ -123,7 +123,7 @@ def test_no_folder(tmp_path):
 
 def test_shared_opening(path):
     """Two stores of one process share the opening; the last one closes it."""
-    one, other = (LmdbBackend(str(path)).connect() for _ in range(2))
+    one, other = (LmdbBackend(str(path)).create_store() for _ in range(2))
     address = Address(SPACE, "k")
     one.write(address, b"1", None, deadline=0)
     assert other.read(address, deadline=0) == b"1"

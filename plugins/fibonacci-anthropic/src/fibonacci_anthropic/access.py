@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin.runtime import host_fault, shell_fault
+from fibonacci.plugin.runtime import host_problem, shell_syntax_problem
 from fibonacci_anthropic.secret import Secret
 from fibonacci_anthropic.surroundings import check_surroundings
 
@@ -86,7 +86,7 @@ def _checked_url(url: Secret, source: str) -> Secret:
 
 
 def _host_fault(url: Secret) -> str | None:
-    return host_fault(urlsplit(url.value or "").hostname or "")
+    return host_problem(urlsplit(url.value or "").hostname or "")
 
 
 def _parts(url: Secret) -> Secret:
@@ -111,7 +111,7 @@ def _checked_secret(secret: Secret, source: str) -> Secret:
 def check_text(secret: Secret, source: str) -> None:
     """Raise ConfigurationError for what a shell, or the file that it came from, left around it."""
     text = secret.value or ""
-    is_well, fault = text.isprintable() and " " not in text, shell_fault(text)
+    is_well, fault = text.isprintable() and " " not in text, shell_syntax_problem(text)
     del text  # or an error's traceback could show it
     if not is_well:
         raise ConfigurationError(

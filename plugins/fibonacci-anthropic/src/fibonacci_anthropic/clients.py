@@ -14,8 +14,8 @@ from fibonacci.plugin.runtime import (
     SingleFlight,
     TaskWaiter,
     drop_log_records,
-    in_thread,
-    leave_to_parent,
+    keep_alive_in_child,
+    run_in_thread,
 )
 from fibonacci_anthropic.access import Access
 from fibonacci_anthropic.call import awatch, is_ours, watch
@@ -60,7 +60,7 @@ class Clients:
 
     async def _new_native(self) -> "AsyncAnthropic":
         # In one thread: the import and the certificates would hold up the loop.
-        trusted = await self._trusting.do(lambda: in_thread(self._trust), deadline=inf)
+        trusted = await self._trusting.do(lambda: run_in_thread(self._trust), deadline=inf)
         client = self._native.get()  # another task may have been faster
         if client is None:
             client = _make_native(self._access, trusted)
@@ -86,7 +86,7 @@ class Clients:
         """Start anew, in a forked child; the parent's connections are the parent's."""
         if self._ending is not None:
             self._ending.detach()
-        leave_to_parent(self._plain)
+        keep_alive_in_child(self._plain)
         self._native.leave_to_parent()
         self._begin()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fibonacci.errors import FibonacciError, ModelError
 from fibonacci.plugin import ModelRequest
-from fibonacci.plugin.runtime import broken_rule, raise_for_signal
+from fibonacci.plugin.runtime import raise_for_signal, verification_failure
 from fibonacci_anthropic.access import Access
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _rule_broken(error: Exception) -> str | None:
     from ssl import SSLCertVerificationError
 
     below = (one for one in _causes(error) if isinstance(one, SSLCertVerificationError))
-    return next(map(broken_rule, below), None)
+    return next(map(verification_failure, below), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from typing import ClassVar
 
-from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, run
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, run_sync
 from fibonacci_anthropic.access import find_access
 from fibonacci_anthropic.clients import shared_clients
 from fibonacci_anthropic.conversation import Conversation
@@ -19,7 +19,7 @@ class AnthropicModel(Model):
     """
 
     # The API takes no temperature since its version of October 2026, and neither does its SDK.
-    accepts: ClassVar[frozenset[str]] = frozenset({"stop"})
+    supported_options: ClassVar[frozenset[str]] = frozenset({"stop"})
 
     def __init__(
         self, model: str, *, api_key: str | None = None, base_url: str | None = None
@@ -59,11 +59,11 @@ class AnthropicModel(Model):
         """Yield the answer as it comes, and the whole; closed early, the request ends."""
         talk = self._conversation(Line, request)
         try:
-            run(talk.ask(self._model))
-            while (piece := run(talk.piece())) is not None:
+            run_sync(talk.ask(self._model))
+            while (piece := run_sync(talk.piece())) is not None:
                 yield piece
         finally:
-            run(talk.close())
+            run_sync(talk.close())
 
     async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
         """Yield what ``stream`` yields; closed or cancelled, the request ends."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fibonacci.plugin.runtime import (
     DeadlineExceeded,
-    aresolve,
+    aresolve_host,
     raise_for_signal,
     share_deadline,
 )
@@ -67,6 +67,6 @@ async def _looked_up(host: str, deadline: float) -> list[str]:
     from httpx2 import ConnectTimeout
 
     try:
-        return await aresolve(host, deadline=deadline)
+        return await aresolve_host(host, deadline=deadline)
     except DeadlineExceeded:
         raise ConnectTimeout("the host's name could not be looked up in time") from None

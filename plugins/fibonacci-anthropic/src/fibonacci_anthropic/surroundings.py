@@ -11,7 +11,7 @@ from ipaddress import IPv6Address
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin.runtime import trust_fault
+from fibonacci.plugin.runtime import trust_store_problem
 from fibonacci_anthropic.secret import Secret
 
 PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
@@ -22,7 +22,7 @@ def check_surroundings() -> None:
     for name, url in _proxies():
         _check_proxy(name, url)
     _check_exceptions()
-    if fault := trust_fault(folder_alone=True):
+    if fault := trust_store_problem(folder_alone=True):
         raise ConfigurationError(f"anthropic: {fault}")
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin.runtime import shell_fault
+from fibonacci.plugin.runtime import shell_syntax_problem
 from fibonacci_crypto.raw_key import decoded
 from fibonacci_crypto.secret import Secret
 
@@ -48,7 +48,7 @@ class Source:
                 f"{self.name} has several lines, and a key has one. Several keys are a list: "
                 f"encryption_key=['file:/new', 'file:/old']"
             )
-        if fault := shell_fault(written.value):
+        if fault := shell_syntax_problem(written.value):
             raise ConfigurationError(f"{self.name} {fault}")
         return written
 

@@ -19,7 +19,7 @@ class DynamoBackend(Backend):
 
     settings: Settings
 
-    def connect(self) -> Store:
+    def create_store(self) -> Store:
         from fibonacci_dynamodb.store import DynamoStore
 
         return DynamoStore(self.settings)

@@ -14,7 +14,7 @@ from botocore.httpsession import get_cert_path
 from fibonacci.errors import FibonacciError
 from fibonacci.plugin.runtime import (
     DeadlineExceeded,
-    ThreadFlight,
+    ThreadSingleFlight,
     drop_log_records,
     raise_for_signal,
 )
@@ -62,7 +62,7 @@ class Client:
         self.where: Final = settings.where
         self._settings = settings
         self._tools: Tools | None = None
-        self._making = ThreadFlight(self._make, joined_for=JOINED_FOR)
+        self._making = ThreadSingleFlight(self._make, joined_for=JOINED_FOR)
 
     def ask(
         self, operation: str, request: dict[str, Any], *, changes: bool, deadline: float

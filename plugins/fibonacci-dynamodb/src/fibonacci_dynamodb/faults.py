@@ -19,7 +19,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from fibonacci.errors import BackendUnavailableError, StorageError, ValueTooLargeError
-from fibonacci.plugin.runtime import broken_rule, unanswered
+from fibonacci.plugin.runtime import no_response_error, verification_failure
 from fibonacci_dynamodb.line import LineError
 
 MISSING: Final = "ResourceNotFoundException"
@@ -119,7 +119,7 @@ def refused(fault: ClientError, where: str, *, changes: bool) -> StorageError:
         return BackendUnavailableError(f"DynamoDB did not do it: {where} ({told})")
     if status >= 500:
         # "The operation may have succeeded or failed", say the docs of HTTP 500.
-        return unanswered(f"it failed ({told})", _server(where), maybe_applied=changes)
+        return no_response_error(f"it failed ({told})", _server(where), maybe_applied=changes)
     if code == "ValidationException" and "tem size" in str(fault):
         return ValueTooLargeError(f"the record is too large for an item of {where} ({told})")
     hint = f". {_HINTS[code]}" if code in _HINTS else ""
@@ -131,7 +131,8 @@ def broken(fault: Exception, where: str, *, applied: bool) -> StorageError:
     if isinstance(fault, SSLCertVerificationError):
         return StorageError(
             f"the endpoint of {where} shows certificates that do not hold: "
-            f"{broken_rule(fault)}. Behind a proxy of your own, name its authority in AWS_CA_BUNDLE"
+            f"{verification_failure(fault)}. Behind a proxy of your own, name its authority in "
+            "AWS_CA_BUNDLE"
         )
     if isinstance(fault, TimeoutError):
         reason = "the time ran out"
@@ -139,7 +140,7 @@ def broken(fault: Exception, where: str, *, applied: bool) -> StorageError:
         reason = str(fault)
     else:
         reason = f"the connection broke ({type(fault).__name__})"
-    return unanswered(reason, _server(where), maybe_applied=applied)
+    return no_response_error(reason, _server(where), maybe_applied=applied)
 
 
 def no_keys(fault: Exception | None, where: str) -> StorageError:

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fibonacci.errors import CorruptRecordError, ValueTooLargeError
-from fibonacci.plugin import ABSENT, Absent, Address, Space, parse
-from fibonacci.plugin.runtime import expires_at_ms, now_ms, ttl_left_ms
+from fibonacci.plugin import ABSENT, Absent, Address, Space, parse_address
+from fibonacci.plugin.runtime import expires_at_ms, now_ms, remaining_ttl_ms
 
 Item = Mapping[str, Mapping[str, Any]]
 """An item as DynamoDB's API writes it: ``{"sk": {"S": "history"}}``."""
@@ -107,17 +107,17 @@ def expires_of(item: Item, address: Address) -> int | None:
         ) from None
 
 
-def remaining(item: Item, address: Address) -> int | Absent | None:
+def item_ttl_ms(item: Item, address: Address) -> int | Absent | None:
     """Return the milliseconds that the record has left; None if it stays."""
     expires = expires_of(item, address)
     if expires is None:
         return None
-    return ABSENT if expires <= now_ms() else max(1, ttl_left_ms(expires))
+    return ABSENT if expires <= now_ms() else max(1, remaining_ttl_ms(expires))
 
 
 def data_of(item: Item | None, address: Address) -> bytes | None:
     """Return the bytes of the record if there is a live one."""
-    if item is None or remaining(item, address) is ABSENT:
+    if item is None or item_ttl_ms(item, address) is ABSENT:
         return None
     data = item.get("v", {}).get("B")
     if not isinstance(data, bytes):
@@ -153,4 +153,4 @@ def query(
 def own_keys(items: list[Item], space: Space) -> list[str]:
     """Return the keys of those items that are records of ours."""
     keys = [item["sk"]["S"] for item in items]
-    return [key for key in keys if parse(Address(space, key).text)]
+    return [key for key in keys if parse_address(Address(space, key).text)]

@@ -11,7 +11,7 @@ from typing import Final
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 from botocore.session import Session
 
-from fibonacci.plugin.runtime import ThreadFlight, raise_for_signal
+from fibonacci.plugin.runtime import ThreadSingleFlight, raise_for_signal
 from fibonacci_dynamodb import faults
 
 JOINED_FOR: Final = 60.0
@@ -31,7 +31,7 @@ class Login(Credentials):  # type: ignore[misc]
         self._chain = session.get_component("credential_provider")
         self._source: Credentials | None = None
         self._frozen: ReadOnlyCredentials = super().get_frozen_credentials()
-        self._finding = ThreadFlight(self._find, joined_for=JOINED_FOR)
+        self._finding = ThreadSingleFlight(self._find, joined_for=JOINED_FOR)
         session.register_component("credential_provider", self)
 
     def load_credentials(self) -> "Login":

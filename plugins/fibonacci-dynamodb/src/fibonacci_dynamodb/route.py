@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from fibonacci.plugin.runtime import raise_for_signal, resolve, seconds_left, share_deadline
+from fibonacci.plugin.runtime import raise_for_signal, resolve_host, seconds_left, share_deadline
 from fibonacci_dynamodb.line import Line, LineError, Socket
 from fibonacci_dynamodb.proxies import Place, Proxy, proxy_for
 
@@ -89,7 +89,7 @@ def _bracketed(name: str) -> str:
 
 def _connected(place: Place, deadline: float) -> socket.socket:
     """Return a socket that is connected to the first of the host's addresses that answers."""
-    found = resolve(place[0], deadline=deadline)
+    found = resolve_host(place[0], deadline=deadline)
     fault: OSError = LineError(f"{place[0]} has no address")
     for tried, address in enumerate(found):
         sock = Socket(socket.AF_INET6 if ":" in address else socket.AF_INET)

@@ -7,8 +7,8 @@ from typing import Any, Final
 import attrs
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin import StoreSettings, StoreURL, flag, read_options, text
-from fibonacci.plugin.runtime import host_fault
+from fibonacci.plugin import StoreSettings, StoreURL, bool_option, read_options, text_option
+from fibonacci.plugin.runtime import host_problem
 from fibonacci_dynamodb import surroundings
 
 _FORM: Final = "dynamodb://region, as in dynamodb://eu-west-1?table=fibonacci"
@@ -60,7 +60,12 @@ def read_settings(settings: StoreSettings) -> Settings:
         raise ConfigurationError(f"backend 'dynamodb' needs a connection URL like {_FORM}")
     options = read_options(
         settings,
-        {"table": table_name, "endpoint_url": endpoint, "profile": text, "create": flag},
+        {
+            "table": table_name,
+            "endpoint_url": endpoint,
+            "profile": text_option,
+            "create": bool_option,
+        },
         ELSEWHERE,
     )
     read = Settings(region=_region(settings.url), **options)
@@ -81,14 +86,14 @@ def table_name(value: Any) -> str:
 def endpoint(value: Any) -> str:
     """Read the address of an endpoint."""
     try:
-        url = StoreURL.parse(text(value))
+        url = StoreURL.parse(text_option(value))
     except ConfigurationError:
         url = StoreURL(scheme="")
     plain = StoreURL(scheme=url.scheme, hosts=url.hosts[:1])
     stripped = attrs.evolve(url, path=url.path.rstrip("/"))
     if url.scheme not in ("http", "https") or not url.hosts or stripped != plain:
         raise ValueError("must be the address of an endpoint, as in http://localhost:8000")
-    if fault := host_fault(url.hosts[0][0]):
+    if fault := host_problem(url.hosts[0][0]):
         raise ValueError(f"must be the address of an endpoint, and its host {fault}")
     return str(plain)
 

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from botocore.exceptions import ClientError
 
-from fibonacci.plugin import ABSENT, KEEP, Absent, Address, Keep, Page, Space, Store
+from fibonacci.plugin import ABSENT, KEEP_TTL, Absent, Address, KeepTTL, Page, Space, Store
 from fibonacci_dynamodb import layout
 from fibonacci_dynamodb.batches import read_all, write_all
 from fibonacci_dynamodb.settings import Settings
@@ -39,19 +39,19 @@ class DynamoStore(Store):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
         condition = layout.FREE if expected is ABSENT else layout.SAME
         values = {} if expected is ABSENT else {":expected": {"B": expected}}
-        if ttl_ms is KEEP and expected is not ABSENT:
+        if ttl_ms is KEEP_TTL and expected is not ABSENT:
             # A put would replace the expiry, which only DynamoDB knows for sure.
             layout.check_size(address, data)
             request = {"Key": layout.key_of(address), "UpdateExpression": "SET v = :data"}
             values[":data"] = {"B": data}
             return self._change("update_item", request, condition, values, deadline)
-        ttl_ms = None if ttl_ms is KEEP else ttl_ms
+        ttl_ms = None if ttl_ms is KEEP_TTL else ttl_ms
         self._see_to_sweep(ttl_ms, deadline)
         request = {"Item": layout.item_of(address, data, ttl_ms)}
         return self._change("put_item", request, condition, values, deadline)
@@ -61,9 +61,9 @@ class DynamoStore(Store):
         request = {"Key": layout.key_of(address)}
         return self._change("delete_item", request, layout.PRESENT, {}, deadline)
 
-    def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+    def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
         item = self._get(address, f"pk, {layout.EXPIRES}", deadline)
-        return ABSENT if item is None else layout.remaining(item, address)
+        return ABSENT if item is None else layout.item_ttl_ms(item, address)
 
     def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
         self._see_to_sweep(ttl_ms, deadline)

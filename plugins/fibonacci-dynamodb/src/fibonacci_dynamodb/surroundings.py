@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin.runtime import authorities_fault, shell_fault
+from fibonacci.plugin.runtime import ca_file_problem, shell_syntax_problem
 
 KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 ENDPOINTS: Final = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
@@ -23,7 +23,7 @@ def _key_fault(name: str) -> str | None:
     given = os.environ.get(name, "")
     if given and not (given.isascii() and given.isprintable() and " " not in given):
         return "holds a space, a line's end or another character that no key has"
-    return shell_fault(given)
+    return shell_syntax_problem(given)
 
 
 def endpoint_variable() -> str | None:
@@ -40,7 +40,7 @@ def bundle() -> str | None:
 
 def check_bundle(file: str) -> None:
     """Raise ConfigurationError where no certificate can be read from a file of authorities."""
-    if fault := authorities_fault(file):
+    if fault := ca_file_problem(file):
         named = [name for name in BUNDLES if os.environ.get(name) == file]
         source = named[0] if named else "ca_bundle in the AWS configuration files"
         raise ConfigurationError(f"{source} names {file!r}, and {fault}. Mend it, or unset it")

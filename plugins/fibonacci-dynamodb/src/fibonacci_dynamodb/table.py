@@ -8,7 +8,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from fibonacci.errors import BackendUnavailableError, StorageError
-from fibonacci.plugin import run
+from fibonacci.plugin import run_sync
 from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, ThreadWaiter, backoff
 from fibonacci_dynamodb import definition, faults
 from fibonacci_dynamodb.client import Client
@@ -79,7 +79,7 @@ class Table:
     def _make(self, deadline: float) -> None:
         """Have the table made, once for all threads that find it missing."""
         try:
-            run(self._making.do(partial(self._made, deadline), deadline=deadline))
+            run_sync(self._making.do(partial(self._made, deadline), deadline=deadline))
         except DeadlineExceeded:
             raise self._unready("not ready yet") from None
 

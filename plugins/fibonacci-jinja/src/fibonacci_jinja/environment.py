@@ -9,7 +9,7 @@ from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fibonacci.errors import TemplateError
-from fibonacci.plugin import below, missing
+from fibonacci.plugin import get_child, missing_value_error
 from fibonacci_jinja.filters import FILTERS
 from fibonacci_jinja.places import PlacedLexer
 from fibonacci_jinja.text import LIMIT, Blank, RefusedError, concatenated, joined, text
@@ -100,7 +100,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return _UNSET
         if isinstance(value, list | tuple) and isinstance(key, int) and key < 0:
             key += len(value)
-        return below(value, key, _UNSET)
+        return get_child(value, key, _UNSET)
 
     def _absent(self, way: Way, known: Any) -> Undefined:
         if way.in_memory:
@@ -121,7 +121,7 @@ def _missing(way: Way, known: Any, told: str) -> TemplateError:
             column=way.column,
         )
     names = [key for key in known if isinstance(key, str)]
-    return missing(way.name, names, line=way.line, column=way.column)
+    return missing_value_error(way.name, names, line=way.line, column=way.column)
 
 
 def _unfit(way: Way, told: str) -> TemplateError:

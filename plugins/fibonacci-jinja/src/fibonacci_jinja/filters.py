@@ -12,7 +12,7 @@ from jinja2.filters import FILTERS as STOCK
 from jinja2.filters import make_attrgetter
 from markupsafe import escape as escaped
 
-from fibonacci.plugin import as_text
+from fibonacci.plugin import render_value
 from fibonacci_jinja.chat import chat
 from fibonacci_jinja.text import LIMIT, Blank, RefusedError, joined, plain, text
 
@@ -74,7 +74,7 @@ def items(values: Any) -> Any:
 def tojson(value: Any, indent: int | None = None) -> str:
     """Return JSON, with nothing escaped that JSON lets be."""
     if indent is None:
-        return as_text([plain(value)])[1:-1]
+        return render_value([plain(value)])[1:-1]
     return json.dumps(plain(value), ensure_ascii=False, indent=indent, allow_nan=False)
 
 

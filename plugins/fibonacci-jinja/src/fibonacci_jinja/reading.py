@@ -90,7 +90,7 @@ class Reader(Refusals):
                 path=tuple(path),
                 line=int(root.lineno),
                 column=column(root.lineno),
-                certain=self._certain,
+                unconditional=self._certain,
             )
         )
 

@@ -8,7 +8,7 @@ from jinja2 import ChainableUndefined, Undefined
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.runtime import LoopContext
 
-from fibonacci.plugin import as_text
+from fibonacci.plugin import render_value
 
 LIMIT: Final = 4 * 1024 * 1024
 """Characters that a rendered text may have. Long chats have some hundred thousand."""
@@ -40,9 +40,9 @@ def text(value: Any) -> str:
     if isinstance(value, Undefined):
         return str(value)  # raises, unless it is blank
     try:
-        return as_text(value)
+        return render_value(value)
     except TypeError:
-        return as_text(plain(value))
+        return render_value(plain(value))
 
 
 def plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from fibonacci.plugin.runtime import (
     SharedByKey,
     SingleFlight,
     TaskWaiter,
-    in_thread,
+    run_in_thread,
     seconds_left,
 )
 from fibonacci_llamacpp.server import Server
@@ -60,7 +60,7 @@ class Engine:
     async def aserver(self, deadline: float | None) -> Server:
         """Return the same in an event loop, which goes on while the model is loaded."""
         if not self.is_ready:
-            load = partial(in_thread, partial(self.server, deadline))
+            load = partial(run_in_thread, partial(self.server, deadline))
             await self._loading.do(load, deadline=inf if deadline is None else deadline)
         return self.server(deadline)
 

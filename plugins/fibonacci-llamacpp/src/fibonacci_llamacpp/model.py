@@ -17,7 +17,7 @@ Pieces = AsyncGenerator[TextDelta | Completion, None]
 class LlamaModel(Model):
     """A model of llama.cpp. Without a temperature it takes the likeliest token each time."""
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"temperature", "stop"})
+    supported_options: ClassVar[frozenset[str]] = frozenset({"temperature", "stop"})
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

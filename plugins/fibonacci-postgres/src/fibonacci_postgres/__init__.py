@@ -2,7 +2,7 @@
 
 import attrs
 
-from fibonacci.plugin import AsyncStore, Backend, Store, StoreSettings, SyncStore, hookimpl
+from fibonacci.plugin import AsyncStore, Backend, StoreSettings, hookimpl
 from fibonacci.plugin.runtime import require_poll
 from fibonacci_postgres.settings import Settings, read_settings
 
@@ -15,13 +15,13 @@ class PostgresBackend(Backend):
 
     settings: Settings
 
-    def connect(self) -> Store:
+    def create_store(self) -> AsyncStore:
         from fibonacci_postgres.records import Records
         from fibonacci_postgres.voices import Blocking
 
-        return SyncStore(Records(self.settings, Blocking()))
+        return Records(self.settings, Blocking())
 
-    def aconnect(self) -> AsyncStore:
+    def create_async_store(self) -> AsyncStore:
         from fibonacci_postgres.records import Records
         from fibonacci_postgres.voices import Looping
 

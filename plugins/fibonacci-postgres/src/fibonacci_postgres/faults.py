@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fibonacci.errors import BackendUnavailableError, StorageError
-from fibonacci.plugin.runtime import unanswered
+from fibonacci.plugin.runtime import no_response_error
 from fibonacci_postgres.driver import PGresult, pq
 
 MISSING_TABLE: Final = "42P01"
@@ -63,7 +63,7 @@ class Answer:
         if self.code:
             return rejected(self.code, self._text, where)
         server = f"PostgreSQL at {where}"
-        return unanswered("the connection broke", server, maybe_applied=maybe_applied)
+        return no_response_error("the connection broke", server, maybe_applied=maybe_applied)
 
 
 def _field(result: PGresult | None, field: pq.DiagnosticField) -> str:

@@ -5,7 +5,12 @@ import stat
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin.runtime import authorities_fault, key_fault, raise_for_signal, trust_fault
+from fibonacci.plugin.runtime import (
+    ca_file_problem,
+    private_key_problem,
+    raise_for_signal,
+    trust_store_problem,
+)
 from fibonacci_postgres.parameters import ConnectionParameters
 
 FILES: Final = ("sslrootcert", "sslcert", "sslkey")
@@ -25,9 +30,9 @@ def check_files(parameters: ConnectionParameters) -> None:
         return
     for name in ("sslrootcert", "sslcert"):
         file = given[name]
-        if file and file != _SYSTEM and (fault := authorities_fault(file)):
+        if file and file != _SYSTEM and (fault := ca_file_problem(file)):
             raise _error(name, file, fault, parameters)
-    if given["sslrootcert"] == _SYSTEM and (fault := trust_fault()):
+    if given["sslrootcert"] == _SYSTEM and (fault := trust_store_problem()):
         raise ConfigurationError(fault)
     if given["sslkey"] and given["sslcert"] and not _is_elsewhere(given["sslkey"]):
         _check_key(given["sslkey"], given["sslcert"], parameters)
@@ -48,7 +53,7 @@ def _check_key(key: str, certificate: str, parameters: ConnectionParameters) -> 
     if _is_der(key):
         return
     password = parameters.get("sslpassword") and (lambda: parameters.get("sslpassword"))
-    fault = key_fault(key, certificate=certificate, password=password or None)
+    fault = private_key_problem(key, certificate=certificate, password=password or None)
     if fault and "encrypted" in fault:
         fault += " (option 'sslpassword')"
     if fault := fault or _rights_fault(key):

@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin.runtime import host_fault
+from fibonacci.plugin.runtime import host_problem
 from fibonacci_postgres.parameters import ConnectionParameters
 
 
@@ -30,7 +30,7 @@ def _listed(name: str, parameters: ConnectionParameters) -> list[str]:
 
 
 def _check_host(host: str) -> None:
-    fault = None if host.startswith(("/", "@")) else host_fault(host)  # a unix socket
+    fault = None if host.startswith(("/", "@")) else host_problem(host)  # a unix socket
     if fault is not None:
         raise ConfigurationError(f"a host in the connection URL {fault}")
 

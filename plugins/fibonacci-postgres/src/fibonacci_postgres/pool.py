@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 from weakref import ref
 
-from fibonacci.plugin.runtime import FairQueue, IdlePool, NoThreadError, hand_over
+from fibonacci.plugin.runtime import FairQueue, IdlePool, NoThreadError, submit_to_thread
 from fibonacci_postgres.abandoned import end
 from fibonacci_postgres.link import Link
 from fibonacci_postgres.places import Places
@@ -61,7 +61,7 @@ class Pool:
         """Close a connection; where the server works for it, have it stop first, in a thread."""
         if link.is_busy():
             with suppress(NoThreadError):  # no thread can be started: Python is about to end
-                hand_over(partial(end, link))
+                submit_to_thread(partial(end, link))
                 return
         link.close()
 

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Final
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
-from fibonacci.plugin import ABSENT, KEEP, Absent, Address, AsyncStore, Keep, Page, Space
+from fibonacci.plugin import ABSENT, KEEP_TTL, Absent, Address, AsyncStore, KeepTTL, Page, Space
 from fibonacci_postgres.schema import quoted
 from fibonacci_postgres.server import Server
 from fibonacci_postgres.settings import Settings
@@ -64,7 +64,7 @@ class Records(AsyncStore):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
@@ -73,12 +73,12 @@ class Records(AsyncStore):
         return result.command_tuples == 1
 
     def _swap(
-        self, expected: bytes | Absent, ttl_ms: int | Keep | None
+        self, expected: bytes | Absent, ttl_ms: int | KeepTTL | None
     ) -> tuple[Statement, Parameters]:
         """The statement that compares and sets, and its parameters behind the new bytes."""
         if expected is ABSENT:
-            return self._do.create, [milliseconds(None if ttl_ms is KEEP else ttl_ms)]
-        if ttl_ms is KEEP:
+            return self._do.create, [milliseconds(None if ttl_ms is KEEP_TTL else ttl_ms)]
+        if ttl_ms is KEEP_TTL:
             return self._do.swap_keep, [expected]
         return self._do.swap, [milliseconds(ttl_ms), expected]
 
@@ -86,15 +86,15 @@ class Records(AsyncStore):
         result = await self._server.ask(self._do.remove, _parameters(address), deadline)
         return result.ntuples == 1 and result.get_value(0, 0) == TRUE
 
-    async def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
-        result = await self._server.ask(self._do.remaining, _parameters(address), deadline)
+    async def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
+        result = await self._server.ask(self._do.remaining_ttl_ms, _parameters(address), deadline)
         if not result.ntuples:
             return ABSENT
         left = result.get_value(0, 0)
         return None if left is None else max(1, ceil(read_float8(left)))
 
     async def exists(self, address: Address, *, deadline: float) -> bool:
-        result = await self._server.ask(self._do.remaining, _parameters(address), deadline)
+        result = await self._server.ask(self._do.remaining_ttl_ms, _parameters(address), deadline)
         return result.ntuples == 1
 
     async def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:

@@ -4,7 +4,7 @@ from math import ceil
 from time import monotonic
 
 from fibonacci.errors import BackendUnavailableError, StorageError
-from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal, unanswered
+from fibonacci.plugin.runtime import DeadlineExceeded, no_response_error, raise_for_signal
 from fibonacci_postgres import schema
 from fibonacci_postgres.dial import OptionsRefusedError, dial
 from fibonacci_postgres.driver import DriverError, PGresult
@@ -81,7 +81,7 @@ class Server:
         return result
 
     def _unanswered(self, reason: str, *, maybe_applied: bool) -> StorageError:
-        return unanswered(reason, repr(self), maybe_applied=maybe_applied)
+        return no_response_error(reason, repr(self), maybe_applied=maybe_applied)
 
     async def _take(self, deadline: float) -> Link:
         try:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin import StoreSettings, StoreURL, read_options, whole_number
+from fibonacci.plugin import StoreSettings, StoreURL, int_option, read_options
 from fibonacci.plugin.runtime import did_you_mean
 from fibonacci_postgres import elsewhere
 from fibonacci_postgres.files import check_files
@@ -98,7 +98,7 @@ def table_name(value: Any) -> str:
 
 def at_least_one(value: Any) -> int:
     """Read a whole number of 1 or more."""
-    if not (number := whole_number(value)):
+    if not (number := int_option(value)):
         raise ValueError("must be a whole number, 1 or more")
     return number
 

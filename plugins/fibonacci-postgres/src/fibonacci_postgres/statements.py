@@ -47,7 +47,7 @@ class Statements:
     swap: Statement
     swap_keep: Statement
     remove: Statement
-    remaining: Statement
+    remaining_ttl_ms: Statement
     touch: Statement
     scan: Statement
     clear: Statement
@@ -75,7 +75,7 @@ def statements(table: str) -> Statements:
         swap=one("swap", _SWAP, BYTEA, BYTEA, BYTEA, FLOAT8, BYTEA),
         swap_keep=one("swap_keep", _SWAP_KEEP, BYTEA, BYTEA, BYTEA, BYTEA),
         remove=one("remove", _REMOVE, BYTEA, BYTEA),
-        remaining=one("remaining", _REMAINING, BYTEA, BYTEA, writes=False),
+        remaining_ttl_ms=one("remaining_ttl_ms", _REMAINING, BYTEA, BYTEA, writes=False),
         touch=one("touch", _TOUCH, BYTEA, BYTEA, FLOAT8),
         scan=one("scan", _SCAN, BYTEA, BYTEA, BYTEA, INT4, writes=False),
         clear=one("clear", _CLEAR, BYTEA, BYTEA, INT4),

@@ -14,8 +14,8 @@ from fibonacci.plugin.runtime import (
     TaskWaiter,
     ThreadWaiter,
     Waiter,
-    aresolve,
-    resolve,
+    aresolve_host,
+    resolve_host,
     seconds_left,
 )
 from fibonacci_postgres.link import READ, WRITE, Link
@@ -48,7 +48,7 @@ class Voice(ABC):
 
     @abstractmethod
     async def resolve(self, host: str, deadline: float) -> list[str]:
-        """Return the addresses of a host; see :func:`fibonacci.plugin.runtime.resolve`."""
+        """Return the addresses of a host; see :func:`fibonacci.plugin.runtime.resolve_host`."""
 
 
 class Blocking(Voice):
@@ -65,7 +65,7 @@ class Blocking(Voice):
         link.poller.poll(int(left * 1000) + 1)
 
     async def resolve(self, host: str, deadline: float) -> list[str]:
-        return resolve(host, deadline=deadline)
+        return resolve_host(host, deadline=deadline)
 
 
 class Looping(Voice):
@@ -94,7 +94,7 @@ class Looping(Voice):
                 loop.remove_writer(fd)
 
     async def resolve(self, host: str, deadline: float) -> list[str]:
-        return await aresolve(host, deadline=deadline)
+        return await aresolve_host(host, deadline=deadline)
 
 
 def _wake(waiting: "Future[None]") -> None:

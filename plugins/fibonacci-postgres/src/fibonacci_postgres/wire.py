@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from fibonacci.plugin import Space, canonical
+from fibonacci.plugin import Space, encode_parts
 from fibonacci_postgres.driver import PGresult
 from fibonacci_postgres.statements import BYTEA, Parameters
 
@@ -23,7 +23,7 @@ NO_KEY_STARTS_SO: Final = b"\xff"
 @lru_cache(maxsize=1024)
 def space_bytes(space: Space) -> bytes:
     """Return a space as the table has it."""
-    return canonical(*space)
+    return encode_parts(*space)
 
 
 def milliseconds(ttl_ms: int | None) -> bytes | None:

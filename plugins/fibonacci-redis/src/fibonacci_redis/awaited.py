@@ -8,8 +8,8 @@ from typing import Any, Final
 from fibonacci.errors import BackendUnavailableError
 from fibonacci.plugin.runtime import (
     IdlePool,
-    in_thread,
     raise_for_signal,
+    run_in_thread,
     share_deadline,
 )
 from fibonacci_redis.endpoint import Endpoint
@@ -106,7 +106,7 @@ class AwaitedNode:
         try:
             addresses = await self.endpoint.alook_up(deadline)
             # In a thread: redis-py's handshake may take its time.
-            made = Multiplex(await in_thread(partial(making.make, addresses)))
+            made = Multiplex(await run_in_thread(partial(making.make, addresses)))
         except asyncio.CancelledError:
             making.leave()
             raise

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from fibonacci.plugin import AsyncStore, Backend, Store, SyncStore
+from fibonacci.plugin import AsyncStore, Backend
 from fibonacci.plugin.runtime import TaskWaiter, ThreadWaiter, Waiter
 from fibonacci_redis.awaited import AwaitedNode
 from fibonacci_redis.batches import Batches
@@ -24,10 +24,10 @@ class RedisBackend(Backend):
     def __init__(self, settings: RedisSettings) -> None:
         self._settings = settings
 
-    def connect(self) -> Store:
-        return SyncStore(Batches(self._routes(BlockingNode, ThreadWaiter)))
+    def create_store(self) -> AsyncStore:
+        return Batches(self._routes(BlockingNode, ThreadWaiter))
 
-    def aconnect(self) -> AsyncStore:
+    def create_async_store(self) -> AsyncStore:
         return Batches(self._routes(AwaitedNode, TaskWaiter))
 
     def _routes(self, make: Callable[[Endpoint], Node], waiter: type[Waiter]) -> Routes:

@@ -8,7 +8,7 @@ import redis
 from redis._parsers import Encoder
 from redis.connection import PythonRespSerializer, UnixDomainSocketConnection
 
-from fibonacci.plugin.runtime import aresolve, raise_for_signal, resolve
+from fibonacci.plugin.runtime import aresolve_host, raise_for_signal, resolve_host
 from fibonacci_redis.addresses import shown
 from fibonacci_redis.connections import TcpConnection
 
@@ -83,12 +83,12 @@ class Endpoint:
         return TcpConnection if self.path is None else UnixDomainSocketConnection
 
     def look_up(self, deadline: float) -> list[str]:
-        """Return the host's IP addresses; see :func:`fibonacci.plugin.runtime.resolve`."""
-        return [] if self.path is not None else resolve(self.host, deadline=deadline)
+        """Return the host's IP addresses; see :func:`fibonacci.plugin.runtime.resolve_host`."""
+        return [] if self.path is not None else resolve_host(self.host, deadline=deadline)
 
     async def alook_up(self, deadline: float) -> list[str]:
         """Return the same; the event loop goes on meanwhile."""
-        return [] if self.path is not None else await aresolve(self.host, deadline=deadline)
+        return [] if self.path is not None else await aresolve_host(self.host, deadline=deadline)
 
     @property
     def secured(self) -> bool:

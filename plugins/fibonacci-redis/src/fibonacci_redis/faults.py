@@ -15,7 +15,7 @@ from fibonacci.errors import (
     CorruptRecordError,
     StorageError,
 )
-from fibonacci.plugin.runtime import DeadlineExceeded, broken_rule, unanswered
+from fibonacci.plugin.runtime import DeadlineExceeded, no_response_error, verification_failure
 from fibonacci_redis.endpoint import Endpoint, ProviderFault
 from fibonacci_redis.wire import Lost, ReplyError, Request, Unsent
 
@@ -95,7 +95,7 @@ def lost(fault: Lost | Unsent, where: str, request: Request) -> StorageError:
     """Return what a broken or overdue exchange means."""
     why = "the time was up" if is_late(fault) else f"the connection broke ({reason(fault)})"
     unsent = request.atomic and isinstance(fault, Unsent)
-    return unanswered(why, where, maybe_applied=request.writes and not unsent)
+    return no_response_error(why, where, maybe_applied=request.writes and not unsent)
 
 
 def is_late(fault: Lost | Unsent) -> bool:
@@ -139,7 +139,7 @@ def _unreached(cause: BaseException, endpoint: Endpoint) -> StorageError:
 
 def _distrust(cause: BaseException, endpoint: Endpoint) -> str:
     if isinstance(cause, SSLCertVerificationError):
-        rule = broken_rule(cause)
+        rule = verification_failure(cause)
         option = "ssl_exclude_verify_flags=VERIFY_X509_STRICT" if "STRICT" in rule else ""
         way_out = f"{option} leaves the rule out" if option else "See the option ssl_ca_certs"
         return f"{endpoint} shows certificates that do not hold: {rule}. {way_out}"

@@ -66,7 +66,7 @@ class Operations(AsyncStore):
         request = removal(where, [address.key.encode()])
         return bool((await self._ask(request, deadline))[-1][0])
 
-    async def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+    async def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
         where = place(address.space)
         data = pack((b"PTTL", where.head + address.key.encode()))
         [left] = await self._ask(Request(where.slot, data, 1, False), deadline)

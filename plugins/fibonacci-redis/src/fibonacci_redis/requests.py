@@ -6,7 +6,7 @@ long as the one that expires last. Each write sees to that in the same step.
 
 from typing import Final
 
-from fibonacci.plugin import KEEP, Keep
+from fibonacci.plugin import KEEP_TTL, KeepTTL
 from fibonacci_redis.layout import Place, named
 from fibonacci_redis.scripts import LISTED, SLACK_MS
 from fibonacci_redis.wire import SET, Request, pack, transaction
@@ -14,11 +14,11 @@ from fibonacci_redis.wire import SET, Request, pack, transaction
 XX: Final = b"\r\n$2\r\nXX\r\n"
 
 
-def expiry(ttl_ms: int | Keep | None) -> tuple[bytes, ...]:
+def expiry(ttl_ms: int | KeepTTL | None) -> tuple[bytes, ...]:
     """Return the arguments of SET for an expiry."""
     if ttl_ms is None:
         return ()
-    return (b"KEEPTTL",) if ttl_ms is KEEP else (b"PX", b"%d" % ttl_ms)
+    return (b"KEEPTTL",) if ttl_ms is KEEP_TTL else (b"PX", b"%d" % ttl_ms)
 
 
 def life(where: Place, ttl_ms: int | None) -> bytes:

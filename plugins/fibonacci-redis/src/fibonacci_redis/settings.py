@@ -6,8 +6,8 @@ from typing import Any, Literal
 import attrs
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin import StoreSettings, StoreURL, read_options, text, whole_number
-from fibonacci.plugin.runtime import host_fault
+from fibonacci.plugin import StoreSettings, StoreURL, int_option, read_options, text_option
+from fibonacci.plugin.runtime import host_problem
 from fibonacci_redis import elsewhere, tls
 from fibonacci_redis.addresses import NatMap, nat_map
 
@@ -26,9 +26,9 @@ def _credential_provider(value: Any) -> Any:
     return value
 
 
-SENTINEL = {"sentinel_username": text, "sentinel_password": text}
+SENTINEL = {"sentinel_username": text_option, "sentinel_password": text_option}
 OPTIONS = {
-    "db": whole_number,
+    "db": int_option,
     "credential_provider": _credential_provider,
     "nat_map": nat_map,
     **SENTINEL,
@@ -110,7 +110,7 @@ def _hosts(url: StoreURL, topology: Topology) -> tuple[tuple[str, int], ...]:
             "redis:// takes one host; for several write redis+cluster:// or redis+sentinel://"
         )
     for name, _ in url.hosts:
-        if fault := host_fault(name):
+        if fault := host_problem(name):
             raise ConfigurationError(f"a host in the connection URL {fault}")
     port = PORTS[topology]
     return tuple((name, port if given is None else given) for name, given in url.hosts)
@@ -151,7 +151,7 @@ def _login(
 
 def _db(option: int | None, path: str) -> int:
     try:
-        found = whole_number(path) if path else option or 0
+        found = int_option(path) if path else option or 0
     except ValueError:
         raise ConfigurationError("the database in the connection URL is not a number") from None
     if option is not None and option != found:

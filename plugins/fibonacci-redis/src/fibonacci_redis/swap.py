@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fibonacci.plugin import ABSENT, KEEP, Absent, Address, Keep
+from fibonacci.plugin import ABSENT, KEEP_TTL, Absent, Address, KeepTTL
 from fibonacci_redis.layout import place
 from fibonacci_redis.operations import Operations
 from fibonacci_redis.requests import expiry, life, listed
@@ -24,7 +24,7 @@ class Swap(Operations):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
@@ -34,16 +34,16 @@ class Swap(Operations):
             return await self._watch(address, expected, data, ttl_ms, deadline)
         where = place(address.space)
         key = where.head + address.key.encode()
-        keys = [key] if ttl_ms is KEEP else [key, where.index]
+        keys = [key] if ttl_ms is KEEP_TTL else [key, where.index]
         arguments = (expected, data, *expiry(ttl_ms))
         return bool(await self._call(SWAP, where, keys, *arguments, deadline=deadline))
 
     async def _create(
-        self, address: Address, data: bytes, ttl_ms: int | Keep | None, deadline: float
+        self, address: Address, data: bytes, ttl_ms: int | KeepTTL | None, deadline: float
     ) -> bool:
         where = place(address.space)
         name = address.key.encode()
-        lasts = None if ttl_ms is KEEP else ttl_ms
+        lasts = None if ttl_ms is KEEP_TTL else ttl_ms
         key, options = where.head + name, expiry(lasts)
         if len(data) > SCRIPTED:
             # Listing it changes nothing where the record exists.
@@ -63,7 +63,7 @@ class Swap(Operations):
         address: Address,
         expected: bytes,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         deadline: float,
     ) -> bool:
         where = place(address.space)
@@ -75,7 +75,7 @@ class Swap(Operations):
             _, found = await asked(Request(where.slot, look, 2, False))
             if found == expected:
                 record = pack_set(key, data, expiry(ttl_ms))
-                index = () if ttl_ms is KEEP else (life(where, ttl_ms),)
+                index = () if ttl_ms is KEEP_TTL else (life(where, ttl_ms),)
                 done = (await asked(transaction(where.slot, *index, record)))[-1] is not None
             else:
                 await asked(Request(where.slot, UNWATCH, 1, False))

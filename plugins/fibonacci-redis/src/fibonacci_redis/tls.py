@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin import flag, text
+from fibonacci.plugin import bool_option, text_option
 from fibonacci.plugin.runtime import (
-    authorities_fault,
-    folder_fault,
-    key_fault,
+    ca_directory_problem,
+    ca_file_problem,
+    private_key_problem,
     raise_for_signal,
-    trust_fault,
+    trust_store_problem,
 )
 
 REQUIREMENTS: Final = {
@@ -39,15 +39,15 @@ def _flags(value: Any) -> tuple[str, ...]:
 
 
 OPTIONS: Final = {
-    "ssl_ca_certs": text,
-    "ssl_ca_path": text,
-    "ssl_ca_data": text,
-    "ssl_certfile": text,
-    "ssl_keyfile": text,
-    "ssl_password": text,
+    "ssl_ca_certs": text_option,
+    "ssl_ca_path": text_option,
+    "ssl_ca_data": text_option,
+    "ssl_certfile": text_option,
+    "ssl_keyfile": text_option,
+    "ssl_password": text_option,
     "ssl_cert_reqs": _cert_reqs,
-    "ssl_check_hostname": flag,
-    "ssl_ciphers": text,
+    "ssl_check_hostname": bool_option,
+    "ssl_ciphers": text_option,
     "ssl_exclude_verify_flags": _flags,
 }
 
@@ -101,15 +101,15 @@ def _apply(options: Mapping[str, Any], context: ssl.SSLContext) -> None:
 
 def _check_authorities(options: Mapping[str, Any]) -> None:
     looks: dict[str, Callable[[str], str | None]] = {
-        "ssl_ca_certs": authorities_fault,
-        "ssl_ca_path": folder_fault,
+        "ssl_ca_certs": ca_file_problem,
+        "ssl_ca_path": ca_directory_problem,
     }
     given = [name for name in looks if name in options]
     for name in given:
         if fault := looks[name](options[name]):
             raise ConfigurationError(f"option {name!r} names {options[name]!r}, and {fault}")
     ours = given or "ssl_ca_data" in options or options.get("ssl_cert_reqs") == "none"
-    if not ours and (fault := trust_fault()):
+    if not ours and (fault := trust_store_problem()):
         raise ConfigurationError(f"{fault}. Or name whom to trust in option 'ssl_ca_certs'")
 
 
@@ -119,10 +119,10 @@ def _check_key(options: Mapping[str, Any]) -> None:
         if "ssl_keyfile" in options:
             raise ConfigurationError("option 'ssl_keyfile' needs its certificate: ssl_certfile")
         return
-    if fault := authorities_fault(certificate):
+    if fault := ca_file_problem(certificate):
         raise ConfigurationError(f"option 'ssl_certfile' names {certificate!r}, and {fault}")
     name = "ssl_keyfile" if "ssl_keyfile" in options else "ssl_certfile"
     password = (lambda: str(options["ssl_password"])) if "ssl_password" in options else None
-    if fault := key_fault(options[name], certificate=certificate, password=password):
+    if fault := private_key_problem(options[name], certificate=certificate, password=password):
         way_out = "" if password else " (option 'ssl_password')" if "encrypted" in fault else ""
         raise ConfigurationError(f"option {name!r} names {options[name]!r}, and {fault}{way_out}")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fibonacci.plugin import Backend, StoreSettings, flag, hookimpl, read_options
+from fibonacci.plugin import Backend, StoreSettings, bool_option, hookimpl, read_options
 from fibonacci_sqlite.connection import SYNCHRONOUS, Opening
 from fibonacci_sqlite.elsewhere import ELSEWHERE
 from fibonacci_sqlite.location import path_of
@@ -19,7 +19,7 @@ class SqliteBackend(Backend):
         self.opening = opening
         self.identity = opening
 
-    def connect(self) -> SqliteStore:
+    def create_store(self) -> SqliteStore:
         """Return the store; the first operation opens the file."""
         return SqliteStore(self.opening)
 
@@ -30,7 +30,7 @@ def fibonacci_storage(settings: StoreSettings) -> Backend:
 
     Raises ConfigurationError.
     """
-    readers = {"create": flag, "readonly": flag, "synchronous": _synchronous}
+    readers = {"create": bool_option, "readonly": bool_option, "synchronous": _synchronous}
     options = read_options(settings, readers, ELSEWHERE)
     return SqliteBackend(Opening(path=path_of(settings.url), **options))
 

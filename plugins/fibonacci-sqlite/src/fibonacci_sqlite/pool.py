@@ -17,7 +17,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from fibonacci.errors import StorageError
-from fibonacci.plugin.runtime import leave_to_parent, on_fork
+from fibonacci.plugin.runtime import keep_alive_in_child, on_fork
 from fibonacci_sqlite.connection import Connection
 
 KEPT: Final = 16
@@ -80,7 +80,7 @@ class Pool:
         """Part with what the parent had in use: nothing can be done with it in this process."""
         left = self._in_use()
         self._usable = self._usable and not left
-        leave_to_parent(*left)
+        keep_alive_in_child(*left)
         self._opened.clear()
 
     def _open(self) -> Connection:

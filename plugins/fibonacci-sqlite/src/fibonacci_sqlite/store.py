@@ -6,8 +6,18 @@ from functools import lru_cache, partial
 from typing import Any, Final, Literal
 
 from fibonacci.errors import CorruptRecordError, StorageError
-from fibonacci.plugin import ABSENT, KEEP, Absent, Address, Keep, Page, Space, Store, canonical
-from fibonacci.plugin.runtime import now_ms, ttl_left_ms
+from fibonacci.plugin import (
+    ABSENT,
+    KEEP_TTL,
+    Absent,
+    Address,
+    KeepTTL,
+    Page,
+    Space,
+    Store,
+    encode_parts,
+)
+from fibonacci.plugin.runtime import now_ms, remaining_ttl_ms
 from fibonacci_sqlite import statements as sql
 from fibonacci_sqlite.connection import Connection, Opening
 from fibonacci_sqlite.file import DatabaseFile
@@ -26,7 +36,9 @@ class SqliteStore(Store):
     """Records in one table of one file, which any number of processes share."""
 
     clock: Literal["server", "client"] = "client"
-    remote = False  # busy is waited for here, and nothing else gets better by itself
+    retry_transient_errors = (
+        False  # busy is waited for here, and nothing else gets better by itself
+    )
 
     def __init__(self, opening: Opening) -> None:
         """Open nothing: the first operation does."""
@@ -47,15 +59,15 @@ class SqliteStore(Store):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
         given: sql.Row = (data, *_at(address))
         if expected is ABSENT:
-            new = None if ttl_ms is KEEP else ttl_ms
+            new = None if ttl_ms is KEEP_TTL else ttl_ms
             written = self._write_live(sql.CREATE, given, new, deadline)
-        elif ttl_ms is KEEP:
+        elif ttl_ms is KEEP_TTL:
             written = self._change_live(sql.SWAP_KEEPING, (*given, expected), deadline)
         else:
             written = self._write_live(sql.SWAP, (*given, expected), ttl_ms, deadline)
@@ -65,7 +77,7 @@ class SqliteStore(Store):
     def remove(self, address: Address, *, deadline: float) -> bool:
         return self._change_live(sql.REMOVE, _at(address), deadline)
 
-    def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+    def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
         row = self._file.do(sql.fetch, sql.REMAINING, _at(address), deadline=deadline)
         if row is None:
             return ABSENT
@@ -74,7 +86,7 @@ class SqliteStore(Store):
             raise self._corrupt(address)
         if expires is None:
             return None
-        return ABSENT if expires <= now_ms() else max(1, ttl_left_ms(expires))
+        return ABSENT if expires <= now_ms() else max(1, remaining_ttl_ms(expires))
 
     def scan(
         self,
@@ -115,7 +127,7 @@ class SqliteStore(Store):
         return self._change_each(sql.change_live, sql.REMOVE, given, deadline)
 
     def exists(self, address: Address, *, deadline: float) -> bool:
-        return self.remaining(address, deadline=deadline) is not ABSENT
+        return self.remaining_ttl_ms(address, deadline=deadline) is not ABSENT
 
     def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
         return self._write_live(sql.TOUCH, _at(address), ttl_ms, deadline)
@@ -173,7 +185,7 @@ class SqliteStore(Store):
 
 @lru_cache(maxsize=1024)
 def _bytes_of(space: Space) -> bytes:
-    return canonical(*space)
+    return encode_parts(*space)
 
 
 def _at(address: Address) -> tuple[bytes, bytes]:

@@ -9,7 +9,7 @@ from fibonacci._memory.operations.batch import AT_ONCE
 from fibonacci._memory.operations.verbs import Verbs, in_sync
 from fibonacci.errors import EncryptionError, InvalidArgumentError
 from fibonacci.plugin.address import Address, Scope, Space
-from fibonacci.plugin.storage import KEEP, Page
+from fibonacci.plugin.storage import KEEP_TTL, Page
 
 Progress = Callable[[str, int], object]
 """Takes the last key that is done, and how many records were looked at."""
@@ -103,7 +103,7 @@ class Rewrapping(Verbs):
             if renewed is None:
                 return False
             store = self._lease.store
-            if await store.compare_and_set(address, data, renewed, KEEP, deadline=deadline):
+            if await store.compare_and_set(address, data, renewed, KEEP_TTL, deadline=deadline):
                 return True
             attempt += 1
             await store.pause(attempt, address, deadline=deadline)

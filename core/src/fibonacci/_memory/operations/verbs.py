@@ -12,7 +12,7 @@ from fibonacci._memory.addresses import Addresses
 from fibonacci._memory.envelope import Envelope
 from fibonacci._memory.expiry import TTL, milliseconds
 from fibonacci._memory.sharing import Lease
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,7 +71,7 @@ def in_sync(
         f"    return run(verb(self._spoken, {', '.join(map(_passed, parameters[1:]))}))\n"
     )
     defaults = {p.name: p.default for p in parameters}
-    names: dict[str, Any] = {"run": run, "verb": verb, "defaults": defaults}
+    names: dict[str, Any] = {"run": run_sync, "verb": verb, "defaults": defaults}
     exec(compile(source, f"<the sync voice of {verb.__qualname__}>", "exec"), names)  # noqa: S102
     spoken: Any = names[name]
     spoken.__doc__ = verb.__doc__

@@ -21,7 +21,7 @@ _STRICT: Final = range(80, 94)
 """OpenSSL's numbers of the rules of RFC 5280 that VERIFY_X509_STRICT adds (x509_vfy.h)."""
 
 
-def authorities_fault(file: str) -> str | None:
+def ca_file_problem(file: str) -> str | None:
     """Return why no certificate can be read from a file; None if one can."""
     try:
         state = os.stat(file)
@@ -32,7 +32,7 @@ def authorities_fault(file: str) -> str | None:
     return None
 
 
-def folder_fault(folders: str, *, hashed: bool = True) -> str | None:
+def ca_directory_problem(folders: str, *, hashed: bool = True) -> str | None:
     """Return why OpenSSL finds no certificate in a folder (or several, as in PATH); None if it can.
 
     There a file has to be named by the hash of its owner's name, as ``openssl rehash`` does; that
@@ -54,7 +54,7 @@ def folder_fault(folders: str, *, hashed: bool = True) -> str | None:
     return None
 
 
-def trust_fault(*, folder_alone: bool = False) -> str | None:
+def trust_store_problem(*, folder_alone: bool = False) -> str | None:
     """Return what is wrong with SSL_CERT_FILE or SSL_CERT_DIR, which name whom OpenSSL trusts.
 
     The answer is a sentence with the variable's name in it; None if nothing is wrong. OpenSSL looks
@@ -62,8 +62,8 @@ def trust_fault(*, folder_alone: bool = False) -> str | None:
     takes the ``folder_alone``, or the file.
     """
     looks: dict[str, Callable[[str], str | None]] = {
-        "SSL_CERT_FILE": authorities_fault,
-        "SSL_CERT_DIR": partial(folder_fault, hashed=folder_alone),
+        "SSL_CERT_FILE": ca_file_problem,
+        "SSL_CERT_DIR": partial(ca_directory_problem, hashed=folder_alone),
     }
     told: list[str | None] = []
     for name, look in looks.items():
@@ -75,7 +75,7 @@ def trust_fault(*, folder_alone: bool = False) -> str | None:
     return told[0] if told and all(told) else None
 
 
-def key_fault(
+def private_key_problem(
     key: str, *, certificate: str, password: Callable[[], str] | None = None
 ) -> str | None:
     """Return why the key of a certificate can't be used; None if it can.
@@ -104,7 +104,7 @@ def _holds(sign: bytes, file: str) -> bool:
         return sign in opened.read()
 
 
-def broken_rule(fault: BaseException) -> str:
+def verification_failure(fault: BaseException) -> str:
     """Return which rule a certificate breaks, of an ``ssl.SSLCertVerificationError``.
 
     Where it is one that Python insists on since 3.13 alone, that is said, too.

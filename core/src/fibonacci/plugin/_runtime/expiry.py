@@ -20,6 +20,6 @@ def expires_at_ms(ttl_ms: int) -> int:
     return -(-time_ns() // 1_000_000) + ttl_ms
 
 
-def ttl_left_ms(expires_ms: int) -> int:
+def remaining_ttl_ms(expires_ms: int) -> int:
     """Return the milliseconds until then, rounded down; 0 or less when it has expired."""
     return expires_ms + time_ns() // -1_000_000

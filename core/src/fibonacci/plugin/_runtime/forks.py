@@ -29,7 +29,7 @@ def on_fork(
     os.register_at_fork(after_in_child=after_in_child)
 
 
-def leave_to_parent(*things: object) -> None:
+def keep_alive_in_child(*things: object) -> None:
     """Keep a forked child's copies of its parent's objects from ever being closed.
 
     A driver's finalizer may say goodbye to the server on a connection that is the parent's, or

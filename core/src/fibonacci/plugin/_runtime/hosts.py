@@ -8,7 +8,7 @@ from typing import Final
 _NAME: Final = re.compile(r"[\w.-]+", re.ASCII)
 
 
-def host_fault(host: str) -> str | None:
+def host_problem(host: str) -> str | None:
     """Return what is wrong with a host's name or IP address, None if nothing is.
 
     The answer goes on behind a subject: "has an empty part, …". Whether there is such a host,

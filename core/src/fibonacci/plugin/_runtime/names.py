@@ -5,11 +5,11 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
 from fibonacci.plugin._runtime.forks import on_fork
 from fibonacci.plugin._runtime.hosts import is_address
-from fibonacci.plugin._runtime.thread_flight import ThreadFlight
+from fibonacci.plugin._runtime.thread_flight import ThreadSingleFlight
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
 
 JOINED_FOR: Final = 5.0
@@ -20,7 +20,7 @@ look-up hung for ever, nobody would see that they are back.
 """
 
 
-def resolve(host: str, *, deadline: float) -> list[str]:
+def resolve_host(host: str, *, deadline: float) -> list[str]:
     """Return the IP addresses of a host, in the order in which to try them.
 
     ``deadline`` is a reading of ``time.monotonic()``, in seconds. The system's resolver knows none,
@@ -30,11 +30,11 @@ def resolve(host: str, *, deadline: float) -> list[str]:
     Raises DeadlineExceeded, and another OSError where the host has no address: its ``strerror``
     says why.
     """
-    return run(_addresses(host, ThreadWaiter, deadline))
+    return run_sync(_addresses(host, ThreadWaiter, deadline))
 
 
-async def aresolve(host: str, *, deadline: float) -> list[str]:
-    """Return the same as :func:`resolve`, in an event loop, which goes on meanwhile."""
+async def aresolve_host(host: str, *, deadline: float) -> list[str]:
+    """Return the same as :func:`resolve_host`, in an event loop, which goes on meanwhile."""
     return await _addresses(host, TaskWaiter, deadline)
 
 
@@ -51,14 +51,14 @@ async def _addresses(host: str, waiter_type: type[Waiter], deadline: float) -> l
             _flights.pop(host, None)
 
 
-_flights: Final[dict[str, ThreadFlight[list[str]]]] = {}
+_flights: Final[dict[str, ThreadSingleFlight[list[str]]]] = {}
 """The look-ups that go on."""
 
 
-def _flight_to(host: str) -> ThreadFlight[list[str]]:
+def _flight_to(host: str) -> ThreadSingleFlight[list[str]]:
     flight = _flights.get(host)
     if flight is None:
-        new = ThreadFlight(partial(_look_up, host), joined_for=JOINED_FOR)
+        new = ThreadSingleFlight(partial(_look_up, host), joined_for=JOINED_FOR)
         flight = _flights.setdefault(host, new)
     return flight
 

@@ -3,7 +3,7 @@
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
 
 
-def unanswered(reason: str, server: str, *, maybe_applied: bool) -> StorageError:
+def no_response_error(reason: str, server: str, *, maybe_applied: bool) -> StorageError:
     """Return the error for a request to which no answer came.
 
     OutcomeUnknownError where it may have been applied: it changes a record, and its last byte may

@@ -56,7 +56,7 @@ class PerLoop(Generic[T]):
 
     def leave_to_parent(self) -> None:
         """Begin anew in a forked child: no object is closed there, and no loop woken for it."""
-        forks.leave_to_parent(*self._entries.values())
+        forks.keep_alive_in_child(*self._entries.values())
         self.pop_all()
 
     def _abandon_orphans(self) -> None:

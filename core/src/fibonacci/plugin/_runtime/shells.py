@@ -8,7 +8,7 @@ _QUOTES: Final = ('""', "''", "``", "“”")
 _UNFILLED: Final = re.compile(r"\$\{\w[^}]*\}|\$\(\w+\)|^\$[A-Z_][A-Z0-9_]*$", re.ASCII)
 
 
-def shell_fault(text: str) -> str | None:
+def shell_syntax_problem(text: str) -> str | None:
     """Return what is left around or in a setting that a shell was to see to, None if nothing is.
 
     The answer goes on behind a subject, and quotes nothing: "stands in quotes, …".

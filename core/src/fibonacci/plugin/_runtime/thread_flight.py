@@ -7,17 +7,17 @@ from functools import partial
 from time import monotonic
 from typing import Final, Generic, TypeVar, cast
 
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
 from fibonacci.plugin._runtime.frames import copy_of
 from fibonacci.plugin._runtime.signals import raise_for_signal
-from fibonacci.plugin._runtime.threads import NoThreadError, hand_over, outcome
+from fibonacci.plugin._runtime.threads import NoThreadError, outcome, submit_to_thread
 from fibonacci.plugin._runtime.waiters import ThreadWaiter, Waiter
 
 T = TypeVar("T")
 
 
-class ThreadFlight(Generic[T]):
+class ThreadSingleFlight(Generic[T]):
     """The first caller has the work begun in a thread; those who come meanwhile wait for it, too.
 
     It is done in a copy of the first caller's context.
@@ -45,7 +45,7 @@ class ThreadFlight(Generic[T]):
 
     def do(self, *, deadline: float) -> T:
         """Return what the work returns. Raises what it raises; DeadlineExceeded."""
-        return run(self.wait(ThreadWaiter, deadline))
+        return run_sync(self.wait(ThreadWaiter, deadline))
 
     async def wait(self, waiter_type: type[Waiter], deadline: float) -> T:
         """Do the same, with a waiter for a thread or for a task."""
@@ -81,7 +81,7 @@ class _Flight(Generic[T]):
         """Begin, unless it was begun; in this thread, if no other can be started any more."""
         try:
             if self._to_start.pop(None, False):
-                hand_over(partial(copy_context().run, self._run))
+                submit_to_thread(partial(copy_context().run, self._run))
         except BaseException as fault:
             self._to_start[None] = True
             raise_for_signal(fault)

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final, TypeVar, cast
 
-from fibonacci.plugin._run import run
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
 from fibonacci.plugin._runtime.forks import on_fork
 from fibonacci.plugin._runtime.patches import refuse_late_patches
@@ -102,7 +102,7 @@ class Workers:
 _workers = Workers()
 
 
-def hand_over(task: Task) -> None:
+def submit_to_thread(task: Task) -> None:
     """Have a thread run the task, which must not raise, and go on without it.
 
     Nobody waits for it, at exit neither. The threads are shared by all workflows of the process.
@@ -111,7 +111,7 @@ def hand_over(task: Task) -> None:
     _workers.hand_over(task)
 
 
-async def in_thread(work: Callable[[], T]) -> T:
+async def run_in_thread(work: Callable[[], T]) -> T:
     """Do the work in a thread, in a copy of this context; whoever is cancelled leaves it behind.
 
     Not ``asyncio.to_thread``: that has few threads, which the application's own calls may keep
@@ -136,7 +136,7 @@ async def in_thread(work: Callable[[], T]) -> T:
         with suppress(RuntimeError):  # the loop was closed meanwhile
             loop.call_soon_threadsafe(settle, *ended)
 
-    hand_over(task)
+    submit_to_thread(task)
     return await future
 
 
@@ -169,12 +169,12 @@ def call_in_thread(work: Callable[[], T], *, deadline: float) -> T:
         waiter.wake()
 
     try:
-        hand_over(task)
+        submit_to_thread(task)
     except NoThreadError as refused:
         if not refused.at_exit:
             raise
         return work()
-    run(waiter.wait(deadline))
+    run_sync(waiter.wait(deadline))
     if not ended:
         raise DeadlineExceeded
     answer, fault = ended[0]

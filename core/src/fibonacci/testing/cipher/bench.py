@@ -8,9 +8,9 @@ from typing import ClassVar, Final
 import pytest
 
 from fibonacci._discovery import find_plugin
-from fibonacci.plugin import Cipher, CipherSettings, canonical
+from fibonacci.plugin import Cipher, CipherSettings, encode_parts
 
-AAD: Final = canonical("fibonacci:", "user", "ann", "history")
+AAD: Final = encode_parts("fibonacci:", "user", "ann", "history")
 """What core binds a record to: the bytes of its address."""
 
 PLAIN: Final = b'{"ssn":"123-45-6789"}'

@@ -5,7 +5,7 @@ from typing import Any, Final
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from fibonacci.plugin import Engine, as_text
+from fibonacci.plugin import Engine, render_value
 from fibonacci.testing.engine.bench import Bench
 
 _TEXT: Final = some.text(some.characters(exclude_categories=["Cs"]))
@@ -53,8 +53,8 @@ class AnyText(Bench):
         @_many
         @given(value=_VALUE)
         def check(value: Any) -> None:
-            assert self.shown(compiler, "node", node=value) == as_text(value)
-            assert self.shown(compiler, "memory.x.0", memory={"x": [value]}) == as_text(value)
+            assert self.shown(compiler, "node", node=value) == render_value(value)
+            assert self.shown(compiler, "memory.x.0", memory={"x": [value]}) == render_value(value)
 
         check()
 

@@ -53,7 +53,7 @@ class References(Bench):
         assert [type(part) for part in (reference.root, *reference.path)] == [str, str, int, str]
         assert type(reference.line) is type(reference.column) is int
         assert type(template.references) is tuple
-        assert reference.certain is True
+        assert reference.unconditional is True
 
     def test_newlines(self, compiler: Engine) -> None:
         """Lines end by LF or CRLF, and columns count characters (C26)."""

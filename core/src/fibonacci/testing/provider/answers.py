@@ -1,11 +1,11 @@
-"""Answers: whole, in pieces, and the same in both voices."""
+"""Answers: whole, in pieces, and the same in sync and async code."""
 
 import attrs
 
 from fibonacci.plugin import Model
+from fibonacci.testing.modes import AsyncMode, SyncMode
 from fibonacci.testing.provider.bench import Bench
 from fibonacci.testing.provider.spoken import SpokenModel
-from fibonacci.testing.voices import AsyncVoice, SyncVoice
 
 
 class Answers(Bench):
@@ -27,9 +27,9 @@ class Answers(Bench):
 
     def test_twins(self, bare: Model) -> None:
         """What is awaited is what is asked plainly, whole and in pieces (C30)."""
-        plain = SpokenModel(bare, SyncVoice())
-        with AsyncVoice() as voice:
-            awaited = SpokenModel(bare, voice)
+        plain = SpokenModel(bare, SyncMode())
+        with AsyncMode() as mode:
+            awaited = SpokenModel(bare, mode)
             self.check_same(awaited.complete(self.request), plain.complete(self.request))
             whole = self.whole(awaited.pieces(self.request))
             self.check_same(whole, self.whole(plain.pieces(self.request)))

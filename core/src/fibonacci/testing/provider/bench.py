@@ -9,8 +9,8 @@ import pytest
 
 from fibonacci._workflow.models import find_model
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
+from fibonacci.testing.modes import CALL_MODES, CallMode, MixedMode
 from fibonacci.testing.provider.spoken import Piece, SpokenModel
-from fibonacci.testing.voices import VOICES, MixedVoice, Voice
 
 
 class Bench:
@@ -32,8 +32,8 @@ class Bench:
     steady: ClassVar[bool] = True
     """Whether a question always has the same answer, also beside others; no model with dice."""
 
-    voices: ClassVar[Sequence[str]] = tuple(VOICES)
-    """In which voices to run."""
+    modes: ClassVar[Sequence[str]] = tuple(CALL_MODES)
+    """In which modes to run."""
     patience: ClassVar[float] = 15.0
     """Seconds that any answer may take."""
     grace: ClassVar[float] = 0.5
@@ -44,16 +44,16 @@ class Bench:
     fibonacci_contract: ClassVar[str] = "ProviderContract"
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each test once a voice."""
-        if "voice" in metafunc.fixturenames and metafunc.cls is not None:
-            metafunc.parametrize("voice", metafunc.cls.voices, indirect=True, scope="class")
+        """Run each test once a mode."""
+        if "mode" in metafunc.fixturenames and metafunc.cls is not None:
+            metafunc.parametrize("mode", metafunc.cls.modes, indirect=True, scope="class")
 
     @pytest.fixture(scope="class")
     @classmethod
-    def voice(cls, request: pytest.FixtureRequest) -> Iterator[Voice]:
-        """The voice, with one event loop for all tests of the class."""
-        with VOICES[request.param]() as voice:
-            yield voice
+    def mode(cls, request: pytest.FixtureRequest) -> Iterator[CallMode]:
+        """The mode, with one event loop for all tests of the class."""
+        with CALL_MODES[request.param]() as mode:
+            yield mode
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -68,15 +68,15 @@ class Bench:
         return found
 
     @pytest.fixture
-    def provider(self, bare: Model, voice: Voice) -> SpokenModel:
-        """The model under test, in the test's voice."""
-        return SpokenModel(bare, voice)
+    def provider(self, bare: Model, mode: CallMode) -> SpokenModel:
+        """The model under test, in the test's mode."""
+        return SpokenModel(bare, mode)
 
     @pytest.fixture
     def both(self, bare: Model) -> Iterator[SpokenModel]:
         """The model under test, asked plainly and awaited by turns."""
-        with MixedVoice() as voice:
-            yield SpokenModel(bare, voice)
+        with MixedMode() as mode:
+            yield SpokenModel(bare, mode)
 
     def patient(self, request: ModelRequest | None = None) -> ModelRequest:
         """Return the question with a deadline, so that a model which hangs fails the test."""

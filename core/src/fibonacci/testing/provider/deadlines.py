@@ -12,9 +12,9 @@ import pytest
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Model, ModelRequest
+from fibonacci.testing.modes import AsyncMode
 from fibonacci.testing.provider.bench import Bench
 from fibonacci.testing.provider.spoken import SpokenModel, listed
-from fibonacci.testing.voices import AsyncVoice
 
 SLOW = 0.5
 """Seconds in which an event loop comes round many times, while a slow answer is waited for."""
@@ -50,10 +50,10 @@ class Deadlines(Bench):
 
     def test_free_loop(self, bare: Model) -> None:
         """The event loop serves others while an answer is waited for, or a piece (C30)."""
-        voice = AsyncVoice()
-        with voice:
+        mode = AsyncMode()
+        with mode:
             for ask in (bare.acomplete, partial(_last_piece, bare)):
-                seconds, turns = voice.run(partial(self._beside, ask))
+                seconds, turns = mode.run(partial(self._beside, ask))
                 assert turns > 3 or seconds < SLOW / 2, "the event loop stood still"
 
     async def _beside(self, ask: Callable[[ModelRequest], Any]) -> tuple[float, int]:

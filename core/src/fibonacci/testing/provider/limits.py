@@ -23,13 +23,13 @@ class Limits(Bench):
 
     def test_accepts(self, bare: Model) -> None:
         """A model names the optional fields that it heeds; nodes with another are refused (C32)."""
-        assert isinstance(bare.accepts, frozenset)
-        assert bare.accepts <= SETTINGS.keys()
+        assert isinstance(bare.supported_options, frozenset)
+        assert bare.supported_options <= SETTINGS.keys()
         for field in SETTINGS:
             settings: dict[str, Any] = {field: SETTINGS[field]}
             workflow = Workflow("limits")
             workflow.add_node(LLMNode("n", bare, "p", **settings))
-            if field in bare.accepts:
+            if field in bare.supported_options:
                 workflow.validate()
             else:
                 with pytest.raises(WorkflowValidationError, match=field):
@@ -59,7 +59,7 @@ class Limits(Bench):
 
     def test_temperature(self, provider: SpokenModel) -> None:
         """A temperature that the model heeds is no trouble (C32)."""
-        accepted = "temperature" in provider.model.accepts
+        accepted = "temperature" in provider.model.supported_options
         for temperature in (0, 0.7, 1.0) if accepted else (None,):
             request = attrs.evolve(self.request, temperature=temperature, max_tokens=2)
             self.sound(provider.complete(request))
@@ -73,7 +73,7 @@ class Limits(Bench):
             assert repr(request) == before
 
     def _stopping(self, provider: SpokenModel) -> tuple[Completion, str]:
-        if "stop" not in provider.model.accepts:
+        if "stop" not in provider.model.supported_options:
             pytest.skip("the model does not heed stop, and test_accepts holds it to that")
         whole = self.sound(provider.complete(self.request))
         words = whole.text.split()

@@ -1,4 +1,4 @@
-"""A model in a voice: a test asks plainly, the voice decides whether it is awaited."""
+"""A model in a mode: a test asks plainly, the mode decides whether it is awaited."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator
@@ -7,7 +7,7 @@ from functools import partial
 import attrs
 
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
-from fibonacci.testing.voices import AsyncVoice, Question, Voice
+from fibonacci.testing.modes import AsyncMode, CallMode, Question
 
 Piece = TextDelta | Completion
 
@@ -53,41 +53,41 @@ class PlainStream(Stream):
 
 @attrs.frozen
 class AwaitedStream(Stream):
-    """What ``Model.astream`` returns, on the voice's event loop."""
+    """What ``Model.astream`` returns, on the mode's event loop."""
 
     pieces: AsyncGenerator[Piece]
-    voice: AsyncVoice
+    mode: AsyncMode
 
     def next(self) -> Piece:
-        piece: Piece = self.voice.run(partial(anext, self.pieces))
+        piece: Piece = self.mode.run(partial(anext, self.pieces))
         return piece
 
     def rest(self) -> list[Piece]:
-        pieces: list[Piece] = self.voice.run(partial(listed, self.pieces))
+        pieces: list[Piece] = self.mode.run(partial(listed, self.pieces))
         return pieces
 
     def close(self) -> None:
-        self.voice.run(self.pieces.aclose)
+        self.mode.run(self.pieces.aclose)
 
     def throw(self, fault: BaseException) -> None:
-        self.voice.run(partial(self.pieces.athrow, fault))
+        self.mode.run(partial(self.pieces.athrow, fault))
 
 
 @attrs.frozen
 class SpokenModel:
-    """A model, asked in a voice."""
+    """A model, asked in a mode."""
 
     model: Model
-    voice: Voice
+    mode: CallMode
 
     def complete(self, request: ModelRequest) -> Completion:
         """Return the whole answer."""
-        answer: Completion = self.voice.ask(self.question(request))
+        answer: Completion = self.mode.ask(self.question(request))
         return answer
 
     def pieces(self, request: ModelRequest) -> list[Piece]:
         """Return all that the stream yields."""
-        pieces: list[Piece] = self.voice.ask(self.streamed(request))
+        pieces: list[Piece] = self.mode.ask(self.streamed(request))
         return pieces
 
     def question(self, request: ModelRequest) -> Question:
@@ -108,17 +108,17 @@ class SpokenModel:
         """Return a stream of which nothing was taken yet."""
 
         async def awaited() -> Stream:
-            assert isinstance(self.voice, AsyncVoice)
-            return AwaitedStream(self.model.astream(request), self.voice)
+            assert isinstance(self.mode, AsyncMode)
+            return AwaitedStream(self.model.astream(request), self.mode)
 
-        stream: Stream = self.voice.ask(
+        stream: Stream = self.mode.ask(
             Question(lambda: PlainStream(self.model.stream(request)), awaited)
         )
         return stream
 
-    def fresh(self, voice: Voice) -> "SpokenModel":
-        """Return the same model in another voice."""
-        return SpokenModel(self.model, voice)
+    def fresh(self, mode: CallMode) -> "SpokenModel":
+        """Return the same model in another mode."""
+        return SpokenModel(self.model, mode)
 
 
 async def listed(pieces: AsyncGenerator[Piece]) -> list[Piece]:

@@ -69,7 +69,7 @@ class Batches(Bench):
         addresses = [Address(space, "k") for space in (raw.space(), raw.space("user", "u"))]
         raw.write_many([(one, b"1") for one in addresses], 60_000)
         for one in addresses:
-            left = raw.remaining(one)
+            left = raw.remaining_ttl_ms(one)
             assert isinstance(left, int)
             assert 40_000 < left <= 60_000
         raw.write_many([])

@@ -11,8 +11,8 @@ import pytest
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci.plugin import Store
+from fibonacci.testing.modes import CALL_MODES, CallMode, Question
 from fibonacci.testing.store.spoken import Raw, Spoken
-from fibonacci.testing.voices import VOICES, Question, Voice
 
 
 @attrs.define(kw_only=True)
@@ -20,7 +20,7 @@ class Opener:
     """Opens memories for one test, under a key prefix of the test's own."""
 
     config: dict[str, Any]
-    voice: Voice
+    mode: CallMode
     prefix: str
     _spoken: list[Spoken | Raw] = attrs.field(factory=list)
     _workflows: list[Workflow] = attrs.field(factory=list)
@@ -33,19 +33,19 @@ class Opener:
         self._workflows.append(workflow)
         return workflow
 
-    def speak(self, workflow: Workflow, voice: Voice | None = None) -> MemoryManager:
-        """Return the workflow's memory, in the test's voice or another one."""
-        spoken = Spoken(workflow.memory, voice or self.voice)
+    def speak(self, workflow: Workflow, mode: CallMode | None = None) -> MemoryManager:
+        """Return the workflow's memory, in the test's mode or another one."""
+        spoken = Spoken(workflow.memory, mode or self.mode)
         self._spoken.append(spoken)
         return cast(MemoryManager, spoken)
 
     def memory(self, name: str = "w", *, prefix: str = "", **config: Any) -> MemoryManager:
-        """Return the memory of a new workflow, in the test's voice."""
+        """Return the memory of a new workflow, in the test's mode."""
         return self.speak(self.workflow(name, prefix=prefix, **config))
 
     def raw(self) -> Raw:
-        """Return the store itself, in the test's voice."""
-        raw = Raw(self.workflow().memory, self.prefix, self.voice, self.config["timeout"])
+        """Return the store itself, in the test's mode."""
+        raw = Raw(self.workflow().memory, self.prefix, self.mode, self.config["timeout"])
         self._spoken.append(raw)
         return raw
 
@@ -55,12 +55,12 @@ class Opener:
             spoken.wipe()
         for workflow in self._workflows:
             with suppress(Exception):
-                shut(workflow, self.voice)
+                shut(workflow, self.mode)
 
 
-def shut(workflow: Workflow, voice: Voice) -> None:
-    """Close a workflow in the given voice."""
-    voice.ask(Question(workflow.close, workflow.aclose))
+def shut(workflow: Workflow, mode: CallMode) -> None:
+    """Close a workflow in the given mode."""
+    mode.ask(Question(workflow.close, workflow.aclose))
 
 
 class Bench:
@@ -73,8 +73,8 @@ class Bench:
     options: Mapping[str, Any] = {}
     """The backend's own options."""
 
-    voices: ClassVar[Sequence[Any]] = tuple(VOICES)
-    """In which voices to run: their names, or ``pytest.param`` of one with marks."""
+    modes: ClassVar[Sequence[Any]] = tuple(CALL_MODES)
+    """In which modes to run: their names, or ``pytest.param`` of one with marks."""
     timeout: ClassVar[float] = 10.0
     """Seconds for one request; generous, as contended records are retried until then."""
     short: ClassVar[float] = 0.03
@@ -91,29 +91,29 @@ class Bench:
     fibonacci_contract: ClassVar[str] = "StoreContract"
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each test once a voice."""
-        if "voice" in metafunc.fixturenames and metafunc.cls is not None:
-            metafunc.parametrize("voice", metafunc.cls.voices, indirect=True, scope="class")
+        """Run each test once a mode."""
+        if "mode" in metafunc.fixturenames and metafunc.cls is not None:
+            metafunc.parametrize("mode", metafunc.cls.modes, indirect=True, scope="class")
 
     @pytest.fixture(scope="class")
     @classmethod
-    def voice(cls, request: pytest.FixtureRequest) -> Iterator[Voice]:
-        """The voice, with one event loop for all tests of the class."""
-        with VOICES[request.param]() as voice:
-            yield voice
+    def mode(cls, request: pytest.FixtureRequest) -> Iterator[CallMode]:
+        """The mode, with one event loop for all tests of the class."""
+        with CALL_MODES[request.param]() as mode:
+            yield mode
 
     @pytest.fixture(scope="class")
     @classmethod
-    def kept(cls, voice: Voice) -> Iterator[list[Workflow]]:
+    def kept(cls, mode: CallMode) -> Iterator[list[Workflow]]:
         """A workflow that holds the store from test to test: connecting may take long."""
         kept: list[Workflow] = []
         yield kept
         for workflow in kept:
-            shut(workflow, voice)
+            shut(workflow, mode)
 
     @pytest.fixture
     def opener(
-        self, request: pytest.FixtureRequest, voice: Voice, kept: list[Workflow]
+        self, request: pytest.FixtureRequest, mode: CallMode, kept: list[Workflow]
     ) -> Iterator[Opener]:
         """What opens memories for this test."""
         url = self.url if isinstance(self.url, str | None) else request.getfixturevalue("url")
@@ -125,9 +125,9 @@ class Bench:
         }
         kept.append(Workflow("kept", MemoryConfig(**config)))
         for workflow in kept[:-1]:
-            shut(workflow, voice)
+            shut(workflow, mode)
             kept.remove(workflow)
-        opener = Opener(config=config, voice=voice, prefix=f"t{token_hex(5)}:")
+        opener = Opener(config=config, mode=mode, prefix=f"t{token_hex(5)}:")
         yield opener
         opener.end()
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from fibonacci import NO_EXPIRY, MemoryManager
-from fibonacci.plugin import ABSENT, KEEP
+from fibonacci.plugin import ABSENT, KEEP_TTL
 from fibonacci.testing.store.bench import Bench
 from fibonacci.testing.store.spoken import Raw
 
@@ -91,14 +91,14 @@ class Expired(Bench):
         """A compare-and-set that expects an expired record's bytes fails (C12, C16)."""
         address = raw.address("k")
         assert raw.compare_and_set(address, b"1", b"2") is False
-        assert raw.compare_and_set(address, b"1", b"2", KEEP) is False
+        assert raw.compare_and_set(address, b"1", b"2", KEEP_TTL) is False
         assert late.get("k") is None
 
     def test_expired_compare_with_absent(self, late: MemoryManager, raw: Raw) -> None:
         """A compare-and-set takes an expired record as absent, its expiry too (C12, C16)."""
         address = raw.address("k")
-        assert raw.compare_and_set(address, ABSENT, b"2", KEEP) is True
-        assert raw.remaining(address) is None
+        assert raw.compare_and_set(address, ABSENT, b"2", KEEP_TTL) is True
+        assert raw.remaining_ttl_ms(address) is None
         assert late.get("k") == 2
 
     def test_expired_store_methods(self, late: MemoryManager, raw: Raw) -> None:
@@ -107,7 +107,7 @@ class Expired(Bench):
         late.set("live", 2)
         assert raw.read(address) is None
         assert raw.read_many([address]) == [None]
-        assert raw.remaining(address) is ABSENT
+        assert raw.remaining_ttl_ms(address) is ABSENT
         assert raw.exists(address) is False
         assert raw.keys(address.space, limit=1) == ["live"]
         assert raw.touch(address, None) is False

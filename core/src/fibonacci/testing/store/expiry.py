@@ -139,11 +139,11 @@ class Lifetimes(Bench):
         """A store keeps the expiry it was given, and none it was not given (C13)."""
         raw.write(raw.address("none"), b"1")
         raw.write(raw.address("some"), b"1", 60_000)
-        assert raw.remaining(raw.address("none")) is None
-        left = raw.remaining(raw.address("some"))
+        assert raw.remaining_ttl_ms(raw.address("none")) is None
+        left = raw.remaining_ttl_ms(raw.address("some"))
         assert isinstance(left, int)
         assert 40_000 < left <= 60_000
-        assert raw.remaining(raw.address("absent")) is ABSENT
+        assert raw.remaining_ttl_ms(raw.address("absent")) is ABSENT
         assert memory.ttl("absent") is None
 
 

@@ -10,8 +10,8 @@ from threading import Event, Thread
 
 import pytest
 
+from fibonacci.testing.modes import CallMode
 from fibonacci.testing.store.bench import Bench, Opener
-from fibonacci.testing.voices import Voice
 
 PATIENCE = 15.0
 """Seconds that a child may take; one that hangs is killed."""
@@ -21,14 +21,14 @@ PATIENCE = 15.0
 class Fork(Bench):
     """C21: forks."""
 
-    def test_child_and_parent(self, opener: Opener, voice: Voice) -> None:
+    def test_child_and_parent(self, opener: Opener, mode: CallMode) -> None:
         """After a fork child and parent both use the memory, and get their own answers (C21)."""
         workflow = opener.workflow()
         memory = opener.speak(workflow)
         memory.set_many({"ours": "parent", "n": 0})
 
         def child() -> None:
-            own = opener.speak(workflow, voice.fresh())
+            own = opener.speak(workflow, mode.fresh())
             assert own.get("ours") == "parent"
             for number in range(20):
                 own.set("child's", number)
@@ -42,7 +42,7 @@ class Fork(Bench):
         assert memory.get("ours") == "parent"
         assert memory.increment("n") == 1
 
-    def test_fork_amid_writes(self, opener: Opener, voice: Voice) -> None:
+    def test_fork_amid_writes(self, opener: Opener, mode: CallMode) -> None:
         """A child that is forked while other threads write can use the memory at once (C21)."""
         workflow = opener.workflow()
         memory = opener.speak(workflow)
@@ -50,13 +50,13 @@ class Fork(Bench):
         enough = Event()
 
         def write() -> None:
-            with voice.fresh() as own:
+            with mode.fresh() as own:
                 writer = opener.speak(workflow, own)
                 while not enough.is_set():
                     writer.set("written", 1)
 
         def child() -> None:
-            own = opener.speak(workflow, voice.fresh())
+            own = opener.speak(workflow, mode.fresh())
             assert own.get("k") == 1
             own.set("child's", 2)
             assert own.get("child's") == 2
@@ -74,14 +74,14 @@ class Fork(Bench):
                 writer.join()
         assert memory.get("k") == 1
 
-    def test_children_change_together(self, opener: Opener, voice: Voice) -> None:
+    def test_children_change_together(self, opener: Opener, mode: CallMode) -> None:
         """A child that comes back to a store of this machine loses no change of a record (C16)."""
         workflow = opener.workflow()
         memory = opener.speak(workflow)
         memory.set("n", 0)
 
         def child() -> None:
-            own = opener.speak(workflow, voice.fresh())
+            own = opener.speak(workflow, mode.fresh())
             before = own.get("n")
             assert own.increment("n") > before
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from fibonacci import MemoryManager
+from fibonacci.testing.modes import AsyncMode, CallMode
 from fibonacci.testing.store.bench import Bench, Opener
-from fibonacci.testing.voices import AsyncVoice, Voice
 
 KEYS = [f"k{number}" for number in range(10)]
 
@@ -24,7 +24,7 @@ KEYS = [f"k{number}" for number in range(10)]
 class Interrupted(Bench):
     """C19."""
 
-    def test_interrupted_calls(self, opener: Opener, voice: Voice) -> None:
+    def test_interrupted_calls(self, opener: Opener, mode: CallMode) -> None:
         """After a call was interrupted or cancelled, each answer is still the asker's own (C19)."""
         workflow = opener.workflow()
         memory = opener.speak(workflow)
@@ -32,12 +32,12 @@ class Interrupted(Bench):
         dice = random.Random(1)  # noqa: S311 - no secret
 
         def break_off() -> None:
-            if isinstance(voice, AsyncVoice):
-                voice.run(lambda: _cancel_some(workflow.memory, dice))
+            if isinstance(mode, AsyncMode):
+                mode.run(lambda: _cancel_some(workflow.memory, dice))
             else:
                 _interrupt(workflow.memory, dice)
 
-        with nullcontext() if isinstance(voice, AsyncVoice) else _half_made_objects():
+        with nullcontext() if isinstance(mode, AsyncMode) else _half_made_objects():
             for turn in range(15):
                 break_off()
                 key = KEYS[turn % len(KEYS)]

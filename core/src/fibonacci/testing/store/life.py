@@ -6,23 +6,23 @@ from typing import Any
 import pytest
 
 from fibonacci import MemoryManager, StorageError
+from fibonacci.testing.modes import CallMode
 from fibonacci.testing.store.bench import Bench, Opener, shut
 from fibonacci.testing.store.spoken import Raw, call, together
 from fibonacci.testing.threads import in_threads
-from fibonacci.testing.voices import Voice
 
 
 class Life(Bench):
     """C21 and C22."""
 
-    def test_closed(self, opener: Opener, voice: Voice) -> None:
+    def test_closed(self, opener: Opener, mode: CallMode) -> None:
         """After close every verb raises StorageError; closing twice is fine (C22)."""
         workflow = opener.workflow()
         memory = opener.speak(workflow)
         view = memory.for_user("u")
         memory.set("k", 1)
-        shut(workflow, voice)
-        shut(workflow, voice)
+        shut(workflow, mode)
+        shut(workflow, mode)
         with pytest.raises(StorageError):
             memory.get("k", default="default")
         with pytest.raises(StorageError):
@@ -32,10 +32,10 @@ class Life(Bench):
         with pytest.raises(StorageError):
             view.get("k")
 
-    def test_closed_unused(self, opener: Opener, voice: Voice) -> None:
+    def test_closed_unused(self, opener: Opener, mode: CallMode) -> None:
         """A memory that was never used can be closed (C22)."""
         workflow = opener.workflow(timeout=self.timeout + 1)
-        shut(workflow, voice)
+        shut(workflow, mode)
 
     def test_shared(self, opener: Opener) -> None:
         """Workflows of the same name share their memory, others only the wider scopes (C22)."""
@@ -48,7 +48,7 @@ class Life(Bench):
         assert other.get("k", scope="global") == 2
         assert other.get("k", scope="user", user_id="u") == 3
 
-    def test_closing_one(self, opener: Opener, voice: Voice) -> None:
+    def test_closing_one(self, opener: Opener, mode: CallMode) -> None:
         """Closing one of two workflows leaves the other working (C22)."""
         settings: dict[str, Any] = {
             "timeout": self.timeout + 2
@@ -57,46 +57,46 @@ class Life(Bench):
         opener.speak(one).set("k", 1)
         memory = opener.speak(other)
         assert memory.get("k") == 1
-        shut(one, voice)
+        shut(one, mode)
         assert memory.get("k") == 1
         assert memory.increment("k") == 2
 
-    def test_records_outlive_workflows(self, opener: Opener, voice: Voice) -> None:
+    def test_records_outlive_workflows(self, opener: Opener, mode: CallMode) -> None:
         """What a workflow wrote is there for the next, after the store was closed (C22)."""
         settings: dict[str, Any] = {"timeout": self.timeout + 3}
         first = opener.workflow(**settings)
         opener.speak(first).set("k", [1], ttl=60)
-        shut(first, voice)
+        shut(first, mode)
         memory = opener.memory(**settings)
         assert memory.get("k") == [1]
         assert memory.append("k", 2) == 2
         assert memory.list_keys() == ["k"]
 
-    def test_made_again_and_again(self, opener: Opener, voice: Voice) -> None:
+    def test_made_again_and_again(self, opener: Opener, mode: CallMode) -> None:
         """A store may be opened and closed many times (C22)."""
         for number in range(10):
             workflow = opener.workflow(timeout=self.timeout + 4)
             assert opener.speak(workflow).increment("k") == number + 1
-            shut(workflow, voice)
+            shut(workflow, mode)
 
-    def test_event_loops_in_a_row(self, opener: Opener, voice: Voice) -> None:
+    def test_event_loops_in_a_row(self, opener: Opener, mode: CallMode) -> None:
         """One memory serves several event loops, one after the other, and then the first (C21)."""
         workflow = opener.workflow()
         first = opener.speak(workflow)
         first.increment("k")
         for number in range(3):
-            with voice.fresh() as fresh:
+            with mode.fresh() as fresh:
                 memory = opener.speak(workflow, fresh)
                 assert memory.increment("k") == number + 2
                 assert together(memory, [call("get", "k")] * 16) == [number + 2] * 16
         assert first.get("k") == 4
 
-    def test_threads(self, opener: Opener, voice: Voice) -> None:
+    def test_threads(self, opener: Opener, mode: CallMode) -> None:
         """One memory serves many threads at once, each with an event loop of its own (C21)."""
         workflow = opener.workflow()
 
         def work(number: int) -> None:
-            with voice.fresh() as own:
+            with mode.fresh() as own:
                 memory = opener.speak(workflow, own)
                 for turn in range(10):
                     memory.set(f"k{number}", [number, turn])

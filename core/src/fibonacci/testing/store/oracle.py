@@ -45,7 +45,8 @@ class Twin:
     def state(self) -> list[Any]:
         """What is in the store: bytes, what expires, and listings."""
         records = [
-            (one.key, self.raw.read(one), _kind(self.raw.remaining(one))) for one in self.addresses
+            (one.key, self.raw.read(one), _kind(self.raw.remaining_ttl_ms(one)))
+            for one in self.addresses
         ]
         return [records, [self.raw.keys(space) for space in self.spaces]]
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from fibonacci import MemoryManager
+from fibonacci.testing.modes import CallMode
 from fibonacci.testing.store.bench import Bench, Opener
-from fibonacci.testing.voices import Voice
 
 ROUNDS = range(4, 17)
 """How often each verb is interrupted by each kind of exception: on slow stores less often."""
@@ -39,10 +39,10 @@ class Signals(Bench):
 
     @pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeLimit, TimeoutError])
     def test_exceptions_of_signal_handlers(
-        self, opener: Opener, voice: Voice, kind: type[BaseException]
+        self, opener: Opener, mode: CallMode, kind: type[BaseException]
     ) -> None:
         """What a signal handler raises comes out as it is; a change is made once at most (C19)."""
-        if voice.name == "async" or not _can_interrupt():
+        if mode.name == "async" or not _can_interrupt():
             pytest.skip("signals interrupt sync calls in the main thread, where the system has any")
         workflow = opener.workflow()
         opener.speak(workflow)  # which wipes what the test writes

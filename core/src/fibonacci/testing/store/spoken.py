@@ -1,15 +1,18 @@
-"""A memory and a store as the tests see them: plain calls, made in the voice of the test."""
+"""A memory and a store as the tests see them: plain calls, made in the mode of the test."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
+from inspect import iscoroutine
 from time import monotonic
 from typing import Any, Literal, cast
 
 import attrs
 
 from fibonacci import MemoryManager, MemoryView
-from fibonacci.plugin import Absent, Address, AsyncStore, Keep, Page, Space, Store
-from fibonacci.testing.voices import Question, Voice
+from fibonacci.plugin import Absent, Address, AsyncStore, KeepTTL, Page, Space, Store, run_sync
+from fibonacci.plugin.storage import BlockingStore
+from fibonacci.testing.modes import CallMode, Question
 
 
 @attrs.frozen
@@ -27,11 +30,11 @@ def call(verb: str, *args: Any, **named: Any) -> Call:
 
 
 class Spoken:
-    """A memory, or a view of one, whose verbs are called in one voice."""
+    """A memory, or a view of one, whose verbs are called in one mode."""
 
-    def __init__(self, memory: MemoryManager | MemoryView, voice: Voice) -> None:
+    def __init__(self, memory: MemoryManager | MemoryView, mode: CallMode) -> None:
         self._memory = memory
-        self._voice = voice
+        self._mode = mode
         self._views: list[Spoken] = []
         self._places: list[dict[str, Any]] = []
 
@@ -40,7 +43,7 @@ class Spoken:
             return lambda owner: self._view(getattr(self._memory, name)(owner))
 
         def speak(*args: Any, **named: Any) -> Any:
-            return self._voice.ask(self._question(Call(name, args, named)))
+            return self._mode.ask(self._question(Call(name, args, named)))
 
         return speak
 
@@ -51,7 +54,7 @@ class Spoken:
 
     def together(self, calls: Sequence[Call]) -> list[Any]:
         """Make the calls, several at a time; return their answers in order."""
-        return self._voice.ask_together(list(map(self._question, calls)))
+        return self._mode.ask_together(list(map(self._question, calls)))
 
     def wipe(self) -> None:
         """Clear the scopes that were used, as far as that works."""
@@ -62,7 +65,7 @@ class Spoken:
             view.wipe()
 
     def _view(self, view: MemoryView) -> "Spoken":
-        self._views.append(Spoken(view, self._voice))
+        self._views.append(Spoken(view, self._mode))
         return self._views[-1]
 
     def _question(self, call: Call) -> Question:
@@ -85,21 +88,19 @@ def together(memory: MemoryManager, calls: Sequence[Call]) -> list[Any]:
 class Raw:
     """The store under a memory: bytes in, bytes out."""
 
-    def __init__(self, memory: MemoryManager, prefix: str, voice: Voice, timeout: float) -> None:
+    def __init__(self, memory: MemoryManager, prefix: str, mode: CallMode, timeout: float) -> None:
         # There is no public way to the store that a memory holds, and none is needed but here.
         self._lease = memory._means.lease
         self._prefix = prefix
-        self._voice = voice
+        self._mode = mode
         self._timeout = timeout
         self._touched: set[Space] = set()
 
     @property
-    def store(self) -> Store:
-        """The sync store itself."""
-        store = self._lease.sync.store
-        while not isinstance(store, Store):
-            store = store.store  # the layers that core puts around it
-        return store
+    def store(self) -> Store | AsyncStore:
+        """What the backend made for sync code."""
+        store = self._lease._shared.blocking_store()
+        return store.store if isinstance(store, BlockingStore) else store
 
     def space(
         self,
@@ -132,15 +133,15 @@ class Raw:
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None = None,
+        ttl_ms: int | KeepTTL | None = None,
     ) -> bool:
         return cast(bool, self.ask("compare_and_set", address, expected, data, ttl_ms))
 
     def remove(self, address: Address) -> bool:
         return cast(bool, self.ask("remove", address))
 
-    def remaining(self, address: Address) -> int | Absent | None:
-        return cast(int | Absent | None, self.ask("remaining", address))
+    def remaining_ttl_ms(self, address: Address) -> int | Absent | None:
+        return cast(int | Absent | None, self.ask("remaining_ttl_ms", address))
 
     def exists(self, address: Address) -> bool:
         return cast(bool, self.ask("exists", address))
@@ -179,9 +180,9 @@ class Raw:
     def ask(self, method: str, *args: Any, **named: Any) -> Any:
         """Call a method of the store."""
         named.setdefault("deadline", monotonic() + self._timeout)
-        return self._voice.ask(
+        return self._mode.ask(
             Question(
-                lambda: getattr(self.store, method)(*args, **named),
+                lambda: _answer(getattr(self.store, method)(*args, **named)),
                 lambda: getattr(self._lease.store, method)(*args, **named),
             )
         )
@@ -189,9 +190,9 @@ class Raw:
     def ask_default(self, method: str, *args: Any, **named: Any) -> Any:
         """Call the default of the base class instead of the store's own method."""
         named.setdefault("deadline", monotonic() + self._timeout)
-        return self._voice.ask(
+        return self._mode.ask(
             Question(
-                lambda: getattr(Store, method)(self.store, *args, **named),
+                lambda: _answer(_default(self.store, method)(*args, **named)),
                 lambda: getattr(AsyncStore, method)(self._lease.store, *args, **named),
             )
         )
@@ -201,6 +202,16 @@ class Raw:
         for space in self._touched:
             with suppress(Exception):
                 self.clear(space)
+
+
+def _default(store: Store | AsyncStore, method: str) -> Any:
+    base = Store if isinstance(store, Store) else AsyncStore
+    return partial(getattr(base, method), store)
+
+
+def _answer(returned: Any) -> Any:
+    """Return the answer of a store that a backend made for sync code, of either kind."""
+    return run_sync(returned) if iscoroutine(returned) else returned
 
 
 def _listed(pages: Any) -> Any:

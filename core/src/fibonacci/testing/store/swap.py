@@ -2,7 +2,7 @@
 
 import pytest
 
-from fibonacci.plugin import ABSENT, KEEP, Absent
+from fibonacci.plugin import ABSENT, KEEP_TTL, Absent
 from fibonacci.testing.store.bench import Bench
 from fibonacci.testing.store.spoken import Raw
 
@@ -24,7 +24,7 @@ class Swap(Bench):
         raw.write(raw.address("k"), b"old", 60_000)
         assert raw.compare_and_set(raw.address("k"), expected, b"new", None) is False
         assert raw.read(raw.address("k")) == b"old"
-        left = raw.remaining(raw.address("k"))
+        left = raw.remaining_ttl_ms(raw.address("k"))
         assert isinstance(left, int)
         assert left <= 60_000
 
@@ -65,20 +65,20 @@ class Swap(Bench):
         """A compare-and-set that writes equal bytes writes their expiry, too (C13, C16)."""
         raw.write(raw.address("k"), b"1")
         assert raw.compare_and_set(raw.address("k"), b"1", b"1", 60_000) is True
-        assert isinstance(raw.remaining(raw.address("k")), int)
+        assert isinstance(raw.remaining_ttl_ms(raw.address("k")), int)
 
     def test_swap_keep(self, raw: Raw) -> None:
         """KEEP leaves the expiry that there is, or none; on creation there is none (C13, C16)."""
         raw.write(raw.address("some"), b"1", 60_000)
         raw.write(raw.address("none"), b"1")
         for key in ("some", "none"):
-            assert raw.compare_and_set(raw.address(key), b"1", b"2", KEEP) is True
-        assert raw.compare_and_set(raw.address("new"), ABSENT, b"2", KEEP) is True
-        left = raw.remaining(raw.address("some"))
+            assert raw.compare_and_set(raw.address(key), b"1", b"2", KEEP_TTL) is True
+        assert raw.compare_and_set(raw.address("new"), ABSENT, b"2", KEEP_TTL) is True
+        left = raw.remaining_ttl_ms(raw.address("some"))
         assert isinstance(left, int)
         assert 40_000 < left <= 60_000
-        assert raw.remaining(raw.address("none")) is None
-        assert raw.remaining(raw.address("new")) is None
+        assert raw.remaining_ttl_ms(raw.address("none")) is None
+        assert raw.remaining_ttl_ms(raw.address("new")) is None
 
     def test_swap_new_expiry(self, raw: Raw) -> None:
         """A compare-and-set gives the expiry that it is given, or takes it away (C13, C16)."""
@@ -87,6 +87,6 @@ class Swap(Bench):
         assert raw.compare_and_set(raw.address("none"), b"1", b"2", self.short_ms) is True
         assert raw.compare_and_set(raw.address("some"), b"1", b"2", None) is True
         assert raw.compare_and_set(raw.address("new"), ABSENT, b"2", self.short_ms) is True
-        assert raw.remaining(raw.address("some")) is None
+        assert raw.remaining_ttl_ms(raw.address("some")) is None
         self.outlive()
         assert raw.keys(raw.space()) == ["some"]

@@ -19,7 +19,7 @@ class EtcdBackend(Backend):
         """Take where the server is."""
         self.host, self.port = self.identity = host, port
 
-    def connect(self) -> EtcdStore:
+    def create_store(self) -> EtcdStore:
         """Return the store; the first operation connects."""
         return EtcdStore(Gateway(self.host, self.port))
 

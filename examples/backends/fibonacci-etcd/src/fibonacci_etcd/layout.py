@@ -3,7 +3,7 @@
 import secrets
 from typing import Final
 
-from fibonacci.plugin import Space, canonical
+from fibonacci.plugin import Space, encode_parts
 from fibonacci.plugin.runtime import now_ms
 
 _RANDOM: Final = 20
@@ -16,7 +16,7 @@ def beginning(space: Space) -> bytes:
     The prefix stands literally in front, so that etcd's roles can be granted by it. It holds no
     NUL, and the rest tells its own length, so no space's beginning is that of another.
     """
-    return space.prefix.encode() + b"\0" + canonical(space.scope, space.owner)
+    return space.prefix.encode() + b"\0" + encode_parts(space.scope, space.owner)
 
 
 def physical(space: Space, key: str) -> bytes:

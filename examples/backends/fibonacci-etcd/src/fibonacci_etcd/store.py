@@ -12,7 +12,7 @@ from fibonacci.plugin import (
     Space,
     VersionedRecord,
     VersionedStore,
-    is_live,
+    is_unexpired,
 )
 from fibonacci_etcd.layout import (
     beginning,
@@ -84,7 +84,7 @@ class EtcdStore(VersionedStore[str]):
         asked = {"key": _text(first), "range_end": _text(behind(start)), "limit": str(limit)}
         answer = self._range({**asked, "keys_only": True}, deadline)
         found = [(b64decode(one["key"]), one.get("lease", 0)) for one in answer.get("kvs", ())]
-        live = [logical(space, key) for key, lease in found if is_live(expiry_of(int(lease)))]
+        live = [logical(space, key) for key, lease in found if is_unexpired(expiry_of(int(lease)))]
         more = found[-1][0].hex() if answer.get("more") else None
         return Page([key for key in live if key is not None], more)
 

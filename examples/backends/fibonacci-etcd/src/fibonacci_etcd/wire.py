@@ -12,11 +12,11 @@ from typing import Any, Final
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci.plugin.runtime import (
     IdlePool,
+    no_response_error,
     raise_for_signal,
-    resolve,
+    resolve_host,
     seconds_left,
     share_deadline,
-    unanswered,
 )
 
 NOT_FOUND: Final = 5
@@ -51,7 +51,7 @@ class Gateway:
             connection.close()
             raise_for_signal(fault)
             reason = f"the request to {path} broke off ({type(fault).__name__})"
-            raise unanswered(reason, str(self), maybe_applied=changes) from fault
+            raise no_response_error(reason, str(self), maybe_applied=changes) from fault
         except BaseException:  # interrupted: the answer to this would be taken for the next one's
             connection.close()
             raise
@@ -101,7 +101,7 @@ class _Connection(HTTPConnection):
     def open(self, deadline: float) -> None:
         """Connect."""
         fault = OSError("the name has no address")
-        addresses = resolve(self.host, deadline=deadline)
+        addresses = resolve_host(self.host, deadline=deadline)
         for tried, address in enumerate(addresses):
             self.sock = _Socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
             try:

@@ -17,7 +17,7 @@ class LmdbBackend(Backend):
         """Take the absolute path; two spellings of it share a store."""
         self.path = self.identity = path
 
-    def connect(self) -> LmdbStore:
+    def create_store(self) -> LmdbStore:
         """Return the store; the first operation opens the file."""
         return LmdbStore(self.path)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import lmdb
 
-from fibonacci.plugin.runtime import leave_to_parent, on_fork
+from fibonacci.plugin.runtime import keep_alive_in_child, on_fork
 
 MAP_SIZE: Final = 2**36
 """Bytes of address space, and so what the file can grow to; it takes up what is in it."""
@@ -47,7 +47,7 @@ def _opening(path: str) -> lmdb.Environment:
 def _start_anew() -> None:
     """Leave what is open to the parent: a child must open the file itself (LMDB's "Caveats")."""
     global _lock, _open
-    leave_to_parent(_open)
+    keep_alive_in_child(_open)
     _lock, _open = RLock(), {}
 
 

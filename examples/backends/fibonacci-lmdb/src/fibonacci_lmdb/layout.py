@@ -10,7 +10,7 @@ from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from fibonacci.errors import CorruptRecordError
-from fibonacci.plugin import Address, Space, canonical
+from fibonacci.plugin import Address, Space, encode_parts
 from fibonacci.plugin.runtime import expires_at_ms, now_ms
 
 DIGEST: Final = 32
@@ -36,7 +36,7 @@ class Record(NamedTuple):
 
 def group(space: Space, key: str) -> bytes:
     """Return what the physical keys of all names start with that have this one's head."""
-    return _digest(canonical(*space)) + key.encode()[:HEAD]
+    return _digest(encode_parts(*space)) + key.encode()[:HEAD]
 
 
 def physical(address: Address) -> bytes:
@@ -48,7 +48,7 @@ def physical(address: Address) -> bytes:
 
 def packed(address: Address, data: bytes, expires: int) -> bytes:
     """Return the value in the file."""
-    name = canonical(*address.space, address.key)
+    name = encode_parts(*address.space, address.key)
     return _BEGINNING.pack(expires, len(name)) + name + data
 
 
@@ -66,14 +66,14 @@ def record_at(address: Address, value: Any) -> Record | None:
     if value is None:
         return None
     record = unpacked(value)
-    if record is None or record.name != canonical(*address.space, address.key):
+    if record is None or record.name != encode_parts(*address.space, address.key):
         raise CorruptRecordError(f"what the file holds for {address} is no record of it")
     return record if record.is_live else None
 
 
 def key_in(space: Space, value: bytes) -> str | None:
     """Return the key of a live record of this space; None for anything else."""
-    record, owner = unpacked(value), canonical(*space)
+    record, owner = unpacked(value), encode_parts(*space)
     if record is None or not record.is_live or not record.name.startswith(owner):
         return None
     try:

@@ -8,8 +8,8 @@ from typing import Literal
 
 import lmdb
 
-from fibonacci.plugin import ABSENT, KEEP, Absent, Address, Keep, Page, Space, Store
-from fibonacci.plugin.runtime import ttl_left_ms
+from fibonacci.plugin import ABSENT, KEEP_TTL, Absent, Address, KeepTTL, Page, Space, Store
+from fibonacci.plugin.runtime import remaining_ttl_ms
 from fibonacci_lmdb.environments import closed, opened
 from fibonacci_lmdb.faults import told
 from fibonacci_lmdb.layout import (
@@ -28,7 +28,7 @@ class LmdbStore(Store):
     """Records in one file. Reads wait for nobody, writes for each other."""
 
     clock: Literal["server", "client"] = "client"
-    remote = False
+    retry_transient_errors = False
 
     def __init__(self, path: str) -> None:
         """Take the absolute path; the first operation opens it."""
@@ -50,7 +50,7 @@ class LmdbStore(Store):
         address: Address,
         expected: bytes | Absent,
         data: bytes,
-        ttl_ms: int | Keep | None,
+        ttl_ms: int | KeepTTL | None,
         *,
         deadline: float,
     ) -> bool:
@@ -60,7 +60,7 @@ class LmdbStore(Store):
             if (ABSENT if record is None else record.data) != expected:
                 return False
             kept = record.expires if record else 0
-            expires = kept if ttl_ms is KEEP else expiry(ttl_ms)
+            expires = kept if ttl_ms is KEEP_TTL else expiry(ttl_ms)
             transaction.put(key, packed(address, data, expires))
             return True
 
@@ -68,12 +68,12 @@ class LmdbStore(Store):
         with self._writing() as transaction:
             return _removed(transaction, address)
 
-    def remaining(self, address: Address, *, deadline: float) -> int | Absent | None:
+    def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
         with self._reading() as transaction:
             record = record_at(address, transaction.get(physical(address)))
         if record is None:
             return ABSENT
-        return max(1, ttl_left_ms(record.expires)) if record.expires else None
+        return max(1, remaining_ttl_ms(record.expires)) if record.expires else None
 
     def scan(
         self,

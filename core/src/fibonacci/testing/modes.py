@@ -1,6 +1,6 @@
-"""The three voices that a suite speaks in: sync, async, and both by turns.
+"""The three modes that a suite speaks in: sync, async, and both by turns.
 
-A test is written once, in the sync style; its voice decides how each call is made.
+A test is written once, in the sync style; its mode decides how each call is made.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ WORKERS = 8
 
 @attrs.frozen
 class Question:
-    """One call, in both voices."""
+    """One call, in sync and async code."""
 
     plain: Callable[[], Any]
     awaited: Callable[[], Awaitable[Any]]
 
 
-class Voice(ABC):
+class CallMode(ABC):
     """How the calls of a test are made."""
 
     name: ClassVar[str]
@@ -40,7 +40,7 @@ class Voice(ABC):
     def close(self) -> None:
         """End the event loop, if there is one."""
 
-    def __enter__(self) -> "Voice":
+    def __enter__(self) -> "CallMode":
         """Return itself."""
         return self
 
@@ -48,12 +48,12 @@ class Voice(ABC):
         """Close."""
         self.close()
 
-    def fresh(self) -> "Voice":
-        """Return a voice of the same kind, with an event loop of its own."""
+    def fresh(self) -> "CallMode":
+        """Return a mode of the same kind, with an event loop of its own."""
         return type(self)()
 
 
-class SyncVoice(Voice):
+class SyncMode(CallMode):
     """Calls are made plainly, those at the same time in threads."""
 
     name = "sync"
@@ -70,7 +70,7 @@ class SyncVoice(Voice):
         pass
 
 
-class AsyncVoice(Voice):
+class AsyncMode(CallMode):
     """Calls are awaited on an event loop that stays the same."""
 
     name = "async"
@@ -98,7 +98,7 @@ class AsyncVoice(Voice):
         self.loop.close()
 
 
-class MixedVoice(AsyncVoice):
+class MixedMode(AsyncMode):
     """One call is awaited, the next is made plainly, in the midst of the running event loop."""
 
     name = "mixed"
@@ -126,7 +126,9 @@ class MixedVoice(AsyncVoice):
         return answers
 
 
-VOICES: dict[str, type[Voice]] = {kind.name: kind for kind in (SyncVoice, AsyncVoice, MixedVoice)}
+CALL_MODES: dict[str, type[CallMode]] = {
+    kind.name: kind for kind in (SyncMode, AsyncMode, MixedMode)
+}
 
 
 def _share(questions: Sequence[Question], answers: list[Any], worker: int) -> Callable[[], None]:
