@@ -317,6 +317,6 @@ def test_an_address_that_answers_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
                 raise TimeoutError
             return host, timeout
 
-    monkeypatch.setattr("fibonacci_anthropic.names.aresolve", resolved)
+    monkeypatch.setattr("fibonacci_anthropic.names.aresolve_host", resolved)
     host, left = asyncio.run(Addresses(Inner()).connect_tcp("localhost", 443, timeout=60))
     assert (host, left > 50) == ("127.0.0.1", True)
