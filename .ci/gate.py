@@ -43,6 +43,7 @@ def steps() -> Iterator[Outcome]:
     required = {**os.environ, "FIBONACCI_REQUIRE_SERVICES": "1"}
     for name in ["3.12", "3.13", *{"3.11"} - {tested}]:
         yield tox(f"tests-py{name.replace('.', '')}", environment=required).run()
+    yield tox("site", shows="^build succeeded").run()
     yield tox("core-only", shows="^smoke: ok").run()
     yield tox("wheels", environment=required).run()
     yield install().run()

@@ -38,7 +38,8 @@ def fibonacci_storage(settings: StoreSettings) -> Backend:
 
         @hookimpl
         def fibonacci_storage(settings):
-            return ShelfBackend(path=settings.url.path, **read_options(settings, {"create": flag}))
+            options = read_options(settings, {"create": bool_option})
+            return ShelfBackend(path=settings.url.path, **options)
     """
 
 
