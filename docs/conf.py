@@ -26,6 +26,7 @@ include_patterns = [
     "examples/README.md",
     "examples/**/README.md",
     "plugins/*/README.md",
+    "tests/README.md",
 ]
 exclude_patterns = ["**/.*", "**/node_modules"]
 
