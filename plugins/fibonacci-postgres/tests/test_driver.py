@@ -17,6 +17,6 @@ def test_a_driver_that_is_gone(monkeypatch: pytest.MonkeyPatch, gone: str) -> No
         runpy.run_path(driver.__file__)
     assert str(caught.value) == (
         f"backend 'postgres': psycopg can't be imported: import of {gone} halted; None in "
-        "sys.modules. Install it anew: pip install --force-reinstall 'psycopg[binary]'; where that "
-        "has no wheel, psycopg with the system's libpq"
+        "sys.modules. Reinstall it: pip install --force-reinstall 'psycopg[binary]'; on a platform "
+        "without a binary wheel, install psycopg and the system's libpq"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from fibonacci.plugin import Address
 
-from .speaking import SPACE, TIMEOUT, A, Attempt, B, Opening
+from .stores import SPACE, TIMEOUT, A, Attempt, B, OpenStore
 
 SHIFTED = """
 import sys, time
@@ -29,27 +29,27 @@ print(memory.list_keys(), memory.get("seen"))
 
 @pytest.mark.parametrize("mode", ["sync"])
 @pytest.mark.parametrize("shift", [-3600, 3600])
-def test_clock_of_the_client(opening: Opening, postgres_url: str, shift: int) -> None:
+def test_clock_of_the_client(open_store: OpenStore, postgres_url: str, shift: int) -> None:
     """A client whose clock is an hour off writes and reads like all others (C12)."""
-    opening(postgres_url).write(A, b"1", 60_000)
+    open_store(postgres_url).write(A, b"1", 60_000)
     command = [sys.executable, "-c", SHIFTED, postgres_url, str(shift)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout == "True True ['long'] None\n"
-    assert 0 < opening(postgres_url).remaining_ttl_ms(A) <= 60_000
+    assert 0 < open_store(postgres_url).remaining_ttl_ms(A) <= 60_000
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati"])
-def test_time_zone(opening: Opening, postgres_url: str, zone: str) -> None:
+def test_time_zone(open_store: OpenStore, postgres_url: str, zone: str) -> None:
     """The time zone of a session changes nothing."""
-    store = opening(f"{postgres_url}?options=-c%20TimeZone%3D{zone}")
+    store = open_store(f"{postgres_url}?options=-c%20TimeZone%3D{zone}")
     store.write(A, b"1", 60_000)
-    assert 59_000 < opening(postgres_url).remaining_ttl_ms(A) <= 60_000
+    assert 59_000 < open_store(postgres_url).remaining_ttl_ms(A) <= 60_000
 
 
-def test_hundred_years(opening: Opening, postgres_url: str) -> None:
+def test_hundred_years(open_store: OpenStore, postgres_url: str) -> None:
     """The longest ttl there is, to the millisecond."""
     ttl_ms = 100 * 365 * 24 * 3600 * 1000
-    store = opening(postgres_url)
+    store = open_store(postgres_url)
     store.write(A, b"1", ttl_ms)
     assert ttl_ms - 1_000 < store.remaining_ttl_ms(A) <= ttl_ms
 
@@ -72,19 +72,19 @@ def fill(url: str, count: int) -> None:
         )
 
 
-def test_swept(opening: Opening, postgres_url: str) -> None:
+def test_swept(open_store: OpenStore, postgres_url: str) -> None:
     """Writes remove what has expired, so much at a time, in whatever space it lies."""
-    opening(postgres_url).read(A)
+    open_store(postgres_url).read(A)
     fill(postgres_url, 2_500)
-    store = opening(postgres_url)
+    store = open_store(postgres_url)
     for left in (1_501, 501, 1, 1):
         store.write(A, b"1", None)
         assert rows(postgres_url) == left
 
 
-def test_swept_now_and_then(opening: Opening, postgres_url: str) -> None:
+def test_swept_now_and_then(open_store: OpenStore, postgres_url: str) -> None:
     """A store that has just swept does not look again at every write."""
-    store = opening(postgres_url)
+    store = open_store(postgres_url)
     store.write(A, b"1", None)
     fill(postgres_url, 10)
     store.write(A, b"1", None)
@@ -92,21 +92,21 @@ def test_swept_now_and_then(opening: Opening, postgres_url: str) -> None:
     assert rows(postgres_url) == 12
 
 
-def test_sweep_waits_for_nobody(opening: Opening, postgres_url: str) -> None:
+def test_sweep_waits_for_nobody(open_store: OpenStore, postgres_url: str) -> None:
     """Rows that somebody has locked are left for the next time."""
-    opening(postgres_url).read(A)
+    open_store(postgres_url).read(A)
     fill(postgres_url, 10)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("SELECT FROM fibonacci WHERE key < '2' FOR UPDATE")
-        attempt = Attempt(opening(postgres_url), "write_many")
-    assert attempt.fault is None
+        attempt = Attempt(open_store(postgres_url), "write_many")
+    assert attempt.error is None
     assert attempt.seconds < TIMEOUT
     assert rows(postgres_url) == 4
 
 
-def test_failing_sweep(opening: Opening, postgres_url: str) -> None:
+def test_failing_sweep(open_store: OpenStore, postgres_url: str) -> None:
     """A sweep that fails does no harm to the write that came before it."""
-    store = opening(postgres_url)
+    store = open_store(postgres_url)
     store.read(A)
     fill(postgres_url, 10)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
@@ -121,9 +121,9 @@ def test_failing_sweep(opening: Opening, postgres_url: str) -> None:
     assert store.read(A) == b"1"
 
 
-def test_foreign_key(opening: Opening, postgres_url: str) -> None:
+def test_foreign_key(open_store: OpenStore, postgres_url: str) -> None:
     """Bytes that are no text in the place of a key are not listed, and end no listing (C1)."""
-    store = opening(postgres_url)
+    store = open_store(postgres_url)
     keys = [Address(SPACE, f"k{number}") for number in range(4)]
     store.write_many([(one, b"1") for one in keys], None)
     with psycopg.connect(postgres_url, autocommit=True) as connection:

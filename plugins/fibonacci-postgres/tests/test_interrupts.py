@@ -19,7 +19,7 @@ from services.proxy import Proxy
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.plugin import Address
 
-from .speaking import SPACE, A, Speaker, backend
+from .stores import SPACE, A, StoreClient, create_backend
 
 PLENTY = 20.0
 """Seconds that no call needs."""
@@ -27,12 +27,12 @@ KEYS = [Address(SPACE, f"k{number}") for number in range(10)]
 
 
 @pytest.fixture
-def store(postgres_url: str) -> Iterator[Speaker]:
+def store(postgres_url: str) -> Iterator[StoreClient]:
     """A store in sync code, where each key holds its own name."""
-    store = Speaker("sync", backend(postgres_url, timeout=PLENTY))
+    store = StoreClient("sync", create_backend(postgres_url, timeout=PLENTY))
     store.write_many([(one, one.key.encode()) for one in KEYS], None)
     yield store
-    store.end()
+    store.shut_down()
 
 
 @pytest.fixture(name="alarms")
@@ -44,7 +44,7 @@ def ringing() -> Iterator[None]:
 
 @pytest.mark.bare
 @pytest.mark.parametrize("rounds", [100, pytest.param(1_000, marks=pytest.mark.long)])
-def test_timer_signals(store: Speaker, alarms: None, rounds: int) -> None:
+def test_timer_signals(store: StoreClient, alarms: None, rounds: int) -> None:
     """A signal handler that raises amid a call spoils no later answer."""
     dice = random.Random(1)
     struck = 0
@@ -62,7 +62,7 @@ def test_timer_signals(store: Speaker, alarms: None, rounds: int) -> None:
 
 
 @pytest.mark.bare
-def test_signal_while_waiting(store: Speaker, alarms: None, postgres_url: str) -> None:
+def test_signal_while_waiting(store: StoreClient, alarms: None, postgres_url: str) -> None:
     """A signal handler runs at once, also while the server does not answer."""
     with psycopg.connect(postgres_url) as connection:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
@@ -77,17 +77,19 @@ def test_signal_while_waiting(store: Speaker, alarms: None, postgres_url: str) -
 @pytest.mark.bare
 def test_signal_while_connecting(alarms: None, postgres_proxy: Proxy) -> None:
     """So it does while a connection is made; its place is free for the next."""
-    store = Speaker("sync", backend(postgres_proxy.url, table="struck", max_connections=1))
+    store = StoreClient(
+        "sync", create_backend(postgres_proxy.url, table="struck", max_connections=1)
+    )
     with postgres_proxy.fault(BlackHole()):
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(Alarm):
             store.read(A)
     assert store.read(A) is None
-    store.end()
+    store.shut_down()
 
 
 @pytest.mark.bare
-def test_handler_that_uses_the_store(store: Speaker) -> None:
+def test_handler_that_uses_the_store(store: StoreClient) -> None:
     """A signal handler may use the store that it interrupts."""
     seen: list[bytes | None] = []
 
@@ -140,7 +142,7 @@ def test_handlers_own_exception(postgres_url: str, kind: type[Exception], rounds
 @pytest.mark.bare
 def test_handler_amid_a_wait_for_a_connection(postgres_url: str) -> None:
     """A handler may use the store also while its thread waits for a connection."""
-    store = Speaker("sync", backend(postgres_url, timeout=PLENTY, max_connections=1))
+    store = StoreClient("sync", create_backend(postgres_url, timeout=PLENTY, max_connections=1))
     store.write(A, b"1", None)
     seen: list[bytes | None] = []
     with psycopg.connect(postgres_url) as connection:
@@ -161,13 +163,13 @@ def test_handler_amid_a_wait_for_a_connection(postgres_url: str) -> None:
             signal.signal(signal.SIGALRM, before)
     other.join()
     assert seen == [b"1", b"1"]
-    store.end()
+    store.shut_down()
 
 
 @pytest.mark.parametrize("rounds", [60, pytest.param(600, marks=pytest.mark.long)])
 def test_cancelled(postgres_url: str, rounds: int) -> None:
     """A task that is cancelled ends at once, and spoils no later answer."""
-    store = Speaker("async", backend(postgres_url))
+    store = StoreClient("async", create_backend(postgres_url))
     dice = random.Random(1)
 
     async def work(one: Address) -> None:
@@ -190,12 +192,12 @@ def test_cancelled(postgres_url: str, rounds: int) -> None:
     for _ in range(rounds):
         store.run(cancel_some())
     assert store.read_many(KEYS) == [one.key.encode() for one in KEYS]
-    store.end()
+    store.shut_down()
 
 
 def test_cancelled_while_the_server_is_silent(postgres_url: str) -> None:
     """A cancelled task asks nobody for leave: it ends while the server does not answer."""
-    store = Speaker("async", backend(postgres_url))
+    store = StoreClient("async", create_backend(postgres_url))
     store.write(A, b"1", None)
 
     async def cancel_one(server: psycopg.Connection) -> float:
@@ -213,21 +215,21 @@ def test_cancelled_while_the_server_is_silent(postgres_url: str) -> None:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         assert store.run(cancel_one(connection)) < PLENTY / 2
     assert store.read(A) == b"1"
-    store.end()
+    store.shut_down()
 
 
 def test_loops_in_a_row(postgres_url: str) -> None:
     """Each event loop has a store of its own, and loops may follow each other (C21)."""
     for number in range(5):
-        store = Speaker("async", backend(postgres_url))
+        store = StoreClient("async", create_backend(postgres_url))
         store.write(A, b"%d" % number, None)
         assert store.read(A) == b"%d" % number
-        store.end()
+        store.shut_down()
 
 
 def test_loop_closed_in_use(postgres_url: str) -> None:
     """A loop that is closed without a word takes its connections along, without a warning."""
-    store = Speaker("async", backend(postgres_url))
+    store = StoreClient("async", create_backend(postgres_url))
     store.write(A, b"1", None)
     asyncio.run(asyncio.sleep(0))
     assert store._runner
@@ -236,7 +238,7 @@ def test_loop_closed_in_use(postgres_url: str) -> None:
 
 
 @pytest.mark.bare
-def test_fork_among_busy_threads(store: Speaker) -> None:
+def test_fork_among_busy_threads(store: StoreClient) -> None:
     """A forked child touches no connection of its parent, whose threads go on (C21)."""
     enough = threading.Event()
     wrong: list[object] = []

@@ -18,7 +18,7 @@ from fibonacci.errors import (
     StorageError,
 )
 
-from .speaking import SPACE, VERBS, A, Attempt, B, Opening, Speaker, until
+from .stores import SPACE, VERBS, A, Attempt, B, OpenStore, StoreClient, wait_until
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def server(postgres_url: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def store(opening: Opening, postgres_url: str) -> Speaker:
+def store(open_store: OpenStore, postgres_url: str) -> StoreClient:
     """A store that holds a record."""
-    store = opening(postgres_url)
+    store = open_store(postgres_url)
     store.write(A, b"old", None)
     return store
 
@@ -42,22 +42,22 @@ GRACE = 0.5
 PLENTY = 20.0
 """Seconds that no call needs."""
 
-PASSING = ["40001", "40P01", "53100", "53200", "55P03", "57014", "57P03", "58030", "25006"]
-LASTING = ["23514", "22000", "XX000", "P0001", "42501"]
+TRANSIENT = ["40001", "40P01", "53100", "53200", "55P03", "57014", "57P03", "58030", "25006"]
+PERMANENT = ["23514", "22000", "XX000", "P0001", "42501"]
 
 
 UNCERTAIN = ["08006", "08P01", "40003"]
 
 
-def meaning(code: str) -> type[StorageError]:
+def expected_error(code: str) -> type[StorageError]:
     """What a SQLSTATE says of a write."""
     if code in UNCERTAIN:
         return OutcomeUnknownError
-    return BackendUnavailableError if code in PASSING else StorageError
+    return BackendUnavailableError if code in TRANSIENT else StorageError
 
 
-@pytest.mark.parametrize("code", PASSING + LASTING + UNCERTAIN)
-def test_rejected(server: psycopg.Connection, store: Speaker, code: str) -> None:
+@pytest.mark.parametrize("code", TRANSIENT + PERMANENT + UNCERTAIN)
+def test_rejected(server: psycopg.Connection, store: StoreClient, code: str) -> None:
     """A rejected write was not applied, if that is certain; the error says whether to retry."""
     function = f"""
         CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -67,13 +67,13 @@ def test_rejected(server: psycopg.Connection, store: Speaker, code: str) -> None
         "CREATE TRIGGER reject BEFORE UPDATE ON fibonacci FOR EACH ROW EXECUTE FUNCTION reject()"
     )
     attempt = Attempt(store, "write")
-    assert type(attempt.fault) is meaning(code)
-    assert code in UNCERTAIN or f"no (SQLSTATE {code})" in str(attempt.fault)
-    assert "hunter2" not in str(attempt.fault)
+    assert type(attempt.error) is expected_error(code)
+    assert code in UNCERTAIN or f"no (SQLSTATE {code})" in str(attempt.error)
+    assert "hunter2" not in str(attempt.error)
     assert store.read(A) == b"old"
 
 
-def test_rejected_at_commit(server: psycopg.Connection, store: Speaker) -> None:
+def test_rejected_at_commit(server: psycopg.Connection, store: StoreClient) -> None:
     """A statement that is done, and rejected when it is committed, was not applied either."""
     server.execute("""
         CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -81,11 +81,11 @@ def test_rejected_at_commit(server: psycopg.Connection, store: Speaker) -> None:
     server.execute("""
         CREATE CONSTRAINT TRIGGER reject AFTER UPDATE ON fibonacci
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION reject()""")
-    assert type(Attempt(store, "write").fault) is BackendUnavailableError
+    assert type(Attempt(store, "write").error) is BackendUnavailableError
     assert store.read(A) == b"old"
 
 
-def test_rejected_in_part(server: psycopg.Connection, store: Speaker) -> None:
+def test_rejected_in_part(server: psycopg.Connection, store: StoreClient) -> None:
     """A batch that is too large for one statement, and was written in part, says so (C17)."""
     server.execute("""
         CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -96,14 +96,14 @@ def test_rejected_in_part(server: psycopg.Connection, store: Speaker) -> None:
     )
     large = b"x" * 3 * 2**20
     attempt = Attempt(store, "write_many", [(B, large), (A, large)], None)
-    assert type(attempt.fault) is OutcomeUnknownError
-    assert "1 of 2 records were written" in str(attempt.fault)
+    assert type(attempt.error) is OutcomeUnknownError
+    assert "1 of 2 records were written" in str(attempt.error)
     assert store.read_many([A, B]) == [large, None]
     attempt = Attempt(store, "write_many", [(B, large)], None)
-    assert type(attempt.fault) is BackendUnavailableError
+    assert type(attempt.error) is BackendUnavailableError
 
 
-def test_ended_before_commit(server: psycopg.Connection, store: Speaker) -> None:
+def test_ended_before_commit(server: psycopg.Connection, store: StoreClient) -> None:
     """A session that is ended in a statement has not applied it: 57P01 says so."""
     server.execute("""
         CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -112,12 +112,12 @@ def test_ended_before_commit(server: psycopg.Connection, store: Speaker) -> None
         "CREATE TRIGGER leave BEFORE UPDATE ON fibonacci FOR EACH ROW EXECUTE FUNCTION leave()"
     )
     attempt = Attempt(store, "write")
-    assert type(attempt.fault) is BackendUnavailableError
-    assert "57P01" in str(attempt.fault)
+    assert type(attempt.error) is BackendUnavailableError
+    assert "57P01" in str(attempt.error)
     assert store.read(A) == b"old"
 
 
-def test_ended_at_commit(server: psycopg.Connection, store: Speaker) -> None:
+def test_ended_at_commit(server: psycopg.Connection, store: StoreClient) -> None:
     """One that is ended after the statement and before the commit leaves it open."""
     server.execute("""
         CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -125,20 +125,20 @@ def test_ended_at_commit(server: psycopg.Connection, store: Speaker) -> None:
     server.execute("""
         CREATE CONSTRAINT TRIGGER leave AFTER UPDATE ON fibonacci
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION leave()""")
-    assert type(Attempt(store, "write").fault) is OutcomeUnknownError
+    assert type(Attempt(store, "write").error) is OutcomeUnknownError
 
 
 def test_locked(
-    opening: Opening, server: psycopg.Connection, store: Speaker, postgres_url: str
+    open_store: OpenStore, server: psycopg.Connection, store: StoreClient, postgres_url: str
 ) -> None:
     """A write that waits for somebody's lock ends in time, here and on the server."""
-    hasty = opening(postgres_url, timeout=TIMEOUT)
+    hasty = open_store(postgres_url, timeout=TIMEOUT)
     hasty.read(A, deadline=time.monotonic() + PLENTY)
     with server.transaction():
         server.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         attempt = Attempt(hasty, "write", timeout=TIMEOUT)
-        until(lambda: not waiting(server))
-    assert attempt.fault is not None
+        wait_until(lambda: not waiting(server))
+    assert attempt.error is not None
     assert TIMEOUT <= attempt.seconds < TIMEOUT + GRACE
     assert store.read(A) in (b"old", b"new")
 
@@ -153,16 +153,16 @@ def waiting(server: psycopg.Connection) -> bool:
     )
 
 
-def test_own_limit_is_kept(opening: Opening, postgres_url: str) -> None:
+def test_own_limit_is_kept(open_store: OpenStore, postgres_url: str) -> None:
     """A statement_timeout below ours stays what it is."""
     url = f"{postgres_url}?options=-c%20statement_timeout%3D50&application_name=short"
-    opening(postgres_url).write(A, b"old", None)
-    store = opening(url, timeout=PLENTY)
+    open_store(postgres_url).write(A, b"old", None)
+    store = open_store(url, timeout=PLENTY)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         attempt = Attempt(store, "write")
-    assert type(attempt.fault) is BackendUnavailableError
-    assert "57014" in str(attempt.fault)
+    assert type(attempt.error) is BackendUnavailableError
+    assert "57014" in str(attempt.error)
     assert attempt.seconds < PLENTY / 2
 
 
@@ -175,12 +175,12 @@ def test_own_limit_is_kept(opening: Opening, postgres_url: str) -> None:
     ],
 )
 def test_connecting(
-    opening: Opening, postgres_url: str, change: tuple[str, str], says: str | None
+    open_store: OpenStore, postgres_url: str, change: tuple[str, str], says: str | None
 ) -> None:
     """A wrong database or user is told at once, as trying again would not help."""
-    attempt = Attempt(opening(postgres_url.replace(*change), timeout=PLENTY), "write")
-    assert type(attempt.fault) is (StorageError if says else type(None))
-    assert says is None or says in str(attempt.fault)
+    attempt = Attempt(open_store(postgres_url.replace(*change), timeout=PLENTY), "write")
+    assert type(attempt.error) is (StorageError if says else type(None))
+    assert says is None or says in str(attempt.error)
     assert attempt.seconds < PLENTY / 2
 
 
@@ -197,7 +197,7 @@ def guarded() -> Iterator[Postgres]:
         )
         before = server.execute("SELECT pg_conf_load_time()")
         server.execute("SELECT pg_reload_conf()")
-        until(lambda: server.execute("SELECT pg_conf_load_time()") != before)
+        wait_until(lambda: server.execute("SELECT pg_conf_load_time()") != before)
         yield server
 
 
@@ -205,45 +205,45 @@ def guarded() -> Iterator[Postgres]:
     ("login", "says"),
     [("guarded:right", ""), ("guarded:wrong", "authentication failed"), ("guarded", "password")],
 )
-def test_password(opening: Opening, guarded: Postgres, login: str, says: str) -> None:
+def test_password(open_store: OpenStore, guarded: Postgres, login: str, says: str) -> None:
     """A wrong or missing password is told at once, and not quoted."""
-    attempt = Attempt(opening(guarded.url.replace("postgres@", f"{login}@")), "write")
-    assert type(attempt.fault) is (StorageError if says else type(None))
-    assert says in str(attempt.fault or "")
-    assert "wrong" not in str(attempt.fault)
+    attempt = Attempt(open_store(guarded.url.replace("postgres@", f"{login}@")), "write")
+    assert type(attempt.error) is (StorageError if says else type(None))
+    assert says in str(attempt.error or "")
+    assert "wrong" not in str(attempt.error)
 
 
-def test_too_many_connections(opening: Opening, guarded: Postgres) -> None:
+def test_too_many_connections(open_store: OpenStore, guarded: Postgres) -> None:
     """A server that is full does nothing, and works again when it is not."""
-    store = opening(guarded.url)
+    store = open_store(guarded.url)
     others = []
     while len(others) < 20:
         try:
             others.append(psycopg.connect(guarded.url))
         except psycopg.OperationalError:
             break
-    assert type(Attempt(store, "write").fault) is BackendUnavailableError
+    assert type(Attempt(store, "write").error) is BackendUnavailableError
     for other in others:
         other.close()
-    until(lambda: Attempt(store, "write").fault is None)
+    wait_until(lambda: Attempt(store, "write").error is None)
 
 
-def test_read_only_server(opening: Opening, postgres_url: str) -> None:
+def test_read_only_server(open_store: OpenStore, postgres_url: str) -> None:
     """A server that is no primary takes no write: not applied, try again."""
-    opening(postgres_url).write(A, b"old", None)
-    store = opening(f"{postgres_url}?options=-c%20default_transaction_read_only%3Don")
+    open_store(postgres_url).write(A, b"old", None)
+    store = open_store(f"{postgres_url}?options=-c%20default_transaction_read_only%3Don")
     assert store.read(A) == b"old"
-    assert type(Attempt(store, "write").fault) is BackendUnavailableError
+    assert type(Attempt(store, "write").error) is BackendUnavailableError
 
 
-def test_wanted_kind_of_server(opening: Opening, postgres_url: str) -> None:
+def test_wanted_kind_of_server(open_store: OpenStore, postgres_url: str) -> None:
     """target_session_attrs is kept: a primary is not a standby, and is preferred to nothing."""
-    opening(postgres_url).write(A, b"old", None)
-    assert opening(f"{postgres_url}?target_session_attrs=primary").read(A) == b"old"
-    assert opening(f"{postgres_url}?target_session_attrs=prefer-standby").read(A) == b"old"
-    attempt = Attempt(opening(f"{postgres_url}?target_session_attrs=standby"), "read")
-    assert type(attempt.fault) is BackendUnavailableError
-    assert "standby" in str(attempt.fault)
+    open_store(postgres_url).write(A, b"old", None)
+    assert open_store(f"{postgres_url}?target_session_attrs=primary").read(A) == b"old"
+    assert open_store(f"{postgres_url}?target_session_attrs=prefer-standby").read(A) == b"old"
+    attempt = Attempt(open_store(f"{postgres_url}?target_session_attrs=standby"), "read")
+    assert type(attempt.error) is BackendUnavailableError
+    assert "standby" in str(attempt.error)
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(1_000, marks=pytest.mark.long)])
@@ -261,22 +261,22 @@ def test_increments_with_lost_replies(
     for number in range(count):
         before = memory.get("n")
         lose = lost_reply if number % 2 else lost_request
-        fault = lose(after=b"\0fibonacci_swap", times=1)
+        fault = lose(after=b"\0fibonacci_cas", times=1)
         with postgres_proxy.fault(fault), pytest.raises(OutcomeUnknownError):
             memory.increment("n")
         applied[memory.get("n") - before] += 1
     assert applied == {0: count // 2, 1: count // 2}
 
 
-def test_late_write_is_seen(opening: Opening, postgres_url: str, store: Speaker) -> None:
+def test_late_write_is_seen(open_store: OpenStore, postgres_url: str, store: StoreClient) -> None:
     """Two stores on one table see each other's writes at once."""
-    other = opening(postgres_url)
+    other = open_store(postgres_url)
     other.write(B, b"theirs", None)
     assert store.read(B) == b"theirs"
     assert store.scan(SPACE).keys == ["a", "b"]
 
 
-def test_out_of_time(store: Speaker) -> None:
+def test_out_of_time(store: StoreClient) -> None:
     """A call whose deadline has passed is not made, and says that nothing was applied."""
     for verb, arguments in VERBS.items():
         with pytest.raises(BackendUnavailableError, match="time"):
@@ -284,7 +284,7 @@ def test_out_of_time(store: Speaker) -> None:
     assert store.read(A) == b"old"
 
 
-def test_empty_batches(store: Speaker) -> None:
+def test_empty_batches(store: StoreClient) -> None:
     """An empty batch finds, changes and removes nothing."""
     assert store.read_many([]) == []
     store.write_many([], None)

@@ -13,14 +13,14 @@ from services.databases import Databases
 
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci_postgres.__main__ import main
-from fibonacci_postgres.schema import LOCK, creation
+from fibonacci_postgres.schema import ADVISORY_LOCK, create_table_sql
 
-from .speaking import TIMEOUT, VERBS, A, Attempt, Crew, Opening
+from .stores import TIMEOUT, VERBS, A, Attempt, OpenStore, StorePerVerb
 
 COLD_START = """
 import os, sys
 from fibonacci import MemoryConfig, Workflow
-import fibonacci_postgres.server  # once, and not in each child
+import fibonacci_postgres.executor  # once, and not in each child
 Workflow("w", MemoryConfig(backend="postgres", connection_url="postgresql://127.0.0.1/x"))
 url, count = sys.argv[1], int(sys.argv[2])
 reading, writing = os.pipe()
@@ -66,16 +66,16 @@ def as_role(url: str, role: str) -> str:
     return url.replace("//postgres@", f"//{role}@")
 
 
-def test_first_use(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
+def test_first_use(open_store: OpenStore, postgres_server: Databases, postgres_url: str) -> None:
     """The first operation makes the table, with its version in the comment."""
-    assert opening(postgres_url).read(A) is None
+    assert open_store(postgres_url).read(A) is None
     assert tables(postgres_server, postgres_url) == [["fibonacci", "fibonacci-postgres, schema 1"]]
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
-def test_any_verb_first(opening: Opening, postgres_url: str, verb: str) -> None:
+def test_any_verb_first(open_store: OpenStore, postgres_url: str, verb: str) -> None:
     """Any verb may be the first on an empty database."""
-    assert Attempt(opening(postgres_url), verb).fault is None
+    assert Attempt(open_store(postgres_url), verb).error is None
 
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.long)])
@@ -88,36 +88,38 @@ def test_cold_starts(postgres_server: Databases, rounds: int) -> None:
             assert done.stdout == f"{[0] * 16}\n"
 
 
-def test_threads_start_together(opening: Opening, postgres_url: str) -> None:
+def test_threads_start_together(open_store: OpenStore, postgres_url: str) -> None:
     """So do threads of one process with a store each, whatever their first verbs are."""
-    attempts = Crew(opening, postgres_url).attempt(TIMEOUT)
-    assert {verb: one.fault for verb, one in attempts.items()} == dict.fromkeys(VERBS)
+    attempts = StorePerVerb(open_store, postgres_url).attempt(TIMEOUT)
+    assert {verb: attempt.error for verb, attempt in attempts.items()} == dict.fromkeys(VERBS)
 
 
-def test_another_table(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
+def test_another_table(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
+) -> None:
     """Stores with different tables, in a schema perhaps, share nothing."""
     postgres_server.execute('CREATE SCHEMA "Ours"', database(postgres_url))
-    ours, theirs = opening(postgres_url, table="Ours.memory"), opening(postgres_url)
+    ours, theirs = open_store(postgres_url, table="Ours.memory"), open_store(postgres_url)
     ours.write(A, b"1", None)
     assert theirs.read(A) is None
     assert ours.read(A) == b"1"
 
 
-def test_missing_schema(opening: Opening, postgres_url: str) -> None:
+def test_missing_schema(open_store: OpenStore, postgres_url: str) -> None:
     """A schema is not made for anybody; the error says so."""
-    attempt = Attempt(opening(postgres_url, table="nowhere.memory"), "write")
-    assert type(attempt.fault) is StorageError
-    assert "Create the schema first" in str(attempt.fault)
+    attempt = Attempt(open_store(postgres_url, table="nowhere.memory"), "write")
+    assert type(attempt.error) is StorageError
+    assert "Create the schema first" in str(attempt.error)
 
 
-def test_create_off(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
+def test_create_off(open_store: OpenStore, postgres_server: Databases, postgres_url: str) -> None:
     """With create=off nothing is made, and each verb says what to do."""
-    store = opening(postgres_url, create=False)
+    store = open_store(postgres_url, create=False)
     attempt = Attempt(store, "read")
-    assert type(attempt.fault) is StorageError
-    assert "python -m fibonacci_postgres" in str(attempt.fault)
+    assert type(attempt.error) is StorageError
+    assert "python -m fibonacci_postgres" in str(attempt.error)
     assert tables(postgres_server, postgres_url) == []
-    postgres_server.execute(creation("fibonacci"), database(postgres_url))
+    postgres_server.execute(create_table_sql("fibonacci"), database(postgres_url))
     store.write(A, b"1", None)
     assert store.read(A) == b"1"
 
@@ -125,54 +127,54 @@ def test_create_off(opening: Opening, postgres_server: Databases, postgres_url: 
 def test_sql_may_run_again(postgres_server: Databases, postgres_url: str) -> None:
     """The printed SQL does nothing where the table is there."""
     for _ in range(2):
-        postgres_server.execute(creation("fibonacci"), database(postgres_url))
+        postgres_server.execute(create_table_sql("fibonacci"), database(postgres_url))
     assert len(tables(postgres_server, postgres_url)) == 1
 
 
 def test_least_privilege(
-    opening: Opening, postgres_server: Databases, postgres_url: str, role: str
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str, role: str
 ) -> None:
     """A role that owns nothing works on a table that is ready, whatever create says."""
     name = database(postgres_url)
-    postgres_server.execute(creation("fibonacci"), name)
+    postgres_server.execute(create_table_sql("fibonacci"), name)
     grant = f"GRANT SELECT, INSERT, UPDATE, DELETE ON fibonacci TO {role}"
     postgres_server.execute(grant, name)
     for create in (True, False):
-        store = opening(as_role(postgres_url, role), create=create)
+        store = open_store(as_role(postgres_url, role), create=create)
         for verb in VERBS:
-            assert Attempt(store, verb).fault is None, verb
+            assert Attempt(store, verb).error is None, verb
     postgres_server.execute(f"REVOKE ALL ON fibonacci FROM {role}", name)
 
 
 def test_somebody_else_is_faster(
-    opening: Opening, postgres_server: Databases, postgres_url: str, role: str
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str, role: str
 ) -> None:
     """A role that may not make the table works on one that another makes at the same moment."""
-    store = opening(as_role(postgres_url, role))
+    store = open_store(as_role(postgres_url, role))
     attempts: list[Attempt] = []
     with psycopg.connect(postgres_url) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
         visitor = threading.Thread(target=lambda: attempts.append(Attempt(store, "write")))
         visitor.start()
         while not postgres_server.execute(
             "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         ):
             assert visitor.is_alive()
-        connection.execute(creation("fibonacci").encode())
+        connection.execute(create_table_sql("fibonacci").encode())
         connection.execute(f"GRANT ALL ON fibonacci TO {role}".encode())
     visitor.join()
-    assert attempts[0].fault is None
+    assert attempts[0].error is None
     postgres_server.execute(f"REVOKE ALL ON fibonacci FROM {role}", database(postgres_url))
 
 
 def test_made_by_hand_meanwhile(
-    opening: Opening, postgres_server: Databases, postgres_url: str
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
 ) -> None:
     """A table that somebody makes at the same moment without the lock is used as it is."""
-    store = opening(postgres_url)
+    store = open_store(postgres_url)
     attempts: list[Attempt] = []
     with psycopg.connect(postgres_url) as connection:
-        connection.execute(creation("fibonacci").encode())
+        connection.execute(create_table_sql("fibonacci").encode())
         visitor = threading.Thread(target=lambda: attempts.append(Attempt(store, "write")))
         visitor.start()
         while not postgres_server.execute(
@@ -180,54 +182,56 @@ def test_made_by_hand_meanwhile(
         ):
             assert visitor.is_alive()
     visitor.join()
-    assert attempts[0].fault is None
+    assert attempts[0].error is None
 
 
-def test_no_privilege(opening: Opening, postgres_url: str, role: str) -> None:
+def test_no_privilege(open_store: OpenStore, postgres_url: str, role: str) -> None:
     """A role that may not make the table is told what it needs."""
-    attempt = Attempt(opening(as_role(postgres_url, role)), "write")
-    assert type(attempt.fault) is StorageError
-    assert "CREATE on the schema" in str(attempt.fault)
+    attempt = Attempt(open_store(as_role(postgres_url, role)), "write")
+    assert type(attempt.error) is StorageError
+    assert "CREATE on the schema" in str(attempt.error)
 
 
 def test_no_privilege_on_the_table(
-    opening: Opening, postgres_server: Databases, postgres_url: str, role: str
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str, role: str
 ) -> None:
     """So is one that may not use it."""
-    postgres_server.execute(creation("fibonacci"), database(postgres_url))
-    attempt = Attempt(opening(as_role(postgres_url, role)), "write")
-    assert type(attempt.fault) is StorageError
-    assert "needs SELECT, INSERT, UPDATE and DELETE" in str(attempt.fault)
+    postgres_server.execute(create_table_sql("fibonacci"), database(postgres_url))
+    attempt = Attempt(open_store(as_role(postgres_url, role)), "write")
+    assert type(attempt.error) is StorageError
+    assert "needs SELECT, INSERT, UPDATE and DELETE" in str(attempt.error)
 
 
-def test_newer_schema(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
+def test_newer_schema(open_store: OpenStore, postgres_server: Databases, postgres_url: str) -> None:
     """A table of a later release is left alone; one without the comment is taken as it is."""
     name = database(postgres_url)
-    postgres_server.execute(creation("fibonacci"), name)
+    postgres_server.execute(create_table_sql("fibonacci"), name)
     postgres_server.execute("COMMENT ON TABLE fibonacci IS 'fibonacci-postgres, schema 2'", name)
-    attempt = Attempt(opening(postgres_url), "read")
-    assert type(attempt.fault) is StorageError
-    assert "has schema 2, and this release" in str(attempt.fault)
+    attempt = Attempt(open_store(postgres_url), "read")
+    assert type(attempt.error) is StorageError
+    assert "has schema version 2, but this release" in str(attempt.error)
     postgres_server.execute("COMMENT ON TABLE fibonacci IS 'our memory, schema 7'", name)
-    assert Attempt(opening(postgres_url), "read").fault is None
+    assert Attempt(open_store(postgres_url), "read").error is None
 
 
 def test_somebody_elses_table(
-    opening: Opening, postgres_server: Databases, postgres_url: str
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
 ) -> None:
     """A table of that name with other columns is an error that names the way out."""
     postgres_server.execute("CREATE TABLE fibonacci (n int)", database(postgres_url))
-    attempt = Attempt(opening(postgres_url), "read")
-    assert type(attempt.fault) is StorageError
-    assert "option table" in str(attempt.fault)
+    attempt = Attempt(open_store(postgres_url), "read")
+    assert type(attempt.error) is StorageError
+    assert "option 'table'" in str(attempt.error)
 
 
-def test_dropped_table(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
+def test_dropped_table(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
+) -> None:
     """A table that is dropped under a running store costs one attempt, and is made anew."""
-    store = opening(postgres_url)
+    store = open_store(postgres_url)
     store.write(A, b"1", None)
     postgres_server.execute("DROP TABLE fibonacci", database(postgres_url))
-    assert type(Attempt(store, "write").fault) is BackendUnavailableError
+    assert type(Attempt(store, "write").error) is BackendUnavailableError
     store.write(A, b"2", None)
     assert store.read(A) == b"2"
 
@@ -235,7 +239,7 @@ def test_dropped_table(opening: Opening, postgres_server: Databases, postgres_ur
 def test_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """``python -m fibonacci_postgres`` prints the SQL, for any table."""
     main([])
-    assert capsys.readouterr().out == creation("fibonacci")
+    assert capsys.readouterr().out == create_table_sql("fibonacci")
     main(["ours.memory"])
     assert 'CREATE TABLE IF NOT EXISTS "ours"."memory"' in capsys.readouterr().out
     with pytest.raises(SystemExit):
@@ -249,18 +253,18 @@ def test_runs_as_a_module(
     monkeypatch.setattr(sys, "argv", ["fibonacci_postgres", "memory"])
     sys.modules.pop("fibonacci_postgres.__main__", None)
     runpy.run_module("fibonacci_postgres", run_name="__main__")
-    assert capsys.readouterr().out == creation("memory")
+    assert capsys.readouterr().out == create_table_sql("memory")
 
 
 def test_readme() -> None:
     """The README shows the same."""
     readme = Path(__file__).parents[1] / "README.md"
-    assert creation("fibonacci") in readme.read_text()
+    assert create_table_sql("fibonacci") in readme.read_text()
 
 
 def test_without_the_driver() -> None:
     """It needs no driver for that."""
     command = [sys.executable, "-X", "importtime", "-m", "fibonacci_postgres"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert done.stdout == creation("fibonacci")
+    assert done.stdout == create_table_sql("fibonacci")
     assert "psycopg" not in done.stderr

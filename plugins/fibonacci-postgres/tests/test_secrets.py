@@ -14,8 +14,8 @@ from fibonacci.errors import ConfigurationError, FibonacciError
 from fibonacci.plugin import StoreSettings, StoreURL
 from fibonacci_postgres.settings import read_settings
 
-from .refusing import refusing
-from .speaking import A, Attempt, Crew, Opening, Speaker, backend
+from .rejecting_server import rejecting_server
+from .stores import A, Attempt, OpenStore, StoreClient, StorePerVerb, create_backend
 
 PASSWORD = "s3cr3t-canary"
 VALUE = b"v4lue-canary"
@@ -63,23 +63,23 @@ def shown(fault: BaseException) -> str:
         "postgresql://%7Bnobody:{password}@127.0.0.1:1,127.0.0.1:2/db",
     ],
 )
-def test_connecting(opening: Opening, postgres_url: str, change: str) -> None:
+def test_connecting(open_store: OpenStore, postgres_url: str, change: str) -> None:
     """An error of a connection does not tell the password, wherever the URL has it."""
     with_password = postgres_url.replace("postgres@", f"postgres:{PASSWORD}@")
     url = change.format(url=with_password, password=PASSWORD)
-    store = opening(url, timeout=1)
+    store = open_store(url, timeout=1)
     attempt = Attempt(store, "write", A, VALUE, None)
-    text = told(attempt.fault, store.store, store.store.__dict__)
+    text = told(attempt.error, store.store, store.store.__dict__)
     assert PASSWORD not in text
     assert VALUE.decode() not in text
-    assert attempt.fault is None or PASSWORD not in shown(attempt.fault)
+    assert attempt.error is None or PASSWORD not in shown(attempt.error)
 
 
-def test_wrong_password(opening: Opening) -> None:
+def test_wrong_password(open_store: OpenStore) -> None:
     """Nor does one that says that the password is wrong, to whoever looks at its variables."""
-    with refusing("28P01", f"wrong, {PASSWORD}") as server:
-        store = opening(f"postgresql://me:{PASSWORD}@127.0.0.1:{server.port}/db")
-        fault = Attempt(store, "write").fault
+    with rejecting_server("28P01", f"wrong, {PASSWORD}") as server:
+        store = open_store(f"postgresql://me:{PASSWORD}@127.0.0.1:{server.port}/db")
+        fault = Attempt(store, "write").error
     assert "wrong, ***" in str(fault)
     assert fault is not None
     assert PASSWORD not in told(fault) + shown(fault)
@@ -89,13 +89,13 @@ def test_wrong_password(opening: Opening) -> None:
 def test_interrupted_while_connecting(postgres_proxy: Proxy) -> None:
     """Nor does an exception that comes out of the midst of connecting."""
     url = postgres_proxy.url.replace("postgres@", f"postgres:{PASSWORD}@")
-    store = Speaker("sync", backend(url))
+    store = StoreClient("sync", create_backend(url))
     with alarms(), postgres_proxy.fault(BlackHole()):
         signal.setitimer(signal.ITIMER_REAL, 0.05)
         with pytest.raises(Alarm) as caught:
             store.read(A)
     assert PASSWORD not in shown(caught.value)
-    store.end()
+    store.shut_down()
 
 
 @pytest.mark.parametrize(
@@ -144,27 +144,27 @@ def test_refused_urls(url: str) -> None:
 
 @pytest.mark.parametrize("fault", [lost_reply(), BlackHole(), Reset()], ids=repr)
 def test_faults(
-    opening: Opening, postgres_proxy: Proxy, caplog: pytest.LogCaptureFixture, fault: Pass
+    open_store: OpenStore, postgres_proxy: Proxy, caplog: pytest.LogCaptureFixture, fault: Pass
 ) -> None:
     """No fault of the network has an error or a log entry tell a value or the password."""
     caplog.set_level(logging.DEBUG)
     url = postgres_proxy.url.replace("postgres@", f"postgres:{PASSWORD}@")
-    crew = Crew(opening, url, value=VALUE)
-    crew.prepare()
+    stores = StorePerVerb(open_store, url, value=VALUE)
+    stores.prepare()
     with postgres_proxy.fault(fault):
-        attempts = crew.attempt(0.3)
+        attempts = stores.attempt(0.3)
     for verb, attempt in attempts.items():
-        text = told(attempt.fault)
-        assert attempt.fault, verb
+        text = told(attempt.error)
+        assert attempt.error, verb
         assert PASSWORD not in text
         assert VALUE.decode() not in text
     assert PASSWORD not in caplog.text
     assert VALUE.decode() not in caplog.text
 
 
-def test_reprs(opening: Opening, postgres_url: str) -> None:
+def test_reprs(open_store: OpenStore, postgres_url: str) -> None:
     """The repr of a store names the server and nothing else."""
-    store: Speaker = opening(postgres_url.replace("postgres@", f"postgres:{PASSWORD}@"))
+    store: StoreClient = open_store(postgres_url.replace("postgres@", f"postgres:{PASSWORD}@"))
     store.write(A, VALUE, None)
     text = repr(store.store)
     assert "PostgreSQL at 127.0.0.1" in text

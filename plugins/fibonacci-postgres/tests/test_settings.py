@@ -105,7 +105,7 @@ def test_defaults() -> None:
         ("postgresql://h/db?schema=public", "'schema': write table=schema.fibonacci, as in table="),
         ("postgresql://h/db?connection_limit=1", "'connection_limit': write max_connections"),
         ("postgresql://h/db?pool_size=5", "'pool_size': write max_connections"),
-        ("postgresql://h/db?pool_timeout=5", "MemoryConfig(timeout=…) has the seconds"),
+        ("postgresql://h/db?pool_timeout=5", "use MemoryConfig(timeout=…), the seconds"),
         ("postgresql://h/db?statement_timeout=5", "options=-c%20name%3Dvalue"),
         ("postgresql://h/db?ssl=true", "'ssl': write sslmode=require, or sslmode=verify-full"),
         ("postgresql://h/db?sslmode=no-verify", "'sslmode' must be disable, allow, prefer, requi"),
@@ -117,9 +117,12 @@ def test_defaults() -> None:
         (f"postgresql://a,{'h' * 64}/db", "a host in the connection URL is too long"),
         ("postgresql:///db?host=http%3A%2F%2Fh", "a host in the connection URL is no IPv6"),
         ("postgresql:///db?hostaddr=10.0.0.1,a", "'hostaddr' must be an IP address"),
-        ("postgresql:///db?hostaddr=10.0.0.1,::1&port=1,2,3", "has 2 hosts, and 3 of port"),
-        ("postgresql:///db?host=a&port=70000", "a port in the connection URL is no number"),
-        ("postgresql:///db?host=a,b,c&port=1,2", "has 3 hosts, and 2 of port: one, or as many"),
+        ("postgresql:///db?hostaddr=10.0.0.1,::1&port=1,2,3", "has 2 hosts, but 3 of port"),
+        ("postgresql:///db?host=a&port=70000", "a port in the connection URL must be a number"),
+        (
+            "postgresql:///db?host=a,b,c&port=1,2",
+            "has 3 hosts, but 2 of port: set one",
+        ),
         ("postgresql://h/db?creat=off", "Did you mean 'create'?"),
         ("postgresql://h/db?sslmod=require", "Did you mean 'sslmode'?"),
         ("postgresql://h/db?zzz=1", "neither backend 'postgres' nor libpq"),
@@ -159,8 +162,8 @@ def test_refused_options() -> None:
 
 def test_where() -> None:
     """Errors name the server and the database, and nobody's login."""
-    assert read("postgresql://me:secret@a:1,[::1]/db?options=x").where == "a:1,[::1]/db"
-    assert read("postgresql:///db").where == "its default address/db"
+    assert read("postgresql://me:secret@a:1,[::1]/db?options=x").location == "a:1,[::1]/db"
+    assert read("postgresql:///db").location == "its default address/db"
 
 
 def test_no_secret_in_repr() -> None:

@@ -17,12 +17,12 @@ from fibonacci.errors import BackendUnavailableError
 from fibonacci.plugin import Address
 from fibonacci.plugin._run import run_sync
 from fibonacci_postgres import pool
+from fibonacci_postgres.connection import Connection
 from fibonacci_postgres.driver import DriverError, pq
-from fibonacci_postgres.link import Link
-from fibonacci_postgres.statements import statements
-from fibonacci_postgres.voices import Blocking
+from fibonacci_postgres.statements import build_statements
+from fibonacci_postgres.waiting import BlockingWait
 
-from .speaking import SPACE, A, Opening, Speaker, backend, until
+from .stores import SPACE, A, OpenStore, StoreClient, create_backend, wait_until
 
 WORKERS = 8
 TURNS = 50
@@ -35,20 +35,20 @@ def memory(url: str) -> MemoryManager:
 
 def in_threads(work: Callable[[int], object], workers: int = WORKERS) -> list[object]:
     """Do the work in several threads at once; what they raised."""
-    faults: list[object] = []
+    errors: list[object] = []
 
     def guarded(number: int) -> None:
         try:
             work(number)
-        except Exception as fault:  # noqa: BLE001 - told to the test
-            faults.append(fault)
+        except Exception as error:  # noqa: BLE001 - reported to the test
+            errors.append(error)
 
     threads = [threading.Thread(target=guarded, args=(number,)) for number in range(workers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return faults
+    return errors
 
 
 def test_threads(postgres_url: str) -> None:
@@ -109,15 +109,15 @@ def test_processes(postgres_url: str) -> None:
 
 def test_batches(postgres_url: str) -> None:
     """Batches of the same keys in any order, and clears between them, meet no deadlock (C17)."""
-    stores = [Speaker("sync", backend(postgres_url, timeout=20)) for _ in range(WORKERS)]
+    stores = [StoreClient("sync", create_backend(postgres_url, timeout=20)) for _ in range(WORKERS)]
     addresses = [Address(SPACE, f"k{number}") for number in range(100)]
-    stores[0].write_many([(one, b"0") for one in addresses], None)
+    stores[0].write_many([(address, b"0") for address in addresses], None)
 
     def work(number: int) -> None:
         dice = random.Random(number)
         for turn in range(25):
             some = dice.sample(addresses, 60)
-            stores[number].write_many([(one, b"%d" % turn) for one in some], None)
+            stores[number].write_many([(address, b"%d" % turn) for address in some], None)
             if turn % 5 == 0:
                 stores[number].remove_many(some)
             if turn % 8 == 0:
@@ -129,26 +129,26 @@ def test_batches(postgres_url: str) -> None:
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         ).fetchone()
     assert found == (0,)
-    for one in stores:
-        one.end()
+    for store in stores:
+        store.shut_down()
 
 
 def test_limit(postgres_url: str, postgres_server: Databases) -> None:
     """A process uses no more connections than it may; the others wait for their turn."""
-    store = Speaker("sync", backend(postgres_url, max_connections=2))
+    store = StoreClient("sync", create_backend(postgres_url, max_connections=2))
     most = []
 
     def work(_: int) -> None:
         for _ in range(20):
             store.write(A, b"1", None)
-            most.append(connections(postgres_server, postgres_url))
+            most.append(count_connections(postgres_server, postgres_url))
 
     assert in_threads(work) == []
     assert max(most) <= 2
-    store.end()
+    store.shut_down()
 
 
-def connections(server: Databases, url: str) -> int:
+def count_connections(server: Databases, url: str) -> int:
     """How many connections of ours a database has."""
     database = url.rpartition("/")[2]
     found = server.execute(
@@ -160,7 +160,7 @@ def connections(server: Databases, url: str) -> int:
 
 def test_limit_in_one_loop(postgres_url: str, postgres_server: Databases) -> None:
     """So do the tasks of an event loop, also when some of them are cancelled while they wait."""
-    store = Speaker("async", backend(postgres_url, max_connections=2))
+    store = StoreClient("async", create_backend(postgres_url, max_connections=2))
 
     async def together() -> list[object]:
         end = time.monotonic() + 5
@@ -173,70 +173,70 @@ def test_limit_in_one_loop(postgres_url: str, postgres_server: Databases) -> Non
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     done = store.run(together())
-    assert all(one is None or isinstance(one, asyncio.CancelledError) for one in done)
-    assert connections(postgres_server, postgres_url) <= 2
+    assert all(each is None or isinstance(each, asyncio.CancelledError) for each in done)
+    assert count_connections(postgres_server, postgres_url) <= 2
     assert store.read(A) == b"1"
-    store.end()
+    store.shut_down()
 
 
 def test_no_turn_in_time(postgres_url: str) -> None:
     """Who gets no connection before the deadline is told how many there are."""
-    store = Speaker("sync", backend(postgres_url, max_connections=1, timeout=60))
+    store = StoreClient("sync", create_backend(postgres_url, max_connections=1, timeout=60))
     store.write(A, b"1", None)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         other = threading.Thread(target=in_threads, args=(lambda _: store.read(A), 1))
         other.start()
         waiting = "SELECT FROM pg_locks WHERE relation = 'fibonacci'::regclass AND NOT granted"
-        until(lambda: connection.execute(waiting).rowcount == 1)
+        wait_until(lambda: connection.execute(waiting).rowcount == 1)
         with pytest.raises(BackendUnavailableError, match="At most 1 are used at once"):
             store.read(A, deadline=time.monotonic() + 0.2)
     other.join()
-    store.end()
+    store.shut_down()
 
 
 def test_after_a_burst(
     postgres_server: Databases, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Connections that a burst of callers needed are closed, one a call, when nobody needs them."""
-    monkeypatch.setattr(pool, "IDLE_LIMIT", 0.3)
-    store = Speaker("sync", backend(postgres_url))
+    monkeypatch.setattr(pool, "IDLE_TIMEOUT", 0.3)
+    store = StoreClient("sync", create_backend(postgres_url))
     with psycopg.connect(postgres_url) as connection:
         store.read(A)
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         threading.Timer(0.2, connection.rollback).start()
         assert in_threads(lambda _: store.read(A), workers=5) == []
-    assert connections(postgres_server, postgres_url) == 5
+    assert count_connections(postgres_server, postgres_url) == 5
     end = time.monotonic() + 5
-    while connections(postgres_server, postgres_url) > 1:
+    while count_connections(postgres_server, postgres_url) > 1:
         assert time.monotonic() < end
         store.read(A)
         time.sleep(0.02)
-    store.end()
+    store.shut_down()
 
 
-def test_closing(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
+def test_closing(open_store: OpenStore, postgres_server: Databases, postgres_url: str) -> None:
     """A store that is closed leaves no connection behind; used again, it connects anew."""
-    store = opening(postgres_url)
+    store = open_store(postgres_url)
     store.write(A, b"1", None)
-    assert connections(postgres_server, postgres_url) == 1
+    assert count_connections(postgres_server, postgres_url) == 1
     store.close()
     assert store.read(A) == b"1"
     wait_for_none(postgres_server, postgres_url)
 
 
-def test_forgotten(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
+def test_forgotten(open_store: OpenStore, postgres_server: Databases, postgres_url: str) -> None:
     """A store that nobody refers to any more closes its connections."""
-    store = opening(postgres_url)
+    store = open_store(postgres_url)
     store.write(A, b"1", None)
-    store.store = opening(postgres_url).store
+    store.store = open_store(postgres_url).store
     wait_for_none(postgres_server, postgres_url)
 
 
 def wait_for_none(server: Databases, url: str) -> None:
     """Wait until the server has noticed that all connections are closed."""
     end = time.monotonic() + 5
-    while connections(server, url):
+    while count_connections(server, url):
         assert time.monotonic() < end
         time.sleep(0.01)
 
@@ -244,16 +244,16 @@ def wait_for_none(server: Databases, url: str) -> None:
 def test_no_thread(postgres_url: str) -> None:
     """A store has no thread of its own, and no file but its connections."""
     before = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
-    store = Speaker("sync", backend(postgres_url))
+    store = StoreClient("sync", create_backend(postgres_url))
     store.write(A, b"1", None)
     assert threading.active_count() <= before[0]  # what others left may be gone by now
     assert len(list(Path("/proc/self/fd").iterdir())) <= before[1] + 1
-    store.end()
+    store.shut_down()
 
 
 def test_first_come_first_served(postgres_url: str) -> None:
     """Callers who ask again and again stand behind those who wait already."""
-    store = Speaker("async", backend(postgres_url, max_connections=1))
+    store = StoreClient("async", create_backend(postgres_url, max_connections=1))
     done = [0] * 6
 
     async def work(number: int) -> None:
@@ -266,13 +266,13 @@ def test_first_come_first_served(postgres_url: str) -> None:
         await asyncio.gather(*map(work, range(len(done))))
 
     store.run(together())
-    store.end()
+    store.shut_down()
 
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.long)])
 def test_many_tasks(postgres_url: str, count: int) -> None:
     """Any number of tasks may ask at once; each gets its turn."""
-    store = Speaker("async", backend(postgres_url))
+    store = StoreClient("async", create_backend(postgres_url))
     store.write(A, b"1", None)
 
     async def together() -> list[object]:
@@ -280,36 +280,36 @@ def test_many_tasks(postgres_url: str, count: int) -> None:
         return await asyncio.gather(*(store.store.read(A, deadline=end) for _ in range(count)))
 
     assert store.run(together()) == [b"1"] * count
-    store.end()
+    store.shut_down()
 
 
 def test_not_sent() -> None:
     """What libpq says that it did not send counts as not sent."""
-    link = Link()
-    link.pgconn = pq.PGconn.connect_start(b"host=/nowhere")
-    statement = statements("t").sweep
-    for send in (link.start, link.start_unprepared):
-        link.sent = True
+    connection = Connection()
+    connection.pgconn = pq.PGconn.connect_start(b"host=/nowhere")
+    statement = build_statements("t").sweep
+    for send in (connection.send_prepared, connection.send_unprepared):
+        connection.sent = True
         with pytest.raises(DriverError):
             send(statement, [])
-        assert not link.sent
+        assert not connection.sent
 
 
 def test_lost_connection() -> None:
     """A connection that an exception loses leaves its place to the first who waits."""
-    connections = pool.Pool(1, Blocking())
+    connections = pool.ConnectionPool(1, BlockingWait())
 
-    async def connect(link: Link, _: float) -> None:
-        link.fd = 0  # seems to be connected
+    async def connect(connection: Connection, _: float) -> None:
+        connection.fd = 0  # seems to be connected
 
-    def take() -> Link:
-        return run_sync(connections.take(connect, time.monotonic() + 20))
+    def take() -> Connection:
+        return run_sync(connections.getconn(connect, time.monotonic() + 20))
 
     held = [take()]
-    found: list[Link] = []
+    found: list[Connection] = []
     waiting = threading.Thread(target=lambda: found.append(take()))
     waiting.start()
-    until(lambda: bool(connections._queue))
+    wait_until(lambda: bool(connections._queue))
     held.clear()
     waiting.join()
     assert found

@@ -16,7 +16,7 @@ from services.proxy import Proxy
 from fibonacci.errors import OutcomeUnknownError
 from fibonacci_postgres import abandoned
 
-from .speaking import A, Attempt, Opening, Speaker, backend, until
+from .stores import A, Attempt, OpenStore, StoreClient, create_backend, wait_until
 
 PLENTY = 20.0
 """Seconds that no call needs."""
@@ -25,15 +25,15 @@ PLENTY = 20.0
 @pytest.fixture
 def locker(postgres_url: str) -> Iterator[psycopg.Connection]:
     """Somebody who holds a lock on the record."""
-    store = Speaker("sync", backend(postgres_url))
+    store = StoreClient("sync", create_backend(postgres_url))
     store.write(A, b"old", None)
-    store.end()
+    store.shut_down()
     with psycopg.connect(postgres_url) as connection:
         connection.execute("SELECT FROM fibonacci WHERE key = 'a' FOR UPDATE")
         yield connection
 
 
-def at_work(server: Databases, url: str) -> int:
+def count_active(server: Databases, url: str) -> int:
     """How many backends of a database do something for us, or wait for a lock to do it."""
     database = url.rpartition("/")[2]
     found = server.execute(
@@ -43,7 +43,7 @@ def at_work(server: Databases, url: str) -> int:
     return int(found[0][0] or 0)
 
 
-def backends(server: Databases, url: str) -> int:
+def count_backends(server: Databases, url: str) -> int:
     """How many backends of a database are ours, whatever they do."""
     found = server.execute(
         f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{url.rpartition('/')[2]}' "
@@ -52,16 +52,16 @@ def backends(server: Databases, url: str) -> int:
     return int(found[0][0] or 0)
 
 
-async def give_up(store: Speaker, times: int, *, together: int) -> None:
+async def cancel_writes(store: StoreClient, times: int, *, together: int) -> None:
     """Write, and be cancelled soon after, again and again."""
 
-    async def give_up_once() -> None:
+    async def cancel_once() -> None:
         work = store.store.write(A, b"new", None, deadline=time.monotonic() + PLENTY)
         with suppress(TimeoutError):
             await asyncio.wait_for(work, 0.02)
 
     for _ in range(times):
-        await asyncio.gather(*(give_up_once() for _ in range(together)))
+        await asyncio.gather(*(cancel_once() for _ in range(together)))
 
 
 @pytest.mark.parametrize("prepare", [True, False])
@@ -70,19 +70,23 @@ def test_cancelled_calls_pile_up_nowhere(
 ) -> None:
     """However often callers give up, the server works for few of them, and then for none."""
     url = postgres_url
-    store = Speaker("async", backend(url, timeout=PLENTY, max_connections=2, prepare=prepare))
+    store = StoreClient(
+        "async", create_backend(url, timeout=PLENTY, max_connections=2, prepare=prepare)
+    )
     for _ in range(5):
-        store.run(give_up(store, 2, together=3))
-        assert backends(postgres_server, url) <= 2
-    store.end()
-    until(lambda: backends(postgres_server, url) == 0)  # and still somebody has the lock
+        store.run(cancel_writes(store, 2, together=3))
+        assert count_backends(postgres_server, url) <= 2
+    store.shut_down()
+    wait_until(lambda: count_backends(postgres_server, url) == 0)  # and still somebody has the lock
     locker.rollback()
     assert locker.execute("SELECT value FROM fibonacci").fetchall() == [(b"old",)]
 
 
-def test_cancelled_in_vain(opening: Opening, postgres_url: str, postgres_server: Databases) -> None:
+def test_cancelled_in_vain(
+    open_store: OpenStore, postgres_url: str, postgres_server: Databases
+) -> None:
     """A server that did not heed the first request to cancel gets another."""
-    store = opening(postgres_url, timeout=PLENTY)
+    store = open_store(postgres_url, timeout=PLENTY)
     store.write(A, b"old", None)
     with psycopg.connect(postgres_url, autocommit=True) as server:
         server.execute("""
@@ -93,8 +97,8 @@ def test_cancelled_in_vain(opening: Opening, postgres_url: str, postgres_server:
             "CREATE TRIGGER insist BEFORE UPDATE ON fibonacci "
             "FOR EACH ROW EXECUTE FUNCTION insist()"
         )
-    assert type(Attempt(store, "write", timeout=0.1).fault) is OutcomeUnknownError
-    until(lambda: at_work(postgres_server, postgres_url) == 0)
+    assert type(Attempt(store, "write", timeout=0.1).error) is OutcomeUnknownError
+    wait_until(lambda: count_active(postgres_server, postgres_url) == 0)
     assert store.read(A) == b"old"
 
 
@@ -102,58 +106,58 @@ def test_cancelled_behind_a_pooler(pgbouncer_server: PgBouncer, pgbouncer_url: s
     """A pooler passes on to the server that its client has given up."""
     server = pgbouncer_server.behind
     direct = server.url.rpartition("/")[0] + "/" + pgbouncer_url.rpartition("/")[2]
-    store = Speaker("async", backend(pgbouncer_url, timeout=PLENTY, prepare=False))
+    store = StoreClient("async", create_backend(pgbouncer_url, timeout=PLENTY, prepare=False))
     store.write(A, b"old", None)
     with psycopg.connect(direct) as locker:
         locker.execute("SELECT FROM fibonacci WHERE key = 'a' FOR UPDATE")
-        store.run(give_up(store, 1, together=1))
-        until(lambda: at_work(server, direct) == 0)
+        store.run(cancel_writes(store, 1, together=1))
+        wait_until(lambda: count_active(server, direct) == 0)
     assert store.read(A) == b"old"
-    store.end()
+    store.shut_down()
 
 
 def test_overdue_call(
-    opening: Opening, postgres_url: str, postgres_server: Databases, locker: psycopg.Connection
+    open_store: OpenStore, postgres_url: str, postgres_server: Databases, locker: psycopg.Connection
 ) -> None:
     """A call that is late takes its work with it, too; its place serves the next."""
-    store = opening(postgres_url, timeout=PLENTY, max_connections=1)
+    store = open_store(postgres_url, timeout=PLENTY, max_connections=1)
     attempt = Attempt(store, "write", timeout=0.2)
-    assert type(attempt.fault) is OutcomeUnknownError
+    assert type(attempt.error) is OutcomeUnknownError
     assert store.read(A) == b"old"
-    assert at_work(postgres_server, postgres_url) == 0
+    assert count_active(postgres_server, postgres_url) == 0
     locker.rollback()
     assert store.read(A) == b"old"
 
 
 def test_server_that_keeps_silent(postgres_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody says whether it stopped, the place is free again after a while."""
-    monkeypatch.setattr(abandoned, "GONE_WITHIN", 0.3)
-    store = Speaker("sync", backend(postgres_proxy.url, max_connections=1))
+    monkeypatch.setattr(abandoned, "CANCEL_TIMEOUT", 0.3)
+    store = StoreClient("sync", create_backend(postgres_proxy.url, max_connections=1))
     store.write(A, b"old", None)
     with postgres_proxy.fault(BlackHole()):
-        assert type(Attempt(store, "write", timeout=0.1).fault) is OutcomeUnknownError
-        fault = Attempt(store, "read", timeout=0.1).fault
-        assert "At most 1 are used at once" in str(fault)
-    assert Attempt(store, "read", timeout=PLENTY).fault is None
-    store.end()
+        assert type(Attempt(store, "write", timeout=0.1).error) is OutcomeUnknownError
+        error = Attempt(store, "read", timeout=0.1).error
+        assert "At most 1 are used at once" in str(error)
+    assert Attempt(store, "read", timeout=PLENTY).error is None
+    store.shut_down()
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_a_forked_child_stops_nothing(postgres_url: str) -> None:
     """A child's copy of a connection at work is its parent's: to let go of it stops nothing."""
-    store = Speaker("sync", backend(postgres_url))
+    store = StoreClient("sync", create_backend(postgres_url))
     store.write(A, b"old", None)
-    link = store.store._server._pool.idle_one()
-    link.start_script(b"SELECT pg_sleep(0.3)")
+    connection = store.store._executor._pool.pop_idle()
+    connection.send_script(b"SELECT pg_sleep(0.3)")
 
-    def let_go() -> bool:
-        is_busy = link.is_busy()
-        store.store._server._pool.drop(link)
-        return not is_busy
+    def discard() -> bool:
+        is_executing = connection.is_executing()
+        store.store._executor._pool.discard(connection)
+        return not is_executing
 
-    assert link.is_busy()
-    in_child(let_go)
-    while not link.advance():
-        link.poller.poll(1000)
-    assert link.result() is not None
-    store.end()
+    assert connection.is_executing()
+    in_child(discard)
+    while not connection.process_io():
+        connection.poller.poll(1000)
+    assert connection.take_result() is not None
+    store.shut_down()

@@ -14,14 +14,14 @@ from services.postgres import Postgres
 from fibonacci.errors import BackendUnavailableError
 from fibonacci.plugin import run_sync
 
-from .speaking import READS, A, Attempt, Opening, backend
+from .stores import READS, A, Attempt, OpenStore, create_backend
 
 
 @pytest.fixture(scope="module")
 def standby() -> Iterator[Postgres]:
     """A hot standby, with a record in the table that it has since it was a primary."""
     with postgres.standalone() as server:
-        store: Any = backend(server.url).create_store()
+        store: Any = create_backend(server.url).create_store()
         run_sync(store.write(A, b"old", None, deadline=monotonic() + 5))
         run_sync(store.close())
         server.kill()
@@ -31,52 +31,54 @@ def standby() -> Iterator[Postgres]:
 
 
 @pytest.mark.parametrize("verb", READS)
-def test_standby(verb: str, opening: Opening, standby: Postgres) -> None:
+def test_standby(verb: str, open_store: OpenStore, standby: Postgres) -> None:
     """A host that is a standby is refused for reads as for writes, and the error says why."""
-    attempt = Attempt(opening(standby.url), verb)
-    assert type(attempt.fault) is BackendUnavailableError
-    assert "is a standby" in str(attempt.fault)
-    assert "target_session_attrs=any" in str(attempt.fault)
+    attempt = Attempt(open_store(standby.url), verb)
+    assert type(attempt.error) is BackendUnavailableError
+    assert "is a standby" in str(attempt.error)
+    assert "target_session_attrs=any" in str(attempt.error)
 
 
 @pytest.mark.parametrize("wanted", ["any", "standby", "prefer-standby", "read-only"])
-def test_standby_that_will_do(wanted: str, opening: Opening, standby: Postgres) -> None:
+def test_standby_that_will_do(wanted: str, open_store: OpenStore, standby: Postgres) -> None:
     """Whoever says that a standby will do may read from it."""
-    assert opening(f"{standby.url}?target_session_attrs={wanted}").read(A) == b"old"
+    assert open_store(f"{standby.url}?target_session_attrs={wanted}").read(A) == b"old"
 
 
-def test_environment(opening: Opening, standby: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment(
+    open_store: OpenStore, standby: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may be said in libpq's environment variable, too."""
     monkeypatch.setenv("PGTARGETSESSIONATTRS", "any")
-    assert opening(standby.url).read(A) == b"old"
+    assert open_store(standby.url).read(A) == b"old"
 
 
 @pytest.mark.parametrize("said", ["", "target_session_attrs=standby\n"])
 def test_service_file(
-    said: str, opening: Opening, standby: Postgres, tmp_path: Path, monkeypatch: Any
+    said: str, open_store: OpenStore, standby: Postgres, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """And in a service file, which may name the host; one that says nothing means a primary."""
     file = tmp_path / "services"
     file.write_text(f"[memory]\nhost={standby.host}\nport={standby.port}\n{said}")
     monkeypatch.setenv("PGSERVICEFILE", str(file))
-    attempt = Attempt(opening("postgresql://postgres@/postgres?service=memory"), "read", A)
+    attempt = Attempt(open_store("postgresql://postgres@/postgres?service=memory"), "read", A)
     if said:
-        assert attempt.answer == b"old"
+        assert attempt.result == b"old"
     else:
-        assert "is a standby" in str(attempt.fault)
+        assert "is a standby" in str(attempt.error)
 
 
-def test_next_host(opening: Opening, standby: Postgres, postgres_server: Databases) -> None:
+def test_next_host(open_store: OpenStore, standby: Postgres, postgres_server: Databases) -> None:
     """Of several hosts the first that is no standby is used."""
     hosts = f"127.0.0.1:{standby.port},127.0.0.1:{postgres_server.port}"
-    store = opening(f"postgresql://postgres@{hosts}/postgres?table=of_primary")
+    store = open_store(f"postgresql://postgres@{hosts}/postgres?table=of_primary")
     store.write(A, b"new", None)
     assert store.read(A) == b"new"
     store.remove(A)
 
 
-def test_standby_behind_a_pooler(opening: Opening, standby: Postgres) -> None:
+def test_standby_behind_a_pooler(open_store: OpenStore, standby: Postgres) -> None:
     """Behind a pooler the server itself is asked."""
     with pooler(standby) as before:
-        attempt = Attempt(opening(f"{before.url}?prepare=off"), "read")
-        assert "is a standby" in str(attempt.fault)
+        attempt = Attempt(open_store(f"{before.url}?prepare=off"), "read")
+        assert "is a standby" in str(attempt.error)

@@ -6,10 +6,10 @@ import psycopg
 import pytest
 
 from fibonacci.plugin import Space
-from fibonacci_postgres.statements import statements
-from fibonacci_postgres.wire import int4, space_bytes
+from fibonacci_postgres.codec import encode_int4, encode_space
+from fibonacci_postgres.statements import build_statements
 
-from .speaking import SPACE, Speaker, backend
+from .stores import SPACE, StoreClient, create_backend
 
 pytestmark = pytest.mark.long
 
@@ -22,7 +22,7 @@ SELECT %b, convert_to(to_char(n, 'FM0000000'), 'UTF8'), %b FROM generate_series(
 def fill(url: str, space: Space, count: int) -> None:
     """Put records of 100 bytes into a space."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(FILL, (space_bytes(space), b"x" * 100, count))
+        connection.execute(FILL, (encode_space(space), b"x" * 100, count))
         connection.execute("VACUUM ANALYZE fibonacci")
 
 
@@ -38,22 +38,22 @@ def pages_read(url: str, sql: bytes, *parameters: object) -> int:
 
 def test_listing(postgres_url: str) -> None:
     """A thousand keys among a million are listed by a look at some dozens of pages."""
-    store = Speaker("sync", backend(postgres_url, timeout=60))
+    store = StoreClient("sync", create_backend(postgres_url, timeout=60))
     store.scan(SPACE)
     for number in range(10):
         fill(postgres_url, SPACE._replace(owner=f"other{number}"), 100_000)
     fill(postgres_url, SPACE, 1_000)
-    scan = statements('"fibonacci"').scan.sql
-    parameters = (space_bytes(SPACE), b"", b"\xff", int.from_bytes(int4(1_000)))
+    scan = build_statements('"fibonacci"').scan.sql
+    parameters = (encode_space(SPACE), b"", b"\xff", int.from_bytes(encode_int4(1_000)))
     assert pages_read(postgres_url, scan, *parameters) < 100
     assert pages_read(postgres_url, b"SELECT count(value) FROM fibonacci") > 15_000
     assert len(store.scan(SPACE).keys) == 1_000
-    store.end()
+    store.shut_down()
 
 
 def test_clearing(postgres_url: str) -> None:
     """A hundred thousand records go in ten steps and one, and nobody else's with them."""
-    store = Speaker("sync", backend(postgres_url, timeout=60))
+    store = StoreClient("sync", create_backend(postgres_url, timeout=60))
     store.scan(SPACE)
     for owner in ("nv", "nx"):
         fill(postgres_url, SPACE._replace(owner=owner), 1_000)
@@ -65,4 +65,4 @@ def test_clearing(postgres_url: str) -> None:
     assert store.scan(SPACE).keys == []
     for owner in ("nv", "nx"):
         assert len(store.scan(SPACE._replace(owner=owner)).keys) == 1_000
-    store.end()
+    store.shut_down()
