@@ -1,4 +1,4 @@
-"""Calls whose callers have left: the server stops working for them, and never has too many."""
+"""Abandoned calls: the server cancels their statements, and connections stay limited."""
 
 import asyncio
 import time
@@ -19,12 +19,12 @@ from fibonacci_postgres import abandoned
 from .stores import A, Attempt, OpenStore, StoreClient, create_backend, wait_until
 
 PLENTY = 20.0
-"""Seconds that no call needs."""
+"""A timeout in seconds that no call reaches."""
 
 
 @pytest.fixture
 def locker(postgres_url: str) -> Iterator[psycopg.Connection]:
-    """Somebody who holds a lock on the record."""
+    """A connection that holds a lock on the record."""
     store = StoreClient("sync", create_backend(postgres_url))
     store.write(A, b"old", None)
     store.shut_down()
@@ -34,7 +34,7 @@ def locker(postgres_url: str) -> Iterator[psycopg.Connection]:
 
 
 def count_active(server: Databases, url: str) -> int:
-    """How many backends of a database do something for us, or wait for a lock to do it."""
+    """Return how many of our backends in a database execute a write, or wait for a lock."""
     database = url.rpartition("/")[2]
     found = server.execute(
         f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' "
@@ -44,7 +44,7 @@ def count_active(server: Databases, url: str) -> int:
 
 
 def count_backends(server: Databases, url: str) -> int:
-    """How many backends of a database are ours, whatever they do."""
+    """Return how many backends in a database serve our connections."""
     found = server.execute(
         f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{url.rpartition('/')[2]}' "
         f"AND application_name = 'fibonacci'"
@@ -53,7 +53,7 @@ def count_backends(server: Databases, url: str) -> int:
 
 
 async def cancel_writes(store: StoreClient, times: int, *, together: int) -> None:
-    """Write, and be cancelled soon after, again and again."""
+    """Start writes and cancel them soon after, several times."""
 
     async def cancel_once() -> None:
         work = store.store.write(A, b"new", None, deadline=time.monotonic() + PLENTY)
@@ -65,10 +65,10 @@ async def cancel_writes(store: StoreClient, times: int, *, together: int) -> Non
 
 
 @pytest.mark.parametrize("prepare", [True, False])
-def test_cancelled_calls_pile_up_nowhere(
+def test_cancelled_calls_do_not_accumulate(
     postgres_url: str, postgres_server: Databases, locker: psycopg.Connection, prepare: bool
 ) -> None:
-    """However often callers give up, the server works for few of them, and then for none."""
+    """Repeatedly cancelled writes use max_connections backends at most, and then none."""
     url = postgres_url
     store = StoreClient(
         "async", create_backend(url, timeout=PLENTY, max_connections=2, prepare=prepare)
@@ -77,15 +77,15 @@ def test_cancelled_calls_pile_up_nowhere(
         store.run(cancel_writes(store, 2, together=3))
         assert count_backends(postgres_server, url) <= 2
     store.shut_down()
-    wait_until(lambda: count_backends(postgres_server, url) == 0)  # and still somebody has the lock
+    wait_until(lambda: count_backends(postgres_server, url) == 0)  # although the lock is still held
     locker.rollback()
     assert locker.execute("SELECT value FROM fibonacci").fetchall() == [(b"old",)]
 
 
-def test_cancelled_in_vain(
+def test_ignored_cancel_request_is_repeated(
     open_store: OpenStore, postgres_url: str, postgres_server: Databases
 ) -> None:
-    """A server that did not heed the first request to cancel gets another."""
+    """The store sends another cancel request if the server ignored the first."""
     store = open_store(postgres_url, timeout=PLENTY)
     store.write(A, b"old", None)
     with psycopg.connect(postgres_url, autocommit=True) as server:
@@ -102,8 +102,10 @@ def test_cancelled_in_vain(
     assert store.read(A) == b"old"
 
 
-def test_cancelled_behind_a_pooler(pgbouncer_server: PgBouncer, pgbouncer_url: str) -> None:
-    """A pooler passes on to the server that its client has given up."""
+def test_pooler_forwards_the_cancel_request(
+    pgbouncer_server: PgBouncer, pgbouncer_url: str
+) -> None:
+    """A pooler forwards the cancel request of an abandoned call to the server."""
     server = pgbouncer_server.behind
     direct = server.url.rpartition("/")[0] + "/" + pgbouncer_url.rpartition("/")[2]
     store = StoreClient("async", create_backend(pgbouncer_url, timeout=PLENTY, prepare=False))
@@ -116,10 +118,10 @@ def test_cancelled_behind_a_pooler(pgbouncer_server: PgBouncer, pgbouncer_url: s
     store.shut_down()
 
 
-def test_overdue_call(
+def test_timed_out_call_is_cancelled_on_the_server(
     open_store: OpenStore, postgres_url: str, postgres_server: Databases, locker: psycopg.Connection
 ) -> None:
-    """A call that is late takes its work with it, too; its place serves the next."""
+    """A call that times out is cancelled on the server, and its slot serves the next call."""
     store = open_store(postgres_url, timeout=PLENTY, max_connections=1)
     attempt = Attempt(store, "write", timeout=0.2)
     assert type(attempt.error) is OutcomeUnknownError
@@ -129,8 +131,10 @@ def test_overdue_call(
     assert store.read(A) == b"old"
 
 
-def test_server_that_keeps_silent(postgres_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody says whether it stopped, the place is free again after a while."""
+def test_unresponsive_server_frees_the_slot(
+    postgres_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the server does not confirm the cancellation, the slot is free after CANCEL_TIMEOUT."""
     monkeypatch.setattr(abandoned, "CANCEL_TIMEOUT", 0.3)
     store = StoreClient("sync", create_backend(postgres_proxy.url, max_connections=1))
     store.write(A, b"old", None)
@@ -143,8 +147,8 @@ def test_server_that_keeps_silent(postgres_proxy: Proxy, monkeypatch: pytest.Mon
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-def test_a_forked_child_stops_nothing(postgres_url: str) -> None:
-    """A child's copy of a connection at work is its parent's: to let go of it stops nothing."""
+def test_forked_child_cancels_nothing(postgres_url: str) -> None:
+    """A forked child that discards its copy of a busy connection does not cancel the statement."""
     store = StoreClient("sync", create_backend(postgres_url))
     store.write(A, b"old", None)
     connection = store.store._executor._pool.pop_idle()

@@ -1,4 +1,4 @@
-"""Many callers at once: nothing is lost, nothing deadlocks, and connections are counted."""
+"""Concurrent callers: no update is lost, nothing deadlocks, and connections are limited."""
 
 import asyncio
 import os
@@ -25,16 +25,16 @@ from fibonacci_postgres.waiting import BlockingWait
 from .stores import SPACE, A, OpenStore, StoreClient, create_backend, wait_until
 
 WORKERS = 8
-TURNS = 50
+ROUNDS = 50
 
 
 def memory(url: str) -> MemoryManager:
-    """A memory on a database, as users have it."""
+    """The memory of a workflow on a database."""
     return Workflow("w", MemoryConfig(backend="postgres", connection_url=url, timeout=20)).memory
 
 
 def in_threads(work: Callable[[int], object], workers: int = WORKERS) -> list[object]:
-    """Do the work in several threads at once; what they raised."""
+    """Call a function in several threads at once, and return the errors they raised."""
     errors: list[object] = []
 
     def guarded(number: int) -> None:
@@ -51,27 +51,27 @@ def in_threads(work: Callable[[int], object], workers: int = WORKERS) -> list[ob
     return errors
 
 
-def test_threads(postgres_url: str) -> None:
+def test_threads_lose_no_update(postgres_url: str) -> None:
     """Of 400 appends and 400 increments by eight threads, none is lost (C16)."""
     shared = memory(postgres_url)
 
     def work(number: int) -> None:
-        for turn in range(TURNS):
-            shared.append("turns", [number, turn])
+        for round_number in range(ROUNDS):
+            shared.append("rounds", [number, round_number])
             shared.increment("n")
 
     assert in_threads(work) == []
-    assert shared.get("n") == WORKERS * TURNS
-    assert len({tuple(turn) for turn in shared.get("turns")}) == WORKERS * TURNS
+    assert shared.get("n") == WORKERS * ROUNDS
+    assert len({tuple(round_number) for round_number in shared.get("rounds")}) == WORKERS * ROUNDS
 
 
-def test_tasks(postgres_url: str) -> None:
-    """Nor by eight tasks on one event loop (C16)."""
+def test_tasks_lose_no_update(postgres_url: str) -> None:
+    """Of 400 appends and 400 increments by eight tasks on one event loop, none is lost (C16)."""
     shared = memory(postgres_url)
 
     async def work(number: int) -> None:
-        for turn in range(TURNS):
-            await shared.aappend("turns", [number, turn])
+        for round_number in range(ROUNDS):
+            await shared.aappend("rounds", [number, round_number])
             await shared.aincrement("n")
 
     async def all_of_them() -> None:
@@ -80,13 +80,13 @@ def test_tasks(postgres_url: str) -> None:
 
     asyncio.run(all_of_them())
     again = memory(postgres_url)
-    assert again.get("n") == WORKERS * TURNS
-    assert len(again.get("turns")) == WORKERS * TURNS
+    assert again.get("n") == WORKERS * ROUNDS
+    assert len(again.get("rounds")) == WORKERS * ROUNDS
 
 
 @pytest.mark.bare
-def test_processes(postgres_url: str) -> None:
-    """Nor by four forked processes, each with the store that it was born with (C16, C21)."""
+def test_forked_processes_lose_no_update(postgres_url: str) -> None:
+    """Four forked processes that share an inherited store lose no update (C16, C21)."""
     shared = memory(postgres_url)
     shared.set("n", 0)
     children = []
@@ -95,8 +95,8 @@ def test_processes(postgres_url: str) -> None:
         if not child:
             code = 1
             try:
-                for turn in range(100):
-                    shared.append("turns", [number, turn])
+                for round_number in range(100):
+                    shared.append("rounds", [number, round_number])
                     shared.increment("n")
                 code = 0
             finally:
@@ -104,23 +104,23 @@ def test_processes(postgres_url: str) -> None:
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
     assert shared.get("n") == 400
-    assert len(shared.get("turns")) == 400
+    assert len(shared.get("rounds")) == 400
 
 
-def test_batches(postgres_url: str) -> None:
-    """Batches of the same keys in any order, and clears between them, meet no deadlock (C17)."""
+def test_batches_do_not_deadlock(postgres_url: str) -> None:
+    """Batches of the same keys in any order, with clears between them, don't deadlock (C17)."""
     stores = [StoreClient("sync", create_backend(postgres_url, timeout=20)) for _ in range(WORKERS)]
     addresses = [Address(SPACE, f"k{number}") for number in range(100)]
     stores[0].write_many([(address, b"0") for address in addresses], None)
 
     def work(number: int) -> None:
         dice = random.Random(number)
-        for turn in range(25):
+        for round_number in range(25):
             some = dice.sample(addresses, 60)
-            stores[number].write_many([(address, b"%d" % turn) for address in some], None)
-            if turn % 5 == 0:
+            stores[number].write_many([(address, b"%d" % round_number) for address in some], None)
+            if round_number % 5 == 0:
                 stores[number].remove_many(some)
-            if turn % 8 == 0:
+            if round_number % 8 == 0:
                 stores[number].clear(SPACE)
 
     assert in_threads(work) == []
@@ -133,8 +133,8 @@ def test_batches(postgres_url: str) -> None:
         store.shut_down()
 
 
-def test_limit(postgres_url: str, postgres_server: Databases) -> None:
-    """A process uses no more connections than it may; the others wait for their turn."""
+def test_threads_share_max_connections(postgres_url: str, postgres_server: Databases) -> None:
+    """Threads use max_connections at most; the other callers wait."""
     store = StoreClient("sync", create_backend(postgres_url, max_connections=2))
     most = []
 
@@ -149,7 +149,7 @@ def test_limit(postgres_url: str, postgres_server: Databases) -> None:
 
 
 def count_connections(server: Databases, url: str) -> int:
-    """How many connections of ours a database has."""
+    """Return how many of our connections a database has."""
     database = url.rpartition("/")[2]
     found = server.execute(
         f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' "
@@ -158,8 +158,8 @@ def count_connections(server: Databases, url: str) -> int:
     return int(found[0][0] or 0)
 
 
-def test_limit_in_one_loop(postgres_url: str, postgres_server: Databases) -> None:
-    """So do the tasks of an event loop, also when some of them are cancelled while they wait."""
+def test_tasks_share_max_connections(postgres_url: str, postgres_server: Databases) -> None:
+    """Tasks use max_connections at most, even if some are cancelled while they wait."""
     store = StoreClient("async", create_backend(postgres_url, max_connections=2))
 
     async def together() -> list[object]:
@@ -179,8 +179,8 @@ def test_limit_in_one_loop(postgres_url: str, postgres_server: Databases) -> Non
     store.shut_down()
 
 
-def test_no_turn_in_time(postgres_url: str) -> None:
-    """Who gets no connection before the deadline is told how many there are."""
+def test_pool_timeout_names_the_limit(postgres_url: str) -> None:
+    """A caller that gets no connection before the deadline gets an error with the limit."""
     store = StoreClient("sync", create_backend(postgres_url, max_connections=1, timeout=60))
     store.write(A, b"1", None)
     with psycopg.connect(postgres_url) as connection:
@@ -195,10 +195,10 @@ def test_no_turn_in_time(postgres_url: str) -> None:
     store.shut_down()
 
 
-def test_after_a_burst(
+def test_idle_connections_are_closed_after_a_burst(
     postgres_server: Databases, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Connections that a burst of callers needed are closed, one a call, when nobody needs them."""
+    """After a burst of callers, each call closes one connection that was idle too long."""
     monkeypatch.setattr(pool, "IDLE_TIMEOUT", 0.3)
     store = StoreClient("sync", create_backend(postgres_url))
     with psycopg.connect(postgres_url) as connection:
@@ -215,25 +215,29 @@ def test_after_a_burst(
     store.shut_down()
 
 
-def test_closing(open_store: OpenStore, postgres_server: Databases, postgres_url: str) -> None:
-    """A store that is closed leaves no connection behind; used again, it connects anew."""
+def test_closed_store_reconnects(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
+) -> None:
+    """A closed store leaves no connection open, and reconnects if it is used again."""
     store = open_store(postgres_url)
     store.write(A, b"1", None)
     assert count_connections(postgres_server, postgres_url) == 1
     store.close()
     assert store.read(A) == b"1"
-    wait_for_none(postgres_server, postgres_url)
+    wait_until_all_closed(postgres_server, postgres_url)
 
 
-def test_forgotten(open_store: OpenStore, postgres_server: Databases, postgres_url: str) -> None:
-    """A store that nobody refers to any more closes its connections."""
+def test_collected_store_closes_its_connections(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
+) -> None:
+    """A store that is garbage-collected closes its connections."""
     store = open_store(postgres_url)
     store.write(A, b"1", None)
     store.store = open_store(postgres_url).store
-    wait_for_none(postgres_server, postgres_url)
+    wait_until_all_closed(postgres_server, postgres_url)
 
 
-def wait_for_none(server: Databases, url: str) -> None:
+def wait_until_all_closed(server: Databases, url: str) -> None:
     """Wait until the server has noticed that all connections are closed."""
     end = time.monotonic() + 5
     while count_connections(server, url):
@@ -241,18 +245,18 @@ def wait_for_none(server: Databases, url: str) -> None:
         time.sleep(0.01)
 
 
-def test_no_thread(postgres_url: str) -> None:
-    """A store has no thread of its own, and no file but its connections."""
+def test_store_starts_no_thread(postgres_url: str) -> None:
+    """A store starts no thread, and opens no file except its connections."""
     before = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
     store = StoreClient("sync", create_backend(postgres_url))
     store.write(A, b"1", None)
-    assert threading.active_count() <= before[0]  # what others left may be gone by now
+    assert threading.active_count() <= before[0]  # other tests' threads may have ended
     assert len(list(Path("/proc/self/fd").iterdir())) <= before[1] + 1
     store.shut_down()
 
 
-def test_first_come_first_served(postgres_url: str) -> None:
-    """Callers who ask again and again stand behind those who wait already."""
+def test_waiting_callers_are_served_in_order(postgres_url: str) -> None:
+    """Callers that repeat their calls don't overtake those that already wait."""
     store = StoreClient("async", create_backend(postgres_url, max_connections=1))
     done = [0] * 6
 
@@ -270,8 +274,8 @@ def test_first_come_first_served(postgres_url: str) -> None:
 
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.long)])
-def test_many_tasks(postgres_url: str, count: int) -> None:
-    """Any number of tasks may ask at once; each gets its turn."""
+def test_thousands_of_tasks_all_get_a_connection(postgres_url: str, count: int) -> None:
+    """Thousands of tasks may call at once; each gets a connection."""
     store = StoreClient("async", create_backend(postgres_url))
     store.write(A, b"1", None)
 
@@ -283,8 +287,8 @@ def test_many_tasks(postgres_url: str, count: int) -> None:
     store.shut_down()
 
 
-def test_not_sent() -> None:
-    """What libpq says that it did not send counts as not sent."""
+def test_failed_send_counts_as_not_sent() -> None:
+    """A statement that libpq failed to send counts as not sent."""
     connection = Connection()
     connection.pgconn = pq.PGconn.connect_start(b"host=/nowhere")
     statement = build_statements("t").sweep
@@ -295,12 +299,12 @@ def test_not_sent() -> None:
         assert not connection.sent
 
 
-def test_lost_connection() -> None:
-    """A connection that an exception loses leaves its place to the first who waits."""
+def test_lost_connection_frees_its_slot() -> None:
+    """A connection lost to an exception gives its slot to the first waiting caller."""
     connections = pool.ConnectionPool(1, BlockingWait())
 
     async def connect(connection: Connection, _: float) -> None:
-        connection.fd = 0  # seems to be connected
+        connection.fd = 0  # counts as connected
 
     def take() -> Connection:
         return run_sync(connections.getconn(connect, time.monotonic() + 20))

@@ -1,4 +1,4 @@
-"""Connections: where to, by which address, and when one is used again."""
+"""Connecting: hosts, ports and addresses, and when a connection is reused."""
 
 import socket
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ from .stores import A, Attempt, OpenStore
 
 
 @pytest.fixture
-def silent() -> Iterator[int]:
-    """A port where connections are taken, and nothing is said."""
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never sends anything."""
     with socket.create_server((ports.LOOPBACK, 0)) as listener:
         yield listener.getsockname()[1]
 
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """What the resolver answers, by name; an event is what it waits for, before it knows none."""
+    """The resolver's addresses by name; for an event, it waits and then finds none."""
     known: dict[str, Any] = {}
     real = socket.getaddrinfo
 
@@ -45,16 +45,18 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
 
 def url(server: Databases, hosts: str, query: str = "") -> str:
-    """The URL of the server's own database at other hosts."""
+    """Return the URL of the server's own database at other hosts."""
     database = server.url.partition("?")[0].rpartition("/")[2]
     return f"postgresql://postgres@{hosts}/{database}?{query}"
 
 
-def test_second_host(open_store: OpenStore, postgres_server: Databases, silent: int) -> None:
-    """A host that refuses or keeps silent is passed over for the next, within the deadline."""
+def test_next_host_is_tried(
+    open_store: OpenStore, postgres_server: Databases, silent_port: int
+) -> None:
+    """A host that refuses or never responds is skipped for the next, within the deadline."""
     port = postgres_server.port
-    for first in (1, silent):
-        # The silent one has its share of the time: one of twenty.
+    for first in (1, silent_port):
+        # The silent host's share of the time is one twentieth.
         hosts = ",".join([f"127.0.0.1:{first}", *[f"127.0.0.1:{port}"] * 19])
         attempt = Attempt(open_store(url(postgres_server, hosts), timeout=6), "write")
         assert attempt.error is None
@@ -62,24 +64,28 @@ def test_second_host(open_store: OpenStore, postgres_server: Databases, silent: 
 
 
 @pytest.mark.parametrize("mode", ["sync", pytest.param("async", marks=pytest.mark.long)])
-def test_connect_timeout(open_store: OpenStore, postgres_server: Databases, silent: int) -> None:
-    """connect_timeout says how long each host may take."""
-    hosts = f"127.0.0.1:{silent},127.0.0.1:{postgres_server.port}"
+def test_connect_timeout_limits_each_host(
+    open_store: OpenStore, postgres_server: Databases, silent_port: int
+) -> None:
+    """connect_timeout limits the time for each host."""
+    hosts = f"127.0.0.1:{silent_port},127.0.0.1:{postgres_server.port}"
     store = open_store(url(postgres_server, hosts, "connect_timeout=1"), timeout=20)
     attempt = Attempt(store, "write")
     assert attempt.error is None
-    assert 1 <= attempt.seconds < 10  # its share of the time
+    assert 1 <= attempt.seconds < 10  # less than its share of the time
 
 
-def test_balanced(open_store: OpenStore, postgres_server: Databases) -> None:
-    """load_balance_hosts=random tries them in any order."""
+def test_load_balance_hosts_shuffles(open_store: OpenStore, postgres_server: Databases) -> None:
+    """load_balance_hosts=random tries the hosts in random order."""
     hosts = f"127.0.0.1:1,127.0.0.1:{postgres_server.port}"
     store = open_store(url(postgres_server, hosts, "load_balance_hosts=random"))
     assert Attempt(store, "write").error is None
 
 
-def test_hosts_and_ports(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lists of hosts and ports that do not fit are refused, from the environment as well."""
+def test_counts_of_hosts_and_ports_must_match(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists of hosts and ports that don't match are rejected, even from the environment."""
     monkeypatch.setenv("PGHOST", "a,b,c")
     monkeypatch.setenv("PGPORT", "1,2")
     attempt = Attempt(open_store("postgresql:///db"), "write")
@@ -87,16 +93,18 @@ def test_hosts_and_ports(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch)
     assert "3 hosts, but 2 of port" in str(attempt.error)
 
 
-def test_name(open_store: OpenStore, postgres_server: Databases, names: dict[str, Any]) -> None:
-    """A name is looked up, and each of its addresses is tried."""
+def test_each_address_of_a_name_is_tried(
+    open_store: OpenStore, postgres_server: Databases, names: dict[str, Any]
+) -> None:
+    """Each address of a host name is tried."""
     names["db.example"] = ["127.0.0.2", "127.0.0.1"]
     store = open_store(url(postgres_server, f"db.example:{postgres_server.port}"))
     assert Attempt(store, "write").error is None
 
 
-def test_slow_name(open_store: OpenStore, names: dict[str, Any]) -> None:
-    """A resolver that takes its time does not outlast the deadline."""
-    host = f"slow-{token_hex(4)}.example"  # of this test alone: callers join a look-up that runs
+def test_slow_resolver_ends_at_the_deadline(open_store: OpenStore, names: dict[str, Any]) -> None:
+    """A call whose resolver is slow ends at the deadline."""
+    host = f"slow-{token_hex(4)}.example"  # unique: calls join a running look-up
     names[host] = Event()
     attempt = Attempt(open_store(f"postgresql://{host}/db", timeout=0.3), "write")
     assert type(attempt.error) is BackendUnavailableError
@@ -104,8 +112,8 @@ def test_slow_name(open_store: OpenStore, names: dict[str, Any]) -> None:
     assert attempt.seconds < 0.8
 
 
-def test_unknown_name(open_store: OpenStore, names: dict[str, Any]) -> None:
-    """A name that nobody knows is told."""
+def test_unknown_name_is_unavailable(open_store: OpenStore, names: dict[str, Any]) -> None:
+    """A host name that can't be resolved is a BackendUnavailableError."""
     names["gone.example"] = Event()
     names["gone.example"].set()
     attempt = Attempt(open_store("postgresql://gone.example/db"), "write")
@@ -113,25 +121,27 @@ def test_unknown_name(open_store: OpenStore, names: dict[str, Any]) -> None:
     assert "can't resolve" in str(attempt.error)
 
 
-def test_no_name(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is one that can be nobody's, and that the environment has."""
+def test_invalid_name_in_the_environment_is_unavailable(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An invalid host name in PGHOST is a BackendUnavailableError."""
     monkeypatch.setenv("PGHOST", f"{'a' * 70}.example")
     attempt = Attempt(open_store("postgresql:///db"), "write")
     assert type(attempt.error) is BackendUnavailableError
     assert "no host's name" in str(attempt.error)
 
 
-def test_one_name_of_two(
+def test_unknown_name_is_skipped(
     open_store: OpenStore, postgres_server: Databases, names: dict[str, Any]
 ) -> None:
-    """One of several names that can't be looked up is passed over."""
+    """A host name that can't be resolved is skipped for the next host."""
     names["gone.example"] = Event()
     names["gone.example"].set()
     hosts = f"gone.example,127.0.0.1:{postgres_server.port}"
     assert Attempt(open_store(url(postgres_server, hosts)), "write").error is None
 
 
-def test_environment(
+def test_environment_fills_in_the_url(
     open_store: OpenStore, postgres_server: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the URL leaves out comes from libpq's environment variables."""
@@ -141,14 +151,14 @@ def test_environment(
     assert Attempt(open_store("postgresql:///postgres"), "write").error is None
 
 
-def test_socket_that_is_none(open_store: OpenStore) -> None:
-    """A Unix socket where nobody listens is a server that is not there."""
+def test_missing_socket_is_unavailable(open_store: OpenStore) -> None:
+    """A Unix socket that does not exist is a BackendUnavailableError."""
     attempt = Attempt(open_store("postgresql://%2Fnowhere/db"), "write")
     assert type(attempt.error) is BackendUnavailableError
 
 
-def test_no_postgres(open_store: OpenStore, valkey_server: Any) -> None:
-    """Something else on that port is told as what it is, in time."""
+def test_other_protocol_is_an_error(open_store: OpenStore, valkey_server: Any) -> None:
+    """A server with another protocol is a StorageError, within the deadline."""
     attempt = Attempt(
         open_store(f"postgresql://127.0.0.1:{valkey_server.port}/db", timeout=0.3), "read"
     )
@@ -156,8 +166,8 @@ def test_no_postgres(open_store: OpenStore, valkey_server: Any) -> None:
     assert attempt.seconds < 0.8
 
 
-def test_used_again(open_store: OpenStore, postgres_proxy: Proxy) -> None:
-    """A connection is used again, and not made for each call."""
+def test_connection_is_reused(open_store: OpenStore, postgres_proxy: Proxy) -> None:
+    """Consecutive calls use one connection."""
     store = open_store(postgres_proxy.url)
     with postgres_proxy.record() as traffic:
         for _ in range(20):
@@ -165,10 +175,10 @@ def test_used_again(open_store: OpenStore, postgres_proxy: Proxy) -> None:
     assert traffic.connections == 1
 
 
-def test_long_idle(
+def test_idle_connection_is_replaced(
     open_store: OpenStore, postgres_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that was idle for long is replaced: a router may have forgotten it."""
+    """A connection that was idle for IDLE_TIMEOUT is replaced: a router may have dropped it."""
     monkeypatch.setattr(pool, "IDLE_TIMEOUT", 0.0)
     store = open_store(postgres_proxy.url)
     store.write(A, b"1", None)
@@ -178,8 +188,8 @@ def test_long_idle(
 
 
 @pytest.mark.parametrize("size", [10, 2**24])
-def test_sizes(open_store: OpenStore, postgres_url: str, size: int) -> None:
-    """Values up to the limit of core go through, alone and in batches."""
+def test_large_values(open_store: OpenStore, postgres_url: str, size: int) -> None:
+    """Values up to core's size limit can be written and read, singly and in batches."""
     store = open_store(postgres_url, timeout=20)
     value = b"x" * size
     store.write(A, value, None)

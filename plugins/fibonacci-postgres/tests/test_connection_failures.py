@@ -1,4 +1,4 @@
-"""Connections that are refused: what lasts is told at once, what passes is waited for."""
+"""Failed connection attempts: permanent errors are raised at once, transient ones retried."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +50,7 @@ TRANSIENT = [
 
 @pytest.mark.parametrize(("code", "text", "severity"), PERMANENT)
 def test_permanent_rejection_is_tried_once(code: str, text: str, severity: str) -> None:
-    """What another try would hear again costs one login a call, in any language or wording."""
+    """A permanent rejection costs one login per call, in any language and wording."""
     with rejecting_server(code, text, severity) as server:
         url = f"postgresql://me:wrong@127.0.0.1:{server.port}/db"
         memory = Workflow("w", MemoryConfig(backend="postgres", connection_url=url)).memory
@@ -63,7 +63,7 @@ def test_permanent_rejection_is_tried_once(code: str, text: str, severity: str) 
 
 @pytest.mark.parametrize(("code", "text", "severity"), TRANSIENT)
 def test_transient_rejection_is_unavailable(code: str, text: str, severity: str) -> None:
-    """What passes may be tried again, whatever names stand in the text."""
+    """A transient rejection is a BackendUnavailableError, whatever names its message contains."""
     with rejecting_server(code, text, severity) as server:
         store = StoreClient(
             "sync", create_backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db")
@@ -80,8 +80,8 @@ def test_transient_rejection_is_unavailable(code: str, text: str, severity: str)
         ("XX000", "Startup option not allowed, try again without: statement_timeout"),
     ],
 )
-def test_options(code: str, text: str) -> None:
-    """Options of ours that a pooler refuses, in whichever words, are left out from then on."""
+def test_rejected_options_are_left_out(code: str, text: str) -> None:
+    """Session options that a pooler rejects, in any wording, are left out from then on."""
     with rejecting_server(code, text) as server:
         store = StoreClient(
             "sync", create_backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db")
@@ -92,8 +92,8 @@ def test_options(code: str, text: str) -> None:
     assert [b"enable_seqscan" in startup for startup in server.startups] == [True, False, False]
 
 
-def test_options_of_many_callers() -> None:
-    """Callers who connect at once leave the options out together, none takes them for the URL's."""
+def test_rejected_options_are_left_out_by_concurrent_callers() -> None:
+    """Concurrent callers leave out rejected options, and don't mistake them for the URL's."""
     with rejecting_server("08P01", "unsupported startup parameter: options") as server:
         store = StoreClient(
             "sync", create_backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db")
@@ -122,8 +122,10 @@ def test_options_of_many_callers() -> None:
     ]
 
 
-def test_full_for_a_role(postgres_server: Databases, postgres_url: str) -> None:
-    """A role with too many connections is told from one that may not log in, by the server."""
+def test_role_limit_differs_from_forbidden_login(
+    postgres_server: Databases, postgres_url: str
+) -> None:
+    """A role with too many connections is unavailable; one that may not log in is an error."""
     postgres_server.execute("DROP ROLE IF EXISTS invalid_certificate")
     postgres_server.execute("CREATE ROLE invalid_certificate LOGIN CONNECTION LIMIT 0")
     url = postgres_url.replace("postgres@", "invalid_certificate@")
@@ -136,8 +138,8 @@ def test_full_for_a_role(postgres_server: Databases, postgres_url: str) -> None:
     postgres_server.execute("DROP ROLE invalid_certificate")
 
 
-def test_two_answers() -> None:
-    """Of two answers, with TLS and without, one that passes is enough to try again."""
+def test_one_transient_error_of_two_is_transient() -> None:
+    """Of two errors, with TLS and without, one transient error makes the failure transient."""
     text = 'connection to server at "h", port 1 failed: FATAL:  {}: no\nLOCATION:  x, y.c:1\n'
     full, wrong = text.format("53300"), text.format("28P01")
     assert parse_connection_failure(wrong + wrong, needs_password=True).is_permanent
@@ -161,19 +163,19 @@ def test_two_answers() -> None:
         ('private key file "k" has group or world access', True),
     ],
 )
-def test_without_sqlstate(text: str, is_permanent: bool) -> None:
-    """What libpq says by itself is known by its words, and not by the name of a host."""
+def test_messages_of_libpq(text: str, is_permanent: bool) -> None:
+    """Messages of libpq are classified by their words, and not by a host's name in them."""
     assert parse_connection_failure(text, needs_password=False).is_permanent is is_permanent
 
 
 @pytest.mark.parametrize("text", ["no such user: {}", 'database "{}" is disabled', "no: „{}“"])
-def test_names_that_sound_like_passing_faults(text: str) -> None:
-    """The name of a user or a database, where a pooler quotes it, does not make a refusal pass."""
+def test_quoted_names_are_ignored(text: str) -> None:
+    """A quoted user or database name never makes a rejection transient."""
     name = "closing timeout"
     message = f"failed: FATAL:  08P01: {text.format(name)}\nLOCATION:  x, y.c:1\n"
     assert parse_connection_failure(message, needs_password=False, names=("me", name)).is_permanent
 
 
-def test_libpq_out_of_reach() -> None:
-    """A libpq that can't be asked for SQLSTATEs is asked for none."""
+def test_unreachable_libpq_is_ignored() -> None:
+    """If libpq's function can't be found, SQLSTATEs are not enabled and nothing fails."""
     assert find_error_verbosity_setter(__file__)(None, 2) == 0

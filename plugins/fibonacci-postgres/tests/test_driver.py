@@ -1,4 +1,4 @@
-"""A psycopg that can't be imported: said in words, with the way out."""
+"""Importing psycopg: the error if it can't be imported."""
 
 import runpy
 import sys
@@ -10,8 +10,8 @@ from fibonacci_postgres import driver
 
 
 @pytest.mark.parametrize("gone", ["psycopg", "psycopg.pq.abc"])
-def test_a_driver_that_is_gone(monkeypatch: pytest.MonkeyPatch, gone: str) -> None:
-    """All of it, or a part."""
+def test_missing_psycopg_is_reported(monkeypatch: pytest.MonkeyPatch, gone: str) -> None:
+    """A missing psycopg, or a missing part of it, is a PluginLoadError with instructions."""
     monkeypatch.setitem(sys.modules, gone, None)
     with pytest.raises(PluginLoadError) as caught:
         runpy.run_path(driver.__file__)

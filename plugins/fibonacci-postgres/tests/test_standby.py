@@ -1,4 +1,4 @@
-"""A standby is not read, unless it is said that one will do."""
+"""Standbys: one is not used unless target_session_attrs accepts it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from .stores import READS, A, Attempt, OpenStore, create_backend
 
 @pytest.fixture(scope="module")
 def standby() -> Iterator[Postgres]:
-    """A hot standby, with a record in the table that it has since it was a primary."""
+    """A hot standby whose table has a record from when it was a primary."""
     with postgres.standalone() as server:
         store: Any = create_backend(server.url).create_store()
         run_sync(store.write(A, b"old", None, deadline=monotonic() + 5))
@@ -31,8 +31,8 @@ def standby() -> Iterator[Postgres]:
 
 
 @pytest.mark.parametrize("verb", READS)
-def test_standby(verb: str, open_store: OpenStore, standby: Postgres) -> None:
-    """A host that is a standby is refused for reads as for writes, and the error says why."""
+def test_standby_is_rejected(verb: str, open_store: OpenStore, standby: Postgres) -> None:
+    """A standby is rejected for reads and writes, and the error says why."""
     attempt = Attempt(open_store(standby.url), verb)
     assert type(attempt.error) is BackendUnavailableError
     assert "is a standby" in str(attempt.error)
@@ -40,36 +40,38 @@ def test_standby(verb: str, open_store: OpenStore, standby: Postgres) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["any", "standby", "prefer-standby", "read-only"])
-def test_standby_that_will_do(wanted: str, open_store: OpenStore, standby: Postgres) -> None:
-    """Whoever says that a standby will do may read from it."""
+def test_accepted_standby_is_read(wanted: str, open_store: OpenStore, standby: Postgres) -> None:
+    """A standby that target_session_attrs accepts is read."""
     assert open_store(f"{standby.url}?target_session_attrs={wanted}").read(A) == b"old"
 
 
-def test_environment(
+def test_environment_accepts_a_standby(
     open_store: OpenStore, standby: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be said in libpq's environment variable, too."""
+    """PGTARGETSESSIONATTRS may accept a standby."""
     monkeypatch.setenv("PGTARGETSESSIONATTRS", "any")
     assert open_store(standby.url).read(A) == b"old"
 
 
-@pytest.mark.parametrize("said", ["", "target_session_attrs=standby\n"])
-def test_service_file(
-    said: str, open_store: OpenStore, standby: Postgres, tmp_path: Path, monkeypatch: Any
+@pytest.mark.parametrize("setting", ["", "target_session_attrs=standby\n"])
+def test_service_file_accepts_a_standby(
+    setting: str, open_store: OpenStore, standby: Postgres, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """And in a service file, which may name the host; one that says nothing means a primary."""
+    """A service file may accept a standby; without target_session_attrs it needs a primary."""
     file = tmp_path / "services"
-    file.write_text(f"[memory]\nhost={standby.host}\nport={standby.port}\n{said}")
+    file.write_text(f"[memory]\nhost={standby.host}\nport={standby.port}\n{setting}")
     monkeypatch.setenv("PGSERVICEFILE", str(file))
     attempt = Attempt(open_store("postgresql://postgres@/postgres?service=memory"), "read", A)
-    if said:
+    if setting:
         assert attempt.result == b"old"
     else:
         assert "is a standby" in str(attempt.error)
 
 
-def test_next_host(open_store: OpenStore, standby: Postgres, postgres_server: Databases) -> None:
-    """Of several hosts the first that is no standby is used."""
+def test_first_primary_is_used(
+    open_store: OpenStore, standby: Postgres, postgres_server: Databases
+) -> None:
+    """Of several hosts the first primary is used."""
     hosts = f"127.0.0.1:{standby.port},127.0.0.1:{postgres_server.port}"
     store = open_store(f"postgresql://postgres@{hosts}/postgres?table=of_primary")
     store.write(A, b"new", None)
@@ -78,7 +80,7 @@ def test_next_host(open_store: OpenStore, standby: Postgres, postgres_server: Da
 
 
 def test_standby_behind_a_pooler(open_store: OpenStore, standby: Postgres) -> None:
-    """Behind a pooler the server itself is asked."""
-    with pooler(standby) as before:
-        attempt = Attempt(open_store(f"{before.url}?prepare=off"), "read")
+    """Through a pooler, the store asks the server itself whether it is a standby."""
+    with pooler(standby) as pgbouncer:
+        attempt = Attempt(open_store(f"{pgbouncer.url}?prepare=off"), "read")
         assert "is a standby" in str(attempt.error)
