@@ -140,7 +140,7 @@ def _is_target_set(pgconn: PGconn, parameters: ConnectionParameters) -> bool:
         return True
     if not parameters.get("service"):
         return False
-    # Only libpq reads that file. Its "any" can't be told from libpq's own default.
+    # Only libpq reads that file. Its "any" can't be distinguished from libpq's own default.
     values = {option.keyword: option.val for option in pgconn.info}
     return values.get(_TARGET.encode()) not in (None, b"any")
 

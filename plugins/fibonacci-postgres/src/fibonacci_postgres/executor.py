@@ -43,10 +43,8 @@ class Executor:
     ) -> PGresult:
         """Execute a statement, and return its result.
 
-        Raises:
-            OutcomeUnknownError: If the response to a write was lost.
-            BackendUnavailableError: If the statement was not applied, and a retry may succeed.
-            StorageError: If a retry would fail the same way.
+        Raises OutcomeUnknownError if the response to a write was lost, BackendUnavailableError if
+        the statement was not applied, and StorageError if a retry would fail the same way.
         """
         if monotonic() >= deadline:
             raise self._no_response_error("timed out", maybe_applied=False)
@@ -62,15 +60,13 @@ class Executor:
                 connection.send_prepared(statement, parameters)
             else:
                 connection.send_unprepared(statement, parameters)
-            # WaitStrategy.wait_for_response, inlined: every call takes this path.
-            while True:
+            while True:  # wait_for_response, inlined: every call takes this path
                 pending = self._wait(connection, deadline)
                 if pending is not None:
                     await pending
                 if connection.process_io():
                     break
-            result = connection.take_result()
-            if result is None:
+            if (result := connection.take_result()) is None:
                 raise self._map_error(connection, writes=statement.writes)
         except (DeadlineExceeded, DriverError) as error:
             maybe_applied = requested and statement.writes and connection.sent

@@ -67,7 +67,7 @@ def session_options(timeout_ms: int) -> str:
     The planner uses the primary key, whatever the statistics say: it is faster, and rows are locked
     in the order of their keys. And the server cancels a statement after ``timeout_ms``.
 
-    The options end with the session. SET statements would, behind a pooler, also apply to the next
+    The options end with the session. With a pooler, SET statements would also apply to the next
     client of the server's connection; options are rejected or ignored by poolers.
     """
     return f"-c statement_timeout={timeout_ms} -c enable_seqscan=off -c enable_bitmapscan=off"
