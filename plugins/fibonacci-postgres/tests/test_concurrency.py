@@ -185,13 +185,13 @@ def test_pool_timeout_names_the_limit(postgres_url: str) -> None:
     store.write(A, b"1", None)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
-        other = threading.Thread(target=in_threads, args=(lambda _: store.read(A), 1))
-        other.start()
+        reader = threading.Thread(target=in_threads, args=(lambda _: store.read(A), 1))
+        reader.start()
         waiting = "SELECT FROM pg_locks WHERE relation = 'fibonacci'::regclass AND NOT granted"
         wait_until(lambda: connection.execute(waiting).rowcount == 1)
         with pytest.raises(BackendUnavailableError, match="At most 1 are used at once"):
             store.read(A, deadline=time.monotonic() + 0.2)
-    other.join()
+    reader.join()
     store.shut_down()
 
 

@@ -100,14 +100,14 @@ def test_signal_handler_may_use_the_store(store: StoreClient) -> None:
     def read_in_handler(*_: object) -> None:
         seen.append(store.read(KEYS[1]))
 
-    before = signal.signal(signal.SIGALRM, read_in_handler)
+    previous_handler = signal.signal(signal.SIGALRM, read_in_handler)
     try:
         for number in range(200):
             signal.setitimer(signal.ITIMER_REAL, 0.00001 + number * 1e-6)
             while len(seen) <= number:
                 assert store.read(KEYS[0]) == b"k0"
     finally:
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, previous_handler)
     assert set(seen) == {b"k1"}
 
 
@@ -153,21 +153,21 @@ def test_signal_handler_may_use_the_store_during_a_wait(postgres_url: str) -> No
     seen: list[bytes | None] = []
     with psycopg.connect(postgres_url) as connection:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
-        other = threading.Thread(target=store.read, args=(A,))
-        other.start()
+        reader = threading.Thread(target=store.read, args=(A,))
+        reader.start()
         time.sleep(0.05)
 
         def read_in_handler(*_: object) -> None:
             threading.Timer(0.05, connection.rollback).start()
             seen.append(store.read(A))
 
-        before = signal.signal(signal.SIGALRM, read_in_handler)
+        previous_handler = signal.signal(signal.SIGALRM, read_in_handler)
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.1)
             seen.append(store.read(A))
         finally:
-            signal.signal(signal.SIGALRM, before)
-    other.join()
+            signal.signal(signal.SIGALRM, previous_handler)
+    reader.join()
     assert seen == [b"1", b"1"]
     store.shut_down()
 

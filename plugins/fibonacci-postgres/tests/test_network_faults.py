@@ -154,10 +154,10 @@ class TestNetwork:
         open_store(postgres_proxy.url).write(A, b"old", None)
         with postgres_proxy.record() as traffic:
             open_store(postgres_proxy.url).write(A, b"old", None)
-        before = itertools.takewhile(
+        startup = itertools.takewhile(
             lambda exchange: not exchange.request.startswith(BIND), traffic.exchanges
         )
-        start_bytes = sum(len(exchange.reply) for exchange in before)
+        start_bytes = sum(len(exchange.reply) for exchange in startup)
         for offset in range(0, start_bytes, step):
             store = open_store(postgres_proxy.url)
             with postgres_proxy.fault(Cut(replies=offset, reset=bool(offset % 2))):

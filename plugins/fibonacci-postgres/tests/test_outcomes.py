@@ -280,8 +280,8 @@ def test_stores_see_each_others_writes(
     open_store: OpenStore, postgres_url: str, store: StoreClient
 ) -> None:
     """Two stores on one table see each other's writes at once."""
-    other = open_store(postgres_url)
-    other.write(B, b"theirs", None)
+    second = open_store(postgres_url)
+    second.write(B, b"theirs", None)
     assert store.read(B) == b"theirs"
     assert store.scan(SPACE).keys == ["a", "b"]
 

@@ -33,9 +33,9 @@ def test_settings_do_not_leak_to_other_clients(
     for verb in ("write", "read"):
         Attempt(store, verb)
     names = ["statement_timeout", "enable_seqscan", "enable_bitmapscan"]
-    with psycopg.connect(pgbouncer_url, autocommit=True, prepare_threshold=None) as other:
+    with psycopg.connect(pgbouncer_url, autocommit=True, prepare_threshold=None) as client:
         for _ in range(10):
-            found = [other.execute(f"SHOW {name}".encode()).fetchone() for name in names]
+            found = [client.execute(f"SHOW {name}".encode()).fetchone() for name in names]
             assert found == [("0",), ("on",), ("on",)]
 
 
@@ -92,8 +92,8 @@ def test_statements_of_another_table_are_not_used(
     apples, pears = (open_store(pgbouncer_url, table=name) for name in ("apples", "pears"))
     apples.write(A, b"apples", None)
     apples.read(A)
-    with psycopg.connect(pgbouncer_url, prepare_threshold=None) as other:
-        other.execute("SELECT")  # holds that session, so that the pooler opens another
+    with psycopg.connect(pgbouncer_url, prepare_threshold=None) as client:
+        client.execute("SELECT")  # holds that session, so that the pooler opens another
         pears.write(A, b"pears", None)
         pears.read(A)
     attempt = Attempt(pears, "read", A)

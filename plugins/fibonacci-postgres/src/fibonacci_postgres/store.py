@@ -149,13 +149,13 @@ class PostgresStore(AsyncStore):
         row_keys = list(map(_row_key, addresses))
         spaces = {space for space, _ in row_keys}
         if len(spaces) > 1:
-            statement, parameters = self._statements.read_many, encode_row_keys(row_keys)
-            return column_values(await self._executor.execute(statement, parameters, deadline))
+            statement, arrays = self._statements.read_many, encode_row_keys(row_keys)
+            return column_values(await self._executor.execute(statement, arrays, deadline))
         # Most calls read from one space, for which this statement is three times faster.
         records: dict[bytes | None, bytes | None] = {}
         for space in spaces:
             statement = self._statements.read_many_of_space
-            parameters = [space, encode_bytea_array([key for _, key in row_keys])]
+            parameters: Parameters = [space, encode_bytea_array([key for _, key in row_keys])]
             result = await self._executor.execute(statement, parameters, deadline)
             records = dict(zip(column_values(result), column_values(result, 1), strict=True))
         return [records.get(key) for _, key in row_keys]
