@@ -1,32 +1,32 @@
-"""Stores of one's own for a test, in sync and async code."""
+"""Fixtures that open stores for a test, in sync and in async code."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from .speaking import VERBS, Opening, Speaker, backend
+from .stores import VERBS, OpenStore, StoreClient, create_backend
 
 
 @pytest.fixture(params=["sync", "async"])
 def mode(request: pytest.FixtureRequest) -> str:
-    """Both modes, in turn."""
+    """Each mode, in turn."""
     mode: str = request.param
     return mode
 
 
-@pytest.fixture
-def opening(mode: str) -> Iterator[Opening]:
-    """Opens stores in the test's mode, and closes them in the end."""
-    opened: list[Speaker] = []
+@pytest.fixture(name="open_store")
+def store_opener(mode: str) -> Iterator[OpenStore]:
+    """Opens stores in the test's mode, and closes them when the test ends."""
+    opened: list[StoreClient] = []
 
-    def open_store(url: str, **options: Any) -> Speaker:
-        opened.append(Speaker(mode, backend(url, **options)))
+    def open_store(url: str, **options: Any) -> StoreClient:
+        opened.append(StoreClient(mode, create_backend(url, **options)))
         return opened[-1]
 
     yield open_store
-    for one in opened:
-        one.end()
+    for store in opened:
+        store.shut_down()
 
 
 @pytest.fixture(params=list(VERBS))

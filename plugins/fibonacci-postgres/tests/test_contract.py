@@ -1,4 +1,4 @@
-"""The contract of stores, kept on PostgreSQL: as it comes, and without prepared statements."""
+"""The store contract on PostgreSQL, with and without prepared statements."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The contract of stores, kept on PostgreSQL behind a transaction pooler, with prepare=off."""
+"""The store contract on PostgreSQL through a transaction pooler, with prepare=off."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""A psycopg that can't be imported: said in words, with the way out."""
+"""Importing psycopg: the error if it can't be imported."""
 
 import runpy
 import sys
@@ -10,13 +10,13 @@ from fibonacci_postgres import driver
 
 
 @pytest.mark.parametrize("gone", ["psycopg", "psycopg.pq.abc"])
-def test_a_driver_that_is_gone(monkeypatch: pytest.MonkeyPatch, gone: str) -> None:
-    """All of it, or a part."""
+def test_missing_psycopg_is_reported(monkeypatch: pytest.MonkeyPatch, gone: str) -> None:
+    """A missing psycopg, or a missing part of it, is a PluginLoadError with instructions."""
     monkeypatch.setitem(sys.modules, gone, None)
     with pytest.raises(PluginLoadError) as caught:
         runpy.run_path(driver.__file__)
     assert str(caught.value) == (
         f"backend 'postgres': psycopg can't be imported: import of {gone} halted; None in "
-        "sys.modules. Install it anew: pip install --force-reinstall 'psycopg[binary]'; where that "
-        "has no wheel, psycopg with the system's libpq"
+        "sys.modules. Reinstall it: pip install --force-reinstall 'psycopg[binary]'; on a platform "
+        "without a binary wheel, install psycopg and the system's libpq"
     )

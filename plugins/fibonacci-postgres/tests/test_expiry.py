@@ -1,4 +1,4 @@
-"""Expiry goes by the server's clock, and expired rows are swept."""
+"""Expiry: it follows the server's clock, and writes delete expired rows."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 from fibonacci.plugin import Address
 
-from .speaking import SPACE, TIMEOUT, A, Attempt, B, Opening
+from .stores import SPACE, TIMEOUT, A, Attempt, B, OpenStore
 
 SHIFTED = """
 import sys, time
@@ -29,41 +29,41 @@ print(memory.list_keys(), memory.get("seen"))
 
 @pytest.mark.parametrize("mode", ["sync"])
 @pytest.mark.parametrize("shift", [-3600, 3600])
-def test_clock_of_the_client(opening: Opening, postgres_url: str, shift: int) -> None:
+def test_client_clock_is_ignored(open_store: OpenStore, postgres_url: str, shift: int) -> None:
     """A client whose clock is an hour off writes and reads like all others (C12)."""
-    opening(postgres_url).write(A, b"1", 60_000)
+    open_store(postgres_url).write(A, b"1", 60_000)
     command = [sys.executable, "-c", SHIFTED, postgres_url, str(shift)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout == "True True ['long'] None\n"
-    assert 0 < opening(postgres_url).remaining_ttl_ms(A) <= 60_000
+    assert 0 < open_store(postgres_url).remaining_ttl_ms(A) <= 60_000
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati"])
-def test_time_zone(opening: Opening, postgres_url: str, zone: str) -> None:
-    """The time zone of a session changes nothing."""
-    store = opening(f"{postgres_url}?options=-c%20TimeZone%3D{zone}")
+def test_time_zone_is_ignored(open_store: OpenStore, postgres_url: str, zone: str) -> None:
+    """The time zone of a session does not change a ttl."""
+    store = open_store(f"{postgres_url}?options=-c%20TimeZone%3D{zone}")
     store.write(A, b"1", 60_000)
-    assert 59_000 < opening(postgres_url).remaining_ttl_ms(A) <= 60_000
+    assert 59_000 < open_store(postgres_url).remaining_ttl_ms(A) <= 60_000
 
 
-def test_hundred_years(opening: Opening, postgres_url: str) -> None:
-    """The longest ttl there is, to the millisecond."""
+def test_longest_ttl(open_store: OpenStore, postgres_url: str) -> None:
+    """The longest ttl, a hundred years, is stored to the millisecond."""
     ttl_ms = 100 * 365 * 24 * 3600 * 1000
-    store = opening(postgres_url)
+    store = open_store(postgres_url)
     store.write(A, b"1", ttl_ms)
     assert ttl_ms - 1_000 < store.remaining_ttl_ms(A) <= ttl_ms
 
 
-def rows(url: str) -> int:
-    """How many rows there are, expired ones too."""
+def count_rows(url: str) -> int:
+    """Return how many rows the table has, including expired ones."""
     with psycopg.connect(url) as connection:
         found = connection.execute("SELECT count(*) FROM fibonacci").fetchone()
     assert found
     return int(found[0])
 
 
-def fill(url: str, count: int) -> None:
-    """Put expired rows into the table."""
+def insert_expired(url: str, count: int) -> None:
+    """Insert expired rows into the table."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO fibonacci SELECT 'x', n::text::bytea, '1', now() - interval '1 s' "
@@ -72,43 +72,43 @@ def fill(url: str, count: int) -> None:
         )
 
 
-def test_swept(opening: Opening, postgres_url: str) -> None:
-    """Writes remove what has expired, so much at a time, in whatever space it lies."""
-    opening(postgres_url).read(A)
-    fill(postgres_url, 2_500)
-    store = opening(postgres_url)
+def test_writes_delete_expired_rows(open_store: OpenStore, postgres_url: str) -> None:
+    """Writes delete expired rows of all spaces, a limited number at a time."""
+    open_store(postgres_url).read(A)
+    insert_expired(postgres_url, 2_500)
+    store = open_store(postgres_url)
     for left in (1_501, 501, 1, 1):
         store.write(A, b"1", None)
-        assert rows(postgres_url) == left
+        assert count_rows(postgres_url) == left
 
 
-def test_swept_now_and_then(opening: Opening, postgres_url: str) -> None:
-    """A store that has just swept does not look again at every write."""
-    store = opening(postgres_url)
+def test_sweeps_are_rate_limited(open_store: OpenStore, postgres_url: str) -> None:
+    """A store that has just swept does not sweep again at every write."""
+    store = open_store(postgres_url)
     store.write(A, b"1", None)
-    fill(postgres_url, 10)
+    insert_expired(postgres_url, 10)
     store.write(A, b"1", None)
     store.write_many([(B, b"1")], None)
-    assert rows(postgres_url) == 12
+    assert count_rows(postgres_url) == 12
 
 
-def test_sweep_waits_for_nobody(opening: Opening, postgres_url: str) -> None:
-    """Rows that somebody has locked are left for the next time."""
-    opening(postgres_url).read(A)
-    fill(postgres_url, 10)
+def test_sweep_skips_locked_rows(open_store: OpenStore, postgres_url: str) -> None:
+    """A sweep skips rows that are locked."""
+    open_store(postgres_url).read(A)
+    insert_expired(postgres_url, 10)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("SELECT FROM fibonacci WHERE key < '2' FOR UPDATE")
-        attempt = Attempt(opening(postgres_url), "write_many")
-    assert attempt.fault is None
+        attempt = Attempt(open_store(postgres_url), "write_many")
+    assert attempt.error is None
     assert attempt.seconds < TIMEOUT
-    assert rows(postgres_url) == 4
+    assert count_rows(postgres_url) == 4
 
 
-def test_failing_sweep(opening: Opening, postgres_url: str) -> None:
-    """A sweep that fails does no harm to the write that came before it."""
-    store = opening(postgres_url)
+def test_failed_sweep_does_not_fail_the_write(open_store: OpenStore, postgres_url: str) -> None:
+    """A failed sweep does not fail the write before it."""
+    store = open_store(postgres_url)
     store.read(A)
-    fill(postgres_url, 10)
+    insert_expired(postgres_url, 10)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("""
             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -121,11 +121,11 @@ def test_failing_sweep(opening: Opening, postgres_url: str) -> None:
     assert store.read(A) == b"1"
 
 
-def test_foreign_key(opening: Opening, postgres_url: str) -> None:
-    """Bytes that are no text in the place of a key are not listed, and end no listing (C1)."""
-    store = opening(postgres_url)
+def test_scan_skips_keys_that_are_not_utf8(open_store: OpenStore, postgres_url: str) -> None:
+    """scan() skips keys that are not UTF-8, and lists all others (C1)."""
+    store = open_store(postgres_url)
     keys = [Address(SPACE, f"k{number}") for number in range(4)]
-    store.write_many([(one, b"1") for one in keys], None)
+    store.write_many([(address, b"1") for address in keys], None)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO fibonacci SELECT space, '\\x6b31ff'::bytea, '1' FROM fibonacci LIMIT 1"

@@ -1,4 +1,4 @@
-"""Calls that are broken off: the connection goes, and no answer reaches another caller (C19)."""
+"""Interrupted calls: their connection is closed, and no response reaches another call (C19)."""
 
 import asyncio
 import gc
@@ -19,51 +19,55 @@ from services.proxy import Proxy
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.plugin import Address
 
-from .speaking import SPACE, A, Speaker, backend
+from .stores import SPACE, A, StoreClient, create_backend
 
 PLENTY = 20.0
-"""Seconds that no call needs."""
+"""A timeout in seconds that no call reaches."""
 KEYS = [Address(SPACE, f"k{number}") for number in range(10)]
 
 
 @pytest.fixture
-def store(postgres_url: str) -> Iterator[Speaker]:
-    """A store in sync code, where each key holds its own name."""
-    store = Speaker("sync", backend(postgres_url, timeout=PLENTY))
-    store.write_many([(one, one.key.encode()) for one in KEYS], None)
+def store(postgres_url: str) -> Iterator[StoreClient]:
+    """A store in sync code in which each record holds its key."""
+    store = StoreClient("sync", create_backend(postgres_url, timeout=PLENTY))
+    store.write_many([(address, address.key.encode()) for address in KEYS], None)
     yield store
-    store.end()
+    store.shut_down()
 
 
 @pytest.fixture(name="alarms")
-def ringing() -> Iterator[None]:
-    """SIGALRM raises while the test runs."""
+def alarm_handler() -> Iterator[None]:
+    """SIGALRM raises Alarm during the test."""
     with alarms():
         yield
 
 
 @pytest.mark.bare
 @pytest.mark.parametrize("rounds", [100, pytest.param(1_000, marks=pytest.mark.long)])
-def test_timer_signals(store: Speaker, alarms: None, rounds: int) -> None:
-    """A signal handler that raises amid a call spoils no later answer."""
+def test_signal_handlers_do_not_mix_up_responses(
+    store: StoreClient, alarms: None, rounds: int
+) -> None:
+    """After a signal handler raised during a call, later calls get their own responses."""
     dice = random.Random(1)
-    struck = 0
+    interrupts = 0
     for _ in range(rounds):
         try:
             signal.setitimer(signal.ITIMER_REAL, dice.uniform(0.0001, 0.003))
-            while True:  # (with a condition, CPython 3.13 might not let this `try` catch)
-                for one in KEYS:
-                    assert store.read(one) == one.key.encode()
-                    store.write(one, one.key.encode(), None)
+            while True:  # with a condition, CPython 3.13 may not catch in this `try`
+                for address in KEYS:
+                    assert store.read(address) == address.key.encode()
+                    store.write(address, address.key.encode(), None)
         except Alarm:
-            struck += 1
-    assert struck == rounds
-    assert store.read_many(KEYS) == [one.key.encode() for one in KEYS]
+            interrupts += 1
+    assert interrupts == rounds
+    assert store.read_many(KEYS) == [address.key.encode() for address in KEYS]
 
 
 @pytest.mark.bare
-def test_signal_while_waiting(store: Speaker, alarms: None, postgres_url: str) -> None:
-    """A signal handler runs at once, also while the server does not answer."""
+def test_signal_handler_runs_while_waiting(
+    store: StoreClient, alarms: None, postgres_url: str
+) -> None:
+    """A signal handler runs at once while the server does not respond."""
     with psycopg.connect(postgres_url) as connection:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         signal.setitimer(signal.ITIMER_REAL, 0.1)
@@ -75,45 +79,49 @@ def test_signal_while_waiting(store: Speaker, alarms: None, postgres_url: str) -
 
 
 @pytest.mark.bare
-def test_signal_while_connecting(alarms: None, postgres_proxy: Proxy) -> None:
-    """So it does while a connection is made; its place is free for the next."""
-    store = Speaker("sync", backend(postgres_proxy.url, table="struck", max_connections=1))
+def test_signal_handler_runs_while_connecting(alarms: None, postgres_proxy: Proxy) -> None:
+    """A signal handler runs at once while connecting, and the slot is free afterwards."""
+    store = StoreClient(
+        "sync", create_backend(postgres_proxy.url, table="struck", max_connections=1)
+    )
     with postgres_proxy.fault(BlackHole()):
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(Alarm):
             store.read(A)
     assert store.read(A) is None
-    store.end()
+    store.shut_down()
 
 
 @pytest.mark.bare
-def test_handler_that_uses_the_store(store: Speaker) -> None:
+def test_signal_handler_may_use_the_store(store: StoreClient) -> None:
     """A signal handler may use the store that it interrupts."""
     seen: list[bytes | None] = []
 
-    def ask(*_: object) -> None:
+    def read_in_handler(*_: object) -> None:
         seen.append(store.read(KEYS[1]))
 
-    before = signal.signal(signal.SIGALRM, ask)
+    previous_handler = signal.signal(signal.SIGALRM, read_in_handler)
     try:
         for number in range(200):
             signal.setitimer(signal.ITIMER_REAL, 0.00001 + number * 1e-6)
             while len(seen) <= number:
                 assert store.read(KEYS[0]) == b"k0"
     finally:
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, previous_handler)
     assert set(seen) == {b"k1"}
 
 
 class SoftTimeLimit(Exception):  # noqa: N818 - as Celery names it
-    """As task queues have one."""
+    """An exception like the ones that task queues raise."""
 
 
 @pytest.mark.bare
 @pytest.mark.parametrize("kind", [SoftTimeLimit, TimeoutError])
 @pytest.mark.parametrize("rounds", [50, pytest.param(600, marks=pytest.mark.long)])
-def test_handlers_own_exception(postgres_url: str, kind: type[Exception], rounds: int) -> None:
-    """What a signal handler raises comes out as it is, and a change is applied once at most."""
+def test_signal_handler_exception_propagates(
+    postgres_url: str, kind: type[Exception], rounds: int
+) -> None:
+    """A signal handler's exception propagates unchanged, and a write is applied at most once."""
     config = MemoryConfig(backend="postgres", connection_url=postgres_url, timeout=PLENTY)
     memory = Workflow("w", config).memory
     memory.append("log", -1)
@@ -138,64 +146,66 @@ def test_handlers_own_exception(postgres_url: str, kind: type[Exception], rounds
 
 
 @pytest.mark.bare
-def test_handler_amid_a_wait_for_a_connection(postgres_url: str) -> None:
-    """A handler may use the store also while its thread waits for a connection."""
-    store = Speaker("sync", backend(postgres_url, timeout=PLENTY, max_connections=1))
+def test_signal_handler_may_use_the_store_during_a_wait(postgres_url: str) -> None:
+    """A signal handler may use the store while its thread waits for a connection."""
+    store = StoreClient("sync", create_backend(postgres_url, timeout=PLENTY, max_connections=1))
     store.write(A, b"1", None)
     seen: list[bytes | None] = []
     with psycopg.connect(postgres_url) as connection:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
-        other = threading.Thread(target=store.read, args=(A,))
-        other.start()
+        reader = threading.Thread(target=store.read, args=(A,))
+        reader.start()
         time.sleep(0.05)
 
-        def ask(*_: object) -> None:
+        def read_in_handler(*_: object) -> None:
             threading.Timer(0.05, connection.rollback).start()
             seen.append(store.read(A))
 
-        before = signal.signal(signal.SIGALRM, ask)
+        previous_handler = signal.signal(signal.SIGALRM, read_in_handler)
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.1)
             seen.append(store.read(A))
         finally:
-            signal.signal(signal.SIGALRM, before)
-    other.join()
+            signal.signal(signal.SIGALRM, previous_handler)
+    reader.join()
     assert seen == [b"1", b"1"]
-    store.end()
+    store.shut_down()
 
 
 @pytest.mark.parametrize("rounds", [60, pytest.param(600, marks=pytest.mark.long)])
-def test_cancelled(postgres_url: str, rounds: int) -> None:
-    """A task that is cancelled ends at once, and spoils no later answer."""
-    store = Speaker("async", backend(postgres_url))
+def test_cancelled_tasks_do_not_mix_up_responses(postgres_url: str, rounds: int) -> None:
+    """A cancelled task ends at once, and later calls get their own responses."""
+    store = StoreClient("async", create_backend(postgres_url))
     dice = random.Random(1)
 
-    async def work(one: Address) -> None:
+    async def work(address: Address) -> None:
         while True:
-            found = await store.store.read(one, deadline=time.monotonic() + PLENTY)
-            assert found == one.key.encode()
-            await store.store.write(one, one.key.encode(), None, deadline=time.monotonic() + PLENTY)
+            found = await store.store.read(address, deadline=time.monotonic() + PLENTY)
+            assert found == address.key.encode()
+            await store.store.write(
+                address, address.key.encode(), None, deadline=time.monotonic() + PLENTY
+            )
 
     async def cancel_some() -> None:
-        tasks = [asyncio.create_task(work(one)) for one in KEYS]
+        tasks = [asyncio.create_task(work(address)) for address in KEYS]
         await asyncio.sleep(dice.uniform(0, 0.02))
         for task in tasks:
             task.cancel()
         start = time.monotonic()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert time.monotonic() - start < PLENTY / 2
-        assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
+        assert all(isinstance(each, asyncio.CancelledError) for each in ended), ended
 
-    store.write_many([(one, one.key.encode()) for one in KEYS], None)
+    store.write_many([(address, address.key.encode()) for address in KEYS], None)
     for _ in range(rounds):
         store.run(cancel_some())
-    assert store.read_many(KEYS) == [one.key.encode() for one in KEYS]
-    store.end()
+    assert store.read_many(KEYS) == [address.key.encode() for address in KEYS]
+    store.shut_down()
 
 
-def test_cancelled_while_the_server_is_silent(postgres_url: str) -> None:
-    """A cancelled task asks nobody for leave: it ends while the server does not answer."""
-    store = Speaker("async", backend(postgres_url))
+def test_cancelled_task_does_not_wait_for_the_server(postgres_url: str) -> None:
+    """A cancelled task ends at once even if the server does not respond."""
+    store = StoreClient("async", create_backend(postgres_url))
     store.write(A, b"1", None)
 
     async def cancel_one(server: psycopg.Connection) -> float:
@@ -213,21 +223,21 @@ def test_cancelled_while_the_server_is_silent(postgres_url: str) -> None:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         assert store.run(cancel_one(connection)) < PLENTY / 2
     assert store.read(A) == b"1"
-    store.end()
+    store.shut_down()
 
 
-def test_loops_in_a_row(postgres_url: str) -> None:
-    """Each event loop has a store of its own, and loops may follow each other (C21)."""
+def test_event_loops_one_after_another(postgres_url: str) -> None:
+    """Each of several event loops, one after another, has its own store (C21)."""
     for number in range(5):
-        store = Speaker("async", backend(postgres_url))
+        store = StoreClient("async", create_backend(postgres_url))
         store.write(A, b"%d" % number, None)
         assert store.read(A) == b"%d" % number
-        store.end()
+        store.shut_down()
 
 
-def test_loop_closed_in_use(postgres_url: str) -> None:
-    """A loop that is closed without a word takes its connections along, without a warning."""
-    store = Speaker("async", backend(postgres_url))
+def test_closed_event_loop_causes_no_warning(postgres_url: str) -> None:
+    """An event loop that is closed before its store closes the connections, without a warning."""
+    store = StoreClient("async", create_backend(postgres_url))
     store.write(A, b"1", None)
     asyncio.run(asyncio.sleep(0))
     assert store._runner
@@ -236,31 +246,31 @@ def test_loop_closed_in_use(postgres_url: str) -> None:
 
 
 @pytest.mark.bare
-def test_fork_among_busy_threads(store: Speaker) -> None:
-    """A forked child touches no connection of its parent, whose threads go on (C21)."""
-    enough = threading.Event()
-    wrong: list[object] = []
+def test_fork_with_busy_threads(store: StoreClient) -> None:
+    """A forked child touches no connection of its parent, whose threads continue (C21)."""
+    stop = threading.Event()
+    errors: list[object] = []
 
     def work() -> None:
-        while not enough.is_set():
-            found = [store.read(one) for one in KEYS]
-            if found != [one.key.encode() for one in KEYS]:
-                wrong.append(found)
+        while not stop.is_set():
+            found = [store.read(address) for address in KEYS]
+            if found != [address.key.encode() for address in KEYS]:
+                errors.append(found)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
-    gc.freeze()  # what other tests left is not for the children to look at: that takes seconds
-    statuses = [fork_and_leave() for _ in range(20)]
-    enough.set()
+    gc.freeze()  # the children's collector would take seconds for other tests' objects
+    statuses = [fork_and_exit() for _ in range(20)]
+    stop.set()
     for thread in threads:
         thread.join()
-    assert wrong == []
+    assert errors == []
     assert statuses == [0] * 20
 
 
-def fork_and_leave() -> int:
-    """Fork a child that ends in good order, finalizers included; return its status."""
+def fork_and_exit() -> int:
+    """Fork a child that runs its finalizers and exits; return its status."""
     child = os.fork()
     if not child:
         gc.collect()

@@ -1,4 +1,4 @@
-"""The table: made once, whoever comes first; found where it is; never made without leave."""
+"""The table: created once by concurrent clients, found if it exists, never created if off."""
 
 import runpy
 import subprocess
@@ -13,14 +13,14 @@ from services.databases import Databases
 
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci_postgres.__main__ import main
-from fibonacci_postgres.schema import LOCK, creation
+from fibonacci_postgres.schema import ADVISORY_LOCK, create_table_sql
 
-from .speaking import TIMEOUT, VERBS, A, Attempt, Crew, Opening
+from .stores import TIMEOUT, VERBS, A, Attempt, OpenStore, StorePerVerb
 
 COLD_START = """
 import os, sys
 from fibonacci import MemoryConfig, Workflow
-import fibonacci_postgres.server  # once, and not in each child
+import fibonacci_postgres.executor  # once, not in each child
 Workflow("w", MemoryConfig(backend="postgres", connection_url="postgresql://127.0.0.1/x"))
 url, count = sys.argv[1], int(sys.argv[2])
 reading, writing = os.pipe()
@@ -39,17 +39,17 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 """
 
 
-def tables(server: Databases, url: str) -> list[list[str | None]]:
-    """Which tables of ours a database has, with their comments."""
+def list_tables(server: Databases, url: str) -> list[list[str | None]]:
+    """Return the tables of a database, with their comments."""
     return server.execute(
         "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class "
         "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
-        database(url),
+        database_name(url),
     )
 
 
-def database(url: str) -> str:
-    """The database of a URL."""
+def database_name(url: str) -> str:
+    """Return the name of a URL's database."""
     return url.partition("?")[0].rpartition("/")[2]
 
 
@@ -62,25 +62,31 @@ def role(postgres_server: Databases) -> Iterator[str]:
 
 
 def as_role(url: str, role: str) -> str:
-    """The same database, for another role."""
+    """Return the URL of the same database for another role."""
     return url.replace("//postgres@", f"//{role}@")
 
 
-def test_first_use(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
-    """The first operation makes the table, with its version in the comment."""
-    assert opening(postgres_url).read(A) is None
-    assert tables(postgres_server, postgres_url) == [["fibonacci", "fibonacci-postgres, schema 1"]]
+def test_first_operation_creates_the_table(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
+) -> None:
+    """The first operation creates the table, with the schema version in its comment."""
+    assert open_store(postgres_url).read(A) is None
+    assert list_tables(postgres_server, postgres_url) == [
+        ["fibonacci", "fibonacci-postgres, schema 1"]
+    ]
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
-def test_any_verb_first(opening: Opening, postgres_url: str, verb: str) -> None:
+def test_any_verb_may_be_first(open_store: OpenStore, postgres_url: str, verb: str) -> None:
     """Any verb may be the first on an empty database."""
-    assert Attempt(opening(postgres_url), verb).fault is None
+    assert Attempt(open_store(postgres_url), verb).error is None
 
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.long)])
-def test_cold_starts(postgres_server: Databases, rounds: int) -> None:
-    """Sixteen processes that meet an empty database at the same time all get on with it."""
+def test_concurrent_processes_create_the_table_once(
+    postgres_server: Databases, rounds: int
+) -> None:
+    """Sixteen processes may start at the same time on an empty database."""
     for _ in range(rounds):
         with postgres_server.database() as url:
             command = [sys.executable, "-c", COLD_START, url, "16"]
@@ -88,179 +94,189 @@ def test_cold_starts(postgres_server: Databases, rounds: int) -> None:
             assert done.stdout == f"{[0] * 16}\n"
 
 
-def test_threads_start_together(opening: Opening, postgres_url: str) -> None:
-    """So do threads of one process with a store each, whatever their first verbs are."""
-    attempts = Crew(opening, postgres_url).attempt(TIMEOUT)
-    assert {verb: one.fault for verb, one in attempts.items()} == dict.fromkeys(VERBS)
+def test_concurrent_threads_create_the_table_once(open_store: OpenStore, postgres_url: str) -> None:
+    """Threads with a store each may start together on an empty database, with any verb."""
+    attempts = StorePerVerb(open_store, postgres_url).attempt(TIMEOUT)
+    assert {verb: attempt.error for verb, attempt in attempts.items()} == dict.fromkeys(VERBS)
 
 
-def test_another_table(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
-    """Stores with different tables, in a schema perhaps, share nothing."""
-    postgres_server.execute('CREATE SCHEMA "Ours"', database(postgres_url))
-    ours, theirs = opening(postgres_url, table="Ours.memory"), opening(postgres_url)
+def test_tables_share_nothing(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
+) -> None:
+    """Stores with different tables, in any schema, share nothing."""
+    postgres_server.execute('CREATE SCHEMA "Ours"', database_name(postgres_url))
+    ours, theirs = open_store(postgres_url, table="Ours.memory"), open_store(postgres_url)
     ours.write(A, b"1", None)
     assert theirs.read(A) is None
     assert ours.read(A) == b"1"
 
 
-def test_missing_schema(opening: Opening, postgres_url: str) -> None:
-    """A schema is not made for anybody; the error says so."""
-    attempt = Attempt(opening(postgres_url, table="nowhere.memory"), "write")
-    assert type(attempt.fault) is StorageError
-    assert "Create the schema first" in str(attempt.fault)
+def test_missing_schema_is_an_error(open_store: OpenStore, postgres_url: str) -> None:
+    """A missing schema is not created, and the error says so."""
+    attempt = Attempt(open_store(postgres_url, table="nowhere.memory"), "write")
+    assert type(attempt.error) is StorageError
+    assert "Create the schema first" in str(attempt.error)
 
 
-def test_create_off(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
-    """With create=off nothing is made, and each verb says what to do."""
-    store = opening(postgres_url, create=False)
+def test_create_off_creates_nothing(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
+) -> None:
+    """With create=off no table is created, and the error says how to create it."""
+    store = open_store(postgres_url, create=False)
     attempt = Attempt(store, "read")
-    assert type(attempt.fault) is StorageError
-    assert "python -m fibonacci_postgres" in str(attempt.fault)
-    assert tables(postgres_server, postgres_url) == []
-    postgres_server.execute(creation("fibonacci"), database(postgres_url))
+    assert type(attempt.error) is StorageError
+    assert "python -m fibonacci_postgres" in str(attempt.error)
+    assert list_tables(postgres_server, postgres_url) == []
+    postgres_server.execute(create_table_sql("fibonacci"), database_name(postgres_url))
     store.write(A, b"1", None)
     assert store.read(A) == b"1"
 
 
-def test_sql_may_run_again(postgres_server: Databases, postgres_url: str) -> None:
-    """The printed SQL does nothing where the table is there."""
+def test_sql_may_run_twice(postgres_server: Databases, postgres_url: str) -> None:
+    """The printed SQL does nothing if the table exists."""
     for _ in range(2):
-        postgres_server.execute(creation("fibonacci"), database(postgres_url))
-    assert len(tables(postgres_server, postgres_url)) == 1
+        postgres_server.execute(create_table_sql("fibonacci"), database_name(postgres_url))
+    assert len(list_tables(postgres_server, postgres_url)) == 1
 
 
-def test_least_privilege(
-    opening: Opening, postgres_server: Databases, postgres_url: str, role: str
+def test_role_without_create_uses_an_existing_table(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str, role: str
 ) -> None:
-    """A role that owns nothing works on a table that is ready, whatever create says."""
-    name = database(postgres_url)
-    postgres_server.execute(creation("fibonacci"), name)
+    """A role that owns nothing can use an existing table, with create on or off."""
+    name = database_name(postgres_url)
+    postgres_server.execute(create_table_sql("fibonacci"), name)
     grant = f"GRANT SELECT, INSERT, UPDATE, DELETE ON fibonacci TO {role}"
     postgres_server.execute(grant, name)
     for create in (True, False):
-        store = opening(as_role(postgres_url, role), create=create)
+        store = open_store(as_role(postgres_url, role), create=create)
         for verb in VERBS:
-            assert Attempt(store, verb).fault is None, verb
+            assert Attempt(store, verb).error is None, verb
     postgres_server.execute(f"REVOKE ALL ON fibonacci FROM {role}", name)
 
 
-def test_somebody_else_is_faster(
-    opening: Opening, postgres_server: Databases, postgres_url: str, role: str
+def test_table_created_by_another_role_meanwhile(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str, role: str
 ) -> None:
-    """A role that may not make the table works on one that another makes at the same moment."""
-    store = opening(as_role(postgres_url, role))
+    """A role that can't create the table uses the one that another creates meanwhile."""
+    store = open_store(as_role(postgres_url, role))
     attempts: list[Attempt] = []
     with psycopg.connect(postgres_url) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        visitor = threading.Thread(target=lambda: attempts.append(Attempt(store, "write")))
-        visitor.start()
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+        thread = threading.Thread(target=lambda: attempts.append(Attempt(store, "write")))
+        thread.start()
         while not postgres_server.execute(
             "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         ):
-            assert visitor.is_alive()
-        connection.execute(creation("fibonacci").encode())
+            assert thread.is_alive()
+        connection.execute(create_table_sql("fibonacci").encode())
         connection.execute(f"GRANT ALL ON fibonacci TO {role}".encode())
-    visitor.join()
-    assert attempts[0].fault is None
-    postgres_server.execute(f"REVOKE ALL ON fibonacci FROM {role}", database(postgres_url))
+    thread.join()
+    assert attempts[0].error is None
+    postgres_server.execute(f"REVOKE ALL ON fibonacci FROM {role}", database_name(postgres_url))
 
 
-def test_made_by_hand_meanwhile(
-    opening: Opening, postgres_server: Databases, postgres_url: str
+def test_table_created_without_the_lock_meanwhile(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
 ) -> None:
-    """A table that somebody makes at the same moment without the lock is used as it is."""
-    store = opening(postgres_url)
+    """A table that is created meanwhile without the advisory lock is used."""
+    store = open_store(postgres_url)
     attempts: list[Attempt] = []
     with psycopg.connect(postgres_url) as connection:
-        connection.execute(creation("fibonacci").encode())
-        visitor = threading.Thread(target=lambda: attempts.append(Attempt(store, "write")))
-        visitor.start()
+        connection.execute(create_table_sql("fibonacci").encode())
+        thread = threading.Thread(target=lambda: attempts.append(Attempt(store, "write")))
+        thread.start()
         while not postgres_server.execute(
             "SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
         ):
-            assert visitor.is_alive()
-    visitor.join()
-    assert attempts[0].fault is None
+            assert thread.is_alive()
+    thread.join()
+    assert attempts[0].error is None
 
 
-def test_no_privilege(opening: Opening, postgres_url: str, role: str) -> None:
-    """A role that may not make the table is told what it needs."""
-    attempt = Attempt(opening(as_role(postgres_url, role)), "write")
-    assert type(attempt.fault) is StorageError
-    assert "CREATE on the schema" in str(attempt.fault)
-
-
-def test_no_privilege_on_the_table(
-    opening: Opening, postgres_server: Databases, postgres_url: str, role: str
+def test_missing_create_privilege_is_named(
+    open_store: OpenStore, postgres_url: str, role: str
 ) -> None:
-    """So is one that may not use it."""
-    postgres_server.execute(creation("fibonacci"), database(postgres_url))
-    attempt = Attempt(opening(as_role(postgres_url, role)), "write")
-    assert type(attempt.fault) is StorageError
-    assert "needs SELECT, INSERT, UPDATE and DELETE" in str(attempt.fault)
+    """A role that can't create the table gets an error that names the privileges."""
+    attempt = Attempt(open_store(as_role(postgres_url, role)), "write")
+    assert type(attempt.error) is StorageError
+    assert "CREATE on the schema" in str(attempt.error)
 
 
-def test_newer_schema(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
-    """A table of a later release is left alone; one without the comment is taken as it is."""
-    name = database(postgres_url)
-    postgres_server.execute(creation("fibonacci"), name)
+def test_missing_table_privilege_is_named(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str, role: str
+) -> None:
+    """A role that can't use the table gets an error that names the privileges."""
+    postgres_server.execute(create_table_sql("fibonacci"), database_name(postgres_url))
+    attempt = Attempt(open_store(as_role(postgres_url, role)), "write")
+    assert type(attempt.error) is StorageError
+    assert "needs SELECT, INSERT, UPDATE and DELETE" in str(attempt.error)
+
+
+def test_newer_schema_version_is_an_error(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
+) -> None:
+    """A table of a later schema version is an error; one without our comment is used."""
+    name = database_name(postgres_url)
+    postgres_server.execute(create_table_sql("fibonacci"), name)
     postgres_server.execute("COMMENT ON TABLE fibonacci IS 'fibonacci-postgres, schema 2'", name)
-    attempt = Attempt(opening(postgres_url), "read")
-    assert type(attempt.fault) is StorageError
-    assert "has schema 2, and this release" in str(attempt.fault)
+    attempt = Attempt(open_store(postgres_url), "read")
+    assert type(attempt.error) is StorageError
+    assert "has schema version 2, but this release" in str(attempt.error)
     postgres_server.execute("COMMENT ON TABLE fibonacci IS 'our memory, schema 7'", name)
-    assert Attempt(opening(postgres_url), "read").fault is None
+    assert Attempt(open_store(postgres_url), "read").error is None
 
 
-def test_somebody_elses_table(
-    opening: Opening, postgres_server: Databases, postgres_url: str
+def test_foreign_table_is_an_error(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
 ) -> None:
-    """A table of that name with other columns is an error that names the way out."""
-    postgres_server.execute("CREATE TABLE fibonacci (n int)", database(postgres_url))
-    attempt = Attempt(opening(postgres_url), "read")
-    assert type(attempt.fault) is StorageError
-    assert "option table" in str(attempt.fault)
+    """A table with other columns is an error that names the option 'table'."""
+    postgres_server.execute("CREATE TABLE fibonacci (n int)", database_name(postgres_url))
+    attempt = Attempt(open_store(postgres_url), "read")
+    assert type(attempt.error) is StorageError
+    assert "option 'table'" in str(attempt.error)
 
 
-def test_dropped_table(opening: Opening, postgres_server: Databases, postgres_url: str) -> None:
-    """A table that is dropped under a running store costs one attempt, and is made anew."""
-    store = opening(postgres_url)
+def test_dropped_table_is_created_again(
+    open_store: OpenStore, postgres_server: Databases, postgres_url: str
+) -> None:
+    """After the table is dropped one attempt fails, and the next creates it again."""
+    store = open_store(postgres_url)
     store.write(A, b"1", None)
-    postgres_server.execute("DROP TABLE fibonacci", database(postgres_url))
-    assert type(Attempt(store, "write").fault) is BackendUnavailableError
+    postgres_server.execute("DROP TABLE fibonacci", database_name(postgres_url))
+    assert type(Attempt(store, "write").error) is BackendUnavailableError
     store.write(A, b"2", None)
     assert store.read(A) == b"2"
 
 
-def test_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """``python -m fibonacci_postgres`` prints the SQL, for any table."""
+def test_main_prints_the_sql(capsys: pytest.CaptureFixture[str]) -> None:
+    """``python -m fibonacci_postgres`` prints the SQL for any valid table name."""
     main([])
-    assert capsys.readouterr().out == creation("fibonacci")
+    assert capsys.readouterr().out == create_table_sql("fibonacci")
     main(["ours.memory"])
     assert 'CREATE TABLE IF NOT EXISTS "ours"."memory"' in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["no table"])
 
 
-def test_runs_as_a_module(
+def test_package_runs_as_a_module(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The module runs by its package's name."""
+    """The package runs as a module."""
     monkeypatch.setattr(sys, "argv", ["fibonacci_postgres", "memory"])
     sys.modules.pop("fibonacci_postgres.__main__", None)
     runpy.run_module("fibonacci_postgres", run_name="__main__")
-    assert capsys.readouterr().out == creation("memory")
+    assert capsys.readouterr().out == create_table_sql("memory")
 
 
-def test_readme() -> None:
-    """The README shows the same."""
+def test_readme_shows_the_sql() -> None:
+    """The README shows the SQL that the module prints."""
     readme = Path(__file__).parents[1] / "README.md"
-    assert creation("fibonacci") in readme.read_text()
+    assert create_table_sql("fibonacci") in readme.read_text()
 
 
-def test_without_the_driver() -> None:
-    """It needs no driver for that."""
+def test_main_does_not_import_the_driver() -> None:
+    """Printing the SQL does not import psycopg."""
     command = [sys.executable, "-X", "importtime", "-m", "fibonacci_postgres"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert done.stdout == creation("fibonacci")
+    assert done.stdout == create_table_sql("fibonacci")
     assert "psycopg" not in done.stderr

@@ -1,4 +1,4 @@
-"""Passwords and values stand in no message, no repr and no log, whatever goes wrong (C23)."""
+"""Secrets: no message, repr or log contains a password or a value, whatever fails (C23)."""
 
 import logging
 import signal
@@ -14,38 +14,38 @@ from fibonacci.errors import ConfigurationError, FibonacciError
 from fibonacci.plugin import StoreSettings, StoreURL
 from fibonacci_postgres.settings import read_settings
 
-from .refusing import refusing
-from .speaking import A, Attempt, Crew, Opening, Speaker, backend
+from .rejecting_server import rejecting_server
+from .stores import A, Attempt, OpenStore, StoreClient, StorePerVerb, create_backend
 
 PASSWORD = "s3cr3t-canary"
 VALUE = b"v4lue-canary"
 
 
-def told(*things: object) -> str:
-    """All that is said of some things: reprs, texts, and errors with their whole chain."""
+def render(*things: object) -> str:
+    """Return all texts of some objects: repr, str, and errors with their whole chain."""
     texts = []
-    for one in things:
-        texts += [repr(one), str(one)]
-        if isinstance(one, BaseException):
-            texts += traceback.format_exception(one, chain=True)
-            texts += [repr(vars(one)), repr(one.__context__), repr(one.__cause__)]
+    for thing in things:
+        texts += [repr(thing), str(thing)]
+        if isinstance(thing, BaseException):
+            texts += traceback.format_exception(thing, chain=True)
+            texts += [repr(vars(thing)), repr(thing.__context__), repr(thing.__cause__)]
     return "\n".join(texts)
 
 
 def is_ours(path: str) -> bool:
-    """Say whether it is a file of core or the plugin, also where they are installed."""
+    """Return whether a file belongs to core or a plugin, even if they are installed."""
     return "/fibonacci" in path and "/tests/" not in path
 
 
-def shown(fault: BaseException) -> str:
-    """What a reporter of errors shows of it: the variables of all our functions on its way."""
+def render_variables(error: BaseException) -> str:
+    """Return the local variables of our functions in a traceback, as error reporters show them."""
     texts = []
-    one: BaseException | None = fault
-    while one is not None:
-        trace = traceback.TracebackException.from_exception(one, capture_locals=True)
+    current: BaseException | None = error
+    while current is not None:
+        trace = traceback.TracebackException.from_exception(current, capture_locals=True)
         ours = [frame for frame in trace.stack if is_ours(frame.filename)]
         texts += [f"{frame.name}: {frame.locals}" for frame in ours]
-        one = one.__cause__ or one.__context__
+        current = current.__cause__ or current.__context__
     assert texts
     return "\n".join(texts)
 
@@ -63,39 +63,41 @@ def shown(fault: BaseException) -> str:
         "postgresql://%7Bnobody:{password}@127.0.0.1:1,127.0.0.1:2/db",
     ],
 )
-def test_connecting(opening: Opening, postgres_url: str, change: str) -> None:
-    """An error of a connection does not tell the password, wherever the URL has it."""
+def test_connection_errors_hide_the_password(
+    open_store: OpenStore, postgres_url: str, change: str
+) -> None:
+    """A failed connection does not reveal the password, wherever the URL contains it."""
     with_password = postgres_url.replace("postgres@", f"postgres:{PASSWORD}@")
     url = change.format(url=with_password, password=PASSWORD)
-    store = opening(url, timeout=1)
+    store = open_store(url, timeout=1)
     attempt = Attempt(store, "write", A, VALUE, None)
-    text = told(attempt.fault, store.store, store.store.__dict__)
+    text = render(attempt.error, store.store, store.store.__dict__)
     assert PASSWORD not in text
     assert VALUE.decode() not in text
-    assert attempt.fault is None or PASSWORD not in shown(attempt.fault)
+    assert attempt.error is None or PASSWORD not in render_variables(attempt.error)
 
 
-def test_wrong_password(opening: Opening) -> None:
-    """Nor does one that says that the password is wrong, to whoever looks at its variables."""
-    with refusing("28P01", f"wrong, {PASSWORD}") as server:
-        store = opening(f"postgresql://me:{PASSWORD}@127.0.0.1:{server.port}/db")
-        fault = Attempt(store, "write").fault
-    assert "wrong, ***" in str(fault)
-    assert fault is not None
-    assert PASSWORD not in told(fault) + shown(fault)
+def test_quoted_password_is_masked(open_store: OpenStore) -> None:
+    """If the server's message quotes the password, the error and its frames do not."""
+    with rejecting_server("28P01", f"wrong, {PASSWORD}") as server:
+        store = open_store(f"postgresql://me:{PASSWORD}@127.0.0.1:{server.port}/db")
+        error = Attempt(store, "write").error
+    assert "wrong, ***" in str(error)
+    assert error is not None
+    assert PASSWORD not in render(error) + render_variables(error)
 
 
 @pytest.mark.bare
-def test_interrupted_while_connecting(postgres_proxy: Proxy) -> None:
-    """Nor does an exception that comes out of the midst of connecting."""
+def test_interrupted_connection_hides_the_password(postgres_proxy: Proxy) -> None:
+    """An exception raised while connecting does not reveal the password in its frames."""
     url = postgres_proxy.url.replace("postgres@", f"postgres:{PASSWORD}@")
-    store = Speaker("sync", backend(url))
+    store = StoreClient("sync", create_backend(url))
     with alarms(), postgres_proxy.fault(BlackHole()):
         signal.setitimer(signal.ITIMER_REAL, 0.05)
         with pytest.raises(Alarm) as caught:
             store.read(A)
-    assert PASSWORD not in shown(caught.value)
-    store.end()
+    assert PASSWORD not in render_variables(caught.value)
+    store.shut_down()
 
 
 @pytest.mark.parametrize(
@@ -110,12 +112,12 @@ def test_interrupted_while_connecting(postgres_proxy: Proxy) -> None:
         "postgresql://me:{password}@h/db?target_session_attrs={password}",
     ],
 )
-def test_variables_of_refused_urls(url: str) -> None:
-    """Nor do the variables of what refuses a URL."""
+def test_rejected_urls_hide_the_password_in_frames(url: str) -> None:
+    """The frames of an error about a URL do not reveal the password."""
     parsed = StoreURL.parse(url.format(password=PASSWORD))
     with pytest.raises(ConfigurationError) as caught:
         read_settings(StoreSettings(url=parsed, options={}, timeout=5.0))
-    assert PASSWORD not in shown(caught.value)
+    assert PASSWORD not in render_variables(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -134,38 +136,38 @@ def test_variables_of_refused_urls(url: str) -> None:
         "postgresql://me:{password}@h/db?sslrootcert=/nowhere/{password}",
     ],
 )
-def test_refused_urls(url: str) -> None:
-    """Nor does an error of a URL that is refused."""
+def test_rejected_urls_hide_the_password(url: str) -> None:
+    """An error about a URL does not reveal the password."""
     config = MemoryConfig(backend="postgres", connection_url=url.format(password=PASSWORD))
     with pytest.raises(FibonacciError) as caught:
         Workflow("w", config)
-    assert PASSWORD not in told(caught.value)
+    assert PASSWORD not in render(caught.value)
 
 
 @pytest.mark.parametrize("fault", [lost_reply(), BlackHole(), Reset()], ids=repr)
-def test_faults(
-    opening: Opening, postgres_proxy: Proxy, caplog: pytest.LogCaptureFixture, fault: Pass
+def test_network_faults_hide_secrets(
+    open_store: OpenStore, postgres_proxy: Proxy, caplog: pytest.LogCaptureFixture, fault: Pass
 ) -> None:
-    """No fault of the network has an error or a log entry tell a value or the password."""
+    """After a network fault neither the error nor the log reveals a value or the password."""
     caplog.set_level(logging.DEBUG)
     url = postgres_proxy.url.replace("postgres@", f"postgres:{PASSWORD}@")
-    crew = Crew(opening, url, value=VALUE)
-    crew.prepare()
+    stores = StorePerVerb(open_store, url, value=VALUE)
+    stores.prepare()
     with postgres_proxy.fault(fault):
-        attempts = crew.attempt(0.3)
+        attempts = stores.attempt(0.3)
     for verb, attempt in attempts.items():
-        text = told(attempt.fault)
-        assert attempt.fault, verb
+        text = render(attempt.error)
+        assert attempt.error, verb
         assert PASSWORD not in text
         assert VALUE.decode() not in text
     assert PASSWORD not in caplog.text
     assert VALUE.decode() not in caplog.text
 
 
-def test_reprs(opening: Opening, postgres_url: str) -> None:
+def test_repr_names_only_the_server(open_store: OpenStore, postgres_url: str) -> None:
     """The repr of a store names the server and nothing else."""
-    store: Speaker = opening(postgres_url.replace("postgres@", f"postgres:{PASSWORD}@"))
+    store: StoreClient = open_store(postgres_url.replace("postgres@", f"postgres:{PASSWORD}@"))
     store.write(A, VALUE, None)
     text = repr(store.store)
     assert "PostgreSQL at 127.0.0.1" in text
-    assert PASSWORD not in told(store.store, store.store.__dict__)
+    assert PASSWORD not in render(store.store, store.store.__dict__)

@@ -1,4 +1,4 @@
-"""What a connection URL may say, and what is refused before anything is connected to."""
+"""Settings: what a connection URL may contain, and what is rejected before connecting."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from fibonacci_postgres.settings import Settings, read_settings
 
 
 def read(url: str | None, **options: Any) -> Settings:
-    """What the hook makes of a URL."""
+    """Return the settings for a URL."""
     parsed = None if url is None else StoreURL.parse(url)
     return read_settings(StoreSettings(url=parsed, options=options, timeout=5.0))
 
 
-def refusal(url: str | None, **options: Any) -> str:
-    """The error's text."""
+def rejection(url: str | None, **options: Any) -> str:
+    """Return the message of the error for a URL."""
     with pytest.raises(ConfigurationError) as caught:
         read(url, **options)
     return str(caught.value)
 
 
-def test_parts() -> None:
-    """User, password, host, port and database go to libpq, decoded."""
+def test_parts_of_the_url() -> None:
+    """User, password, host, port and database are passed to libpq, decoded."""
     assert read(
         "postgres://me:s%40cret@db.example:5433/my%20db"
     ).parameters == ConnectionParameters(
@@ -38,8 +38,8 @@ def test_parts() -> None:
     )
 
 
-def test_nothing_said() -> None:
-    """What the URL leaves out is left to libpq, which knows PGHOST and the rest."""
+def test_empty_url_sets_nothing() -> None:
+    """What the URL leaves out is left to libpq and its environment variables."""
     assert read("postgresql://").parameters == ConnectionParameters()
 
 
@@ -49,8 +49,8 @@ def test_several_hosts() -> None:
     assert (parameters.get("host"), parameters.get("port")) == ("a,b,::1", "1,,3")
 
 
-def test_every_parameter_of_libpq() -> None:
-    """Other names in the query go to libpq as they are."""
+def test_query_parameters_go_to_libpq() -> None:
+    """Parameters of libpq in the query are passed on unchanged."""
     url = "postgresql:///db?host=%2Fvar%2Frun&sslmode=verify-full&options=-c%20geqo%3Doff"
     assert read(
         url + "&target_session_attrs=read-write&application_name=x"
@@ -67,7 +67,7 @@ def test_every_parameter_of_libpq() -> None:
 
 
 def test_own_options() -> None:
-    """Our options stand in the URL or beside it, and none of them goes to libpq."""
+    """The backend's options may be in the URL or in options, and are not passed to libpq."""
     url = "postgresql://h/db?create=false&prepare=off&table=ours.memory&max_connections=3"
     for settings in (
         read(url),
@@ -81,21 +81,21 @@ def test_own_options() -> None:
 
 
 @pytest.mark.parametrize(("text", "value"), [("on", True), ("true", True), ("false", False)])
-def test_switches(text: str, value: bool) -> None:
-    """On and off, true and false mean what they say."""
+def test_on_off_options(text: str, value: bool) -> None:
+    """On and true mean True; off and false mean False."""
     assert read(f"postgresql://h/db?create={text}").create is value
     assert read("postgresql://h/db", create=value).create is value
 
 
 def test_defaults() -> None:
-    """By default the table is made, statements are prepared, and ten connections are kept."""
+    """By default create and prepare are on, and max_connections is 10."""
     settings = read("postgresql://h/db")
     assert (settings.create, settings.prepare) == (True, True)
     assert (settings.table, settings.max_connections) == ("fibonacci", 10)
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "message"),
     [
         (None, "needs a connection URL"),
         ("mysql://h/db", "not mysql://"),
@@ -105,7 +105,7 @@ def test_defaults() -> None:
         ("postgresql://h/db?schema=public", "'schema': write table=schema.fibonacci, as in table="),
         ("postgresql://h/db?connection_limit=1", "'connection_limit': write max_connections"),
         ("postgresql://h/db?pool_size=5", "'pool_size': write max_connections"),
-        ("postgresql://h/db?pool_timeout=5", "MemoryConfig(timeout=…) has the seconds"),
+        ("postgresql://h/db?pool_timeout=5", "use MemoryConfig(timeout=…), the seconds"),
         ("postgresql://h/db?statement_timeout=5", "options=-c%20name%3Dvalue"),
         ("postgresql://h/db?ssl=true", "'ssl': write sslmode=require, or sslmode=verify-full"),
         ("postgresql://h/db?sslmode=no-verify", "'sslmode' must be disable, allow, prefer, requi"),
@@ -117,9 +117,12 @@ def test_defaults() -> None:
         (f"postgresql://a,{'h' * 64}/db", "a host in the connection URL is too long"),
         ("postgresql:///db?host=http%3A%2F%2Fh", "a host in the connection URL is no IPv6"),
         ("postgresql:///db?hostaddr=10.0.0.1,a", "'hostaddr' must be an IP address"),
-        ("postgresql:///db?hostaddr=10.0.0.1,::1&port=1,2,3", "has 2 hosts, and 3 of port"),
-        ("postgresql:///db?host=a&port=70000", "a port in the connection URL is no number"),
-        ("postgresql:///db?host=a,b,c&port=1,2", "has 3 hosts, and 2 of port: one, or as many"),
+        ("postgresql:///db?hostaddr=10.0.0.1,::1&port=1,2,3", "has 2 hosts, but 3 of port"),
+        ("postgresql:///db?host=a&port=70000", "a port in the connection URL must be a number"),
+        (
+            "postgresql:///db?host=a,b,c&port=1,2",
+            "has 3 hosts, but 2 of port: set one",
+        ),
         ("postgresql://h/db?creat=off", "Did you mean 'create'?"),
         ("postgresql://h/db?sslmod=require", "Did you mean 'sslmode'?"),
         ("postgresql://h/db?zzz=1", "neither backend 'postgres' nor libpq"),
@@ -132,37 +135,39 @@ def test_defaults() -> None:
         (f"postgresql://h/db?table={'t' * 49}", "at most 48"),
     ],
 )
-def test_refused(url: str | None, says: str) -> None:
-    """A URL that can't be meant is refused, with the nearest name where there is one."""
-    assert says in refusal(url)
+def test_invalid_url_is_rejected(url: str | None, message: str) -> None:
+    """An invalid URL is a ConfigurationError with a hint."""
+    assert message in rejection(url)
 
 
-def test_values_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What libpq would not take from a variable is told with the variable, and nothing quoted."""
+def test_invalid_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An invalid value of an environment variable is an error that names only the variable."""
     monkeypatch.setenv("PGSSLMODE", "hunter2")
-    said = refusal("postgresql://me:secret@h/db")
-    assert said.startswith("PGSSLMODE must be disable, allow, prefer, require, verify-ca or verify")
-    assert not any(text in said for text in ("hunter2", "secret"))
+    message = rejection("postgresql://me:secret@h/db")
+    assert message.startswith(
+        "PGSSLMODE must be disable, allow, prefer, require, verify-ca or verify"
+    )
+    assert not any(text in message for text in ("hunter2", "secret"))
     monkeypatch.delenv("PGSSLMODE")
     monkeypatch.setenv("PGAPPNAME", "app")
     assert read("postgresql://me:secret@h/db?gssencmode=require&connect_timeout=-1")
 
 
-def test_refused_options() -> None:
-    """So is an option that is none, or that is given twice with two values."""
-    assert "'sslmode'" in refusal("postgresql://h/db", sslmode="require")
-    assert "write prepare=off" in refusal("postgresql://h/db", pgbouncer=True)
-    assert "another in options" in refusal("postgresql://h/db?create=on", create=False)
-    assert "must be" in refusal("postgresql://h/db", prepare=1)
-    assert "a table's name" in refusal("postgresql://h/db", table=7)
+def test_invalid_options_are_rejected() -> None:
+    """Unknown, foreign, invalid and contradictory options are rejected."""
+    assert "'sslmode'" in rejection("postgresql://h/db", sslmode="require")
+    assert "write prepare=off" in rejection("postgresql://h/db", pgbouncer=True)
+    assert "another in options" in rejection("postgresql://h/db?create=on", create=False)
+    assert "must be" in rejection("postgresql://h/db", prepare=1)
+    assert "a table's name" in rejection("postgresql://h/db", table=7)
 
 
-def test_where() -> None:
-    """Errors name the server and the database, and nobody's login."""
-    assert read("postgresql://me:secret@a:1,[::1]/db?options=x").where == "a:1,[::1]/db"
-    assert read("postgresql:///db").where == "its default address/db"
+def test_location() -> None:
+    """The location in errors is the server and the database, without the login."""
+    assert read("postgresql://me:secret@a:1,[::1]/db?options=x").location == "a:1,[::1]/db"
+    assert read("postgresql:///db").location == "its default address/db"
 
 
-def test_no_secret_in_repr() -> None:
-    """The repr of the settings has no password (C23)."""
+def test_repr_hides_secrets() -> None:
+    """The repr of the settings does not contain the password (C23)."""
     assert "secret" not in repr(read("postgresql://me:secret@h/db?sslpassword=secret"))

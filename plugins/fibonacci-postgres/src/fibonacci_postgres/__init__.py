@@ -11,21 +11,21 @@ FIBONACCI_SPEC_VERSION = 1
 
 @attrs.frozen
 class PostgresBackend(Backend):
-    """One table on one server. The driver, which takes 0.2 s to import, waits for the first use."""
+    """One table on one server. The driver takes 0.2 s to import, so the first use imports it."""
 
     settings: Settings
 
     def create_store(self) -> AsyncStore:
-        from fibonacci_postgres.records import Records
-        from fibonacci_postgres.voices import Blocking
+        from fibonacci_postgres.store import PostgresStore
+        from fibonacci_postgres.waiting import BlockingWait
 
-        return Records(self.settings, Blocking())
+        return PostgresStore(self.settings, BlockingWait())
 
     def create_async_store(self) -> AsyncStore:
-        from fibonacci_postgres.records import Records
-        from fibonacci_postgres.voices import Looping
+        from fibonacci_postgres.store import PostgresStore
+        from fibonacci_postgres.waiting import AsyncWait
 
-        return Records(self.settings, Looping())
+        return PostgresStore(self.settings, AsyncWait())
 
 
 @hookimpl

@@ -1,20 +1,20 @@
-"""Print the SQL that makes the table: ``python -m fibonacci_postgres [table]``."""
+"""Print the SQL that creates the table: ``python -m fibonacci_postgres [table]``."""
 
 import argparse
 import sys
 
-from fibonacci_postgres.schema import creation
-from fibonacci_postgres.settings import table_name
+from fibonacci_postgres.schema import create_table_sql
+from fibonacci_postgres.settings import table_name_option
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the SQL for the table of this name."""
+    """Print the SQL that creates the table with this name."""
     parser = argparse.ArgumentParser(
         prog="python -m fibonacci_postgres",
-        description="Print the SQL that makes the table. It may be run again.",
+        description="Print the SQL that creates the table. The SQL may be run more than once.",
     )
-    parser.add_argument("table", type=table_name, nargs="?", default="fibonacci")
-    sys.stdout.write(creation(parser.parse_args(arguments).table))
+    parser.add_argument("table", type=table_name_option, nargs="?", default="fibonacci")
+    sys.stdout.write(create_table_sql(parser.parse_args(arguments).table))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Connections whose callers have left: what the server does for them is to end as well."""
+"""Closing a connection whose caller has left: the statement on the server is cancelled first."""
 
 import os
 import select
@@ -8,79 +8,80 @@ from time import monotonic
 from typing import Final
 
 from fibonacci.plugin.runtime import DeadlineExceeded, seconds_left
+from fibonacci_postgres.connection import READ, WRITE, Connection
 from fibonacci_postgres.driver import DriverError, PGconn, pq
-from fibonacci_postgres.link import READ, WRITE, Link
-from fibonacci_postgres.voices import Blocking
+from fibonacci_postgres.waiting import BlockingWait
 
-GONE_WITHIN: Final = 2.0
-"""Seconds after which a server that does not let go of a connection is no longer waited for."""
+CANCEL_TIMEOUT: Final = 2.0
+"""Seconds after which the connection is closed even if the server has not closed its end."""
 
-ASK_EVERY: Final = 0.1
-"""Seconds between two requests to cancel the same."""
+CANCEL_INTERVAL: Final = 0.1
+"""Seconds between two cancel requests for the same statement."""
 
-NOTHING: Final = 0
-"""What is waited for then is POLLHUP: both sides have hung up."""
+_HANGUP_ONLY: Final = 0
+"""No events: ``poll`` then reports POLLHUP only, once both ends have shut down."""
 
-_WANTS: Final = {pq.PollingStatus.READING: READ, pq.PollingStatus.WRITING: WRITE}
+_EVENTS: Final = {pq.PollingStatus.READING: READ, pq.PollingStatus.WRITING: WRITE}
 
 
-def end(link: Link) -> None:
-    """Have the server stop, and close the connection when it has; for a thread, as it blocks.
+def cancel_and_close(connection: Connection) -> None:
+    """Cancel the running statement, and close the connection when the server has closed its end.
 
-    A server that waits for a lock does not see that its client has left. Until it is gone, the
-    connection keeps its place in the pool: who asks again and again, and never waits for an answer,
-    has the server work for no more connections than others do.
+    Blocks, so it runs in a background thread. A server that waits for a lock does not notice that
+    its client has left. Until it does, the connection keeps its slot in the pool: a caller that
+    sends request after request without waiting for results can't occupy more of the server than
+    other callers do.
     """
-    deadline = monotonic() + GONE_WITHIN
+    deadline = monotonic() + CANCEL_TIMEOUT
     with suppress(DeadlineExceeded, DriverError):
-        if link.sent:  # else it has only a part of a statement, and does nothing yet
-            _stop(link, deadline)
+        if connection.sent:  # otherwise the server has only part of a statement, and is idle
+            _cancel_until_stopped(connection, deadline)
     with suppress(DeadlineExceeded, DriverError, OSError):
-        _hang_up(link, deadline)
-    link.close()
+        _wait_for_close(connection, deadline)
+    connection.close()
 
 
-def _stop(link: Link, deadline: float) -> None:
-    """Ask again while no answer comes: a server that has not begun yet ignores it."""
-    _cancel(link.pgconn, deadline)
-    while not _has_stopped(link, min(deadline, monotonic() + ASK_EVERY)):
-        _cancel(link.pgconn, deadline)
+def _cancel_until_stopped(connection: Connection, deadline: float) -> None:
+    """Repeat the request: a server that has not started the statement yet ignores it."""
+    _cancel(connection.pgconn, deadline)
+    while not _has_stopped(connection, min(deadline, monotonic() + CANCEL_INTERVAL)):
+        _cancel(connection.pgconn, deadline)
 
 
 def _cancel(pgconn: PGconn, deadline: float) -> None:
-    """Ask the server to cancel; over a connection of its own, with TLS where the first has it.
+    """Send a cancel request, over a second connection that uses TLS if the first does.
 
-    DriverError where that fails, and where libpq is older than 17: its way to cancel knows no
+    Raises DriverError if that fails, and with libpq before 17, whose cancel function takes no
     deadline.
     """
     request = pgconn.cancel_conn()
     request.start()
-    while wants := _WANTS.get(pq.PollingStatus(request.poll())):
-        _wait(request.socket, wants, deadline)
+    while events := _EVENTS.get(pq.PollingStatus(request.poll())):
+        _poll(request.socket, events, deadline)
 
 
-def _has_stopped(link: Link, deadline: float) -> bool:
-    """Read the answer to its end, until the deadline."""
-    voice = Blocking()
+def _has_stopped(connection: Connection, deadline: float) -> bool:
+    """Read the response until it is complete, or until the deadline."""
+    strategy = BlockingWait()
     with suppress(DeadlineExceeded):
-        while not link.advance():
-            voice.wait(link, deadline)
+        while not connection.process_io():
+            strategy.wait(connection, deadline)
         return True
     return False
 
 
-def _hang_up(link: Link, deadline: float) -> None:
-    """Say goodbye, and wait until the server has gone, or the deadline.
+def _wait_for_close(connection: Connection, deadline: float) -> None:
+    """Close our end, and wait until the server has closed its end, or until the deadline.
 
-    A backend of PostgreSQL leaves it to the system to close its connection, when it has ended.
+    The operating system closes a PostgreSQL backend's socket when the backend has exited.
     """
-    with socket.socket(fileno=os.dup(link.pgconn.socket)) as connection:  # outlives libpq's own
-        link.close_quietly()
-        connection.shutdown(socket.SHUT_WR)
-        _wait(connection.fileno(), NOTHING, deadline)
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate:  # outlives libpq's
+        connection.finish()
+        duplicate.shutdown(socket.SHUT_WR)
+        _poll(duplicate.fileno(), _HANGUP_ONLY, deadline)
 
 
-def _wait(fd: int, wants: int, deadline: float) -> None:
+def _poll(fd: int, events: int, deadline: float) -> None:
     poller = select.poll()
-    poller.register(fd, wants)
+    poller.register(fd, events)
     poller.poll(int(seconds_left(deadline) * 1000) + 1)

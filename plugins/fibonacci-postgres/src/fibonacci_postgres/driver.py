@@ -1,7 +1,7 @@
 """libpq, as psycopg wraps it: the only module that imports psycopg.
 
-``psycopg.pq`` alone is used, the documented wrapper of libpq. psycopg's own connections wait inside
-C, where neither a deadline nor a signal handler reaches them.
+It uses only ``psycopg.pq``, the documented wrapper of libpq. psycopg's own connections wait inside
+C code, where neither a deadline nor a signal handler reaches them.
 """
 
 import ctypes
@@ -17,49 +17,50 @@ try:
     from psycopg import Error as DriverError
     from psycopg import pq
     from psycopg.pq.abc import PGconn, PGresult
-except ImportError as fault:
+except ImportError as error:
     raise PluginLoadError(
-        f"backend 'postgres': psycopg can't be imported: {' '.join(str(fault).split())}. Install "
-        f"it anew: pip install --force-reinstall 'psycopg[binary]'; where that has no wheel, "
-        f"psycopg with the system's libpq"
-    ) from fault
+        f"backend 'postgres': psycopg can't be imported: {' '.join(str(error).split())}. Reinstall "
+        f"it: pip install --force-reinstall 'psycopg[binary]'; on a platform without a binary "
+        f"wheel, install psycopg and the system's libpq"
+    ) from error
 
 __all__ = [
     "DriverError",
     "PGconn",
     "PGresult",
-    "ambient",
-    "conninfo",
-    "named_in",
+    "enable_sqlstates",
+    "environment_default",
+    "environment_variable",
+    "find_error_verbosity_setter",
+    "find_parameter_name",
+    "make_conninfo",
     "parameter_names",
     "pq",
-    "say_sqlstates",
-    "secret_names",
-    "variable_of",
+    "secret_parameter_names",
 ]
 
 _VERBOSE: Final = 2
 """PQERRORS_VERBOSE, of libpq-fe.h."""
 
 
-def conninfo(parameters: Mapping[str, str]) -> bytes:
-    r"""Write parameters as libpq reads them: ``name='value'``, and ``\`` before ``\`` or ``'``."""
-    written = [
+def make_conninfo(parameters: Mapping[str, str]) -> bytes:
+    r"""Return a connection string: ``name='value'`` pairs, with ``\`` before ``\`` and ``'``."""
+    pairs = [
         f"{name}='" + value.replace("\\", r"\\").replace("'", r"\'") + "'"
         for name, value in parameters.items()
     ]
-    return " ".join(written).encode()
+    return " ".join(pairs).encode()
 
 
-def named_in(text: str) -> str:
-    """Return the parameter that libpq's text is about; "" if it names none."""
-    words = set(re.findall(r"\w+", text))
+def find_parameter_name(message: str) -> str:
+    """Return the connection parameter that a message of libpq names; "" if it names none."""
+    words = set(re.findall(r"\w+", message))
     return max((name for name in parameter_names() if name in words), key=len, default="")
 
 
-def variable_of(name: str) -> str:
-    """Return the environment variable that stands for a parameter; "" if there is none."""
-    variables = {one.keyword.decode(): one.envvar for one in pq.Conninfo.get_defaults()}
+def environment_variable(name: str) -> str:
+    """Return the environment variable of a connection parameter; "" if it has none."""
+    variables = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
     return (variables.get(name) or b"").decode()
 
 
@@ -70,38 +71,41 @@ def parameter_names() -> tuple[str, ...]:
 
 
 @cache
-def secret_names() -> frozenset[str]:
+def secret_parameter_names() -> frozenset[str]:
     """Return the names of the parameters that hold a secret, as libpq marks them."""
     return frozenset(
         option.keyword.decode() for option in pq.Conninfo.get_defaults() if option.dispchar == b"*"
     )
 
 
-def ambient(name: str) -> str:
-    """Return what libpq takes for a parameter that is not given: from the environment, mostly."""
+def environment_default(name: str) -> str:
+    """Return libpq's default for a connection parameter, mostly from the environment."""
     for option in pq.Conninfo.get_defaults():
         if option.keyword.decode() == name and option.val is not None:
             return option.val.decode()
     return ""
 
 
-def say_sqlstates(pgconn: PGconn) -> None:
-    """Have libpq write the SQLSTATE into what it says when a server refuses a connection.
+def enable_sqlstates(pgconn: PGconn) -> None:
+    """Make libpq include the SQLSTATE in its message when a server refuses a connection.
 
-    There is no other way to learn it, and psycopg knows no way. Where its libpq can't be reached,
-    nothing is done.
+    There is no other way to get it, and psycopg has no function for this. Does nothing if the libpq
+    that psycopg uses can't be reached.
     """
-    set_verbosity = verbosity_setter(sys.modules[type(pgconn).__module__].__file__)
-    connection: Any = pgconn  # no stub knows its pointer
+    set_verbosity = find_error_verbosity_setter(sys.modules[type(pgconn).__module__].__file__)
+    connection: Any = pgconn  # no stub has its pointer
     set_verbosity(connection.pgconn_ptr, _VERBOSE)
 
 
 @cache
-def verbosity_setter(library: str | None) -> Callable[[int | None, int], int]:
-    """Return libpq's ``PQsetErrorVerbosity``, found by way of a library that is linked with it."""
+def find_error_verbosity_setter(library: str | None) -> Callable[[int | None, int], int]:
+    """Return libpq's ``PQsetErrorVerbosity``, looked up through a library that is linked with it.
+
+    Returns a function that does nothing if the library has no such symbol.
+    """
     try:
         function = ctypes.PyDLL(library).PQsetErrorVerbosity
-    except (OSError, AttributeError):  # no library, or one that holds libpq and hides it
+    except (OSError, AttributeError):  # not a library, or one that contains libpq and hides it
         return lambda *_: 0
     function.argtypes = [ctypes.c_void_p, ctypes.c_int]
     return cast("Callable[[int | None, int], int]", function)

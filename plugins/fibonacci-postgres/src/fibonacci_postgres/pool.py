@@ -1,4 +1,4 @@
-"""The connections of one store: as many as needed up to a limit, the last used is used next."""
+"""The connections of one store: as many as needed, up to a limit; the last used is reused first."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -7,82 +7,122 @@ from typing import Final
 from weakref import ref
 
 from fibonacci.plugin.runtime import FairQueue, IdlePool, NoThreadError, submit_to_thread
-from fibonacci_postgres.abandoned import end
-from fibonacci_postgres.link import Link
-from fibonacci_postgres.places import Places
-from fibonacci_postgres.voices import Voice
+from fibonacci_postgres.abandoned import cancel_and_close
+from fibonacci_postgres.connection import Connection
+from fibonacci_postgres.waiting import WaitStrategy
 
-IDLE_LIMIT: Final = 60.0
-"""Seconds without use after which a connection is not trusted: routers forget idle ones, and then
+IDLE_TIMEOUT: Final = 60.0
+"""Seconds without use after which a connection is replaced: routers drop idle connections, and then
 swallow what is sent."""
 
 
-class Pool:
-    """Connections to take and to give back.
+class ConnectionPool:
+    """A pool of connections, with the method names of psycopg_pool.
 
-    A connection that is not given back needs no clean-up: whoever drops the last reference closes
-    it, and frees its place. So an exception may come anywhere, also from a signal handler. A forked
-    child never closes one: psycopg looks at the process id first.
+    A connection that is not put back needs no clean-up: the interpreter closes it with its last
+    reference, and its slot is free. So an exception may be raised anywhere, even by a signal
+    handler. A forked child never closes its parent's connections: psycopg compares process ids.
     """
 
-    def __init__(self, limit: int, voice: Voice) -> None:
-        # None of them refers to the pool: nobody else does, so its connections go with it.
-        self._idle = IdlePool[Link](max_idle=limit, max_age=IDLE_LIMIT)
-        places = Places(limit, partial(_wake, ref(self)))
-        self._queue = FairQueue(partial(_next, self._idle, places), voice.waiter)
+    def __init__(self, max_connections: int, strategy: WaitStrategy) -> None:
+        # None of these refers to the pool, so its connections are freed together with it.
+        self._idle = IdlePool[Connection](max_idle=max_connections, max_age=IDLE_TIMEOUT)
+        slots = ConnectionSlots(max_connections, partial(_wake_pool, ref(self)))
+        self._queue = FairQueue(partial(_acquire, self._idle, slots), strategy.waiter)
 
-    async def take(
-        self, connect: Callable[[Link, float], Awaitable[None]], deadline: float
-    ) -> Link:
-        """Return a connection that is free, a new one, or wait for one.
+    async def getconn(
+        self, connect: Callable[[Connection, float], Awaitable[None]], deadline: float
+    ) -> Connection:
+        """Return an idle connection or a new one, or wait until a connection is free.
 
-        Raises DeadlineExceeded at the deadline.
+        Raises DeadlineExceeded at the deadline, and what ``connect`` raises.
         """
-        link = await self._queue.get(deadline)
-        if link.fd < 0:
+        connection = await self._queue.get(deadline)
+        if connection.fd < 0:
             try:
-                await connect(link, deadline)
+                await connect(connection, deadline)
             except BaseException:
-                self.drop(link)
+                self.discard(connection)
                 raise
-        return link
+        return connection
 
-    def idle_one(self) -> Link | None:
-        """Return a free connection that is there already, if one is and nobody waits for it."""
+    def pop_idle(self) -> Connection | None:
+        """Return an idle connection; None if there is none, or if other callers wait for one."""
         return None if self._queue else self._idle.pop()
 
-    def give(self, link: Link) -> None:
-        """Take back a connection whose last answer was read to its end."""
-        self._idle.push(link)
-        if self._queue:  # a call less where nobody waits
-            self.wake()
+    def putconn(self, connection: Connection) -> None:
+        """Take back a connection whose last response was read completely."""
+        self._idle.push(connection)
+        if self._queue:  # saves a call when nobody waits
+            self.wake_next()
 
-    def drop(self, link: Link) -> None:
-        """Close a connection; where the server works for it, have it stop first, in a thread."""
-        if link.is_busy():
-            with suppress(NoThreadError):  # no thread can be started: Python is about to end
-                submit_to_thread(partial(end, link))
+    def discard(self, connection: Connection) -> None:
+        """Close a connection; if the server still executes a statement, cancel it in a thread."""
+        if connection.is_executing():
+            with suppress(NoThreadError):  # no thread can be started: the interpreter shuts down
+                submit_to_thread(partial(cancel_and_close, connection))
                 return
-        link.close()
+        connection.close()
 
     def close(self) -> None:
-        """Close what is idle; what is in use is closed when it comes back."""
+        """Close idle connections; those in use are closed when they are put back."""
         self._idle.close()
 
-    def wake(self) -> None:
-        """Have the first of those who wait look again."""
+    def wake_next(self) -> None:
+        """Have the first waiting caller look for a connection again."""
         self._queue.wake()
 
 
-def _next(idle: IdlePool[Link], places: Places) -> Link | None:
-    """A connection that is free, or one still to be made, if there is room for it."""
-    if (link := idle.pop()) is not None:
-        return link
-    place = places.take()
-    return None if place is None else Link(place)
+def _acquire(idle: IdlePool[Connection], slots: "ConnectionSlots") -> Connection | None:
+    """Return an idle connection, or one that is not connected yet if a slot is free."""
+    if (connection := idle.pop()) is not None:
+        return connection
+    slot = slots.acquire()
+    return None if slot is None else Connection(slot)
 
 
-def _wake(reference: "ref[Pool]") -> None:
+def _wake_pool(reference: "ref[ConnectionPool]") -> None:
     pool = reference()
     if pool is not None:
-        pool.wake()
+        pool.wake_next()
+
+
+class ConnectionSlot:
+    """The right to one connection, for as long as this object is referenced."""
+
+    __slots__ = ("__weakref__",)
+
+
+class ConnectionSlots:
+    """A fixed number of slots: the server never sees more connections than that.
+
+    A slot is free again when its object is collected, whatever happened to its holder. So an
+    exception may be raised anywhere, even by a signal handler, with no clean-up. No lock is needed
+    either: each change of the table is one step of the interpreter's C code.
+    """
+
+    def __init__(self, count: int, on_release: Callable[[], object]) -> None:
+        """``on_release`` is called whenever a slot has become free, from any thread."""
+        self._numbers: Final = range(count)
+        self._on_release: Final = on_release
+        self._acquired: dict[int, tuple[ref[ConnectionSlot], ref[ConnectionSlot]]] = {}
+
+    def acquire(self) -> ConnectionSlot | None:
+        """Return a slot, or None if all are in use."""
+        if len(self._acquired) == len(self._numbers):
+            return None
+        slot = ConnectionSlot()
+        # Another thread may claim each of them first.
+        claimed = any(self._claim(number, slot) for number in self._numbers)
+        return slot if claimed else None
+
+    def _claim(self, number: int, slot: ConnectionSlot) -> bool:
+        # Callbacks run in reverse order of registration: the slot is freed, then it is announced.
+        # They are not one Python function: a signal handler could raise before its first line.
+        announced = ref(slot, self._announce)
+        freed = ref(slot, partial(self._acquired.pop, number))
+        entry = freed, announced
+        return self._acquired.setdefault(number, entry) is entry
+
+    def _announce(self, _: object) -> None:
+        self._on_release()

@@ -1,73 +1,73 @@
-"""The table: what it is made of, how it is found, and how it is made, once, whoever comes first."""
+"""The SQL that creates the table, finds it, and configures a session."""
 
 from typing import Final
 
 VERSION: Final = 1
-"""Of the layout; it stands in the table's comment."""
+"""The version of the table's layout, stored in the table's comment."""
 
-LOCK: Final = 0x6669626F6E616363
-"""The advisory lock that is held while the table is made: "fibonacc", as a number."""
+ADVISORY_LOCK: Final = 0x6669626F6E616363
+"""The advisory lock held while the table is created: "fibonacc" as a number."""
 
-_SQL: Final = """\
+_CREATE: Final = """\
 CREATE TABLE IF NOT EXISTS {table} (
-  space bytea NOT NULL,              -- key prefix, scope and owner, each behind its length
-  key bytea NOT NULL,                -- UTF-8: in the order of code points
-  value bytea NOT NULL,              -- JSON, or sealed bytes
-  expires_at timestamptz,            -- never, where it is null
+  space bytea NOT NULL,              -- key prefix, scope and owner, each after its length
+  key bytea NOT NULL,                -- UTF-8: sorted by code point
+  value bytea NOT NULL,              -- JSON, or encrypted bytes
+  expires_at timestamptz,            -- null: never
   PRIMARY KEY (space, key)
 );
 CREATE INDEX IF NOT EXISTS {index} ON {table} (expires_at) WHERE expires_at IS NOT NULL;
 COMMENT ON TABLE {table} IS 'fibonacci-postgres, schema {version}';
--- Three times faster for large values, where the server has it (PostgreSQL 14 and later).
+-- Three times faster for large values, if the server supports it (PostgreSQL 14 and later).
 DO $do$ BEGIN
   EXECUTE 'ALTER TABLE {table} ALTER COLUMN value SET COMPRESSION lz4';
 EXCEPTION WHEN feature_not_supported OR syntax_error THEN NULL;
 END $do$;
 """
 
-_SEARCH: Final = """\
+_FIND: Final = """\
 SELECT
   substring(obj_description(found, 'pg_class') from '^fibonacci-postgres, schema ([0-9]+)')::int
 FROM to_regclass('{table}') AS found WHERE found IS NOT NULL"""
 
 
-def quoted(table: str) -> str:
-    """Return the table's name as SQL writes it, with its schema's if that is given."""
+def quote_name(table: str) -> str:
+    """Return a table's name, with its schema's if it has one, quoted for SQL."""
     return ".".join(f'"{part}"' for part in table.split("."))
 
 
-def creation(table: str) -> str:
-    """Return the SQL that makes the table; where it is there already, nothing happens."""
-    index = quoted(table.rpartition(".")[2] + "_expires_at")
-    return _SQL.format(table=quoted(table), index=index, version=VERSION)
+def create_table_sql(table: str) -> str:
+    """Return the SQL that creates the table; it does nothing if the table exists."""
+    index = quote_name(table.rpartition(".")[2] + "_expires_at")
+    return _CREATE.format(table=quote_name(table), index=index, version=VERSION)
 
 
-def locked_creation(table: str) -> bytes:
-    """Return the same for several processes at once: one transaction under a lock.
+def create_table_once_sql(table: str) -> bytes:
+    """Return the same for several processes at once: one transaction under an advisory lock.
 
-    ``CREATE TABLE IF NOT EXISTS`` alone fails for most of those who come together. And who comes
-    second does nothing: to make the index and to set the compression locks a table that others
-    use already, and takes turns with their statements in a deadlock.
+    ``CREATE TABLE IF NOT EXISTS`` fails for most of the processes that run it at the same time. And
+    the SQL does nothing if the table exists: creating the index and setting the compression would
+    lock a table that is in use, and deadlock with other statements.
     """
     return f"""\
-SELECT pg_advisory_xact_lock({LOCK});
-DO $make$ BEGIN IF to_regclass('{quoted(table)}') IS NULL THEN
-{creation(table)}
+SELECT pg_advisory_xact_lock({ADVISORY_LOCK});
+DO $make$ BEGIN IF to_regclass('{quote_name(table)}') IS NULL THEN
+{create_table_sql(table)}
 END IF; END $make$""".encode()
 
 
-def search(table: str) -> bytes:
-    """Return the SQL that says whether the table is there, and the version in its comment."""
-    return _SEARCH.format(table=quoted(table)).encode()
+def find_table_sql(table: str) -> bytes:
+    """Return the SQL that selects the version in the table's comment; no row if it is missing."""
+    return _FIND.format(table=quote_name(table)).encode()
 
 
-def session_options(milliseconds: int) -> str:
+def session_options(timeout_ms: int) -> str:
     """Return the options that a session begins with, as libpq sends them when it connects.
 
-    Statements go by the primary key, whatever the statistics say: it is faster, and rows are locked
-    in the order of their keys. And the server gives up on a statement in time.
+    The planner uses the primary key, whatever the statistics say: it is faster, and rows are locked
+    in the order of their keys. And the server cancels a statement after ``timeout_ms``.
 
-    They end with the session. A statement that sets them would set them, behind a pooler, for
-    whoever is given the server's connection next; as options a pooler refuses or ignores them.
+    The options end with the session. With a pooler, SET statements would also apply to the next
+    client of the server's connection; options are rejected or ignored by poolers.
     """
-    return f"-c statement_timeout={milliseconds} -c enable_seqscan=off -c enable_bitmapscan=off"
+    return f"-c statement_timeout={timeout_ms} -c enable_seqscan=off -c enable_bitmapscan=off"

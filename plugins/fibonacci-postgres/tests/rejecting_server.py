@@ -1,4 +1,4 @@
-"""A server that refuses to be logged in to, in its own words."""
+"""A server that rejects every login, with a SQLSTATE and a message that the test chooses."""
 
 import socket
 import struct
@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 LOOPBACK = "127.0.0.1"
 
 
-class Refusing:
-    """Speaks as much of the protocol as it takes to ask for a password, and to refuse it."""
+class RejectingServer:
+    """Implements the protocol as far as asking for a password and rejecting it."""
 
     def __init__(self, listener: socket.socket, code: str, text: str, severity: str) -> None:
         self.port: int = listener.getsockname()[1]
@@ -18,41 +18,41 @@ class Refusing:
         self.startups: list[bytes] = []
         fields = {"S": severity, "V": "FATAL", "C": code, "M": text}
         body = b"".join(f"{name}{value}\0".encode() for name, value in fields.items()) + b"\0"
-        self._refusal = b"E" + struct.pack("!i", len(body) + 4) + body
+        self._error_response = b"E" + struct.pack("!i", len(body) + 4) + body
         self._listener = listener
 
     def serve(self) -> None:
-        """Refuse one after the other, until the listener is closed."""
+        """Reject connections one after another, until the listener is closed."""
         while True:
             try:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection, suppress(OSError, struct.error):  # a client may leave
-                self._refuse(connection)
+            with connection, suppress(OSError, struct.error):  # a client may disconnect
+                self._reject(connection)
 
-    def _refuse(self, connection: socket.socket) -> None:
+    def _reject(self, connection: socket.socket) -> None:
         connection.settimeout(5)
-        while (startup := _body(connection))[:2] != b"\0\3":  # no login: it asks for encryption
+        while (startup := _read_body(connection))[:2] != b"\0\3":  # a request for encryption
             connection.sendall(b"N")
         self.startups.append(startup)
-        connection.sendall(b"R" + struct.pack("!ii", 8, 3))  # asks for the password
+        connection.sendall(b"R" + struct.pack("!ii", 8, 3))  # AuthenticationCleartextPassword
         connection.recv(1)
-        _body(connection)
+        _read_body(connection)
         self.logins += 1
-        connection.sendall(self._refusal)
+        connection.sendall(self._error_response)
 
 
-def _body(connection: socket.socket) -> bytes:
+def _read_body(connection: socket.socket) -> bytes:
     size = struct.unpack("!i", connection.recv(4, socket.MSG_WAITALL))[0]
     return connection.recv(size - 4, socket.MSG_WAITALL)
 
 
 @contextmanager
-def refusing(code: str, text: str, severity: str = "FATAL") -> Iterator[Refusing]:
-    """Start one."""
+def rejecting_server(code: str, text: str, severity: str = "FATAL") -> Iterator[RejectingServer]:
+    """Run a server that rejects every login."""
     with socket.create_server((LOOPBACK, 0)) as listener:
-        server = Refusing(listener, code, text, severity)
+        server = RejectingServer(listener, code, text, severity)
         thread = threading.Thread(target=server.serve)
         thread.start()
         yield server

@@ -1,4 +1,4 @@
-"""Connections that are refused: what lasts is told at once, what passes is waited for."""
+"""Failed connection attempts: permanent errors are raised at once, transient ones retried."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +11,15 @@ from services.databases import Databases
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci.plugin import run_sync
-from fibonacci_postgres.dial import dial
-from fibonacci_postgres.driver import verbosity_setter
-from fibonacci_postgres.link import Link
-from fibonacci_postgres.refusals import read_refusal
+from fibonacci_postgres.connect import connect
+from fibonacci_postgres.connection import Connection
+from fibonacci_postgres.driver import find_error_verbosity_setter
+from fibonacci_postgres.faults import parse_connection_failure
 
-from .refusing import refusing
-from .speaking import Attempt, Speaker, backend
+from .rejecting_server import rejecting_server
+from .stores import Attempt, StoreClient, create_backend
 
-LASTING = [
+PERMANENT = [
     ("28P01", 'password authentication failed for user "me"', "FATAL"),
     ("28P01", "Passwort-Authentifizierung für Benutzer »me« fehlgeschlagen", "SCHWERWIEGEND"),
     ("28P01", "用户 me Password 认证失败", "致命错误"),
@@ -32,7 +32,7 @@ LASTING = [
     ("3D000", 'database "starting up, timeout" does not exist', "FATAL"),
     ("58000", "No pool configured for database: db, user: me", "FATAL"),
 ]
-PASSING = [
+TRANSIENT = [
     ("57P03", "das Datenbanksystem startet", "FATAL"),
     ("53300", 'too many connections for role "invalidation_service"', "FATAL"),
     ("53300", "zu viele Verbindungen für Rolle »certificate«", "FATAL"),
@@ -48,10 +48,10 @@ PASSING = [
 ]
 
 
-@pytest.mark.parametrize(("code", "text", "severity"), LASTING)
-def test_lasting(code: str, text: str, severity: str) -> None:
-    """What another try would hear again costs one login a call, in any language or wording."""
-    with refusing(code, text, severity) as server:
+@pytest.mark.parametrize(("code", "text", "severity"), PERMANENT)
+def test_permanent_rejection_is_tried_once(code: str, text: str, severity: str) -> None:
+    """A permanent rejection costs one login per call, in any language and wording."""
+    with rejecting_server(code, text, severity) as server:
         url = f"postgresql://me:wrong@127.0.0.1:{server.port}/db"
         memory = Workflow("w", MemoryConfig(backend="postgres", connection_url=url)).memory
         with pytest.raises(StorageError) as caught:
@@ -61,12 +61,14 @@ def test_lasting(code: str, text: str, severity: str) -> None:
     assert str(caught.value).endswith(f"/db: {text} (SQLSTATE {code})")
 
 
-@pytest.mark.parametrize(("code", "text", "severity"), PASSING)
-def test_passing(code: str, text: str, severity: str) -> None:
-    """What passes may be tried again, whatever names stand in the text."""
-    with refusing(code, text, severity) as server:
-        store = Speaker("sync", backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db"))
-        assert type(Attempt(store, "read").fault) is BackendUnavailableError
+@pytest.mark.parametrize(("code", "text", "severity"), TRANSIENT)
+def test_transient_rejection_is_unavailable(code: str, text: str, severity: str) -> None:
+    """A transient rejection is a BackendUnavailableError, whatever names its message contains."""
+    with rejecting_server(code, text, severity) as server:
+        store = StoreClient(
+            "sync", create_backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db")
+        )
+        assert type(Attempt(store, "read").error) is BackendUnavailableError
 
 
 @pytest.mark.parametrize(
@@ -78,41 +80,52 @@ def test_passing(code: str, text: str, severity: str) -> None:
         ("XX000", "Startup option not allowed, try again without: statement_timeout"),
     ],
 )
-def test_options(code: str, text: str) -> None:
-    """Options of ours that a pooler refuses, in whichever words, are left out from then on."""
-    with refusing(code, text) as server:
-        store = Speaker("sync", backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db"))
+def test_rejected_options_are_left_out(code: str, text: str) -> None:
+    """Session options that a pooler rejects, in any wording, are left out from then on."""
+    with rejecting_server(code, text) as server:
+        store = StoreClient(
+            "sync", create_backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db")
+        )
         for expected in (2, 3):
-            assert type(Attempt(store, "read").fault) is StorageError
+            assert type(Attempt(store, "read").error) is StorageError
             assert server.logins == expected
-    assert [b"enable_seqscan" in one for one in server.startups] == [True, False, False]
+    assert [b"enable_seqscan" in startup for startup in server.startups] == [True, False, False]
 
 
-def test_options_of_many_callers() -> None:
-    """Callers who connect at once leave the options out together, none takes them for the URL's."""
-    with refusing("08P01", "unsupported startup parameter: options") as server:
-        store = Speaker("sync", backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db"))
+def test_rejected_options_are_left_out_by_concurrent_callers() -> None:
+    """Concurrent callers leave out rejected options, and don't mistake them for the URL's."""
+    with rejecting_server("08P01", "unsupported startup parameter: options") as server:
+        store = StoreClient(
+            "sync", create_backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db")
+        )
         together = Barrier(2)
-        link, other = Link(), Link()
-        asked = store.store._server
+        first, second = Connection(), Connection()
+        executor = store.store._executor
 
-        async def refused(*args: Any) -> None:
+        async def connect_together(*args: Any) -> None:
             together.wait(20)
-            await dial(*args)
+            await connect(*args)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("fibonacci_postgres.server.dial", refused)
+            patch.setattr("fibonacci_postgres.executor.connect", connect_together)
             with ThreadPoolExecutor() as threads:
                 ended = [
-                    threads.submit(run_sync, asked._connect(one, time.monotonic() + 20))
-                    for one in (link, other)
+                    threads.submit(run_sync, executor._connect(connection, time.monotonic() + 20))
+                    for connection in (first, second)
                 ]
-        assert all("unsupported" in str(one.exception()) for one in ended)
-    assert sorted(b"enable_seqscan" in one for one in server.startups) == [False, False, True, True]
+        assert all("unsupported" in str(future.exception()) for future in ended)
+    assert sorted(b"enable_seqscan" in startup for startup in server.startups) == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
-def test_full_for_a_role(postgres_server: Databases, postgres_url: str) -> None:
-    """A role with too many connections is told from one that may not log in, by the server."""
+def test_role_limit_differs_from_forbidden_login(
+    postgres_server: Databases, postgres_url: str
+) -> None:
+    """A role with too many connections is unavailable; one that may not log in is an error."""
     postgres_server.execute("DROP ROLE IF EXISTS invalid_certificate")
     postgres_server.execute("CREATE ROLE invalid_certificate LOGIN CONNECTION LIMIT 0")
     url = postgres_url.replace("postgres@", "invalid_certificate@")
@@ -125,17 +138,20 @@ def test_full_for_a_role(postgres_server: Databases, postgres_url: str) -> None:
     postgres_server.execute("DROP ROLE invalid_certificate")
 
 
-def test_two_answers() -> None:
-    """Of two answers, with TLS and without, one that passes is enough to try again."""
+def test_one_transient_error_of_two_is_transient() -> None:
+    """Of two errors, with TLS and without, one transient error makes the failure transient."""
     text = 'connection to server at "h", port 1 failed: FATAL:  {}: no\nLOCATION:  x, y.c:1\n'
     full, wrong = text.format("53300"), text.format("28P01")
-    assert read_refusal(wrong + wrong, needs_password=True).lasting
-    assert read_refusal(wrong + wrong, needs_password=True).text == "no (SQLSTATE 28P01)"
-    assert not read_refusal(full + wrong, needs_password=False).lasting
+    assert parse_connection_failure(wrong + wrong, needs_password=True).is_permanent
+    assert (
+        parse_connection_failure(wrong + wrong, needs_password=True).message
+        == "no (SQLSTATE 28P01)"
+    )
+    assert not parse_connection_failure(full + wrong, needs_password=False).is_permanent
 
 
 @pytest.mark.parametrize(
-    ("text", "lasting"),
+    ("text", "is_permanent"),
     [
         ('connection to server at "invalid-certificate", port 1 failed: server closed it', False),
         ('connection to server at "h", port 1 failed: Connection refused', False),
@@ -147,19 +163,19 @@ def test_two_answers() -> None:
         ('private key file "k" has group or world access', True),
     ],
 )
-def test_without_sqlstate(text: str, lasting: bool) -> None:
-    """What libpq says by itself is known by its words, and not by the name of a host."""
-    assert read_refusal(text, needs_password=False).lasting is lasting
+def test_messages_of_libpq(text: str, is_permanent: bool) -> None:
+    """Messages of libpq are classified by their words, and not by a host's name in them."""
+    assert parse_connection_failure(text, needs_password=False).is_permanent is is_permanent
 
 
 @pytest.mark.parametrize("text", ["no such user: {}", 'database "{}" is disabled', "no: „{}“"])
-def test_names_that_sound_like_passing_faults(text: str) -> None:
-    """The name of a user or a database, where a pooler quotes it, does not make a refusal pass."""
+def test_quoted_names_are_ignored(text: str) -> None:
+    """A quoted user or database name never makes a rejection transient."""
     name = "closing timeout"
     message = f"failed: FATAL:  08P01: {text.format(name)}\nLOCATION:  x, y.c:1\n"
-    assert read_refusal(message, needs_password=False, names=("me", name)).lasting
+    assert parse_connection_failure(message, needs_password=False, names=("me", name)).is_permanent
 
 
-def test_libpq_out_of_reach() -> None:
-    """A libpq that can't be asked for SQLSTATEs is asked for none."""
-    assert verbosity_setter(__file__)(None, 2) == 0
+def test_unreachable_libpq_is_ignored() -> None:
+    """If libpq's function can't be found, SQLSTATEs are not enabled and nothing fails."""
+    assert find_error_verbosity_setter(__file__)(None, 2) == 0

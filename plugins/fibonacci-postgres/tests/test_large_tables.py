@@ -1,4 +1,4 @@
-"""Large tables: what a verb reads depends on what the space holds, not on what the table does."""
+"""Large tables: the cost of a verb depends on the size of its space, not of the table."""
 
 import json
 
@@ -6,10 +6,10 @@ import psycopg
 import pytest
 
 from fibonacci.plugin import Space
-from fibonacci_postgres.statements import statements
-from fibonacci_postgres.wire import int4, space_bytes
+from fibonacci_postgres.codec import encode_int4, encode_space
+from fibonacci_postgres.statements import build_statements
 
-from .speaking import SPACE, Speaker, backend
+from .stores import SPACE, StoreClient, create_backend
 
 pytestmark = pytest.mark.long
 
@@ -20,14 +20,14 @@ SELECT %b, convert_to(to_char(n, 'FM0000000'), 'UTF8'), %b FROM generate_series(
 
 
 def fill(url: str, space: Space, count: int) -> None:
-    """Put records of 100 bytes into a space."""
+    """Insert records of 100 bytes into a space."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(FILL, (space_bytes(space), b"x" * 100, count))
+        connection.execute(FILL, (encode_space(space), b"x" * 100, count))
         connection.execute("VACUUM ANALYZE fibonacci")
 
 
-def pages_read(url: str, sql: bytes, *parameters: object) -> int:
-    """How many pages of 8 KiB a statement looks at."""
+def count_pages_read(url: str, sql: bytes, *parameters: object) -> int:
+    """Return how many pages of 8 KiB a statement reads."""
     with psycopg.connect(url, cursor_factory=psycopg.RawCursor) as connection:
         explained = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT json) " + sql
         row = connection.execute(explained, parameters).fetchone()
@@ -36,24 +36,24 @@ def pages_read(url: str, sql: bytes, *parameters: object) -> int:
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
-def test_listing(postgres_url: str) -> None:
-    """A thousand keys among a million are listed by a look at some dozens of pages."""
-    store = Speaker("sync", backend(postgres_url, timeout=60))
+def test_scan_reads_few_pages(postgres_url: str) -> None:
+    """Scanning a thousand keys of a million reads fewer than 100 pages."""
+    store = StoreClient("sync", create_backend(postgres_url, timeout=60))
     store.scan(SPACE)
     for number in range(10):
         fill(postgres_url, SPACE._replace(owner=f"other{number}"), 100_000)
     fill(postgres_url, SPACE, 1_000)
-    scan = statements('"fibonacci"').scan.sql
-    parameters = (space_bytes(SPACE), b"", b"\xff", int.from_bytes(int4(1_000)))
-    assert pages_read(postgres_url, scan, *parameters) < 100
-    assert pages_read(postgres_url, b"SELECT count(value) FROM fibonacci") > 15_000
+    scan = build_statements('"fibonacci"').scan.sql
+    parameters = (encode_space(SPACE), b"", b"\xff", int.from_bytes(encode_int4(1_000)))
+    assert count_pages_read(postgres_url, scan, *parameters) < 100
+    assert count_pages_read(postgres_url, b"SELECT count(value) FROM fibonacci") > 15_000
     assert len(store.scan(SPACE).keys) == 1_000
-    store.end()
+    store.shut_down()
 
 
-def test_clearing(postgres_url: str) -> None:
-    """A hundred thousand records go in ten steps and one, and nobody else's with them."""
-    store = Speaker("sync", backend(postgres_url, timeout=60))
+def test_clear_works_in_batches(postgres_url: str) -> None:
+    """clear() deletes 100,000 records in eleven calls, and none of other spaces."""
+    store = StoreClient("sync", create_backend(postgres_url, timeout=60))
     store.scan(SPACE)
     for owner in ("nv", "nx"):
         fill(postgres_url, SPACE._replace(owner=owner), 1_000)
@@ -65,4 +65,4 @@ def test_clearing(postgres_url: str) -> None:
     assert store.scan(SPACE).keys == []
     for owner in ("nv", "nx"):
         assert len(store.scan(SPACE._replace(owner=owner)).keys) == 1_000
-    store.end()
+    store.shut_down()

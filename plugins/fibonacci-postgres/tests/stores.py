@@ -1,4 +1,4 @@
-"""Stores as a test speaks to them: in one mode, one attempt a call."""
+"""Stores as tests call them: in one mode, with one attempt for each call."""
 
 import asyncio
 import time
@@ -13,8 +13,8 @@ from fibonacci_postgres import PostgresBackend, fibonacci_storage
 TIMEOUT = 5.0
 
 
-class Speaker:
-    """A store in one mode; each method has the deadline that the store's timeout gives it."""
+class StoreClient:
+    """A store in one mode; by default each call's deadline follows from the store's timeout."""
 
     def __init__(self, mode: str, backend: PostgresBackend) -> None:
         self.mode = mode
@@ -34,26 +34,27 @@ class Speaker:
 
         return call
 
-    def run(self, work: Any) -> Any:
-        """Run a coroutine on the loop of this store."""
+    def run(self, coroutine: Any) -> Any:
+        """Run a coroutine on this store's event loop."""
         assert self._runner
-        return self._runner.run(work)
+        return self._runner.run(coroutine)
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
+        """Close the store and its event loop."""
         self.close()
         if self._runner:
             self._runner.close()
 
 
-Opening = Callable[..., Speaker]
+OpenStore = Callable[..., StoreClient]
 
 
-def backend(url: str, timeout: float = TIMEOUT, **options: Any) -> PostgresBackend:
+def create_backend(url: str, timeout: float = TIMEOUT, **options: Any) -> PostgresBackend:
     """What the hook returns for a URL."""
     settings = StoreSettings(url=StoreURL.parse(url), options=options, timeout=timeout)
-    found = fibonacci_storage(settings)
-    assert isinstance(found, PostgresBackend)
-    return found
+    backend = fibonacci_storage(settings)
+    assert isinstance(backend, PostgresBackend)
+    return backend
 
 
 SPACE = Space("test:", "workflow", "w")
@@ -64,7 +65,7 @@ Calls = dict[str, tuple[Any, ...]]
 
 
 def reads(space: Space) -> Calls:
-    """The verbs that only look, and what to ask them in a space."""
+    """The verbs that change nothing, with their arguments for a space."""
     a, b = Address(space, "a"), Address(space, "b")
     return {
         "read": (a,),
@@ -76,7 +77,7 @@ def reads(space: Space) -> Calls:
 
 
 def writes(space: Space, value: bytes = b"new") -> Calls:
-    """The verbs that change something."""
+    """The verbs that change something, with their arguments for a space."""
     a, b = Address(space, "a"), Address(space, "b")
     return {
         "write": (a, value, None),
@@ -94,64 +95,64 @@ WRITES = writes(SPACE)
 VERBS = READS | WRITES
 
 
-def until(claim: Callable[[], object]) -> None:
-    """Wait for something that others do."""
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds; fail after 30 s."""
     deadline = time.monotonic() + 30
-    while not claim():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
 class Attempt:
-    """One call: what it answered or raised, and how long it took."""
+    """One call: its result or error, and its duration."""
 
     def __init__(
-        self, speaker: Speaker, verb: str, *args: Any, timeout: float | None = None
+        self, store: StoreClient, verb: str, *args: Any, timeout: float | None = None
     ) -> None:
-        self.answer: Any = None
-        self.fault: FibonacciError | None = None
+        self.result: Any = None
+        self.error: FibonacciError | None = None
         start = time.monotonic()
-        deadline = start + (speaker.timeout if timeout is None else timeout)
+        deadline = start + (store.timeout if timeout is None else timeout)
         try:
-            self.answer = getattr(speaker, verb)(*(args or VERBS[verb]), deadline=deadline)
-        except FibonacciError as fault:
-            self.fault = fault
+            self.result = getattr(store, verb)(*(args or VERBS[verb]), deadline=deadline)
+        except FibonacciError as error:
+            self.error = error
         self.seconds = time.monotonic() - start
 
 
-class Crew:
-    """A store for each verb, with a space of its own: what they are in for, they meet at once."""
+class StorePerVerb:
+    """A store and a space for each verb, to call all verbs at the same time."""
 
-    def __init__(self, opening: Opening, url: str, *, value: bytes = b"new") -> None:
+    def __init__(self, open_store: OpenStore, url: str, *, value: bytes = b"new") -> None:
         self._value = value
         self._spaces = {verb: Space("test:", "workflow", verb) for verb in VERBS}
-        self.stores = {verb: opening(url) for verb in VERBS}
+        self.stores = {verb: open_store(url) for verb in VERBS}
 
     def prepare(self) -> None:
-        """Have each store connect, prepare its verb's statement, and hold one record."""
-        faults = [one.fault for one in self.attempt(TIMEOUT).values() if one.fault]
-        if faults:
-            raise ExceptionGroup("not prepared", faults)
+        """Have each store connect, prepare its verb's statement, and write one record."""
+        errors = [attempt.error for attempt in self.attempt(TIMEOUT).values() if attempt.error]
+        if errors:
+            raise ExceptionGroup("not prepared", errors)
         for verb, store in self.stores.items():
             store.write(self._record(verb), b"old", None)
 
     def attempt(self, timeout: float) -> dict[str, Attempt]:
-        """Each store does its verb; how each of them fared."""
+        """Call each verb on its store, all at the same time."""
         attempts: dict[str, Attempt] = {}
 
-        def work(verb: str) -> None:
+        def call(verb: str) -> None:
             space = self._spaces[verb]
             args = (reads(space) | writes(space, self._value))[verb]
             attempts[verb] = Attempt(self.stores[verb], verb, *args, timeout=timeout)
 
-        in_threads([lambda verb=verb: work(verb) for verb in VERBS])
+        in_threads([lambda verb=verb: call(verb) for verb in VERBS])
         return attempts
 
-    def go_on(self) -> None:
-        """The same stores work again, at their first try."""
+    def check_recovered(self) -> None:
+        """Check that the same stores work again, at the first attempt."""
         for verb, store in self.stores.items():
             store.write(self._record(verb), b"old", None)
-            # What the network held back may arrive only now.
+            # A request that the network delayed may arrive only now.
             assert store.read(self._record(verb)) in (b"old", self._value, None), verb
 
     def _record(self, verb: str) -> Address:

@@ -1,4 +1,4 @@
-"""Files of certificates and keys: what libpq can't use is told when the workflow is made."""
+"""Certificate and key files: a Workflow rejects files that libpq can't use."""
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -8,25 +8,25 @@ from fibonacci import ConfigurationError, MemoryConfig, Workflow
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Some that are good, and keys in other forms; one has the password "hunter2"."""
-    folder = tmp_path_factory.mktemp("made")
-    made = certificates(folder)
-    key = serialization.load_pem_private_key(made.client_key.read_bytes(), None)
+def files(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Valid files, and keys in other forms; one is encrypted with the password "hunter2"."""
+    folder = tmp_path_factory.mktemp("files")
+    files = certificates(folder)
+    key = serialization.load_pem_private_key(files.client_key.read_bytes(), None)
     pem, der = serialization.Encoding.PEM, serialization.Encoding.DER
     form, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     sealing = serialization.BestAvailableEncryption(b"hunter2")
     (folder / "sealed").write_bytes(key.private_bytes(pem, form, sealing))
     (folder / "der").write_bytes(key.private_bytes(der, form, none))
-    (folder / "open").write_bytes(made.client_key.read_bytes())
+    (folder / "open").write_bytes(files.client_key.read_bytes())
     for name, mode in (("sealed", 0o600), ("der", 0o600), ("open", 0o644)):
         (folder / name).chmod(mode)
     (folder / "text").write_text("hello")
-    return made
+    return files
 
 
-def make(query: str, made: Certificates) -> None:
-    url = f"postgresql://h/db?{query.replace('~', str(made.ca.parent))}"
+def create_workflow(query: str, files: Certificates) -> None:
+    url = f"postgresql://h/db?{query.replace('~', str(files.ca.parent))}"
     Workflow("w", MemoryConfig("postgres", url)).close()
 
 
@@ -34,7 +34,7 @@ CLIENT = "sslcert=~/client.pem&sslkey=~"
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [
         ("sslrootcert=~/none", "'sslrootcert' names '.*/none', and .*No such file"),
         ("sslrootcert=~/text", "'sslrootcert' names '.*/text', and .*none in PEM"),
@@ -47,23 +47,25 @@ CLIENT = "sslcert=~/client.pem&sslkey=~"
         (f"{CLIENT}/open", "'sslkey' names .* chmod 600"),
     ],
 )
-def test_refused(made: Certificates, query: str, told: str) -> None:
-    """The option and the file are named, and no password (C23)."""
-    with pytest.raises(ConfigurationError, match=f"^option {told}") as caught:
-        make(query, made)
+def test_unusable_file_is_rejected(files: Certificates, query: str, message: str) -> None:
+    """The error names the option and the file, and never a password (C23)."""
+    with pytest.raises(ConfigurationError, match=f"^option {message}") as caught:
+        create_workflow(query, files)
     assert "hunter3" not in str(caught.value)
 
 
-def test_refused_variables(made: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that the environment names is told with the variable, unless no TLS is spoken."""
+def test_unusable_file_of_the_environment_is_rejected(
+    files: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the environment variable; with sslmode=disable the file is not checked."""
     monkeypatch.setenv("PGSSLROOTCERT", "/none")
     with pytest.raises(ConfigurationError, match=r"^PGSSLROOTCERT names '/none', and no cert"):
-        make("", made)
-    make("sslmode=disable", made)
+        create_workflow("", files)
+    create_workflow("sslmode=disable", files)
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", "/none")
     with pytest.raises(ConfigurationError, match=r"^SSL_CERT_FILE names '/none', and no cert"):
-        make("sslmode=verify-full&sslrootcert=system", made)
+        create_workflow("sslmode=verify-full&sslrootcert=system", files)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,6 @@ def test_refused_variables(made: Certificates, monkeypatch: pytest.MonkeyPatch) 
         "sslrootcert=system&sslmode=verify-full",
     ],
 )
-def test_taken(made: Certificates, query: str) -> None:
-    """Whatever libpq takes is left to it."""
-    make(query, made)
+def test_usable_files_are_accepted(files: Certificates, query: str) -> None:
+    """Files and keys that libpq can use are accepted."""
+    create_workflow(query, files)
