@@ -60,7 +60,7 @@ def tls_of() -> Callable[[Secured | TLSTerminator], dict[str, str]]:
 
 
 @attrs.define
-class Asked:
+class StoreClient:
     """A store, asked in one mode: ``store("read", address)`` with a deadline from now."""
 
     backend: Any
@@ -115,7 +115,7 @@ class Asked:
         return self.backend.create_async_store()
 
 
-Opening = Callable[..., Asked]
+ClientOpener = Callable[..., StoreClient]
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -125,16 +125,18 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def opening(mode: str) -> Iterator[Opening]:
+def open_client(mode: str) -> Iterator[ClientOpener]:
     """What opens stores, in the test's mode unless it says another one."""
-    opened: list[Asked] = []
+    opened: list[StoreClient] = []
 
-    def opening(url: str, *, timeout: float = 5.0, speak: str = mode, **options: Any) -> Asked:
+    def open_client(
+        url: str, *, timeout: float = 5.0, mode: str = mode, **options: Any
+    ) -> StoreClient:
         settings = StoreSettings(url=StoreURL.parse(url), options=options, timeout=timeout)
-        opened.append(Asked(fibonacci_storage(settings), speak, timeout))
+        opened.append(StoreClient(fibonacci_storage(settings), mode, timeout))
         return opened[-1]
 
-    yield opening
+    yield open_client
     for one in opened:
         one.close()
 
@@ -146,6 +148,6 @@ def address() -> Address:
 
 
 @pytest.fixture
-def place() -> Space:
+def space_keys() -> Space:
     """A space."""
     return SPACE

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from services import ports
 
-from fibonacci_redis.role import HELLO
+from fibonacci_redis.connection import HELLO
 
 PRIMARY = b"*2\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
 """What a primary says to HELLO."""
@@ -24,9 +24,9 @@ def answering(answer: Callable[[bytes], bytes], hello: bytes = PRIMARY) -> Itera
     def serve(client: socket.socket) -> None:
         with client:
             while data := client.recv(65_536):
-                asked = data.removeprefix(HELLO)
-                told = hello if len(asked) < len(data) else b""
-                client.sendall(told + (answer(asked) if asked else b""))
+                request = data.removeprefix(HELLO)
+                role = hello if len(request) < len(data) else b""
+                client.sendall(role + (answer(request) if request else b""))
 
     def accept() -> None:
         while not enough.is_set():

@@ -11,9 +11,9 @@ from services.standalone import Redis
 
 from fibonacci import BackendUnavailableError, ConfigurationError
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
-from fibonacci_redis.addresses import reached_at, told_host, told_target
+from fibonacci_redis.addresses import parse_host, parse_redirect, translate_address
+from fibonacci_redis.protocol import ReplyError
 from fibonacci_redis.settings import read_settings
-from fibonacci_redis.wire import ReplyError
 
 from .fakes import answering, words
 
@@ -49,97 +49,102 @@ def hosts(node: Redis) -> set[Any]:
     return {holder[0] for _, _, *holders in node("CLUSTER", "SLOTS") for holder in holders}
 
 
-def works(ask: Any) -> None:
+def works(client: Any) -> None:
     """A batch that goes to all nodes is written and read."""
-    ask("write_many", [(key, b"1") for key in KEYS], None)
-    assert ask("read_many", KEYS) == [b"1"] * len(KEYS)
+    client("write_many", [(key, b"1") for key in KEYS], None)
+    assert client("read_many", KEYS) == [b"1"] * len(KEYS)
     for space in SPACES:
-        ask.clear(space)
+        client.clear(space)
 
 
 def seed_of(cluster: Cluster) -> str:
     return f"redis+cluster://127.0.0.1:{cluster.nodes[0].port}"
 
 
-ASKED = [("read", KEYS[0]), ("compare_and_set", KEYS[0], b"0", b"x" * 9_000, None)]
+CALLS = [("read", KEYS[0]), ("compare_and_set", KEYS[0], b"0", b"x" * 9_000, None)]
 """Two ways to a connection: the common one, and one of the caller's own."""
 
 
-def test_nodes_behind_a_nat(cluster: Cluster, opening: Any) -> None:
+def test_nodes_behind_a_nat(cluster: Cluster, open_client: Any) -> None:
     """Nodes that name themselves by addresses of their own network are found by a map, or told."""
     named = [f"{NOWHERE}:{node.port}" for node in cluster.nodes]
     pairs = [f"{NOWHERE}:{node.port}=127.0.0.1:{node.port}" for node in cluster.nodes]
     with announcing(cluster, cluster_announce_client_ipv4=NOWHERE):
-        works(opening(f"{seed_of(cluster)}?nat_map={','.join(pairs)}"))
-        ask = opening(seed_of(cluster))
-        for call in ASKED:
+        works(open_client(f"{seed_of(cluster)}?nat_map={','.join(pairs)}"))
+        client = open_client(seed_of(cluster))
+        for call in CALLS:
             with pytest.raises(BackendUnavailableError, match="nat_map") as raised:
-                ask(*call)
+                client(*call)
             assert sum(address in str(raised.value) for address in named) >= 3
 
 
 @pytest.mark.parametrize("kind", ["unknown-endpoint", "hostname"])
-def test_nodes_that_name_no_host(kind: str, cluster: Cluster, opening: Any) -> None:
+def test_nodes_that_name_no_host(kind: str, cluster: Cluster, open_client: Any) -> None:
     """Nodes that tell no address, or no hostname where that is asked for, are found even so."""
     with announcing(cluster, cluster_preferred_endpoint_type=kind):
-        ask = opening(seed_of(cluster))
-        works(ask)
-        moved(ask, cluster)
-        works(ask)
+        client = open_client(seed_of(cluster))
+        works(client)
+        moved(client, cluster)
+        works(client)
 
 
-def moved(ask: Any, cluster: Cluster) -> None:
+def moved(client: Any, cluster: Cluster) -> None:
     """Have the store ask the wrong node: it is told where to go."""
-    routes = ask.store._routes
-    wrong = routes._at("127.0.0.1", cluster.nodes[0].port)
-    routes._slots = [wrong] * len(routes._slots)
+    topology = client.store._topology
+    wrong = topology._node_at("127.0.0.1", cluster.nodes[0].port)
+    topology._slots = [wrong] * len(topology._slots)
     for key in KEYS:
-        ask("read", key)
+        client("read", key)
 
 
-def test_nodes_with_hostnames(cluster: Cluster, opening: Any) -> None:
+def test_nodes_with_hostnames(cluster: Cluster, open_client: Any) -> None:
     """Hostnames instead of addresses are looked up."""
-    told = {"cluster_announce_hostname": "localhost", "cluster_preferred_endpoint_type": "hostname"}
-    with announcing(cluster, **told):
-        works(opening(seed_of(cluster)))
+    settings = {
+        "cluster_announce_hostname": "localhost",
+        "cluster_preferred_endpoint_type": "hostname",
+    }
+    with announcing(cluster, **settings):
+        works(open_client(seed_of(cluster)))
 
 
-def test_primary_behind_a_nat(valkey_sentinel: Watched, opening: Any) -> None:
+def test_primary_behind_a_nat(valkey_sentinel: Watched, open_client: Any) -> None:
     """A primary that the sentinels name by another address is found by the map, or told of."""
     primary = valkey_sentinel.primary
     with answering(lambda _: words(NOWHERE, "6379")) as sentinel:
         url = f"redis+sentinel://127.0.0.1:{sentinel}/main"
-        ask = opening(f"{url}?nat_map={NOWHERE}:6379={primary.host}:{primary.port}")
-        assert ask("read", KEYS[0]) is None
-        ask = opening(url)
-        for call in ASKED:
+        client = open_client(f"{url}?nat_map={NOWHERE}:6379={primary.host}:{primary.port}")
+        assert client("read", KEYS[0]) is None
+        client = open_client(url)
+        for call in CALLS:
             with pytest.raises(BackendUnavailableError, match=rf"{NOWHERE}:6379.*nat_map"):
-                ask(*call)
+                client(*call)
 
 
 @pytest.mark.parametrize(
     "answer", [b"*-1\r\n", words("", "6379"), words("10.0.0.1", "0"), words("?", "6379"), b":1\r\n"]
 )
-def test_sentinel_that_names_nobody(answer: bytes, valkey_sentinel: Watched, opening: Any) -> None:
+def test_sentinel_that_names_nobody(
+    answer: bytes, valkey_sentinel: Watched, open_client: Any
+) -> None:
     """A sentinel without an answer is passed over; where none has one, the error says so."""
     with answering(lambda _: answer) as empty:
         other = valkey_sentinel.sentinels[0]
         hosts, service = f"127.0.0.1:{empty},{other.host}:{other.port}", valkey_sentinel.service
-        assert opening(f"redis+sentinel://{hosts}/{service}")("read", KEYS[0]) is None
+        assert open_client(f"redis+sentinel://{hosts}/{service}")("read", KEYS[0]) is None
         with pytest.raises(Exception, match=r"names no primary|knows no service"):
-            opening(f"redis+sentinel://127.0.0.1:{empty}/{service}")("read", KEYS[0])
+            open_client(f"redis+sentinel://127.0.0.1:{empty}/{service}")("read", KEYS[0])
 
 
-def test_unknown_here_and_silent_there(opening: Any) -> None:
-    """A sentinel that knows no service does not speak for one that can't be reached."""
+def test_unknown_here_and_silent_there(open_client: Any) -> None:
+    """A sentinel that knows no service does not mode for one that can't be reached."""
     with answering(lambda _: b"*-1\r\n") as empty:
         for hosts in (f"127.0.0.1:1,127.0.0.1:{empty}", f"127.0.0.1:{empty},127.0.0.1:1"):
             with pytest.raises(BackendUnavailableError):
-                opening(f"redis+sentinel://{hosts}/main")("read", KEYS[0])
+                open_client(f"redis+sentinel://{hosts}/main")("read", KEYS[0])
 
 
 @pytest.mark.parametrize(
-    ("told", "target"),
+    ("message", "target"),
     [
         ("MOVED 3999 10.0.0.1:6381", (3999, "10.0.0.1", 6381)),
         ("ASK 3999 db.example:6381", (3999, "db.example", 6381)),
@@ -153,12 +158,12 @@ def test_unknown_here_and_silent_there(opening: Any) -> None:
         ("ERR unknown command", None),
     ],
 )
-def test_targets(told: str, target: Any) -> None:
+def test_targets(message: str, target: Any) -> None:
     """MOVED and ASK are understood in each of the ways in which they name a node."""
-    assert told_target(ReplyError(told)) == target
+    assert parse_redirect(ReplyError(message)) == target
 
 
-def test_moved_to_nowhere(opening: Any) -> None:
+def test_moved_to_nowhere(open_client: Any) -> None:
     """A node that says MOVED and not where to is a fault that may pass."""
     where: list[int] = []
 
@@ -169,13 +174,13 @@ def test_moved_to_nowhere(opening: Any) -> None:
     with answering(answer) as port:
         where.append(port)
         with pytest.raises(BackendUnavailableError, match="moved these keys"):
-            opening(f"redis+cluster://127.0.0.1:{port}")("read", KEYS[0])
+            open_client(f"redis+cluster://127.0.0.1:{port}")("read", KEYS[0])
 
 
 @pytest.mark.parametrize("host", [None, b"", b"?", ""])
 def test_no_host(host: Any) -> None:
     """There are several ways to name no host."""
-    assert told_host(host) == ""
+    assert parse_host(host) == ""
 
 
 def mapped(text: str) -> Any:
@@ -186,10 +191,10 @@ def mapped(text: str) -> Any:
 def test_map_of_addresses() -> None:
     """The map is found by an address however it is spelled; others stay as they are."""
     known = mapped("10.0.0.1:6379=127.0.0.1:17001,[2001:DB8::0:1]:6379=[::1]:1,Db.Example:1=a:2")
-    assert reached_at(("10.0.0.1", 6379), known) == ("127.0.0.1", 17001)
-    assert reached_at(("2001:db8::1", 6379), known) == ("::1", 1)
-    assert reached_at(("db.example", 1), known) == ("a", 2)
-    assert reached_at(("10.0.0.1", 6380), known) == ("10.0.0.1", 6380)
+    assert translate_address(("10.0.0.1", 6379), known) == ("127.0.0.1", 17001)
+    assert translate_address(("2001:db8::1", 6379), known) == ("::1", 1)
+    assert translate_address(("db.example", 1), known) == ("a", 2)
+    assert translate_address(("10.0.0.1", 6380), known) == ("10.0.0.1", 6380)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def make(options: dict[str, str], made: Certificates) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"ssl_ca_certs": "{}/none"}, "'ssl_ca_certs' names '.*/none', and .*No such file"),
         ({"ssl_ca_certs": "{}/text"}, "'ssl_ca_certs' names '.*/text', and .*none in PEM"),
@@ -69,9 +69,9 @@ def make(options: dict[str, str], made: Certificates) -> None:
         ({"ssl_ciphers": "OTHER"}, "'ssl_ciphers' names no cipher"),
     ],
 )
-def test_refused(made: Certificates, options: dict[str, str], told: str) -> None:
+def test_refused(made: Certificates, options: dict[str, str], message: str) -> None:
     """Nothing is connected to; the option and the file are named, and no password (C23)."""
-    with pytest.raises(ConfigurationError, match=f"^option {told}") as caught:
+    with pytest.raises(ConfigurationError, match=f"^option {message}") as caught:
         make(options, made)
     assert "hunter3" not in str(caught.value)
 
@@ -109,15 +109,17 @@ def strict(lax: TLSTerminator, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("strict")
-def test_rules_of_newer_pythons(opening: Any, lax: TLSTerminator) -> None:
+def test_rules_of_newer_pythons(open_client: Any, lax: TLSTerminator) -> None:
     """The rule that a certificate breaks is told with the option that leaves it out."""
     url, trusted = f"rediss://localhost:{lax.port}", {"ssl_ca_certs": str(lax.certificates.ca)}
-    told = r"(Missing|not marked).*since 3.13.*ssl_exclude_verify_flags=VERIFY_X509_STRICT leaves"
-    with pytest.raises(StorageError, match=told) as caught:
-        opening(url, **trusted)("read", KEY)
+    message = (
+        r"(Missing|not marked).*since 3.13.*ssl_exclude_verify_flags=VERIFY_X509_STRICT disables"
+    )
+    with pytest.raises(StorageError, match=message) as caught:
+        open_client(url, **trusted)("read", KEY)
     assert type(caught.value) is StorageError
     flags = "[VERIFY_X509_STRICT, VERIFY_X509_PARTIAL_CHAIN]"
-    ask = opening(url, **trusted, ssl_exclude_verify_flags=flags)
-    assert ask("read", KEY) is None
-    with pytest.raises(StorageError, match=r"do not hold: .*issuer.* See the option ssl_ca"):
-        opening(url, ssl_exclude_verify_flags=flags)("read", KEY)
+    client = open_client(url, **trusted, ssl_exclude_verify_flags=flags)
+    assert client("read", KEY) is None
+    with pytest.raises(StorageError, match=r"verification failed.*issuer.* See the option ssl_ca"):
+        open_client(url, ssl_exclude_verify_flags=flags)("read", KEY)

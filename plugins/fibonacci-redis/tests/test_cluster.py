@@ -17,29 +17,29 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
-from fibonacci_redis.layout import place
+from fibonacci_redis.layout import space_keys
 
 SPACES = [Space("t:cluster:", "workflow", f"w{number}") for number in range(12)]
 SPACE = SPACES[0]
-INDEX = place(SPACE).index.decode()
-SLOT = place(SPACE).slot
+INDEX = space_keys(SPACE).index.decode()
+SLOT = space_keys(SPACE).slot
 KEY = Address(SPACE, "k")
 LONG = b"x" * 10_000
 
 
 @pytest.fixture
-def ask(opening: Any, cluster: Cluster) -> Any:
-    ask = opening(cluster.url)
-    ask("write_many", [(Address(space, "k"), b"1") for space in SPACES], None)
-    yield ask
+def client(open_client: Any, cluster: Cluster) -> Any:
+    client = open_client(cluster.url)
+    client("write_many", [(Address(space, "k"), b"1") for space in SPACES], None)
+    yield client
     for space in SPACES:
-        ask.clear(space)
+        client.clear(space)
 
 
 def exchange(cluster: Cluster) -> tuple[Any, Any]:
     """The node that has the slot, and another primary."""
     has = cluster.primary_of(INDEX)
-    others = [cluster.primary_of(place(space).index.decode()) for space in SPACES]
+    others = [cluster.primary_of(space_keys(space).index.decode()) for space in SPACES]
     return has, next(node for node in others if node is not has)
 
 
@@ -69,64 +69,64 @@ def end(cluster: Cluster, gets: Any) -> None:
 
 
 VERBS = {
-    "read": lambda ask: ask("read", KEY) == b"1",
-    "read_many": lambda ask: (
-        ask("read_many", [Address(space, "k") for space in SPACES]) == [b"1"] * len(SPACES)
+    "read": lambda client: client("read", KEY) == b"1",
+    "read_many": lambda client: (
+        client("read_many", [Address(space, "k") for space in SPACES]) == [b"1"] * len(SPACES)
     ),
-    "write": lambda ask: ask("write", KEY, b"2", None) is None,
-    "add": lambda ask: ask("compare_and_set", Address(SPACE, "new"), ABSENT, b"1", None),
-    "swap": lambda ask: ask("compare_and_set", KEY, b"1", b"2", KEEP_TTL),
-    "remove": lambda ask: ask("remove", KEY),
-    "remove_many": lambda ask: (
-        ask("remove_many", [Address(space, "k") for space in SPACES]) == len(SPACES)
+    "write": lambda client: client("write", KEY, b"2", None) is None,
+    "add": lambda client: client("compare_and_set", Address(SPACE, "new"), ABSENT, b"1", None),
+    "swap": lambda client: client("compare_and_set", KEY, b"1", b"2", KEEP_TTL),
+    "remove": lambda client: client("remove", KEY),
+    "remove_many": lambda client: (
+        client("remove_many", [Address(space, "k") for space in SPACES]) == len(SPACES)
     ),
-    "write_many": lambda ask: (
-        ask("write_many", [(Address(space, "k"), b"2") for space in SPACES], None) is None
+    "write_many": lambda client: (
+        client("write_many", [(Address(space, "k"), b"2") for space in SPACES], None) is None
     ),
-    "scan": lambda ask: ask.keys(SPACE) == ["k"],
-    "clear": lambda ask: ask("clear", SPACE) is None,
+    "scan": lambda client: client.keys(SPACE) == ["k"],
+    "clear": lambda client: client("clear", SPACE) is None,
 }
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_moved(verb: str, ask: Any, cluster: Cluster) -> None:
+def test_moved(verb: str, client: Any, cluster: Cluster) -> None:
     """A verb finds a slot that has moved, at its first try."""
     has, gets = exchange(cluster)
     move(cluster, has, gets)
-    assert VERBS[verb](ask)
+    assert VERBS[verb](client)
 
 
-def test_moved_under_watch(ask: Any, cluster: Cluster) -> None:
+def test_moved_under_watch(client: Any, cluster: Cluster) -> None:
     """A long compare-and-set of a slot that has moved is surely not applied, then works."""
     has, gets = exchange(cluster)
     move(cluster, has, gets)
     with pytest.raises(BackendUnavailableError):
-        ask("compare_and_set", KEY, b"1", LONG, None)
-    assert ask("compare_and_set", KEY, b"1", LONG, None) is True
-    assert ask("read", KEY) == LONG
+        client("compare_and_set", KEY, b"1", LONG, None)
+    assert client("compare_and_set", KEY, b"1", LONG, None) is True
+    assert client("read", KEY) == LONG
 
 
-def test_moving(ask: Any, cluster: Cluster) -> None:
+def test_moving(client: Any, cluster: Cluster) -> None:
     """While a slot moves, each verb is served or surely not applied, and nothing is lost."""
     has, gets = exchange(cluster)
     begin(has, gets)
     try:
-        assert ask("read", KEY) == b"1"
-        assert ask("read", Address(SPACE, "none")) is None  # asked of the other node
+        assert client("read", KEY) == b"1"
+        assert client("read", Address(SPACE, "none")) is None  # asked of the other node
         has("MIGRATE", gets.host, gets.port, f"{INDEX}:k", 0, 1_000)
-        assert ask("read", KEY) == b"1"
-        assert ask("remaining_ttl_ms", KEY) is None
+        assert client("read", KEY) == b"1"
+        assert client("remaining_ttl_ms", KEY) is None
         for verb in ("write", "remove", "clear"):
             with pytest.raises(BackendUnavailableError, match="moving these keys"):
-                VERBS[verb](ask)
+                VERBS[verb](client)
         with pytest.raises(OutcomeUnknownError, match="Some of the records were written"):
-            VERBS["write_many"](ask)
+            VERBS["write_many"](client)
         has("MIGRATE", gets.host, gets.port, INDEX, 0, 1_000)
-        ask("write", KEY, b"2", None)
-        assert ask("read", KEY) == b"2"
+        client("write", KEY, b"2", None)
+        assert client("read", KEY) == b"2"
     finally:
         end(cluster, gets)
-    assert ask.keys(SPACE) == ["k"]
+    assert client.keys(SPACE) == ["k"]
 
 
 @pytest.mark.long
@@ -151,13 +151,13 @@ def test_failover(cluster: Cluster, mode: str) -> None:
         assert say("list_keys") == ["k", "turns"]
 
 
-def test_no_node_answers(opening: Any, cluster: Cluster) -> None:
+def test_no_node_answers(open_client: Any, cluster: Cluster) -> None:
     """Seeds that are gone are passed over; if all are, the error says so."""
     node = cluster.nodes[0]
-    ask = opening(f"redis+cluster://127.0.0.1:1,{node.host}:{node.port}")
-    assert ask("read", Address(SPACE, "none")) is None
-    with pytest.raises(BackendUnavailableError, match="can't be reached"):
-        opening("redis+cluster://127.0.0.1:1,127.0.0.1:2")("read", KEY)
+    client = open_client(f"redis+cluster://127.0.0.1:1,{node.host}:{node.port}")
+    assert client("read", Address(SPACE, "none")) is None
+    with pytest.raises(BackendUnavailableError, match="can't connect to"):
+        open_client("redis+cluster://127.0.0.1:1,127.0.0.1:2")("read", KEY)
 
 
 @pytest.fixture
@@ -167,10 +167,10 @@ def lone(cluster: Cluster) -> Iterator[Standalone]:
         yield node
 
 
-def test_slot_without_a_node(opening: Any, lone: Standalone) -> None:
+def test_slot_without_a_node(open_client: Any, lone: Standalone) -> None:
     """A slot that no node serves is a fault that says so."""
     with pytest.raises(StorageError, match="no node of the cluster serves"):
-        opening(cluster_url(lone))("read", KEY)
+        open_client(cluster_url(lone))("read", KEY)
 
 
 def test_slot_that_is_given_a_node(lone: Standalone) -> None:
@@ -184,8 +184,8 @@ def cluster_url(node: Any) -> str:
     return f"redis+cluster://{node.host}:{node.port}"
 
 
-def test_lone_node_url(opening: Any, cluster: Cluster) -> None:
+def test_lone_node_url(open_client: Any, cluster: Cluster) -> None:
     """A plain URL that leads into a cluster says what to write instead."""
     _, other = exchange(cluster)
     with pytest.raises(StorageError, match=r"redis\+cluster"):
-        opening(other.url)("read", KEY)
+        open_client(other.url)("read", KEY)

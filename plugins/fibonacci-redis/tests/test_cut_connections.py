@@ -24,47 +24,49 @@ def at(key: str) -> Address:
 Verb = Callable[[Any], Any]
 
 WRITES: dict[str, Verb] = {
-    "create": lambda ask: ask("write", at("new"), b"1", None),
-    "create with ttl": lambda ask: ask("write", at("new"), b"1", 60_000),
-    "replace": lambda ask: ask("write", at("old"), b"2", None),
-    "add": lambda ask: ask("compare_and_set", at("new"), ABSENT, b"1", None),
-    "swap": lambda ask: ask("compare_and_set", at("old"), b"1", b"2", KEEP_TTL),
-    "swap, long": lambda ask: ask("compare_and_set", at("old"), b"1", LONG, KEEP_TTL),
-    "remove": lambda ask: ask("remove", at("old")),
-    "touch": lambda ask: ask("touch", at("old"), 60_000),
-    "keep for ever": lambda ask: ask("touch", at("older"), None),
-    "write_many": lambda ask: ask("write_many", [(at("new"), b"1"), (at("two"), b"2")], None),
-    "write_many with ttl": lambda ask: ask(
+    "create": lambda client: client("write", at("new"), b"1", None),
+    "create with ttl": lambda client: client("write", at("new"), b"1", 60_000),
+    "replace": lambda client: client("write", at("old"), b"2", None),
+    "add": lambda client: client("compare_and_set", at("new"), ABSENT, b"1", None),
+    "swap": lambda client: client("compare_and_set", at("old"), b"1", b"2", KEEP_TTL),
+    "swap, long": lambda client: client("compare_and_set", at("old"), b"1", LONG, KEEP_TTL),
+    "remove": lambda client: client("remove", at("old")),
+    "touch": lambda client: client("touch", at("old"), 60_000),
+    "keep for ever": lambda client: client("touch", at("older"), None),
+    "write_many": lambda client: client("write_many", [(at("new"), b"1"), (at("two"), b"2")], None),
+    "write_many with ttl": lambda client: client(
         "write_many", [(at("new"), b"1"), (at("two"), b"2")], 60_000
     ),
-    "remove_many": lambda ask: ask("remove_many", [at("old"), at("older")]),
-    "clear": lambda ask: ask("clear", SPACE),
+    "remove_many": lambda client: client("remove_many", [at("old"), at("older")]),
+    "clear": lambda client: client("clear", SPACE),
 }
 READS: dict[str, Verb] = {
-    "read": lambda ask: ask("read", at("old")),
-    "exists": lambda ask: ask("exists", at("old")),
-    "remaining_ttl_ms": lambda ask: ask("remaining_ttl_ms", at("older")),
-    "read_many": lambda ask: ask("read_many", [at("old"), at("none"), at("older")]),
-    "scan": lambda ask: list(ask("scan", SPACE).keys),
+    "read": lambda client: client("read", at("old")),
+    "exists": lambda client: client("exists", at("old")),
+    "remaining_ttl_ms": lambda client: client("remaining_ttl_ms", at("older")),
+    "read_many": lambda client: client("read_many", [at("old"), at("none"), at("older")]),
+    "scan": lambda client: list(client("scan", SPACE).keys),
 }
 
 
 @pytest.fixture
-def watcher(opening: Any, valkey_server: Redis) -> Any:
+def watcher(open_client: Any, valkey_server: Redis) -> Any:
     """A store with a connection that nothing happens to."""
-    return opening(valkey_server.url, speak="sync")
+    return open_client(valkey_server.url, mode="sync")
 
 
-def seed(ask: Any) -> None:
+def seed(client: Any) -> None:
     """Three records, of which one expires."""
-    ask.clear(SPACE)
-    ask("write_many", [(at("old"), b"1"), (at("oldest"), b"1")], None)
-    ask("write", at("older"), b"1", 60_000)
+    client.clear(SPACE)
+    client("write_many", [(at("old"), b"1"), (at("oldest"), b"1")], None)
+    client("write", at("older"), b"1", 60_000)
 
 
-def state(ask: Any) -> list[Any]:
+def state(client: Any) -> list[Any]:
     """What there is: bytes, and whether they expire."""
-    return [(key, ask("read", at(key)), type(ask("remaining_ttl_ms", at(key)))) for key in KEYS]
+    return [
+        (key, client("read", at(key)), type(client("remaining_ttl_ms", at(key)))) for key in KEYS
+    ]
 
 
 def cut(side: str, offset: int) -> Cut:
@@ -72,20 +74,20 @@ def cut(side: str, offset: int) -> Cut:
     return Cut(requests=offset, times=1) if side == "requests" else Cut(replies=offset, times=1)
 
 
-def attempt(verb: Verb, ask: Any) -> Exception | None:
+def attempt(verb: Verb, client: Any) -> Exception | None:
     """Do it, and return what was raised."""
     try:
-        verb(ask)
+        verb(client)
     except (BackendUnavailableError, OutcomeUnknownError) as fault:
         return fault
     return None
 
 
-def sizes(verb: Verb, ask: Any, proxy: Proxy) -> tuple[int, int]:
+def sizes(verb: Verb, client: Any, proxy: Proxy) -> tuple[int, int]:
     """How many bytes go out for a verb, and come back."""
-    seed(ask)
+    seed(client)
     with proxy.record() as traffic:
-        verb(ask)
+        verb(client)
     return len(traffic.requests), len(traffic.replies)
 
 
@@ -115,60 +117,60 @@ def cases(verbs: dict[str, Verb]) -> Any:
 
 @cases(WRITES)
 def test_writes(
-    verb: str, side: str, step: int, opening: Any, watcher: Any, valkey_proxy: Proxy
+    verb: str, side: str, step: int, open_client: Any, watcher: Any, valkey_proxy: Proxy
 ) -> None:
     """A write that is cut off at any byte says whether it may have been applied (C18, C19)."""
-    ask = opening(valkey_proxy.url)
-    size = sizes(WRITES[verb], ask, valkey_proxy)[side == "replies"]
+    client = open_client(valkey_proxy.url)
+    size = sizes(WRITES[verb], client, valkey_proxy)[side == "replies"]
     seed(watcher)
     before = state(watcher)
     for offset in offsets(size, step):
         seed(watcher)
-        ask("exists", at("old"))
+        client("exists", at("old"))
         with valkey_proxy.fault(cut(side, offset)):
-            raised = attempt(WRITES[verb], ask)
+            raised = attempt(WRITES[verb], client)
         time.sleep(0.002)  # a connection that has just been used is not looked at
         after = state(watcher)
         if raised is None:
             assert after != before, offset
         elif isinstance(raised, BackendUnavailableError):
             assert after == before, offset
-        assert ask("read", at("oldest")) == watcher("read", at("oldest"))
-        assert ask.keys(SPACE) == [key for key, data, _ in sorted(after) if data is not None]
+        assert client("read", at("oldest")) == watcher("read", at("oldest"))
+        assert client.keys(SPACE) == [key for key, data, _ in sorted(after) if data is not None]
 
 
 @cases(READS)
 def test_reads(
-    verb: str, side: str, step: int, opening: Any, watcher: Any, valkey_proxy: Proxy
+    verb: str, side: str, step: int, open_client: Any, watcher: Any, valkey_proxy: Proxy
 ) -> None:
     """A read that is cut off at any byte gives the whole answer or raises (C14, C18)."""
-    ask = opening(valkey_proxy.url)
-    size = sizes(READS[verb], ask, valkey_proxy)[side == "replies"]
-    expected = READS[verb](ask)
+    client = open_client(valkey_proxy.url)
+    size = sizes(READS[verb], client, valkey_proxy)[side == "replies"]
+    expected = READS[verb](client)
     for offset in offsets(size, step):
         time.sleep(0.002)  # a connection that has just been used is not looked at
-        ask("exists", at("old"))
+        client("exists", at("old"))
         with valkey_proxy.fault(cut(side, offset)):
             try:
-                answer = READS[verb](ask)
+                answer = READS[verb](client)
             except BackendUnavailableError:
                 continue
             if verb != "remaining_ttl_ms":
                 assert answer == expected, offset
     time.sleep(0.002)
-    assert READS[verb](ask) == expected or verb == "remaining_ttl_ms"
+    assert READS[verb](client) == expected or verb == "remaining_ttl_ms"
 
 
 @pytest.mark.parametrize("side", ["requests", "replies"])
-def test_connecting(side: str, opening: Any, valkey_proxy: Proxy, address: Address) -> None:
+def test_connecting(side: str, open_client: Any, valkey_proxy: Proxy, address: Address) -> None:
     """A connection that is cut off while it is made costs nothing but an error (C18)."""
     url = valkey_proxy.url.replace("/0", "/3")
     for offset in range(30):
-        ask = opening(url)
+        client = open_client(url)
         with valkey_proxy.fault(cut(side, offset)):
-            raised = attempt(lambda ask: ask("write", address, b"1", None), ask)
+            raised = attempt(lambda client: client("write", address, b"1", None), client)
         time.sleep(0.002)
-        assert not isinstance(raised, BackendUnavailableError) or ask("read", address) is None
-        ask("write", address, b"2", None)
-        assert ask("read", address) == b"2"
-        ask("remove", address)
+        assert not isinstance(raised, BackendUnavailableError) or client("read", address) is None
+        client("write", address, b"2", None)
+        assert client("read", address) == b"2"
+        client("remove", address)

@@ -14,7 +14,7 @@ from services.faults import Pass
 from services.proxy import Proxy
 from services.standalone import Redis
 
-import fibonacci_redis.blocking
+import fibonacci_redis.blocking_node
 import fibonacci_redis.multiplex
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.plugin import Address, Space
@@ -106,49 +106,53 @@ def test_forgotten(verb: str, say: Any, forgetting: Forgetting) -> None:
     assert time.monotonic() - start < 2 * TIMEOUT
 
 
-def test_checked(opening: Any, valkey_proxy: Proxy) -> None:
+def test_checked(open_client: Any, valkey_proxy: Proxy) -> None:
     """A write after a rest asks for a sign of life first, and goes out on the same connection."""
-    ask = opening(valkey_proxy.url)
-    ask("write", KEY, b"1", None)
+    client = open_client(valkey_proxy.url)
+    client("write", KEY, b"1", None)
     time.sleep(0.25)
     with valkey_proxy.record() as traffic:
-        ask("write", KEY, b"2", None)
-        ask("write", KEY, b"3", None)
+        client("write", KEY, b"2", None)
+        client("write", KEY, b"3", None)
     assert traffic.requests.count(b"PING") == 1
     assert traffic.connections == 0
-    ask("remove", KEY)
+    client("remove", KEY)
 
 
-def test_slow_answer(opening: Any, valkey_proxy: Proxy) -> None:
+def test_slow_answer(open_client: Any, valkey_proxy: Proxy) -> None:
     """A read after a rest has all of its time, once a byte of the answer has come."""
-    ask = opening(valkey_proxy.url)
-    ask("read", KEY)
+    client = open_client(valkey_proxy.url)
+    client("read", KEY)
     time.sleep(0.03)
     with valkey_proxy.fault(Halting(0.4)), valkey_proxy.record() as traffic:
-        assert ask("read", KEY, timeout=0.7) is None
+        assert client("read", KEY, timeout=0.7) is None
     assert traffic.connections == 0
 
 
-def test_too_old(opening: Any, valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_old(open_client: Any, valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that was idle for longer than is safe is not used again."""
-    for module in (fibonacci_redis.blocking, fibonacci_redis.multiplex):
-        monkeypatch.setattr(module, "MAX_AGE", 0.05)
-    ask = opening(valkey_proxy.url)
+    for module in (fibonacci_redis.blocking_node, fibonacci_redis.multiplex):
+        monkeypatch.setattr(module, "MAX_IDLE_TIME", 0.05)
+    client = open_client(valkey_proxy.url)
     with valkey_proxy.record() as traffic:
         for _ in range(2):
-            ask("read", KEY)
-            ask("read", KEY)
+            client("read", KEY)
+            client("read", KEY)
             time.sleep(0.06)
     assert traffic.connections == 2
 
 
-def test_kept_alive(opening: Any, valkey_server: Redis) -> None:
+def test_kept_alive(open_client: Any, valkey_server: Redis) -> None:
     """The kernel asks after an idle server, whatever redis-py's defaults are."""
-    ask = opening(valkey_server.url)
-    ask("read", KEY)
-    store = ask.store
-    node = store._routes._node
-    link = (node._shared or node)._link if ask.mode == "async" else node._idle._idle[0].link
+    client = open_client(valkey_server.url)
+    client("read", KEY)
+    store = client.store
+    node = store._topology._node
+    link = (
+        (node._shared or node)._connection
+        if client.mode == "async"
+        else node._pool._idle[0].connection
+    )
     assert link.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     assert link.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 

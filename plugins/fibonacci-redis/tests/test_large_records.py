@@ -11,9 +11,9 @@ KEY = Address(Space("t:large:", "workflow", "w"), "k")
 LARGE = b"x" * 20_000
 
 
-def test_changes_by_many(opening: Any, valkey_server: Redis) -> None:
+def test_changes_by_many(open_client: Any, valkey_server: Redis) -> None:
     """Of changes to a large record by stores that know nothing of each other none is lost (C16)."""
-    stores = [opening(valkey_server.url) for _ in range(4)]
+    stores = [open_client(valkey_server.url) for _ in range(4)]
     stores[0]("write", KEY, LARGE, None)
 
     def grow(store: Any) -> None:

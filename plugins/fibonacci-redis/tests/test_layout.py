@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from fibonacci.plugin import SCOPES, Space
-from fibonacci_redis.layout import place
+from fibonacci_redis.layout import space_keys
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 prefixes = st.text("abc:/#-", max_size=5)
@@ -14,25 +14,28 @@ spaces = st.builds(Space, prefixes, st.sampled_from(SCOPES), names)
 
 def test_keys() -> None:
     """The layout is the one that the README shows: other versions have to find the records."""
-    where = place(Space("fibonacci:", "user", "u:1 é}"))
+    where = space_keys(Space("fibonacci:", "user", "u:1 é}"))
     assert where.index == b"fibonacci:v1:{u:u%3A1%20%C3%A9%7D}"
-    assert where.head == b"fibonacci:v1:{u:u%3A1%20%C3%A9%7D}:"
-    assert place(Space("", "global", "")).index == b"v1:{g:}"
+    assert where.record_prefix == b"fibonacci:v1:{u:u%3A1%20%C3%A9%7D}:"
+    assert space_keys(Space("", "global", "")).index == b"v1:{g:}"
 
 
 @given(spaces, names, spaces, names)
 def test_injective(one: Space, key: str, other: Space, second: str) -> None:
     """Different addresses have different keys, and none is an index (C1)."""
-    first, last = place(one).head + key.encode(), place(other).head + second.encode()
+    first, last = (
+        space_keys(one).record_prefix + key.encode(),
+        space_keys(other).record_prefix + second.encode(),
+    )
     assert (first == last) == ((one, key) == (other, second))
-    assert first != place(other).index
+    assert first != space_keys(other).index
 
 
 @given(spaces, names)
 def test_one_slot(space: Space, key: str) -> None:
     """A space's index and records are in one hash slot."""
-    where = place(space)
-    assert where.slot == key_slot(where.index) == key_slot(where.head + key.encode())
+    where = space_keys(space)
+    assert where.slot == key_slot(where.index) == key_slot(where.record_prefix + key.encode())
 
 
 @given(st.lists(names))

@@ -83,7 +83,7 @@ def test_interrupted(calls: int, valkey_server: Redis) -> None:
 
     # A function of its own: in CPython 3.13, what a signal raises at a loop's jump back may
     # pass by the handler of a `try` that the loop stands in.
-    def ask() -> None:
+    def call_until_interrupted() -> None:
         nonlocal done
         signal.setitimer(signal.ITIMER_REAL, dice.uniform(0.0002, 0.005))
         while done < calls:
@@ -98,7 +98,7 @@ def test_interrupted(calls: int, valkey_server: Redis) -> None:
     with alarms():
         while done < calls:
             try:
-                ask()
+                call_until_interrupted()
             except Alarm:
                 interrupts += 1
     assert interrupts > calls / 1000

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from services.standalone import Redis
 
-import fibonacci_redis.wire
+import fibonacci_redis.protocol
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
-from fibonacci_redis.wire import pack
+from fibonacci_redis.protocol import pack
 
 SPACE = Space("t:packing:", "workflow", "w")
 KEY = Address(SPACE, "k")
@@ -32,14 +32,15 @@ verb, dice, hits = verbs[sys.argv[2]], random.Random(3), 0
 sys.unraisablehook = lambda *_: None
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 
-def ask():  # apart: in CPython 3.13 a loop's jump back may lie outside the `try` around it
-    for _ in range(100):  # then anew: a finalizer drops what is raised in it
+# In a function: in CPython 3.13 a loop's jump back may lie outside the `try` around it.
+def call_until_interrupted():
+    for _ in range(100):  # an exception in a finalizer is dropped: start again
         verb()
 
 while hits < 400:
     try:
         signal.setitimer(signal.ITIMER_REAL, dice.uniform(2e-6, 4e-4))
-        ask()
+        call_until_interrupted()
     except KeyboardInterrupt:
         hits += 1
 print(json.dumps(hits))
@@ -50,38 +51,38 @@ print(json.dumps(hits))
 def packed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The words that hiredis packs meanwhile."""
     words: list[Any] = []
-    inner: Any = vars(fibonacci_redis.wire)["pack_command"]
+    inner: Any = vars(fibonacci_redis.protocol)["pack_command"]
 
     def watched(command: Any) -> bytes:
         words.extend(command)
         return bytes(inner(command))
 
-    monkeypatch.setattr(fibonacci_redis.wire, "pack_command", watched)
+    monkeypatch.setattr(fibonacci_redis.protocol, "pack_command", watched)
     monkeypatch.setattr("hiredis.pack_command", watched)  # redis-py's way to it
     return words
 
 
-def test_no_number_is_packed(opening: Any, valkey_server: Redis, packed: list[Any]) -> None:
+def test_no_number_is_packed(open_client: Any, valkey_server: Redis, packed: list[Any]) -> None:
     """No verb gives hiredis a number, nor does redis-py while it connects."""
-    ask = opening(valkey_server.url.replace("/0", "/1"))
-    ask("write_many", [(KEY, b"1"), (Address(SPACE, "two"), b"2")], 60_000)
+    client = open_client(valkey_server.url.replace("/0", "/1"))
+    client("write_many", [(KEY, b"1"), (Address(SPACE, "two"), b"2")], 60_000)
     for ttl_ms in (None, 60_000):
         for data in (b"1", LONG):
-            ask("write", KEY, data, ttl_ms)
-            ask("write", KEY, data, ttl_ms)
-            ask("compare_and_set", Address(SPACE, "new"), ABSENT, data, ttl_ms)
-            ask("compare_and_set", Address(SPACE, "new"), data, b"3", ttl_ms)
-            ask("compare_and_set", Address(SPACE, "new"), b"3", data, KEEP_TTL)
-            ask("remove", Address(SPACE, "new"))
-        ask("touch", KEY, ttl_ms)
-        ask("write_many", [(KEY, b"1")], ttl_ms)
+            client("write", KEY, data, ttl_ms)
+            client("write", KEY, data, ttl_ms)
+            client("compare_and_set", Address(SPACE, "new"), ABSENT, data, ttl_ms)
+            client("compare_and_set", Address(SPACE, "new"), data, b"3", ttl_ms)
+            client("compare_and_set", Address(SPACE, "new"), b"3", data, KEEP_TTL)
+            client("remove", Address(SPACE, "new"))
+        client("touch", KEY, ttl_ms)
+        client("write_many", [(KEY, b"1")], ttl_ms)
     for number in range(100):
-        ask("write", Address(SPACE, f"late{number}"), b"1", 1)
-    assert ask.keys(SPACE, limit=1, prefix="t") == ["two"]
-    ask("read_many", [KEY, Address(SPACE, "two")])
-    ask("remaining_ttl_ms", KEY)
-    ask("remove_many", [KEY])
-    ask.clear(SPACE)
+        client("write", Address(SPACE, f"late{number}"), b"1", 1)
+    assert client.keys(SPACE, limit=1, prefix="t") == ["two"]
+    client("read_many", [KEY, Address(SPACE, "two")])
+    client("remaining_ttl_ms", KEY)
+    client("remove_many", [KEY])
+    client.clear(SPACE)
     assert len(packed) > 100
     assert {type(one) for one in packed} <= {bytes, str}
 

@@ -16,9 +16,9 @@ from services.standalone import Redis, Standalone
 from fibonacci import BackendUnavailableError, MemoryConfig, Workflow
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space, StoreSettings, StoreURL
 from fibonacci_redis import fibonacci_storage
-from fibonacci_redis.layout import place
-from fibonacci_redis.role import TRUSTED_FOR
-from fibonacci_redis.wire import NOTHING
+from fibonacci_redis.connection import ROLE_TTL
+from fibonacci_redis.layout import space_keys
+from fibonacci_redis.protocol import INCOMPLETE
 
 from .fakes import answering, words
 
@@ -28,16 +28,16 @@ OTHER = Address(SPACE, "other")
 LONG = b"x" * 9_000
 
 READS: dict[str, Any] = {
-    "read": lambda ask: ask("read", KEY),
-    "read_many": lambda ask: ask("read_many", [KEY, OTHER]),
-    "exists": lambda ask: ask("exists", KEY),
-    "remaining_ttl_ms": lambda ask: ask("remaining_ttl_ms", KEY),
-    "scan": lambda ask: ask("scan", SPACE),
-    "clear": lambda ask: ask("clear", SPACE),
-    "touch": lambda ask: ask("touch", Address(SPACE, "none"), None),
-    "swap": lambda ask: ask("compare_and_set", KEY, b"other", b"2", KEEP_TTL),
-    "swap, long": lambda ask: ask("compare_and_set", KEY, b"other", LONG, KEEP_TTL),
-    "add": lambda ask: ask("compare_and_set", KEY, ABSENT, b"2", None),
+    "read": lambda client: client("read", KEY),
+    "read_many": lambda client: client("read_many", [KEY, OTHER]),
+    "exists": lambda client: client("exists", KEY),
+    "remaining_ttl_ms": lambda client: client("remaining_ttl_ms", KEY),
+    "scan": lambda client: client("scan", SPACE),
+    "clear": lambda client: client("clear", SPACE),
+    "touch": lambda client: client("touch", Address(SPACE, "none"), None),
+    "swap": lambda client: client("compare_and_set", KEY, b"other", b"2", KEEP_TTL),
+    "swap, long": lambda client: client("compare_and_set", KEY, b"other", LONG, KEEP_TTL),
+    "add": lambda client: client("compare_and_set", KEY, ABSENT, b"2", None),
 }
 """What is decided by what is read; a write that only writes is refused by the server."""
 
@@ -47,18 +47,18 @@ def refused() -> Any:
 
 
 @pytest.mark.parametrize("verb", READS)
-def test_replica(verb: str, valkey_sentinel: Watched, opening: Any) -> None:
+def test_replica(verb: str, valkey_sentinel: Watched, open_client: Any) -> None:
     """A replica at the end of a plain URL is refused at once, for reads as for writes."""
     with refused():
-        READS[verb](opening(valkey_sentinel.replica.url))
+        READS[verb](open_client(valkey_sentinel.replica.url))
 
 
-def test_replica_at_a_socket(valkey_sentinel: Watched, opening: Any) -> None:
+def test_replica_at_a_socket(valkey_sentinel: Watched, open_client: Any) -> None:
     """So is one behind a Unix socket, and one whose database is chosen first."""
     replica = valkey_sentinel.replica
     for url in (f"unix://{replica.socket}", f"unix://{replica.socket}?db=1"):
         with refused():
-            opening(url)("read", KEY)
+            open_client(url)("read", KEY)
 
 
 @pytest.fixture(scope="module")
@@ -72,32 +72,32 @@ def demotable() -> Iterator[Standalone]:
 def demote(demotable: Standalone, valkey_server: Redis) -> Iterator[Any]:
     def demote() -> None:
         demotable("REPLICAOF", valkey_server.host, valkey_server.port)
-        time.sleep(2 * TRUSTED_FOR)
+        time.sleep(2 * ROLE_TTL)
 
     yield demote
     demotable("REPLICAOF", "NO", "ONE")
 
 
 @pytest.mark.parametrize("verb", READS)
-def test_demoted(verb: str, demotable: Standalone, demote: Any, opening: Any) -> None:
+def test_demoted(verb: str, demotable: Standalone, demote: Any, open_client: Any) -> None:
     """A primary that was made a replica is not read over the connections that it left open."""
-    ask = opening(demotable.url)
-    ask("write", KEY, b"1", None)
-    ask("compare_and_set", KEY, b"1", LONG, None)  # a connection for what watches
-    ask("write", KEY, b"1", None)
-    assert ask("read", KEY) == b"1"
+    client = open_client(demotable.url)
+    client("write", KEY, b"1", None)
+    client("compare_and_set", KEY, b"1", LONG, None)  # a connection for what watches
+    client("write", KEY, b"1", None)
+    assert client("read", KEY) == b"1"
     demote()
     with refused():
-        READS[verb](ask)
+        READS[verb](client)
     demotable("REPLICAOF", "NO", "ONE")
-    ask("write", KEY, b"2", None)
-    assert ask("read", KEY) == b"2"
+    client("write", KEY, b"2", None)
+    assert client("read", KEY) == b"2"
 
 
 def test_all_who_wait_on_a_demoted_server(demotable: Standalone, demote: Any) -> None:
     """Of all who share a connection, none is given what a demoted server says."""
     url = StoreURL.parse(demotable.url)
-    demotable("SET", place(SPACE).head.decode() + "k", "1")
+    demotable("SET", space_keys(SPACE).record_prefix.decode() + "k", "1")
 
     async def main() -> None:
         store: Any = fibonacci_storage(StoreSettings(url=url)).create_async_store()
@@ -118,20 +118,24 @@ def test_all_who_wait_on_a_demoted_server(demotable: Standalone, demote: Any) ->
     asyncio.run(main())
 
 
-def test_role_in_the_same_round_trip(valkey_proxy: Proxy, opening: Any) -> None:
+def test_role_in_the_same_round_trip(valkey_proxy: Proxy, open_client: Any) -> None:
     """To ask for the role costs a read no round trip."""
-    ask = opening(valkey_proxy.url)
-    ask("read", KEY)
-    time.sleep(2 * TRUSTED_FOR)
+    client = open_client(valkey_proxy.url)
+    client("read", KEY)
+    time.sleep(2 * ROLE_TTL)
     with valkey_proxy.record() as traffic:
-        ask("read", KEY)
+        client("read", KEY)
     assert traffic.round_trips == 1
 
 
 def test_sentinel_with_an_old_word(valkey_sentinel: Watched, mode: str) -> None:
     """A sentinel that still names the old primary, a replica now, is passed over for another."""
     primary, replica = valkey_sentinel.primary, valkey_sentinel.replica
-    primary("SET", place(Space("t:roles:", "workflow", "old")).head.decode() + "k", '"new"')
+    primary(
+        "SET",
+        space_keys(Space("t:roles:", "workflow", "old")).record_prefix.decode() + "k",
+        '"new"',
+    )
     with answering(lambda _: words("127.0.0.1", str(replica.port))) as old:
         sentinel = valkey_sentinel.sentinels[0]
         hosts = f"127.0.0.1:{old},{sentinel.host}:{sentinel.port}"
@@ -143,69 +147,69 @@ def test_sentinel_with_an_old_word(valkey_sentinel: Watched, mode: str) -> None:
 
 
 @pytest.mark.parametrize("binary", [valkey, redis])
-def test_role_that_is_not_told(binary: Any, opening: Any) -> None:
+def test_role_that_is_not_told(binary: Any, open_client: Any) -> None:
     """A server whose administrator took HELLO away is used as it is: it can't be asked."""
     with binary.standalone(rename_command='HELLO ""') as server:
-        ask = opening(server.url)
-        ask("write", KEY, b"1", None)
-        assert ask("read", KEY) == b"1"
+        client = open_client(server.url)
+        client("write", KEY, b"1", None)
+        assert client("read", KEY) == b"1"
 
 
-def test_role_that_no_rule_forbids(either_server: Redis, opening: Any) -> None:
+def test_role_that_no_rule_forbids(either_server: Redis, open_client: Any) -> None:
     """HELLO is not subject to ACL rules: who may only read learns the role as well."""
     either_server("ACL", "SETUSER", "reader", "on", ">password", "~*", "-@all", "+get")
-    ask = opening(either_server.url.replace("//", "//reader:password@").replace("/0", ""))
-    assert ask("read", KEY) is None
-    assert connection_of(ask).tells_role
+    client = open_client(either_server.url.replace("//", "//reader:password@").replace("/0", ""))
+    assert client("read", KEY) is None
+    assert connection_of(client).reports_role
 
 
-@pytest.mark.parametrize("told", [b"-NOPERM x\r\n", b"-unsupported command\r\n", b"*0\r\n"])
-def test_role_that_is_not_known(told: bytes, opening: Any) -> None:
+@pytest.mark.parametrize("reply", [b"-NOPERM x\r\n", b"-unsupported command\r\n", b"*0\r\n"])
+def test_role_that_is_not_known(reply: bytes, open_client: Any) -> None:
     """Nor is a proxy that does not know the command asked again."""
-    with answering(lambda _: b"$1\r\n1\r\n", told) as port:
-        ask = opening(f"redis://127.0.0.1:{port}")
-        assert ask("read", KEY) == b"1"
-        assert not connection_of(ask).tells_role
+    with answering(lambda _: b"$1\r\n1\r\n", reply) as port:
+        client = open_client(f"redis://127.0.0.1:{port}")
+        assert client("read", KEY) == b"1"
+        assert not connection_of(client).reports_role
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("text", "message"),
     [
-        (b"ERR max number of clients reached", "as many clients"),
-        (b"ERR max concurrent connections exceeded", "as many clients"),
+        (b"ERR max number of clients reached", "too many clients"),
+        (b"ERR max concurrent connections exceeded", "too many clients"),
         (b"LOADING x", "is loading"),
     ],
 )
-def test_connection_that_is_refused(words: bytes, told: str, opening: Any) -> None:
+def test_connection_that_is_refused(text: bytes, message: str, open_client: Any) -> None:
     """An error that is about the connection is told as what it is."""
-    with answering(lambda _: b"$1\r\n1\r\n", b"-" + words + b"\r\n") as port:
-        ask = opening(f"redis://127.0.0.1:{port}")
-        with pytest.raises(BackendUnavailableError, match=told):
-            ask("read", KEY)
+    with answering(lambda _: b"$1\r\n1\r\n", b"-" + text + b"\r\n") as port:
+        client = open_client(f"redis://127.0.0.1:{port}")
+        with pytest.raises(BackendUnavailableError, match=message):
+            client("read", KEY)
 
 
-def test_server_that_goes_before_it_is_asked(opening: Any, valkey_server: Redis) -> None:
+def test_server_that_goes_before_it_is_asked(open_client: Any, valkey_server: Redis) -> None:
     """What a server said before it went is read, though it can't be asked any more."""
-    ask = opening(valkey_server.url, speak="sync")
-    ask("read", KEY)
-    link = connection_of(ask)
+    client = open_client(valkey_server.url, mode="sync")
+    client("read", KEY)
+    link = connection_of(client)
     link.socket.shutdown(socket.SHUT_WR)
-    link._greeting = NOTHING
+    link._hello_reply = INCOMPLETE
     with pytest.raises(ConnectionResetError, match="the server closed"):
-        link._look_at_role()
+        link._check_role()
 
 
-def connection_of(ask: Any) -> Any:
+def connection_of(client: Any) -> Any:
     """The connection that a store has."""
-    node = ask.store._routes._node
-    return node._shared._link if ask.mode == "async" else node._idle._idle[0].link
+    node = client.store._topology._node
+    return node._shared._connection if client.mode == "async" else node._pool._idle[0].connection
 
 
-def test_old_map_of_a_cluster(valkey_cluster: Cluster, opening: Any) -> None:
+def test_old_map_of_a_cluster(valkey_cluster: Cluster, open_client: Any) -> None:
     """A replica that an old map of a cluster names sends its askers to the primary."""
     space = Space("t:roles:", "workflow", "old")
-    replica = valkey_cluster.replica_of(place(space).index.decode())
-    opening(valkey_cluster.url)("write", Address(space, "k"), b"1", None)
+    replica = valkey_cluster.replica_of(space_keys(space).index.decode())
+    open_client(valkey_cluster.url)("write", Address(space, "k"), b"1", None)
     row = b"*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % replica.port
     with answering(lambda _: b"*1\r\n" + row) as seed:
         url = f"redis+cluster://127.0.0.1:{seed},{replica.host}:{replica.port}"
@@ -214,4 +218,4 @@ def test_old_map_of_a_cluster(valkey_cluster: Cluster, opening: Any) -> None:
         assert memory.get("k") == 1
         assert memory.list_keys() == ["k"]
         assert memory.clear() is True
-    assert opening(valkey_cluster.url)("read", Address(space, "k")) is None
+    assert open_client(valkey_cluster.url)("read", Address(space, "k")) is None

@@ -14,7 +14,7 @@ from services.tls import TLSTerminator
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, Address, Space, StoreSettings, StoreURL
 from fibonacci_redis import fibonacci_storage
-from fibonacci_redis.awaited import _Making
+from fibonacci_redis.async_node import _ConnectionAttempt
 
 SPACE = Space("t:shared:", "workflow", "w")
 KEY = Address(SPACE, "k")
@@ -40,7 +40,7 @@ def soon(seconds: float = 5.0) -> float:
 
 
 def test_closed_while_connecting(valkey_proxy: Proxy) -> None:
-    """Who waits for a connection when the store is closed is told, and is not left waiting."""
+    """Who waits for a connection when the store is closed is message, and is not left waiting."""
 
     async def main() -> None:
         store = awaited(valkey_proxy.url.replace("/0", "/1"))
@@ -101,7 +101,7 @@ def test_retired(served: tuple[str, dict[str, str]]) -> None:
         asking = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(5)]
         asking[0].cancel()
         await asyncio.sleep(0)
-        store._routes._node.forget()
+        store._topology._node.drop_connections()
         assert await asyncio.gather(*asking[1:]) == [b"1"] * 4
         assert await store.remove(KEY, deadline=soon()) is True
         await store.close()
@@ -167,7 +167,7 @@ def test_broken_pipe(valkey_server: Redis) -> None:
     async def main() -> None:
         store = awaited(valkey_server.url)
         await store.read(KEY, deadline=soon())
-        store._routes._node._shared._socket.shutdown(socket.SHUT_WR)
+        store._topology._node._shared._socket.shutdown(socket.SHUT_WR)
         with pytest.raises(BackendUnavailableError):
             await store.write(KEY, b"1", None, deadline=soon())
         assert await store.read(KEY, deadline=soon()) is None
@@ -260,7 +260,7 @@ def test_replaced_while_connecting(valkey_proxy: Proxy) -> None:
         store = awaited(valkey_proxy.url)
         asking = asyncio.create_task(store.read(KEY, deadline=soon()))
         await asyncio.sleep(0)
-        store._routes._node.retire()
+        store._topology._node.retire()
         for read in (asking, store.read(KEY, deadline=soon())):
             with pytest.raises(BackendUnavailableError):
                 await read
@@ -277,12 +277,12 @@ def test_left_while_connecting(valkey_proxy: Proxy) -> None:
 
     async def main() -> None:
         store = awaited(valkey_proxy.url)
-        endpoint = store._routes._node.endpoint
-        early, late = _Making(endpoint, soon()), _Making(endpoint, soon())
-        early.leave()
-        assert early.make([endpoint.host]).socket.fileno() == -1
-        link = late.make([endpoint.host])
-        late.leave()
+        endpoint = store._topology._node.endpoint
+        early, late = _ConnectionAttempt(endpoint, soon()), _ConnectionAttempt(endpoint, soon())
+        early.abandon()
+        assert early.connect([endpoint.host]).socket.fileno() == -1
+        link = late.connect([endpoint.host])
+        late.abandon()
         assert link.socket.fileno() == -1
 
     asyncio.run(main())

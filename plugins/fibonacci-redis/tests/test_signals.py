@@ -136,16 +136,16 @@ def test_raised_amid_the_loop(method: str, skip: int, valkey_server: Redis) -> N
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
         await add(0)
-        shared = store._routes._node._shared
+        shared = store._topology._node._shared
         shared._socket = Struck(shared._socket, method, skip)
-        told = await asyncio.gather(*[add(number) for number in (1, 2)], return_exceptions=True)
+        results = await asyncio.gather(*[add(number) for number in (1, 2)], return_exceptions=True)
         # The second may be unavailable: it was still to be sent.
-        kinds = [type(one) for one in told]
+        kinds = [type(result) for result in results]
         assert kinds[0] is not BackendUnavailableError
         known = {SoftTimeLimit, OutcomeUnknownError, BackendUnavailableError, bool}
         assert set(kinds) <= known
-        assert SoftTimeLimit in [type(one) for one in (*told, *raised)]
-        assert OutcomeUnknownError in map(type, told) or told.count(True) == 1
+        assert SoftTimeLimit in [type(result) for result in (*results, *raised)]
+        assert OutcomeUnknownError in map(type, results) or results.count(True) == 1
         assert await add(3) is True
         await store.clear(SPACE, deadline=time.monotonic() + 5)
         await store.close()

@@ -15,32 +15,34 @@ from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 LONG = b"x" * 9_000
 
 VERBS: dict[str, Callable[..., object]] = {
-    "create": lambda ask, at: ask("write", at("new"), b"1", None),
-    "create with ttl": lambda ask, at: ask("write", at("new"), b"1", 60_000),
-    "replace": lambda ask, at: ask("write", at("old"), b"2", None),
-    "add": lambda ask, at: ask("compare_and_set", at("new"), ABSENT, b"1", None),
-    "swap": lambda ask, at: ask("compare_and_set", at("old"), b"1", b"2", KEEP_TTL),
-    "swap, long": lambda ask, at: ask("compare_and_set", at("old"), b"1", LONG, KEEP_TTL),
-    "remove": lambda ask, at: ask("remove", at("old")),
-    "touch": lambda ask, at: ask("touch", at("old"), None),
-    "write_many": lambda ask, at: ask("write_many", [(at("new"), b"1"), (at("two"), b"2")], None),
-    "write_many with ttl": lambda ask, at: ask(
+    "create": lambda client, at: client("write", at("new"), b"1", None),
+    "create with ttl": lambda client, at: client("write", at("new"), b"1", 60_000),
+    "replace": lambda client, at: client("write", at("old"), b"2", None),
+    "add": lambda client, at: client("compare_and_set", at("new"), ABSENT, b"1", None),
+    "swap": lambda client, at: client("compare_and_set", at("old"), b"1", b"2", KEEP_TTL),
+    "swap, long": lambda client, at: client("compare_and_set", at("old"), b"1", LONG, KEEP_TTL),
+    "remove": lambda client, at: client("remove", at("old")),
+    "touch": lambda client, at: client("touch", at("old"), None),
+    "write_many": lambda client, at: client(
+        "write_many", [(at("new"), b"1"), (at("two"), b"2")], None
+    ),
+    "write_many with ttl": lambda client, at: client(
         "write_many", [(at("new"), b"1"), (at("two"), b"2")], 60_000
     ),
-    "remove_many": lambda ask, at: ask("remove_many", [at("old"), at("older")]),
-    "clear": lambda ask, at: ask("clear", at("").space),
+    "remove_many": lambda client, at: client("remove_many", [at("old"), at("older")]),
+    "clear": lambda client, at: client("clear", at("").space),
 }
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_cut_after_each_command(
-    verb: str, opening: Any, valkey_proxy: Proxy, valkey_server: Redis
+    verb: str, open_client: Any, valkey_proxy: Proxy, valkey_server: Redis
 ) -> None:
     """A verb whose request is cut after any of its commands leaves the listing true (C14)."""
-    sizes = _sizes(verb, opening, valkey_proxy, f"{verb}:")
+    sizes = _sizes(verb, open_client, valkey_proxy, f"{verb}:")
     for number, size in enumerate(sizes):
         space = Space("t:split:", "workflow", f"{verb}{number}")
-        store, watcher = opening(valkey_proxy.url, timeout=5.0), opening(valkey_server.url)
+        store, watcher = open_client(valkey_proxy.url, timeout=5.0), open_client(valkey_server.url)
         _seed(watcher, space)
         store("exists", Address(space, "old"))  # connected, before the fault begins
         with valkey_proxy.fault(Cut(requests=size)):
@@ -49,19 +51,19 @@ def test_cut_after_each_command(
         watcher.clear(space)
 
 
-def _seed(ask: Any, space: Space) -> None:
-    ask("write_many", [(Address(space, key), b"1") for key in ("old", "older", "oldest")], None)
+def _seed(client: Any, space: Space) -> None:
+    client("write_many", [(Address(space, key), b"1") for key in ("old", "older", "oldest")], None)
 
 
-def _try(verb: str, ask: Any, space: Space) -> None:
+def _try(verb: str, client: Any, space: Space) -> None:
     with suppress(StorageError):
-        VERBS[verb](ask, lambda key: Address(space, key))
+        VERBS[verb](client, lambda key: Address(space, key))
 
 
-def _sizes(verb: str, opening: Any, proxy: Proxy, owner: str) -> list[int]:
+def _sizes(verb: str, open_client: Any, proxy: Proxy, owner: str) -> list[int]:
     """At how many bytes each command of the verb's requests ends."""
     space = Space("t:split:", "workflow", owner)
-    store = opening(proxy.url)
+    store = open_client(proxy.url)
     _seed(store, space)
     with proxy.record() as traffic:
         VERBS[verb](store, lambda key: Address(space, key))
@@ -75,7 +77,7 @@ def _sizes(verb: str, opening: Any, proxy: Proxy, owner: str) -> list[int]:
     return sorted({*starts[1:], *(at + 5 for at in starts), len(sent) - 1, len(sent)})
 
 
-def _check(ask: Any, space: Space) -> None:
+def _check(client: Any, space: Space) -> None:
     keys = ["new", "two", "old", "older", "oldest"]
-    live = sorted(key for key in keys if ask("exists", Address(space, key)))
-    assert ask.keys(space) == live
+    live = sorted(key for key in keys if client("exists", Address(space, key)))
+    assert client.keys(space) == live
