@@ -64,8 +64,11 @@ def test_more_than_a_step(valkey_server: Redis, open_client: Any) -> None:
 
 @pytest.fixture(scope="module", params=[valkey, redis])
 def full(request: pytest.FixtureRequest) -> Iterator[Redis]:
-    """A server of 4 MB that removes what it likes."""
+    """A server with 4 MB of memory, which evicts any key and has evicted some."""
     with request.param.standalone(maxmemory="4mb", maxmemory_policy="allkeys-lru") as own:
+        for number in range(60):
+            own("SET", f"fill{number}", "x" * 100_000)
+        own("FLUSHALL")
         yield own
 
 

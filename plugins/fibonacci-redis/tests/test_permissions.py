@@ -97,7 +97,7 @@ def test_right_certificates(open_client: Any, encrypted: Any, tls_of: Any) -> No
 def test_strange_certificates(open_client: Any, encrypted: Any, tls_of: Any) -> None:
     """Certificates that are not accepted are no passing fault, on either side."""
     made, options = encrypted.certificates, tls_of(encrypted)
-    with exactly(StorageError, "certificates"):
+    with exactly(StorageError, "certificate"):
         open_client(encrypted.url, **{**options, "ssl_ca_certs": str(made.other_ca)})("read", KEY)
     stranger = {"ssl_certfile": str(made.stranger), "ssl_keyfile": str(made.stranger_key)}
     with pytest.raises(StorageError):
