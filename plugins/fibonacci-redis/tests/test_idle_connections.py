@@ -1,4 +1,4 @@
-"""Connections that were idle: what stands between may have forgotten them, and says nothing."""
+"""Idle connections, which a NAT or a load balancer may have dropped silently."""
 
 import asyncio
 import concurrent.futures
@@ -29,7 +29,7 @@ TIMEOUT = 1.0
 
 @attrs.frozen(eq=False)
 class Forgetting(Pass):
-    """Once it forgot, drops in silence what comes on connections that were there before."""
+    """Drops silently, once it forgot, all data on connections that existed before."""
 
     forgot: threading.Event = attrs.field(factory=threading.Event)
     _known: "set[Link]" = attrs.field(factory=set)
@@ -43,7 +43,7 @@ class Forgetting(Pass):
 
 @attrs.frozen
 class Halting(Pass):
-    """Holds answers back behind their first byte, for so many seconds."""
+    """Holds replies back after their first byte, for so many seconds."""
 
     seconds: float
 
@@ -64,8 +64,8 @@ def forgetting(valkey_proxy: Proxy) -> Iterator[Forgetting]:
 
 
 @pytest.fixture
-def say(valkey_proxy: Proxy, mode: str) -> Iterator[Callable[..., list[Any]]]:
-    """A memory, which does a verb so many times at once."""
+def call(valkey_proxy: Proxy, mode: str) -> Iterator[Callable[..., list[Any]]]:
+    """A function that calls a verb of a memory, several times at once."""
     config = MemoryConfig("redis", valkey_proxy.url, key_prefix="t:idle:", timeout=TIMEOUT)
     memory = Workflow("w", config).memory
     with asyncio.Runner() as runner:
@@ -73,14 +73,14 @@ def say(valkey_proxy: Proxy, mode: str) -> Iterator[Callable[..., list[Any]]]:
         async def together(verb: str, args: tuple[Any, ...], times: int) -> list[Any]:
             return await asyncio.gather(*[getattr(memory, f"a{verb}")(*args) for _ in range(times)])
 
-        def say(verb: str, *args: Any, times: int = 1) -> Any:
+        def call(verb: str, *args: Any, times: int = 1) -> Any:
             if mode == "async":
                 return runner.run(together(verb, args, times))
             return in_threads([lambda: getattr(memory, verb)(*args)] * times)
 
-        yield say
-        say("clear")
-        say("close")
+        yield call
+        call("clear")
+        call("close")
 
 
 LONG = "x" * 20_000
@@ -95,19 +95,21 @@ VERBS: dict[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize(
     "verb", ["get", "set", pytest.param("append", marks=pytest.mark.long), "long update"]
 )
-def test_forgotten(verb: str, say: Any, forgetting: Forgetting) -> None:
-    """After a rest each verb works at its first try, though all connections lead nowhere (C20)."""
-    say(*VERBS[verb], times=4)
+def test_verb_after_idle_time_succeeds_on_dead_connections(
+    verb: str, call: Any, forgetting: Forgetting
+) -> None:
+    """Each verb after an idle time succeeds at once though all connections are dead (C20)."""
+    call(*VERBS[verb], times=4)
     time.sleep(0.25)
     forgetting.forgot.set()
     start = time.monotonic()
     for times in (1, 3, 1, 1):
-        say(*VERBS[verb], times=times)
+        call(*VERBS[verb], times=times)
     assert time.monotonic() - start < 2 * TIMEOUT
 
 
-def test_checked(open_client: Any, valkey_proxy: Proxy) -> None:
-    """A write after a rest asks for a sign of life first, and goes out on the same connection."""
+def test_write_after_idle_time_sends_a_ping(open_client: Any, valkey_proxy: Proxy) -> None:
+    """A write after an idle time sends a PING first, and uses the same connection."""
     client = open_client(valkey_proxy.url)
     client("write", KEY, b"1", None)
     time.sleep(0.25)
@@ -119,8 +121,8 @@ def test_checked(open_client: Any, valkey_proxy: Proxy) -> None:
     client("remove", KEY)
 
 
-def test_slow_answer(open_client: Any, valkey_proxy: Proxy) -> None:
-    """A read after a rest has all of its time, once a byte of the answer has come."""
+def test_slow_reply_may_use_the_whole_timeout(open_client: Any, valkey_proxy: Proxy) -> None:
+    """A read after an idle time has its whole timeout once a byte of the reply has arrived."""
     client = open_client(valkey_proxy.url)
     client("read", KEY)
     time.sleep(0.03)
@@ -129,8 +131,10 @@ def test_slow_answer(open_client: Any, valkey_proxy: Proxy) -> None:
     assert traffic.connections == 0
 
 
-def test_too_old(open_client: Any, valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that was idle for longer than is safe is not used again."""
+def test_old_connection_is_not_reused(
+    open_client: Any, valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was idle for too long is not used again."""
     for module in (fibonacci_redis.blocking_node, fibonacci_redis.multiplex):
         monkeypatch.setattr(module, "MAX_IDLE_TIME", 0.05)
     client = open_client(valkey_proxy.url)
@@ -142,8 +146,8 @@ def test_too_old(open_client: Any, valkey_proxy: Proxy, monkeypatch: pytest.Monk
     assert traffic.connections == 2
 
 
-def test_kept_alive(open_client: Any, valkey_server: Redis) -> None:
-    """The kernel asks after an idle server, whatever redis-py's defaults are."""
+def test_keepalive_is_enabled(open_client: Any, valkey_server: Redis) -> None:
+    """TCP keepalive is enabled, whatever redis-py's defaults are."""
     client = open_client(valkey_server.url)
     client("read", KEY)
     store = client.store
@@ -157,8 +161,8 @@ def test_kept_alive(open_client: Any, valkey_server: Redis) -> None:
     assert link.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 
 
-def test_busy_executor(valkey_server: Redis) -> None:
-    """A connection is made while the event loop's own threads are all busy."""
+def test_connecting_needs_no_default_executor(valkey_server: Redis) -> None:
+    """A connection is established while the event loop's default executor is busy."""
     enough = threading.Event()
     config = MemoryConfig("redis", valkey_server.url, key_prefix="t:idle:", timeout=TIMEOUT)
 

@@ -1,4 +1,4 @@
-"""The index: dead entries leave it, and no live record ever does."""
+"""The index: stale entries are removed, and existing records never are."""
 
 import threading
 import time
@@ -28,8 +28,8 @@ def at(key: str) -> Address:
     return Address(SPACE, key)
 
 
-def test_listing_prunes(client: Any, valkey_server: Redis) -> None:
-    """A listing takes the entries of expired records out of the index (C12)."""
+def test_scan_prunes_the_index(client: Any, valkey_server: Redis) -> None:
+    """scan() removes the entries of expired records from the index (C12)."""
     client("write_many", [(at(f"late{number}"), b"1") for number in range(250)], 30)
     client("write_many", [(at(f"live{number}"), b"1") for number in range(3)], None)
     time.sleep(0.04)
@@ -37,36 +37,36 @@ def test_listing_prunes(client: Any, valkey_server: Redis) -> None:
     assert valkey_server("ZCARD", INDEX) == 3
 
 
-def test_writing_prunes(client: Any, valkey_server: Redis) -> None:
-    """The index of a space that is never listed does not grow with each expired record."""
+def test_write_prunes_the_index(client: Any, valkey_server: Redis) -> None:
+    """write() bounds the index of a space that is never listed."""
     for number in range(1_000):
         client("write", at(f"k{number}"), b"1", 1)
     assert valkey_server("ZCARD", INDEX) < 600
 
 
-def test_writing_many_prunes(client: Any, valkey_server: Redis) -> None:
-    """Nor does it where they are written in batches."""
+def test_write_many_prunes_the_index(client: Any, valkey_server: Redis) -> None:
+    """write_many() bounds the index of a space that is never listed."""
     for batch in range(20):
         client("write_many", [(at(f"k{batch}-{number}"), b"1") for number in range(100)], 1)
     assert valkey_server("ZCARD", INDEX) < 1_200
 
 
-def test_adding_prunes(client: Any, valkey_server: Redis) -> None:
-    """Nor does it where they are added."""
+def test_creating_prunes_the_index(client: Any, valkey_server: Redis) -> None:
+    """compare_and_set() bounds the index of a space that is never listed."""
     for number in range(600):
         client("compare_and_set", at(f"k{number}"), ABSENT, b"1", 1)
     assert valkey_server("ZCARD", INDEX) < 500
 
 
-def test_evicted(client: Any, valkey_server: Redis) -> None:
-    """A record that the server removed by itself is not listed (C14)."""
+def test_evicted_record_is_not_listed(client: Any, valkey_server: Redis) -> None:
+    """A record that the server evicted is not listed (C14)."""
     client("write_many", [(at("a"), b"1"), (at("b"), b"1")], None)
     valkey_server("DEL", f"{INDEX}:a")
     assert client("scan", SPACE) == Page(["b"], None)
 
 
-def test_rewritten_after_it_went(client: Any, valkey_server: Redis) -> None:
-    """A record that comes again after its entry was taken out is listed again (C14)."""
+def test_rewritten_record_is_listed(client: Any, valkey_server: Redis) -> None:
+    """A record that is written again after its entry was pruned is listed (C14)."""
     client("write", at("k"), b"1", None)
     client("write", at("k"), b"2", 20)
     time.sleep(0.03)
@@ -75,8 +75,8 @@ def test_rewritten_after_it_went(client: Any, valkey_server: Redis) -> None:
     assert client.keys(SPACE) == ["k"]
 
 
-def test_foreign_entries(client: Any, valkey_server: Redis) -> None:
-    """An entry that names no record of ours is not listed, and harms no page (C1)."""
+def test_foreign_entries_are_not_listed(client: Any, valkey_server: Redis) -> None:
+    """An entry that is not a key is not listed, and affects no page (C1)."""
     client("write_many", [(at(key), b"1") for key in ("a", "k", "z")], None)
     with redis.Redis(host=valkey_server.host, port=valkey_server.port) as driver:
         for foreign in (b"k\xff", b"\xffx"):
@@ -90,8 +90,10 @@ def test_foreign_entries(client: Any, valkey_server: Redis) -> None:
     assert valkey_server("EXISTS", INDEX) == 0
 
 
-def test_listed_while_tidied(open_client: Any, valkey_server: Redis, client: Any) -> None:
-    """Records that expire and come again under a reader's eyes are listed while they live (C14)."""
+def test_listing_during_pruning_is_true(
+    open_client: Any, valkey_server: Redis, client: Any
+) -> None:
+    """Records that expire and return during a listing are listed while they exist (C14)."""
     enough = threading.Event()
 
     def churn() -> None:
@@ -113,10 +115,10 @@ def test_listed_while_tidied(open_client: Any, valkey_server: Redis, client: Any
     assert client.keys(SPACE) == ["comes"]
 
 
-def test_clear_leaves_what_comes_meanwhile(
+def test_record_written_during_clear_is_consistent(
     client: Any, open_client: Any, valkey_server: Redis
 ) -> None:
-    """A record that is written while a space is cleared is live and listed, or neither (C6)."""
+    """A record that is written during a clear exists and is listed, or neither (C6)."""
     other = open_client(valkey_server.url, mode="sync")
     for turn in range(20):
         client("write_many", [(at(f"k{number}"), b"1") for number in range(300)], None)
@@ -128,8 +130,8 @@ def test_clear_leaves_what_comes_meanwhile(
         assert client.keys(SPACE) == live, turn
 
 
-def test_clock(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A driver whose clock is an hour off, either way, changes nothing (C12)."""
+def test_client_clock_does_not_matter(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose clock is an hour off changes nothing (C12)."""
     now = time.time
     for offset in (3_600, -3_600):
         monkeypatch.setattr(time, "time", lambda offset=offset: now() + offset)
@@ -175,8 +177,8 @@ WRITES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("verb", WRITES)
-def test_index_lives_as_long(verb: str, client: Any, valkey_server: Redis) -> None:
-    """An index expires just after the last of its records, and stays where one of them does."""
+def test_index_lives_as_long_as_its_records(verb: str, client: Any, valkey_server: Redis) -> None:
+    """An index expires just after its last record, and never if one record never expires."""
     client.clear(SPACE)
     WRITES[verb](client, 30_000)
     record = int(valkey_server("PTTL", f"{INDEX}:k"))
@@ -190,8 +192,8 @@ def test_index_lives_as_long(verb: str, client: Any, valkey_server: Redis) -> No
     assert valkey_server("PTTL", f"{INDEX}:k") == valkey_server("PTTL", INDEX) == -1
 
 
-def test_nothing_is_left(client: Any, valkey_server: Redis) -> None:
-    """A space whose records have all expired leaves nothing behind."""
+def test_expired_space_leaves_no_keys(client: Any, valkey_server: Redis) -> None:
+    """A space whose records have all expired has no keys in Redis."""
     spaces = [Space("t:left:", "user", f"u{number}") for number in range(10)]
     for space in spaces:
         client("write", Address(space, "session"), b"1", 1_000)
@@ -203,8 +205,10 @@ def test_nothing_is_left(client: Any, valkey_server: Redis) -> None:
     assert valkey_server("KEYS", "t:left:*") == []
 
 
-def test_lasting_again(open_client: Any, client: Any, valkey_server: Redis) -> None:
-    """A record that others removed, and wrote with an expiry, is listed once it is kept again."""
+def test_persistent_record_is_listed_after_foreign_expiry(
+    open_client: Any, client: Any, valkey_server: Redis
+) -> None:
+    """A record that another store wrote with an expiry is listed after it is persistent again."""
     other = open_client(valkey_server.url)
     client("write", at("k"), b"1", None)
     other("remove", at("k"))
@@ -214,8 +218,8 @@ def test_lasting_again(open_client: Any, client: Any, valkey_server: Redis) -> N
     assert client.keys(SPACE) == ["k"]
 
 
-def test_kept_for_ever(client: Any, valkey_server: Redis) -> None:
-    """To keep a record for ever keeps its index; to keep none does nothing."""
+def test_touch_without_expiry_persists_the_index(client: Any, valkey_server: Redis) -> None:
+    """touch() without an expiry makes the index persistent; on a missing record it does nothing."""
     client("write", at("k"), b"1", 400)
     assert client("touch", at("none"), None) is False
     assert client("compare_and_set", at("k"), ABSENT, b"2", None) is False
@@ -225,8 +229,8 @@ def test_kept_for_ever(client: Any, valkey_server: Redis) -> None:
     assert client.keys(SPACE) == ["k"]
 
 
-def test_pruned_between_two_writes(client: Any, valkey_server: Redis) -> None:
-    """A record that comes while dead names are taken out of an index is listed, and stays so."""
+def test_pruning_spares_new_records(client: Any, valkey_server: Redis) -> None:
+    """A record that is written while stale names are pruned is listed, and stays listed."""
     client("write_many", [(at("a"), b"1"), (at("x"), b"1")], 60)
     client("remove", at("x"))
     client("write", at("c"), b"for ever", None)

@@ -1,4 +1,4 @@
-"""Hosts that are given by name: looked up within the deadline, each of their addresses tried."""
+"""Host names: resolved within the deadline, each of their addresses tried."""
 
 import asyncio
 import socket
@@ -28,43 +28,49 @@ URLS = [
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, list[str]]]:
-    """The addresses of names; a look-up of one that ends in ``hanging`` ends with the test."""
+    """The addresses of names; resolving a name that ends in ``hanging`` ends with the test."""
     known: dict[str, list[str]] = {}
-    real, over = socket.getaddrinfo, threading.Event()
+    real, done = socket.getaddrinfo, threading.Event()
 
-    def look_up(host: str, port: Any, *rest: Any, **more: Any) -> Any:
+    def getaddrinfo(host: str, port: Any, *rest: Any, **more: Any) -> Any:
         if host.endswith(".hanging"):
-            over.wait(5)
-        return [one for each in known.get(host, [host]) for one in real(each, port, *rest, **more)]
+            done.wait(5)
+        return [
+            info
+            for address in known.get(host, [host])
+            for info in real(address, port, *rest, **more)
+        ]
 
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     yield known
-    over.set()
+    done.set()
 
 
 @pytest.fixture
 def hanging(names: dict[str, list[str]]) -> str:
-    """A host whose look-up hangs; another one in each test, as callers join a look-up that runs."""
+    """A host that can't be resolved in time; new in each test, as callers share a resolution."""
     return f"{token_hex(4)}.hanging"
 
 
 @pytest.fixture
 def full(valkey_server: Redis) -> Iterator[str]:
-    """An address that has the server's port, and answers to nobody: its queue is full."""
+    """An address with the server's port that accepts no connection: its queue is full."""
     address = "127.0.0.2"
     with socket.create_server((address, valkey_server.port), backlog=0) as listener:
         waiting = [socket.socket() for _ in range(3)]
-        for one in waiting:
-            one.setblocking(False)
-            one.connect_ex(listener.getsockname())
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
         yield address
-        for one in waiting:
-            one.close()
+        for client in waiting:
+            client.close()
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_hanging_look_up(url: str, open_client: Any, address: Address, hanging: str) -> None:
-    """A look-up that hangs holds nobody beyond the deadline, and nothing was sent (C18)."""
+def test_slow_resolver_holds_no_caller(
+    url: str, open_client: Any, address: Address, hanging: str
+) -> None:
+    """A host name that can't be resolved in time holds no caller beyond its deadline (C18)."""
     start = time.monotonic()
     with pytest.raises(BackendUnavailableError, match="timed out"):
         open_client(url.format(host=hanging))("read", address, timeout=TIMEOUT)
@@ -72,8 +78,10 @@ def test_hanging_look_up(url: str, open_client: Any, address: Address, hanging: 
 
 
 @pytest.mark.parametrize("mode", ["async"])
-def test_event_loop_goes_on(open_client: Any, address: Address, hanging: str) -> None:
-    """An event loop goes on while a look-up hangs, and can be closed before that ends (C18)."""
+def test_slow_resolver_does_not_block_the_loop(
+    open_client: Any, address: Address, hanging: str
+) -> None:
+    """The event loop runs while a host name is resolved, and can be closed meanwhile (C18)."""
     client = open_client(f"redis://{hanging}")
     ticks = 0
 
@@ -93,39 +101,41 @@ def test_event_loop_goes_on(open_client: Any, address: Address, hanging: str) ->
     assert ticks > 5
 
 
-def test_unknown_name(open_client: Any, address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that nobody knows is message, with the resolver's reason (C18)."""
+def test_unknown_host_name_is_reported(
+    open_client: Any, address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error for an unknown host name contains the resolver's reason (C18)."""
 
-    def look_up(*_: Any, **__: Any) -> Any:
-        raise socket.gaierror(socket.EAI_NONAME, "nobody of that name")
+    def getaddrinfo(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    with pytest.raises(BackendUnavailableError, match="nobody of that name"):
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(BackendUnavailableError, match="Name or service not known"):
         open_client("redis://gone.example")("read", address)
 
 
-def test_second_address(
+def test_second_address_is_tried(
     open_client: Any, address: Address, valkey_server: Redis, names: dict[str, list[str]]
 ) -> None:
-    """An address that refuses is passed over for the next one of the same host (C18)."""
+    """The second address of a host is tried if the first refuses (C18)."""
     names["two.example"] = ["127.0.0.2", "127.0.0.1"]
     client = open_client(f"redis://two.example:{valkey_server.port}")
     assert client("read", address, timeout=1.0) is None
 
 
-def test_silent_address(
+def test_silent_address_takes_its_share(
     full: str, open_client: Any, address: Address, valkey_server: Redis, names: dict[str, list[str]]
 ) -> None:
-    """An address that never answers takes its share of the time, and leaves the rest (C18)."""
+    """An address that does not respond takes only its share of the time (C18)."""
     names["two.example"] = [full, "127.0.0.1"]
     client = open_client(f"redis://two.example:{valkey_server.port}")
     assert client("read", address, timeout=2.0) is None
 
 
-def test_no_time_for_the_second_address(
+def test_silent_addresses_share_the_deadline(
     full: str, open_client: Any, address: Address, valkey_server: Redis, names: dict[str, list[str]]
 ) -> None:
-    """Several addresses that never answer take no longer than the deadline together (C18)."""
+    """Several addresses that do not respond take no longer than the deadline (C18)."""
     names["two.example"] = [full, full, full]
     client, start = open_client(f"redis://two.example:{valkey_server.port}"), time.monotonic()
     with pytest.raises(BackendUnavailableError, match="timed out"):
@@ -133,14 +143,14 @@ def test_no_time_for_the_second_address(
     assert time.monotonic() - start < TIMEOUT + GRACE
 
 
-def test_certificate_is_for_the_name(
+def test_certificate_is_checked_for_the_host_name(
     open_client: Any,
     address: Address,
     valkey_tls: TLSTerminator,
     tls_of: Any,
     names: dict[str, list[str]],
 ) -> None:
-    """TLS compares the certificate with the name in the URL, not with the address it led to."""
+    """TLS compares the certificate with the host name in the URL, not with its address."""
     names["other.example"] = names["localhost"] = ["127.0.0.1"]
     options = tls_of(valkey_tls)
     client = open_client(f"rediss://localhost:{valkey_tls.port}", **options)

@@ -1,4 +1,4 @@
-"""What is packed by hiredis: bytes and str alone, as a signal amid a number ends the process."""
+"""Arguments packed by hiredis: only bytes and str, as a signal during a number crashes it."""
 
 import json
 import subprocess
@@ -49,21 +49,21 @@ print(json.dumps(hits))
 
 @pytest.fixture
 def packed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The words that hiredis packs meanwhile."""
-    words: list[Any] = []
+    """The arguments that hiredis packs."""
+    arguments: list[Any] = []
     inner: Any = vars(fibonacci_redis.protocol)["pack_command"]
 
-    def watched(command: Any) -> bytes:
-        words.extend(command)
+    def recording_pack(command: Any) -> bytes:
+        arguments.extend(command)
         return bytes(inner(command))
 
-    monkeypatch.setattr(fibonacci_redis.protocol, "pack_command", watched)
-    monkeypatch.setattr("hiredis.pack_command", watched)  # redis-py's way to it
-    return words
+    monkeypatch.setattr(fibonacci_redis.protocol, "pack_command", recording_pack)
+    monkeypatch.setattr("hiredis.pack_command", recording_pack)  # redis-py's way to it
+    return arguments
 
 
-def test_no_number_is_packed(open_client: Any, valkey_server: Redis, packed: list[Any]) -> None:
-    """No verb gives hiredis a number, nor does redis-py while it connects."""
+def test_hiredis_packs_no_number(open_client: Any, valkey_server: Redis, packed: list[Any]) -> None:
+    """No verb passes a number to hiredis, nor does redis-py while it connects."""
     client = open_client(valkey_server.url.replace("/0", "/1"))
     client("write_many", [(KEY, b"1"), (Address(SPACE, "two"), b"2")], 60_000)
     for ttl_ms in (None, 60_000):
@@ -84,11 +84,11 @@ def test_no_number_is_packed(open_client: Any, valkey_server: Redis, packed: lis
     client("remove_many", [KEY])
     client.clear(SPACE)
     assert len(packed) > 100
-    assert {type(one) for one in packed} <= {bytes, str}
+    assert {type(argument) for argument in packed} <= {bytes, str}
 
 
-def test_a_number_is_refused() -> None:
-    """A number in a command is an error where it is packed."""
+def test_pack_refuses_a_number() -> None:
+    """pack() raises TypeError for a number."""
     command: Any = (b"EXPIRE", b"k", 60)
     with pytest.raises(TypeError, match="bytes or str"):
         pack(command)
@@ -96,10 +96,10 @@ def test_a_number_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "verb",
-    ["touch", *(pytest.param(one, marks=pytest.mark.long) for one in ("append", "set with ttl"))],
+    ["touch", *(pytest.param(verb, marks=pytest.mark.long) for verb in ("append", "set with ttl"))],
 )
-def test_interrupted(verb: str, valkey_server: Redis) -> None:
-    """A process whose calls are interrupted while they pack numbers lives on."""
+def test_interrupted_packing_does_not_crash(verb: str, valkey_server: Redis) -> None:
+    """A process whose calls are interrupted while they pack commands does not crash."""
     program = [sys.executable, "-W", "ignore", "-c", INTERRUPTED, valkey_server.url, verb]
     ended = subprocess.run(program, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")

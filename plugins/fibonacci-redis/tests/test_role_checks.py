@@ -1,4 +1,4 @@
-"""A server that is no primary is not read: its word is asked, whatever named it."""
+"""Replicas are not read: each server has to report that it is a primary."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ from fibonacci_redis.connection import ROLE_TTL
 from fibonacci_redis.layout import space_keys
 from fibonacci_redis.protocol import INCOMPLETE
 
-from .fakes import answering, words
+from .fakes import bulk_array, fake_server
 
 SPACE = Space("t:roles:", "workflow", "w")
 KEY = Address(SPACE, "k")
@@ -39,31 +39,33 @@ READS: dict[str, Any] = {
     "swap, long": lambda client: client("compare_and_set", KEY, b"other", LONG, KEEP_TTL),
     "add": lambda client: client("compare_and_set", KEY, ABSENT, b"2", None),
 }
-"""What is decided by what is read; a write that only writes is refused by the server."""
+"""Verbs that depend on what they read; the server itself refuses a write that reads nothing."""
 
 
-def refused() -> Any:
+def refuses_replica() -> Any:
     return pytest.raises(BackendUnavailableError, match="is a replica")
 
 
 @pytest.mark.parametrize("verb", READS)
-def test_replica(verb: str, valkey_sentinel: Watched, open_client: Any) -> None:
-    """A replica at the end of a plain URL is refused at once, for reads as for writes."""
-    with refused():
+def test_replica_at_a_plain_url_is_refused(
+    verb: str, valkey_sentinel: Watched, open_client: Any
+) -> None:
+    """A replica at a plain URL is refused at once, for reads and for writes."""
+    with refuses_replica():
         READS[verb](open_client(valkey_sentinel.replica.url))
 
 
-def test_replica_at_a_socket(valkey_sentinel: Watched, open_client: Any) -> None:
-    """So is one behind a Unix socket, and one whose database is chosen first."""
+def test_replica_at_a_unix_socket_is_refused(valkey_sentinel: Watched, open_client: Any) -> None:
+    """A replica at a unix socket is refused, with another database, too."""
     replica = valkey_sentinel.replica
     for url in (f"unix://{replica.socket}", f"unix://{replica.socket}?db=1"):
-        with refused():
+        with refuses_replica():
             open_client(url)("read", KEY)
 
 
 @pytest.fixture(scope="module")
 def demotable() -> Iterator[Standalone]:
-    """A server of these tests' own, which is made a replica and a primary again."""
+    """A server of this module, which becomes a replica and a primary again."""
     with valkey.standalone() as own:
         yield own
 
@@ -79,23 +81,25 @@ def demote(demotable: Standalone, valkey_server: Redis) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("verb", READS)
-def test_demoted(verb: str, demotable: Standalone, demote: Any, open_client: Any) -> None:
-    """A primary that was made a replica is not read over the connections that it left open."""
+def test_demoted_primary_is_not_read(
+    verb: str, demotable: Standalone, demote: Any, open_client: Any
+) -> None:
+    """A primary that became a replica is not read over its open connections."""
     client = open_client(demotable.url)
     client("write", KEY, b"1", None)
-    client("compare_and_set", KEY, b"1", LONG, None)  # a connection for what watches
+    client("compare_and_set", KEY, b"1", LONG, None)  # a reserved connection
     client("write", KEY, b"1", None)
     assert client("read", KEY) == b"1"
     demote()
-    with refused():
+    with refuses_replica():
         READS[verb](client)
     demotable("REPLICAOF", "NO", "ONE")
     client("write", KEY, b"2", None)
     assert client("read", KEY) == b"2"
 
 
-def test_all_who_wait_on_a_demoted_server(demotable: Standalone, demote: Any) -> None:
-    """Of all who share a connection, none is given what a demoted server says."""
+def test_no_caller_gets_the_reply_of_a_demoted_server(demotable: Standalone, demote: Any) -> None:
+    """No caller of a shared connection gets the reply of a server that became a replica."""
     url = StoreURL.parse(demotable.url)
     demotable("SET", space_keys(SPACE).record_prefix.decode() + "k", "1")
 
@@ -109,17 +113,17 @@ def test_all_who_wait_on_a_demoted_server(demotable: Standalone, demote: Any) ->
         assert await read_all() == [b"1"] * 50
         assert await read_all() == [b"1"] * 50
         demote()
-        given_up = asyncio.create_task(store.read(KEY, deadline=time.monotonic() + 5))
-        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, given_up.cancel)
-        assert {type(one) for one in await read_all()} == {BackendUnavailableError}
-        assert given_up.cancelled()
+        cancelled = asyncio.create_task(store.read(KEY, deadline=time.monotonic() + 5))
+        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, cancelled.cancel)
+        assert {type(error) for error in await read_all()} == {BackendUnavailableError}
+        assert cancelled.cancelled()
         await store.close()
 
     asyncio.run(main())
 
 
-def test_role_in_the_same_round_trip(valkey_proxy: Proxy, open_client: Any) -> None:
-    """To ask for the role costs a read no round trip."""
+def test_role_check_takes_no_round_trip(valkey_proxy: Proxy, open_client: Any) -> None:
+    """The check of the role adds no round trip to a read."""
     client = open_client(valkey_proxy.url)
     client("read", KEY)
     time.sleep(2 * ROLE_TTL)
@@ -128,15 +132,15 @@ def test_role_in_the_same_round_trip(valkey_proxy: Proxy, open_client: Any) -> N
     assert traffic.round_trips == 1
 
 
-def test_sentinel_with_an_old_word(valkey_sentinel: Watched, mode: str) -> None:
-    """A sentinel that still names the old primary, a replica now, is passed over for another."""
+def test_sentinel_with_an_old_primary_is_skipped(valkey_sentinel: Watched, mode: str) -> None:
+    """A sentinel that still names the old primary, a replica now, is skipped."""
     primary, replica = valkey_sentinel.primary, valkey_sentinel.replica
     primary(
         "SET",
         space_keys(Space("t:roles:", "workflow", "old")).record_prefix.decode() + "k",
         '"new"',
     )
-    with answering(lambda _: words("127.0.0.1", str(replica.port))) as old:
+    with fake_server(lambda _: bulk_array("127.0.0.1", str(replica.port))) as old:
         sentinel = valkey_sentinel.sentinels[0]
         hosts = f"127.0.0.1:{old},{sentinel.host}:{sentinel.port}"
         url = f"redis+sentinel://{hosts}/{valkey_sentinel.service}"
@@ -147,16 +151,16 @@ def test_sentinel_with_an_old_word(valkey_sentinel: Watched, mode: str) -> None:
 
 
 @pytest.mark.parametrize("binary", [valkey, redis])
-def test_role_that_is_not_told(binary: Any, open_client: Any) -> None:
-    """A server whose administrator took HELLO away is used as it is: it can't be asked."""
+def test_server_without_hello_is_used(binary: Any, open_client: Any) -> None:
+    """A server whose administrator renamed HELLO is used without a check."""
     with binary.standalone(rename_command='HELLO ""') as server:
         client = open_client(server.url)
         client("write", KEY, b"1", None)
         assert client("read", KEY) == b"1"
 
 
-def test_role_that_no_rule_forbids(either_server: Redis, open_client: Any) -> None:
-    """HELLO is not subject to ACL rules: who may only read learns the role as well."""
+def test_hello_needs_no_permission(either_server: Redis, open_client: Any) -> None:
+    """HELLO is allowed to a user with any ACL rules."""
     either_server("ACL", "SETUSER", "reader", "on", ">password", "~*", "-@all", "+get")
     client = open_client(either_server.url.replace("//", "//reader:password@").replace("/0", ""))
     assert client("read", KEY) is None
@@ -164,9 +168,9 @@ def test_role_that_no_rule_forbids(either_server: Redis, open_client: Any) -> No
 
 
 @pytest.mark.parametrize("reply", [b"-NOPERM x\r\n", b"-unsupported command\r\n", b"*0\r\n"])
-def test_role_that_is_not_known(reply: bytes, open_client: Any) -> None:
-    """Nor is a proxy that does not know the command asked again."""
-    with answering(lambda _: b"$1\r\n1\r\n", reply) as port:
+def test_proxy_without_hello_is_used(reply: bytes, open_client: Any) -> None:
+    """A proxy that does not know HELLO is used, and not checked again."""
+    with fake_server(lambda _: b"$1\r\n1\r\n", reply) as port:
         client = open_client(f"redis://127.0.0.1:{port}")
         assert client("read", KEY) == b"1"
         assert not connection_of(client).reports_role
@@ -180,38 +184,42 @@ def test_role_that_is_not_known(reply: bytes, open_client: Any) -> None:
         (b"LOADING x", "is loading"),
     ],
 )
-def test_connection_that_is_refused(text: bytes, message: str, open_client: Any) -> None:
-    """An error that is about the connection is told as what it is."""
-    with answering(lambda _: b"$1\r\n1\r\n", b"-" + text + b"\r\n") as port:
+def test_connection_error_in_reply_to_hello_is_reported(
+    text: bytes, message: str, open_client: Any
+) -> None:
+    """An error in reply to HELLO that is about the connection is reported as such."""
+    with fake_server(lambda _: b"$1\r\n1\r\n", b"-" + text + b"\r\n") as port:
         client = open_client(f"redis://127.0.0.1:{port}")
         with pytest.raises(BackendUnavailableError, match=message):
             client("read", KEY)
 
 
-def test_server_that_goes_before_it_is_asked(open_client: Any, valkey_server: Redis) -> None:
-    """What a server said before it went is read, though it can't be asked any more."""
+def test_unread_reply_of_a_closed_connection_is_read(
+    open_client: Any, valkey_server: Redis
+) -> None:
+    """What a server sent before it closed the connection is read, though HELLO can't be sent."""
     client = open_client(valkey_server.url, mode="sync")
     client("read", KEY)
-    link = connection_of(client)
-    link.socket.shutdown(socket.SHUT_WR)
-    link._hello_reply = INCOMPLETE
+    connection = connection_of(client)
+    connection.socket.shutdown(socket.SHUT_WR)
+    connection._hello_reply = INCOMPLETE
     with pytest.raises(ConnectionResetError, match="the server closed"):
-        link._check_role()
+        connection._check_role()
 
 
 def connection_of(client: Any) -> Any:
-    """The connection that a store has."""
+    """Return the open connection of a store."""
     node = client.store._topology._node
     return node._shared._connection if client.mode == "async" else node._pool._idle[0].connection
 
 
-def test_old_map_of_a_cluster(valkey_cluster: Cluster, open_client: Any) -> None:
-    """A replica that an old map of a cluster names sends its askers to the primary."""
+def test_replica_in_an_old_slot_map_redirects(valkey_cluster: Cluster, open_client: Any) -> None:
+    """A replica in an old map of the slots redirects to the primary."""
     space = Space("t:roles:", "workflow", "old")
     replica = valkey_cluster.replica_of(space_keys(space).index.decode())
     open_client(valkey_cluster.url)("write", Address(space, "k"), b"1", None)
     row = b"*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % replica.port
-    with answering(lambda _: b"*1\r\n" + row) as seed:
+    with fake_server(lambda _: b"*1\r\n" + row) as seed:
         url = f"redis+cluster://127.0.0.1:{seed},{replica.host}:{replica.port}"
         config = MemoryConfig(backend="redis", connection_url=url, key_prefix="t:roles:")
         memory = Workflow("old", config).memory

@@ -1,4 +1,4 @@
-"""A connection that breaks between any two bytes leaves every live record listed."""
+"""Requests that are cut after any command leave the index complete."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,36 +35,36 @@ VERBS: dict[str, Callable[..., object]] = {
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_cut_after_each_command(
+def test_cut_request_leaves_the_index_complete(
     verb: str, open_client: Any, valkey_proxy: Proxy, valkey_server: Redis
 ) -> None:
-    """A verb whose request is cut after any of its commands leaves the listing true (C14)."""
-    sizes = _sizes(verb, open_client, valkey_proxy, f"{verb}:")
+    """A verb whose request is cut after any command leaves all records listed (C14)."""
+    sizes = _command_ends(verb, open_client, valkey_proxy, f"{verb}:")
     for number, size in enumerate(sizes):
         space = Space("t:split:", "workflow", f"{verb}{number}")
         store, watcher = open_client(valkey_proxy.url, timeout=5.0), open_client(valkey_server.url)
-        _seed(watcher, space)
-        store("exists", Address(space, "old"))  # connected, before the fault begins
+        _write_records(watcher, space)
+        store("exists", Address(space, "old"))  # connects before the fault begins
         with valkey_proxy.fault(Cut(requests=size)):
-            _try(verb, store, space)
-        _check(watcher, space)
+            _call_verb(verb, store, space)
+        _check_listing(watcher, space)
         watcher.clear(space)
 
 
-def _seed(client: Any, space: Space) -> None:
+def _write_records(client: Any, space: Space) -> None:
     client("write_many", [(Address(space, key), b"1") for key in ("old", "older", "oldest")], None)
 
 
-def _try(verb: str, client: Any, space: Space) -> None:
+def _call_verb(verb: str, client: Any, space: Space) -> None:
     with suppress(StorageError):
         VERBS[verb](client, lambda key: Address(space, key))
 
 
-def _sizes(verb: str, open_client: Any, proxy: Proxy, owner: str) -> list[int]:
-    """At how many bytes each command of the verb's requests ends."""
+def _command_ends(verb: str, open_client: Any, proxy: Proxy, owner: str) -> list[int]:
+    """Return at how many bytes each command of the verb's requests ends."""
     space = Space("t:split:", "workflow", owner)
     store = open_client(proxy.url)
-    _seed(store, space)
+    _write_records(store, space)
     with proxy.record() as traffic:
         VERBS[verb](store, lambda key: Address(space, key))
     sent = traffic.requests
@@ -77,7 +77,7 @@ def _sizes(verb: str, open_client: Any, proxy: Proxy, owner: str) -> list[int]:
     return sorted({*starts[1:], *(at + 5 for at in starts), len(sent) - 1, len(sent)})
 
 
-def _check(client: Any, space: Space) -> None:
+def _check_listing(client: Any, space: Space) -> None:
     keys = ["new", "two", "old", "older", "oldest"]
     live = sorted(key for key in keys if client("exists", Address(space, key)))
     assert client.keys(space) == live

@@ -1,4 +1,4 @@
-"""Indexes that are gone: what they listed is found all the same, to be listed and to be cleared."""
+"""Evicted and deleted indexes: their records are still listed and cleared."""
 
 import logging
 from collections.abc import Iterator
@@ -25,38 +25,40 @@ NEWER = Address(SPACE, "newer")
 AT = Endpoint(host="a", port=1)
 
 
-def lose_index(server: Any, space: Space = SPACE) -> None:
+def delete_index(server: Any, space: Space = SPACE) -> None:
     assert server("DEL", space_keys(space).index.decode()) == 1
 
 
-def found(client: Any, space: Space = SPACE) -> list[str]:
-    """What can still be read."""
+def readable_keys(client: Any, space: Space = SPACE) -> list[str]:
+    """Return the keys that can still be read."""
     return [name for name in [*NAMES, "newer"] if client("exists", Address(space, name))]
 
 
 @pytest.mark.parametrize("newer", [False, True])
-def test_index_that_somebody_deleted(newer: bool, either_server: Redis, open_client: Any) -> None:
-    """Records whose index was deleted are cleared, also where a newer one made another index."""
+def test_records_of_a_deleted_index_are_cleared(
+    newer: bool, either_server: Redis, open_client: Any
+) -> None:
+    """Records whose index was deleted are cleared, even if a newer record created another index."""
     client = open_client(either_server.url)
     client("write_many", RECORDS, None)
-    lose_index(either_server)
+    delete_index(either_server)
     assert client.keys(SPACE) == NAMES
     assert client.keys(SPACE, prefix="k1") == NAMES[10:]
     if newer:
         client("write", NEWER, b"1", None)
     client.clear(SPACE)
-    assert found(client) == []
+    assert readable_keys(client) == []
     assert client.keys(SPACE) == []
 
 
-def test_more_than_a_step(valkey_server: Redis, open_client: Any) -> None:
-    """A clear of more records than one step removes leaves none, listed or not."""
+def test_clear_of_many_steps_leaves_no_record(valkey_server: Redis, open_client: Any) -> None:
+    """A clear that takes several steps removes all records, in the index or not."""
     client = open_client(valkey_server.url)
     many = [(Address(SPACE, f"n{number}"), b"1") for number in range(2_100)]
     for lost in (False, True):
         client("write_many", many, None)
         if lost:
-            lose_index(valkey_server)
+            delete_index(valkey_server)
             assert len(client.keys(SPACE)) == 2_100
         client.clear(SPACE)
         assert not any(client("read_many", [address for address, _ in many]))
@@ -72,8 +74,10 @@ def full(request: pytest.FixtureRequest) -> Iterator[Redis]:
         yield own
 
 
-def test_evicted_indexes(full: Redis, open_client: Any, caplog: Any, monkeypatch: Any) -> None:
-    """All that an evicting server has kept is listed, and none of it is read after a clear."""
+def test_evicting_server_lists_what_it_retained(
+    full: Redis, open_client: Any, caplog: Any, monkeypatch: Any
+) -> None:
+    """All records that an evicting server retained are listed, and none is left after a clear."""
     spaces = [Space("t:full:", "user", f"u{number}") for number in range(40)]
     monkeypatch.setattr(fibonacci_redis.index, "_warned_servers", set())
     client = open_client(full.url)
@@ -81,7 +85,7 @@ def test_evicted_indexes(full: Redis, open_client: Any, caplog: Any, monkeypatch
         for space in spaces:
             records = [(Address(space, f"k{turn}{n:02}"), b"x" * 2_000) for n in range(25)]
             client("write_many", records, None)
-    full("CONFIG", "SET", "maxmemory", "16mb")  # from here on nothing more goes
+    full("CONFIG", "SET", "maxmemory", "16mb")  # from here on nothing is evicted
     kept = list(full("KEYS", "*:k*"))
     assert 0 < len(kept) < 4_000
     with caplog.at_level(logging.WARNING, "fibonacci_redis"):
@@ -98,11 +102,11 @@ def test_evicted_indexes(full: Redis, open_client: Any, caplog: Any, monkeypatch
     full("CONFIG", "SET", "maxmemory", "4mb")
 
 
-def test_policy_of_before(full: Redis, open_client: Any) -> None:
-    """A server that evicts nothing any more is trusted only if it never did."""
+def test_former_eviction_is_noticed(full: Redis, open_client: Any) -> None:
+    """A server with the policy noeviction is not trusted if it has evicted keys before."""
     client = open_client(full.url)
     client("write_many", RECORDS, None)
-    lose_index(full)
+    delete_index(full)
     client("write", NEWER, b"1", None)
     full("CONFIG", "SET", "maxmemory-policy", "noeviction")
     try:
@@ -110,12 +114,12 @@ def test_policy_of_before(full: Redis, open_client: Any) -> None:
     finally:
         full("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     client.clear(SPACE)
-    assert found(client) == []
+    assert readable_keys(client) == []
 
 
 @pytest.fixture
 def user(either_server: Redis) -> Iterator[Any]:
-    """What gives the URL of a user with these rights, besides all that is not dangerous."""
+    """A function that returns the URL of a user with these rights besides all safe ones."""
 
     def user(*rules: str) -> str:
         either_server("ACL", "SETUSER", "u", "on", ">pw", "~*", "+@all", "-@dangerous", *rules)
@@ -125,29 +129,29 @@ def user(either_server: Redis) -> Iterator[Any]:
     either_server("ACL", "DELUSER", "u")
 
 
-def test_policy_that_is_not_told(either_server: Redis, user: Any, open_client: Any) -> None:
-    """Where the server may not be asked, its keys are looked through in any case."""
+def test_forbidden_info_means_a_scan(either_server: Redis, user: Any, open_client: Any) -> None:
+    """All keys of the server are scanned if INFO is forbidden."""
     client = open_client(user())
     client("write_many", RECORDS, None)
-    lose_index(either_server)
+    delete_index(either_server)
     client("write", NEWER, b"1", None)
     assert client.keys(SPACE, limit=7) == [*NAMES, "newer"]
     client.clear(SPACE)
-    assert found(client) == []
+    assert readable_keys(client) == []
 
 
-def test_keys_that_may_not_be_looked_through(user: Any, open_client: Any) -> None:
-    """Where that is forbidden too, a clear does not say that all is gone."""
+def test_forbidden_scan_is_an_error(user: Any, open_client: Any) -> None:
+    """A clear raises if both INFO and SCAN are forbidden."""
     client = open_client(user("-scan"))
     client("write_many", RECORDS, None)
     with pytest.raises(StorageError, match="see the ACL rules"):
         client.clear(SPACE)
 
 
-def test_many_keys(
+def test_large_keyspace_is_not_scanned(
     valkey_proxy: Proxy, valkey_server: Redis, open_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server with many keys, which keeps them all, is not looked through but for a lost index."""
+    """A large server that evicted nothing is scanned only if the index is missing."""
     monkeypatch.setattr(fibonacci_redis.index, "MAX_SMALL_KEYSPACE", -1)
     client = open_client(valkey_proxy.url)
     client("write_many", RECORDS, None)
@@ -157,29 +161,29 @@ def test_many_keys(
         assert client.keys(SPACE) == []
     assert traffic.requests.count(b"SCAN") == 0
     client("write_many", RECORDS, None)
-    lose_index(valkey_server)
+    delete_index(valkey_server)
     client.clear(SPACE)
-    assert found(client) == []
+    assert readable_keys(client) == []
 
 
-def test_cluster(cluster: Cluster, open_client: Any) -> None:
-    """In a cluster the node that has the records is looked through; not amid a slot's move."""
+def test_moving_slot_is_not_scanned(cluster: Cluster, open_client: Any) -> None:
+    """The node that holds the slot is scanned, but not while the slot moves."""
     index, slot = space_keys(SPACE).index.decode(), space_keys(SPACE).slot
-    has = cluster.primary_of(index)
-    gets = next(node for node in cluster.nodes if node is not has and b"master" in role(node))
+    source = cluster.primary_of(index)
+    target = next(node for node in cluster.nodes if node is not source and b"master" in role(node))
     client = open_client(cluster.url)
     client("write_many", RECORDS, None)
-    lose_index(has)
-    gets("CLUSTER", "SETSLOT", slot, "IMPORTING", has("CLUSTER", "MYID").decode())
-    has("CLUSTER", "SETSLOT", slot, "MIGRATING", gets("CLUSTER", "MYID").decode())
+    delete_index(source)
+    target("CLUSTER", "SETSLOT", slot, "IMPORTING", source("CLUSTER", "MYID").decode())
+    source("CLUSTER", "SETSLOT", slot, "MIGRATING", target("CLUSTER", "MYID").decode())
     try:
         with pytest.raises(BackendUnavailableError, match="is moving these keys"):
             client.clear(SPACE)
     finally:
-        for node in (has, gets):
+        for node in (source, target):
             node("CLUSTER", "SETSLOT", slot, "STABLE")
     client.clear(SPACE)
-    assert found(client) == []
+    assert readable_keys(client) == []
 
 
 def role(node: Redis) -> bytes:
@@ -200,12 +204,12 @@ def role(node: Redis) -> bytes:
         ("db0:odd\n", False, False),
     ],
 )
-def test_what_a_server_says(info: str, keeps: bool, small: bool) -> None:
-    """A server keeps all its keys where all that it says means so; what is not said does not."""
+def test_parse_keyspace(info: str, keeps: bool, small: bool) -> None:
+    """parse_keyspace() reports that a server keeps all keys only if INFO says so."""
     keyspace = parse_keyspace(info.encode(), AT)
     assert (keyspace.keeps_all, keyspace.is_small) == (keeps, small)
 
 
-def test_server_that_says_nothing() -> None:
-    """A refusal says nothing."""
+def test_parse_keyspace_of_an_error() -> None:
+    """parse_keyspace() reports an unknown keyspace for an error reply."""
     assert parse_keyspace(ReplyError("NOPERM"), AT) == UNKNOWN_KEYSPACE

@@ -1,4 +1,4 @@
-"""Servers that answer what no Redis should, and moments that are hard to hit with a real one."""
+"""Servers with unexpected replies, and moments that are hard to hit with a real one."""
 
 import asyncio
 import signal
@@ -20,16 +20,16 @@ from fibonacci_redis.commands import remove_request
 from fibonacci_redis.layout import space_keys
 from fibonacci_redis.store import MAX_RECENTLY_WRITTEN
 
-from .fakes import answering
+from .fakes import fake_server
 
 SPACE = Space("t:odd:", "workflow", "w")
 KEY = Address(SPACE, "k")
 
 
 @pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n", b"\x00\x01\r\n"])
-def test_no_redis(reply: bytes, open_client: Any) -> None:
-    """A server that speaks something else gives no answer, and its words are not believed."""
-    with answering(lambda _: reply) as port:
+def test_other_protocol_is_an_error(reply: bytes, open_client: Any) -> None:
+    """A server with another protocol is an error, and its bytes are not used."""
+    with fake_server(lambda _: reply) as port:
         client = open_client(f"redis://127.0.0.1:{port}")
         with pytest.raises(BackendUnavailableError):
             client("read", KEY)
@@ -45,50 +45,50 @@ def test_no_redis(reply: bytes, open_client: Any) -> None:
         (b"-DENIED Redis is running in protected mode", "is in protected mode"),
     ],
 )
-def test_refused_logins(reply: bytes, message: str, open_client: Any) -> None:
-    """A login is shown once, whatever the words that refuse it."""
+def test_rejected_login_is_not_retried(reply: bytes, message: str, open_client: Any) -> None:
+    """A login that is rejected in any wording is sent once."""
     logins = []
 
     def answer(data: bytes) -> bytes:
         logins.append(data)
         return reply + b"\r\n"
 
-    with answering(answer) as port, pytest.raises(StorageError, match=message) as caught:
+    with fake_server(answer) as port, pytest.raises(StorageError, match=message) as caught:
         open_client(f"redis://:hunter2@127.0.0.1:{port}")("read", KEY)
     assert type(caught.value) is StorageError
     assert len(logins) == 1
 
 
-def test_no_more_connections(open_client: Any) -> None:
-    """A server that has all the connections that it takes is asked again later (C20)."""
+def test_too_many_connections_is_transient(open_client: Any) -> None:
+    """A server that accepts no more connections is a transient error (C20)."""
     reply, message = b"-ERR max concurrent connections exceeded\r\n", "too many clients"
     with (
-        answering(lambda _: reply) as port,
+        fake_server(lambda _: reply) as port,
         pytest.raises(BackendUnavailableError, match=message),
     ):
         open_client(f"redis://127.0.0.1:{port}")("read", KEY)
 
 
-def test_value_that_a_refusal_quotes(open_client: Any) -> None:
-    """A name that an error reply quotes does not stand in the frames of our error (C23)."""
+def test_quoted_value_is_not_in_the_traceback(open_client: Any) -> None:
+    """A value that an error reply quotes is not in the frames of the error (C23)."""
     quoting = b"-ERR unknown command 'GET', with args beginning with: 'canary'\r\n"
-    with answering(lambda _: quoting) as port, pytest.raises(StorageError) as caught:
+    with fake_server(lambda _: quoting) as port, pytest.raises(StorageError) as caught:
         open_client(f"redis://127.0.0.1:{port}")("read", KEY)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert "canary" not in str([frame.locals for frame in shown.stack if "test_" not in frame.name])
 
 
-def test_reply_that_nobody_asked_for(open_client: Any) -> None:
-    """One reply too many is nobody's: the connection is left before the next request."""
-    with answering(lambda _: b"$1\r\n1\r\n$1\r\n2\r\n") as port:
+def test_surplus_reply_closes_the_connection(open_client: Any) -> None:
+    """A surplus reply closes the connection before the next request."""
+    with fake_server(lambda _: b"$1\r\n1\r\n$1\r\n2\r\n") as port:
         client = open_client(f"redis://127.0.0.1:{port}")
         assert client("read", KEY) == b"1"
         time.sleep(0.01)
         assert client("read", KEY) == b"1"
 
 
-def test_endless_redirects(open_client: Any) -> None:
-    """A cluster whose nodes send askers in a circle is left in time."""
+def test_endless_redirects_end(open_client: Any) -> None:
+    """A request that nodes redirect in a circle is a transient error."""
     where: list[int] = []
 
     def answer(data: bytes) -> bytes:
@@ -96,31 +96,33 @@ def test_endless_redirects(open_client: Any) -> None:
             return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % where[0]
         return b"-MOVED 1 :%d\r\n" % where[0]
 
-    with answering(answer) as port:
+    with fake_server(answer) as port:
         where.append(port)
         client = open_client(f"redis+cluster://127.0.0.1:{port}")
         with pytest.raises(BackendUnavailableError, match="moved these keys"):
             client("read", KEY)
 
 
-def test_unknown_error(open_client: Any) -> None:
-    """An error that we don't know is told by its kind alone: its words may quote a value (C23)."""
-    with answering(lambda _: b"-ODD about swordfish\r\n") as port:
+def test_unknown_error_shows_only_its_code(open_client: Any) -> None:
+    """The error for an unknown reply contains only its code: the text may quote a value (C23)."""
+    with fake_server(lambda _: b"-ODD about swordfish\r\n") as port:
         client = open_client(f"redis://127.0.0.1:{port}")
         with pytest.raises(StorageError, match="'ODD'") as raised:
             client("read", KEY)
         assert "swordfish" not in str(raised.value)
 
 
-def test_older_server(open_client: Any) -> None:
-    """A server that is too old for the expiry of an index is told as that."""
+def test_old_server_is_reported(open_client: Any) -> None:
+    """The error for a server older than Redis 7.0 says so."""
     refusal = b"-ERR wrong number of arguments for 'pexpire' command\r\n:0\r\n"
-    with answering(lambda _: refusal) as port, pytest.raises(StorageError, match="older than"):
+    with fake_server(lambda _: refusal) as port, pytest.raises(StorageError, match="older than"):
         open_client(f"redis://127.0.0.1:{port}")("touch", KEY, 1_000)
 
 
-def test_batch_in_part(open_client: Any, valkey_proxy: Proxy, valkey_server: Redis) -> None:
-    """A large batch whose second part does not arrive was perhaps written: it is told so (C18)."""
+def test_partial_batch_has_an_unknown_outcome(
+    open_client: Any, valkey_proxy: Proxy, valkey_server: Redis
+) -> None:
+    """A batch whose second part does not arrive has an unknown outcome (C18)."""
     client = open_client(valkey_proxy.url)
     items = [(Address(SPACE, f"k{number}"), b"x" * 1_000_000) for number in range(10)]
     client("write_many", items[:1], None)
@@ -130,41 +132,41 @@ def test_batch_in_part(open_client: Any, valkey_proxy: Proxy, valkey_server: Red
     client.clear(SPACE)
 
 
-def test_many_idle_connections(valkey_server: Redis, open_client: Any) -> None:
-    """However many threads asked at once, a bounded number of connections is kept."""
+def test_pool_size_is_bounded(valkey_server: Redis, open_client: Any) -> None:
+    """The pool retains a bounded number of idle connections."""
     client = open_client(valkey_server.url, mode="sync")
-    taken = [
+    sessions = [
         run_sync(client.store._topology.session(0, time.monotonic() + 5))[0] for _ in range(70)
     ]
-    for session in taken:
+    for session in sessions:
         session.release(reusable=True)
     assert len(client.store._topology._node._pool._idle) == 64
 
 
-def test_broken_pipe(valkey_server: Redis, open_client: Any) -> None:
-    """A request that the system does not take was surely not sent (C18)."""
+def test_unsent_request_is_not_applied(valkey_server: Redis, open_client: Any) -> None:
+    """A request that the kernel does not accept was not applied (C18)."""
     client = open_client(valkey_server.url, mode="sync")
-    session, asked = run_sync(client.store._topology.session(0, time.monotonic() + 5))
+    session, execute = run_sync(client.store._topology.session(0, time.monotonic() + 5))
     session._connection.connection.socket.shutdown(socket.SHUT_WR)
     with pytest.raises(BackendUnavailableError, match="connection broke"):
-        run_sync(asked(remove_request(space_keys(SPACE), [b"k"])))
+        run_sync(execute(remove_request(space_keys(SPACE), [b"k"])))
     session.release(reusable=False)
 
 
-def test_many_known_records(valkey_server: Redis, open_client: Any) -> None:
-    """What is remembered of records that were written is bounded."""
+def test_recently_written_records_are_bounded(valkey_server: Redis, open_client: Any) -> None:
+    """The store remembers a bounded number of written records."""
     client = open_client(valkey_server.url)
-    records = client.store
-    records._recently_written.update(
+    store = client.store
+    store._recently_written.update(
         Address(SPACE, f"n{number}") for number in range(MAX_RECENTLY_WRITTEN)
     )
     client("write", KEY, b"1", None)
-    assert records._recently_written == {KEY}
+    assert store._recently_written == {KEY}
     client.clear(SPACE)
 
 
-def test_session_after_restart(open_client: Any, valkey_proxy: Proxy) -> None:
-    """A connection kept for long compare-and-sets is looked at before it is used again (C20)."""
+def test_session_connection_is_checked_before_reuse(open_client: Any, valkey_proxy: Proxy) -> None:
+    """A pooled connection for compare-and-set is checked before it is used again (C20)."""
     client = open_client(valkey_proxy.url)
     long = b"x" * 9_000
     client("write", KEY, b"1", None)
@@ -176,8 +178,8 @@ def test_session_after_restart(open_client: Any, valkey_proxy: Proxy) -> None:
     client("remove", KEY)
 
 
-def test_interrupted_while_waiting(open_client: Any, valkey_proxy: Proxy) -> None:
-    """A caller that is interrupted while it waits leaves no reply to the next one (C19)."""
+def test_interrupted_call_leaves_no_reply_behind(open_client: Any, valkey_proxy: Proxy) -> None:
+    """A caller that is interrupted while it waits leaves no reply for the next one (C19)."""
     client = open_client(valkey_proxy.url, mode="sync")
     client("write_many", [(KEY, b"1"), (Address(SPACE, "other"), b"2")], None)
     with alarms(), valkey_proxy.fault(BlackHole(requests=False)):
@@ -188,41 +190,41 @@ def test_interrupted_while_waiting(open_client: Any, valkey_proxy: Proxy) -> Non
     client.clear(SPACE)
 
 
-def test_sentinel_that_starts(open_client: Any) -> None:
-    """A sentinel that is still loading is a fault that passes."""
-    with answering(lambda _: b"-LOADING wait\r\n") as port:
+def test_loading_sentinel_is_transient(open_client: Any) -> None:
+    """A sentinel that is loading is a transient error."""
+    with fake_server(lambda _: b"-LOADING wait\r\n") as port:
         client = open_client(f"redis+sentinel://127.0.0.1:{port}/main")
         with pytest.raises(BackendUnavailableError, match="is loading"):
             client("read", KEY)
 
 
-def test_node_that_breaks_off(open_client: Any) -> None:
-    """A node of a cluster, or a primary, that breaks off is looked for anew (C20)."""
+def test_broken_node_is_discovered_again(open_client: Any) -> None:
+    """A node or primary whose connection breaks is looked up again (C20)."""
     where: list[int] = []
-    looked_up: list[bytes] = []
+    queries: list[bytes] = []
 
     def answer(data: bytes) -> bytes:
         if b"SLOTS" in data:
-            looked_up.append(data)
+            queries.append(data)
             return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % where[0]
         if b"SENTINEL" in data:
-            looked_up.append(data)
+            queries.append(data)
             return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(where[0])), where[0])
         return b"broken\r\n"
 
-    with answering(answer) as port:
+    with fake_server(answer) as port:
         where.append(port)
         for url in (f"redis+cluster://127.0.0.1:{port}", f"redis+sentinel://127.0.0.1:{port}/main"):
             client = open_client(url)
-            looked_up.clear()
+            queries.clear()
             for _ in range(2):
                 with pytest.raises(BackendUnavailableError):
                     client("read", KEY)
-            assert len(looked_up) == 2
+            assert len(queries) == 2
 
 
-def slots_at(*ports: int) -> bytes:
-    """What CLUSTER SLOTS says where these nodes share the slots."""
+def slots_reply(*ports: int) -> bytes:
+    """Return the reply to CLUSTER SLOTS of nodes that share the slots."""
     share = 16_384 // len(ports)
     rows = [
         b"*3\r\n:%d\r\n:%d\r\n*2\r\n$0\r\n\r\n:%d\r\n" % (n * share, (n + 1) * share - 1, port)
@@ -231,16 +233,16 @@ def slots_at(*ports: int) -> bytes:
     return b"*%d\r\n%b" % (len(rows), b"".join(rows))
 
 
-def test_many_callers_of_a_cluster() -> None:
-    """The slots are asked for once for all callers; nodes that are gone are not asked again."""
+def test_callers_share_one_discovery() -> None:
+    """All callers share one query for the slots, and removed nodes are not used again."""
     nodes: list[int] = []
-    looked_up: list[bytes] = []
+    queries: list[bytes] = []
     get = b"$-1\r\n"
 
     def answer(data: bytes) -> bytes:
         if b"SLOTS" in data:
-            looked_up.append(data)
-            return slots_at(*nodes)
+            queries.append(data)
+            return slots_reply(*nodes)
         return get * data.count(b"GET")
 
     async def main(url: str) -> None:
@@ -249,33 +251,33 @@ def test_many_callers_of_a_cluster() -> None:
 
         async def read_all() -> list[Any]:
             addresses = [Address(Space("t:odd:", "workflow", f"w{n}"), "k") for n in range(100)]
-            reads = [store.read(one, deadline=time.monotonic() + 5) for one in addresses]
+            reads = [store.read(address, deadline=time.monotonic() + 5) for address in addresses]
             return await asyncio.gather(*reads, return_exceptions=True)
 
         found = await read_all()
         assert None in found
-        assert BackendUnavailableError in map(type, found)  # one of the two nodes is not there
-        assert len(looked_up) == 1
+        assert BackendUnavailableError in map(type, found)  # one of the two nodes is down
+        assert len(queries) == 1
         get, nodes[:] = b"-CLUSTERDOWN x\r\n", nodes[:1]
         await read_all()
         get = b"$-1\r\n"
-        looked_up.clear()
+        queries.clear()
         assert await read_all() == [None] * 100
-        assert len(looked_up) == 1
+        assert len(queries) == 1
         assert list(store._topology._nodes) == [("127.0.0.1", nodes[0])]
-        asking = asyncio.create_task(read_all())
+        reads = asyncio.create_task(read_all())
         store._topology._slots = []
         await asyncio.sleep(0)
         await store.close()
-        assert {type(one) for one in await asking} == {BackendUnavailableError}
+        assert {type(error) for error in await reads} == {BackendUnavailableError}
 
-    with answering(answer) as port:
+    with fake_server(answer) as port:
         nodes[:] = [port, 1]
         asyncio.run(main(f"redis+cluster://127.0.0.1:{port}"))
 
 
-def test_no_time_for_the_slots(valkey_proxy: Proxy) -> None:
-    """Who waits for another's look-up of the slots ends by the own deadline (C18)."""
+def test_waiter_for_the_slots_has_its_own_deadline(valkey_proxy: Proxy) -> None:
+    """A caller that waits for another's query of the slots ends by its own deadline (C18)."""
 
     async def main() -> None:
         url = StoreURL.parse(f"redis+cluster://127.0.0.1:{valkey_proxy.port}")
@@ -289,8 +291,8 @@ def test_no_time_for_the_slots(valkey_proxy: Proxy) -> None:
         asyncio.run(main())
 
 
-def test_primary_that_moves(open_client: Any) -> None:
-    """When the sentinels name another primary, the one before is left."""
+def test_new_primary_replaces_the_old_one(open_client: Any) -> None:
+    """The old primary is not used after the sentinels name another one."""
     where: list[int] = []
 
     def answer(data: bytes) -> bytes:
@@ -298,7 +300,7 @@ def test_primary_that_moves(open_client: Any) -> None:
             return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(where[0])), where[0])
         return b"-READONLY replica\r\n"
 
-    with answering(answer) as before, answering(lambda _: b"$1\r\n1\r\n") as after:
+    with fake_server(answer) as before, fake_server(lambda _: b"$1\r\n1\r\n") as after:
         client = open_client(f"redis+sentinel://127.0.0.1:{before}/main")
         where[:] = [before]
         with pytest.raises(BackendUnavailableError):

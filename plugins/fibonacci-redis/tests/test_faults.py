@@ -1,4 +1,4 @@
-"""What the server refuses: told as what it is, and without a secret or a value."""
+"""Errors of the server: each has its own message, without a secret or a value."""
 
 import contextlib
 import logging
@@ -30,7 +30,7 @@ NAME = (space_keys(SPACE).record_prefix + b"k").decode()
 
 @pytest.fixture(scope="module")
 def server(valkey_server: Redis) -> Iterator[Redis]:
-    """A server of these tests' own; where there is the shared one."""
+    """A server of this module; available if the shared one is."""
     with valkey.standalone(enable_debug_command="yes") as own:
         yield own
 
@@ -42,12 +42,12 @@ def client(open_client: Any, server: Redis) -> Any:
     client.clear(SPACE)
 
 
-def exactly(kind: type[Exception], message: str) -> Any:
+def raises_exactly(kind: type[Exception], message: str) -> Any:
     return pytest.raises(kind, match=message, check=lambda error: type(error) is kind)
 
 
-def test_out_of_memory(client: Any, server: Redis) -> None:
-    """A full server takes no writes, and still reads and removes."""
+def test_full_server_refuses_writes(client: Any, server: Redis) -> None:
+    """A server whose memory is full refuses writes, and still reads and removes."""
     client("write", KEY, b"1", None)
     server("CONFIG", "SET", "maxmemory", "1")
     try:
@@ -57,7 +57,7 @@ def test_out_of_memory(client: Any, server: Redis) -> None:
             lambda: client("compare_and_set", KEY, b"1", b"2", None),
             lambda: client("write_many", [(KEY, b"2"), (Address(SPACE, "x"), b"2")], None),
         ):
-            with exactly(BackendUnavailableError, "out of memory"):
+            with raises_exactly(BackendUnavailableError, "out of memory"):
                 verb()
         assert client("read", KEY) == b"1"
         assert client.keys(SPACE) == ["k"]
@@ -66,22 +66,22 @@ def test_out_of_memory(client: Any, server: Redis) -> None:
         server("CONFIG", "SET", "maxmemory", "0")
 
 
-def test_read_only_replica(client: Any, server: Redis) -> None:
-    """A replica takes no writes, and is asked anew when it is a primary again (C20)."""
+def test_replica_refuses_writes(client: Any, server: Redis) -> None:
+    """A replica refuses writes, and is used again after it became a primary (C20)."""
     client("write", KEY, b"1", None)
     server("REPLICAOF", "127.0.0.1", "1")
     try:
-        with exactly(BackendUnavailableError, "is a replica"):
+        with raises_exactly(BackendUnavailableError, "is a replica"):
             client("write", KEY, b"2", None)
-        with exactly(BackendUnavailableError, "is a replica"):
+        with raises_exactly(BackendUnavailableError, "is a replica"):
             client("remove", KEY)
     finally:
         server("REPLICAOF", "NO", "ONE")
     assert client("read", KEY) == b"1"
 
 
-def test_loading(client: Any, server: Redis) -> None:
-    """A server that loads its data is waited for (C20)."""
+def test_loading_server_is_retried(client: Any, server: Redis) -> None:
+    """A verb is retried while the server loads its data (C20)."""
     memory = _memory(server.url, timeout=20.0)
     memory.set("k", 1)
     server("CONFIG", "SET", "key-load-delay", "300")
@@ -96,8 +96,8 @@ def test_loading(client: Any, server: Redis) -> None:
     server("FLUSHALL")
 
 
-def test_busy(client: Any, server: Redis) -> None:
-    """A server that runs somebody's endless script says so, and has applied nothing."""
+def test_busy_server_is_transient(client: Any, server: Redis) -> None:
+    """A server that is busy with a script is a transient error."""
     server("CONFIG", "SET", "busy-reply-threshold", "1")
 
     def spin() -> None:
@@ -109,38 +109,38 @@ def test_busy(client: Any, server: Redis) -> None:
     thread.start()
     time.sleep(0.1)
     try:
-        with exactly(BackendUnavailableError, "busy with a script"):
+        with raises_exactly(BackendUnavailableError, "busy with a script"):
             client("write", KEY, b"2", None)
     finally:
         server("SCRIPT", "KILL")
         thread.join()
 
 
-def test_scripts_forgotten(client: Any, server: Redis) -> None:
-    """A server that forgot a script, after a restart say, is given it again."""
+def test_unknown_script_is_sent_again(client: Any, server: Redis) -> None:
+    """A script that the server does not know, after a restart for example, is sent in full."""
     client("write", KEY, b"1", None)
     server("SCRIPT", "FLUSH")
     assert client("compare_and_set", KEY, b"1", b"2", None) is True
     assert client("compare_and_set", KEY, b"1", b"2", None) is False
 
 
-def test_foreign_type(client: Any, server: Redis) -> None:
-    """A key of another type where a record should be is somebody else's (C8)."""
+def test_key_of_another_type_is_corrupt(client: Any, server: Redis) -> None:
+    """A key of another type at the address of a record is a CorruptRecordError (C8)."""
     server("LPUSH", NAME, "x")
-    with exactly(CorruptRecordError, "another type"):
+    with raises_exactly(CorruptRecordError, "another type"):
         client("read", KEY)
-    with exactly(CorruptRecordError, "another type"):
+    with raises_exactly(CorruptRecordError, "another type"):
         client("compare_and_set", KEY, b"1", b"2", None)
     server("DEL", NAME)
     server("SET", space_keys(SPACE).index.decode(), "x")
     for verb in (lambda: client("scan", SPACE), lambda: client("write", KEY, b"1", None)):
-        with exactly(CorruptRecordError, "another type"):
+        with raises_exactly(CorruptRecordError, "another type"):
             verb()
     server("DEL", space_keys(SPACE).index.decode(), NAME)
 
 
-def test_too_large(client: Any, server: Redis) -> None:
-    """A value over a limit that the server was given is not written (C10)."""
+def test_too_large_value_is_not_written(client: Any, server: Redis) -> None:
+    """A value over the server's size limit is not written (C10)."""
     server("CONFIG", "SET", "proto-max-bulk-len", "1048576")
     try:
         with pytest.raises(StorageError):
@@ -150,49 +150,51 @@ def test_too_large(client: Any, server: Redis) -> None:
         server("CONFIG", "SET", "proto-max-bulk-len", "536870912")
 
 
-def test_no_such_database(open_client: Any, server: Redis) -> None:
-    """A database that the server does not have is no passing fault."""
-    with exactly(StorageError, "no database"):
+def test_missing_database_is_a_permanent_error(open_client: Any, server: Redis) -> None:
+    """A database that the server does not have is a permanent error."""
+    with raises_exactly(StorageError, "no database"):
         open_client(server.url.replace("/0", "/999"))("read", KEY)
 
 
-def test_needless_password(open_client: Any, server: Redis) -> None:
-    """A password for a server that has none is no passing fault, and is not told (C23)."""
-    with exactly(StorageError, "has no password set") as raised:
+def test_needless_password_is_a_permanent_error(open_client: Any, server: Redis) -> None:
+    """A password for a server without one is a permanent error, and is not shown (C23)."""
+    with raises_exactly(StorageError, "has no password set") as raised:
         open_client(server.url.replace("//", "//:hunter2@"))("read", KEY)
-    assert "hunter2" not in _everything(raised.value)
+    assert "hunter2" not in _full_text(raised.value)
 
 
-def test_too_many_clients(open_client: Any, server: Redis) -> None:
-    """A server that takes no more clients is asked again later (C20)."""
+def test_too_many_clients_is_transient(open_client: Any, server: Redis) -> None:
+    """A server with too many clients is a transient error (C20)."""
     before = server("CONFIG", "GET", "maxclients")
     with redis.Redis(host=server.host, port=server.port) as held:
         held.config_set("maxclients", 1)
         try:
             for url in (server.url, server.url.replace("/0", "/3")):
-                with exactly(BackendUnavailableError, "too many clients|closed the connection"):
+                with raises_exactly(
+                    BackendUnavailableError, "too many clients|closed the connection"
+                ):
                     open_client(url)("read", KEY)
         finally:
             held.config_set("maxclients", before[1].decode())
 
 
-def test_standalone_is_no_cluster(open_client: Any, server: Redis) -> None:
-    """A URL for a cluster that leads to a lone server says what to write instead."""
+def test_cluster_url_of_a_single_server_is_refused(open_client: Any, server: Redis) -> None:
+    """The error for a cluster URL that leads to a single server says what to write instead."""
     client = open_client(server.url.replace("redis://", "redis+cluster://").removesuffix("/0"))
-    with exactly(StorageError, "not in a cluster"):
+    with raises_exactly(StorageError, "not in a cluster"):
         client("read", KEY)
 
 
-def test_wrong_password(open_client: Any, server: Redis) -> None:
-    """A wrong password is no passing fault, and is not told (C23)."""
+def test_wrong_password_is_not_shown(open_client: Any, server: Redis) -> None:
+    """A wrong password is a permanent error, and is not shown (C23)."""
     server("CONFIG", "SET", "requirepass", "right")
     try:
-        with exactly(StorageError, "requires a password"):
+        with raises_exactly(StorageError, "requires a password"):
             open_client(server.url)("read", KEY)
         for login in (":hunter2@", "who:hunter2@"):
-            with exactly(StorageError, "rejected the user name") as raised:
+            with raises_exactly(StorageError, "rejected the user name") as raised:
                 open_client(server.url.replace("//", f"//{login}"))("read", KEY)
-            assert "hunter2" not in _everything(raised.value)
+            assert "hunter2" not in _full_text(raised.value)
         assert open_client(server.url.replace("//", "//:right@"))("read", KEY) is None
     finally:
         redis.Redis(host=server.host, port=server.port, password="right").config_set(
@@ -200,56 +202,56 @@ def test_wrong_password(open_client: Any, server: Redis) -> None:
         )
 
 
-class Tokens:
+class ExpiringTokens:
     """A credential provider whose tokens expire."""
 
     def __init__(self) -> None:
         self.token = "first"
-        self.asked = 0
+        self.calls = 0
 
     def get_credentials(self) -> tuple[str, str]:
-        self.asked += 1
+        self.calls += 1
         return "app", self.token
 
 
-def test_tokens_that_expire(open_client: Any, server: Redis) -> None:
-    """Each connection asks the credential provider, so a new token is found by itself."""
-    tokens = Tokens()
+def test_new_connection_gets_a_new_token(open_client: Any, server: Redis) -> None:
+    """Each new connection requests credentials from the provider, and so uses a new token."""
+    tokens = ExpiringTokens()
     server("ACL", "SETUSER", "app", "on", ">first", "~*", "+@all")
     client = open_client(server.url, credential_provider=tokens)
     client("write", KEY, b"1", None)
-    assert tokens.asked == 1
+    assert tokens.calls == 1
     server("ACL", "SETUSER", "app", "<first", ">second")
     server("CLIENT", "KILL", "USER", "app")
     tokens.token = "second"
     time.sleep(0.01)
     assert client("read", KEY) == b"1"
-    assert tokens.asked == 2
+    assert tokens.calls == 2
     server("ACL", "DELUSER", "app")
 
 
-def test_provider_that_fails(open_client: Any, server: Redis) -> None:
-    """What a credential provider raises is a connection that was not made, its text untold."""
+def test_credential_provider_error_hides_its_message(open_client: Any, server: Redis) -> None:
+    """The error for a credential provider that raises contains its class, not its message."""
 
     class Broken:
         def get_credentials(self) -> tuple[str, str]:
             raise RuntimeError("hunter2")
 
-    with exactly(BackendUnavailableError, "RuntimeError") as raised:
+    with raises_exactly(BackendUnavailableError, "RuntimeError") as raised:
         open_client(server.url, credential_provider=Broken())("read", KEY)
-    assert "hunter2" not in _everything(raised.value)
+    assert "hunter2" not in _full_text(raised.value)
 
 
-def test_no_such_host(open_client: Any) -> None:
-    """A host without an address can't connect to."""
-    with exactly(BackendUnavailableError, "can't connect to"):
+def test_unreachable_server_is_transient(open_client: Any) -> None:
+    """A host without an address, or a missing socket, is a transient error."""
+    with raises_exactly(BackendUnavailableError, "can't connect to"):
         open_client("redis://nowhere.invalid")("read", KEY)
-    with exactly(BackendUnavailableError, "can't connect to"):
+    with raises_exactly(BackendUnavailableError, "can't connect to"):
         open_client("unix:///nowhere.sock")("read", KEY)
 
 
-def test_unix_socket(open_client: Any, tmp_path: Path) -> None:
-    """A unix socket serves like a port."""
+def test_unix_socket_works(open_client: Any, tmp_path: Path) -> None:
+    """A unix socket works like a port."""
     path = tmp_path / "redis.sock"
     with valkey.standalone(unixsocket=str(path)):
         client = open_client(f"unix://{path}?db=2")
@@ -258,8 +260,8 @@ def test_unix_socket(open_client: Any, tmp_path: Path) -> None:
         assert client("read", KEY) == b"1"
 
 
-def test_nothing_secret_in_logs(server: Redis, caplog: pytest.LogCaptureFixture) -> None:
-    """No value and no password is logged, not even when things fail (C23)."""
+def test_log_has_no_value_and_no_password(server: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    """No value and no password is logged, not even after errors (C23)."""
     caplog.set_level(logging.DEBUG)
     url = server.url.replace("//", "//default:hunter2@")
     memory = _memory(url)
@@ -270,7 +272,7 @@ def test_nothing_secret_in_logs(server: Redis, caplog: pytest.LogCaptureFixture)
             memory.set("k", "swordfish")
     finally:
         server("CONFIG", "SET", "maxmemory", "0")
-    shown = _everything(raised.value) + caplog.text + repr(memory)
+    shown = _full_text(raised.value) + caplog.text + repr(memory)
     assert "swordfish" not in shown
     assert "hunter2" not in shown
 
@@ -282,8 +284,8 @@ def _memory(url: str, timeout: float = 1.0) -> Any:
     return Workflow("w", config).memory
 
 
-def _everything(error: BaseException | None) -> str:
-    """What a traceback would tell, causes and contexts included."""
+def _full_text(error: BaseException | None) -> str:
+    """Return the texts of an error, its causes and contexts."""
     text = ""
     while error is not None:
         text += f"{error!r} {error}"
