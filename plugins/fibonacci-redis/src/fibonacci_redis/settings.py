@@ -17,6 +17,14 @@ URL_FORMS: Final = (
     "redis://host:port/db, rediss://, unix:///path, redis+cluster://host:port,host:port or "
     "redis+sentinel://host:port,host:port/service/db"
 )
+BASE_SCHEMES: Final = {"redis": False, "rediss": True, "valkey": False, "valkeys": True}
+"""The part of a scheme before ``+``, and whether it means TLS."""
+TOPOLOGIES: Final[dict[str, TopologyName]] = {
+    "": "standalone",
+    "cluster": "cluster",
+    "sentinel": "sentinel",
+}
+"""The part of a scheme after ``+``."""
 DEFAULT_PORTS: Final[dict[TopologyName, int]] = {
     "standalone": 6379,
     "cluster": 6379,
@@ -149,22 +157,15 @@ def read_settings(settings: StoreSettings) -> RedisSettings:
 
 
 def _parse_scheme(url: StoreURL) -> tuple[TopologyName, bool]:
+    if url.scheme == "unix":
+        return "standalone", False
     base, _, kind = url.scheme.partition("+")
-    if base not in ("redis", "rediss", "valkey", "valkeys") or kind not in (
-        "",
-        "cluster",
-        "sentinel",
-    ):
-        if url.scheme == "unix":
-            return "standalone", False
+    if base not in BASE_SCHEMES or kind not in TOPOLOGIES:
         form = FOREIGN_SCHEMES.get(url.scheme, URL_FORMS)
         raise ConfigurationError(
             f"backend 'redis' does not support the scheme of this URL: write {form}"
         )
-    topology: TopologyName = (
-        "standalone" if kind == "" else "cluster" if kind == "cluster" else "sentinel"
-    )
-    return topology, base.endswith("s") and base != "redis"
+    return TOPOLOGIES[kind], BASE_SCHEMES[base]
 
 
 def _parse_hosts(url: StoreURL, topology: TopologyName) -> tuple[HostPort, ...]:
