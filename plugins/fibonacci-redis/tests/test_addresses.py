@@ -174,14 +174,14 @@ def test_parse_redirect(message: str, target: Any) -> None:
 
 def test_redirect_without_an_address_is_transient(open_client: Any) -> None:
     """A MOVED reply without an address is a transient error."""
-    where: list[int] = []
+    node_port: list[int] = []
 
     def answer(data: bytes) -> bytes:
-        row = b"*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:%d\r\n" % where[0]
+        row = b"*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:%d\r\n" % node_port[0]
         return b"*1\r\n" + row if b"SLOTS" in data else b"-MOVED 1\r\n"
 
     with fake_server(answer) as port:
-        where.append(port)
+        node_port.append(port)
         with pytest.raises(BackendUnavailableError, match="moved these keys"):
             open_client(f"redis+cluster://127.0.0.1:{port}")("read", KEYS[0])
 

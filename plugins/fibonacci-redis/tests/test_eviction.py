@@ -70,7 +70,7 @@ def full(request: pytest.FixtureRequest) -> Iterator[Redis]:
     with request.param.standalone(maxmemory="4mb", maxmemory_policy="allkeys-lru") as own:
         for number in range(60):
             own("SET", f"fill{number}", "x" * 100_000)
-        own("FLUSHALL")
+        own("FLUSHALL", "SYNC")
         yield own
 
 
@@ -81,9 +81,9 @@ def test_evicting_server_lists_what_it_retained(
     spaces = [Space("t:full:", "user", f"u{number}") for number in range(40)]
     monkeypatch.setattr(fibonacci_redis.index, "_warned_servers", set())
     client = open_client(full.url)
-    for turn in range(4):
+    for round_number in range(4):
         for space in spaces:
-            records = [(Address(space, f"k{turn}{n:02}"), b"x" * 2_000) for n in range(25)]
+            records = [(Address(space, f"k{round_number}{n:02}"), b"x" * 2_000) for n in range(25)]
             client("write_many", records, None)
     full("CONFIG", "SET", "maxmemory", "16mb")  # from here on nothing is evicted
     kept = list(full("KEYS", "*:k*"))

@@ -120,14 +120,14 @@ def test_record_written_during_clear_is_consistent(
 ) -> None:
     """A record that is written during a clear exists and is listed, or neither (C6)."""
     other = open_client(valkey_server.url, mode="sync")
-    for turn in range(20):
+    for round_number in range(20):
         client("write_many", [(at(f"k{number}"), b"1") for number in range(300)], None)
         thread = threading.Thread(target=lambda: other("write", at("k150"), b"2", None))
         thread.start()
         client.clear(SPACE)
         thread.join()
         live = [key for key in ("k150",) if client("exists", at(key))]
-        assert client.keys(SPACE) == live, turn
+        assert client.keys(SPACE) == live, round_number
 
 
 def test_client_clock_does_not_matter(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,9 +108,9 @@ def test_interrupted_calls_get_their_own_replies(calls: int, valkey_server: Redi
 
 
 @pytest.mark.parametrize(
-    "turns", [40, pytest.param(2_000, marks=pytest.mark.long)], ids=["few", "many"]
+    "rounds", [40, pytest.param(2_000, marks=pytest.mark.long)], ids=["few", "many"]
 )
-def test_cancelled_calls_leave_others_their_replies(turns: int, valkey_server: Redis) -> None:
+def test_cancelled_calls_leave_others_their_replies(rounds: int, valkey_server: Redis) -> None:
     """Callers get their own replies while others are cancelled at any moment (C19)."""
     memory = memory_at(valkey_server.url, "cancelled")
     dice = random.Random(9)
@@ -120,7 +120,7 @@ def test_cancelled_calls_leave_others_their_replies(turns: int, valkey_server: R
             assert await memory.aget(key) == [key] * 30
             await memory.aset(key, [key] * 30)
 
-    async def turn() -> None:
+    async def cancel_some() -> None:
         tasks = [asyncio.create_task(work(key)) for key in KEYS]
         for _ in range(5):
             await asyncio.sleep(dice.uniform(0, 0.002))
@@ -130,14 +130,14 @@ def test_cancelled_calls_leave_others_their_replies(turns: int, valkey_server: R
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
             assert isinstance(ended, asyncio.CancelledError), ended
 
-    async def all_turns() -> None:
+    async def all_rounds() -> None:
         await memory.aset_many({key: [key] * 30 for key in KEYS})
-        for _ in range(turns):
-            await turn()
+        for _ in range(rounds):
+            await cancel_some()
         assert await memory.aget_many(KEYS) == {key: [key] * 30 for key in KEYS}
         await memory.aclear()
 
-    asyncio.run(all_turns())
+    asyncio.run(all_rounds())
 
 
 def test_broken_connections_mix_up_no_replies(valkey_proxy: Proxy, valkey_server: Redis) -> None:

@@ -45,11 +45,11 @@ def test_close_fails_callers_that_wait_for_a_connection(valkey_proxy: Proxy) -> 
     async def main() -> None:
         store = async_store(valkey_proxy.url.replace("/0", "/1"))
         with valkey_proxy.fault(BlackHole()):
-            reads = asyncio.create_task(store.read(KEY, deadline=soon(0.5)))
+            first_read = asyncio.create_task(store.read(KEY, deadline=soon(0.5)))
             await asyncio.sleep(0.05)
             await store.close()
             with pytest.raises(BackendUnavailableError, match="was closed"):
-                await reads
+                await first_read
 
     asyncio.run(main())
 
@@ -61,11 +61,11 @@ def test_close_fails_pending_requests(valkey_proxy: Proxy) -> None:
         store = async_store(valkey_proxy.url)
         await store.read(KEY, deadline=soon())
         with valkey_proxy.fault(BlackHole()):
-            reads = asyncio.create_task(store.write(KEY, b"1", None, deadline=soon()))
+            write = asyncio.create_task(store.write(KEY, b"1", None, deadline=soon()))
             await asyncio.sleep(0.05)
             await store.close()
             with pytest.raises(OutcomeUnknownError):
-                await reads
+                await write
 
     asyncio.run(main())
 
@@ -131,14 +131,14 @@ def test_failed_connection_attempt_is_retried(valkey_proxy: Proxy) -> None:
     async def main() -> None:
         store = async_store(valkey_proxy.url.replace("/0", "/1"))
         with valkey_proxy.fault(BlackHole()):
-            hasty = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
+            short = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
             await asyncio.sleep(0)
-            hastier = asyncio.create_task(store.read(KEY, deadline=soon(0.05)))
-            patient = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(2)]
-            for reads in (hastier, hasty):
+            shorter = asyncio.create_task(store.read(KEY, deadline=soon(0.05)))
+            long = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(2)]
+            for read in (shorter, short):
                 with pytest.raises(BackendUnavailableError):
-                    await reads
-        assert await asyncio.gather(*patient) == [None, None]
+                    await read
+        assert await asyncio.gather(*long) == [None, None]
         await store.close()
 
     asyncio.run(main())
@@ -206,7 +206,7 @@ def test_timed_out_caller_does_not_affect_others(valkey_proxy: Proxy) -> None:
         addresses = [Address(SPACE, f"k{number}") for number in range(5)]
         await store.write(KEY, b"0", None, deadline=soon())
         with valkey_proxy.fault(BlackHole()):
-            hasty = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
+            short = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
             await asyncio.sleep(0)
             writes = [
                 asyncio.create_task(
@@ -215,7 +215,7 @@ def test_timed_out_caller_does_not_affect_others(valkey_proxy: Proxy) -> None:
                 for address in addresses
             ]
             with pytest.raises(BackendUnavailableError):
-                await hasty
+                await short
             await asyncio.sleep(0.05)
         assert await asyncio.gather(*writes) == [True] * 5
         found = await store.read_many([KEY, *addresses], deadline=soon())
@@ -233,7 +233,7 @@ def test_silent_connection_gets_no_new_requests(valkey_proxy: Proxy) -> None:
         store = async_store(valkey_proxy.url)
         await store.read(KEY, deadline=soon())
         valkey_proxy.begin(BlackHole())
-        patient = asyncio.create_task(store.read(KEY, deadline=soon(1.5)))
+        long = asyncio.create_task(store.read(KEY, deadline=soon(1.5)))
         with valkey_proxy.record() as traffic:
             for _ in range(5):  # more connections would not help
                 with pytest.raises(BackendUnavailableError):
@@ -246,7 +246,7 @@ def test_silent_connection_gets_no_new_requests(valkey_proxy: Proxy) -> None:
             await store.read(KEY, deadline=soon(0.05))
         assert traffic.connections == 1
         with pytest.raises(BackendUnavailableError):
-            await patient
+            await long
         valkey_proxy.heal()
         assert await store.read(KEY, deadline=soon()) is None
         assert valkey_proxy.open == 1
@@ -260,10 +260,10 @@ def test_retired_node_fails_callers_that_connect(valkey_proxy: Proxy) -> None:
 
     async def main() -> None:
         store = async_store(valkey_proxy.url)
-        reads = asyncio.create_task(store.read(KEY, deadline=soon()))
+        first_read = asyncio.create_task(store.read(KEY, deadline=soon()))
         await asyncio.sleep(0)
         store._topology._node.retire()
-        for read in (reads, store.read(KEY, deadline=soon())):
+        for read in (first_read, store.read(KEY, deadline=soon())):
             with pytest.raises(BackendUnavailableError):
                 await read
 

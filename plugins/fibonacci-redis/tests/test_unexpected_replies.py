@@ -89,15 +89,15 @@ def test_surplus_reply_closes_the_connection(open_client: Any) -> None:
 
 def test_endless_redirects_end(open_client: Any) -> None:
     """A request that nodes redirect in a circle is a transient error."""
-    where: list[int] = []
+    node_port: list[int] = []
 
     def answer(data: bytes) -> bytes:
         if b"SLOTS" in data:
-            return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % where[0]
-        return b"-MOVED 1 :%d\r\n" % where[0]
+            return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % node_port[0]
+        return b"-MOVED 1 :%d\r\n" % node_port[0]
 
     with fake_server(answer) as port:
-        where.append(port)
+        node_port.append(port)
         client = open_client(f"redis+cluster://127.0.0.1:{port}")
         with pytest.raises(BackendUnavailableError, match="moved these keys"):
             client("read", KEY)
@@ -200,20 +200,23 @@ def test_loading_sentinel_is_transient(open_client: Any) -> None:
 
 def test_broken_node_is_discovered_again(open_client: Any) -> None:
     """A node or primary whose connection breaks is looked up again (C20)."""
-    where: list[int] = []
+    node_port: list[int] = []
     queries: list[bytes] = []
 
     def answer(data: bytes) -> bytes:
         if b"SLOTS" in data:
             queries.append(data)
-            return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % where[0]
+            return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % node_port[0]
         if b"SENTINEL" in data:
             queries.append(data)
-            return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(where[0])), where[0])
+            return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (
+                len(str(node_port[0])),
+                node_port[0],
+            )
         return b"broken\r\n"
 
     with fake_server(answer) as port:
-        where.append(port)
+        node_port.append(port)
         for url in (f"redis+cluster://127.0.0.1:{port}", f"redis+sentinel://127.0.0.1:{port}/main"):
             client = open_client(url)
             queries.clear()
@@ -293,18 +296,21 @@ def test_waiter_for_the_slots_has_its_own_deadline(valkey_proxy: Proxy) -> None:
 
 def test_new_primary_replaces_the_old_one(open_client: Any) -> None:
     """The old primary is not used after the sentinels name another one."""
-    where: list[int] = []
+    node_port: list[int] = []
 
     def answer(data: bytes) -> bytes:
         if b"SENTINEL" in data:
-            return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(where[0])), where[0])
+            return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (
+                len(str(node_port[0])),
+                node_port[0],
+            )
         return b"-READONLY replica\r\n"
 
     with fake_server(answer) as before, fake_server(lambda _: b"$1\r\n1\r\n") as after:
         client = open_client(f"redis+sentinel://127.0.0.1:{before}/main")
-        where[:] = [before]
+        node_port[:] = [before]
         with pytest.raises(BackendUnavailableError):
             client("read", KEY)
-        where[:] = [after]
+        node_port[:] = [after]
         assert client("read", KEY) == b"1"
         assert client("read", KEY) == b"1"

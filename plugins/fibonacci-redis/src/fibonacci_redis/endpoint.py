@@ -71,13 +71,13 @@ class Endpoint:
 
     def connection_arguments(self) -> dict[str, Any]:
         """Return arguments for redis-py's connections: no retries, RESP2, no default login."""
-        where = (
+        address = (
             {"path": self.path} if self.path is not None else {"host": self.host, "port": self.port}
         )
         fixed = {**_NO_CLIENT_INFO, "protocol": 2, "retry": None, "command_packer": _PACKER}
         if provider := self.login.get("credential_provider"):
             fixed["credential_provider"] = SafeCredentialProvider(provider)
-        return {**where, **self.login, **fixed}
+        return {**address, **self.login, **fixed}
 
     @property
     def connection_class(self) -> Any:

@@ -77,35 +77,35 @@ TOO_MANY_CLIENTS: Final = ("max number of clients", "max concurrent connections"
 
 def map_reply_error(error: ReplyError, endpoint: Endpoint, *, is_cluster: bool) -> StorageError:
     """Return what an error reply means: nothing was applied."""
-    where, code = str(endpoint), error.code
+    server, code = str(endpoint), error.code
     # A client with credentials, or with a map of the cluster, only has to retry.
     is_transient = (code == "NOAUTH" and endpoint.has_credentials) or (
         code == "MOVED" and is_cluster
     )
     if code in PERMANENT and not is_transient:
-        return StorageError(f"{where} {PERMANENT[code]}")
+        return StorageError(f"{server} {PERMANENT[code]}")
     if code in TRANSIENT:
-        return BackendUnavailableError(f"{where} {TRANSIENT[code]}")
+        return BackendUnavailableError(f"{server} {TRANSIENT[code]}")
     if code == "WRONGTYPE":
         return CorruptRecordError(
-            f"{where} has a key of another type at the address of a record: "
+            f"{server} has a key of another type at the address of a record: "
             f"another application uses this key prefix"
         )
     for text, meaning in BY_TEXT.items():
         if text in str(error):
-            return StorageError(f"{where} {meaning}")
+            return StorageError(f"{server} {meaning}")
     if any(text in str(error) for text in TOO_MANY_CLIENTS):
-        return BackendUnavailableError(f"{where} has too many clients (maxclients)")
-    return StorageError(f"{where} returned an error with the code {code!r}")
+        return BackendUnavailableError(f"{server} has too many clients (maxclients)")
+    return StorageError(f"{server} returned an error with the code {code!r}")
 
 
 def map_exchange_error(
-    error: ReplyLostError | NotSentError, where: str, request: Request
+    error: ReplyLostError | NotSentError, server: str, request: Request
 ) -> StorageError:
     """Return what it means that an exchange failed or timed out."""
     what = "timed out" if is_timeout(error) else f"the connection broke ({reason(error)})"
     not_sent = request.atomic and isinstance(error, NotSentError)
-    return no_response_error(what, where, maybe_applied=request.writes and not not_sent)
+    return no_response_error(what, server, maybe_applied=request.writes and not not_sent)
 
 
 def is_timeout(error: ReplyLostError | NotSentError) -> bool:
