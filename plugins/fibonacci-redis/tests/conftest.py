@@ -1,4 +1,4 @@
-"""Servers and stores for the tests of this backend."""
+"""Servers and store clients for the tests of this backend."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ SPACE = Space("t:", "workflow", "w")
 
 @pytest.fixture(scope="session")
 def secured() -> Iterator[Secured]:
-    """A Redis 7.0 with mutual TLS, whose user may do nothing dangerous, to any key."""
+    """A Redis 7.0 with mutual TLS, whose user may run no dangerous command."""
     with redis.secured() as server:
         yield server
 
@@ -30,7 +30,7 @@ def secured() -> Iterator[Secured]:
 def valkey_tls(
     tmp_path_factory: pytest.TempPathFactory, valkey_server: Redis
 ) -> Iterator[TLSTerminator]:
-    """``valkey_server``, behind mutual TLS."""
+    """A proxy with mutual TLS to ``valkey_server``."""
     folder = tmp_path_factory.mktemp("tls")
     with TLSTerminator(folder, valkey_server, mutual=True) as terminator:
         terminator.url = terminator.url.replace("redis:", "rediss:")
@@ -40,8 +40,8 @@ def valkey_tls(
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A cluster whose slots and settings tests may change."""
-    with valkey.cluster() as own:
-        yield own
+    with valkey.cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -49,19 +49,19 @@ def tls_of() -> Callable[[Secured | TLSTerminator], dict[str, str]]:
     """The options that a client of a server with TLS needs."""
 
     def tls_options(server: Secured | TLSTerminator) -> dict[str, str]:
-        made = server.certificates
+        files = server.certificates
         return {
-            "ssl_ca_certs": str(made.ca),
-            "ssl_certfile": str(made.client),
-            "ssl_keyfile": str(made.client_key),
+            "ssl_ca_certs": str(files.ca),
+            "ssl_certfile": str(files.client),
+            "ssl_keyfile": str(files.client_key),
         }
 
     return tls_options
 
 
 @attrs.define
-class Asked:
-    """A store, asked in one mode: ``store("read", address)`` with a deadline from now."""
+class StoreClient:
+    """A sync or async store, called as ``client("read", address)`` with a deadline from now."""
 
     backend: Any
     mode: str
@@ -71,29 +71,29 @@ class Asked:
 
     @property
     def store(self) -> Any:
-        """The store itself."""
+        """The store; created at the first use."""
         if self._store is None:
             if self.mode == "sync":
                 self._store = self.backend.create_store()
             else:
-                self._store = self.runner.run(self._aconnect())
+                self._store = self.runner.run(self._create_async_store())
         return self._store
 
-    def __call__(self, method: str, *args: Any, timeout: float | None = None, **named: Any) -> Any:
+    def __call__(self, method: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         deadline = monotonic() + (self.timeout if timeout is None else timeout)
         call = getattr(self.store, method)
         if self.mode == "sync":
-            return run_sync(call(*args, deadline=deadline, **named))
-        return self.runner.run(call(*args, deadline=deadline, **named))
+            return run_sync(call(*args, deadline=deadline, **kwargs))
+        return self.runner.run(call(*args, deadline=deadline, **kwargs))
 
-    def keys(self, space: Space = SPACE, **named: Any) -> list[str]:
-        """All keys of a space."""
-        page = self("scan", space, **named)
-        found = list(page.keys)
+    def keys(self, space: Space = SPACE, **kwargs: Any) -> list[str]:
+        """Return all keys of a space."""
+        page = self("scan", space, **kwargs)
+        keys = list(page.keys)
         while page.cursor is not None:
-            page = self("scan", space, cursor=page.cursor, **named)
-            found += page.keys
-        return found
+            page = self("scan", space, cursor=page.cursor, **kwargs)
+            keys += page.keys
+        return keys
 
     def clear(self, space: Space = SPACE) -> None:
         """Clear a space, step by step."""
@@ -111,32 +111,34 @@ class Asked:
                 run_sync(closed)
         self.runner.close()
 
-    async def _aconnect(self) -> Any:
+    async def _create_async_store(self) -> Any:
         return self.backend.create_async_store()
 
 
-Opening = Callable[..., Asked]
+ClientOpener = Callable[..., StoreClient]
 
 
 @pytest.fixture(params=["sync", "async"])
 def mode(request: pytest.FixtureRequest) -> str:
-    """The mode that a test speaks in."""
+    """Whether the test uses sync or async code."""
     return str(request.param)
 
 
 @pytest.fixture
-def opening(mode: str) -> Iterator[Opening]:
-    """What opens stores, in the test's mode unless it says another one."""
-    opened: list[Asked] = []
+def open_client(mode: str) -> Iterator[ClientOpener]:
+    """A function that opens store clients, in the test's mode by default."""
+    opened: list[StoreClient] = []
 
-    def opening(url: str, *, timeout: float = 5.0, speak: str = mode, **options: Any) -> Asked:
+    def open_client(
+        url: str, *, timeout: float = 5.0, mode: str = mode, **options: Any
+    ) -> StoreClient:
         settings = StoreSettings(url=StoreURL.parse(url), options=options, timeout=timeout)
-        opened.append(Asked(fibonacci_storage(settings), speak, timeout))
+        opened.append(StoreClient(fibonacci_storage(settings), mode, timeout))
         return opened[-1]
 
-    yield opening
-    for one in opened:
-        one.close()
+    yield open_client
+    for client in opened:
+        client.close()
 
 
 @pytest.fixture
@@ -146,6 +148,6 @@ def address() -> Address:
 
 
 @pytest.fixture
-def place() -> Space:
+def space() -> Space:
     """A space."""
     return SPACE

@@ -1,4 +1,4 @@
-"""Servers that are none: they answer what a test has them answer."""
+"""Fake servers, which reply what a test sets."""
 
 import socket
 import threading
@@ -7,29 +7,29 @@ from contextlib import contextmanager
 
 from services import ports
 
-from fibonacci_redis.role import HELLO
+from fibonacci_redis.connection import HELLO
 
 PRIMARY = b"*2\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
-"""What a primary says to HELLO."""
+"""A primary's reply to HELLO."""
 
 
 @contextmanager
-def answering(answer: Callable[[bytes], bytes], hello: bytes = PRIMARY) -> Iterator[int]:
-    """A server that says it is a primary, and gives these bytes for those; its port."""
+def fake_server(get_reply: Callable[[bytes], bytes], hello: bytes = PRIMARY) -> Iterator[int]:
+    """Run a server that claims to be a primary, with replies by the function; yields its port."""
     port = ports.claim()
     listener = socket.create_server((ports.LOOPBACK, port))
     listener.settimeout(0.02)
-    enough = threading.Event()
+    stopped = threading.Event()
 
     def serve(client: socket.socket) -> None:
         with client:
             while data := client.recv(65_536):
-                asked = data.removeprefix(HELLO)
-                told = hello if len(asked) < len(data) else b""
-                client.sendall(told + (answer(asked) if asked else b""))
+                request = data.removeprefix(HELLO)
+                role = hello if len(request) < len(data) else b""
+                client.sendall(role + (get_reply(request) if request else b""))
 
     def accept() -> None:
-        while not enough.is_set():
+        while not stopped.is_set():
             try:
                 client, _ = listener.accept()
             except TimeoutError:
@@ -42,13 +42,13 @@ def answering(answer: Callable[[bytes], bytes], hello: bytes = PRIMARY) -> Itera
     try:
         yield port
     finally:
-        enough.set()
+        stopped.set()
         thread.join()
         listener.close()
         ports.release(port)
 
 
-def words(*texts: str) -> bytes:
-    """An array of these texts, as a server writes it."""
-    each = [f"${len(text.encode())}\r\n{text}\r\n" for text in texts]
-    return f"*{len(texts)}\r\n{''.join(each)}".encode()
+def bulk_array(*texts: str) -> bytes:
+    """Return an array of these texts in the format of a reply."""
+    items = [f"${len(text.encode())}\r\n{text}\r\n" for text in texts]
+    return f"*{len(texts)}\r\n{''.join(items)}".encode()

@@ -1,4 +1,4 @@
-"""Addresses that nodes and sentinels tell of each other, and that lead nowhere from here."""
+"""Addresses that nodes and sentinels announce, and that are not reachable from here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,37 +11,37 @@ from services.standalone import Redis
 
 from fibonacci import BackendUnavailableError, ConfigurationError
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
-from fibonacci_redis.addresses import reached_at, told_host, told_target
+from fibonacci_redis.addresses import parse_host, parse_redirect, translate_address
+from fibonacci_redis.protocol import ReplyError
 from fibonacci_redis.settings import read_settings
-from fibonacci_redis.wire import ReplyError
 
-from .fakes import answering, words
+from .fakes import bulk_array, fake_server
 
 SPACES = [Space("t:nat:", "workflow", f"w{number}") for number in range(12)]
 KEYS = [Address(space, "k") for space in SPACES]
 NOWHERE = "127.0.0.9"
-"""Where nobody listens."""
+"""An address on which nothing listens."""
 
 
 @contextmanager
 def announcing(cluster: Cluster, **settings: str) -> Iterator[None]:
-    """Have all nodes tell their clients other addresses."""
+    """Make all nodes announce other addresses to their clients."""
     names = {name: name.replace("_", "-") for name in settings}
-    before = {one: cluster.nodes[0]("CONFIG", "GET", one)[1].decode() for one in names.values()}
+    before = {name: cluster.nodes[0]("CONFIG", "GET", name)[1].decode() for name in names.values()}
 
-    def tell(values: dict[str, str]) -> None:
+    def configure(values: dict[str, str]) -> None:
         for node in cluster.nodes:
             for name, value in values.items():
                 node("CONFIG", "SET", name, value)
 
-    tell({names[name]: value for name, value in settings.items()})
-    heard = {value.encode() for value in settings.values()}
+    configure({names[name]: value for name, value in settings.items()})
+    announced = {value.encode() for value in settings.values()}
     try:
         if settings.keys() != {"cluster_preferred_endpoint_type"}:
-            cluster.until(lambda: all(hosts(node) <= heard for node in cluster.nodes))
+            cluster.until(lambda: all(hosts(node) <= announced for node in cluster.nodes))
         yield
     finally:
-        tell(before)
+        configure(before)
         cluster.until(lambda: all(hosts(node) == {b"127.0.0.1"} for node in cluster.nodes))
 
 
@@ -49,97 +49,111 @@ def hosts(node: Redis) -> set[Any]:
     return {holder[0] for _, _, *holders in node("CLUSTER", "SLOTS") for holder in holders}
 
 
-def works(ask: Any) -> None:
-    """A batch that goes to all nodes is written and read."""
-    ask("write_many", [(key, b"1") for key in KEYS], None)
-    assert ask("read_many", KEYS) == [b"1"] * len(KEYS)
+def check_all_nodes(client: Any) -> None:
+    """Write and read a batch that goes to all nodes."""
+    client("write_many", [(key, b"1") for key in KEYS], None)
+    assert client("read_many", KEYS) == [b"1"] * len(KEYS)
     for space in SPACES:
-        ask.clear(space)
+        client.clear(space)
 
 
-def seed_of(cluster: Cluster) -> str:
+def seed_url(cluster: Cluster) -> str:
     return f"redis+cluster://127.0.0.1:{cluster.nodes[0].port}"
 
 
-ASKED = [("read", KEYS[0]), ("compare_and_set", KEYS[0], b"0", b"x" * 9_000, None)]
-"""Two ways to a connection: the common one, and one of the caller's own."""
+CALLS = [("read", KEYS[0]), ("compare_and_set", KEYS[0], b"0", b"x" * 9_000, None)]
+"""Calls on the shared connection, and on a reserved one."""
 
 
-def test_nodes_behind_a_nat(cluster: Cluster, opening: Any) -> None:
-    """Nodes that name themselves by addresses of their own network are found by a map, or told."""
+def test_nat_map_reaches_the_nodes_of_a_cluster(cluster: Cluster, open_client: Any) -> None:
+    """Nodes behind a NAT are reached by nat_map; without it the error names their addresses."""
     named = [f"{NOWHERE}:{node.port}" for node in cluster.nodes]
     pairs = [f"{NOWHERE}:{node.port}=127.0.0.1:{node.port}" for node in cluster.nodes]
     with announcing(cluster, cluster_announce_client_ipv4=NOWHERE):
-        works(opening(f"{seed_of(cluster)}?nat_map={','.join(pairs)}"))
-        ask = opening(seed_of(cluster))
-        for call in ASKED:
+        check_all_nodes(open_client(f"{seed_url(cluster)}?nat_map={','.join(pairs)}"))
+        client = open_client(seed_url(cluster))
+        for call in CALLS:
             with pytest.raises(BackendUnavailableError, match="nat_map") as raised:
-                ask(*call)
+                client(*call)
             assert sum(address in str(raised.value) for address in named) >= 3
 
 
 @pytest.mark.parametrize("kind", ["unknown-endpoint", "hostname"])
-def test_nodes_that_name_no_host(kind: str, cluster: Cluster, opening: Any) -> None:
-    """Nodes that tell no address, or no hostname where that is asked for, are found even so."""
+def test_node_without_a_host_is_at_the_queried_host(
+    kind: str, cluster: Cluster, open_client: Any
+) -> None:
+    """Nodes that announce no address, or lack the preferred hostname, are reached nevertheless."""
     with announcing(cluster, cluster_preferred_endpoint_type=kind):
-        ask = opening(seed_of(cluster))
-        works(ask)
-        moved(ask, cluster)
-        works(ask)
+        client = open_client(seed_url(cluster))
+        check_all_nodes(client)
+        check_redirects(client, cluster)
+        check_all_nodes(client)
 
 
-def moved(ask: Any, cluster: Cluster) -> None:
-    """Have the store ask the wrong node: it is told where to go."""
-    routes = ask.store._routes
-    wrong = routes._at("127.0.0.1", cluster.nodes[0].port)
-    routes._slots = [wrong] * len(routes._slots)
+def check_redirects(client: Any, cluster: Cluster) -> None:
+    """Send requests to the wrong node, which redirects them."""
+    topology = client.store._topology
+    wrong = topology._node_at("127.0.0.1", cluster.nodes[0].port)
+    topology._slots = [wrong] * len(topology._slots)
     for key in KEYS:
-        ask("read", key)
+        client("read", key)
 
 
-def test_nodes_with_hostnames(cluster: Cluster, opening: Any) -> None:
-    """Hostnames instead of addresses are looked up."""
-    told = {"cluster_announce_hostname": "localhost", "cluster_preferred_endpoint_type": "hostname"}
-    with announcing(cluster, **told):
-        works(opening(seed_of(cluster)))
+def test_announced_hostnames_are_resolved(cluster: Cluster, open_client: Any) -> None:
+    """Hostnames that nodes announce instead of addresses are resolved."""
+    settings = {
+        "cluster_announce_hostname": "localhost",
+        "cluster_preferred_endpoint_type": "hostname",
+    }
+    with announcing(cluster, **settings):
+        check_all_nodes(open_client(seed_url(cluster)))
 
 
-def test_primary_behind_a_nat(valkey_sentinel: Watched, opening: Any) -> None:
-    """A primary that the sentinels name by another address is found by the map, or told of."""
+def test_nat_map_reaches_the_primary(valkey_sentinel: Watched, open_client: Any) -> None:
+    """A primary behind a NAT is reached by nat_map; without it the error names its address."""
     primary = valkey_sentinel.primary
-    with answering(lambda _: words(NOWHERE, "6379")) as sentinel:
+    with fake_server(lambda _: bulk_array(NOWHERE, "6379")) as sentinel:
         url = f"redis+sentinel://127.0.0.1:{sentinel}/main"
-        ask = opening(f"{url}?nat_map={NOWHERE}:6379={primary.host}:{primary.port}")
-        assert ask("read", KEYS[0]) is None
-        ask = opening(url)
-        for call in ASKED:
+        client = open_client(f"{url}?nat_map={NOWHERE}:6379={primary.host}:{primary.port}")
+        assert client("read", KEYS[0]) is None
+        client = open_client(url)
+        for call in CALLS:
             with pytest.raises(BackendUnavailableError, match=rf"{NOWHERE}:6379.*nat_map"):
-                ask(*call)
+                client(*call)
 
 
 @pytest.mark.parametrize(
-    "answer", [b"*-1\r\n", words("", "6379"), words("10.0.0.1", "0"), words("?", "6379"), b":1\r\n"]
+    "answer",
+    [
+        b"*-1\r\n",
+        bulk_array("", "6379"),
+        bulk_array("10.0.0.1", "0"),
+        bulk_array("?", "6379"),
+        b":1\r\n",
+    ],
 )
-def test_sentinel_that_names_nobody(answer: bytes, valkey_sentinel: Watched, opening: Any) -> None:
-    """A sentinel without an answer is passed over; where none has one, the error says so."""
-    with answering(lambda _: answer) as empty:
+def test_sentinel_without_a_primary_is_skipped(
+    answer: bytes, valkey_sentinel: Watched, open_client: Any
+) -> None:
+    """A sentinel that names no primary is skipped; if none names one, the error says so."""
+    with fake_server(lambda _: answer) as empty:
         other = valkey_sentinel.sentinels[0]
         hosts, service = f"127.0.0.1:{empty},{other.host}:{other.port}", valkey_sentinel.service
-        assert opening(f"redis+sentinel://{hosts}/{service}")("read", KEYS[0]) is None
+        assert open_client(f"redis+sentinel://{hosts}/{service}")("read", KEYS[0]) is None
         with pytest.raises(Exception, match=r"names no primary|knows no service"):
-            opening(f"redis+sentinel://127.0.0.1:{empty}/{service}")("read", KEYS[0])
+            open_client(f"redis+sentinel://127.0.0.1:{empty}/{service}")("read", KEYS[0])
 
 
-def test_unknown_here_and_silent_there(opening: Any) -> None:
-    """A sentinel that knows no service does not speak for one that can't be reached."""
-    with answering(lambda _: b"*-1\r\n") as empty:
+def test_unknown_service_does_not_hide_an_unreachable_sentinel(open_client: Any) -> None:
+    """The error is transient if one sentinel knows no service and another is unreachable."""
+    with fake_server(lambda _: b"*-1\r\n") as empty:
         for hosts in (f"127.0.0.1:1,127.0.0.1:{empty}", f"127.0.0.1:{empty},127.0.0.1:1"):
             with pytest.raises(BackendUnavailableError):
-                opening(f"redis+sentinel://{hosts}/main")("read", KEYS[0])
+                open_client(f"redis+sentinel://{hosts}/main")("read", KEYS[0])
 
 
 @pytest.mark.parametrize(
-    ("told", "target"),
+    ("message", "target"),
     [
         ("MOVED 3999 10.0.0.1:6381", (3999, "10.0.0.1", 6381)),
         ("ASK 3999 db.example:6381", (3999, "db.example", 6381)),
@@ -153,59 +167,59 @@ def test_unknown_here_and_silent_there(opening: Any) -> None:
         ("ERR unknown command", None),
     ],
 )
-def test_targets(told: str, target: Any) -> None:
-    """MOVED and ASK are understood in each of the ways in which they name a node."""
-    assert told_target(ReplyError(told)) == target
+def test_parse_redirect(message: str, target: Any) -> None:
+    """parse_redirect() accepts each form in which MOVED and ASK name a node."""
+    assert parse_redirect(ReplyError(message)) == target
 
 
-def test_moved_to_nowhere(opening: Any) -> None:
-    """A node that says MOVED and not where to is a fault that may pass."""
-    where: list[int] = []
+def test_redirect_without_an_address_is_transient(open_client: Any) -> None:
+    """A MOVED reply without an address is a transient error."""
+    node_port: list[int] = []
 
     def answer(data: bytes) -> bytes:
-        row = b"*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:%d\r\n" % where[0]
+        row = b"*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:%d\r\n" % node_port[0]
         return b"*1\r\n" + row if b"SLOTS" in data else b"-MOVED 1\r\n"
 
-    with answering(answer) as port:
-        where.append(port)
+    with fake_server(answer) as port:
+        node_port.append(port)
         with pytest.raises(BackendUnavailableError, match="moved these keys"):
-            opening(f"redis+cluster://127.0.0.1:{port}")("read", KEYS[0])
+            open_client(f"redis+cluster://127.0.0.1:{port}")("read", KEYS[0])
 
 
 @pytest.mark.parametrize("host", [None, b"", b"?", ""])
-def test_no_host(host: Any) -> None:
-    """There are several ways to name no host."""
-    assert told_host(host) == ""
+def test_parse_host_without_a_host(host: Any) -> None:
+    """parse_host() returns an empty string for each form of no host."""
+    assert parse_host(host) == ""
 
 
-def mapped(text: str) -> Any:
+def parse(text: str) -> Any:
     url = StoreURL.parse(f"redis+cluster://a?nat_map={text}")
     return read_settings(StoreSettings(url=url)).nat_map
 
 
-def test_map_of_addresses() -> None:
-    """The map is found by an address however it is spelled; others stay as they are."""
-    known = mapped("10.0.0.1:6379=127.0.0.1:17001,[2001:DB8::0:1]:6379=[::1]:1,Db.Example:1=a:2")
-    assert reached_at(("10.0.0.1", 6379), known) == ("127.0.0.1", 17001)
-    assert reached_at(("2001:db8::1", 6379), known) == ("::1", 1)
-    assert reached_at(("db.example", 1), known) == ("a", 2)
-    assert reached_at(("10.0.0.1", 6380), known) == ("10.0.0.1", 6380)
+def test_translate_address_ignores_spelling() -> None:
+    """translate_address() finds an address in any spelling, and returns others unchanged."""
+    known = parse("10.0.0.1:6379=127.0.0.1:17001,[2001:DB8::0:1]:6379=[::1]:1,Db.Example:1=a:2")
+    assert translate_address(("10.0.0.1", 6379), known) == ("127.0.0.1", 17001)
+    assert translate_address(("2001:db8::1", 6379), known) == ("::1", 1)
+    assert translate_address(("db.example", 1), known) == ("a", 2)
+    assert translate_address(("10.0.0.1", 6380), known) == ("10.0.0.1", 6380)
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "a", "a:1", "a:1=b", "a:1=b:2=c:3", "a:1=b:0", "a:1=b:65536", "a:1=b:2,", "::1:6379=b:2"],
 )
-def test_map_that_is_none(text: str) -> None:
-    """A map that can't be meant is refused, and the error shows how to write one."""
+def test_invalid_nat_map_is_refused(text: str) -> None:
+    """An invalid nat_map is refused, and the error shows the format."""
     with pytest.raises(ConfigurationError, match=r"'nat_map' .*10\.0\.0\.1:6379=127"):
-        mapped(text)
+        parse(text)
 
 
-def test_map_that_says_two_things() -> None:
-    """So is one with an address twice; one that is no text; and one beside a plain URL."""
+def test_ambiguous_nat_map_is_refused() -> None:
+    """A nat_map with an address twice, of another type, or for a single server is refused."""
     with pytest.raises(ConfigurationError, match="twice"):
-        mapped("a:1=b:1,A:1=c:1")
+        parse("a:1=b:1,A:1=c:1")
     for url, options in (
         ("redis+cluster://a", {"nat_map": {"a:1": "b:1"}}),
         ("redis://a", {"nat_map": "a:1=b:1"}),

@@ -1,4 +1,4 @@
-"""Certificates and keys: those of no use are told when the workflow is made, with their option."""
+"""Certificates and keys: unusable ones are refused when the workflow is created."""
 
 import ssl
 from collections.abc import Iterator
@@ -19,29 +19,29 @@ KEY = Address(SPACE, "certificates")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Some that are good, and a key that is sealed with the password "hunter2"."""
-    folder = tmp_path_factory.mktemp("made")
-    made = certificates(folder)
-    key = serialization.load_pem_private_key(made.client_key.read_bytes(), None)
+def files(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Valid certificates, and a key that is encrypted with the password "hunter2"."""
+    folder = tmp_path_factory.mktemp("files")
+    files = certificates(folder)
+    key = serialization.load_pem_private_key(files.client_key.read_bytes(), None)
     sealing = serialization.BestAvailableEncryption(b"hunter2")
     pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     (folder / "sealed").write_bytes(key.private_bytes(pem, form, sealing))
     (folder / "text").write_text("hello")
-    return made
+    return files
 
 
 PASSWORD = {"ssl_password": "hunter3"}
 
 
-def make(options: dict[str, str], made: Certificates) -> None:
-    """Make a workflow, with names of files for their paths."""
-    paths = {name: value.format(made.ca.parent) for name, value in options.items()}
+def create_workflow(options: dict[str, str], files: Certificates) -> None:
+    """Create a workflow, with names of files for their paths."""
+    paths = {name: value.format(files.ca.parent) for name, value in options.items()}
     Workflow("w", MemoryConfig("redis", "rediss://localhost:1", options=paths)).close()
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"ssl_ca_certs": "{}/none"}, "'ssl_ca_certs' names '.*/none', and .*No such file"),
         ({"ssl_ca_certs": "{}/text"}, "'ssl_ca_certs' names '.*/text', and .*none in PEM"),
@@ -69,55 +69,59 @@ def make(options: dict[str, str], made: Certificates) -> None:
         ({"ssl_ciphers": "OTHER"}, "'ssl_ciphers' names no cipher"),
     ],
 )
-def test_refused(made: Certificates, options: dict[str, str], told: str) -> None:
-    """Nothing is connected to; the option and the file are named, and no password (C23)."""
-    with pytest.raises(ConfigurationError, match=f"^option {told}") as caught:
-        make(options, made)
+def test_unusable_file_is_refused(
+    files: Certificates, options: dict[str, str], message: str
+) -> None:
+    """The error for an unusable file names the option and the file, but no password (C23)."""
+    with pytest.raises(ConfigurationError, match=f"^option {message}") as caught:
+        create_workflow(options, files)
     assert "hunter3" not in str(caught.value)
 
 
-def test_taken(made: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What can be used is taken, and the environment's where no option says whom to trust."""
+def test_usable_files_are_accepted(files: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Usable files are accepted; without options the environment's trust store is checked."""
     sealed = {"ssl_certfile": "{}/client.pem", "ssl_keyfile": "{}/sealed"}
-    make({**sealed, "ssl_password": "hunter2", "ssl_ciphers": "HIGH"}, made)
+    create_workflow({**sealed, "ssl_password": "hunter2", "ssl_ciphers": "HIGH"}, files)
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", "/none")
-    make({"ssl_ca_data": made.ca.read_text()}, made)
-    make({"ssl_cert_reqs": "none"}, made)
+    create_workflow({"ssl_ca_data": files.ca.read_text()}, files)
+    create_workflow({"ssl_cert_reqs": "none"}, files)
     with pytest.raises(ConfigurationError, match=r"^SSL_CERT_FILE names '/none', and .*ssl_ca_cer"):
-        make({}, made)
+        create_workflow({}, files)
 
 
 @pytest.fixture(scope="module")
 def lax(tmp_path_factory: pytest.TempPathFactory, valkey_server: Redis) -> Iterator[TLSTerminator]:
-    """A server whose authority is as of old."""
+    """A server whose CA certificate breaks rules that Python checks since 3.13."""
     with TLSTerminator(tmp_path_factory.mktemp("lax"), valkey_server, lax=True) as terminator:
         yield terminator
 
 
 @pytest.fixture
 def strict(lax: TLSTerminator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Contexts as Python makes them since 3.13."""
-    plain = ssl.create_default_context
+    """Makes SSL contexts as Python 3.13 does."""
+    create_default_context = ssl.create_default_context
 
-    def made(*args: Any, **kwargs: Any) -> ssl.SSLContext:
-        context = plain(*args, **kwargs)
+    def create_strict_context(*args: Any, **kwargs: Any) -> ssl.SSLContext:
+        context = create_default_context(*args, **kwargs)
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         return context
 
-    monkeypatch.setattr(ssl, "create_default_context", made)
+    monkeypatch.setattr(ssl, "create_default_context", create_strict_context)
 
 
 @pytest.mark.usefixtures("strict")
-def test_rules_of_newer_pythons(opening: Any, lax: TLSTerminator) -> None:
-    """The rule that a certificate breaks is told with the option that leaves it out."""
+def test_strict_verification_error_names_the_option(open_client: Any, lax: TLSTerminator) -> None:
+    """The error for a certificate that breaks a rule names the option that disables the check."""
     url, trusted = f"rediss://localhost:{lax.port}", {"ssl_ca_certs": str(lax.certificates.ca)}
-    told = r"(Missing|not marked).*since 3.13.*ssl_exclude_verify_flags=VERIFY_X509_STRICT leaves"
-    with pytest.raises(StorageError, match=told) as caught:
-        opening(url, **trusted)("read", KEY)
+    message = (
+        r"(Missing|not marked).*since 3.13.*ssl_exclude_verify_flags=VERIFY_X509_STRICT disables"
+    )
+    with pytest.raises(StorageError, match=message) as caught:
+        open_client(url, **trusted)("read", KEY)
     assert type(caught.value) is StorageError
     flags = "[VERIFY_X509_STRICT, VERIFY_X509_PARTIAL_CHAIN]"
-    ask = opening(url, **trusted, ssl_exclude_verify_flags=flags)
-    assert ask("read", KEY) is None
-    with pytest.raises(StorageError, match=r"do not hold: .*issuer.* See the option ssl_ca"):
-        opening(url, ssl_exclude_verify_flags=flags)("read", KEY)
+    client = open_client(url, **trusted, ssl_exclude_verify_flags=flags)
+    assert client("read", KEY) is None
+    with pytest.raises(StorageError, match=r"verification failed.*issuer.* See the option ssl_ca"):
+        open_client(url, ssl_exclude_verify_flags=flags)("read", KEY)

@@ -23,7 +23,7 @@ class TestValkey(StoreContract):
 
 @pytest.mark.long
 class TestRedis(StoreContract):
-    """Redis 7.0; with TLS and few rights, as below, it is in every run."""
+    """Redis 7.0; the class with TLS and few rights, which is below, is in every run."""
 
     backend = "redis"
 
@@ -43,7 +43,7 @@ class TestCluster(StoreContract):
 
 @pytest.mark.long
 class TestSentinel(StoreContract):
-    """What Sentinel alone changes, who the primary is, is in every run: test_sentinel.py."""
+    """Failover is in every run: test_sentinel.py."""
 
     backend = "redis"
     modes = ("sync", "async")

@@ -1,4 +1,4 @@
-"""A server that is gone, stopped, cut off or slow: every verb ends in time, and tells the truth."""
+"""Servers that are gone, stopped, cut off or slow: every verb ends in time."""
 
 import contextlib
 import functools
@@ -18,14 +18,14 @@ from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 from fibonacci.testing.threads import in_threads
 
 TIMEOUT = 0.55
-"""More than the grace: who takes a deadline's time twice is late."""
+"""More than the grace: a call that takes its timeout twice is late."""
 GRACE = 0.5
 """Seconds beyond the deadline that a call may take (C18)."""
 PLENTY = 20.0
 """Seconds that no call needs."""
 
-Ask = Callable[..., Any]
-Verb = Callable[[Ask, Space], Any]
+Call = Callable[..., Any]
+Verb = Callable[[Call, Space], Any]
 
 
 def key(space: Space) -> Address:
@@ -37,24 +37,24 @@ def other(space: Space) -> Address:
 
 
 READS: dict[str, Verb] = {
-    "read": lambda ask, space: ask("read", key(space)),
-    "exists": lambda ask, space: ask("exists", key(space)),
-    "remaining_ttl_ms": lambda ask, space: ask("remaining_ttl_ms", key(space)),
-    "read_many": lambda ask, space: ask("read_many", [key(space), other(space)]),
-    "scan": lambda ask, space: ask("scan", space),
+    "read": lambda client, space: client("read", key(space)),
+    "exists": lambda client, space: client("exists", key(space)),
+    "remaining_ttl_ms": lambda client, space: client("remaining_ttl_ms", key(space)),
+    "read_many": lambda client, space: client("read_many", [key(space), other(space)]),
+    "scan": lambda client, space: client("scan", space),
 }
 WRITES: dict[str, Verb] = {
-    "write": lambda ask, space: ask("write", key(space), b"2", None),
-    "write, large": lambda ask, space: ask("write", key(space), b"2" * 8_000_000, None),
-    "add": lambda ask, space: ask("compare_and_set", other(space), ABSENT, b"2", None),
-    "swap": lambda ask, space: ask("compare_and_set", key(space), b"1", b"2", KEEP_TTL),
-    "remove": lambda ask, space: ask("remove", key(space)),
-    "touch": lambda ask, space: ask("touch", key(space), 60_000),
-    "write_many": lambda ask, space: ask(
+    "write": lambda client, space: client("write", key(space), b"2", None),
+    "write, large": lambda client, space: client("write", key(space), b"2" * 8_000_000, None),
+    "add": lambda client, space: client("compare_and_set", other(space), ABSENT, b"2", None),
+    "swap": lambda client, space: client("compare_and_set", key(space), b"1", b"2", KEEP_TTL),
+    "remove": lambda client, space: client("remove", key(space)),
+    "touch": lambda client, space: client("touch", key(space), 60_000),
+    "write_many": lambda client, space: client(
         "write_many", [(key(space), b"2"), (other(space), b"2")], None
     ),
-    "remove_many": lambda ask, space: ask("remove_many", [key(space), other(space)]),
-    "clear": lambda ask, space: ask("clear", space),
+    "remove_many": lambda client, space: client("remove_many", [key(space), other(space)]),
+    "clear": lambda client, space: client("clear", space),
 }
 VERBS = READS | WRITES
 SPACE = Space("t:late:", "workflow", "w")
@@ -63,7 +63,7 @@ KEY = key(SPACE)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Standalone]:
-    """A server of these tests' own, to be killed and stopped."""
+    """A server of this module, which tests kill and stop."""
     with valkey.standalone() as own:
         yield own
 
@@ -82,48 +82,50 @@ def within(seconds: float) -> Iterator[None]:
     assert time.monotonic() - start < seconds
 
 
-class Crew:
-    """A store for each verb, with a space of its own: what they are in for, they meet at once."""
+class StoresOfVerbs:
+    """A store with its own space for each verb: all verbs meet a fault at the same time."""
 
-    def __init__(self, opening: Any, url: str) -> None:
+    def __init__(self, open_client: Any, url: str) -> None:
         self.spaces = {verb: Space("t:late:", "workflow", verb) for verb in VERBS}
-        self.stores = {verb: opening(url) for verb in VERBS}
-        for verb, ask in self.stores.items():
-            ask.clear(self.spaces[verb])
-            ask("write", key(self.spaces[verb]), b"1", None)
+        self.stores = {verb: open_client(url) for verb in VERBS}
+        for verb, client in self.stores.items():
+            client.clear(self.spaces[verb])
+            client("write", key(self.spaces[verb]), b"1", None)
 
-    def attempt(self, timeout: float) -> dict[str, Exception | None]:
-        """Each store does its verb, none for longer than it may; what each of them raised."""
-        faults: dict[str, Exception | None] = {}
+    def call_all(self, timeout: float) -> dict[str, Exception | None]:
+        """Call all verbs, check that each ends in time, and return their errors."""
+        errors: dict[str, Exception | None] = {}
 
         def work(verb: str) -> None:
-            ask = self.stores[verb]
+            client = self.stores[verb]
             with within(timeout + GRACE):
                 try:
-                    VERBS[verb](functools.partial(ask, timeout=timeout), self.spaces[verb])
-                except (BackendUnavailableError, OutcomeUnknownError) as fault:
-                    faults[verb] = fault
+                    VERBS[verb](functools.partial(client, timeout=timeout), self.spaces[verb])
+                except (BackendUnavailableError, OutcomeUnknownError) as error:
+                    errors[verb] = error
                 else:
-                    faults[verb] = None
+                    errors[verb] = None
 
         in_threads([lambda verb=verb: work(verb) for verb in VERBS])
-        return faults
+        return errors
 
-    def go_on(self) -> None:
-        """The same stores work again, at their first try."""
-        for verb, ask in self.stores.items():
-            ask("write", key(self.spaces[verb]), b"3", None)
-            assert ask("read", key(self.spaces[verb])) == b"3", verb
+    def check_recovery(self) -> None:
+        """Check that the same stores work again at the first attempt."""
+        for verb, client in self.stores.items():
+            client("write", key(self.spaces[verb]), b"3", None)
+            assert client("read", key(self.spaces[verb])) == b"3", verb
 
 
-def honest(faults: dict[str, Exception | None], crew: Crew, watcher: Any) -> None:
-    """Every verb raised, reads never of their outcome; and what surely was not applied was not."""
-    for verb, fault in faults.items():
-        assert fault is not None, verb
-        assert verb in WRITES or isinstance(fault, BackendUnavailableError), verb
-        if isinstance(fault, BackendUnavailableError):
-            assert watcher("read", key(crew.spaces[verb])) == b"1", verb
-            assert watcher("read", other(crew.spaces[verb])) is None, verb
+def check_outcomes(
+    errors: dict[str, Exception | None], stores: StoresOfVerbs, watcher: Any
+) -> None:
+    """Check that every verb raised, and that what was reported as not applied was not applied."""
+    for verb, error in errors.items():
+        assert error is not None, verb
+        assert verb in WRITES or isinstance(error, BackendUnavailableError), verb
+        if isinstance(error, BackendUnavailableError):
+            assert watcher("read", key(stores.spaces[verb])) == b"1", verb
+            assert watcher("read", other(stores.spaces[verb])) is None, verb
 
 
 FAULTS = {
@@ -136,89 +138,91 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_fault(fault: str, opening: Any, proxy: Proxy, server: Standalone) -> None:
-    """A verb that gets no answer ends by its deadline, and the next one works (C18, C19)."""
-    crew, watcher = Crew(opening, proxy.url), opening(server.url)
+def test_verb_without_a_reply_ends_by_its_deadline(
+    fault: str, open_client: Any, proxy: Proxy, server: Standalone
+) -> None:
+    """A verb without a reply ends by its deadline, and the next one works (C18, C19)."""
+    stores, watcher = StoresOfVerbs(open_client, proxy.url), open_client(server.url)
     with proxy.fault(FAULTS[fault]):
-        honest(crew.attempt(TIMEOUT), crew, watcher)
-    crew.go_on()
+        check_outcomes(stores.call_all(TIMEOUT), stores, watcher)
+    stores.check_recovery()
 
 
-def test_after_a_caller_with_little_time(opening: Any, proxy: Proxy) -> None:
-    """A connection on which a short wait was in vain, and nothing came since, is left (C18)."""
-    ask = opening(proxy.url)
-    ask("write", KEY, b"1", None)
+def test_silent_connection_is_closed_after_a_timeout(open_client: Any, proxy: Proxy) -> None:
+    """A connection that is silent after a short timeout is not used again (C18)."""
+    client = open_client(proxy.url)
+    client("write", KEY, b"1", None)
     with proxy.fault(Trickle(rate=0.01)), pytest.raises(OutcomeUnknownError):
-        ask("write", KEY, b"2", None, timeout=0.1)
+        client("write", KEY, b"2", None, timeout=0.1)
     time.sleep(0.5)
-    ask("write", KEY, b"3", None)
-    assert ask("read", KEY) == b"3"
+    client("write", KEY, b"3", None)
+    assert client("read", KEY) == b"3"
 
 
 @pytest.mark.parametrize("fault", ["nothing passes", "no reply passes", "refused", "trickle"])
-def test_connecting(fault: str, opening: Any, proxy: Proxy) -> None:
-    """A connection that is not made by the deadline surely sent nothing (C18)."""
-    ask = opening(proxy.url.replace("/0", "/2"))
+def test_connection_timeout_sends_nothing(fault: str, open_client: Any, proxy: Proxy) -> None:
+    """A verb that can't connect before its deadline is not applied (C18)."""
+    client = open_client(proxy.url.replace("/0", "/2"))
     unavailable = pytest.raises(BackendUnavailableError)
     with proxy.fault(FAULTS[fault]), within(TIMEOUT + GRACE), unavailable:
-        ask("write", KEY, b"1", None, timeout=TIMEOUT)
-    assert ask("read", KEY) is None
+        client("write", KEY, b"1", None, timeout=TIMEOUT)
+    assert client("read", KEY) is None
 
 
-def test_stopped(opening: Any, server: Standalone) -> None:
-    """A stopped server holds nobody beyond the deadline, and serves when it goes on (C18)."""
-    crew = Crew(opening, server.url)
+def test_stopped_server_holds_no_caller(open_client: Any, server: Standalone) -> None:
+    """A stopped server holds no caller beyond the deadline, and serves after it resumes (C18)."""
+    stores = StoresOfVerbs(open_client, server.url)
     server.pause()
     try:
-        faults = crew.attempt(TIMEOUT)
+        errors = stores.call_all(TIMEOUT)
     finally:
         server.resume()
-    assert all(faults.values()), faults
-    assert {verb for verb in READS if isinstance(faults[verb], OutcomeUnknownError)} == set()
-    crew.go_on()
+    assert all(errors.values()), errors
+    assert {verb for verb in READS if isinstance(errors[verb], OutcomeUnknownError)} == set()
+    stores.check_recovery()
 
 
-def test_killed_and_restarted(opening: Any, server: Standalone) -> None:
-    """A killed server is told from one that lost an answer, and is found when it is back (C18)."""
-    crew = Crew(opening, server.url)
+def test_killed_server_is_unavailable(open_client: Any, server: Standalone) -> None:
+    """A verb on a killed server is not applied, and succeeds after the restart (C18)."""
+    stores = StoresOfVerbs(open_client, server.url)
     server.kill()
     try:
-        faults = crew.attempt(PLENTY)
+        errors = stores.call_all(PLENTY)
     finally:
         server.start()
-    assert {verb: type(fault) for verb, fault in faults.items()} == dict.fromkeys(
+    assert {verb: type(error) for verb, error in errors.items()} == dict.fromkeys(
         VERBS, BackendUnavailableError
     )
-    crew.go_on()
+    stores.check_recovery()
 
 
-def test_restarted_meanwhile(opening: Any, server: Standalone) -> None:
-    """A restart between two verbs costs nothing: dead connections are seen before use (C20)."""
-    crew = Crew(opening, server.url)
+def test_restart_between_verbs_is_unnoticed(open_client: Any, server: Standalone) -> None:
+    """A verb after a restart succeeds: closed connections are detected before use (C20)."""
+    stores = StoresOfVerbs(open_client, server.url)
     server.restart()
-    assert crew.attempt(PLENTY) == dict.fromkeys(VERBS)
+    assert stores.call_all(PLENTY) == dict.fromkeys(VERBS)
 
 
-def test_deadline_passed(opening: Any, server: Standalone) -> None:
+def test_passed_deadline_sends_nothing(open_client: Any, server: Standalone) -> None:
     """A verb whose deadline has passed sends nothing (C18)."""
-    ask = opening(server.url)
-    ask("write", KEY, b"1", None)
-    with pytest.raises(BackendUnavailableError, match="out of time"):
-        ask("write", KEY, b"2", None, timeout=-1)
-    assert ask("read", KEY) == b"1"
+    client = open_client(server.url)
+    client("write", KEY, b"1", None)
+    with pytest.raises(BackendUnavailableError, match="timed out"):
+        client("write", KEY, b"2", None, timeout=-1)
+    assert client("read", KEY) == b"1"
 
 
 @pytest.mark.bare
-def test_signals_do_not_prolong(opening: Any, server: Standalone) -> None:
-    """A timer whose signals come all the time does not keep a caller waiting (C18)."""
-    ask = opening(server.url)
-    ask("write", KEY, b"1", None)
+def test_signals_do_not_prolong_a_wait(open_client: Any, server: Standalone) -> None:
+    """A timer that fires all the time does not hold a caller beyond its deadline (C18)."""
+    client = open_client(server.url)
+    client("write", KEY, b"1", None)
     before = signal.signal(signal.SIGALRM, lambda *_: None)
     signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
     server.pause()
     try:
         with within(TIMEOUT + GRACE), pytest.raises(BackendUnavailableError):
-            ask("read", KEY, timeout=TIMEOUT)
+            client("read", KEY, timeout=TIMEOUT)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

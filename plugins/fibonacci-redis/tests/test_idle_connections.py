@@ -1,4 +1,4 @@
-"""Connections that were idle: what stands between may have forgotten them, and says nothing."""
+"""Idle connections, which a NAT or a load balancer may have dropped silently."""
 
 import asyncio
 import concurrent.futures
@@ -14,7 +14,7 @@ from services.faults import Pass
 from services.proxy import Proxy
 from services.standalone import Redis
 
-import fibonacci_redis.blocking
+import fibonacci_redis.blocking_node
 import fibonacci_redis.multiplex
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.plugin import Address, Space
@@ -29,7 +29,7 @@ TIMEOUT = 1.0
 
 @attrs.frozen(eq=False)
 class Forgetting(Pass):
-    """Once it forgot, drops in silence what comes on connections that were there before."""
+    """Drops silently, once it forgot, all data on connections that existed before."""
 
     forgot: threading.Event = attrs.field(factory=threading.Event)
     _known: "set[Link]" = attrs.field(factory=set)
@@ -43,7 +43,7 @@ class Forgetting(Pass):
 
 @attrs.frozen
 class Halting(Pass):
-    """Holds answers back behind their first byte, for so many seconds."""
+    """Holds replies back after their first byte, for so many seconds."""
 
     seconds: float
 
@@ -64,8 +64,8 @@ def forgetting(valkey_proxy: Proxy) -> Iterator[Forgetting]:
 
 
 @pytest.fixture
-def say(valkey_proxy: Proxy, mode: str) -> Iterator[Callable[..., list[Any]]]:
-    """A memory, which does a verb so many times at once."""
+def call(valkey_proxy: Proxy, mode: str) -> Iterator[Callable[..., list[Any]]]:
+    """A function that calls a verb of a memory, several times at once."""
     config = MemoryConfig("redis", valkey_proxy.url, key_prefix="t:idle:", timeout=TIMEOUT)
     memory = Workflow("w", config).memory
     with asyncio.Runner() as runner:
@@ -73,14 +73,14 @@ def say(valkey_proxy: Proxy, mode: str) -> Iterator[Callable[..., list[Any]]]:
         async def together(verb: str, args: tuple[Any, ...], times: int) -> list[Any]:
             return await asyncio.gather(*[getattr(memory, f"a{verb}")(*args) for _ in range(times)])
 
-        def say(verb: str, *args: Any, times: int = 1) -> Any:
+        def call(verb: str, *args: Any, times: int = 1) -> Any:
             if mode == "async":
                 return runner.run(together(verb, args, times))
             return in_threads([lambda: getattr(memory, verb)(*args)] * times)
 
-        yield say
-        say("clear")
-        say("close")
+        yield call
+        call("clear")
+        call("close")
 
 
 LONG = "x" * 20_000
@@ -95,66 +95,74 @@ VERBS: dict[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize(
     "verb", ["get", "set", pytest.param("append", marks=pytest.mark.long), "long update"]
 )
-def test_forgotten(verb: str, say: Any, forgetting: Forgetting) -> None:
-    """After a rest each verb works at its first try, though all connections lead nowhere (C20)."""
-    say(*VERBS[verb], times=4)
+def test_verb_after_idle_time_succeeds_on_dead_connections(
+    verb: str, call: Any, forgetting: Forgetting
+) -> None:
+    """Each verb after an idle time succeeds at once though all connections are dead (C20)."""
+    call(*VERBS[verb], times=4)
     time.sleep(0.25)
     forgetting.forgot.set()
     start = time.monotonic()
     for times in (1, 3, 1, 1):
-        say(*VERBS[verb], times=times)
+        call(*VERBS[verb], times=times)
     assert time.monotonic() - start < 2 * TIMEOUT
 
 
-def test_checked(opening: Any, valkey_proxy: Proxy) -> None:
-    """A write after a rest asks for a sign of life first, and goes out on the same connection."""
-    ask = opening(valkey_proxy.url)
-    ask("write", KEY, b"1", None)
+def test_write_after_idle_time_sends_a_ping(open_client: Any, valkey_proxy: Proxy) -> None:
+    """A write after an idle time sends a PING first, and uses the same connection."""
+    client = open_client(valkey_proxy.url)
+    client("write", KEY, b"1", None)
     time.sleep(0.25)
     with valkey_proxy.record() as traffic:
-        ask("write", KEY, b"2", None)
-        ask("write", KEY, b"3", None)
+        client("write", KEY, b"2", None)
+        client("write", KEY, b"3", None)
     assert traffic.requests.count(b"PING") == 1
     assert traffic.connections == 0
-    ask("remove", KEY)
+    client("remove", KEY)
 
 
-def test_slow_answer(opening: Any, valkey_proxy: Proxy) -> None:
-    """A read after a rest has all of its time, once a byte of the answer has come."""
-    ask = opening(valkey_proxy.url)
-    ask("read", KEY)
+def test_slow_reply_may_use_the_whole_timeout(open_client: Any, valkey_proxy: Proxy) -> None:
+    """A read after an idle time has its whole timeout once a byte of the reply has arrived."""
+    client = open_client(valkey_proxy.url)
+    client("read", KEY)
     time.sleep(0.03)
     with valkey_proxy.fault(Halting(0.4)), valkey_proxy.record() as traffic:
-        assert ask("read", KEY, timeout=0.7) is None
+        assert client("read", KEY, timeout=0.7) is None
     assert traffic.connections == 0
 
 
-def test_too_old(opening: Any, valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that was idle for longer than is safe is not used again."""
-    for module in (fibonacci_redis.blocking, fibonacci_redis.multiplex):
-        monkeypatch.setattr(module, "MAX_AGE", 0.05)
-    ask = opening(valkey_proxy.url)
+def test_old_connection_is_not_reused(
+    open_client: Any, valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was idle for too long is not used again."""
+    for module in (fibonacci_redis.blocking_node, fibonacci_redis.multiplex):
+        monkeypatch.setattr(module, "MAX_IDLE_TIME", 0.05)
+    client = open_client(valkey_proxy.url)
     with valkey_proxy.record() as traffic:
         for _ in range(2):
-            ask("read", KEY)
-            ask("read", KEY)
+            client("read", KEY)
+            client("read", KEY)
             time.sleep(0.06)
     assert traffic.connections == 2
 
 
-def test_kept_alive(opening: Any, valkey_server: Redis) -> None:
-    """The kernel asks after an idle server, whatever redis-py's defaults are."""
-    ask = opening(valkey_server.url)
-    ask("read", KEY)
-    store = ask.store
-    node = store._routes._node
-    link = (node._shared or node)._link if ask.mode == "async" else node._idle._idle[0].link
+def test_keepalive_is_enabled(open_client: Any, valkey_server: Redis) -> None:
+    """TCP keepalive is enabled, whatever redis-py's defaults are."""
+    client = open_client(valkey_server.url)
+    client("read", KEY)
+    store = client.store
+    node = store._topology._node
+    link = (
+        (node._shared or node)._connection
+        if client.mode == "async"
+        else node._pool._idle[0].connection
+    )
     assert link.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     assert link.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 
 
-def test_busy_executor(valkey_server: Redis) -> None:
-    """A connection is made while the event loop's own threads are all busy."""
+def test_connecting_needs_no_default_executor(valkey_server: Redis) -> None:
+    """A connection is established while the event loop's default executor is busy."""
     enough = threading.Event()
     config = MemoryConfig("redis", valkey_server.url, key_prefix="t:idle:", timeout=TIMEOUT)
 

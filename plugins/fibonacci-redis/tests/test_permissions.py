@@ -1,4 +1,4 @@
-"""Certificates and ACL rules: what is enough, and what is refused."""
+"""Certificates and ACL rules: which suffice, and which are refused."""
 
 import re
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ SPACE = Space("t:refused:", "workflow", "w")
 KEY = Address(SPACE, "k")
 
 
-def exactly(kind: type[Exception], told: str) -> Any:
-    return pytest.raises(kind, match=told, check=lambda fault: type(fault) is kind)
+def raises_exactly(kind: type[Exception], message: str) -> Any:
+    return pytest.raises(kind, match=message, check=lambda error: type(error) is kind)
 
 
-def test_rules_of_the_readme(either_server: Redis) -> None:
-    """The ACL rules that the README shows are enough for every verb."""
+def test_rules_of_the_readme_suffice(either_server: Redis) -> None:
+    """The ACL rules in the README suffice for every verb."""
     page = (Path(__file__).parents[1] / "README.md").read_text()
     rules = re.search(r"ACL SETUSER fibonacci (.*?)```", page, re.DOTALL)
     assert rules
@@ -50,7 +50,7 @@ def test_rules_of_the_readme(either_server: Redis) -> None:
 
 @pytest.fixture
 def narrow(either_server: Redis) -> Iterator[str]:
-    """The URL of a user who may do nothing dangerous, and only to `t*`."""
+    """The URL of a user with the safe commands, and only for keys ``t*``."""
     rules = ("on", ">password", "~t*", "&*", "+@all", "-@dangerous")
     either_server("ACL", "SETUSER", "narrow", *rules)
     yield either_server.url.replace("//", "//narrow:password@")
@@ -59,54 +59,56 @@ def narrow(either_server: Redis) -> Iterator[str]:
 
 @pytest.fixture(params=["valkey_tls", "secured_redis"])
 def encrypted(request: pytest.FixtureRequest) -> Any:
-    """A server with mutual TLS: a Valkey behind a terminator, or a Redis with its own."""
+    """A server with mutual TLS: a Valkey with a TLS proxy, or a Redis with its own TLS."""
     return request.getfixturevalue(request.param)
 
 
-def test_forbidden(opening: Any, narrow: str) -> None:
-    """A key or a command that the ACL forbids is no passing fault."""
-    ask = opening(narrow)
-    ask("write", KEY, b"1", None)
-    assert ask("remove", KEY) is True
+def test_forbidden_key_is_a_permanent_error(open_client: Any, narrow: str) -> None:
+    """A key or command that the ACL forbids is a permanent error."""
+    client = open_client(narrow)
+    client("write", KEY, b"1", None)
+    assert client("remove", KEY) is True
     outside = Address(Space("outside:", "workflow", "w"), "k")
     for verb in (
-        lambda: ask("read", outside),
-        lambda: ask("write", outside, b"1", None),
-        lambda: ask("compare_and_set", outside, ABSENT, b"1", None),
-        lambda: ask("read_many", [KEY, outside]),
-        lambda: ask("scan", outside.space),
+        lambda: client("read", outside),
+        lambda: client("write", outside, b"1", None),
+        lambda: client("compare_and_set", outside, ABSENT, b"1", None),
+        lambda: client("read_many", [KEY, outside]),
+        lambda: client("scan", outside.space),
     ):
-        with exactly(StorageError, "refuses a command or a key"):
+        with raises_exactly(StorageError, "denied this user a command or a key"):
             verb()
 
 
-def test_wrong_password(opening: Any, narrow: str) -> None:
-    """A password that the server does not take is no passing fault."""
-    with exactly(StorageError, "WRONGPASS|refuses"):
-        opening(narrow.replace("password", "wrong"))("read", KEY)
+def test_wrong_password_is_a_permanent_error(open_client: Any, narrow: str) -> None:
+    """A password that the server rejects is a permanent error."""
+    with raises_exactly(StorageError, "rejected the user name"):
+        open_client(narrow.replace("password", "wrong"))("read", KEY)
 
 
-def test_right_certificates(opening: Any, encrypted: Any, tls_of: Any) -> None:
-    """A server with mutual TLS serves who has the certificate that it wants."""
-    ask = opening(encrypted.url, **tls_of(encrypted))
-    ask("write", KEY, b"1" * 100_000, None)
-    assert ask("read", KEY) == b"1" * 100_000
-    assert ask("remove", KEY) is True
+def test_mutual_tls_works(open_client: Any, encrypted: Any, tls_of: Any) -> None:
+    """A client with the required certificate reads and writes over mutual TLS."""
+    client = open_client(encrypted.url, **tls_of(encrypted))
+    client("write", KEY, b"1" * 100_000, None)
+    assert client("read", KEY) == b"1" * 100_000
+    assert client("remove", KEY) is True
 
 
-def test_strange_certificates(opening: Any, encrypted: Any, tls_of: Any) -> None:
-    """Certificates that are not accepted are no passing fault, on either side."""
+def test_rejected_certificates_are_a_permanent_error(
+    open_client: Any, encrypted: Any, tls_of: Any
+) -> None:
+    """Certificates that either side rejects are a permanent error."""
     made, options = encrypted.certificates, tls_of(encrypted)
-    with exactly(StorageError, "certificates"):
-        opening(encrypted.url, **{**options, "ssl_ca_certs": str(made.other_ca)})("read", KEY)
-    stranger = {"ssl_certfile": str(made.stranger), "ssl_keyfile": str(made.stranger_key)}
+    with raises_exactly(StorageError, "certificate"):
+        open_client(encrypted.url, **{**options, "ssl_ca_certs": str(made.other_ca)})("read", KEY)
+    other = {"ssl_certfile": str(made.stranger), "ssl_keyfile": str(made.stranger_key)}
     with pytest.raises(StorageError):
-        opening(encrypted.url, **{**options, **stranger})("read", KEY)
+        open_client(encrypted.url, **{**options, **other})("read", KEY)
     with pytest.raises(StorageError):
-        opening(encrypted.url, ssl_ca_certs=str(made.ca))("read", KEY)
+        open_client(encrypted.url, ssl_ca_certs=str(made.ca))("read", KEY)
 
 
-def test_plain_to_tls(opening: Any, encrypted: Any) -> None:
-    """Without TLS, a server that wants it can't be reached."""
+def test_plain_connection_to_tls_fails(open_client: Any, encrypted: Any) -> None:
+    """A connection without TLS to a server that requires it fails."""
     with pytest.raises(BackendUnavailableError):
-        opening(encrypted.url.replace("rediss", "redis"))("read", KEY)
+        open_client(encrypted.url.replace("rediss", "redis"))("read", KEY)

@@ -1,4 +1,4 @@
-"""Redis Sentinel: the primary is found, and found again when another takes over."""
+"""Redis Sentinel: the primary is found, and found again after a failover."""
 
 import asyncio
 import time
@@ -21,14 +21,14 @@ KEY = Address(SPACE, "k")
 
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Watched]:
-    """Servers of these tests' own; where there are the shared ones."""
+    """Servers of this module; available if the shared ones are."""
     with valkey.sentinel() as own:
         yield own
 
 
 @pytest.mark.long
-def test_failover(watched: Watched, opening: Any) -> None:
-    """When the primary dies the new one is found, inside the deadline of one verb."""
+def test_failover_within_one_call(watched: Watched, open_client: Any) -> None:
+    """The new primary is found within the deadline of one verb."""
     config = MemoryConfig(
         backend="redis", connection_url=watched.url, key_prefix="t:sentinel:", timeout=15.0
     )
@@ -49,103 +49,105 @@ def test_failover(watched: Watched, opening: Any) -> None:
 
 
 @pytest.mark.long
-def test_asked_to_step_down(watched: Watched, opening: Any) -> None:
-    """A primary that became a replica is not written to: the sentinels are asked again."""
-    ask = opening(watched.url)
-    ask("write", KEY, b"1", None)
+def test_former_primary_is_not_written_to(watched: Watched, open_client: Any) -> None:
+    """A primary that became a replica is not written to: the sentinels are queried again."""
+    client = open_client(watched.url)
+    client("write", KEY, b"1", None)
     before = watched.primary
     watched.sentinels[0]("SENTINEL", "FAILOVER", watched.service)
-    until(lambda: watched.primary is not before)
+    wait_until(lambda: watched.primary is not before)
     watched.wait()
     end = time.monotonic() + 10
     while True:
         try:
-            ask("write", KEY, b"2", None)
+            client("write", KEY, b"2", None)
             break
         except BackendUnavailableError:
             assert time.monotonic() < end
             time.sleep(0.05)
-    assert ask("read", KEY) == b"2"
+    assert client("read", KEY) == b"2"
     assert watched.primary("GET", "t:sentinel:v1:{w:w}:k") == b"2"
-    ask.clear(SPACE)
+    client.clear(SPACE)
 
 
-def test_sentinels_that_are_gone(watched: Watched, opening: Any) -> None:
-    """Sentinels that don't answer are passed over; if none does, the error says so."""
+def test_unreachable_sentinel_is_skipped(watched: Watched, open_client: Any) -> None:
+    """Sentinels that are unreachable are skipped; if all are, the error says so."""
     sentinel = watched.sentinels[0]
     url = f"redis+sentinel://127.0.0.1:1,{sentinel.host}:{sentinel.port}/{watched.service}"
-    assert opening(url)("read", KEY) is None
-    with pytest.raises(BackendUnavailableError, match="can't be reached"):
-        opening(f"redis+sentinel://127.0.0.1:1/{watched.service}")("read", KEY)
+    assert open_client(url)("read", KEY) is None
+    with pytest.raises(BackendUnavailableError, match="can't connect to"):
+        open_client(f"redis+sentinel://127.0.0.1:1/{watched.service}")("read", KEY)
 
 
-def test_unknown_service(watched: Watched, opening: Any) -> None:
-    """A service that the sentinels don't know is no passing fault."""
+def test_unknown_service_is_a_permanent_error(watched: Watched, open_client: Any) -> None:
+    """A service that the sentinels do not know is a permanent error."""
     with pytest.raises(StorageError, match="knows no service 'other'") as raised:
-        opening(watched.url.replace(f"/{watched.service}/", "/other/"))("read", KEY)
+        open_client(watched.url.replace(f"/{watched.service}/", "/other/"))("read", KEY)
     assert type(raised.value) is StorageError
 
 
-def test_no_sentinel(watched: Watched, opening: Any) -> None:
-    """A server that is no sentinel is told as what it answers."""
+def test_server_that_is_no_sentinel_is_an_error(watched: Watched, open_client: Any) -> None:
+    """A server that is not a sentinel is an error."""
     primary = watched.primary
     with pytest.raises(StorageError):
-        opening(f"redis+sentinel://{primary.host}:{primary.port}/main")("read", KEY)
+        open_client(f"redis+sentinel://{primary.host}:{primary.port}/main")("read", KEY)
 
 
-def until(true: Any) -> None:
+def wait_until(condition: Any) -> None:
     end = time.monotonic() + 15
-    while not true():
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
 
 
-def test_many_callers_at_once(watched: Watched) -> None:
-    """All tasks of a loop share one look-up and one connection, also after each fault."""
+def test_callers_share_one_search_and_one_connection(watched: Watched) -> None:
+    """All tasks of a loop share one search and one connection, after each error, too."""
     primary, sentinel = watched.primary, watched.sentinels[0]
-    strangers = connected(primary)
+    other_clients = client_ids(primary)
 
     async def main(proxy: Proxy) -> None:
         url = f"redis+sentinel://{proxy.host}:{proxy.port}/{watched.service}"
         store: Any = fibonacci_storage(StoreSettings(url=StoreURL.parse(url))).create_async_store()
         for _ in range(3):
             with proxy.record() as traffic:
-                asking = [store.read(KEY, deadline=time.monotonic() + 5) for _ in range(100)]
-                assert await asyncio.gather(*asking) == [None] * 100
+                reads = [store.read(KEY, deadline=time.monotonic() + 5) for _ in range(100)]
+                assert await asyncio.gather(*reads) == [None] * 100
             assert traffic.connections == 1
-            assert len(connected(primary) - strangers) == 1
+            assert len(client_ids(primary) - other_clients) == 1
             for _ in range(2):
-                store._routes._doubt(store._routes._last)
+                store._topology._invalidate(store._topology._last)
         with proxy.fault(BlackHole()):
             reads = [store.read(KEY, deadline=time.monotonic() + s) for s in (0.2, 0.05)]
-            told = await asyncio.gather(*reads, return_exceptions=True)
-        assert [type(one) for one in told] == [BackendUnavailableError] * 2
+            results = await asyncio.gather(*reads, return_exceptions=True)
+        assert [type(error) for error in results] == [BackendUnavailableError] * 2
         await store.close()
 
     with Proxy(sentinel) as proxy:
         asyncio.run(main(proxy))
-    until(lambda: connected(primary) <= strangers)
+    wait_until(lambda: client_ids(primary) <= other_clients)
 
 
-def test_closed_while_searching(watched: Watched) -> None:
-    """A primary that is found after the memory was closed gets no connection."""
+def test_close_during_search_opens_no_connection(watched: Watched) -> None:
+    """A primary that is found after the store was closed gets no connection."""
     settings = StoreSettings(url=StoreURL.parse(watched.url))
-    strangers = connected(watched.primary)
+    other_clients = client_ids(watched.primary)
 
     async def main() -> None:
         store: Any = fibonacci_storage(settings).create_async_store()
-        asking = asyncio.create_task(store.read(KEY, deadline=time.monotonic() + 5))
+        read = asyncio.create_task(store.read(KEY, deadline=time.monotonic() + 5))
         await asyncio.sleep(0)
         await store.close()
-        with pytest.raises(BackendUnavailableError, match="was closed, or replaced"):
-            await asking
+        with pytest.raises(BackendUnavailableError, match="was closed or replaced"):
+            await read
 
     asyncio.run(main())
-    assert connected(watched.primary) <= strangers
+    assert client_ids(watched.primary) <= other_clients
 
 
-def connected(server: Any) -> set[str]:
-    """Who is connected to the server: clients, by their ids."""
+def client_ids(server: Any) -> set[str]:
+    """Return the ids of the clients that are client_ids to the server."""
     lines = server("CLIENT", "LIST", "TYPE", "normal").decode().splitlines()
-    found = [dict(word.split("=", 1) for word in line.split()) for line in lines]
-    return {one["id"] for one in found if one["cmd"] != "client|list" and not one["name"]}
+    clients = [dict(word.split("=", 1) for word in line.split()) for line in lines]
+    return {
+        client["id"] for client in clients if client["cmd"] != "client|list" and not client["name"]
+    }

@@ -1,4 +1,4 @@
-"""A signal handler that raises amid a call: its exception comes out, and nothing is done twice."""
+"""Signal handlers that raise during a call: the exception gets out, nothing is applied twice."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ SPACE = Space("t:signals:", "workflow", "w")
 
 
 class SoftTimeLimit(Exception):  # noqa: N818 - as job queues call theirs
-    """What a job queue raises in its jobs."""
+    """Raised by a job queue in its jobs."""
 
 
 @pytest.mark.bare
@@ -29,30 +29,32 @@ class SoftTimeLimit(Exception):  # noqa: N818 - as job queues call theirs
     "ignore:coroutine .* was never awaited:RuntimeWarning",
     "ignore:.*Exception ignored in:pytest.PytestUnraisableExceptionWarning",
 )
-def test_raised_amid_append(kind: type[Exception], size: int, valkey_server: Redis) -> None:
-    """What a handler raises comes out as it is, and an item is appended once at most (C19)."""
+def test_exception_during_append_gets_out(
+    kind: type[Exception], size: int, valkey_server: Redis
+) -> None:
+    """A handler's exception gets out of append(), which adds the item at most once (C19)."""
     config = MemoryConfig("redis", valkey_server.url, key_prefix="t:signals:")
     memory = Workflow("w", config).memory
-    dice, rang, seen = random.Random(1), 0, 0
+    dice, raised_count, caught_count = random.Random(1), 0, 0
 
-    def ring(*_: object) -> None:
-        nonlocal rang
-        rang += 1
+    def raise_exception(*_: object) -> None:
+        nonlocal raised_count
+        raised_count += 1
         raise kind("the job's time is over")
 
     def append(number: int) -> None:
-        nonlocal seen
+        nonlocal caught_count
         try:
             try:
                 signal.setitimer(signal.ITIMER_REAL, dice.uniform(0.05, 1.05) * typical)
                 memory.append("log", [number, "x" * size], max_items=5)
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
-        except kind as fault:
-            seen += str(fault) == "the job's time is over"
+        except kind as error:
+            caught_count += str(error) == "the job's time is over"
 
-    typical = _typical(memory)
-    before = signal.signal(signal.SIGALRM, ring)
+    typical = _typical_duration(memory)
+    before = signal.signal(signal.SIGALRM, raise_exception)
     try:
         for number in range(CALLS):
             append(number)
@@ -61,13 +63,13 @@ def test_raised_amid_append(kind: type[Exception], size: int, valkey_server: Red
     finally:
         signal.signal(signal.SIGALRM, before)
         memory.clear()
-    assert seen > CALLS / 10
-    # Python drops what is raised while it lets an object go; a connection, say.
-    assert rang - seen < CALLS / 20
+    assert caught_count > CALLS / 10
+    # Python drops an exception that is raised in a finalizer, of a connection for example.
+    assert raised_count - caught_count < CALLS / 20
 
 
-def _typical(memory: Any) -> float:
-    """Seconds that an append takes here."""
+def _typical_duration(memory: Any) -> float:
+    """Return the seconds that an append takes here."""
     took = []
     for number in range(30):
         start = time.perf_counter()
@@ -76,24 +78,24 @@ def _typical(memory: Any) -> float:
     return sorted(took)[15]
 
 
-@pytest.mark.parametrize(("strikes", "out"), [(True, SoftTimeLimit), (False, NameError)])
-def test_raised_amid_the_making(
-    strikes: bool, out: type[Exception], monkeypatch: pytest.MonkeyPatch, valkey_server: Redis
+@pytest.mark.parametrize(("signals", "out"), [(True, SoftTimeLimit), (False, NameError)])
+def test_exception_during_connecting_gets_out(
+    signals: bool, out: type[Exception], monkeypatch: pytest.MonkeyPatch, valkey_server: Redis
 ) -> None:
-    """What strikes while a connection is made comes out, whatever the driver raises then."""
+    """A handler's exception while connecting gets out, whatever redis-py raises then."""
 
     def driver(**_: Any) -> Any:
         try:
-            if strikes:
+            if signals:
                 signal.raise_signal(signal.SIGALRM)
         finally:
             raise NameError  # as old versions do by mistake
 
-    def ring(*_: object) -> None:
+    def raise_exception(*_: object) -> None:
         raise SoftTimeLimit
 
     monkeypatch.setattr("fibonacci_redis.endpoint.TcpConnection", driver)
-    before = signal.signal(signal.SIGALRM, ring)
+    before = signal.signal(signal.SIGALRM, raise_exception)
     try:
         with pytest.raises(out):
             Workflow("w", MemoryConfig("redis", valkey_server.url)).memory.set("k", 1)
@@ -101,8 +103,8 @@ def test_raised_amid_the_making(
         signal.signal(signal.SIGALRM, before)
 
 
-class Struck:
-    """A socket in whose use a signal strikes, ``skip`` times later: after it did what it should."""
+class SocketWithSignal:
+    """A socket whose method raises like a signal handler, after ``skip`` successful calls."""
 
     def __init__(self, real: Any, method: str, skip: int) -> None:
         self._real, self._method, self._skip = real, method, skip
@@ -110,19 +112,21 @@ class Struck:
     def __getattr__(self, name: str) -> Any:
         if name != self._method:
             return getattr(self._real, name)
-        return self._used
+        return self._call
 
-    def _used(self, data: Any) -> Any:
-        done = getattr(self._real, self._method)(data)
+    def _call(self, data: Any) -> Any:
+        result = getattr(self._real, self._method)(data)
         self._skip -= 1
         if self._skip < 0:
             raise SoftTimeLimit
-        return done
+        return result
 
 
 @pytest.mark.parametrize(("method", "skip"), [("send", 0), ("send", 1), ("recv", 0)])
-def test_raised_amid_the_loop(method: str, skip: int, valkey_server: Redis) -> None:
-    """What strikes on a shared connection closes it; who waits there is told of no outcome."""
+def test_exception_in_the_loop_closes_the_connection(
+    method: str, skip: int, valkey_server: Redis
+) -> None:
+    """A handler's exception closes the shared connection; a pending write's outcome is unknown."""
     store: Any = fibonacci_storage(
         StoreSettings(url=StoreURL.parse(valkey_server.url))
     ).create_async_store()
@@ -136,16 +140,16 @@ def test_raised_amid_the_loop(method: str, skip: int, valkey_server: Redis) -> N
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
         await add(0)
-        shared = store._routes._node._shared
-        shared._socket = Struck(shared._socket, method, skip)
-        told = await asyncio.gather(*[add(number) for number in (1, 2)], return_exceptions=True)
-        # The second may be unavailable: it was still to be sent.
-        kinds = [type(one) for one in told]
+        shared = store._topology._node._shared
+        shared._socket = SocketWithSignal(shared._socket, method, skip)
+        results = await asyncio.gather(*[add(number) for number in (1, 2)], return_exceptions=True)
+        # The second may be unavailable: it may not have been sent.
+        kinds = [type(result) for result in results]
         assert kinds[0] is not BackendUnavailableError
         known = {SoftTimeLimit, OutcomeUnknownError, BackendUnavailableError, bool}
         assert set(kinds) <= known
-        assert SoftTimeLimit in [type(one) for one in (*told, *raised)]
-        assert OutcomeUnknownError in map(type, told) or told.count(True) == 1
+        assert SoftTimeLimit in [type(result) for result in (*results, *raised)]
+        assert OutcomeUnknownError in map(type, results) or results.count(True) == 1
         assert await add(3) is True
         await store.clear(SPACE, deadline=time.monotonic() + 5)
         await store.close()

@@ -1,10 +1,11 @@
-"""One connection that many callers share in an event loop: requests go out, replies come in order.
+"""One connection that many callers of an event loop share: replies arrive in request order.
 
-A caller that was cancelled, or is overdue, leaves its place in the line, and its reply is dropped
-when it comes: nobody's short deadline is another one's fault. Where no answer came at all since an
-overdue caller asked, nor for half a second, the connection may be dead: it serves those
-who wait, by their own deadlines, and gets no new ones. A fault of the connection closes it, and so
-does anything that is raised amid an exchange: what comes after that could belong to anybody.
+If a caller is cancelled or timed out, its request stays pending, and its reply is dropped when it
+arrives: one caller's short deadline does not affect the others. If there was no reply at all since
+a caller that timed out sent its request, nor for half a second, the connection may be dead: it
+serves the pending requests, each until its own deadline, and gets no new ones. An error of the
+connection closes it, and so does any exception during an exchange: the next reply could belong to
+another request.
 """
 
 import asyncio
@@ -16,242 +17,310 @@ from time import monotonic
 from typing import Any, Final
 
 from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal, share_deadline
-from fibonacci_redis.caller import Caller
-from fibonacci_redis.faults import EXCHANGING
-from fibonacci_redis.link import CHECKED_AFTER, DOUBTED_AFTER, MAX_AGE, RESTED, SIZE, Link, is_long
-from fibonacci_redis.role import HELLO, TRUSTED_FOR, is_replica
-from fibonacci_redis.wire import NOTHING, PING, Lost, Request, Unsent
+from fibonacci_redis.connection import (
+    DOUBT_AFTER,
+    HELLO,
+    IDLE_CHECK_AFTER,
+    MAX_IDLE_TIME,
+    PING_AFTER,
+    RECV_SIZE,
+    ROLE_TTL,
+    Connection,
+    can_afford_check,
+    is_replica,
+    replica_error,
+)
+from fibonacci_redis.faults import EXCHANGE_ERRORS
+from fibonacci_redis.protocol import INCOMPLETE, PING, NotSentError, ReplyLostError, Request
 
-SILENT_FOR: Final = 0.5
-"""Seconds without an answer, for those who wait, after which a connection may be dead."""
+SILENCE_TIMEOUT: Final = 0.5
+"""Seconds without a reply to pending requests after which a connection may be dead."""
 
-NOT_YET: Final = (BlockingIOError, SSLWantReadError, SSLWantWriteError)
+WOULD_BLOCK: Final = (BlockingIOError, SSLWantReadError, SSLWantWriteError)
 
 
-class Multiplex:
+class PendingRequest:
+    """A request whose replies have not all arrived."""
+
+    __slots__ = (
+        "check_at",
+        "checks_role",
+        "completed_before",
+        "deadline",
+        "end",
+        "future",
+        "reads",
+        "recv_count_before",
+        "replies",
+        "reply_count",
+    )
+
+    def __init__(
+        self,
+        future: "asyncio.Future[list[Any]]",
+        request: Request,
+        deadline: float,
+        check_at: float,
+    ) -> None:
+        self.future = future
+        self.reply_count = request.reply_count
+        self.reads = not request.writes
+        self.checks_role = False
+        """Whether its first reply is the server's role, which the caller does not get."""
+        self.deadline = deadline
+        self.check_at = check_at
+        """When to check whether it is still pending: at the deadline, or earlier."""
+        self.end = 0
+        """The position of its end, in bytes since the connection was established."""
+        self.completed_before = 0
+        """How many requests were completed before it was sent …"""
+        self.recv_count_before = 0
+        """… and how often bytes had arrived."""
+        self.replies: list[Any] = []
+
+    def reject_read(self) -> None:
+        """Give a read the error that the server is a replica; a replica refuses writes itself."""
+        if self.reads and not self.future.done():
+            count = self.reply_count - self.checks_role
+            self.future.set_result([replica_error() for _ in range(count)])
+
+    def fail(self, kind: type[ReplyLostError | NotSentError], cause: BaseException) -> None:
+        if not self.future.done():
+            error = kind()
+            error.__cause__ = cause
+            self.future.set_exception(error)
+
+
+class MultiplexedConnection:
     """A connection in the running event loop."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._socket = link.socket
-        self._line: deque[Caller] = deque()
+        self._socket = connection.socket
+        self._pending: deque[PendingRequest] = deque()
         self._outgoing: list[bytes | memoryview] = []
-        self._flushing = False
-        self._asked = self._sent = 0
-        """Bytes."""
-        self._answered = self._heard = 0
+        self._is_flush_scheduled = False
+        self._bytes_queued = self._bytes_sent = 0
+        self._completed_count = self._recv_count = 0
         self.idle_since = monotonic()
         self._silent_since = self.idle_since
-        """About when an answer was complete last, or the first of those who wait asked."""
-        self._rested = 0.0
-        """Seconds that it was idle, until something was heard again."""
-        self._told_at = self.idle_since if link.tells_role else inf
+        """About when the last reply was complete, or the first pending request was sent."""
+        self._idle_time = 0.0
+        """Seconds that it was idle, until bytes arrive again."""
+        self._role_checked_at = self.idle_since if connection.reports_role else inf
         """When the server was asked last whether it is a primary."""
         self._timer: asyncio.TimerHandle | None = None
-        self._due = inf
-        self._doubted = False
-        """Whether a caller's time was up, and nothing was answered since."""
-        self._closed = False
-        self._retired = False
-        self._loop.add_reader(self._socket, self._receive)
+        self._timer_at = inf
+        self._has_timed_out = False
+        """Whether a caller timed out, and no request was completed since."""
+        self._is_closed = False
+        self._is_retired = False
+        self._loop.add_reader(self._socket, self._on_readable)
 
     def is_open(self) -> bool:
-        """Say whether requests may go out on it, as far as can be seen from here."""
-        if self._closed or self._retired:
+        """Return whether it takes requests, as far as this side can tell."""
+        if self._is_closed or self._is_retired:
             return False
-        if self._line:
-            return not self._doubted or monotonic() - self._silent_since < SILENT_FOR
-        self._rested = monotonic() - self.idle_since
-        return self._rested < RESTED or (self._rested < MAX_AGE and self._link.is_quiet())
+        if self._pending:
+            return not self._has_timed_out or monotonic() - self._silent_since < SILENCE_TIMEOUT
+        self._idle_time = monotonic() - self.idle_since
+        return self._idle_time < IDLE_CHECK_AFTER or (
+            self._idle_time < MAX_IDLE_TIME and not self._connection.is_readable()
+        )
 
     is_reusable = is_open
 
     def is_ready(self, *, writes: bool, deadline: float) -> bool:
-        """Say whether a request may go out: a write after a rest needs a sign of life first.
+        """Return whether a request may be sent: a write after an idle time needs a PING first.
 
-        Nobody can tell what became of a write that a forgotten connection swallowed.
+        Nobody can tell whether a write on a dead connection was applied.
         """
         if not self.is_open():
             return False
-        return not (writes and self._rested > CHECKED_AFTER and is_long(deadline))
+        return not (writes and self._idle_time > PING_AFTER and can_afford_check(deadline))
 
-    def exchange(
-        self, request: Request, deadline: float, now: float
-    ) -> "asyncio.Future[list[Any]]":
-        """Send a request, and return what its replies will be. Raises Unsent or Lost.
+    def execute(self, request: Request, deadline: float, now: float) -> "asyncio.Future[list[Any]]":
+        """Send a request, and return a future of its replies.
 
-        ``now`` is a reading of ``time.monotonic()``: its callers have one at hand.
+        Raises NotSentError or ReplyLostError, here or in the future. ``now`` is a value of
+        ``time.monotonic()``, which all callers have already.
         """
-        if self._closed:  # while its caller waited for it
-            raise Unsent from ConnectionResetError("the server closed the connection")
-        look = deadline
-        doubtful = self._rested > DOUBTED_AFTER and not request.writes and request is not PING
-        if doubtful and is_long(deadline):
-            # It may lead nowhere by now: then there is time to ask again, which harms nothing.
-            look = share_deadline(deadline, 2)
+        if self._is_closed:  # while its caller waited for it
+            raise NotSentError from ConnectionResetError("the server closed the connection")
+        check_at = deadline
+        may_be_dead = self._idle_time > DOUBT_AFTER and not request.writes and request is not PING
+        if may_be_dead and can_afford_check(deadline):
+            # Leave time to retry on another one, which is safe for a read.
+            check_at = share_deadline(deadline, 2)
         future: asyncio.Future[list[Any]] = self._loop.create_future()
         try:
-            caller, data = Caller(future, request, deadline, look), request.data
-            if now - self._told_at > TRUSTED_FOR and caller.reads:
-                self._told_at, caller.greets = now, True
-                caller.count += 1
+            pending, data = PendingRequest(future, request, deadline, check_at), request.data
+            if now - self._role_checked_at > ROLE_TTL and pending.reads:
+                self._role_checked_at, pending.checks_role = now, True
+                pending.reply_count += 1
                 data = HELLO + data
-            self._enqueue(data, caller)
-        except BaseException as fault:  # a signal handler's
+            self._enqueue(data, pending)
+        except BaseException as error:  # a signal handler's
             future.cancel()
-            self._fail(fault)
+            self._fail(error)
             raise
         return future
 
-    def _enqueue(self, data: bytes, caller: Caller) -> None:
-        self._asked += len(data)
-        caller.end = self._asked
-        caller.answered, caller.heard = self._answered, self._heard
-        if not self._line:
+    def _enqueue(self, data: bytes, pending: PendingRequest) -> None:
+        self._bytes_queued += len(data)
+        pending.end = self._bytes_queued
+        pending.completed_before = self._completed_count
+        pending.recv_count_before = self._recv_count
+        if not self._pending:
             self._silent_since = monotonic()
-        self._line.append(caller)
+        self._pending.append(pending)
         self._outgoing.append(data)
-        if len(self._line) == 1:
-            self._flush()  # nobody else waits: no turn of the loop is lost
-        elif not self._flushing:
-            # What others ask in the same turn of the loop goes out with it, in one call.
-            self._flushing = True
+        if len(self._pending) == 1:
+            self._flush()  # no other request is pending: do not wait for the next loop iteration
+        elif not self._is_flush_scheduled:
+            # All requests of one loop iteration are sent together, in one call.
+            self._is_flush_scheduled = True
             self._loop.call_soon(self._flush)
-        if caller.look < self._due and not self._closed:
-            self._wake_at(caller.look)
+        if pending.check_at < self._timer_at and not self._is_closed:
+            self._set_timer(pending.check_at)
 
-    def _wake_at(self, due: float) -> None:
-        """One timer for all: it is set anew when it goes off, or where someone has less time."""
+    def _set_timer(self, at: float) -> None:
+        """Set the one timer for all requests; it is reset when it fires, or for an earlier one."""
         if self._timer is not None:
             self._timer.cancel()
-        self._due = due
-        self._timer = self._loop.call_later(due - monotonic(), self._look)
+        self._timer_at = at
+        self._timer = self._loop.call_later(at - monotonic(), self._on_timer)
 
     def _flush(self) -> None:
-        self._flushing = False
-        if not self._outgoing or self._closed:
+        self._is_flush_scheduled = False
+        if not self._outgoing or self._is_closed:
             return
         try:
             self._send()
-        except BaseException as fault:
-            self._fail(fault)
-            raise_for_signal(fault)
-            if not isinstance(fault, OSError):
+        except BaseException as error:
+            self._fail(error)
+            raise_for_signal(error)
+            if not isinstance(error, OSError):
                 raise
 
     def _send(self) -> None:
-        """Send what the kernel takes."""
+        """Send as much as the kernel accepts."""
         outgoing = self._outgoing
         data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
-        # Noted before: what a signal handler raises may strike when all was sent.
-        before, self._sent, sent = self._sent, self._asked, 0
+        # Count it as sent before: a signal handler may raise after all of it was sent.
+        before, self._bytes_sent, sent = self._bytes_sent, self._bytes_queued, 0
         try:
-            with suppress(*NOT_YET):  # the kernel takes nothing at the moment
+            with suppress(*WOULD_BLOCK):
                 sent = self._socket.send(data)
-        except OSError as fault:
-            raise_for_signal(fault)
-            self._sent = before
+        except OSError as error:
+            raise_for_signal(error)
+            self._bytes_sent = before
             raise
-        self._sent = before + sent
+        self._bytes_sent = before + sent
         self._outgoing = [] if sent == len(data) else [memoryview(data)[sent:]]
-        if self._outgoing and not self._flushing:
-            self._flushing = True
-            self._loop.add_writer(self._socket, self._flush_more)
+        if self._outgoing and not self._is_flush_scheduled:
+            self._is_flush_scheduled = True
+            self._loop.add_writer(self._socket, self._on_writable)
 
-    def _flush_more(self) -> None:
+    def _on_writable(self) -> None:
         self._loop.remove_writer(self._socket)
         self._flush()
 
-    def _receive(self) -> None:
+    def _on_readable(self) -> None:
         self.idle_since = monotonic()
         try:
-            while not self._closed:
-                data = self._socket.recv(SIZE)
+            while not self._is_closed:
+                data = self._socket.recv(RECV_SIZE)
                 if not data:
                     raise ConnectionResetError("the server closed the connection")
-                self._link.feed(data)
-                self._hand_out()
-                if not self._link.encrypted:
-                    break  # TLS may have more that the kernel no longer knows of
-        except NOT_YET:
+                self._connection.feed(data)
+                self._dispatch_replies()
+                if not self._connection.is_encrypted:
+                    break  # TLS may have buffered more, which the loop does not see
+        except WOULD_BLOCK:
             pass
-        except EXCHANGING as fault:
-            self._fail(fault)
-            raise_for_signal(fault)
-        except BaseException as fault:  # a signal handler's
-            self._fail(fault)
+        except EXCHANGE_ERRORS as error:
+            self._fail(error)
+            raise_for_signal(error)
+        except BaseException as error:  # a signal handler's
+            self._fail(error)
             raise
-        self._rested = 0.0
-        self._heard += 1
+        self._idle_time = 0.0
+        self._recv_count += 1
 
-    def _hand_out(self) -> None:
-        """Give the replies out, in the order of the requests."""
-        line, gets = self._line, self._link.gets
-        while (reply := gets()) is not NOTHING:
-            if not line:
-                raise ConnectionAbortedError("the server sent a reply that nobody asked for")
-            caller = line[0]
-            caller.replies.append(reply)
-            if len(caller.replies) == caller.count:
-                line.popleft()
-                self._answered += 1
-                self._doubted = False
+    def _dispatch_replies(self) -> None:
+        """Hand the replies to the pending requests, in their order."""
+        queue, gets = self._pending, self._connection.gets
+        while (reply := gets()) is not INCOMPLETE:
+            if not queue:
+                raise ConnectionAbortedError("the server sent a reply without a request")
+            pending = queue[0]
+            pending.replies.append(reply)
+            if len(pending.replies) == pending.reply_count:
+                queue.popleft()
+                self._completed_count += 1
+                self._has_timed_out = False
                 self._silent_since = self.idle_since
-                if caller.greets and is_replica(caller.replies.pop(0)):
-                    self._refuse(caller)
-                if not caller.future.done():
-                    caller.future.set_result(caller.replies)
-        if self._retired:
+                if pending.checks_role and is_replica(pending.replies.pop(0)):
+                    self._reject_reads(pending)
+                if not pending.future.done():
+                    pending.future.set_result(pending.replies)
+        if self._is_retired:
             self.retire()
 
-    def _refuse(self, caller: Caller) -> None:
-        """Refuse what is read here, from this caller on, and take no new requests."""
-        self._retired = True
-        for refused in (caller, *self._line):
-            refused.refuse()
+    def _reject_reads(self, first: PendingRequest) -> None:
+        """Reject the reads from this one on, and take no new requests."""
+        self._is_retired = True
+        for pending in (first, *self._pending):
+            pending.reject_read()
 
-    def _look(self) -> None:
-        """Tell overdue callers."""
-        self._timer, self._due = None, inf
+    def _on_timer(self) -> None:
+        """Fail the requests whose time is up."""
+        self._timer, self._timer_at = None, inf
         now = monotonic()
         is_silent = False
-        for caller in self._line:
-            if caller.look > now:
+        for pending in self._pending:
+            if pending.check_at > now:
                 continue
-            if caller.look < caller.deadline and self._heard > caller.heard:
-                caller.look = caller.deadline  # it does not lead nowhere
+            if pending.check_at < pending.deadline and self._recv_count > pending.recv_count_before:
+                pending.check_at = pending.deadline  # bytes arrived: the connection is not dead
                 continue
-            # Not at once: callers with little time would have a new connection each, while a server
-            # stands still.
-            was_long = caller.look < caller.deadline or now - self._silent_since >= SILENT_FOR
-            is_silent = is_silent or (was_long and self._answered == caller.answered)
-            caller.look, self._doubted = inf, True
-            caller.fail(Lost, DeadlineExceeded())
+            # Not at once: otherwise callers with short deadlines would open a connection each
+            # while a server stalls.
+            was_long = (
+                pending.check_at < pending.deadline or now - self._silent_since >= SILENCE_TIMEOUT
+            )
+            is_silent = is_silent or (
+                was_long and self._completed_count == pending.completed_before
+            )
+            pending.check_at, self._has_timed_out = inf, True
+            pending.fail(ReplyLostError, DeadlineExceeded())
         if is_silent:
             self.retire()
-        due = min((caller.look for caller in self._line), default=inf)
-        if due < inf:
-            self._wake_at(due)
+        next_at = min((pending.check_at for pending in self._pending), default=inf)
+        if next_at < inf:
+            self._set_timer(next_at)
 
-    def _fail(self, fault: BaseException) -> None:
-        """Close the connection, and tell everyone in the line."""
-        if self._closed:
+    def _fail(self, error: BaseException) -> None:
+        """Close the connection, and fail all pending requests."""
+        if self._is_closed:
             return
-        self._closed = True
+        self._is_closed = True
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
-        self._link.close()
+        self._connection.close()
         if self._timer is not None:
             self._timer.cancel()
-        line, self._line = self._line, deque()
-        for caller in line:
-            caller.fail(Unsent if caller.end > self._sent else Lost, fault)
+        queue, self._pending = self._pending, deque()
+        for pending in queue:
+            kind = NotSentError if pending.end > self._bytes_sent else ReplyLostError
+            pending.fail(kind, error)
 
     def retire(self) -> None:
-        """Take no new requests, and close the connection as soon as nobody waits on it."""
-        self._retired = True
-        if all(caller.future.done() for caller in self._line):
+        """Take no new requests, and close the connection when no caller waits for a reply."""
+        self._is_retired = True
+        if all(pending.future.done() for pending in self._pending):
             self.close()
 
     def close(self) -> None:

@@ -11,16 +11,21 @@ import attrs
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, Waiter, share_deadline
-from fibonacci_redis.addresses import NatMap, Where, reached_at, shown, told_host
+from fibonacci_redis.addresses import (
+    HostPort,
+    NatMap,
+    format_address,
+    parse_host,
+    translate_address,
+)
 from fibonacci_redis.endpoint import Endpoint
-from fibonacci_redis.faults import STALE
-from fibonacci_redis.node import Node, Session
-from fibonacci_redis.routes import Routes, unreached
-from fibonacci_redis.wire import ReplyError, Request, pack
+from fibonacci_redis.faults import RECONNECT
+from fibonacci_redis.protocol import ReplyError, Request, pack
+from fibonacci_redis.topology import Node, Session, Topology, add_hint
 
 
-class Sentinel(Routes):
-    """The primary of one service, asked of the sentinels before the first use and after a fault."""
+class Sentinel(Topology):
+    """The primary of one service; the sentinels name it before the first use and after errors."""
 
     def __init__(
         self,
@@ -28,136 +33,137 @@ class Sentinel(Routes):
         service: str,
         primary: Endpoint,
         nat_map: NatMap,
-        make: Callable[[Endpoint], Node],
+        create_node: Callable[[Endpoint], Node],
         waiter: type[Waiter],
     ) -> None:
         self._sentinels = list(sentinels)
         self._service = service
         self._primary = primary
-        """How to connect to the primary; host and port are still to be found."""
+        """How to connect to the primary, without its host and port."""
         self._nat_map = nat_map
-        self._named: Where | None = None
-        """Host and port of the primary, as a sentinel named them last."""
-        self._make = make
-        self._question = Request(
+        self._announced: HostPort | None = None
+        """The primary's address as a sentinel announced it last."""
+        self._create_node = create_node
+        self._primary_request = Request(
             0, pack((b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service)), 1, writes=False
         )
         self._search: SingleFlight[Node] = SingleFlight(waiter)
-        self._known: Node | None = None
+        self._current: Node | None = None
         self._last: Node | None = None
-        """The primary that was known last: often it is found to be the primary still."""
-        self._closed = False
+        """The last known primary: often it still is the primary."""
+        self._is_closed = False
 
     async def node(self, slot: int, deadline: float) -> Node:
-        return self._known or await self._searched(deadline)
+        return self._current or await self._find_primary_once(deadline)
 
-    async def exchange(
+    async def execute_on(
         self, node: Node, request: Request, deadline: float, session: Session | None = None
     ) -> list[Any]:
         try:
-            return await (session or node).exchange(request, deadline)
-        except (BackendUnavailableError, OutcomeUnknownError) as fault:
-            self._doubt(node)
-            raise self._told(fault, node) from fault.__cause__
+            return await (session or node).execute(request, deadline)
+        except (BackendUnavailableError, OutcomeUnknownError) as error:
+            self._invalidate(node)
+            raise self._add_nat_hint(error, node) from error.__cause__
 
-    async def opened(self, node: Node, deadline: float) -> Session:
+    async def open_session(self, node: Node, deadline: float) -> Session:
         try:
             return await node.session(deadline)
-        except BackendUnavailableError as fault:
-            self._doubt(node)
-            raise self._told(fault, node) from fault.__cause__
+        except BackendUnavailableError as error:
+            self._invalidate(node)
+            raise self._add_nat_hint(error, node) from error.__cause__
 
-    def refusal(self, error: ReplyError, node: Node) -> StorageError | ReplyError:
-        if error.code in STALE:  # a primary that was, most likely
-            self._doubt(node)
-        return super().refusal(error, node)
+    def map_error(self, error: ReplyError, node: Node) -> StorageError | ReplyError:
+        if error.code in RECONNECT:  # probably a former primary
+            self._invalidate(node)
+        return super().map_error(error, node)
 
     def close(self) -> None:
-        self._closed, self._known = True, None
+        self._is_closed, self._current = True, None
         last, self._last = self._last, None
         if last is not None:
             last.close()
 
-    def _doubt(self, node: Node) -> None:
-        """Ask the sentinels anew; unless that was done since the node was asked."""
-        if node is self._known:
-            self._known = None
-            node.forget()
-            # Who named it is asked last: its word may be an old one.
+    def _invalidate(self, node: Node) -> None:
+        """Make the next caller query the sentinels, unless another node is known already."""
+        if node is self._current:
+            self._current = None
+            node.drop_connections()
+            # The sentinel that named it is queried last: its information may be outdated.
             first, *others = self._sentinels
             self._sentinels = [*others, first]
 
-    def _told(self, fault: StorageError, node: Node) -> StorageError:
-        if node.reached or self._named is None:
-            return fault
-        return unreached(
-            fault,
-            f"A sentinel names the primary of {self._service!r} {shown(*self._named)}: if that is "
-            f"not its address from here, say with the option nat_map how it is reached",
+    def _add_nat_hint(self, error: StorageError, node: Node) -> StorageError:
+        if node.was_reached or self._announced is None:
+            return error
+        return add_hint(
+            error,
+            f"A sentinel announces the primary of {self._service!r} at "
+            f"{format_address(*self._announced)}: if that address is not reachable from here, "
+            f"set the option nat_map",
         )
 
-    async def _searched(self, deadline: float) -> Node:
-        """The primary, looked for once for all who wait."""
+    async def _find_primary_once(self, deadline: float) -> Node:
+        """Return the primary; one search serves all callers that wait."""
         try:
-            return await self._search.do(partial(self._find, deadline), deadline=deadline)
+            return await self._search.do(partial(self._find_primary, deadline), deadline=deadline)
         except DeadlineExceeded:
-            text = f"no sentinel named the primary of {self._service!r}: out of time"
+            text = f"timed out before a sentinel named the primary of {self._service!r}"
         raise BackendUnavailableError(text)
 
-    async def _find(self, deadline: float) -> Node:
-        """Ask the sentinels in turn, each with its share of the time, until one knows."""
-        fault: StorageError | None = None
-        sentinels = self._sentinels  # never changed in place: another thread may doubt meanwhile
-        for turn, sentinel in enumerate(sentinels):
-            share = share_deadline(deadline, len(sentinels) - turn)
+    async def _find_primary(self, deadline: float) -> Node:
+        """Query the sentinels in turn, each with its share of the time, until one knows."""
+        failure: StorageError | None = None
+        sentinels = self._sentinels  # never changed in place: another thread may invalidate it
+        for number, sentinel in enumerate(sentinels):
+            share = share_deadline(deadline, len(sentinels) - number)
             try:
-                address = await self._ask_one(sentinel, share)
-            except StorageError as told:
-                # What may pass tells more: another sentinel may know what this one never did.
-                fault = told if not isinstance(fault, BackendUnavailableError) else fault
+                address = await self._query(sentinel, share)
+            except StorageError as error:
+                # A transient error says more: another sentinel may know what this one never did.
+                failure = error if not isinstance(failure, BackendUnavailableError) else failure
                 continue
-            # Who answered is asked first the next time.
+            # The sentinel that responded is queried first the next time.
             self._sentinels = sorted(self._sentinels, key=lambda other: other is not sentinel)
-            return self._adopt(address)
-        assert fault is not None
-        raise fault
+            return self._set_primary(address)
+        assert failure is not None
+        raise failure
 
-    async def _ask_one(self, sentinel: Endpoint, deadline: float) -> Where:
-        node = self._make(sentinel)
+    async def _query(self, sentinel: Endpoint, deadline: float) -> HostPort:
+        node = self._create_node(sentinel)
         try:
-            [reply] = await node.exchange(self._question, deadline)
+            [reply] = await node.execute(self._primary_request, deadline)
         finally:
             node.close()
         if isinstance(reply, ReplyError):
-            raise self.refusal(reply, node)
+            raise self.map_error(reply, node)
         if reply is None:
             raise StorageError(f"the sentinel at {sentinel} knows no service {self._service!r}")
-        named = _read(reply)
-        if named is None:
+        announced = _parse_primary(reply)
+        if announced is None:
             text = f"the sentinel at {sentinel} names no primary of {self._service!r} now"
             raise BackendUnavailableError(text)
-        return named
+        return announced
 
-    def _adopt(self, named: Where) -> Node:
-        self._named = named
-        host, port = reached_at(named, self._nat_map)
+    def _set_primary(self, announced: HostPort) -> Node:
+        self._announced = announced
+        host, port = translate_address(announced, self._nat_map)
         endpoint, last = attrs.evolve(self._primary, host=host, port=port), self._last
         if last is not None and last.endpoint == endpoint:
             node = last
         else:
-            node = self._make(endpoint)
+            node = self._create_node(endpoint)
             if last is not None:
                 last.retire()
-        if self._closed:
+        if self._is_closed:
             node.retire()
         else:
-            self._known = self._last = node
+            self._current = self._last = node
         return node
 
 
-def _read(reply: Any) -> Where | None:
-    """The host and port in a sentinel's reply; None where it names none."""
-    if type(reply) is not list or [type(word) for word in reply] != [bytes, bytes]:
+def _parse_primary(reply: Any) -> HostPort | None:
+    """Return the host and port in a sentinel's reply; None if it has none."""
+    if type(reply) is not list or [type(item) for item in reply] != [bytes, bytes]:
         return None
-    host, port = told_host(reply[0]), reply[1]
+    host, port = parse_host(reply[0]), reply[1]
     return (host, int(port)) if host and port.isdigit() and int(port) else None

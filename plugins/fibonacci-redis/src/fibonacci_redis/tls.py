@@ -1,4 +1,4 @@
-"""TLS: its options, looked at when the settings are read, and the context of a connection."""
+"""TLS: its options, checked when the settings are read, and the context of a connection."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -20,21 +20,21 @@ REQUIREMENTS: Final = {
     "none": ssl.CERT_NONE,
 }
 FLAGS: Final = ("VERIFY_X509_STRICT", "VERIFY_X509_PARTIAL_CHAIN")
-"""What Python 3.13 and later demand of certificates, or grant them, beyond what OpenSSL does."""
+"""Flags that Python 3.13 and later set for certificate verification; OpenSSL does not."""
 
 
-def _cert_reqs(value: Any) -> str:
+def _cert_reqs_option(value: Any) -> str:
     if isinstance(value, str) and value in REQUIREMENTS:
         return value
-    plain = str(value).upper().removeprefix("CERT_").lower()
-    meant = f": write {plain}" if plain in REQUIREMENTS else ""
-    raise ValueError(f"must be 'required', 'optional' or 'none'{meant}")
+    name = str(value).upper().removeprefix("CERT_").lower()
+    hint = f": write {name}" if name in REQUIREMENTS else ""
+    raise ValueError(f"must be 'required', 'optional' or 'none'{hint}")
 
 
-def _flags(value: Any) -> tuple[str, ...]:
+def _flags_option(value: Any) -> tuple[str, ...]:
     names = tuple(str(value).strip("[]").replace(" ", "").split(","))
     if not set(names) <= set(FLAGS):
-        raise ValueError(f"must be {FLAGS[0]}, {FLAGS[1]}, or both with a comma between")
+        raise ValueError(f"must be {FLAGS[0]}, {FLAGS[1]}, or both separated by a comma")
     return names
 
 
@@ -45,40 +45,40 @@ OPTIONS: Final = {
     "ssl_certfile": text_option,
     "ssl_keyfile": text_option,
     "ssl_password": text_option,
-    "ssl_cert_reqs": _cert_reqs,
+    "ssl_cert_reqs": _cert_reqs_option,
     "ssl_check_hostname": bool_option,
     "ssl_ciphers": text_option,
-    "ssl_exclude_verify_flags": _flags,
+    "ssl_exclude_verify_flags": _flags_option,
 }
 
 
-def context_for(options: Mapping[str, Any]) -> ssl.SSLContext:
-    """Return the context for a connection; files are read anew, as they may have been renewed."""
+def create_context(options: Mapping[str, Any]) -> ssl.SSLContext:
+    """Return the context for a connection; reads the files again, as they may have changed."""
     context = ssl.create_default_context()
     _apply(options, context)
     return context
 
 
-def check(options: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError for a file that can't be used, or ciphers that there are not."""
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for a file that can't be used, or for unknown ciphers."""
     _check_authorities(options)
     _check_key(options)
-    for name, rule in _RULES.items():
-        if name in options and not _is_taken({name: options[name]}):
-            raise ConfigurationError(f"option {name!r} {rule}")
+    for name, problem in _PROBLEMS.items():
+        if name in options and not _is_accepted({name: options[name]}):
+            raise ConfigurationError(f"option {name!r} {problem}")
 
 
-_RULES: Final = {
-    "ssl_ca_data": "must be certificates in PEM, and holds none, or a damaged one",
-    "ssl_ciphers": "names no cipher that OpenSSL has here: see `openssl ciphers`",
+_PROBLEMS: Final = {
+    "ssl_ca_data": "must be certificates in PEM format: it has none, or a damaged one",
+    "ssl_ciphers": "names no cipher of the installed OpenSSL: see `openssl ciphers`",
 }
 
 
-def _is_taken(options: Mapping[str, Any]) -> bool:
+def _is_accepted(options: Mapping[str, Any]) -> bool:
     try:
         _apply(options, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    except (OSError, ValueError, TypeError) as fault:
-        raise_for_signal(fault)
+    except (OSError, ValueError, TypeError) as error:
+        raise_for_signal(error)
         return False
     return True
 
@@ -100,17 +100,20 @@ def _apply(options: Mapping[str, Any], context: ssl.SSLContext) -> None:
 
 
 def _check_authorities(options: Mapping[str, Any]) -> None:
-    looks: dict[str, Callable[[str], str | None]] = {
+    checks: dict[str, Callable[[str], str | None]] = {
         "ssl_ca_certs": ca_file_problem,
         "ssl_ca_path": ca_directory_problem,
     }
-    given = [name for name in looks if name in options]
-    for name in given:
-        if fault := looks[name](options[name]):
-            raise ConfigurationError(f"option {name!r} names {options[name]!r}, and {fault}")
-    ours = given or "ssl_ca_data" in options or options.get("ssl_cert_reqs") == "none"
-    if not ours and (fault := trust_store_problem()):
-        raise ConfigurationError(f"{fault}. Or name whom to trust in option 'ssl_ca_certs'")
+    names = [name for name in checks if name in options]
+    for name in names:
+        if problem := checks[name](options[name]):
+            raise ConfigurationError(f"option {name!r} names {options[name]!r}, and {problem}")
+    uses_default = not names and "ssl_ca_data" not in options
+    needs_authorities = options.get("ssl_cert_reqs") != "none"
+    if uses_default and needs_authorities and (problem := trust_store_problem()):
+        raise ConfigurationError(
+            f"{problem}. Or set option 'ssl_ca_certs' to the certificates to trust"
+        )
 
 
 def _check_key(options: Mapping[str, Any]) -> None:
@@ -119,10 +122,10 @@ def _check_key(options: Mapping[str, Any]) -> None:
         if "ssl_keyfile" in options:
             raise ConfigurationError("option 'ssl_keyfile' needs its certificate: ssl_certfile")
         return
-    if fault := ca_file_problem(certificate):
-        raise ConfigurationError(f"option 'ssl_certfile' names {certificate!r}, and {fault}")
+    if problem := ca_file_problem(certificate):
+        raise ConfigurationError(f"option 'ssl_certfile' names {certificate!r}, and {problem}")
     name = "ssl_keyfile" if "ssl_keyfile" in options else "ssl_certfile"
     password = (lambda: str(options["ssl_password"])) if "ssl_password" in options else None
-    if fault := private_key_problem(options[name], certificate=certificate, password=password):
-        way_out = "" if password else " (option 'ssl_password')" if "encrypted" in fault else ""
-        raise ConfigurationError(f"option {name!r} names {options[name]!r}, and {fault}{way_out}")
+    if problem := private_key_problem(options[name], certificate=certificate, password=password):
+        hint = "" if password else " (option 'ssl_password')" if "encrypted" in problem else ""
+        raise ConfigurationError(f"option {name!r} names {options[name]!r}, and {problem}{hint}")

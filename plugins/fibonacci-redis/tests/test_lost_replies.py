@@ -1,4 +1,4 @@
-"""Answers that are lost: applied once or not at all, and told so; never somebody else's."""
+"""Lost replies: each request is applied once or not at all, and no reply reaches another caller."""
 
 import asyncio
 import random
@@ -26,8 +26,10 @@ def memory_at(url: str, name: str, **options: Any) -> MemoryManager:
     ids=["all", "half"],
 )
 @pytest.mark.parametrize("count", [200, pytest.param(1_000, marks=pytest.mark.long)])
-def test_increments(lost: Cut, count: int, valkey_proxy: Proxy, valkey_server: Redis) -> None:
-    """Of many increments with lost answers, each is applied once or not at all (C16)."""
+def test_increment_is_never_applied_twice(
+    lost: Cut, count: int, valkey_proxy: Proxy, valkey_server: Redis
+) -> None:
+    """Each increment whose reply is lost is applied once or not at all (C16)."""
     counter = memory_at(valkey_proxy.url, "counter")
     watcher = memory_at(valkey_server.url, "counter")
     watcher.delete("n")
@@ -48,8 +50,8 @@ def test_increments(lost: Cut, count: int, valkey_proxy: Proxy, valkey_server: R
 
 
 @pytest.mark.parametrize("verb", ["set", "get"])
-def test_harmless_repeats(verb: str, valkey_proxy: Proxy) -> None:
-    """A set or a get whose answer was lost is asked again, and nobody notices (C20)."""
+def test_idempotent_verbs_are_retried(verb: str, valkey_proxy: Proxy) -> None:
+    """A set or a get whose reply was lost is retried (C20)."""
     memory = memory_at(valkey_proxy.url, "again")
     memory.set("k", 0)
     for number in range(20):
@@ -74,8 +76,8 @@ KEYS = [f"k{number}" for number in range(20)]
     "ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning",
     "ignore:.*Exception ignored in:pytest.PytestUnraisableExceptionWarning",
 )
-def test_interrupted(calls: int, valkey_server: Redis) -> None:
-    """Under a timer that raises in mid-command, no answer belongs to another key (C19)."""
+def test_interrupted_calls_get_their_own_replies(calls: int, valkey_server: Redis) -> None:
+    """No reply belongs to another key if a timer raises during calls (C19)."""
     memory = memory_at(valkey_server.url, "interrupted")
     memory.set_many({key: [key] * 30 for key in KEYS})
     done = interrupts = 0
@@ -83,7 +85,7 @@ def test_interrupted(calls: int, valkey_server: Redis) -> None:
 
     # A function of its own: in CPython 3.13, what a signal raises at a loop's jump back may
     # pass by the handler of a `try` that the loop stands in.
-    def ask() -> None:
+    def call_until_interrupted() -> None:
         nonlocal done
         signal.setitimer(signal.ITIMER_REAL, dice.uniform(0.0002, 0.005))
         while done < calls:
@@ -93,12 +95,12 @@ def test_interrupted(calls: int, valkey_server: Redis) -> None:
             else:
                 assert memory.get(key) == [key] * 30
             done += 1
-        signal.setitimer(signal.ITIMER_REAL, 0)  # in here: it may strike until then
+        signal.setitimer(signal.ITIMER_REAL, 0)  # in this function: it may fire until then
 
     with alarms():
         while done < calls:
             try:
-                ask()
+                call_until_interrupted()
             except Alarm:
                 interrupts += 1
     assert interrupts > calls / 1000
@@ -106,10 +108,10 @@ def test_interrupted(calls: int, valkey_server: Redis) -> None:
 
 
 @pytest.mark.parametrize(
-    "turns", [40, pytest.param(2_000, marks=pytest.mark.long)], ids=["few", "many"]
+    "rounds", [40, pytest.param(2_000, marks=pytest.mark.long)], ids=["few", "many"]
 )
-def test_cancelled(turns: int, valkey_server: Redis) -> None:
-    """Of callers that are cancelled at any moment, the others get their own answers (C19)."""
+def test_cancelled_calls_leave_others_their_replies(rounds: int, valkey_server: Redis) -> None:
+    """Callers get their own replies while others are cancelled at any moment (C19)."""
     memory = memory_at(valkey_server.url, "cancelled")
     dice = random.Random(9)
 
@@ -118,7 +120,7 @@ def test_cancelled(turns: int, valkey_server: Redis) -> None:
             assert await memory.aget(key) == [key] * 30
             await memory.aset(key, [key] * 30)
 
-    async def turn() -> None:
+    async def cancel_some() -> None:
         tasks = [asyncio.create_task(work(key)) for key in KEYS]
         for _ in range(5):
             await asyncio.sleep(dice.uniform(0, 0.002))
@@ -128,23 +130,23 @@ def test_cancelled(turns: int, valkey_server: Redis) -> None:
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
             assert isinstance(ended, asyncio.CancelledError), ended
 
-    async def all_turns() -> None:
+    async def all_rounds() -> None:
         await memory.aset_many({key: [key] * 30 for key in KEYS})
-        for _ in range(turns):
-            await turn()
+        for _ in range(rounds):
+            await cancel_some()
         assert await memory.aget_many(KEYS) == {key: [key] * 30 for key in KEYS}
         await memory.aclear()
 
-    asyncio.run(all_turns())
+    asyncio.run(all_rounds())
 
 
-def test_cut_while_many_ask(valkey_proxy: Proxy, valkey_server: Redis) -> None:
-    """Connections that break under many callers mix up no answers, in either mode (C19)."""
+def test_broken_connections_mix_up_no_replies(valkey_proxy: Proxy, valkey_server: Redis) -> None:
+    """Connections that break under many callers mix up no replies (C19)."""
     memory = memory_at(valkey_proxy.url, "mixed")
     memory.set_many({key: [key] * 30 for key in KEYS})
     dice, enough = random.Random(11), threading.Event()
 
-    def strike() -> None:
+    def break_connections() -> None:
         while not enough.wait(0.01):
             valkey_proxy.begin(Cut(replies=dice.randrange(2_000), times=2))
 
@@ -159,18 +161,18 @@ def test_cut_while_many_ask(valkey_proxy: Proxy, valkey_server: Redis) -> None:
     async def all_work() -> None:
         await asyncio.gather(*map(work, KEYS))
 
-    def plain(key: str) -> None:
+    def run_in_loop(key: str) -> None:
         asyncio.run(work(key))
 
-    striker = threading.Thread(target=strike)
-    others = [threading.Thread(target=plain, args=(key,)) for key in KEYS[:3]]
-    for thread in (striker, *others):
+    breaker = threading.Thread(target=break_connections)
+    others = [threading.Thread(target=run_in_loop, args=(key,)) for key in KEYS[:3]]
+    for thread in (breaker, *others):
         thread.start()
     try:
         asyncio.run(all_work())
     finally:
         enough.set()
-        for thread in (striker, *others):
+        for thread in (breaker, *others):
             thread.join()
     valkey_proxy.heal()
     memory_at(valkey_server.url, "mixed").clear()

@@ -1,4 +1,4 @@
-"""Records too large for a script: the client compares them, and the server watches."""
+"""Records too large for a script: the client compares them, under WATCH."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ KEY = Address(Space("t:large:", "workflow", "w"), "k")
 LARGE = b"x" * 20_000
 
 
-def test_changes_by_many(opening: Any, valkey_server: Redis) -> None:
-    """Of changes to a large record by stores that know nothing of each other none is lost (C16)."""
-    stores = [opening(valkey_server.url) for _ in range(4)]
+def test_concurrent_changes_are_all_applied(open_client: Any, valkey_server: Redis) -> None:
+    """No change to a large record is lost if several stores change it concurrently (C16)."""
+    stores = [open_client(valkey_server.url) for _ in range(4)]
     stores[0]("write", KEY, LARGE, None)
 
     def grow(store: Any) -> None:

@@ -1,4 +1,4 @@
-"""A connection that all callers of a loop share: each has its own answer, in its own time."""
+"""The connection that all callers of an event loop share."""
 
 import asyncio
 import socket
@@ -14,13 +14,13 @@ from services.tls import TLSTerminator
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, Address, Space, StoreSettings, StoreURL
 from fibonacci_redis import fibonacci_storage
-from fibonacci_redis.awaited import _Making
+from fibonacci_redis.async_node import _ConnectionAttempt
 
 SPACE = Space("t:shared:", "workflow", "w")
 KEY = Address(SPACE, "k")
 
 
-def awaited(url: str, **options: str) -> Any:
+def async_store(url: str, **options: str) -> Any:
     settings = StoreSettings(url=StoreURL.parse(url), options=options)
     return fibonacci_storage(settings).create_async_store()
 
@@ -39,39 +39,39 @@ def soon(seconds: float = 5.0) -> float:
     return time.monotonic() + seconds
 
 
-def test_closed_while_connecting(valkey_proxy: Proxy) -> None:
-    """Who waits for a connection when the store is closed is told, and is not left waiting."""
+def test_close_fails_callers_that_wait_for_a_connection(valkey_proxy: Proxy) -> None:
+    """A caller that waits for a connection when the store is closed gets an error at once."""
 
     async def main() -> None:
-        store = awaited(valkey_proxy.url.replace("/0", "/1"))
+        store = async_store(valkey_proxy.url.replace("/0", "/1"))
         with valkey_proxy.fault(BlackHole()):
-            asking = asyncio.create_task(store.read(KEY, deadline=soon(0.5)))
+            first_read = asyncio.create_task(store.read(KEY, deadline=soon(0.5)))
             await asyncio.sleep(0.05)
             await store.close()
             with pytest.raises(BackendUnavailableError, match="was closed"):
-                await asking
+                await first_read
 
     asyncio.run(main())
 
 
-def test_closed_while_asking(valkey_proxy: Proxy) -> None:
-    """Who waits for an answer when the store is closed is told that it is lost."""
+def test_close_fails_pending_requests(valkey_proxy: Proxy) -> None:
+    """A write that is pending when the store is closed has an unknown outcome."""
 
     async def main() -> None:
-        store = awaited(valkey_proxy.url)
+        store = async_store(valkey_proxy.url)
         await store.read(KEY, deadline=soon())
         with valkey_proxy.fault(BlackHole()):
-            asking = asyncio.create_task(store.write(KEY, b"1", None, deadline=soon()))
+            write = asyncio.create_task(store.write(KEY, b"1", None, deadline=soon()))
             await asyncio.sleep(0.05)
             await store.close()
             with pytest.raises(OutcomeUnknownError):
-                await asking
+                await write
 
     asyncio.run(main())
 
 
-def test_less_time_than_others(valkey_proxy: Proxy) -> None:
-    """Each caller of a shared connection ends by its own deadline, whoever is first (C18)."""
+def test_callers_end_by_their_own_deadlines(valkey_proxy: Proxy) -> None:
+    """Each caller of a shared connection ends by its own deadline, in any order (C18)."""
 
     async def timed(store: Any, seconds: float) -> float:
         start = time.monotonic()
@@ -80,7 +80,7 @@ def test_less_time_than_others(valkey_proxy: Proxy) -> None:
         return time.monotonic() - start
 
     async def main() -> list[float]:
-        store = awaited(valkey_proxy.url)
+        store = async_store(valkey_proxy.url)
         await store.read(KEY, deadline=soon())
         with valkey_proxy.fault(BlackHole()):
             found = await asyncio.gather(*[timed(store, s) for s in (0.6, 0.2, 0.4)])
@@ -91,18 +91,18 @@ def test_less_time_than_others(valkey_proxy: Proxy) -> None:
         assert seconds - 0.05 < took < seconds + 0.3
 
 
-def test_retired(served: tuple[str, dict[str, str]]) -> None:
-    """A connection that is given up serves those who wait on it first (C19)."""
+def test_retired_connection_serves_pending_requests(served: tuple[str, dict[str, str]]) -> None:
+    """A connection that is retired serves its pending requests first (C19)."""
     url, options = served
 
     async def main() -> None:
-        store = awaited(url, **options)
+        store = async_store(url, **options)
         await store.write(KEY, b"1", None, deadline=soon())
-        asking = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(5)]
-        asking[0].cancel()
+        reads = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(5)]
+        reads[0].cancel()
         await asyncio.sleep(0)
-        store._routes._node.forget()
-        assert await asyncio.gather(*asking[1:]) == [b"1"] * 4
+        store._topology._node.drop_connections()
+        assert await asyncio.gather(*reads[1:]) == [b"1"] * 4
         assert await store.remove(KEY, deadline=soon()) is True
         await store.close()
 
@@ -110,14 +110,14 @@ def test_retired(served: tuple[str, dict[str, str]]) -> None:
 
 
 def test_first_callers_share_one_connection(valkey_proxy: Proxy) -> None:
-    """Callers that come while the first connection is made wait for it, and make no other."""
+    """Callers that arrive during the first connection attempt share it."""
 
     async def main() -> None:
-        store = awaited(valkey_proxy.url)
-        asking = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(5)]
+        store = async_store(valkey_proxy.url)
+        reads = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(5)]
         await asyncio.sleep(0)
-        asking[0].cancel()
-        assert await asyncio.gather(*asking[1:]) == [None] * 4
+        reads[0].cancel()
+        assert await asyncio.gather(*reads[1:]) == [None] * 4
         await store.close()
 
     with valkey_proxy.record() as traffic:
@@ -125,32 +125,32 @@ def test_first_callers_share_one_connection(valkey_proxy: Proxy) -> None:
     assert traffic.connections == 1
 
 
-def test_first_callers_when_it_fails(valkey_proxy: Proxy) -> None:
-    """A connection that was not made is tried again for those who have time left."""
+def test_failed_connection_attempt_is_retried(valkey_proxy: Proxy) -> None:
+    """A failed connection attempt is retried for the callers with time left."""
 
     async def main() -> None:
-        store = awaited(valkey_proxy.url.replace("/0", "/1"))
+        store = async_store(valkey_proxy.url.replace("/0", "/1"))
         with valkey_proxy.fault(BlackHole()):
-            hasty = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
+            short = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
             await asyncio.sleep(0)
-            hastier = asyncio.create_task(store.read(KEY, deadline=soon(0.05)))
-            patient = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(2)]
-            for asking in (hastier, hasty):
+            shorter = asyncio.create_task(store.read(KEY, deadline=soon(0.05)))
+            long = [asyncio.create_task(store.read(KEY, deadline=soon())) for _ in range(2)]
+            for read in (shorter, short):
                 with pytest.raises(BackendUnavailableError):
-                    await asking
-        assert await asyncio.gather(*patient) == [None, None]
+                    await read
+        assert await asyncio.gather(*long) == [None, None]
         await store.close()
 
     asyncio.run(main())
 
 
-def test_more_than_the_socket_takes(served: tuple[str, dict[str, str]]) -> None:
-    """Large writes at the same time wait for the socket, and arrive whole."""
+def test_large_concurrent_writes_arrive_whole(served: tuple[str, dict[str, str]]) -> None:
+    """Large concurrent writes wait for the socket, and arrive whole."""
     url, options = served
     data = [bytes([65 + number]) * 3_000_000 for number in range(4)]
 
     async def main() -> None:
-        store = awaited(url, **options)
+        store = async_store(url, **options)
         addresses = [Address(SPACE, f"large{number}") for number in range(4)]
         items = zip(addresses, data, strict=True)
         await asyncio.gather(*[store.write(*item, None, deadline=soon(20)) for item in items])
@@ -161,13 +161,13 @@ def test_more_than_the_socket_takes(served: tuple[str, dict[str, str]]) -> None:
     asyncio.run(main())
 
 
-def test_broken_pipe(valkey_server: Redis) -> None:
-    """A request that the socket does not take was surely not sent (C18)."""
+def test_unsent_request_is_not_applied(valkey_server: Redis) -> None:
+    """A request that the socket does not accept was not applied (C18)."""
 
     async def main() -> None:
-        store = awaited(valkey_server.url)
+        store = async_store(valkey_server.url)
         await store.read(KEY, deadline=soon())
-        store._routes._node._shared._socket.shutdown(socket.SHUT_WR)
+        store._topology._node._shared._socket.shutdown(socket.SHUT_WR)
         with pytest.raises(BackendUnavailableError):
             await store.write(KEY, b"1", None, deadline=soon())
         assert await store.read(KEY, deadline=soon()) is None
@@ -176,17 +176,17 @@ def test_broken_pipe(valkey_server: Redis) -> None:
     asyncio.run(main())
 
 
-def test_reset_while_others_wait(valkey_proxy: Proxy) -> None:
-    """A request that meets a broken connection was surely not sent (C18)."""
+def test_request_on_a_reset_connection_is_not_applied(valkey_proxy: Proxy) -> None:
+    """A request on a connection that was reset was not applied (C18)."""
 
     async def main() -> None:
-        store = awaited(valkey_proxy.url)
+        store = async_store(valkey_proxy.url)
         await store.read(KEY, deadline=soon())
         valkey_proxy.begin(BlackHole())
         first = asyncio.create_task(store.read(KEY, deadline=soon()))
         await asyncio.sleep(0.02)
         valkey_proxy.drop(reset=True)
-        # Not as a task: it has to be sent before the loop hears of the reset.
+        # Not as a task: it has to be sent before the loop reads the reset.
         with pytest.raises(BackendUnavailableError):
             await store.write(KEY, b"1", None, deadline=soon())
         with pytest.raises(BackendUnavailableError):
@@ -198,22 +198,24 @@ def test_reset_while_others_wait(valkey_proxy: Proxy) -> None:
     asyncio.run(main())
 
 
-def test_impatient_neighbour(valkey_proxy: Proxy) -> None:
-    """A caller with less time than others breaks nothing for them, and gets no one's answer."""
+def test_timed_out_caller_does_not_affect_others(valkey_proxy: Proxy) -> None:
+    """A caller that times out changes neither the outcome nor the replies of others."""
 
     async def main() -> None:
-        store = awaited(valkey_proxy.url)
+        store = async_store(valkey_proxy.url)
         addresses = [Address(SPACE, f"k{number}") for number in range(5)]
         await store.write(KEY, b"0", None, deadline=soon())
         with valkey_proxy.fault(BlackHole()):
-            hasty = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
+            short = asyncio.create_task(store.read(KEY, deadline=soon(0.1)))
             await asyncio.sleep(0)
             writes = [
-                asyncio.create_task(store.compare_and_set(one, ABSENT, b"1", None, deadline=soon()))
-                for one in addresses
+                asyncio.create_task(
+                    store.compare_and_set(address, ABSENT, b"1", None, deadline=soon())
+                )
+                for address in addresses
             ]
             with pytest.raises(BackendUnavailableError):
-                await hasty
+                await short
             await asyncio.sleep(0.05)
         assert await asyncio.gather(*writes) == [True] * 5
         found = await store.read_many([KEY, *addresses], deadline=soon())
@@ -224,16 +226,16 @@ def test_impatient_neighbour(valkey_proxy: Proxy) -> None:
     asyncio.run(main())
 
 
-def test_silent_connection(valkey_proxy: Proxy) -> None:
-    """A connection on which an overdue caller heard nothing gets no new requests."""
+def test_silent_connection_gets_no_new_requests(valkey_proxy: Proxy) -> None:
+    """A connection on which a caller timed out and heard nothing gets no new requests."""
 
     async def main() -> None:
-        store = awaited(valkey_proxy.url)
+        store = async_store(valkey_proxy.url)
         await store.read(KEY, deadline=soon())
         valkey_proxy.begin(BlackHole())
-        patient = asyncio.create_task(store.read(KEY, deadline=soon(1.5)))
+        long = asyncio.create_task(store.read(KEY, deadline=soon(1.5)))
         with valkey_proxy.record() as traffic:
-            for _ in range(5):  # as many connections would not help
+            for _ in range(5):  # more connections would not help
                 with pytest.raises(BackendUnavailableError):
                     await store.read(KEY, deadline=soon(0.05))
         assert traffic.connections == 0
@@ -244,7 +246,7 @@ def test_silent_connection(valkey_proxy: Proxy) -> None:
             await store.read(KEY, deadline=soon(0.05))
         assert traffic.connections == 1
         with pytest.raises(BackendUnavailableError):
-            await patient
+            await long
         valkey_proxy.heal()
         assert await store.read(KEY, deadline=soon()) is None
         assert valkey_proxy.open == 1
@@ -253,36 +255,36 @@ def test_silent_connection(valkey_proxy: Proxy) -> None:
     asyncio.run(main())
 
 
-def test_replaced_while_connecting(valkey_proxy: Proxy) -> None:
-    """Who waits for a connection to a server that was replaced meanwhile is sent elsewhere."""
+def test_retired_node_fails_callers_that_connect(valkey_proxy: Proxy) -> None:
+    """A caller that connects to a node which is retired meanwhile gets an error."""
 
     async def main() -> None:
-        store = awaited(valkey_proxy.url)
-        asking = asyncio.create_task(store.read(KEY, deadline=soon()))
+        store = async_store(valkey_proxy.url)
+        first_read = asyncio.create_task(store.read(KEY, deadline=soon()))
         await asyncio.sleep(0)
-        store._routes._node.retire()
-        for read in (asking, store.read(KEY, deadline=soon())):
+        store._topology._node.retire()
+        for read in (first_read, store.read(KEY, deadline=soon())):
             with pytest.raises(BackendUnavailableError):
                 await read
 
     asyncio.run(main())
     late = soon()
-    while valkey_proxy.open:  # the proxy has yet to hear of the end
+    while valkey_proxy.open:  # the proxy has not read the end of file yet
         assert time.monotonic() < late
         time.sleep(0.005)
 
 
-def test_left_while_connecting(valkey_proxy: Proxy) -> None:
-    """A connection that was being made when its caller left is closed as soon as it is made."""
+def test_abandoned_connection_is_closed(valkey_proxy: Proxy) -> None:
+    """A connection whose caller was cancelled is closed as soon as it is established."""
 
     async def main() -> None:
-        store = awaited(valkey_proxy.url)
-        endpoint = store._routes._node.endpoint
-        early, late = _Making(endpoint, soon()), _Making(endpoint, soon())
-        early.leave()
-        assert early.make([endpoint.host]).socket.fileno() == -1
-        link = late.make([endpoint.host])
-        late.leave()
-        assert link.socket.fileno() == -1
+        store = async_store(valkey_proxy.url)
+        endpoint = store._topology._node.endpoint
+        early, late = _ConnectionAttempt(endpoint, soon()), _ConnectionAttempt(endpoint, soon())
+        early.abandon()
+        assert early.connect([endpoint.host]).socket.fileno() == -1
+        connection = late.connect([endpoint.host])
+        late.abandon()
+        assert connection.socket.fileno() == -1
 
     asyncio.run(main())
