@@ -8,7 +8,7 @@ import botocore.handlers
 import pytest
 
 from . import aws_limits
-from .aws_answers import Script
+from .aws_responses import Script
 
 
 class Ledger:

@@ -13,8 +13,8 @@ from fibonacci import (
     ValueTooLargeError,
 )
 
-from .aws_answers import Answer, answer, error, passing
 from .aws_ledger import Ledger
+from .aws_responses import Answer, answer, error, passing
 from .conftest import Open, ready
 
 THROTTLES = [

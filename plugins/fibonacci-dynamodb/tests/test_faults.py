@@ -15,7 +15,7 @@ from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import Store
 from fibonacci.testing.threads import in_threads
 from fibonacci_dynamodb import transport
-from fibonacci_dynamodb.line import Line
+from fibonacci_dynamodb.connection import Connection
 
 from .aws_ledger import Ledger
 from .conftest import ADDRESS, Open, OpenStore, name_of, soon, until
@@ -113,7 +113,7 @@ def test_old_connections_are_not_used(
     proxied: str, open_store: OpenStore, moto_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ):
     """One that was idle for long may be dead without a word, and is replaced."""
-    monkeypatch.setattr(transport, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(transport, "MAX_IDLE_SECONDS", 0.0)
     store = open_store(proxied)
     store.exists(ADDRESS, deadline=soon())
     with moto_proxy.record() as traffic:
@@ -151,10 +151,10 @@ def test_closed_while_in_use(store: Store, moto_proxy: Proxy):
 def test_a_closed_socket():
     """A connection that a signal closed on its way back is not taken for a quiet one (C19)."""
     ours, theirs = socket.socketpair()
-    line = Line(ours)
-    assert line.is_reusable() is True
-    line.close()
-    assert line.is_reusable() is False
+    connection = Connection(ours)
+    assert connection.is_reusable() is True
+    connection.close()
+    assert connection.is_reusable() is False
     theirs.close()
 
 

@@ -14,7 +14,7 @@ from fibonacci import (
     StorageError,
     Workflow,
 )
-from fibonacci_dynamodb.proxies import proxy_for
+from fibonacci_dynamodb.environment import proxy_for
 
 from .conftest import ADDRESS, OpenStore, soon
 from .listening import Listening, answering, connecting, noting
@@ -34,7 +34,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "place"),
+    ("given", "address"),
     [
         ("proxy.corp:3128", ("proxy.corp", 3128)),
         ("proxy.corp", ("proxy.corp", 80)),
@@ -44,12 +44,12 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://[fe80::1]:3128", ("fe80::1", 3128)),
     ],
 )
-def test_read(monkeypatch: pytest.MonkeyPatch, given: str, place: tuple[str, int]):
+def test_read(monkeypatch: pytest.MonkeyPatch, given: str, address: tuple[str, int]):
     """A proxy's address may lack its scheme and its port."""
     monkeypatch.setenv("HTTPS_PROXY", given)
     proxy = proxy_for(AWS)
     assert proxy is not None
-    assert proxy.place == place
+    assert proxy.address == address
     assert proxy_for("http://localhost:8000") is None
 
 

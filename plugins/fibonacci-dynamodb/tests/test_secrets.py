@@ -13,8 +13,8 @@ from services.proxy import Proxy
 
 from fibonacci import MemoryManager, OutcomeUnknownError, StorageError
 
-from .aws_answers import Answer, error
 from .aws_ledger import Ledger
+from .aws_responses import Answer, error
 from .conftest import ADDRESS, Open, OpenStore, ready, soon
 
 KEY, SECRET, TOKEN, VALUE = "AKIACANARY", "canary-secret", "canary-token", "canary-value"
@@ -171,8 +171,8 @@ def test_others_logs(moto_server: Moto, open_memory: Open, logged: pytest.LogCap
 
 def test_reprs(tmp_path: Path):
     """No object of ours shows a key."""
-    from fibonacci_dynamodb.proxies import Proxy
-    from fibonacci_dynamodb.route import Route
+    from fibonacci_dynamodb.connection import Endpoint
+    from fibonacci_dynamodb.environment import Proxy
 
-    route = Route(place=("h", 1), secure=False, proxy=Proxy(("p", 2), "canary"))
-    assert "canary" not in repr(route)
+    endpoint = Endpoint(address=("h", 1), use_tls=False, proxy=Proxy(("p", 2), "canary"))
+    assert "canary" not in repr(endpoint)

@@ -7,7 +7,7 @@ import pytest
 
 from fibonacci import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL
-from fibonacci_dynamodb import fibonacci_storage, surroundings
+from fibonacci_dynamodb import environment, fibonacci_storage
 from fibonacci_dynamodb.settings import Settings, read_settings
 
 
@@ -113,7 +113,11 @@ def test_refused_with_what_to_write(url: str, told: str):
 )
 def test_refused_variables(monkeypatch: pytest.MonkeyPatch, name: str, given: str, told: str):
     """What boto3 could not work with is told with its variable, and no key in it (C23)."""
-    for one in (*surroundings.KEYS, *surroundings.ENDPOINTS, *surroundings.BUNDLES):
+    for one in (
+        *environment.KEY_VARIABLES,
+        *environment.ENDPOINT_VARIABLES,
+        *environment.CA_FILE_VARIABLES,
+    ):
         monkeypatch.delenv(one, raising=False)
     monkeypatch.setenv(name, given)
     with pytest.raises(ConfigurationError, match=f"^{name} {told}") as caught:

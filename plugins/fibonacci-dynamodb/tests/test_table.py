@@ -13,10 +13,14 @@ from services.dynamodb import Moto
 from fibonacci import BackendUnavailableError, StorageError
 from fibonacci.testing.threads import in_threads
 from fibonacci_dynamodb.__main__ import main
-from fibonacci_dynamodb.definition import cloudformation, creation, sweep
+from fibonacci_dynamodb.schema import (
+    cloudformation,
+    create_table_request,
+    update_ttl_request,
+)
 
-from .aws_answers import answer, error
 from .aws_ledger import Ledger
+from .aws_responses import answer, error
 from .conftest import ADDRESS, Open, OpenStore, name_of, ready, soon, until
 
 STARTS = 20
@@ -30,7 +34,7 @@ def test_made_at_first_use(moto_server: Moto, open_memory: Open, ledger: Ledger)
     assert found == {"PutItem": 2, "CreateTable": 1, "DescribeTable": 1}
     table = moto_server("DescribeTable", TableName=name_of(url))["Table"]
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
-    assert table["KeySchema"] == creation("t")["KeySchema"]
+    assert table["KeySchema"] == create_table_request("t")["KeySchema"]
     assert ledger.count(lambda: open_memory(url).get("k")) == {"GetItem": 1}
 
 
@@ -45,7 +49,7 @@ def test_reads_make_it_too(moto_server: Moto, open_memory: Open):
 def test_expired_records_are_swept(moto_server: Moto, open_memory: Open, ledger: Ledger):
     """The first record that expires has DynamoDB sweep the table, whoever made it."""
     url = moto_server.fresh
-    moto_server("CreateTable", **creation(name_of(url)))
+    moto_server("CreateTable", **create_table_request(name_of(url)))
     memory = open_memory(url)
     assert ledger.count(lambda: memory.set("k", 1)) == {"PutItem": 1}
     found = ledger.count(lambda: memory.set("k", 1, ttl=60))
@@ -135,7 +139,7 @@ def test_may_not_be_made(moto_server: Moto, open_memory: Open, ledger: Ledger):
 def test_somebody_elses_table(moto_server: Moto, open_memory: Open):
     """A table of another shape is not written to, and told."""
     url = moto_server.fresh
-    other = creation(name_of(url))
+    other = create_table_request(name_of(url))
     other["AttributeDefinitions"] = [{"AttributeName": "id", "AttributeType": "S"}]
     other["KeySchema"] = [{"AttributeName": "id", "KeyType": "HASH"}]
     moto_server("CreateTable", **other)
@@ -190,7 +194,9 @@ def test_printed_for_cloudformation(
     runpy.run_module("fibonacci_dynamodb", run_name="__main__", alter_sys=True)
     (resource,) = json.loads(capsys.readouterr().out)["Resources"].values()
     assert resource["Type"] == "AWS::DynamoDB::Table"
-    assert resource["Properties"] == creation("fibonacci") | sweep("fibonacci")
+    assert resource["Properties"] == create_table_request("fibonacci") | update_ttl_request(
+        "fibonacci"
+    )
 
 
 def test_printed_for_terraform(capsys: pytest.CaptureFixture[str]):

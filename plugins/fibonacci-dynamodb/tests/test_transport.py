@@ -15,7 +15,7 @@ from fibonacci import (
     OutcomeUnknownError,
     StorageError,
 )
-from fibonacci_dynamodb.surroundings import BUNDLES
+from fibonacci_dynamodb.environment import CA_FILE_VARIABLES
 
 from .conftest import ADDRESS, OpenStore, soon
 from .listening import Listening, Serve, answering, request_from
@@ -167,7 +167,7 @@ def test_tls(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_untrusted(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A certificate of nobody we trust is told as such, and nothing is sent."""
     made = certificates.certificates(tmp_path)
-    for name in BUNDLES:
+    for name in CA_FILE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     for bundle in (None, made.other_ca):
         if bundle:

@@ -10,11 +10,11 @@ from services.dynamodb import Moto
 
 from fibonacci import NO_EXPIRY, CorruptRecordError, MemoryManager, ValueTooLargeError
 from fibonacci.plugin import SCOPES, Address, Space
-from fibonacci_dynamodb import layout
+from fibonacci_dynamodb import schema
 
 from . import aws_limits
-from .aws_answers import answer
 from .aws_ledger import Ledger
+from .aws_responses import answer
 from .conftest import Open, name_of
 
 PREFIXES = st.text("ab: v1".replace(" ", ""), max_size=8)
@@ -25,7 +25,7 @@ SPACES = st.builds(Space, PREFIXES, st.sampled_from(SCOPES), OWNERS)
 @given(st.sets(SPACES, min_size=2))
 def test_partitions_differ(spaces: set[Space]):
     """No two spaces share a partition, whatever their parts are made of (C1)."""
-    assert len({layout.partition(space) for space in spaces}) == len(spaces)
+    assert len({schema.partition_key(space) for space in spaces}) == len(spaces)
 
 
 def test_attributes(moto_server: Moto, open_memory: Open):
@@ -99,7 +99,7 @@ def test_largest_record(open_memory: Open, table_url: str, ledger: Ledger, owner
     memory = open_memory(table_url, name=owner)
     address = Address(Space("fibonacci:", "workflow", owner), "k")
     expiry = len("expires_ms") + 8 + len("expires_s") + 6
-    rest = aws_limits.size(layout.item_of(address, b"", None)) + expiry + len('""')
+    rest = aws_limits.size(schema.create_item(address, b"", None)) + expiry + len('""')
     room = 409_600 - rest
     memory.exists("k")
     ledger.script.add("PutItem", answer({}))  # moto's own limit is lower
@@ -124,7 +124,7 @@ def test_remaining_is_at_most_the_ttl():
     """A record that was just written has no more time left than its ttl (C11)."""
     address = Address(Space("", "global", ""), "k")
     for _ in range(1_000):
-        left = layout.item_ttl_ms(layout.item_of(address, b"", 60_000), address)
+        left = schema.item_ttl_ms(schema.create_item(address, b"", 60_000), address)
         assert isinstance(left, int)
         assert left <= 60_000
 

@@ -16,7 +16,7 @@ from botocore.session import Session
 
 from fibonacci import BackendUnavailableError, StorageError
 from fibonacci.testing.threads import in_threads
-from fibonacci_dynamodb.login import Login
+from fibonacci_dynamodb.credentials import SigningCredentials
 
 from .aws_ledger import Ledger
 from .conftest import Open, ready, until
@@ -159,14 +159,14 @@ def test_account():
 
     session = Session()
     session.register_component("credential_provider", Chain())
-    login = Login(session, "a table")
-    assert session.get_credentials() is login
-    assert login.found is False
-    login.renew(time.monotonic() + 5)
-    login.renew(0.0)  # nothing to wait for
-    assert login.found is True
-    assert login.get_deferred_property("account_id")() == "123456789012"
-    assert login.get_frozen_credentials() == ReadOnlyCredentials(
+    credentials = SigningCredentials(session, "a table")
+    assert session.get_credentials() is credentials
+    assert credentials.available is False
+    credentials.refresh(time.monotonic() + 5)
+    credentials.refresh(0.0)  # nothing to wait for
+    assert credentials.available is True
+    assert credentials.get_deferred_property("account_id")() == "123456789012"
+    assert credentials.get_frozen_credentials() == ReadOnlyCredentials(
         "key", "secret", None, "123456789012"
     )
 
@@ -198,6 +198,6 @@ def test_a_role_that_is_not_given(code: str, status: int, kind: type[StorageErro
     session = Session()
     session.register_component("credential_provider", Refusing(code, status))
     with pytest.raises(StorageError) as caught:
-        Login(session, "a table").renew(time.monotonic() + 20)
+        SigningCredentials(session, "a table").refresh(time.monotonic() + 20)
     assert type(caught.value) is kind
     assert "hunter2" not in str(caught.value)
