@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
-from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.settings import ConnectionOptions
 from fibonacci_sqlite.store import SqliteStore
 
 sys.path.insert(0, os.fspath(Path(__file__).parent))  # for sqlite_bench, from all test files
@@ -45,7 +45,7 @@ def memory(path: Path, open_memory: Callable[..., MemoryManager]) -> MemoryManag
 @pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
     """A store in the file."""
-    store = SqliteStore(Opening(path=os.fspath(path)))
+    store = SqliteStore(ConnectionOptions(path=os.fspath(path)))
     yield store
     store.close()
 

@@ -23,8 +23,9 @@ from fibonacci import (
 )
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 from fibonacci_sqlite import statements as sql
-from fibonacci_sqlite.connection import Connection, Opening
-from fibonacci_sqlite.file import DatabaseFile
+from fibonacci_sqlite.connection import Connection
+from fibonacci_sqlite.database import Database
+from fibonacci_sqlite.settings import ConnectionOptions
 from fibonacci_sqlite.store import SqliteStore
 
 SPACE = Space("p:", "workflow", "w")
@@ -164,7 +165,7 @@ def test_batch_out_of_time(store: SqliteStore):
 
 def test_interrupted_work(path: Path):
     """Work that is broken off amid a transaction leaves no lock and no change (C19)."""
-    file = DatabaseFile(Opening(path=os.fspath(path)))
+    database = Database(ConnectionOptions(path=os.fspath(path)))
 
     def half(connection: Connection) -> None:
         connection.cursor.execute("BEGIN IMMEDIATE")
@@ -172,15 +173,15 @@ def test_interrupted_work(path: Path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        file.do(half, deadline=now(), writes=True)
-    assert file.do(sql.fetch, sql.READ, (b"s", b"k"), deadline=now()) is None
-    assert file.do(sql.change, sql.WRITE, (None, b"2", b"s", b"k"), deadline=0.0) == 1
-    file.close()
+        database.run(half, deadline=now(), writes=True)
+    assert database.run(sql.fetch_one, sql.READ, (b"s", b"k"), deadline=now()) is None
+    assert database.run(sql.execute, sql.WRITE, (None, b"2", b"s", b"k"), deadline=0.0) == 1
+    database.close()
 
 
 def test_a_signal_that_raises_sqlites_error(path: Path, raw: Connect):
     """What a signal handler raises is no fault of this file's, and keeps no lock on it (C19)."""
-    file = DatabaseFile(Opening(path=os.fspath(path)))
+    database = Database(ConnectionOptions(path=os.fspath(path)))
 
     def ring(*_: object) -> None:
         raw(path.with_name("other.db")).execute("no SQL")
@@ -192,7 +193,7 @@ def test_a_signal_that_raises_sqlites_error(path: Path, raw: Connect):
     before = signal.signal(signal.SIGUSR2, ring)
     try:
         with pytest.raises(sqlite3.OperationalError, match="syntax error"):
-            file.do(half, deadline=now(), writes=True)
+            database.run(half, deadline=now(), writes=True)
         raw(path).execute("BEGIN IMMEDIATE")
     finally:
         signal.signal(signal.SIGUSR2, before)
@@ -219,20 +220,20 @@ def test_a_signal_while_the_file_is_made(
 
 def test_lost_connection(path: Path, raw: Connect):
     """A connection that gets lost amid a transaction is closed, and its lock with it (C19)."""
-    file = DatabaseFile(Opening(path=os.fspath(path)))
+    database = Database(ConnectionOptions(path=os.fspath(path)))
     connections: list[Connection] = []
-    file.do(connections.append, deadline=now())
+    database.run(connections.append, deadline=now())
     connections[0].cursor.execute("BEGIN IMMEDIATE")
-    file.close()
+    database.close()
     del connections
     raw(path).execute("BEGIN IMMEDIATE")
 
 
 def test_busy_amid_a_transaction(path: Path, raw: Connect):
     """Work that meets a lock after it began is rolled back, and done again."""
-    file = DatabaseFile(Opening(path=os.fspath(path)))
+    database = Database(ConnectionOptions(path=os.fspath(path)))
     other, turns = raw(path), []
-    file.do(sql.change, sql.WRITE, (None, b"1", b"s", b"k"), deadline=now())
+    database.run(sql.execute, sql.WRITE, (None, b"1", b"s", b"k"), deadline=now())
 
     def stale(connection: Connection) -> int:
         """Read, and write when another writer has been there in between: busy for ever."""
@@ -240,13 +241,13 @@ def test_busy_amid_a_transaction(path: Path, raw: Connect):
         connection.cursor.execute(sql.READ, (b"s", b"k")).fetchone()
         if not turns:
             turns.append(other.execute(sql.WRITE, (None, b"2", b"s", b"k")))
-        changed = sql.change(connection, sql.SWAP_KEEPING, (b"3", b"s", b"k", b"2", 0))
+        changed = sql.execute(connection, sql.COMPARE_AND_SET_KEEP_TTL, (b"3", b"s", b"k", b"2", 0))
         connection.cursor.execute("COMMIT")
         return changed
 
-    assert file.do(stale, deadline=now(), writes=True) == 1
-    assert file.do(sql.fetch, sql.READ, (b"s", b"k"), deadline=now()) == (b"3", None)
-    file.close()
+    assert database.run(stale, deadline=now(), writes=True) == 1
+    assert database.run(sql.fetch_one, sql.READ, (b"s", b"k"), deadline=now()) == (b"3", None)
+    database.close()
 
 
 def test_no_directory(tmp_path: Path, open_memory: Open):
@@ -293,12 +294,12 @@ def test_too_many_open_files(path: Path, memory: MemoryManager):
 def test_full_disk(path: Path, memory: MemoryManager, store: SqliteStore):
     """A disk that is full refuses the write, which is not applied; what is there stays (C18)."""
     memory.set("k", "old")
-    file = store._file
+    database = store._database
 
     def limit(connection: Connection) -> None:
         connection.cursor.execute("PRAGMA max_page_count = 8")
 
-    file.do(limit, deadline=now())
+    database.run(limit, deadline=now())
     with pytest.raises(BackendUnavailableError, match="no room, and nothing was changed"):
         store.write(ADDRESS, bytes(100_000), None, deadline=now())
     assert store.read(ADDRESS, deadline=now()) is None
@@ -323,7 +324,7 @@ def test_broken_write(path: Path, store: SqliteStore):
 def test_broken_read(path: Path, store: SqliteStore):
     """A read that SQLite gives up raises, and is no absence (C14, C18)."""
     store.write(ADDRESS, b"1", None, deadline=now())
-    store._file.do(lambda one: one.database.set_progress_handler(lambda: 1, 1), deadline=now())
+    store._database.run(lambda one: one.database.set_progress_handler(lambda: 1, 1), deadline=now())
     with pytest.raises(BackendUnavailableError, match="interrupted"):
         store.read(ADDRESS, deadline=now())
     assert store.read(ADDRESS, deadline=now()) == b"1"

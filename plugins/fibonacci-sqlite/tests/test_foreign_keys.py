@@ -9,7 +9,7 @@ from sqlite_bench import Connect
 
 from fibonacci import MemoryManager
 from fibonacci.plugin import Address, Space
-from fibonacci_sqlite.store import STEP, SqliteStore
+from fibonacci_sqlite.store import CLEAR_STEP, SqliteStore
 
 SPACE = Space("fibonacci:", "workflow", "w")
 
@@ -47,7 +47,7 @@ def test_ends_a_page(path: Path, store: SqliteStore, raw: Connect, limit: int):
 
 def test_ends_a_step_of_clear(path: Path, memory: MemoryManager, raw: Connect):
     """A key that is not UTF-8 does not keep a space from being cleared (C6)."""
-    memory.set_many({f"a{number:03}": 1 for number in range(STEP - 1)})
+    memory.set_many({f"a{number:03}": 1 for number in range(CLEAR_STEP - 1)})
     memory.set("z", 1)
     add_foreign_keys(raw(path))
     assert memory.clear() is True

@@ -14,8 +14,8 @@ from fibonacci import MemoryManager
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, encode_parts
 from fibonacci_sqlite import fibonacci_storage
 from fibonacci_sqlite import statements as sql
-from fibonacci_sqlite.connection import Connection, Opening, open_connection
-from fibonacci_sqlite.pool import KEPT, Pool
+from fibonacci_sqlite.connection import MAX_IDLE, Connection, ConnectionPool, open_connection
+from fibonacci_sqlite.settings import ConnectionOptions
 from fibonacci_sqlite.store import SqliteStore
 
 SPACE = Space("p:", "workflow", "w")
@@ -55,7 +55,7 @@ def test_synchronous(path: Path, query: str, level: int):
     settings = StoreSettings(url=StoreURL.parse(f"sqlite:///{path}{query}"))
     store = fibonacci_storage(settings).create_store()
     assert isinstance(store, SqliteStore)
-    asked = store._file.do(sql.fetch, "PRAGMA synchronous", (), deadline=now())
+    asked = store._database.run(sql.fetch_one, "PRAGMA synchronous", (), deadline=now())
     assert asked == (level,)
     store.close()
 
@@ -124,24 +124,24 @@ def test_used_after_close(store: SqliteStore):
     store.write(address, b"1", None, deadline=now())
     store.close()
     assert store.read(address, deadline=now()) == b"1"
-    assert store._file._pool._in_use() == []
+    assert store._database._pool._in_use() == []
 
 
 @pytest.fixture
 def pool(path: Path):
     """Connections to the file."""
-    pool = Pool(lambda: open_connection(Opening(path=os.fspath(path))))
+    pool = ConnectionPool(lambda: open_connection(ConnectionOptions(path=os.fspath(path))))
     yield pool
     pool.close()
 
 
-def test_last_used_first(pool: Pool):
+def test_last_used_first(pool: ConnectionPool):
     """The connection used last is used next, and no more stay open than are worth it."""
-    taken = [pool.take() for _ in range(KEPT + 3)]
+    taken = [pool.getconn() for _ in range(MAX_IDLE + 3)]
     for connection in taken:
-        pool.give(connection)
-    assert [one.closed for one in taken] == [False] * (KEPT - 1) + [False, True, True, True]
-    assert pool.take() is taken[KEPT - 1]
+        pool.putconn(connection)
+    assert [one.closed for one in taken] == [False] * (MAX_IDLE - 1) + [False, True, True, True]
+    assert pool.getconn() is taken[MAX_IDLE - 1]
 
 
 def descriptors(path: Path) -> int:
@@ -153,9 +153,9 @@ def descriptors(path: Path) -> int:
     return found
 
 
-def test_closed_is_closed(path: Path, pool: Pool):
+def test_closed_is_closed(path: Path, pool: ConnectionPool):
     """A connection that is closed has left the file, whatever its last statement came to."""
-    other, failed, half = pool.take(), pool.take(), pool.take()
+    other, failed, half = pool.getconn(), pool.getconn(), pool.getconn()
     other.cursor.execute("BEGIN IMMEDIATE")
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         failed.cursor.execute("BEGIN IMMEDIATE")
@@ -166,31 +166,31 @@ def test_closed_is_closed(path: Path, pool: Pool):
     assert descriptors(path) == 0
 
 
-def test_rest_waits(pool: Pool):
+def test_rest_waits(pool: ConnectionPool):
     """Before a fork all connections are closed, those in use when their work is done."""
-    idle, busy = pool.take(), pool.take()
-    pool.give(idle)
+    idle, busy = pool.getconn(), pool.getconn()
+    pool.putconn(idle)
 
     def work() -> None:
         time.sleep(0.05)
-        pool.give(busy)
+        pool.putconn(busy)
 
     worker = Thread(target=work)
     worker.start()
-    pool.come_to_rest(now())
+    pool.drain_for_fork(now())
     worker.join()
     assert idle.closed
     assert busy.closed
 
 
-def test_rest_is_not_for_ever(pool: Pool):
+def test_rest_is_not_for_ever(pool: ConnectionPool):
     """A child that is forked amid an operation is told so, and never touches what it inherited."""
-    stuck: list[Connection] = [pool.take()]
-    pool.come_to_rest(time.monotonic() + 0.01)
-    pool.start_anew()
+    stuck: list[Connection] = [pool.getconn()]
+    pool.drain_for_fork(time.monotonic() + 0.01)
+    pool.reset_after_fork()
     assert not stuck[0].closed
     with pytest.raises(Exception, match="forked in the midst of an operation"):
-        pool.take()
+        pool.getconn()
 
 
 def test_a_connection_that_was_never_made_whole():

@@ -15,7 +15,7 @@ from sqlite_bench import Child, Gate, Open, Tell
 
 from fibonacci import BackendUnavailableError, StorageError
 from fibonacci.plugin import Address, Space
-from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.settings import ConnectionOptions
 from fibonacci_sqlite.store import SqliteStore
 
 ADDRESS = Address(Space("p:", "workflow", "w"), "k")
@@ -29,7 +29,7 @@ def now() -> float:
 def shipped() -> Iterator[Path]:
     """A file with a record in it, which another user may read; nobody has it open."""
     directory = Path(mkdtemp())
-    store = SqliteStore(Opening(path=os.fspath(directory / "memory.db")))
+    store = SqliteStore(ConnectionOptions(path=os.fspath(directory / "memory.db")))
     store.write(ADDRESS, b"1", None, deadline=now())
     store.close()
     (directory / "memory.db").chmod(0o444)
@@ -71,7 +71,7 @@ def read(store: SqliteStore) -> bytes | None:
 
 def test_without_the_option(shipped: Path):
     """A medium that is read-only is no server that is away: the error names the option."""
-    store = SqliteStore(Opening(path=os.fspath(shipped)))
+    store = SqliteStore(ConnectionOptions(path=os.fspath(shipped)))
     (line,) = as_another_user(partial(read, store))
     assert line.startswith("StorageError: database ")
     assert "With the option readonly=true it can be read" in line
@@ -79,7 +79,7 @@ def test_without_the_option(shipped: Path):
 
 def test_with_the_option(shipped: Path):
     """With readonly=true it can be read, and nothing is made beside it."""
-    store = SqliteStore(Opening(path=os.fspath(shipped), readonly=True))
+    store = SqliteStore(ConnectionOptions(path=os.fspath(shipped), readonly=True))
     assert as_another_user(partial(read, store)) == ["b'1'"]
     assert os.listdir(shipped.parent) == ["memory.db"]
 
@@ -87,8 +87,11 @@ def test_with_the_option(shipped: Path):
 def test_while_its_owner_writes(shipped: Path):
     """A user who may only read sees what the owner writes meanwhile, and is told of the rights."""
     path = os.fspath(shipped)
-    owner, other = SqliteStore(Opening(path=path)), SqliteStore(Opening(path=path))
-    reader = SqliteStore(Opening(path=path, readonly=True))
+    owner, other = (
+        SqliteStore(ConnectionOptions(path=path)),
+        SqliteStore(ConnectionOptions(path=path)),
+    )
+    reader = SqliteStore(ConnectionOptions(path=path, readonly=True))
 
     def own() -> None:
         shipped.parent.chmod(0o755)
@@ -108,7 +111,7 @@ def test_while_its_owner_writes(shipped: Path):
 def test_a_log_left_behind(shipped: Path):
     """What a process that was killed left in its log is not passed over, but told."""
     shipped.parent.chmod(0o755)
-    owner = SqliteStore(Opening(path=os.fspath(shipped)))
+    owner = SqliteStore(ConnectionOptions(path=os.fspath(shipped)))
     shipped.chmod(0o644)
     owner.write(ADDRESS, b"2", None, deadline=now())
     log = shipped.with_name("memory.db-wal")
@@ -116,7 +119,7 @@ def test_a_log_left_behind(shipped: Path):
     owner.close()
     log.write_bytes(left)
     shipped.parent.chmod(0o555)
-    store = SqliteStore(Opening(path=os.fspath(shipped), readonly=True))
+    store = SqliteStore(ConnectionOptions(path=os.fspath(shipped), readonly=True))
     (line,) = as_another_user(partial(read, store))
     assert line.startswith("StorageError: ")
     assert "open it once, without readonly=true" in line
@@ -166,7 +169,7 @@ def test_without_rights(shipped: Path, open_memory: Open, monkeypatch: pytest.Mo
 def test_a_connection_that_may_not_write(store: SqliteStore):
     """What SQLite itself refuses to write is told with the rights it takes, and not as passing."""
     store.write(ADDRESS, b"1", None, deadline=now())
-    store._file.do(lambda one: one.cursor.execute("PRAGMA query_only = 1"), deadline=now())
+    store._database.run(lambda one: one.cursor.execute("PRAGMA query_only = 1"), deadline=now())
     with pytest.raises(StorageError, match="needs the right to write the file") as caught:
         store.write(ADDRESS, b"2", None, deadline=now())
     assert type(caught.value) is StorageError

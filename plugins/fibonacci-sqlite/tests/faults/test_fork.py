@@ -16,7 +16,7 @@ from sqlite_bench import Child, Gate, Tell
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci.plugin import Address, Space
-from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.settings import ConnectionOptions
 from fibonacci_sqlite.store import SqliteStore
 
 ADDRESS = Address(Space("p:", "workflow", "w"), "k")
@@ -79,7 +79,7 @@ def test_child_closes_under_the_parent(workflow: Workflow, path: Path):
 
 def test_given_store(path: Path):
     """A store that the user made is one object on both sides of a fork, and serves both."""
-    store = SqliteStore(Opening(path=os.fspath(path)))
+    store = SqliteStore(ConnectionOptions(path=os.fspath(path)))
     memory = Workflow("w", MemoryConfig(backend=store)).memory
     memory.set("n", 0)
 
