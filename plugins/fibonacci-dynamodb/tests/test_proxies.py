@@ -76,11 +76,11 @@ def test_excepted(monkeypatch: pytest.MonkeyPatch, excepted: str, *, expected: b
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("socks5://user:hunter2@proxy.corp:1080", "kind socks5://"),
-        ("https://user:hunter2@proxy.corp", "kind https://"),
-        ("ftp://hunter2:hunter2@proxy.corp", "not the address"),
-        ("http://proxy.corp:hunter2", "not the address"),
-        ("user:hunter2", "not the address"),
+        ("socks5://user:hunter2@proxy.corp:1080", "names a socks5:// proxy"),
+        ("https://user:hunter2@proxy.corp", "names a https:// proxy"),
+        ("ftp://hunter2:hunter2@proxy.corp", "not a valid proxy URL"),
+        ("http://proxy.corp:hunter2", "not a valid proxy URL"),
+        ("user:hunter2", "not a valid proxy URL"),
     ],
 )
 def test_told_when_the_workflow_is_made(monkeypatch: pytest.MonkeyPatch, given: str, told: str):
@@ -108,7 +108,7 @@ def test_told_at_the_first_use(monkeypatch: pytest.MonkeyPatch, open_store: Open
     """Where only boto3 knows whether an endpoint is excepted, the first use tells it as well."""
     monkeypatch.setenv("https_proxy", "socks5://proxy.corp:1080")
     monkeypatch.setenv("no_proxy", "localhost")
-    with pytest.raises(ConfigurationError, match="https_proxy names a proxy of the kind socks5://"):
+    with pytest.raises(ConfigurationError, match="https_proxy names a socks5:// proxy"):
         open_store(f"dynamodb://{REGION}").read(ADDRESS, deadline=soon())
 
 
@@ -167,7 +167,9 @@ def test_secure_refused(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
     with Listening(answering(refusal, once=True)) as proxy:
         monkeypatch.setenv("https_proxy", f"http://us%40er:hunter2@127.0.0.1:{proxy.port}")
         store = open_store(f"dynamodb://{REGION}?endpoint_url=https://dynamodb.invalid")
-        with pytest.raises(BackendUnavailableError, match="answered CONNECT with 407") as caught:
+        with pytest.raises(
+            BackendUnavailableError, match="responded to CONNECT with status 407"
+        ) as caught:
             store.write(ADDRESS, b"1", None, deadline=soon())
         store.close()
     shown = locals_of_ours(caught.value)

@@ -85,11 +85,11 @@ def test_refused(url: str | None):
         ("dynamodb://localhost:8000", r"us-east-1\?endpoint_url=http://localhost:8000"),
         ("dynamodb://localhost", r"us-east-1\?endpoint_url=http://localhost:8000"),
         ("dynamodb://eu-west-1/t", r"a table is an option: write .*\?table=fibonacci"),
-        ("dynamodb://eu-west-1?table=arn:aws:dynamodb:eu-west-1:123:table/t", "and no ARN"),
-        ("dynamodb://eu-west-1?region=eu-west-1", "write it behind dynamodb://"),
+        ("dynamodb://eu-west-1?table=arn:aws:dynamodb:eu-west-1:123:table/t", "not an ARN"),
+        ("dynamodb://eu-west-1?region=eu-west-1", "write it after dynamodb://"),
         ("dynamodb://eu-west-1?aws_secret_access_key=hunter2", "boto3 finds the keys"),
         ("dynamodb://eu-west-1?endpoint_url=http://a..b", "its host has an empty part"),
-        ("dynamodb://eu-west-1?endpoint_url=http://localhost:0", "must be the address of an endp"),
+        ("dynamodb://eu-west-1?endpoint_url=http://localhost:0", "must be the URL of an endpoint"),
     ],
 )
 def test_refused_with_what_to_write(url: str, told: str):
@@ -103,10 +103,10 @@ def test_refused_with_what_to_write(url: str, told: str):
     ("name", "given", "told"),
     [
         ("AWS_ACCESS_KEY_ID", '"hunter2"', "stands in quotes"),
-        ("AWS_SECRET_ACCESS_KEY", "hunter2\n", "holds a space, a line's end"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2\n", "contains a space, a line break"),
         ("AWS_SESSION_TOKEN", "${hunter2}", "holds the name of a variable"),
-        ("AWS_ENDPOINT_URL", "http://u:hunter2@localhost", "must be the address of an endpoint"),
-        ("AWS_ENDPOINT_URL_DYNAMODB", "'http://localhost'", "must be the address of an endpoint"),
+        ("AWS_ENDPOINT_URL", "http://u:hunter2@localhost", "must be the URL of an endpoint"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "'http://localhost'", "must be the URL of an endpoint"),
         ("AWS_CA_BUNDLE", "/none", "names '/none', and no certificate .*: No such file"),
         ("REQUESTS_CA_BUNDLE", "/", "names '/', and no certificate .*: Is a directory"),
     ],

@@ -97,7 +97,7 @@ def test_still_being_made(moto_server: Moto, open_memory: Open, ledger: Ledger):
     ledger.script.always("DescribeTable", creating)
     ledger.script.always("PutItem", error("ResourceNotFoundException"))
     start = time.monotonic()
-    with pytest.raises(BackendUnavailableError, match="is being made, and was CREATING"):
+    with pytest.raises(BackendUnavailableError, match="is being created, and was CREATING"):
         hasty.set("k", 1)
     assert time.monotonic() - start < 0.6 + 0.5
 
@@ -109,7 +109,7 @@ def test_made_once_for_all(moto_server: Moto, open_store: OpenStore, ledger: Led
     store = open_store(moto_server.fresh)
 
     def read(seconds: float) -> None:
-        with pytest.raises(BackendUnavailableError, match="is being made"):
+        with pytest.raises(BackendUnavailableError, match="is being created"):
             store.read(ADDRESS, deadline=soon(seconds))
 
     def hasty() -> None:
@@ -143,9 +143,9 @@ def test_somebody_elses_table(moto_server: Moto, open_memory: Open):
     other["AttributeDefinitions"] = [{"AttributeName": "id", "AttributeType": "S"}]
     other["KeySchema"] = [{"AttributeName": "id", "KeyType": "HASH"}]
     moto_server("CreateTable", **other)
-    with pytest.raises(StorageError, match="made by somebody else"):
+    with pytest.raises(StorageError, match="may belong to another application"):
         open_memory(url).set("k", 1)
-    with pytest.raises(StorageError, match="made by somebody else"):
+    with pytest.raises(StorageError, match="may belong to another application"):
         open_memory(url).get("k")
 
 

@@ -273,7 +273,7 @@ def test_no_log_can_be_opened(path: Path, open_memory: Open):
     other = path.with_name("other.db")
     other.write_bytes(path.read_bytes())
     other.with_name("other.db-wal").mkdir()
-    with pytest.raises(BackendUnavailableError, match="right to read and write"):
+    with pytest.raises(BackendUnavailableError, match="permission to read and write"):
         open_memory(other).get("k")
 
 
@@ -300,7 +300,7 @@ def test_full_disk(path: Path, memory: MemoryManager, store: SqliteStore):
         connection.cursor.execute("PRAGMA max_page_count = 8")
 
     database.run(limit, deadline=now())
-    with pytest.raises(BackendUnavailableError, match="no room, and nothing was changed"):
+    with pytest.raises(BackendUnavailableError, match="no space left, and nothing was changed"):
         store.write(ADDRESS, bytes(100_000), None, deadline=now())
     assert store.read(ADDRESS, deadline=now()) is None
     assert memory.get("k") == "old"
@@ -312,7 +312,7 @@ def test_broken_write(path: Path, store: SqliteStore):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
     try:
-        with pytest.raises(OutcomeUnknownError, match="may have been changed"):
+        with pytest.raises(OutcomeUnknownError, match="may or may not have been changed"):
             store.write(ADDRESS, bytes(1_000_000), None, deadline=now())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -189,7 +189,7 @@ def test_rest_is_not_for_ever(pool: ConnectionPool):
     pool.drain_for_fork(time.monotonic() + 0.01)
     pool.reset_after_fork()
     assert not stuck[0].closed
-    with pytest.raises(Exception, match="forked in the midst of an operation"):
+    with pytest.raises(Exception, match="forked during an operation"):
         pool.getconn()
 
 

@@ -105,7 +105,7 @@ def test_while_its_owner_writes(shipped: Path):
     owner.close()
     assert seen[:2] == ["b'2'"] * 2
     assert "StorageError: " in seen[2]
-    assert "can't be written: this user needs the right" in seen[2]
+    assert "can't be written: this user needs write permission" in seen[2]
 
 
 def test_a_log_left_behind(shipped: Path):
@@ -142,7 +142,7 @@ def test_writes(path: Path, open_memory: Open, verb: str):
     open_memory(path).set("k", 1)
     memory = open_memory(path, readonly=True)
     assert memory.get("k") == 1
-    with pytest.raises(StorageError, match="not written to, as readonly=true says"):
+    with pytest.raises(StorageError, match="read-only, as it was opened with readonly=true"):
         WRITES[verb](memory)
     assert memory.list_keys() == ["k"]
 
@@ -170,7 +170,7 @@ def test_a_connection_that_may_not_write(store: SqliteStore):
     """What SQLite itself refuses to write is told with the rights it takes, and not as passing."""
     store.write(ADDRESS, b"1", None, deadline=now())
     store._database.run(lambda one: one.cursor.execute("PRAGMA query_only = 1"), deadline=now())
-    with pytest.raises(StorageError, match="needs the right to write the file") as caught:
+    with pytest.raises(StorageError, match="needs write permission for the file") as caught:
         store.write(ADDRESS, b"2", None, deadline=now())
     assert type(caught.value) is StorageError
     assert store.read(ADDRESS, deadline=now()) == b"1"

@@ -173,7 +173,7 @@ class Endpoint:
         response = HTTPResponse(cast(socket.socket, connection), method="CONNECT")
         response.begin()
         if response.status != 200:
-            raise TransportError(f"the proxy answered CONNECT with {response.status}")
+            raise TransportError(f"the proxy responded to CONNECT with status {response.status}")
 
     def _connect_request(self, proxy: Proxy) -> memoryview:
         target = self.authority
@@ -190,7 +190,7 @@ def _open_socket(address: HostPort, deadline: float) -> socket.socket:
     """Return a socket that is connected to the first of the host's IP addresses that accepts."""
     host, port = address
     ip_addresses = resolve_host(host, deadline=deadline)
-    last_error: OSError = TransportError(f"{host} has no address")
+    last_error: OSError = TransportError(f"{host} has no IP address")
     for tried, ip_address in enumerate(ip_addresses):
         sock = SelfClosingSocket(socket.AF_INET6 if ":" in ip_address else socket.AF_INET)
         try:

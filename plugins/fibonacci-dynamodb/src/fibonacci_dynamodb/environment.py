@@ -45,7 +45,7 @@ def _key_problem(name: str) -> str | None:
     # The key is a local variable here only: an error's traceback could show it.
     key = os.environ.get(name, "")
     if key and not (key.isascii() and key.isprintable() and " " not in key):
-        return "holds a space, a line's end or another character that no key has"
+        return "contains a space, a line break or another character that no key has"
     return shell_syntax_problem(key)
 
 
@@ -66,7 +66,7 @@ def check_ca_file(file: str) -> None:
     if problem := ca_file_problem(file):
         names = [name for name in CA_FILE_VARIABLES if os.environ.get(name) == file]
         source = names[0] if names else "ca_bundle in the AWS configuration files"
-        raise ConfigurationError(f"{source} names {file!r}, and {problem}. Mend it, or unset it")
+        raise ConfigurationError(f"{source} names {file!r}, and {problem}. Correct it, or unset it")
 
 
 def check_proxy(url: str | None, region: str) -> None:
@@ -92,9 +92,9 @@ def proxy_for(url: str) -> Proxy | None:
     found = _find_proxy(url)
     if isinstance(found, str):
         raise ConfigurationError(
-            f"{_variable_of(urlsplit(url).scheme)} {found}. Name one that is spoken to in plain "
+            f"{_variable_of(urlsplit(url).scheme)} {found}. Use a proxy that is reached with plain "
             f"HTTP, as in http://proxy.example:3128 (it connects to https:// endpoints, too), or "
-            f"except the endpoint with NO_PROXY"
+            f"exclude the endpoint with NO_PROXY"
         )
     return found
 
@@ -129,11 +129,11 @@ def _parse_proxy(address: str) -> Proxy | str:
         parts = urlsplit(_with_scheme(address))
         host, port = parts.hostname, parts.port
     except ValueError:
-        return "is not the address of a proxy"
+        return "is not a valid proxy URL"
     if parts.scheme in _UNSUPPORTED_PROXIES:
-        return f"names a proxy of the kind {parts.scheme}://, which fibonacci-dynamodb does not do"
+        return f"names a {parts.scheme}:// proxy, which fibonacci-dynamodb does not support"
     if parts.scheme != "http" or not host:
-        return "is not the address of a proxy"
+        return "is not a valid proxy URL"
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     credentials = b64encode(f"{user}:{password}".encode()).decode() if user else ""
     header = f"Proxy-Authorization: Basic {credentials}\r\n" if credentials else ""
@@ -150,4 +150,4 @@ def _with_scheme(address: str) -> str:
 def _variable_of(scheme: str) -> str:
     """Return the name of the variable that sets the proxy."""
     names = [name for name in os.environ if name.lower() == f"{scheme}_proxy"]
-    return min(names, key=str.isupper, default="the system's setting of a proxy")
+    return min(names, key=str.isupper, default="the system's proxy setting")

@@ -58,21 +58,21 @@ TRANSIENT_CODES: Final = (
 """Codes of requests that had no effect, and may succeed a moment later."""
 
 _PROXY_HINT: Final = (
-    "The proxy wants a user's name and a password: HTTP_PROXY=http://user:password@host:port"
+    "The proxy requires a user name and a password: HTTP_PROXY=http://user:password@host:port"
 )
 _CREDENTIALS_HINT: Final = (
-    "See which credentials boto3 finds with `aws sts get-caller-identity`; the option profile "
-    "names another profile"
+    "Check which credentials boto3 finds with `aws sts get-caller-identity`; the option profile "
+    "selects another profile"
 )
 _PERMISSIONS_HINT: Final = (
     "The role needs GetItem, BatchGetItem, Query, PutItem, UpdateItem, DeleteItem and "
     "BatchWriteItem on the table, and with create=true also CreateTable, DescribeTable, "
     "DescribeTimeToLive and UpdateTimeToLive"
 )
-_CLOCK_HINT: Final = "The secret key may be wrong, or this machine's clock"
+_CLOCK_HINT: Final = "Check the secret key, and this machine's clock"
 _SCHEMA_HINT: Final = (
-    "A table of this name, made by somebody else? `python -m fibonacci_dynamodb` prints what it "
-    "has to be; the option table names another one"
+    "The table may belong to another application: `python -m fibonacci_dynamodb` prints the "
+    "definition that is needed; the option table selects another table"
 )
 
 _HINTS: Final[Mapping[str, str]] = {
@@ -90,7 +90,8 @@ _HINTS: Final[Mapping[str, str]] = {
     "UnrecognizedClientException": _CREDENTIALS_HINT,
     "ValidationException": _SCHEMA_HINT,
     RESOURCE_NOT_FOUND: (
-        "Make it with what `python -m fibonacci_dynamodb` prints, or let create=true do it"
+        "Create it with the definition that `python -m fibonacci_dynamodb` prints, or set "
+        "create=true"
     ),
 }
 
@@ -118,30 +119,34 @@ def map_client_error(error: ClientError, table: str, *, changes: bool) -> Storag
     status = status_of(error)
     reason = f"{code or status}, request {metadata.get('RequestId', 'unknown')}"
     if _is_transient(error):
-        return BackendUnavailableError(f"DynamoDB did not do it: {table} ({reason})")
+        return BackendUnavailableError(
+            f"DynamoDB temporarily rejected a request to {table} ({reason})"
+        )
     if status >= 500:
         # "The operation may have succeeded or failed", say the docs of HTTP 500.
-        return no_response_error(f"it failed ({reason})", _server(table), maybe_applied=changes)
+        return no_response_error(
+            f"the request failed ({reason})", _server(table), maybe_applied=changes
+        )
     if code == "ValidationException" and "tem size" in str(error):
         return ValueTooLargeError(f"the record is too large for an item of {table} ({reason})")
     hint = f". {_HINTS[code]}" if code in _HINTS else ""
-    return StorageError(f"DynamoDB refused it: {table} ({reason}){hint}")
+    return StorageError(f"DynamoDB refused a request to {table} ({reason}){hint}")
 
 
 def map_transport_error(error: Exception, table: str, *, maybe_applied: bool) -> StorageError:
     """Return the error for a request that got no complete, valid response."""
     if isinstance(error, SSLCertVerificationError):
         return StorageError(
-            f"the endpoint of {table} shows certificates that do not hold: "
-            f"{verification_failure(error)}. Behind a proxy of your own, name its authority in "
-            "AWS_CA_BUNDLE"
+            f"the endpoint of {table} presented a certificate that could not be verified: "
+            f"{verification_failure(error)}. If a proxy has its own authority, name that "
+            "authority's file in AWS_CA_BUNDLE"
         )
     if isinstance(error, TimeoutError):
-        reason = "the time ran out"
+        reason = "the request timed out"
     elif isinstance(error, TransportError):
         reason = str(error)
     else:
-        reason = f"the connection broke ({type(error).__name__})"
+        reason = f"the connection failed ({type(error).__name__})"
     return no_response_error(reason, _server(table), maybe_applied=maybe_applied)
 
 
@@ -149,14 +154,14 @@ def map_credentials_error(error: Exception | None, table: str) -> StorageError:
     """Return the error for credentials that could not be loaded; None: boto3 found none."""
     if isinstance(error, TimeoutError | HTTPClientError | MetadataRetrievalError):
         return BackendUnavailableError(
-            f"the credentials for {table} did not come in time ({type(error).__name__})"
+            f"the credentials for {table} were not loaded in time ({type(error).__name__})"
         )
     if isinstance(error, ClientError) and (_is_transient(error) or status_of(error) >= 500):
         return BackendUnavailableError(
-            f"AWS gave no credentials for {table}, and may a moment later ({code_of(error)})"
+            f"AWS temporarily refused credentials for {table} ({code_of(error)})"
         )
     problem = (
-        f"could not get credentials ({type(error).__name__})" if error else "found no credentials"
+        f"could not load credentials ({type(error).__name__})" if error else "found no credentials"
     )
     return StorageError(
         f"boto3 {problem} for {table}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in to "
@@ -170,7 +175,7 @@ def map_setup_error(error: Exception, table: str) -> StorageError:
         return StorageError(
             f"{table}: the AWS configuration files have no such profile. {_CREDENTIALS_HINT}"
         )
-    return StorageError(f"boto3 can't make a client for {table} ({type(error).__name__})")
+    return StorageError(f"boto3 can't create a client for {table} ({type(error).__name__})")
 
 
 def _server(table: str) -> str:

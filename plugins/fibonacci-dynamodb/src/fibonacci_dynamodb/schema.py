@@ -115,8 +115,8 @@ def check_size(address: Address, data: bytes) -> None:
     if size > MAX_ITEM_SIZE:
         room = MAX_ITEM_SIZE - (size - len(data))
         raise ValueTooLargeError(
-            f"{address} has {len(data):,} bytes; beside its names, a DynamoDB item has room for "
-            f"{room:,} of its {MAX_ITEM_SIZE:,}. Store less under one key; keep what is large in "
+            f"{address} has {len(data):,} bytes; beside the names, a DynamoDB item has room for "
+            f"{room:,} of its {MAX_ITEM_SIZE:,}. Store less under one key, or store large data in "
             f"S3, and a link to it here",
             size=len(data),
             limit=room,
@@ -134,8 +134,8 @@ def parse_expiry(item: Item, address: Address) -> int | None:
         return int(item[EXPIRY_ATTRIBUTE]["N"])
     except (KeyError, ValueError):
         raise CorruptRecordError(
-            f"{address} has an attribute {EXPIRY_ATTRIBUTE} that is no whole number: somebody else "
-            f"wrote it"
+            f"{address} has an attribute {EXPIRY_ATTRIBUTE} that is not an integer: another "
+            f"application wrote it"
         ) from None
 
 
@@ -154,7 +154,7 @@ def get_data(item: Item | None, address: Address) -> bytes | None:
     data = item.get("v", {}).get("B")
     if not isinstance(data, bytes):
         raise CorruptRecordError(
-            f"{address} has no bytes in its attribute v: somebody else wrote it"
+            f"{address} has no bytes in its attribute v: another application wrote it"
         )
     return data
 

@@ -16,17 +16,17 @@ _REGION: Final = re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,62}")
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 _TABLE: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
-_KEYS: Final = "leave it out; boto3 finds the keys, in the environment, in a profile, or by a role"
+_KEYS: Final = "leave it out; boto3 finds the keys in the environment, a profile or a role"
 FOREIGN_OPTIONS: Final = {
-    "region": "write it behind dynamodb://",
-    "region_name": "write it behind dynamodb://",
+    "region": "write it after dynamodb://",
+    "region_name": "write it after dynamodb://",
     "table_name": "write table",
     "endpoint": "write endpoint_url",
     "profile_name": "write profile",
     "aws_profile": "write profile",
     "use_ssl": "write endpoint_url=http:// or https://",
-    "verify": "name the file of the authority in the variable AWS_CA_BUNDLE",
-    "timeout": "MemoryConfig(timeout=…) has the seconds of a whole call",
+    "verify": "set the variable AWS_CA_BUNDLE to the authority's file",
+    "timeout": "use MemoryConfig(timeout=…), which limits a whole call",
     **dict.fromkeys(
         ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "access_key"), _KEYS
     ),
@@ -77,7 +77,7 @@ def table_name(value: Any) -> str:
     """Return a valid name of a table. Raises ValueError."""
     if not isinstance(value, str) or not _TABLE.fullmatch(value):
         raise ValueError(
-            "must be a table's name, and no ARN: 3 to 255 letters, digits, dots, hyphens and "
+            "must be the name of a table, not an ARN: 3 to 255 letters, digits, dots, hyphens and "
             "underscores"
         )
     return value
@@ -92,9 +92,9 @@ def endpoint_url(value: Any) -> str:
     origin = StoreURL(scheme=url.scheme, hosts=url.hosts[:1])
     stripped = attrs.evolve(url, path=url.path.rstrip("/"))
     if url.scheme not in ("http", "https") or not url.hosts or stripped != origin:
-        raise ValueError("must be the address of an endpoint, as in http://localhost:8000")
+        raise ValueError("must be the URL of an endpoint, as in http://localhost:8000")
     if problem := host_problem(url.hosts[0][0]):
-        raise ValueError(f"must be the address of an endpoint, and its host {problem}")
+        raise ValueError(f"must be the URL of an endpoint, and its host {problem}")
     return str(origin)
 
 
@@ -135,8 +135,8 @@ def _region(url: StoreURL) -> str:
         )
     if url.username is not None or url.password is not None:
         raise ConfigurationError(
-            "backend 'dynamodb' takes no keys in its connection URL: boto3 finds them, in the "
-            "environment, in a profile (option profile), or in the role of the machine"
+            "backend 'dynamodb' takes no keys in its connection URL: boto3 finds them in the "
+            "environment, in a profile (option profile) or in the role of the machine"
         )
     region, port = url.hosts[0] if len(url.hosts) == 1 else ("", None)
     if port is not None or region.lower() == "localhost":
@@ -146,7 +146,7 @@ def _region(url: StoreURL) -> str:
         )
     if url.path.strip("/"):
         raise ConfigurationError(
-            "the connection URL of backend 'dynamodb' names a region alone, and a table is an "
+            "the connection URL of backend 'dynamodb' names only a region, and a table is an "
             f"option: write {_FORM}"
         )
     if not _REGION.fullmatch(region):

@@ -65,7 +65,7 @@ class Table:
         except ClientError as error:
             if faults.code_of(error) != faults.RESOURCE_NOT_FOUND:
                 raise
-        raise self._not_ready_error("not to be found yet")
+        raise self._not_ready_error("not found yet")
 
     def batch_get(self, keys: Sequence[Item], deadline: float) -> Iterator[Item]:
         """Yield the items that exist, in no order; ``keys`` must be distinct."""
@@ -101,7 +101,7 @@ class Table:
             if not done:
                 raise
             raise OutcomeUnknownError(
-                f"{done} of {len(requests)} records were done, and then: {error}"
+                f"{done} of {len(requests)} records were processed, then: {error}"
             ) from None
 
     def ensure_ttl_enabled(self, deadline: float) -> None:
@@ -143,8 +143,8 @@ class Table:
         seconds = backoff(attempt, base=0.025, cap=MAX_BATCH_BACKOFF)
         if time.monotonic() + seconds >= deadline:
             raise BackendUnavailableError(
-                f"DynamoDB put off a part of a batch until the time ran out: {self.label} has less "
-                f"capacity than is asked of it"
+                f"DynamoDB left items of a batch unprocessed until the deadline: the capacity of "
+                f"{self.label} is exceeded"
             )
         time.sleep(seconds)
 
@@ -188,12 +188,12 @@ class Table:
         # Until the deadline: a retry before it could only report that the time ran out.
         time.sleep(max(0.0, min(seconds, remaining)))
         if seconds >= remaining:
-            raise self._not_ready_error(status or "not to be found yet")
+            raise self._not_ready_error(status or "not found yet")
 
     def _not_ready_error(self, status: str) -> BackendUnavailableError:
         return BackendUnavailableError(
-            f"{self.label} is being made, and was {status} when the time ran out. DynamoDB takes "
-            f"some seconds for it: try again, or make the table beforehand "
+            f"{self.label} is being created, and was {status} at the deadline. DynamoDB takes some "
+            f"seconds for it: try again, or create the table beforehand "
             f"(`python -m fibonacci_dynamodb` prints its definition)"
         )
 

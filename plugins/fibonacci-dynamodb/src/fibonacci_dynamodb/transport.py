@@ -194,14 +194,14 @@ def _read_body(response: HTTPResponse) -> bytes:
     botocore's parser takes whatever it can't read for a response with nothing in it.
     """
     if response.length is None and not response.chunked:
-        raise TransportError("the answer does not say how long it is")
+        raise TransportError("the response does not state its length")
     body = response.read()
     checksum = response.headers.get("x-amz-crc32")
     if checksum is None:
         if response.status < 300 and not _is_json_object(body):
-            raise TransportError("the answer is not DynamoDB's")
+            raise TransportError("the response is not from DynamoDB")
     elif checksum != str(zlib.crc32(body)):
-        raise TransportError("the answer does not match its checksum")
+        raise TransportError("the response does not match its checksum")
     return body
 
 

@@ -183,8 +183,8 @@ class ConnectionPool:
         with _open_lock:
             if not self._usable:
                 raise StorageError(
-                    "this process was forked in the midst of an operation on the database, and "
-                    "can't use it: fork when no operation is under way"
+                    "this process was forked during an operation on the database, and can't use "
+                    "it: fork when no operation is running"
                 )
             connection = self._connect()
             self._opened = [reference for reference in self._opened if reference()]

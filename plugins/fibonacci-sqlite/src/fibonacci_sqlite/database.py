@@ -38,7 +38,9 @@ class Database:
         connection, for which a fork in this process has to wait. Raises StorageError.
         """
         if writes and self._options.readonly:
-            raise StorageError(f"database {self.path!r} is not written to, as readonly=true says")
+            raise StorageError(
+                f"database {self.path!r} is read-only, as it was opened with readonly=true"
+            )
         attempt = 0
         while True:
             connection = None
@@ -78,7 +80,7 @@ class Database:
     def _busy_error(self) -> BackendUnavailableError:
         return BackendUnavailableError(
             f"database {self.path!r} was locked by other writers until the deadline, and nothing "
-            f"was done. Raise the timeout, or find who keeps a transaction open"
+            f"was done. Raise the timeout, or find the process that keeps a transaction open"
         )
 
 

@@ -17,19 +17,19 @@ from fibonacci_sqlite.settings import ConnectionOptions
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
 _READ_ONLY: Final = (
-    "can't be written: this user needs the right to write the file, and its directory, where the "
-    "log is. With the option readonly=true it can be read without"
+    "can't be written: this user needs write permission for the file, and for its directory, where "
+    "the log is. With the option readonly=true it can be read without that"
 )
 _TO_RECOVER: Final = (
-    "has a log that is not in the file yet: somebody who may write has to open it once, without "
-    "readonly=true"
+    "has a log that is not in the file yet: a user with write permission has to open it once, "
+    "without readonly=true"
 )
 _FULL: Final = (
-    "has no room, and nothing was changed: the disk is full, or max_page_count is reached. SQLite "
-    "needs room to delete, too: make some outside of the file"
+    "has no space left, and nothing was changed: the disk is full, or max_page_count is reached. "
+    "SQLite needs space to delete, too: free some outside the file"
 )
 _NO_FILES: Final = (
-    "can't be opened: this process has too many open files, or the machine has. SQLite needs three "
+    "can't be opened: this process, or the machine, has too many open files. SQLite needs three "
     "for a connection; `ulimit -n` raises the limit"
 )
 FILES_NEEDED: Final = 4
@@ -62,11 +62,11 @@ def map_error(error: sqlite3.Error, options: ConnectionOptions, *, writing: bool
             f"{database} is damaged: restore a copy, or try `.recover` of the sqlite3 shell"
         )
     if code == sqlite3.SQLITE_NOTADB:
-        return StorageError(f"{path!r} is not an SQLite database, and was left as it is")
+        return StorageError(f"{path!r} is not an SQLite database, and was not modified")
     if code == sqlite3.SQLITE_ERROR:
-        return StorageError(f"{database} is not as it was made: {error}")
+        return StorageError(f"{database} has an unexpected schema: {error}")
     if writing:
-        return OutcomeUnknownError(f"{database} may have been changed, or not: {error}")
+        return OutcomeUnknownError(f"{database} may or may not have been changed: {error}")
     return BackendUnavailableError(f"{database} can't be read: {error}")
 
 
@@ -109,9 +109,13 @@ def _is_writable(path: str) -> bool:
 def _open_problem(path: str) -> str:
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
-        return f"there is no directory {directory!r}; make it, as none is made for you"
+        return (
+            f"there is no directory {directory!r}: create it, as only the file is created for you"
+        )
     if os.path.isdir(path):
         return "it is a directory"
     if not os.path.exists(path):
-        return "it does not exist; create=true makes it, in a directory that this user may write"
-    return "this user needs the right to read and write the file, and its directory, for the log"
+        return (
+            "it does not exist; create=true creates it, in a directory that this user can write to"
+        )
+    return "this user needs permission to read and write the file, and its directory, for the log"

@@ -46,8 +46,8 @@ def prepare(database: sqlite3.Connection, path: str, *, create: bool) -> None:
     if _state(database) == _EMPTY:
         if not create:
             raise StorageError(
-                f"database {path!r} is empty, and create=false: make its table with "
-                f"`python -m fibonacci_sqlite | sqlite3 FILE`, or let create=true make it"
+                f"database {path!r} is empty, and create=false: create its table with "
+                f"`python -m fibonacci_sqlite | sqlite3 FILE`, or set create=true"
             )
         _use_wal(database, path)
         database.execute("BEGIN IMMEDIATE")
@@ -76,19 +76,19 @@ def check(database: sqlite3.Connection, path: str) -> None:
     _, application_id, version = _state(database)
     if application_id != APPLICATION_ID:
         raise StorageError(
-            f"database {path!r} is another application's, and was left as it is: give the memory "
-            f"a file of its own"
+            f"database {path!r} belongs to another application and was not modified: use a "
+            f"separate file"
         )
     if version > VERSION:
         raise StorageError(
-            f"database {path!r} was made by a newer fibonacci-sqlite (its schema has version "
-            f"{version}, this release knows {VERSION}), and was left as it is. Upgrade: "
+            f"database {path!r} was created by a newer fibonacci-sqlite (its schema has version "
+            f"{version}, this release supports {VERSION}), and was not modified. Upgrade: "
             f"pip install --upgrade fibonacci-sqlite"
         )
     if version < VERSION:
         raise StorageError(
             f"database {path!r} has schema version {version}, which no release of "
-            f"fibonacci-sqlite wrote, and was left as it is: restore it, or take another file"
+            f"fibonacci-sqlite wrote, and was not modified: restore it, or use another file"
         )
 
 
@@ -98,5 +98,5 @@ def _use_wal(database: sqlite3.Connection, path: str) -> None:
     if mode != "wal":
         raise StorageError(
             f"database {path!r} can't have a write-ahead log (its journal is {mode!r}): the file "
-            f"must be on a disk of this machine, where processes can share memory"
+            f"must be on a local disk, where processes can share memory"
         )

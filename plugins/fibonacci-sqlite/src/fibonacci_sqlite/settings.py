@@ -17,12 +17,12 @@ _URL_FORMS = "sqlite:///relative/path.db, or sqlite:////absolute/path.db with fo
 
 _NAMES: Final = {
     "write readonly=true (mode=ro and immutable=1 mean that), or leave it out": "mode immutable",
-    "leave it out, it is seen to": (
+    "leave it out, this backend sets what it needs": (
         "uri cache check_same_thread isolation_level detect_types cached_statements nolock vfs "
         "journal_mode _journal_mode foreign_keys _foreign_keys _fk _pragma _txlock pool_size "
         "connection_limit max_connections"
     ),
-    "MemoryConfig(timeout=…) has the seconds of a whole operation": (
+    "use MemoryConfig(timeout=…), which limits a whole operation": (
         "timeout busy_timeout _busy_timeout _timeout socket_timeout"
     ),
     "write synchronous": "_synchronous _sync",
@@ -67,31 +67,31 @@ def parse_path(url: StoreURL | None) -> str:
         raise ConfigurationError(f"backend 'sqlite' needs a connection_url: {_URL_FORMS}")
     if url.scheme.startswith(("sqlite+", "sqlite3")):
         raise ConfigurationError(
-            f"backend 'sqlite' takes no {url.scheme}:// but sqlite://, as no driver is named: "
-            f"{_URL_FORMS}"
+            f"backend 'sqlite' takes sqlite://, not {url.scheme}://, as the driver is always "
+            f"Python's sqlite3: {_URL_FORMS}"
         )
     if url.scheme != "sqlite" or url.username is not None or url.password is not None:
         raise ConfigurationError(f"backend 'sqlite' takes a connection URL like {_URL_FORMS}")
     if url.hosts:
         raise ConfigurationError(
-            f"the connection URL of backend 'sqlite' names a host where a file has none; "
+            f"the connection URL of backend 'sqlite' names a host, but a file has none; "
             f"write {_URL_FORMS}"
         )
     path = url.path.removeprefix("/")
     if path.endswith(":memory:"):
         raise ConfigurationError(
-            "backend 'sqlite' keeps its records in a file; for records in this process take "
+            "backend 'sqlite' stores its records in a file; for records in this process use "
             "backend='memory'"
         )
     if path.lstrip("/").startswith(("~", "$")):
         raise ConfigurationError(
-            "the connection URL of backend 'sqlite' begins its path with ~ or $, which nothing "
-            "replaces in a URL: write the whole path, as os.path.expanduser returns it; what is "
-            "really called so is written ./~"
+            "the connection URL of backend 'sqlite' starts its path with ~ or $, which is not "
+            "expanded in a URL: write the whole path, as os.path.expanduser returns it; a file of "
+            "that name is written ./~"
         )
     if os.path.basename(path) in ("", ".", ".."):
         raise ConfigurationError(
-            f"the connection URL of backend 'sqlite' does not end with the name of a file; "
+            f"the connection URL of backend 'sqlite' does not end with a file name; "
             f"write {_URL_FORMS}"
         )
     return os.path.abspath(path)

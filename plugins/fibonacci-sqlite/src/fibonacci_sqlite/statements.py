@@ -128,7 +128,8 @@ def execute_each(
         changed += step(connection, statement, parameters)
         if monotonic() > deadline:
             raise BackendUnavailableError(
-                "a batch was not written by its deadline, and none of it was: raise the timeout"
+                "a batch was not complete by its deadline, and none of it was written: raise the "
+                "timeout"
             )
     connection.cursor.execute("COMMIT")
     return changed
