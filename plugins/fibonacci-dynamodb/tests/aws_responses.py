@@ -1,6 +1,6 @@
-"""Answers that moto never gives: throttles, work put off, empty pages, failures.
+"""Responses that moto never gives: throttling, unprocessed items, empty pages, failures.
 
-They come in boto3's event ``before-send``, in the place of what would be sent.
+They come in boto3's event ``before-send``, and nothing is sent then.
 """
 
 import json
@@ -14,56 +14,56 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 @attrs.frozen
 class Body:
-    """A body as botocore reads it."""
+    """A body with the interface that botocore reads."""
 
     data: bytes
 
     def stream(self) -> Iterator[bytes]:
-        """Yield it."""
+        """Yield the body in one chunk."""
         yield self.data
 
 
-Answer = Callable[[AWSPreparedRequest], AWSResponse | None]
+Responder = Callable[[AWSPreparedRequest], AWSResponse | None]
 
 
-def error(code: str, status: int = 400, message: str = "told by DynamoDB") -> Answer:
-    """Answer with an error."""
+def error(code: str, status: int = 400, message: str = "raised by DynamoDB") -> Responder:
+    """Return an error response, for ``Script``."""
     kind = f"com.amazonaws.dynamodb.v20120810#{code}"
-    return answer({"__type": kind, "message": message}, status)
+    return respond({"__type": kind, "message": message}, status)
 
 
-def answer(body: dict[str, Any], status: int = 200) -> Answer:
-    """Answer with a body."""
+def respond(body: dict[str, Any], status: int = 200) -> Responder:
+    """Return a response with a body."""
     data = Body(json.dumps(body).encode())
     headers = {"x-amzn-RequestId": "REQUEST1"}
     return lambda request: AWSResponse(request.url, status, headers, data)
 
 
-def passing(request: AWSPreparedRequest) -> None:
-    """Let the request go to the server."""
+def pass_through(request: AWSPreparedRequest) -> None:
+    """Pass the request to the server."""
 
 
 class Script:
-    """What to answer to the next requests of some operations; all others go to the server."""
+    """Responses to the next requests of some operations; all others go to the server."""
 
     def __init__(self) -> None:
-        self._answers: dict[str, deque[Answer]] = {}
+        self._responders: dict[str, deque[Responder]] = {}
 
-    def add(self, operation: str, *answers: Answer) -> None:
-        """Answer the next requests of this operation so, one after the other."""
-        self._answers.setdefault(operation, deque()).extend(answers)
+    def add(self, operation: str, *responders: Responder) -> None:
+        """Respond to the next requests of this operation, one after the other."""
+        self._responders.setdefault(operation, deque()).extend(responders)
 
-    def always(self, operation: str, given: Answer) -> None:
-        """Answer all requests of this operation so."""
-        self._answers[operation] = deque([given] * 100_000)
+    def always(self, operation: str, responder: Responder) -> None:
+        """Respond to all requests of this operation."""
+        self._responders[operation] = deque([responder] * 100_000)
 
-    def answer(self, request: AWSPreparedRequest) -> AWSResponse | None:
-        """What boto3 takes for the answer; None to have it sent."""
+    def respond(self, request: AWSPreparedRequest) -> AWSResponse | None:
+        """Return the response for boto3; None to have the request sent."""
         target = request.headers["X-Amz-Target"]
         name = (target.decode() if isinstance(target, bytes) else target).rpartition(".")[2]
-        waiting = self._answers.get(name)
+        waiting = self._responders.get(name)
         return waiting.popleft()(request) if waiting else None
 
     def end(self) -> None:
-        """Forget what was not asked for."""
-        self._answers.clear()
+        """Drop the responses that were not used."""
+        self._responders.clear()

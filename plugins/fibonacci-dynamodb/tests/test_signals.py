@@ -1,4 +1,4 @@
-"""What a signal handler raises in the midst of a call comes out as itself (C19)."""
+"""Exceptions that a signal handler raises during a call propagate unchanged (C19)."""
 
 import random
 import signal
@@ -31,8 +31,8 @@ def raised(request: pytest.FixtureRequest) -> Iterator[type[Exception]]:
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_out_as_itself_and_once(memory: MemoryManager, raised: type[Exception]):
-    """It is taken for no fault of the network's, and what was sent is not sent again."""
+def test_signal_exception_propagates_unchanged(memory: MemoryManager, raised: type[Exception]):
+    """A signal handler's exception is not mapped to a storage error; nothing is sent twice."""
     dice, appended = random.Random(1), count()
     for _ in range(25):
         try:
@@ -45,7 +45,7 @@ def test_out_as_itself_and_once(memory: MemoryManager, raised: type[Exception]):
 
 
 def append_until(alarm: float, memory: MemoryManager, appended: Iterator[int]) -> None:
-    """Append until the alarm rings, in so many seconds."""
+    """Append until the alarm rings, in ``alarm`` seconds."""
     # Again and again: a finalizer, which drops what is raised in it, may swallow one.
     signal.setitimer(signal.ITIMER_REAL, alarm, 1.0)
     while True:
