@@ -42,7 +42,7 @@ class Ledger:
 
 LEDGER = Ledger()
 
-# As moto does it: botocore registers these at each client that it makes.
+# As in moto: botocore registers these handlers with each client that it creates.
 botocore.handlers.BUILTIN_HANDLERS += [
     ("before-call.dynamodb", LEDGER.note),
     ("before-send.dynamodb", LEDGER.respond),

@@ -1,6 +1,6 @@
 """What DynamoDB's documentation allows in a request, checked on what boto3 is about to send.
 
-moto lets through a batch of 26, placeholders that are not used, keys that come twice and more.
+moto accepts a batch of 26, unused placeholders, duplicate keys and more.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 """
 
@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-_MOTO = find_spec("moto")  # and no import: that takes a quarter of a second
+_MOTO = find_spec("moto")  # without an import, which takes a quarter of a second
 assert _MOTO, "no wheel moto in this environment"
 assert _MOTO.origin
 _WORDS = Path(_MOTO.origin).with_name("dynamodb") / "parsing" / "reserved_keywords.txt"

@@ -23,7 +23,7 @@ OpenStore = Callable[..., Store]
 ADDRESS = Address(Space("p:", "workflow", "w"), "k")
 
 
-# A test has clients of its own; what botocore reads for each, its descriptions of AWS, they share.
+# Each test has its own clients; they share botocore's service descriptions, which it reads once.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 

@@ -105,7 +105,7 @@ def test_slow_credentials_end_at_deadline(
     """Credentials that take too long raise BackendUnavailableError at the deadline (C18)."""
     provide(f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done")
     memory = open_memory(f"{table_url}&profile=tests", timeout=0.6)
-    for _ in range(2):  # the first makes the client, too
+    for _ in range(2):  # the first creates the client, too
         start = time.monotonic()
         with pytest.raises(BackendUnavailableError, match="time"):
             memory.get("k")

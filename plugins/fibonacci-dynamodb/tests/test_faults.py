@@ -38,7 +38,7 @@ def test_trickling_response_ends_at_deadline(store: Store, moto_proxy: Proxy):
 
 
 def test_silent_server_times_out(store: Store, moto_proxy: Proxy):
-    """A server that accepts a request and never responds is given up at the deadline."""
+    """A server that accepts a request and never responds times out at the deadline."""
     store.write(ADDRESS, b"old", None, deadline=soon())
     with moto_proxy.fault(BlackHole()):
         with pytest.raises(BackendUnavailableError, match="the request timed out"):

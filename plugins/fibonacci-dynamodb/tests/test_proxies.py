@@ -185,5 +185,5 @@ def test_refused_tunnel_shows_no_password(open_store: OpenStore, monkeypatch: py
             store.write(ADDRESS, b"1", None, deadline=soon())
         store.close()
     shown = locals_of_ours(caught.value)
-    assert "proxy" in shown  # it is those frames
+    assert "proxy" in shown  # these are the right frames
     assert not any(secret in shown for secret in ("hunter2", LOGIN.decode().split()[2]))

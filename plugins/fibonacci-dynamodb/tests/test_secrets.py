@@ -75,7 +75,7 @@ def test_tracebacks_show_no_keys(moto_server: Moto, moto_proxy: Proxy, open_stor
     with moto_proxy.fault(BlackHole()), pytest.raises(OutcomeUnknownError) as caught:
         store.write(ADDRESS, b"1", None, deadline=soon(0.2))
     shown = locals_of_ours(caught.value)
-    assert "exchange" in shown  # it is those frames
+    assert "exchange" in shown  # these are the right frames
     assert not any(canary in shown for canary in (SECRET, TOKEN))
 
 
@@ -112,7 +112,7 @@ def test_debug_log_of_our_calls_shows_no_secrets(
 ):
     """botocore's DEBUG log shows no keys or values of our calls."""
     errors = exercise(open_memory(moto_server.fresh))
-    assert len(errors) == 2  # the record that is too large
+    assert len(errors) == 2  # the repr, and the error for the record that is too large
     assert all(map(clean, errors))
     assert clean(logged.text)
 

@@ -40,13 +40,13 @@ def test_signal_exception_propagates_unchanged(memory: MemoryManager, raised: ty
                 append_until(dice.uniform(0.0005, 0.008), memory, appended)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        kept = memory.get("log") or []
-        assert len(kept) == len(set(kept))
+        log = memory.get("log") or []
+        assert len(log) == len(set(log))
 
 
 def append_until(alarm: float, memory: MemoryManager, appended: Iterator[int]) -> None:
     """Append until the alarm rings, in ``alarm`` seconds."""
-    # Again and again: a finalizer, which drops what is raised in it, may swallow one.
+    # The alarm repeats, as a finalizer, which drops exceptions, may swallow the first.
     signal.setitimer(signal.ITIMER_REAL, alarm, 1.0)
     while True:
         memory.append("log", next(appended), max_items=10)

@@ -47,7 +47,7 @@ def test_any_verb_creates_the_table(moto_server: Moto, open_memory: Open):
 
 
 def test_first_ttl_enables_time_to_live(moto_server: Moto, open_memory: Open, ledger: Ledger):
-    """The first record with a ttl enables TimeToLive on the table, whoever created it."""
+    """The first record with a ttl enables TimeToLive on the table, even on an existing one."""
     url = moto_server.fresh
     moto_server("CreateTable", **create_table_request(name_of(url)))
     memory = open_memory(url)
@@ -159,7 +159,7 @@ def test_table_with_another_schema_is_refused(moto_server: Moto, open_memory: Op
         open_memory(url).get("k")
 
 
-@pytest.mark.bare  # to measure a child takes half a second
+@pytest.mark.bare  # a child's coverage takes half a second
 @pytest.mark.parametrize(
     ("processes", "starts"), [(6, 1), pytest.param(16, STARTS, marks=pytest.mark.long)]
 )
@@ -193,8 +193,8 @@ def cold_start(url: str, open_memory: Open, processes: int) -> None:
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * processes
     memory = open_memory(url)
     assert sorted(memory.get("all")) == list(range(processes))
-    kept = {f"k{number}": number for number in range(processes)}
-    assert memory.get_many(kept) == kept
+    expected = {f"k{number}": number for number in range(processes)}
+    assert memory.get_many(expected) == expected
 
 
 def test_cloudformation_template(

@@ -30,7 +30,7 @@ class Child:
         """Fork."""
         reading, writing = os.pipe()
         with warnings.catch_warnings():
-            # Python warns of forks while threads run; that they do no harm is what is tested.
+            # Python warns of forks while threads run; these tests prove that they do no harm.
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if not self.pid:
@@ -87,7 +87,7 @@ class Gate:
 
 def _run(work: Callable[[Send], object], report: int) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(2 * round(CHILD_TIMEOUT))  # it ends, even if the test that waits for it is gone
+    signal.alarm(2 * round(CHILD_TIMEOUT))  # the child ends, even if the test has ended
     code, output = 1, os.fdopen(report, "w", closefd=False)
     try:
         work(lambda line: print(line, file=output, flush=True))

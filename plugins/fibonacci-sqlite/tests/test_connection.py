@@ -43,7 +43,7 @@ def descriptors(path: Path) -> int:
     """Return how many descriptors of the file this process has open."""
     file, found = path.stat(), 0
     for number in os.listdir("/dev/fd"):
-        with suppress(OSError):  # the listing's own
+        with suppress(OSError):  # the descriptor of the listing itself
             found += os.path.samestat(os.fstat(int(number)), file)
     return found
 

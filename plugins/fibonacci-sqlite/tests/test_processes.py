@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlite_children import Child, Gate, Open, Send
 
-pytestmark = pytest.mark.bare  # to measure a child takes half a second
+pytestmark = pytest.mark.bare  # a child's coverage takes half a second
 
 
 def test_processes_create_one_file(path: Path, open_memory: Open):

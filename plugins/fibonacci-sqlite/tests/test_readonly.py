@@ -61,7 +61,7 @@ def as_another_user(*acts: Callable[[], object], before: Callable[[], object] = 
     before()
     gate.open()
     lines = [child.next() for _ in acts]
-    child.kill()  # this user may not write what coverage found
+    child.kill()  # this user can't write coverage's data
     return lines
 
 

@@ -185,7 +185,7 @@ class Table:
     def _wait_for_status(self, attempt: int, status: str, deadline: float) -> None:
         seconds = backoff(attempt, base=0.02, cap=MAX_POLL_INTERVAL)
         remaining = deadline - time.monotonic()
-        # Until the deadline: a retry before it could only report that the time ran out.
+        # Until the deadline: a retry before it could only report a timeout.
         time.sleep(max(0.0, min(seconds, remaining)))
         if seconds >= remaining:
             raise self._not_ready_error(status or "not found yet")

@@ -174,7 +174,7 @@ def test_fork_does_not_wait_for_a_lock(workflow: Workflow, path: Path):
     before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("the fork waits"))
     signal.alarm(3)
     try:
-        # The child leaves the blocker alone: it is the parent's.
+        # The child does not use the blocker, which belongs to the parent.
         forked = Child(lambda send: send("ready"))
         assert forked.next() == "ready"
     finally:

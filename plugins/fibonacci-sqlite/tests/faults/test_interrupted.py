@@ -45,7 +45,7 @@ def test_interrupts_leave_no_transaction_open(path: Path, alarms: None):
                 memory.delete_many(["d", "e"])
         except Alarm:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        # Nobody holds a lock: a stranger who waits for nothing gets it.
+        # No lock is held: another connection gets it without waiting.
         database.execute("BEGIN IMMEDIATE")
         database.execute("COMMIT")
         assert len(set(memory.get_many(["a", "b", "c"]).values())) <= 1
