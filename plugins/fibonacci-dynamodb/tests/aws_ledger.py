@@ -1,4 +1,4 @@
-"""The requests that boto3 makes, in a test's hands: watched, counted, and answered by a script."""
+"""The requests that boto3 makes: recorded, counted, and answered by a test's script."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,11 +8,11 @@ import botocore.handlers
 import pytest
 
 from . import aws_limits
-from .aws_answers import Script
+from .aws_responses import Script
 
 
 class Ledger:
-    """The requests that boto3 made, which DynamoDB would all have taken."""
+    """The requests that boto3 made, all of them valid for DynamoDB."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, Any]]] = []
@@ -28,13 +28,13 @@ class Ledger:
             pytest.fail(f"DynamoDB would not take this {model.name}: {broken}")
         self.requests.append((model.name, body))
 
-    def answer(self, request: Any, **_: Any) -> Any:
-        """Handle the event ``before-send``: what the script says, or nothing."""
+    def respond(self, request: Any, **_: Any) -> Any:
+        """Handle the event ``before-send``: return the script's response, or None."""
         self.signatures.append(request.headers["Authorization"].decode())
-        return self.script.answer(request)
+        return self.script.respond(request)
 
     def count(self, work: Callable[[], object]) -> dict[str, int]:
-        """Do some work, and return how many requests it made, by their operations."""
+        """Call ``work``, and return how many requests it made, by operation."""
         before = len(self.requests)
         work()
         return Counter(name for name, _ in self.requests[before:])
@@ -42,8 +42,8 @@ class Ledger:
 
 LEDGER = Ledger()
 
-# As moto does it: botocore registers these at each client that it makes.
+# As in moto: botocore registers these handlers with each client that it creates.
 botocore.handlers.BUILTIN_HANDLERS += [
     ("before-call.dynamodb", LEDGER.note),
-    ("before-send.dynamodb", LEDGER.answer),
+    ("before-send.dynamodb", LEDGER.respond),
 ]

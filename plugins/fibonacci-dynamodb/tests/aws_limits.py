@@ -1,6 +1,6 @@
 """What DynamoDB's documentation allows in a request, checked on what boto3 is about to send.
 
-moto lets through a batch of 26, placeholders that are not used, keys that come twice and more.
+moto accepts a batch of 26, unused placeholders, duplicate keys and more.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 """
 
@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-_MOTO = find_spec("moto")  # and no import: that takes a quarter of a second
+_MOTO = find_spec("moto")  # without an import, which takes a quarter of a second
 assert _MOTO, "no wheel moto in this environment"
 assert _MOTO.origin
 _WORDS = Path(_MOTO.origin).with_name("dynamodb") / "parsing" / "reserved_keywords.txt"
@@ -34,19 +34,19 @@ Body = dict[str, Any]
 
 
 def check(operation: str, body: Body) -> None:
-    """Raise AssertionError if DynamoDB would not take this request, or it is none of ours."""
+    """Raise AssertionError if DynamoDB would refuse the request, or we must not send it."""
     _check_placeholders(body)
     for key in _keys(body):
         _check_key(key)
     for item in _items(body):
         assert size(item) <= 409_600
     if operation == "BatchGetItem":
-        (asked,) = body["RequestItems"].values()
-        assert asked["ConsistentRead"] is True
-        _check_batch(asked["Keys"], 100)
+        (batch,) = body["RequestItems"].values()
+        assert batch["ConsistentRead"] is True
+        _check_batch(batch["Keys"], 100)
     if operation == "BatchWriteItem":
-        (asked,) = body["RequestItems"].values()
-        _check_batch([_written(one) for one in asked], 25)
+        (batch,) = body["RequestItems"].values()
+        _check_batch([_written(request) for request in batch], 25)
         assert sum(map(size, _items(body))) <= 16 * 2**20
     if operation in ("GetItem", "Query"):
         assert body["ConsistentRead"] is True
@@ -61,7 +61,7 @@ def check(operation: str, body: Body) -> None:
 
 
 def size(item: Body) -> int:
-    """Bytes of an item, as DynamoDB counts them."""
+    """Return the bytes of an item, as DynamoDB counts them."""
     return sum(len(name.encode()) + _size(value) for name, value in item.items())
 
 
@@ -80,9 +80,12 @@ def _size(value: Body) -> int:
 def _check_placeholders(body: Body) -> None:
     text = " ".join(body[name] for name in EXPRESSIONS if name in body)
     assert len(text.encode()) <= 4096
-    given = {*body.get("ExpressionAttributeValues", ()), *body.get("ExpressionAttributeNames", ())}
+    defined = {
+        *body.get("ExpressionAttributeValues", ()),
+        *body.get("ExpressionAttributeNames", ()),
+    }
     used = set(re.findall(r"[:#]\w+", text))
-    assert given == used, "DynamoDB refuses placeholders that are not used"
+    assert defined == used, "DynamoDB refuses placeholders that are not used"
     plain = {word.upper() for word in re.findall(r"(?<![:#\w])[A-Za-z]\w*", text)} - WORDS
     assert not plain & RESERVED
     values = body.get("ExpressionAttributeValues", {}).values()
@@ -106,21 +109,23 @@ def _written(request: Body) -> Body:
 
 
 def _items(body: Body) -> Iterator[Body]:
-    """The items that the request would store."""
+    """Yield the items that the request would store."""
     if "Item" in body:
         yield body["Item"]
-    for asked in body.get("RequestItems", {}).values():
-        if isinstance(asked, list):
-            yield from (one["PutRequest"]["Item"] for one in asked if "PutRequest" in one)
+    for batch in body.get("RequestItems", {}).values():
+        if isinstance(batch, list):
+            yield from (
+                request["PutRequest"]["Item"] for request in batch if "PutRequest" in request
+            )
 
 
 def _keys(body: Body) -> Iterator[Body]:
-    """The primary keys in the request."""
+    """Yield the primary keys in the request."""
     yield from (body[name] for name in ("Key", "Item", "ExclusiveStartKey") if name in body)
-    for asked in body.get("RequestItems", {}).values():
-        yield from asked["Keys"] if isinstance(asked, dict) else map(_written, asked)
+    for batch in body.get("RequestItems", {}).values():
+        yield from batch["Keys"] if isinstance(batch, dict) else map(_written, batch)
 
 
 def body_of(params: Body) -> Body:
-    """The body of a request, as ``before-call`` hands it over."""
+    """Return the body of a request, from the parameters of ``before-call``."""
     return json.loads(params["body"])

@@ -1,4 +1,4 @@
-"""What boto3 sends is watched in every test: nothing that DynamoDB would refuse may pass."""
+"""Every request of boto3 in these tests is checked: DynamoDB would refuse none of them."""
 
 import functools
 import time
@@ -23,7 +23,7 @@ OpenStore = Callable[..., Store]
 ADDRESS = Address(Space("p:", "workflow", "w"), "k")
 
 
-# A test has clients of its own; what botocore reads for each, its descriptions of AWS, they share.
+# Each test has its own clients; they share botocore's service descriptions, which it reads once.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
@@ -38,7 +38,7 @@ def ledger() -> Iterator[Ledger]:
 
 @pytest.fixture
 def open_memory() -> Iterator[Open]:
-    """Opens memories, each with a store of its own; they are closed after the test."""
+    """Opens memories, each with its own store; they are closed after the test."""
     workflows: list[Workflow] = []
 
     def opened(url: str, *, name: str = "w", timeout: float = 30, **options: Any) -> MemoryManager:
@@ -60,7 +60,7 @@ def table_url(dynamodb_server: DynamoDB) -> str:
 
 @pytest.fixture
 def memory(table_url: str, open_memory: Open, request: pytest.FixtureRequest) -> MemoryManager:
-    """A memory of this test alone, on a table that is there."""
+    """A memory for this test only, on an existing table."""
     memory = open_memory(table_url, name=request.node.name)
     memory.exists("k")
     return memory
@@ -68,13 +68,13 @@ def memory(table_url: str, open_memory: Open, request: pytest.FixtureRequest) ->
 
 @pytest.fixture
 def proxied(moto_server: Moto, moto_proxy: Proxy) -> str:
-    """The URL of a table of this test alone, by way of `moto_proxy`."""
+    """The URL of a table for this test only, through `moto_proxy`."""
     return moto_server.fresh.replace(str(moto_server.port), str(moto_proxy.port))
 
 
 @pytest.fixture
 def open_store() -> Iterator[OpenStore]:
-    """Opens stores, with nothing above them that would ask again; they are closed in the end."""
+    """Opens stores, without core's retries; they are closed after the test."""
     stores: list[Store] = []
 
     def opened(url: str, **options: Any) -> Store:
@@ -91,14 +91,14 @@ def open_store() -> Iterator[OpenStore]:
 
 @pytest.fixture
 def store(proxied: str, open_store: OpenStore) -> Store:
-    """A store behind `moto_proxy`, whose table is there."""
+    """A store that connects through `moto_proxy`, on an existing table."""
     store = open_store(proxied)
     store.remove(ADDRESS, deadline=soon(10))
     return store
 
 
 def ready(memory: MemoryManager) -> MemoryManager:
-    """The memory, connected: making boto3's client alone may take a short timeout's time."""
+    """Return the memory, connected: creating boto3's client can exceed a short timeout."""
     while True:
         with suppress(BackendUnavailableError):
             memory.exists("k")
@@ -106,12 +106,12 @@ def ready(memory: MemoryManager) -> MemoryManager:
 
 
 def soon(seconds: float = 20) -> float:
-    """A deadline."""
+    """Return a deadline."""
     return time.monotonic() + seconds
 
 
 def until(claim: Callable[[], object]) -> None:
-    """Wait for something that others do."""
+    """Wait until a condition holds that other threads bring about."""
     end = soon(30)
     while not claim():
         assert time.monotonic() < end
@@ -119,5 +119,5 @@ def until(claim: Callable[[], object]) -> None:
 
 
 def name_of(url: str) -> str:
-    """The table of a URL."""
+    """Return the table's name in a URL."""
     return url.rpartition("table=")[2]

@@ -1,4 +1,4 @@
-"""The contract of stores, kept on DynamoDB."""
+"""The contract of stores, on DynamoDB."""
 
 import pytest
 from modes import mostly

@@ -1,4 +1,4 @@
-"""A network and a server that fail: every call ends in time, and says the truth."""
+"""Failures of the network and the server: every call ends in time, and reports its true outcome."""
 
 import signal
 import socket
@@ -15,33 +15,33 @@ from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import Store
 from fibonacci.testing.threads import in_threads
 from fibonacci_dynamodb import transport
-from fibonacci_dynamodb.line import Line
+from fibonacci_dynamodb.connection import Connection
 
 from .aws_ledger import Ledger
 from .conftest import ADDRESS, Open, OpenStore, name_of, soon, until
 
 
-def slow(act: Callable[[], object], *, at_most: float) -> None:
-    """Have an act raise a fault, no later than that."""
+def raises_within(act: Callable[[], object], *, at_most: float) -> None:
+    """Expect an act to raise a storage error within ``at_most`` seconds."""
     start = time.monotonic()
     with pytest.raises((BackendUnavailableError, OutcomeUnknownError)):
         act()
     assert time.monotonic() - start < at_most
 
 
-def test_a_trickle(store: Store, moto_proxy: Proxy):
-    """An answer that comes byte by byte ends at the deadline, though no wait for it is long."""
+def test_trickling_response_ends_at_deadline(store: Store, moto_proxy: Proxy):
+    """A response that arrives byte by byte ends at the deadline, though no single wait is long."""
     store.write(ADDRESS, b"x" * 2000, None, deadline=soon())
     with moto_proxy.fault(Trickle(rate=50)):
-        slow(lambda: store.read(ADDRESS, deadline=soon(0.5)), at_most=1.0)
-        slow(lambda: store.write(ADDRESS, b"y", None, deadline=soon(0.5)), at_most=1.0)
+        raises_within(lambda: store.read(ADDRESS, deadline=soon(0.5)), at_most=1.0)
+        raises_within(lambda: store.write(ADDRESS, b"y", None, deadline=soon(0.5)), at_most=1.0)
 
 
-def test_silence(store: Store, moto_proxy: Proxy):
-    """A server that takes a request and says nothing is left at the deadline."""
+def test_silent_server_times_out(store: Store, moto_proxy: Proxy):
+    """A server that accepts a request and never responds times out at the deadline."""
     store.write(ADDRESS, b"old", None, deadline=soon())
     with moto_proxy.fault(BlackHole()):
-        with pytest.raises(BackendUnavailableError, match="the time ran out"):
+        with pytest.raises(BackendUnavailableError, match="the request timed out"):
             store.read(ADDRESS, deadline=soon(0.3))
         with pytest.raises(OutcomeUnknownError, match="may have been applied"):
             store.write(ADDRESS, b"new", None, deadline=soon(0.3))
@@ -49,29 +49,29 @@ def test_silence(store: Store, moto_proxy: Proxy):
 
 
 @pytest.mark.bare
-def test_signals_do_not_prolong(store: Store, moto_proxy: Proxy):
-    """A timer whose signals come all the time does not keep a caller waiting (C18)."""
+def test_signals_do_not_extend_the_deadline(store: Store, moto_proxy: Proxy):
+    """Frequent signals do not extend a call past its deadline (C18)."""
     before = signal.signal(signal.SIGALRM, lambda *_: None)
     signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
     try:
         with moto_proxy.fault(BlackHole()):
-            slow(lambda: store.read(ADDRESS, deadline=soon(0.4)), at_most=0.9)
+            raises_within(lambda: store.read(ADDRESS, deadline=soon(0.4)), at_most=0.9)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
-def test_nobody_there(store: Store, moto_proxy: Proxy):
-    """A write that reaches no server surely did nothing."""
+def test_refused_connection_changes_nothing(store: Store, moto_proxy: Proxy):
+    """A write whose connection is refused raises BackendUnavailableError, and changes nothing."""
     refused = pytest.raises(BackendUnavailableError, match="ConnectionRefusedError")
     with moto_proxy.fault(Refuse()), refused:
         store.write(ADDRESS, b"new", None, deadline=soon())
     assert store.read(ADDRESS, deadline=soon()) is None
 
 
-def test_no_time_left(store: Store, moto_proxy: Proxy, open_store: OpenStore):
-    """After its deadline a call sends nothing, the first of a store too."""
-    with pytest.raises(BackendUnavailableError, match="the time ran out"):
+def test_expired_deadline_sends_nothing(store: Store, moto_proxy: Proxy, open_store: OpenStore):
+    """A call whose deadline has passed sends nothing, even the first call of a store."""
+    with pytest.raises(BackendUnavailableError, match="the request timed out"):
         open_store("dynamodb://eu-west-1").read(ADDRESS, deadline=soon(-1))
     with moto_proxy.record() as traffic:
         for deadline in (0.0, soon(-1)):
@@ -81,26 +81,26 @@ def test_no_time_left(store: Store, moto_proxy: Proxy, open_store: OpenStore):
     assert store.read(ADDRESS, deadline=soon()) is None
 
 
-def test_a_slow_answer_is_not_the_next_ones(store: Store, moto_proxy: Proxy):
-    """A connection that was given up on is never used again (C19)."""
+def test_late_response_is_not_read_by_the_next_call(store: Store, moto_proxy: Proxy):
+    """A connection whose response came too late is never used again (C19)."""
     store.write(ADDRESS, b"1", None, deadline=soon())
     other = ADDRESS._replace(key="other")
     for _ in range(3):
         with moto_proxy.fault(Delay(replies=0.2)):
-            slow(lambda: store.read(ADDRESS, deadline=soon(0.1)), at_most=0.6)
+            raises_within(lambda: store.read(ADDRESS, deadline=soon(0.1)), at_most=0.6)
         assert store.read(other, deadline=soon()) is None
 
 
-def test_idle_connections_that_ended(store: Store, moto_proxy: Proxy):
-    """A connection that ended while it was idle costs no write its certainty."""
+def test_closed_idle_connection_is_replaced(store: Store, moto_proxy: Proxy):
+    """A connection that the server closed while idle is replaced before a write is sent."""
     for reset in (False, True):
         store.write(ADDRESS, b"1", None, deadline=soon())
         moto_proxy.drop(reset=reset)
         assert store.compare_and_set(ADDRESS, b"1", b"2", None, deadline=soon()) is True
 
 
-def test_connections_are_kept(store: Store, moto_proxy: Proxy):
-    """Calls in a row share one connection; an old one is replaced in time."""
+def test_sequential_calls_share_a_connection(store: Store, moto_proxy: Proxy):
+    """Sequential calls share one connection; after close() a call opens a new one."""
     with moto_proxy.record() as traffic:
         for _ in range(5):
             store.exists(ADDRESS, deadline=soon())
@@ -109,11 +109,11 @@ def test_connections_are_kept(store: Store, moto_proxy: Proxy):
     assert store.exists(ADDRESS, deadline=soon()) is False
 
 
-def test_old_connections_are_not_used(
+def test_connection_idle_too_long_is_replaced(
     proxied: str, open_store: OpenStore, moto_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ):
-    """One that was idle for long may be dead without a word, and is replaced."""
-    monkeypatch.setattr(transport, "IDLE_SECONDS", 0.0)
+    """A connection that was idle for too long is replaced, as it may be dead."""
+    monkeypatch.setattr(transport, "MAX_IDLE_SECONDS", 0.0)
     store = open_store(proxied)
     store.exists(ADDRESS, deadline=soon())
     with moto_proxy.record() as traffic:
@@ -121,8 +121,8 @@ def test_old_connections_are_not_used(
     assert traffic.connections == 1
 
 
-def test_ten_connections_are_kept(store: Store, moto_proxy: Proxy):
-    """Many callers at once have a connection each; what is over ten is closed afterwards."""
+def test_ten_idle_connections_stay_open(store: Store, moto_proxy: Proxy):
+    """Concurrent callers get a connection each; afterwards at most ten stay open."""
     moto_proxy.begin(BlackHole(requests=False))
 
     def heal() -> None:
@@ -136,8 +136,8 @@ def test_ten_connections_are_kept(store: Store, moto_proxy: Proxy):
         assert store.exists(ADDRESS, deadline=soon()) is False
 
 
-def test_closed_while_in_use(store: Store, moto_proxy: Proxy):
-    """A connection that comes back to a closed store is closed."""
+def test_connection_returned_after_close_is_closed(store: Store, moto_proxy: Proxy):
+    """A connection that is put back after close() is closed."""
     caller = threading.Thread(target=lambda: store.exists(ADDRESS, deadline=soon(30)))
     with moto_proxy.record() as traffic, moto_proxy.fault(BlackHole(requests=False)):
         caller.start()
@@ -148,18 +148,18 @@ def test_closed_while_in_use(store: Store, moto_proxy: Proxy):
     until(lambda: moto_proxy.open == 0)
 
 
-def test_a_closed_socket():
-    """A connection that a signal closed on its way back is not taken for a quiet one (C19)."""
+def test_closed_socket_is_not_reusable():
+    """A connection whose socket was closed is not reusable (C19)."""
     ours, theirs = socket.socketpair()
-    line = Line(ours)
-    assert line.is_reusable() is True
-    line.close()
-    assert line.is_reusable() is False
+    connection = Connection(ours)
+    assert connection.is_reusable() is True
+    connection.close()
+    assert connection.is_reusable() is False
     theirs.close()
 
 
-def test_what_is_repeated(proxied: str, moto_proxy: Proxy, open_memory: Open):
-    """A set whose answer is lost is made again; a compare-and-set and a delete never are (C20)."""
+def test_only_repeatable_changes_are_retried(proxied: str, moto_proxy: Proxy, open_memory: Open):
+    """set() is retried if its response is lost; append() and delete() are not (C20)."""
     memory = open_memory(proxied)
     memory.set("k", [1])
     with moto_proxy.fault(lost_reply(times=1)):
@@ -179,10 +179,10 @@ def test_what_is_repeated(proxied: str, moto_proxy: Proxy, open_memory: Open):
     assert memory.list_keys() == []
 
 
-def test_a_server_that_comes_back(
+def test_call_survives_a_short_outage(
     proxied: str, moto_proxy: Proxy, open_memory: Open, ledger: Ledger
 ):
-    """A call waits for a server that is away for a moment, and goes on with it."""
+    """A call waits for a server that is down for a moment, and then succeeds."""
     memory = open_memory(proxied)
     memory.set("k", 1)
     found: list[object] = []
@@ -196,8 +196,8 @@ def test_a_server_that_comes_back(
     assert found == [1]
 
 
-def test_a_server_that_comes_back_empty(proxied: str, moto_server: Moto, open_memory: Open):
-    """A store whose table is gone makes it again."""
+def test_deleted_table_is_created_again(proxied: str, moto_server: Moto, open_memory: Open):
+    """A store whose table was deleted creates it again."""
     memory = open_memory(proxied)
     memory.set("k", 1)
     moto_server("DeleteTable", TableName=name_of(proxied))

@@ -1,4 +1,4 @@
-"""Proxies: as botocore reads the environment; one that can't be spoken to is told at once."""
+"""Proxies: found as botocore finds them; one that is not supported is reported early."""
 
 import traceback
 from pathlib import Path
@@ -14,10 +14,10 @@ from fibonacci import (
     StorageError,
     Workflow,
 )
-from fibonacci_dynamodb.proxies import proxy_for
+from fibonacci_dynamodb.environment import proxy_for
 
 from .conftest import ADDRESS, OpenStore, soon
-from .listening import Listening, answering, connecting, noting
+from .scripted_servers import ScriptedServer, recording, responding, tunnelling
 from .test_secrets import locals_of_ours
 from .test_transport import ITEM, reply, secured, url_of
 
@@ -27,14 +27,14 @@ LOGIN = b"Proxy-Authorization: Basic dXNAZXI6aHVudGVyMg==\r\n"
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of this machine counts."""
+    """Removes this machine's own proxy variables."""
     for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.mark.parametrize(
-    ("given", "place"),
+    ("url", "address"),
     [
         ("proxy.corp:3128", ("proxy.corp", 3128)),
         ("proxy.corp", ("proxy.corp", 80)),
@@ -44,12 +44,14 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://[fe80::1]:3128", ("fe80::1", 3128)),
     ],
 )
-def test_read(monkeypatch: pytest.MonkeyPatch, given: str, place: tuple[str, int]):
-    """A proxy's address may lack its scheme and its port."""
-    monkeypatch.setenv("HTTPS_PROXY", given)
+def test_proxy_url_may_lack_scheme_and_port(
+    monkeypatch: pytest.MonkeyPatch, url: str, address: tuple[str, int]
+):
+    """A proxy's URL may lack its scheme and its port."""
+    monkeypatch.setenv("HTTPS_PROXY", url)
     proxy = proxy_for(AWS)
     assert proxy is not None
-    assert proxy.place == place
+    assert proxy.address == address
     assert proxy_for("http://localhost:8000") is None
 
 
@@ -66,28 +68,32 @@ def test_read(monkeypatch: pytest.MonkeyPatch, given: str, place: tuple[str, int
         ("", False),
     ],
 )
-def test_excepted(monkeypatch: pytest.MonkeyPatch, excepted: str, *, expected: bool):
-    """NO_PROXY takes hosts and domains, with a dot before them or without."""
+def test_no_proxy_excludes_hosts_and_domains(
+    monkeypatch: pytest.MonkeyPatch, excepted: str, *, expected: bool
+):
+    """NO_PROXY excludes hosts and domains, with or without a leading dot."""
     monkeypatch.setenv("HTTPS_PROXY", "proxy.corp:3128")
     monkeypatch.setenv("NO_PROXY", excepted)
     assert (proxy_for(AWS) is None) is expected
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("proxy_url", "message"),
     [
-        ("socks5://user:hunter2@proxy.corp:1080", "kind socks5://"),
-        ("https://user:hunter2@proxy.corp", "kind https://"),
-        ("ftp://hunter2:hunter2@proxy.corp", "not the address"),
-        ("http://proxy.corp:hunter2", "not the address"),
-        ("user:hunter2", "not the address"),
+        ("socks5://user:hunter2@proxy.corp:1080", "names a socks5:// proxy"),
+        ("https://user:hunter2@proxy.corp", "names a https:// proxy"),
+        ("ftp://hunter2:hunter2@proxy.corp", "not a valid proxy URL"),
+        ("http://proxy.corp:hunter2", "not a valid proxy URL"),
+        ("user:hunter2", "not a valid proxy URL"),
     ],
 )
-def test_told_when_the_workflow_is_made(monkeypatch: pytest.MonkeyPatch, given: str, told: str):
-    """A proxy of another kind is told with its variable and the way out, and no password (C23)."""
-    monkeypatch.setenv("HTTPS_PROXY", given)
+def test_unsupported_proxy_fails_workflow_creation(
+    monkeypatch: pytest.MonkeyPatch, proxy_url: str, message: str
+):
+    """Workflow() refuses an unsupported proxy: it names the variable, and no password (C23)."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy_url)
     for url in (f"dynamodb://{REGION}", f"dynamodb://{REGION}?endpoint_url=https://dynamo.corp"):
-        with pytest.raises(ConfigurationError, match=f"HTTPS_PROXY .*{told}.*http://") as caught:
+        with pytest.raises(ConfigurationError, match=f"HTTPS_PROXY .*{message}.*http://") as caught:
             Workflow("w", MemoryConfig("dynamodb", url))
         shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
         ours = [frame for frame in shown.stack if "fibonacci_dynamodb" in frame.filename]
@@ -95,8 +101,8 @@ def test_told_when_the_workflow_is_made(monkeypatch: pytest.MonkeyPatch, given: 
         assert "hunter2" not in str([caught.value, *(frame.locals for frame in ours)])
 
 
-def test_none(monkeypatch: pytest.MonkeyPatch):
-    """Where there is no proxy for an endpoint, a workflow can be made, whatever others are for."""
+def test_unrelated_proxy_is_ignored(monkeypatch: pytest.MonkeyPatch):
+    """Workflow() ignores a proxy that is not for the endpoint's scheme."""
     config = MemoryConfig("dynamodb", f"dynamodb://{REGION}")
     Workflow("w", config).close()
     monkeypatch.setenv("http_proxy", "socks5://proxy.corp:1080")
@@ -104,19 +110,21 @@ def test_none(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_told_at_the_first_use(monkeypatch: pytest.MonkeyPatch, open_store: OpenStore):
-    """Where only boto3 knows whether an endpoint is excepted, the first use tells it as well."""
+def test_unsupported_proxy_fails_first_use(monkeypatch: pytest.MonkeyPatch, open_store: OpenStore):
+    """With NO_PROXY set, the first call reports an unsupported proxy for boto3's own endpoint."""
     monkeypatch.setenv("https_proxy", "socks5://proxy.corp:1080")
     monkeypatch.setenv("no_proxy", "localhost")
-    with pytest.raises(ConfigurationError, match="https_proxy names a proxy of the kind socks5://"):
+    with pytest.raises(ConfigurationError, match="https_proxy names a socks5:// proxy"):
         open_store(f"dynamodb://{REGION}").read(ADDRESS, deadline=soon())
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_plain(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
-    """A request to an endpoint in plain HTTP is the proxy's to pass on: it has the whole URL."""
+def test_http_request_is_forwarded_by_the_proxy(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+):
+    """A request to an http:// endpoint goes to the proxy with the whole URL."""
     seen: list[bytes] = []
-    with Listening(noting(seen, reply(ITEM))) as proxy:
+    with ScriptedServer(recording(seen, reply(ITEM))) as proxy:
         monkeypatch.setenv("http_proxy", f"us%40er:hunter2@127.0.0.1:{proxy.port}")
         store = open_store(f"dynamodb://{REGION}?endpoint_url=http://dynamodb.invalid:8000")
         for _ in range(2):
@@ -130,10 +138,12 @@ def test_plain(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_plain_refused(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
-    """A proxy that wants a login is told as such."""
+def test_proxy_that_requires_login_is_reported(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+):
+    """A proxy that requires a login is reported with the variable to set."""
     refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
-    with Listening(answering(refusal)) as proxy:
+    with ScriptedServer(responding(refusal)) as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
         store = open_store(f"dynamodb://{REGION}?endpoint_url=http://dynamodb.invalid")
         with pytest.raises(StorageError, match=r"407.*HTTP_PROXY=http://user:password@host:port"):
@@ -142,13 +152,15 @@ def test_plain_refused(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_secure(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """An endpoint in TLS is connected to by the proxy, which sees no more than its address."""
+def test_https_goes_through_a_tunnel(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """An https:// endpoint is reached through CONNECT; the proxy sees only its address."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates.certificates(tmp_path).ca))
     seen: list[bytes] = []
     with (
-        Listening(secured(tmp_path)) as server,
-        Listening(connecting(seen, server.port)) as proxy,
+        ScriptedServer(secured(tmp_path)) as server,
+        ScriptedServer(tunnelling(seen, server.port)) as proxy,
     ):
         monkeypatch.setenv("https_proxy", f"http://us%40er:hunter2@127.0.0.1:{proxy.port}")
         store = open_store(url_of(server.port, "https"))
@@ -161,15 +173,17 @@ def test_secure(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_secure_refused(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
-    """A proxy that does not connect is told, and shows no password in a frame of ours (C23)."""
+def test_refused_tunnel_shows_no_password(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
+    """A proxy that refuses CONNECT is reported, and no frame of ours shows its password (C23)."""
     refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"
-    with Listening(answering(refusal, once=True)) as proxy:
+    with ScriptedServer(responding(refusal, once=True)) as proxy:
         monkeypatch.setenv("https_proxy", f"http://us%40er:hunter2@127.0.0.1:{proxy.port}")
         store = open_store(f"dynamodb://{REGION}?endpoint_url=https://dynamodb.invalid")
-        with pytest.raises(BackendUnavailableError, match="answered CONNECT with 407") as caught:
+        with pytest.raises(
+            BackendUnavailableError, match="responded to CONNECT with status 407"
+        ) as caught:
             store.write(ADDRESS, b"1", None, deadline=soon())
         store.close()
     shown = locals_of_ours(caught.value)
-    assert "proxy" in shown  # it is those frames
+    assert "proxy" in shown  # these are the right frames
     assert not any(secret in shown for secret in ("hunter2", LOGIN.decode().split()[2]))

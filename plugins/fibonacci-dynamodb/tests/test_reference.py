@@ -1,4 +1,4 @@
-"""The reference on DynamoDB: its snippets, and its complete example in two processes."""
+"""The reference's snippets on DynamoDB, and its complete example in two processes."""
 
 import re
 from collections.abc import Iterator
@@ -19,16 +19,16 @@ TEXT = (ROOT / "tests/reference/REFERENCE.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 SIGNATURE = re.compile(r"memory\.(\w+)\(([^()]*: [^()]*)\) -> .*\n")
 ENCRYPTED = "encrypt_values=True"
-CHATBOT = next(one for one in SNIPPETS if "def chat_with_user" in one)
+CHATBOT = next(snippet for snippet in SNIPPETS if "def chat_with_user" in snippet)
 PROGRAMS = [
     text
-    for text in (SIGNATURE.sub("", one).strip() for one in SNIPPETS)
+    for text in (SIGNATURE.sub("", snippet).strip() for snippet in SNIPPETS)
     if text and ENCRYPTED not in text and "chat_with_user" not in text
 ]
 
 
 class Remembering(Model):
-    """Says how much of a history it was shown."""
+    """A model that returns how much of a history it received."""
 
     def complete(self, request: ModelRequest) -> Completion:
         return Completion(text=f"I know of {request.prompt.count('role')} turns")
@@ -36,32 +36,32 @@ class Remembering(Model):
 
 @hookimpl
 def fibonacci_model(settings: ModelSettings) -> Model:
-    """The model behind every name that starts with claude-."""
+    """Return the model for every name that starts with claude-."""
     return Remembering()
 
 
 @pytest.fixture(autouse=True)
 def claude() -> Iterator[None]:
-    """A model that answers to the names of the reference."""
+    """Registers a model for the names in the reference."""
     plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_model=fibonacci_model)
     with register_plugin("models", "claude-", plugin):
         yield
 
 
 def on_dynamodb(program: str, url: str) -> str:
-    """The program with its backend swapped: two strings, and nothing else."""
+    """Return the program with another backend: two strings, and nothing else."""
     program = program.replace('backend="redis"', 'backend="dynamodb"')
     return re.sub(r'connection_url="redis://[^"]*"', f'connection_url="{url}"', program)
 
 
-def test_programs_are_here():
+def test_reference_has_eight_programs():
     """The reference has eight programs that need neither a cipher nor a chat."""
     assert len(PROGRAMS) == 8
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
-def test_snippet(program: str, table_url: str):
-    """A snippet runs as it is written, on DynamoDB."""
+def test_snippet_runs(program: str, table_url: str):
+    """A snippet of the reference runs unchanged on DynamoDB."""
     with Workflow("my-workflow", MemoryConfig("dynamodb", table_url)) as workflow:
         names: dict[str, Any] = {
             "Workflow": Workflow,
@@ -80,17 +80,17 @@ def test_snippet(program: str, table_url: str):
 
 @pytest.mark.bare
 def test_complete_example_in_two_processes(table_url: str, open_memory: Open):
-    """The chatbot remembers, in another process, what it was told in the first."""
+    """The chatbot remembers in a second process what a user said in the first."""
     source = compile(on_dynamodb(CHATBOT, table_url), "REFERENCE.md", "exec")
 
     def chat(*messages: str) -> list[str]:
         names: dict[str, Any] = {}
         exec(source, names)
-        answers = [names["chat_with_user"]("user-123", message) for message in messages]
+        replies = [names["chat_with_user"]("user-123", message) for message in messages]
         names["workflow"].close()
-        return answers
+        return replies
 
-    open_memory(table_url).exists("k")  # the table is made, and what takes long is imported
+    open_memory(table_url).exists("k")  # creates the table, and imports boto3
     in_child(lambda: chat("Hello", "again") == ["I know of 0 turns", "I know of 2 turns"])
     assert chat("And now?") == ["I know of 4 turns"]
     for _ in range(10):

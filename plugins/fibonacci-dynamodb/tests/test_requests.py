@@ -1,4 +1,4 @@
-"""How many requests each verb makes of boto3."""
+"""How many requests each verb sends."""
 
 from math import ceil
 
@@ -11,8 +11,8 @@ from .aws_ledger import Ledger
 from .conftest import Open
 
 
-def test_one_record(dynamodb_server: DynamoDB, open_memory: Open, ledger: Ledger):
-    """A verb about one record is one request; one that changes it reads first, and is two."""
+def test_requests_for_one_record(dynamodb_server: DynamoDB, open_memory: Open, ledger: Ledger):
+    """A verb about one record sends one request; append() reads first, and sends two."""
     memory = open_memory(dynamodb_server.fresh)
     memory.exists("k")
     assert ledger.count(lambda: memory.set("k", [1])) == {"PutItem": 1}
@@ -32,9 +32,9 @@ def test_one_record(dynamodb_server: DynamoDB, open_memory: Open, ledger: Ledger
 
 
 @pytest.mark.parametrize("number", [1, 25, 26, 100, 101, 260])
-def test_batches(memory: MemoryManager, ledger: Ledger, number: int):
-    """A batch reads 100 records in a request, and writes 25; clear is a query and such writes."""
-    keys = [f"k{one}" for one in range(number)]
+def test_requests_for_batches(memory: MemoryManager, ledger: Ledger, number: int):
+    """get_many() reads 100 records a request, set_many() writes 25; clear() queries and writes."""
+    keys = [f"k{index}" for index in range(number)]
     writes = sum(ceil(min(100, number - start) / 25) for start in range(0, number, 100))
     assert ledger.count(lambda: memory.set_many(dict.fromkeys(keys, 0))) == {
         "BatchWriteItem": writes
@@ -45,16 +45,16 @@ def test_batches(memory: MemoryManager, ledger: Ledger, number: int):
     assert memory.list_keys() == []
 
 
-def test_pages_of_large_records(memory: MemoryManager, ledger: Ledger):
-    """A listing reads a megabyte in a request, whatever it needs of it."""
+def test_listing_reads_a_megabyte_a_request(memory: MemoryManager, ledger: Ledger):
+    """list_keys() reads a megabyte of records in each request."""
     text = "x" * 200_000
     memory.set_many({f"k{number:02}": text for number in range(16)})
     found = ledger.count(memory.list_keys)
     assert found["Query"] in (ceil(16 * 200_000 / 2**20), 4, 5)  # moto's pages are a bit shorter
 
 
-def test_nothing_is_asked_in_vain(memory: MemoryManager, ledger: Ledger):
-    """An empty batch, and what the rules refuse, make no request."""
+def test_empty_batches_send_nothing(memory: MemoryManager, ledger: Ledger):
+    """An empty get_many(), set_many() or delete_many() sends no request."""
     assert ledger.count(lambda: memory.get_many([])) == {}
     assert ledger.count(lambda: memory.set_many({})) == {}
     assert ledger.count(lambda: memory.delete_many([])) == {}

@@ -1,4 +1,4 @@
-"""Neither keys nor values are told: in no message, repr, traceback or log (C23)."""
+"""Keys and values appear in no message, repr, traceback or log (C23)."""
 
 import logging
 import traceback
@@ -13,8 +13,8 @@ from services.proxy import Proxy
 
 from fibonacci import MemoryManager, OutcomeUnknownError, StorageError
 
-from .aws_answers import Answer, error
 from .aws_ledger import Ledger
+from .aws_responses import Responder, error
 from .conftest import ADDRESS, Open, OpenStore, ready, soon
 
 KEY, SECRET, TOKEN, VALUE = "AKIACANARY", "canary-secret", "canary-token", "canary-value"
@@ -22,22 +22,22 @@ KEY, SECRET, TOKEN, VALUE = "AKIACANARY", "canary-secret", "canary-token", "cana
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Everything that is logged from DEBUG on."""
+    """Captures all log records from DEBUG on."""
     with caplog.at_level(logging.DEBUG):
         yield caplog
 
 
 @pytest.fixture
 def canaries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials that can be found again."""
+    """Credentials that a test can search for."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
 
 
 def exercise(memory: MemoryManager) -> list[str]:
-    """Do all that can be done to records with the canary in them; what was raised, as text."""
-    told = [repr(memory)]
+    """Call all verbs on records that contain the canary; return the errors' tracebacks as text."""
+    texts = [repr(memory)]
     for act in (
         lambda: memory.set("k", [VALUE]),
         lambda: memory.append("k", VALUE),
@@ -52,30 +52,30 @@ def exercise(memory: MemoryManager) -> list[str]:
     ):
         try:
             act()
-        except StorageError as fault:
-            told.append("".join(traceback.format_exception(fault)))
-    return told
+        except StorageError as error:
+            texts.append("".join(traceback.format_exception(error)))
+    return texts
 
 
-def locals_of_ours(fault: BaseException | None) -> str:
-    """What a traceback shows of the names in our frames, and below, with what the fault came of."""
-    if fault is None:
+def locals_of_ours(error: BaseException | None) -> str:
+    """Return the local variables in our frames of an error, its context and its cause."""
+    if error is None:
         return ""
-    told = traceback.TracebackException.from_exception(fault, capture_locals=True)
-    ours = [frame.locals for frame in told.stack if frame.filename != __file__]
-    return f"{fault!r}{ours}{locals_of_ours(fault.__context__)}{locals_of_ours(fault.__cause__)}"
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    ours = [frame.locals for frame in shown.stack if frame.filename != __file__]
+    return f"{error!r}{ours}{locals_of_ours(error.__context__)}{locals_of_ours(error.__cause__)}"
 
 
 @pytest.mark.usefixtures("canaries")
-def test_locals(moto_server: Moto, moto_proxy: Proxy, open_store: OpenStore):
-    """No frame of ours that a fault passes has a secret key, or a session token, in its names."""
+def test_tracebacks_show_no_keys(moto_server: Moto, moto_proxy: Proxy, open_store: OpenStore):
+    """No frame of ours in a traceback has a secret key or a session token in its variables."""
     url = moto_server.fresh.replace(str(moto_server.port), str(moto_proxy.port))
     store = open_store(url)
     store.exists(ADDRESS, deadline=soon())
     with moto_proxy.fault(BlackHole()), pytest.raises(OutcomeUnknownError) as caught:
         store.write(ADDRESS, b"1", None, deadline=soon(0.2))
     shown = locals_of_ours(caught.value)
-    assert "exchange" in shown  # it is those frames
+    assert "exchange" in shown  # these are the right frames
     assert not any(canary in shown for canary in (SECRET, TOKEN))
 
 
@@ -87,10 +87,10 @@ def test_locals(moto_server: Moto, moto_proxy: Proxy, open_store: OpenStore):
     ],
     ids=["process", "broken"],
 )
-def test_configuration_files(
+def test_tracebacks_show_no_configured_keys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, open_store: OpenStore, configured: str
 ):
-    """Nor has one that comes of the files or the programs that keys are in."""
+    """No traceback shows keys from AWS configuration files or credentials programs."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     (tmp_path / "config").write_text(configured)
@@ -102,63 +102,67 @@ def test_configuration_files(
 
 
 def clean(text: str) -> bool:
-    """Whether there is no canary in it, but for the lines of this file in tracebacks."""
+    """Return whether a text contains no canary, apart from this file's lines in tracebacks."""
     return not any(canary in text for canary in (KEY, SECRET, TOKEN, VALUE))
 
 
 @pytest.mark.usefixtures("canaries")
-def test_logs(moto_server: Moto, open_memory: Open, logged: pytest.LogCaptureFixture):
-    """botocore's own DEBUG log has nothing of our calls that could tell."""
-    told = exercise(open_memory(moto_server.fresh))
-    assert len(told) == 2  # the record that is too large
-    assert all(map(clean, told))
+def test_debug_log_of_our_calls_shows_no_secrets(
+    moto_server: Moto, open_memory: Open, logged: pytest.LogCaptureFixture
+):
+    """botocore's DEBUG log shows no keys or values of our calls."""
+    errors = exercise(open_memory(moto_server.fresh))
+    assert len(errors) == 2  # the repr, and the error for the record that is too large
+    assert all(map(clean, errors))
     assert clean(logged.text)
 
 
 @pytest.mark.usefixtures("canaries")
-def test_logs_of_faults(
+def test_debug_log_of_failed_calls_shows_no_secrets(
     moto_server: Moto, moto_proxy: Proxy, open_memory: Open, logged: pytest.LogCaptureFixture
 ):
-    """Nor has it if the connection breaks."""
+    """botocore's DEBUG log shows no keys or values of calls whose connection failed."""
     url = moto_server.fresh.replace(str(moto_server.port), str(moto_proxy.port))
     open_memory(url).exists("k")
     memory = ready(open_memory(url, timeout=0.15))
     with moto_proxy.fault(lost_reply()):
-        told = exercise(memory)
-    assert len(told) > 2
-    assert all(map(clean, told))
+        errors = exercise(memory)
+    assert len(errors) > 2
+    assert all(map(clean, errors))
     assert clean(logged.text)
 
 
-def leaking(code: str) -> Answer:
-    """An error as AWS gives it: with what was signed, or with the value that it refuses."""
+def leaking(code: str) -> Responder:
+    """Return an error as AWS sends it: with the signed text, or the value that it refuses."""
     canonical = f"x-amz-security-token:{TOKEN} Credential={KEY} {VALUE}"
     return error(code, message=f"The canonical string should have been {canonical}")
 
 
 @pytest.mark.usefixtures("canaries")
 @pytest.mark.parametrize("code", ["InvalidSignatureException", "ValidationException", "Strange"])
-def test_errors(
+def test_error_messages_of_aws_are_not_passed_on(
     table_url: str,
     open_memory: Open,
     ledger: Ledger,
     logged: pytest.LogCaptureFixture,
     code: str,
 ):
-    """What AWS says of an error may quote both, and is not passed on."""
+    """An error of AWS that quotes keys and values is raised without its message."""
     memory = open_memory(table_url, name=f"secrets {code}")
     memory.exists("k")
     for operation in ("PutItem", "GetItem", "BatchGetItem", "BatchWriteItem", "Query"):
         ledger.script.always(operation, leaking(code))
-    told = exercise(memory)
-    assert len(told) > 5
-    assert all(map(clean, told))
+    errors = exercise(memory)
+    assert len(errors) > 5
+    assert all(map(clean, errors))
     assert clean(logged.text)
 
 
 @pytest.mark.usefixtures("canaries")
-def test_others_logs(moto_server: Moto, open_memory: Open, logged: pytest.LogCaptureFixture):
-    """The log of a client that is not ours stays as it was."""
+def test_logs_of_other_clients_are_unchanged(
+    moto_server: Moto, open_memory: Open, logged: pytest.LogCaptureFixture
+):
+    """The DEBUG log of an application's own client is unchanged."""
     url = moto_server.fresh
     open_memory(url).set("k", 1)
     logged.clear()
@@ -169,10 +173,10 @@ def test_others_logs(moto_server: Moto, open_memory: Open, logged: pytest.LogCap
     assert TOKEN in logged.text
 
 
-def test_reprs(tmp_path: Path):
-    """No object of ours shows a key."""
-    from fibonacci_dynamodb.proxies import Proxy
-    from fibonacci_dynamodb.route import Route
+def test_repr_shows_no_proxy_password(tmp_path: Path):
+    """The repr of an endpoint does not show the proxy's password."""
+    from fibonacci_dynamodb.connection import Endpoint
+    from fibonacci_dynamodb.environment import Proxy
 
-    route = Route(place=("h", 1), secure=False, proxy=Proxy(("p", 2), "canary"))
-    assert "canary" not in repr(route)
+    endpoint = Endpoint(address=("h", 1), use_tls=False, proxy=Proxy(("p", 2), "canary"))
+    assert "canary" not in repr(endpoint)

@@ -1,4 +1,4 @@
-"""The connection URL and the options."""
+"""The connection URL, the options and the environment variables."""
 
 import traceback
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from fibonacci import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL
-from fibonacci_dynamodb import fibonacci_storage, surroundings
+from fibonacci_dynamodb import environment, fibonacci_storage
 from fibonacci_dynamodb.settings import Settings, read_settings
 
 
@@ -16,16 +16,16 @@ def read(url: str | None, **options: Any) -> Settings:
     return read_settings(StoreSettings(url=parsed, options=options))
 
 
-def test_bare_url():
-    """A region is enough."""
+def test_region_is_enough():
+    """A URL with only a region uses the default table."""
     settings = read("dynamodb://eu-west-1")
     assert settings == Settings(region="eu-west-1")
     assert (settings.table, settings.create) == ("fibonacci", True)
     assert read("dynamodb://region/") == Settings(region="region")
 
 
-def test_options():
-    """Options may stand in the URL, or beside it."""
+def test_options_in_url_or_dict():
+    """Options can be set in the URL or as a dict."""
     expected = Settings(
         region="us-east-1",
         table="t.1_-",
@@ -69,8 +69,8 @@ def test_options():
         "dynamodb://eu-west-1?endpoint_url=http://localhost,other",
     ],
 )
-def test_refused(url: str | None):
-    """What can't be meant is refused when the workflow is made, and no secret is told (C23)."""
+def test_invalid_urls_are_refused(url: str | None):
+    """An invalid URL or option raises ConfigurationError, which shows no secret (C23)."""
     with pytest.raises(ConfigurationError) as caught:
         read(url)
     assert "hunter2" not in str(caught.value)
@@ -78,45 +78,51 @@ def test_refused(url: str | None):
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("arn:aws:dynamodb:eu-west-1:123:table/t", r"write dynamodb://region\?table=name"),
         ("https://dynamodb.eu-west-1.amazonaws.com", r"write dynamodb://region\?endpoint_url=http"),
         ("dynamodb://localhost:8000", r"us-east-1\?endpoint_url=http://localhost:8000"),
         ("dynamodb://localhost", r"us-east-1\?endpoint_url=http://localhost:8000"),
         ("dynamodb://eu-west-1/t", r"a table is an option: write .*\?table=fibonacci"),
-        ("dynamodb://eu-west-1?table=arn:aws:dynamodb:eu-west-1:123:table/t", "and no ARN"),
-        ("dynamodb://eu-west-1?region=eu-west-1", "write it behind dynamodb://"),
+        ("dynamodb://eu-west-1?table=arn:aws:dynamodb:eu-west-1:123:table/t", "not an ARN"),
+        ("dynamodb://eu-west-1?region=eu-west-1", "write it after dynamodb://"),
         ("dynamodb://eu-west-1?aws_secret_access_key=hunter2", "boto3 finds the keys"),
         ("dynamodb://eu-west-1?endpoint_url=http://a..b", "its host has an empty part"),
-        ("dynamodb://eu-west-1?endpoint_url=http://localhost:0", "must be the address of an endp"),
+        ("dynamodb://eu-west-1?endpoint_url=http://localhost:0", "must be the URL of an endpoint"),
     ],
 )
-def test_refused_with_what_to_write(url: str, told: str):
-    """What other tools hand out leads to what is written here."""
-    with pytest.raises(ConfigurationError, match=told) as caught:
+def test_refusal_says_what_to_write(url: str, message: str):
+    """The error for another tool's URL or option says what to write instead."""
+    with pytest.raises(ConfigurationError, match=message) as caught:
         read(url)
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "told"),
+    ("name", "value", "message"),
     [
         ("AWS_ACCESS_KEY_ID", '"hunter2"', "stands in quotes"),
-        ("AWS_SECRET_ACCESS_KEY", "hunter2\n", "holds a space, a line's end"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2\n", "contains a space, a line break"),
         ("AWS_SESSION_TOKEN", "${hunter2}", "holds the name of a variable"),
-        ("AWS_ENDPOINT_URL", "http://u:hunter2@localhost", "must be the address of an endpoint"),
-        ("AWS_ENDPOINT_URL_DYNAMODB", "'http://localhost'", "must be the address of an endpoint"),
+        ("AWS_ENDPOINT_URL", "http://u:hunter2@localhost", "must be the URL of an endpoint"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "'http://localhost'", "must be the URL of an endpoint"),
         ("AWS_CA_BUNDLE", "/none", "names '/none', and no certificate .*: No such file"),
         ("REQUESTS_CA_BUNDLE", "/", "names '/', and no certificate .*: Is a directory"),
     ],
 )
-def test_refused_variables(monkeypatch: pytest.MonkeyPatch, name: str, given: str, told: str):
-    """What boto3 could not work with is told with its variable, and no key in it (C23)."""
-    for one in (*surroundings.KEYS, *surroundings.ENDPOINTS, *surroundings.BUNDLES):
-        monkeypatch.delenv(one, raising=False)
-    monkeypatch.setenv(name, given)
-    with pytest.raises(ConfigurationError, match=f"^{name} {told}") as caught:
+def test_invalid_variables_are_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+):
+    """An invalid AWS variable raises ConfigurationError with its name, not its value (C23)."""
+    for variable in (
+        *environment.KEY_VARIABLES,
+        *environment.ENDPOINT_VARIABLES,
+        *environment.CA_FILE_VARIABLES,
+    ):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"^{name} {message}") as caught:
         read("dynamodb://eu-west-1")
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     ours = [frame.locals for frame in shown.stack if "fibonacci_dynamodb" in frame.filename]
@@ -124,8 +130,8 @@ def test_refused_variables(monkeypatch: pytest.MonkeyPatch, name: str, given: st
     assert "hunter2" not in str([caught.value, ours])
 
 
-def test_variables_that_do_not_count(monkeypatch: pytest.MonkeyPatch):
-    """Keys beside a profile, endpoints that are ignored, and authorities where no TLS is."""
+def test_unused_variables_are_not_checked(monkeypatch: pytest.MonkeyPatch):
+    """Variables that boto3 would not use are not checked: keys with a profile, CAs without TLS."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "'none'")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "'none'")
     monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
@@ -134,8 +140,8 @@ def test_variables_that_do_not_count(monkeypatch: pytest.MonkeyPatch):
     assert read("dynamodb://eu-west-1?profile=p&endpoint_url=http://localhost").profile == "p"
 
 
-def test_nothing_is_asked_when_it_is_made():
-    """Neither the hook nor the connecting does any I/O, or imports boto3's half a second."""
+def test_creating_a_store_does_no_io():
+    """fibonacci_storage() and create_store() do no I/O, and do not connect."""
     url = StoreURL.parse("dynamodb://nowhere?endpoint_url=http://192.0.2.1&profile=none")
     store = fibonacci_storage(StoreSettings(url=url)).create_store()
     assert repr(store) == "<DynamoStore: table 'fibonacci' in nowhere>"

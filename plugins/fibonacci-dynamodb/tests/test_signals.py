@@ -1,4 +1,4 @@
-"""What a signal handler raises in the midst of a call comes out as itself (C19)."""
+"""Exceptions that a signal handler raises during a call propagate unchanged (C19)."""
 
 import random
 import signal
@@ -31,8 +31,8 @@ def raised(request: pytest.FixtureRequest) -> Iterator[type[Exception]]:
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_out_as_itself_and_once(memory: MemoryManager, raised: type[Exception]):
-    """It is taken for no fault of the network's, and what was sent is not sent again."""
+def test_signal_exception_propagates_unchanged(memory: MemoryManager, raised: type[Exception]):
+    """A signal handler's exception is not mapped to a storage error; nothing is sent twice."""
     dice, appended = random.Random(1), count()
     for _ in range(25):
         try:
@@ -40,13 +40,13 @@ def test_out_as_itself_and_once(memory: MemoryManager, raised: type[Exception]):
                 append_until(dice.uniform(0.0005, 0.008), memory, appended)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        kept = memory.get("log") or []
-        assert len(kept) == len(set(kept))
+        log = memory.get("log") or []
+        assert len(log) == len(set(log))
 
 
 def append_until(alarm: float, memory: MemoryManager, appended: Iterator[int]) -> None:
-    """Append until the alarm rings, in so many seconds."""
-    # Again and again: a finalizer, which drops what is raised in it, may swallow one.
+    """Append until the alarm rings, in ``alarm`` seconds."""
+    # The alarm repeats, as a finalizer, which drops exceptions, may swallow the first.
     signal.setitimer(signal.ITIMER_REAL, alarm, 1.0)
     while True:
         memory.append("log", next(appended), max_items=10)

@@ -1,4 +1,4 @@
-"""Answers, certificates and proxies that are not what they should be."""
+"""HTTP responses, certificates and endpoints, valid and invalid."""
 
 import socket
 import ssl
@@ -15,17 +15,17 @@ from fibonacci import (
     OutcomeUnknownError,
     StorageError,
 )
-from fibonacci_dynamodb.surroundings import BUNDLES
+from fibonacci_dynamodb.environment import CA_FILE_VARIABLES
 
 from .conftest import ADDRESS, OpenStore, soon
-from .listening import Listening, Serve, answering, request_from
+from .scripted_servers import ScriptedServer, Serve, request_from, responding
 
 ITEM = b'{"Item": {"pk": {"S": "p"}, "sk": {"S": "k"}, "v": {"B": "MQ=="}}}'
 CRC = b"x-amz-crc32: 901018200\r\n"
 
 
 def reply(body: bytes, headers: bytes = b"", *, length: int | None = None) -> bytes:
-    """An answer that says it is so long."""
+    """Return a response with this Content-Length."""
     size = len(body) if length is None else length
     return b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (headers, size, body)
 
@@ -35,7 +35,7 @@ def url_of(port: int, scheme: str = "http") -> str:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "response",
     [
         reply(ITEM, CRC),
         reply(ITEM, b"Connection: close\r\n"),
@@ -48,9 +48,9 @@ def url_of(port: int, scheme: str = "http") -> str:
     ids=["checked", "closing", "newline", "old", "continue", "chunked"],
 )
 @pytest.mark.usefixtures("moto_server")
-def test_whole_answers(open_store: OpenStore, given: bytes):
-    """An answer may come in any form of HTTP, as long as it is whole."""
-    with Listening(answering(given)) as server:
+def test_complete_responses_are_read(open_store: OpenStore, response: bytes):
+    """A complete response is read in every form that HTTP allows."""
+    with ScriptedServer(responding(response)) as server:
         store = open_store(url_of(server.port))
         for _ in range(3):
             assert store.read(ADDRESS, deadline=soon()) == b"1"
@@ -58,7 +58,7 @@ def test_whole_answers(open_store: OpenStore, given: bytes):
 
 
 @pytest.mark.parametrize(
-    "given",
+    "response",
     [
         b"HTTP/1.1 200 OK\r\n\r\n" + ITEM,
         reply(ITEM, length=len(ITEM) + 1),
@@ -73,9 +73,9 @@ def test_whole_answers(open_store: OpenStore, given: bytes):
     ],
 )
 @pytest.mark.usefixtures("moto_server")
-def test_other_answers(open_store: OpenStore, given: bytes):
-    """What is not a whole answer of DynamoDB is a fault, and never an absent record (C14)."""
-    with Listening(answering(given, once=True)) as server:
+def test_invalid_responses_are_never_absent(open_store: OpenStore, response: bytes):
+    """An invalid or truncated response raises; it is never an absent record (C14)."""
+    with ScriptedServer(responding(response, once=True)) as server:
         store = open_store(url_of(server.port))
         with pytest.raises(BackendUnavailableError):
             store.read(ADDRESS, deadline=soon())
@@ -85,9 +85,9 @@ def test_other_answers(open_store: OpenStore, given: bytes):
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_odd_items(open_store: OpenStore):
-    """An item that boto3 can't read is a fault too."""
-    with Listening(answering(reply(b'{"Item": {"v": {"B": 1}}}'))) as server:
+def test_item_that_boto3_cannot_parse_raises(open_store: OpenStore):
+    """An item that boto3 can't parse raises BackendUnavailableError."""
+    with ScriptedServer(responding(reply(b'{"Item": {"v": {"B": 1}}}'))) as server:
         store = open_store(url_of(server.port))
         with pytest.raises(BackendUnavailableError, match="TypeError"):
             store.read(ADDRESS, deadline=soon())
@@ -95,11 +95,11 @@ def test_odd_items(open_store: OpenStore):
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_error_page(open_store: OpenStore):
-    """An error in another language is told by its status, not by its text."""
+def test_error_page_is_reported_by_status(open_store: OpenStore):
+    """An HTML error page is reported by its HTTP status, and not quoted."""
     page = b"<html>hunter2</html>"
     gone = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: %d\r\n\r\n%b" % (len(page), page)
-    with Listening(answering(gone)) as server:
+    with ScriptedServer(responding(gone)) as server:
         store = open_store(url_of(server.port))
         with pytest.raises(BackendUnavailableError, match="502") as caught:
             store.read(ADDRESS, deadline=soon())
@@ -110,9 +110,9 @@ def test_error_page(open_store: OpenStore):
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_more_than_was_asked(open_store: OpenStore):
-    """Bytes behind an answer end the connection: they are not the next answer (C19)."""
-    with Listening(answering(reply(ITEM) + reply(b"{}"))) as server:
+def test_bytes_after_a_response_close_the_connection(open_store: OpenStore):
+    """Bytes after a response close the connection: they are not the next response (C19)."""
+    with ScriptedServer(responding(reply(ITEM) + reply(b"{}"))) as server:
         store = open_store(url_of(server.port))
         for _ in range(3):
             assert store.read(ADDRESS, deadline=soon()) == b"1"
@@ -120,9 +120,9 @@ def test_more_than_was_asked(open_store: OpenStore):
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_endpoint_of_the_environment(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
-    """Without the option endpoint_url, boto3's own settings say where requests go."""
-    with Listening(answering(reply(ITEM))) as server:
+def test_endpoint_from_the_environment(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch):
+    """Without the option endpoint_url, boto3's own variables set the endpoint."""
+    with ScriptedServer(responding(reply(ITEM))) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{server.port}")
         store = open_store(f"dynamodb://{REGION}")
         assert store.read(ADDRESS, deadline=soon()) == b"1"
@@ -130,15 +130,15 @@ def test_endpoint_of_the_environment(open_store: OpenStore, monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_no_such_host(open_store: OpenStore):
-    """A host that has no address is a server that can't be reached."""
+def test_unknown_host_is_unavailable(open_store: OpenStore):
+    """A host that can't be resolved raises BackendUnavailableError."""
     store = open_store(f"dynamodb://{REGION}?endpoint_url=http://nowhere.invalid")
     with pytest.raises(BackendUnavailableError, match="gaierror"):
         store.read(ADDRESS, deadline=soon(8))
 
 
 def secured(folder: Path) -> Serve:
-    """Answer in TLS, once a connection."""
+    """Respond over TLS, to all requests of a connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem", folder / "server.key")
 
@@ -152,11 +152,13 @@ def secured(folder: Path) -> Serve:
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_tls(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """An endpoint of https:// is spoken to in TLS, by the authorities that AWS_CA_BUNDLE names."""
-    made = certificates.certificates(tmp_path)
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(made.ca))
-    with Listening(secured(tmp_path)) as server:
+def test_tls_trusts_aws_ca_bundle(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """An https:// endpoint is trusted by the authorities in AWS_CA_BUNDLE."""
+    files = certificates.certificates(tmp_path)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(files.ca))
+    with ScriptedServer(secured(tmp_path)) as server:
         store = open_store(url_of(server.port, "https"))
         for _ in range(3):
             assert store.read(ADDRESS, deadline=soon()) == b"1"
@@ -164,15 +166,17 @@ def test_tls(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_untrusted(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A certificate of nobody we trust is told as such, and nothing is sent."""
-    made = certificates.certificates(tmp_path)
-    for name in BUNDLES:
+def test_untrusted_certificate_is_reported(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """An untrusted certificate raises StorageError with the reason, and nothing is sent."""
+    files = certificates.certificates(tmp_path)
+    for name in CA_FILE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    for bundle in (None, made.other_ca):
+    for bundle in (None, files.other_ca):
         if bundle:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-        with Listening(secured(tmp_path)) as server:
+        with ScriptedServer(secured(tmp_path)) as server:
             store = open_store(url_of(server.port, "https"))
             with pytest.raises(StorageError, match=r"(self-signed|issuer|verify).* AWS_CA_BUNDLE"):
                 store.write(ADDRESS, b"1", None, deadline=soon())
@@ -180,10 +184,10 @@ def test_untrusted(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_rules_of_newer_pythons(
+def test_certificates_are_not_checked_strictly(
     open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Certificates of old, as proxies of companies show them, are taken as boto3 takes them."""
+    """Certificates that violate VERIFY_X509_STRICT are accepted, as boto3 does."""
     plain = ssl.create_default_context
 
     def strict(*args: Any, **kwargs: Any) -> ssl.SSLContext:
@@ -193,17 +197,17 @@ def test_rules_of_newer_pythons(
 
     monkeypatch.setattr(ssl, "create_default_context", strict)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates.certificates(tmp_path, lax=True).ca))
-    with Listening(secured(tmp_path)) as server:
+    with ScriptedServer(secured(tmp_path)) as server:
         store = open_store(url_of(server.port, "https"))
         assert store.read(ADDRESS, deadline=soon()) == b"1"
         store.close()
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_authorities_of_the_configuration(
+def test_ca_bundle_of_the_config_file_is_checked(
     open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """A file that only boto3's configuration names is told at the first use, and once."""
+    """An unreadable ca_bundle in the AWS configuration file is reported by the first call."""
     (tmp_path / "config").write_text("[default]\nca_bundle = /none\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
@@ -213,14 +217,14 @@ def test_authorities_of_the_configuration(
 
 
 @pytest.mark.usefixtures("moto_server")
-def test_tls_that_says_nothing(open_store: OpenStore):
-    """A handshake that does not come to its end is given up at the deadline, and nothing sent."""
+def test_silent_tls_handshake_ends_at_deadline(open_store: OpenStore):
+    """A TLS handshake that never completes ends at the deadline, with nothing sent."""
 
     def listen(client: socket.socket) -> None:
         while client.recv(65_536):
             pass
 
-    with Listening(listen) as server:
+    with ScriptedServer(listen) as server:
         store = open_store(url_of(server.port, "https"))
         with pytest.raises(BackendUnavailableError):
             store.write(ADDRESS, b"1", None, deadline=soon(0.3))

@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
-from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.settings import ConnectionOptions
 from fibonacci_sqlite.store import SqliteStore
 
-sys.path.insert(0, os.fspath(Path(__file__).parent))  # for sqlite_bench, from all test files
+sys.path.insert(0, os.fspath(Path(__file__).parent))  # for sqlite_children, from all test files
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file that does not exist."""
+    """The path of a file that does not exist."""
     return tmp_path / "memory.db"
 
 
 @pytest.fixture
 def open_memory() -> Iterator[Callable[..., MemoryManager]]:
-    """Opens memories on a file, each with a store of its own; they are closed after the test."""
+    """Opens memories on a file, each with its own store; they are closed after the test."""
     workflows = []
 
     def opened(path: Path, **options: Any) -> MemoryManager:
@@ -45,14 +45,14 @@ def memory(path: Path, open_memory: Callable[..., MemoryManager]) -> MemoryManag
 @pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
     """A store in the file."""
-    store = SqliteStore(Opening(path=os.fspath(path)))
+    store = SqliteStore(ConnectionOptions(path=os.fspath(path)))
     yield store
     store.close()
 
 
 @pytest.fixture
 def raw() -> Iterator[Callable[[Path], sqlite3.Connection]]:
-    """Opens files behind the memory's back."""
+    """Opens files with `sqlite3` itself, as another application does."""
     databases = []
 
     def connected(path: Path) -> sqlite3.Connection:

@@ -1,4 +1,4 @@
-"""What goes wrong, and what is told: never a default, and the truth about what was applied."""
+"""Failures, and their errors: never a default value, and the true outcome of a write."""
 
 import os
 import resource
@@ -12,7 +12,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from sqlite_bench import Child, Connect, Open, Tell
+from sqlite_children import Child, Connect, Open, Send
 
 from fibonacci import (
     BackendUnavailableError,
@@ -23,8 +23,9 @@ from fibonacci import (
 )
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 from fibonacci_sqlite import statements as sql
-from fibonacci_sqlite.connection import Connection, Opening
-from fibonacci_sqlite.file import DatabaseFile
+from fibonacci_sqlite.connection import Connection
+from fibonacci_sqlite.database import Database
+from fibonacci_sqlite.settings import ConnectionOptions
 from fibonacci_sqlite.store import SqliteStore
 
 SPACE = Space("p:", "workflow", "w")
@@ -35,7 +36,9 @@ WRITES: dict[str, Callable[[SqliteStore, float], Any]] = {
     "create": lambda store, end: store.compare_and_set(
         Address(SPACE, "new"), ABSENT, b"2", None, deadline=end
     ),
-    "swap": lambda store, end: store.compare_and_set(ADDRESS, b"1", b"2", None, deadline=end),
+    "compare_and_set": lambda store, end: store.compare_and_set(
+        ADDRESS, b"1", b"2", None, deadline=end
+    ),
     "remove": lambda store, end: store.remove(ADDRESS, deadline=end),
     "touch": lambda store, end: store.touch(ADDRESS, 60_000, deadline=end),
     "write_many": lambda store, end: store.write_many([(ADDRESS, b"2")], None, deadline=end),
@@ -46,12 +49,12 @@ WRITES: dict[str, Callable[[SqliteStore, float], Any]] = {
 
 @contextmanager
 def locked(path: Path, statement: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    """Another process holds a lock on the file during the block."""
+    """Have another process hold a lock on the file during the block."""
 
-    def hold(tell: Tell) -> None:
+    def hold(send: Send) -> None:
         database = sqlite3.connect(path, isolation_level=None)
         database.execute(statement)
-        tell("locked")
+        send("locked")
         while True:
             signal.pause()
 
@@ -68,8 +71,8 @@ def now() -> float:
 
 
 @pytest.mark.parametrize("verb", WRITES)
-def test_write_lock(path: Path, store: SqliteStore, verb: str):
-    """While another process holds the write lock, a write ends by its deadline, undone (C18)."""
+def test_locked_write_ends_at_deadline(path: Path, store: SqliteStore, verb: str):
+    """A write that waits for another process's lock ends at its deadline, not applied (C18)."""
     store.write(ADDRESS, b"1", None, deadline=now())
     with locked(path):
         start = monotonic()
@@ -83,14 +86,14 @@ def test_write_lock(path: Path, store: SqliteStore, verb: str):
     WRITES[verb](store, now())
 
 
-def test_write_lock_let_go(path: Path, memory: MemoryManager):
-    """A write that waits for another process goes on when that one is done."""
+def test_write_continues_once_the_lock_is_released(path: Path, memory: MemoryManager):
+    """A write that waits for another process's lock continues when it is released."""
     memory.set("k", 1)
 
-    def hold(tell: Tell) -> None:
+    def hold(send: Send) -> None:
         database = sqlite3.connect(path, isolation_level=None)
         database.execute("BEGIN IMMEDIATE")
-        tell("locked")
+        send("locked")
         sleep(0.2)
         database.execute("COMMIT")
         database.close()
@@ -101,26 +104,26 @@ def test_write_lock_let_go(path: Path, memory: MemoryManager):
     child.end()
 
 
-def test_ttl_after_waiting(path: Path, store: SqliteStore):
-    """A record lives for its whole ttl, however long its write waited for a lock (C11)."""
+def test_ttl_starts_after_the_lock_is_acquired(path: Path, store: SqliteStore):
+    """A record lives for its whole ttl, even if its write waited for a lock (C11)."""
     store.read(ADDRESS, deadline=now())
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
-    letting_go = Timer(0.5, other.execute, ["COMMIT"])
-    letting_go.start()
+    release = Timer(0.5, other.execute, ["COMMIT"])
+    release.start()
     store.write(ADDRESS, b"1", 450, deadline=now())
     assert store.read(ADDRESS, deadline=now()) == b"1"
-    letting_go.join()
+    release.join()
     other.close()
 
 
-@pytest.mark.parametrize("verb", ["swap", "keep", "touch", "remove", "remove_many"])
-def test_expired_while_waiting(path: Path, store: SqliteStore, verb: str):
+@pytest.mark.parametrize("verb", ["compare_and_set", "keep_ttl", "touch", "remove", "remove_many"])
+def test_record_that_expires_during_the_wait_is_expired(path: Path, store: SqliteStore, verb: str):
     """A record that expires while a write waits for a lock is expired for that write (C12)."""
     store.read(ADDRESS, deadline=now())
     acts: dict[str, Callable[[], object]] = {
-        "swap": lambda: store.compare_and_set(ADDRESS, b"1", b"2", None, deadline=now()),
-        "keep": lambda: store.compare_and_set(ADDRESS, b"1", b"2", KEEP_TTL, deadline=now()),
+        "compare_and_set": lambda: store.compare_and_set(ADDRESS, b"1", b"2", None, deadline=now()),
+        "keep_ttl": lambda: store.compare_and_set(ADDRESS, b"1", b"2", KEEP_TTL, deadline=now()),
         "touch": lambda: store.touch(ADDRESS, None, deadline=now()),
         "remove": lambda: store.remove(ADDRESS, deadline=now()),
         "remove_many": lambda: store.remove_many([ADDRESS], deadline=now()),
@@ -128,16 +131,16 @@ def test_expired_while_waiting(path: Path, store: SqliteStore, verb: str):
     store.write(ADDRESS, b"1", 150, deadline=now())
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
-    letting_go = Timer(0.2, other.execute, ["COMMIT"])
-    letting_go.start()
+    release = Timer(0.2, other.execute, ["COMMIT"])
+    release.start()
     assert acts[verb]() in (False, 0)
-    letting_go.join()
+    release.join()
     other.close()
     assert store.read(ADDRESS, deadline=now()) is None
 
 
-def test_locked_before_first_use(path: Path, open_memory: Open, raw: Connect):
-    """A file that another process locks whole is given up at the deadline, and works later."""
+def test_exclusive_lock_before_first_use(path: Path, open_memory: Open, raw: Connect):
+    """A file that another process locks exclusively raises at the deadline, and works later."""
     raw(path).execute("CREATE TABLE t (x)")
     raw(path).execute("DROP TABLE t")
     memory = open_memory(path, timeout=0.2)
@@ -150,7 +153,7 @@ def test_locked_before_first_use(path: Path, open_memory: Open, raw: Connect):
     assert memory.get("k") == 1
 
 
-def test_batch_out_of_time(store: SqliteStore):
+def test_batch_past_its_deadline_is_not_written(store: SqliteStore):
     """A batch that misses its deadline is not written at all, and says so (C18)."""
     items = [(Address(SPACE, f"k{number}"), b"1") for number in range(10)]
     with pytest.raises(BackendUnavailableError, match="none of it"):
@@ -162,9 +165,9 @@ def test_batch_out_of_time(store: SqliteStore):
     assert len(store.scan(SPACE, deadline=now()).keys) == 10
 
 
-def test_interrupted_work(path: Path):
-    """Work that is broken off amid a transaction leaves no lock and no change (C19)."""
-    file = DatabaseFile(Opening(path=os.fspath(path)))
+def test_interrupted_transaction_is_rolled_back(path: Path):
+    """Work that is interrupted in a transaction leaves no lock and no change (C19)."""
+    database = Database(ConnectionOptions(path=os.fspath(path)))
 
     def half(connection: Connection) -> None:
         connection.cursor.execute("BEGIN IMMEDIATE")
@@ -172,15 +175,15 @@ def test_interrupted_work(path: Path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        file.do(half, deadline=now(), writes=True)
-    assert file.do(sql.fetch, sql.READ, (b"s", b"k"), deadline=now()) is None
-    assert file.do(sql.change, sql.WRITE, (None, b"2", b"s", b"k"), deadline=0.0) == 1
-    file.close()
+        database.run(half, deadline=now(), writes=True)
+    assert database.run(sql.fetch_one, sql.READ, (b"s", b"k"), deadline=now()) is None
+    assert database.run(sql.execute, sql.WRITE, (None, b"2", b"s", b"k"), deadline=0.0) == 1
+    database.close()
 
 
-def test_a_signal_that_raises_sqlites_error(path: Path, raw: Connect):
-    """What a signal handler raises is no fault of this file's, and keeps no lock on it (C19)."""
-    file = DatabaseFile(Opening(path=os.fspath(path)))
+def test_sqlite_error_of_a_signal_handler_propagates(path: Path, raw: Connect):
+    """sqlite3.Error from a signal handler propagates, and leaves no lock on the file (C19)."""
+    database = Database(ConnectionOptions(path=os.fspath(path)))
 
     def ring(*_: object) -> None:
         raw(path.with_name("other.db")).execute("no SQL")
@@ -192,16 +195,16 @@ def test_a_signal_that_raises_sqlites_error(path: Path, raw: Connect):
     before = signal.signal(signal.SIGUSR2, ring)
     try:
         with pytest.raises(sqlite3.OperationalError, match="syntax error"):
-            file.do(half, deadline=now(), writes=True)
+            database.run(half, deadline=now(), writes=True)
         raw(path).execute("BEGIN IMMEDIATE")
     finally:
         signal.signal(signal.SIGUSR2, before)
 
 
-def test_a_signal_while_the_file_is_made(
+def test_signal_exception_during_file_creation_propagates(
     path: Path, memory: MemoryManager, monkeypatch: pytest.MonkeyPatch
 ):
-    """What a signal handler raises is not passed over with the faults of making a file (C19)."""
+    """An exception of a signal handler is not suppressed while the file is created (C19)."""
 
     def ring(*_: object) -> None:
         raise TimeoutError("rung")
@@ -217,67 +220,67 @@ def test_a_signal_while_the_file_is_made(
     assert memory.get("k") is None
 
 
-def test_lost_connection(path: Path, raw: Connect):
-    """A connection that gets lost amid a transaction is closed, and its lock with it (C19)."""
-    file = DatabaseFile(Opening(path=os.fspath(path)))
+def test_lost_connection_releases_its_lock(path: Path, raw: Connect):
+    """A connection that is lost in a transaction is closed, which releases its lock (C19)."""
+    database = Database(ConnectionOptions(path=os.fspath(path)))
     connections: list[Connection] = []
-    file.do(connections.append, deadline=now())
+    database.run(connections.append, deadline=now())
     connections[0].cursor.execute("BEGIN IMMEDIATE")
-    file.close()
+    database.close()
     del connections
     raw(path).execute("BEGIN IMMEDIATE")
 
 
-def test_busy_amid_a_transaction(path: Path, raw: Connect):
-    """Work that meets a lock after it began is rolled back, and done again."""
-    file = DatabaseFile(Opening(path=os.fspath(path)))
-    other, turns = raw(path), []
-    file.do(sql.change, sql.WRITE, (None, b"1", b"s", b"k"), deadline=now())
+def test_busy_transaction_is_rolled_back_and_retried(path: Path, raw: Connect):
+    """Work that finds the database busy after it began is rolled back and retried."""
+    database = Database(ConnectionOptions(path=os.fspath(path)))
+    other, interfered = raw(path), []
+    database.run(sql.execute, sql.WRITE, (None, b"1", b"s", b"k"), deadline=now())
 
     def stale(connection: Connection) -> int:
         """Read, and write when another writer has been there in between: busy for ever."""
         connection.cursor.execute("BEGIN")
         connection.cursor.execute(sql.READ, (b"s", b"k")).fetchone()
-        if not turns:
-            turns.append(other.execute(sql.WRITE, (None, b"2", b"s", b"k")))
-        changed = sql.change(connection, sql.SWAP_KEEPING, (b"3", b"s", b"k", b"2", 0))
+        if not interfered:
+            interfered.append(other.execute(sql.WRITE, (None, b"2", b"s", b"k")))
+        changed = sql.execute(connection, sql.COMPARE_AND_SET_KEEP_TTL, (b"3", b"s", b"k", b"2", 0))
         connection.cursor.execute("COMMIT")
         return changed
 
-    assert file.do(stale, deadline=now(), writes=True) == 1
-    assert file.do(sql.fetch, sql.READ, (b"s", b"k"), deadline=now()) == (b"3", None)
-    file.close()
+    assert database.run(stale, deadline=now(), writes=True) == 1
+    assert database.run(sql.fetch_one, sql.READ, (b"s", b"k"), deadline=now()) == (b"3", None)
+    database.close()
 
 
-def test_no_directory(tmp_path: Path, open_memory: Open):
-    """No directory is made; the error names the one that is missing."""
+def test_missing_directory_is_named(tmp_path: Path, open_memory: Open):
+    """A missing directory is named in the error, and is not created."""
     memory = open_memory(tmp_path / "missing" / "memory.db")
     with pytest.raises(BackendUnavailableError, match=r"no directory '.*missing'"):
         memory.get("k")
     assert not (tmp_path / "missing").exists()
 
 
-def test_directory_in_place_of_a_file(tmp_path: Path, open_memory: Open):
-    """A directory is no file."""
+def test_directory_is_not_a_file(tmp_path: Path, open_memory: Open):
+    """A directory at the file's path is reported."""
     (tmp_path / "memory.db").mkdir()
     with pytest.raises(BackendUnavailableError, match="it is a directory"):
         open_memory(tmp_path / "memory.db").get("k")
 
 
-def test_no_log_can_be_opened(path: Path, open_memory: Open):
-    """Where the log can't be opened, the error says which rights are needed."""
+def test_unopenable_log_names_the_permissions(path: Path, open_memory: Open):
+    """If the log can't be opened, the error names the permissions that are needed."""
     memory = open_memory(path)
     memory.set("k", 1)
     memory.close()
     other = path.with_name("other.db")
     other.write_bytes(path.read_bytes())
     other.with_name("other.db-wal").mkdir()
-    with pytest.raises(BackendUnavailableError, match="right to read and write"):
+    with pytest.raises(BackendUnavailableError, match="permission to read and write"):
         open_memory(other).get("k")
 
 
-def test_too_many_open_files(path: Path, memory: MemoryManager):
-    """Where the process may open no more files, that is told, and not that rights are missing."""
+def test_too_many_open_files_is_reported(path: Path, memory: MemoryManager):
+    """If the process has too many open files, the error says so, and works later."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
@@ -290,28 +293,28 @@ def test_too_many_open_files(path: Path, memory: MemoryManager):
     assert memory.get("k") is None
 
 
-def test_full_disk(path: Path, memory: MemoryManager, store: SqliteStore):
-    """A disk that is full refuses the write, which is not applied; what is there stays (C18)."""
+def test_full_disk_changes_nothing(path: Path, memory: MemoryManager, store: SqliteStore):
+    """A write to a full disk raises and is not applied; existing records stay readable (C18)."""
     memory.set("k", "old")
-    file = store._file
+    database = store._database
 
     def limit(connection: Connection) -> None:
         connection.cursor.execute("PRAGMA max_page_count = 8")
 
-    file.do(limit, deadline=now())
-    with pytest.raises(BackendUnavailableError, match="no room, and nothing was changed"):
+    database.run(limit, deadline=now())
+    with pytest.raises(BackendUnavailableError, match="no space left, and nothing was changed"):
         store.write(ADDRESS, bytes(100_000), None, deadline=now())
     assert store.read(ADDRESS, deadline=now()) is None
     assert memory.get("k") == "old"
 
 
-def test_broken_write(path: Path, store: SqliteStore):
-    """An I/O error of a write leaves its outcome unknown, and says so; reads go on (C18)."""
+def test_io_error_of_a_write_is_unknown(path: Path, store: SqliteStore):
+    """An I/O error of a write raises OutcomeUnknownError; later operations work (C18)."""
     store.write(ADDRESS, b"1", None, deadline=now())
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
     try:
-        with pytest.raises(OutcomeUnknownError, match="may have been changed"):
+        with pytest.raises(OutcomeUnknownError, match="may or may not have been changed"):
             store.write(ADDRESS, bytes(1_000_000), None, deadline=now())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -320,17 +323,19 @@ def test_broken_write(path: Path, store: SqliteStore):
     assert store.read(ADDRESS, deadline=now()) == b"2"
 
 
-def test_broken_read(path: Path, store: SqliteStore):
-    """A read that SQLite gives up raises, and is no absence (C14, C18)."""
+def test_interrupted_read_raises(path: Path, store: SqliteStore):
+    """A read that SQLite interrupts raises; it never returns "absent" (C14, C18)."""
     store.write(ADDRESS, b"1", None, deadline=now())
-    store._file.do(lambda one: one.database.set_progress_handler(lambda: 1, 1), deadline=now())
+    store._database.run(
+        lambda connection: connection.database.set_progress_handler(lambda: 1, 1), deadline=now()
+    )
     with pytest.raises(BackendUnavailableError, match="interrupted"):
         store.read(ADDRESS, deadline=now())
     assert store.read(ADDRESS, deadline=now()) == b"1"
 
 
-def test_damaged_file(path: Path, open_memory: Open):
-    """A file whose pages are overwritten is told as damaged, and reads as no default (C8)."""
+def test_damaged_file_is_corrupt(path: Path, open_memory: Open):
+    """A file whose pages are overwritten raises CorruptRecordError, and returns no default (C8)."""
     memory = open_memory(path)
     memory.set_many({f"k{number}": "x" * 1000 for number in range(100)})
     memory.close()
@@ -341,8 +346,8 @@ def test_damaged_file(path: Path, open_memory: Open):
         open_memory(path).get("k1", default="default")
 
 
-def test_table_gone(path: Path, memory: MemoryManager, raw: Connect):
-    """A table that was dropped under the memory is told, not taken for empty."""
+def test_dropped_table_raises(path: Path, memory: MemoryManager, raw: Connect):
+    """A table that was dropped raises StorageError, and is not read as empty."""
     memory.set("k", 1)
     raw(path).execute("DROP TABLE fibonacci_records")
     with pytest.raises(StorageError, match="no such table"):
@@ -352,8 +357,10 @@ def test_table_gone(path: Path, memory: MemoryManager, raw: Connect):
 
 
 @pytest.mark.parametrize("change", ["value = 'text'", "value = 5", "expires_ms = 'soon'"])
-def test_foreign_record(path: Path, memory: MemoryManager, raw: Connect, change: str):
-    """A record that somebody else changed to another type raises, and reads as no default (C8)."""
+def test_value_of_another_type_is_corrupt(
+    path: Path, memory: MemoryManager, raw: Connect, change: str
+):
+    """A record with a value of another type raises, and returns no default (C8)."""
     memory.set("k", 1)
     raw(path).execute("UPDATE fibonacci_records SET " + change)
     with pytest.raises(CorruptRecordError, match="'k' in workflow scope of 'w'"):
@@ -366,8 +373,8 @@ def test_foreign_record(path: Path, memory: MemoryManager, raw: Connect, change:
     assert memory.get("k") == 2
 
 
-def test_foreign_expiry(path: Path, memory: MemoryManager, raw: Connect):
-    """An expiry that is no number raises where it is asked for (C8)."""
+def test_expiry_of_another_type_is_corrupt(path: Path, memory: MemoryManager, raw: Connect):
+    """An expiry that is not an integer raises in ttl() and exists() (C8)."""
     memory.set("k", 1)
     raw(path).execute("UPDATE fibonacci_records SET expires_ms = 'soon'")
     with pytest.raises(CorruptRecordError):

@@ -1,21 +1,21 @@
-"""Keys that somebody else wrote into the file, which are not UTF-8."""
+"""Keys in the file that are not UTF-8, from another application."""
 
 import sqlite3
 from pathlib import Path
 from time import monotonic
 
 import pytest
-from sqlite_bench import Connect
+from sqlite_children import Connect
 
 from fibonacci import MemoryManager
 from fibonacci.plugin import Address, Space
-from fibonacci_sqlite.store import STEP, SqliteStore
+from fibonacci_sqlite.store import CLEAR_STEP, SqliteStore
 
 SPACE = Space("fibonacci:", "workflow", "w")
 
 
 def add_foreign_keys(database: sqlite3.Connection) -> None:
-    """Write three more records into the only space, none of them with a key of ours."""
+    """Write three more records into the only space, whose keys this package can't have written."""
     for key in ("6bff", "6b31c328", "ff"):
         database.execute(
             "INSERT INTO fibonacci_records (space, key, value) "
@@ -23,8 +23,8 @@ def add_foreign_keys(database: sqlite3.Connection) -> None:
         )
 
 
-def test_left_out(path: Path, memory: MemoryManager, raw: Connect):
-    """A key that is not UTF-8 is left out of a listing, which has all the others (C1)."""
+def test_listing_skips_invalid_keys(path: Path, memory: MemoryManager, raw: Connect):
+    """list_keys() skips keys that are not UTF-8 (C1)."""
     memory.set_many(dict.fromkeys(["a", "k", "k1", "z"], 1))
     add_foreign_keys(raw(path))
     assert memory.list_keys() == ["a", "k", "k1", "z"]
@@ -32,8 +32,8 @@ def test_left_out(path: Path, memory: MemoryManager, raw: Connect):
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_ends_a_page(path: Path, store: SqliteStore, raw: Connect, limit: int):
-    """A key that is not UTF-8 may be the last of a page, and the next page goes on (C1)."""
+def test_page_may_end_with_an_invalid_key(path: Path, store: SqliteStore, raw: Connect, limit: int):
+    """A page of scan() may end with a key that is not UTF-8, and the next page continues (C1)."""
     keys, end = ["a", "k", "k1", "z"], monotonic() + 5
     store.write_many([(Address(SPACE, key), b"1") for key in keys], None, deadline=end)
     add_foreign_keys(raw(path))
@@ -45,9 +45,9 @@ def test_ends_a_page(path: Path, store: SqliteStore, raw: Connect, limit: int):
     assert listed == keys
 
 
-def test_ends_a_step_of_clear(path: Path, memory: MemoryManager, raw: Connect):
-    """A key that is not UTF-8 does not keep a space from being cleared (C6)."""
-    memory.set_many({f"a{number:03}": 1 for number in range(STEP - 1)})
+def test_clear_removes_invalid_keys(path: Path, memory: MemoryManager, raw: Connect):
+    """clear() is not stopped by keys that are not UTF-8 (C6)."""
+    memory.set_many({f"a{number:03}": 1 for number in range(CLEAR_STEP - 1)})
     memory.set("z", 1)
     add_foreign_keys(raw(path))
     assert memory.clear() is True

@@ -1,4 +1,4 @@
-"""A file that may be read, and not written: by its rights, by its medium, or by our own option."""
+"""Files that can be read but not written, and the option readonly=true."""
 
 import gc
 import os
@@ -11,11 +11,11 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from sqlite_bench import Child, Gate, Open, Tell
+from sqlite_children import Child, Gate, Open, Send
 
 from fibonacci import BackendUnavailableError, StorageError
 from fibonacci.plugin import Address, Space
-from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.settings import ConnectionOptions
 from fibonacci_sqlite.store import SqliteStore
 
 ADDRESS = Address(Space("p:", "workflow", "w"), "k")
@@ -27,9 +27,9 @@ def now() -> float:
 
 @pytest.fixture
 def shipped() -> Iterator[Path]:
-    """A file with a record in it, which another user may read; nobody has it open."""
+    """A read-only file with a record in it, which nobody has open."""
     directory = Path(mkdtemp())
-    store = SqliteStore(Opening(path=os.fspath(directory / "memory.db")))
+    store = SqliteStore(ConnectionOptions(path=os.fspath(directory / "memory.db")))
     store.write(ADDRESS, b"1", None, deadline=now())
     store.close()
     (directory / "memory.db").chmod(0o444)
@@ -40,28 +40,28 @@ def shipped() -> Iterator[Path]:
 
 
 def as_another_user(*acts: Callable[[], object], before: Callable[[], object] = str) -> list[str]:
-    """Do it as a user without rights; what is returned or raised, each as a line of text.
+    """Call each act as a user without permissions; return its result or error as a line of text.
 
-    The process is there by then that ``before`` is called: a fork closes what is open.
+    ``before`` is called once the child exists: a fork closes what is open.
     """
     gate = Gate()
 
-    def do(tell: Tell) -> None:
+    def do(send: Send) -> None:
         gate.wait()
         if not os.geteuid():  # root has every right
             os.setuid(65534)
         for act in acts:
             try:
-                tell(repr(act()))
-            except StorageError as fault:
-                tell(f"{type(fault).__name__}: {fault}")
+                send(repr(act()))
+            except StorageError as error:
+                send(f"{type(error).__name__}: {error}")
 
     gc.collect()  # a fork waits for connections that are in use, or in an exception's frames
     child = Child(do)
     before()
     gate.open()
     lines = [child.next() for _ in acts]
-    child.kill()  # this user may not write what coverage found
+    child.kill()  # this user can't write coverage's data
     return lines
 
 
@@ -69,26 +69,29 @@ def read(store: SqliteStore) -> bytes | None:
     return store.read(ADDRESS, deadline=now())
 
 
-def test_without_the_option(shipped: Path):
-    """A medium that is read-only is no server that is away: the error names the option."""
-    store = SqliteStore(Opening(path=os.fspath(shipped)))
+def test_read_only_file_needs_the_option(shipped: Path):
+    """A read-only file raises StorageError, which names the option readonly=true."""
+    store = SqliteStore(ConnectionOptions(path=os.fspath(shipped)))
     (line,) = as_another_user(partial(read, store))
     assert line.startswith("StorageError: database ")
     assert "With the option readonly=true it can be read" in line
 
 
-def test_with_the_option(shipped: Path):
-    """With readonly=true it can be read, and nothing is made beside it."""
-    store = SqliteStore(Opening(path=os.fspath(shipped), readonly=True))
+def test_readonly_reads_a_read_only_file(shipped: Path):
+    """readonly=true reads a read-only file, and creates no file beside it."""
+    store = SqliteStore(ConnectionOptions(path=os.fspath(shipped), readonly=True))
     assert as_another_user(partial(read, store)) == ["b'1'"]
     assert os.listdir(shipped.parent) == ["memory.db"]
 
 
-def test_while_its_owner_writes(shipped: Path):
-    """A user who may only read sees what the owner writes meanwhile, and is told of the rights."""
+def test_readonly_sees_the_owners_writes(shipped: Path):
+    """readonly=true reads what the owner writes meanwhile; writes name the missing permission."""
     path = os.fspath(shipped)
-    owner, other = SqliteStore(Opening(path=path)), SqliteStore(Opening(path=path))
-    reader = SqliteStore(Opening(path=path, readonly=True))
+    owner, other = (
+        SqliteStore(ConnectionOptions(path=path)),
+        SqliteStore(ConnectionOptions(path=path)),
+    )
+    reader = SqliteStore(ConnectionOptions(path=path, readonly=True))
 
     def own() -> None:
         shipped.parent.chmod(0o755)
@@ -102,13 +105,13 @@ def test_while_its_owner_writes(shipped: Path):
     owner.close()
     assert seen[:2] == ["b'2'"] * 2
     assert "StorageError: " in seen[2]
-    assert "can't be written: this user needs the right" in seen[2]
+    assert "can't be written: this user needs write permission" in seen[2]
 
 
-def test_a_log_left_behind(shipped: Path):
-    """What a process that was killed left in its log is not passed over, but told."""
+def test_unrecovered_log_is_reported(shipped: Path):
+    """A log that a killed process left is reported to a read-only user, and not ignored."""
     shipped.parent.chmod(0o755)
-    owner = SqliteStore(Opening(path=os.fspath(shipped)))
+    owner = SqliteStore(ConnectionOptions(path=os.fspath(shipped)))
     shipped.chmod(0o644)
     owner.write(ADDRESS, b"2", None, deadline=now())
     log = shipped.with_name("memory.db-wal")
@@ -116,7 +119,7 @@ def test_a_log_left_behind(shipped: Path):
     owner.close()
     log.write_bytes(left)
     shipped.parent.chmod(0o555)
-    store = SqliteStore(Opening(path=os.fspath(shipped), readonly=True))
+    store = SqliteStore(ConnectionOptions(path=os.fspath(shipped), readonly=True))
     (line,) = as_another_user(partial(read, store))
     assert line.startswith("StorageError: ")
     assert "open it once, without readonly=true" in line
@@ -134,40 +137,44 @@ WRITES: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("verb", WRITES)
-def test_writes(path: Path, open_memory: Open, verb: str):
-    """With readonly=true no verb changes anything, whatever the rights are."""
+def test_readonly_refuses_all_writes(path: Path, open_memory: Open, verb: str):
+    """With readonly=true no verb changes anything, even if the file could be written."""
     open_memory(path).set("k", 1)
     memory = open_memory(path, readonly=True)
     assert memory.get("k") == 1
-    with pytest.raises(StorageError, match="not written to, as readonly=true says"):
+    with pytest.raises(StorageError, match="read-only, as it was opened with readonly=true"):
         WRITES[verb](memory)
     assert memory.list_keys() == ["k"]
 
 
-def test_no_file(path: Path, open_memory: Open):
-    """With readonly=true no file is made."""
+def test_readonly_creates_no_file(path: Path, open_memory: Open):
+    """With readonly=true a missing file is an error, and is not created."""
     with pytest.raises(BackendUnavailableError, match="does not exist"):
         open_memory(path, readonly=True).get("k")
     assert not path.exists()
 
 
-def test_without_rights(shipped: Path, open_memory: Open, monkeypatch: pytest.MonkeyPatch):
-    """The same for a user of this process, which may be root: the system says what it may write."""
+def test_missing_permissions_are_found_in_process(
+    shipped: Path, open_memory: Open, monkeypatch: pytest.MonkeyPatch
+):
+    """os.access() decides what this process may write, even as root."""
     monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
     memory = open_memory(shipped, readonly=True)
     assert memory.list_keys() == []
     shipped.parent.chmod(0o755)
     shipped.with_name("memory.db-wal").mkdir()
-    for readonly, told in ((False, "With the option readonly=true"), (True, "open it once")):
-        with pytest.raises(StorageError, match=told):
+    for readonly, hint in ((False, "With the option readonly=true"), (True, "open it once")):
+        with pytest.raises(StorageError, match=hint):
             open_memory(shipped, readonly=readonly).get("k")
 
 
-def test_a_connection_that_may_not_write(store: SqliteStore):
-    """What SQLite itself refuses to write is told with the rights it takes, and not as passing."""
+def test_readonly_error_of_sqlite_is_permanent(store: SqliteStore):
+    """SQLITE_READONLY raises StorageError with the permission to add, and is not transient."""
     store.write(ADDRESS, b"1", None, deadline=now())
-    store._file.do(lambda one: one.cursor.execute("PRAGMA query_only = 1"), deadline=now())
-    with pytest.raises(StorageError, match="needs the right to write the file") as caught:
+    store._database.run(
+        lambda connection: connection.cursor.execute("PRAGMA query_only = 1"), deadline=now()
+    )
+    with pytest.raises(StorageError, match="needs write permission for the file") as caught:
         store.write(ADDRESS, b"2", None, deadline=now())
     assert type(caught.value) is StorageError
     assert store.read(ADDRESS, deadline=now()) == b"1"

@@ -1,4 +1,4 @@
-"""Whose database a file is, and which version of the table is in it."""
+"""Which application a database file belongs to, and the version of its schema."""
 
 import os
 import sqlite3
@@ -6,16 +6,16 @@ from pathlib import Path
 from runpy import run_module
 
 import pytest
-from sqlite_bench import Connect, Open
+from sqlite_children import Connect, Open
 
 from fibonacci import BackendUnavailableError, MemoryManager, StorageError
 from fibonacci_sqlite.schema import STATEMENTS, prepare, script
 
 
-def test_printed_sql(
+def test_printed_sql_creates_the_database(
     path: Path, open_memory: Open, raw: Connect, capsys: pytest.CaptureFixture[str]
 ):
-    """What ``python -m fibonacci_sqlite`` prints makes the database that create=false needs."""
+    """``python -m fibonacci_sqlite`` prints SQL that creates the database for create=false."""
     run_module("fibonacci_sqlite", run_name="__main__")
     raw(path).executescript(capsys.readouterr().out)
     memory = open_memory(path, create=False)
@@ -23,10 +23,10 @@ def test_printed_sql(
     assert memory.get("k") == 1
 
 
-def test_printed_and_created_are_one(
+def test_printed_sql_equals_created_schema(
     path: Path, tmp_path: Path, memory: MemoryManager, raw: Connect
 ):
-    """The printed SQL makes the very tables that create=true makes."""
+    """The printed SQL creates exactly what create=true creates."""
     memory.set("k", 1)
     by_hand = raw(tmp_path / "hand.db")
     by_hand.executescript(script())
@@ -37,15 +37,15 @@ def test_printed_and_created_are_one(
         assert by_hand.execute(question).fetchone() == raw(path).execute(question).fetchone()
 
 
-def test_create_false_makes_no_file(path: Path, open_memory: Open):
-    """With create=false a missing file is an error, and stays missing."""
+def test_create_false_creates_no_file(path: Path, open_memory: Open):
+    """With create=false a missing file is an error, and is not created."""
     memory = open_memory(path, create=False)
     with pytest.raises(BackendUnavailableError, match="create=true"):
         memory.set("k", 1)
     assert not path.exists()
 
 
-def test_create_false_makes_no_table(path: Path, open_memory: Open):
+def test_create_false_creates_no_table(path: Path, open_memory: Open):
     """With create=false an empty file is an error that says how to fill it, and stays empty."""
     path.touch()
     memory = open_memory(path, create=False)
@@ -54,8 +54,8 @@ def test_create_false_makes_no_table(path: Path, open_memory: Open):
     assert path.read_bytes() == b""
 
 
-def test_new_file_is_its_owners(path: Path, memory: MemoryManager):
-    """A new file and its log are readable by their owner alone."""
+def test_only_the_owner_can_read_a_new_file(path: Path, memory: MemoryManager):
+    """A new file and its log can be read only by their owner."""
     before = os.umask(0)
     try:
         memory.set("k", 1)
@@ -65,24 +65,24 @@ def test_new_file_is_its_owners(path: Path, memory: MemoryManager):
     assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 3
 
 
-def test_file_behind_a_link(path: Path, tmp_path: Path, open_memory: Open):
-    """A link to a file that is missing has it made, readable by its owner alone."""
+def test_link_to_a_missing_file_creates_it(path: Path, tmp_path: Path, open_memory: Open):
+    """A symbolic link to a missing file creates that file, which only its owner can read."""
     (tmp_path / "link.db").symlink_to(path)
     open_memory(tmp_path / "link.db").set("k", 1)
     assert path.stat().st_mode & 0o777 == 0o600
     assert open_memory(path).get("k") == 1
 
 
-def test_mode_of_a_file_that_exists(path: Path, memory: MemoryManager):
-    """A file that exists keeps its mode."""
+def test_existing_file_keeps_its_mode(path: Path, memory: MemoryManager):
+    """An existing file keeps its mode."""
     path.touch(0o640)
     path.chmod(0o640)
     memory.set("k", 1)
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_newer_schema(path: Path, open_memory: Open, raw: Connect):
-    """A newer schema is refused, says what to upgrade, and is left as it is."""
+def test_newer_schema_is_refused(path: Path, open_memory: Open, raw: Connect):
+    """A newer schema is refused with the package to upgrade, and is not modified."""
     open_memory(path).set("k", 1)
     database = raw(path)
     database.execute("PRAGMA user_version = 2")
@@ -95,8 +95,8 @@ def test_newer_schema(path: Path, open_memory: Open, raw: Connect):
     assert database.execute("PRAGMA user_version").fetchone() == (2,)
 
 
-def test_unknown_old_schema(path: Path, open_memory: Open, raw: Connect):
-    """A version that no release wrote is refused, and left as it is."""
+def test_unknown_schema_version_is_refused(path: Path, open_memory: Open, raw: Connect):
+    """A schema version that no release wrote is refused, and is not modified."""
     open_memory(path).set("k", 1)
     raw(path).execute("PRAGMA user_version = 0")
     with pytest.raises(StorageError, match="schema version 0"):
@@ -105,7 +105,7 @@ def test_unknown_old_schema(path: Path, open_memory: Open, raw: Connect):
 
 
 @pytest.mark.parametrize(
-    "made",
+    "statements",
     [
         "CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)",
         "PRAGMA user_version = 7",
@@ -113,26 +113,28 @@ def test_unknown_old_schema(path: Path, open_memory: Open, raw: Connect):
         "PRAGMA user_version = 1; CREATE TABLE fibonacci_records (x)",
     ],
 )
-def test_another_applications_database(path: Path, open_memory: Open, raw: Connect, made: str):
+def test_other_applications_database_is_refused(
+    path: Path, open_memory: Open, raw: Connect, statements: str
+):
     """A database of another application is refused, and not one byte of it changes."""
-    raw(path).executescript(made)
+    raw(path).executescript(statements)
     before = path.read_bytes()
-    with pytest.raises(StorageError, match="another application's"):
+    with pytest.raises(StorageError, match="belongs to another application and was not modified"):
         open_memory(path).set("k", 1)
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"no database", b"text\n" * 1000, bytes(5000)])
-def test_no_database(path: Path, open_memory: Open, content: bytes):
-    """A file that is no SQLite database is refused, and not one byte of it changes."""
+def test_file_that_is_no_database_is_refused(path: Path, open_memory: Open, content: bytes):
+    """A file that is not an SQLite database is refused, and not one byte of it changes."""
     path.write_bytes(content)
     with pytest.raises(StorageError, match="not an SQLite database"):
         open_memory(path).set("k", 1)
     assert path.read_bytes() == content
 
 
-def test_file_mended_meanwhile(path: Path, memory: MemoryManager):
-    """A memory whose file could not be used works as soon as it can."""
+def test_memory_works_once_the_file_is_repaired(path: Path, memory: MemoryManager):
+    """A memory whose file was unusable works as soon as the file is repaired."""
     path.write_bytes(b"no database")
     with pytest.raises(StorageError):
         memory.get("k")
@@ -141,8 +143,8 @@ def test_file_mended_meanwhile(path: Path, memory: MemoryManager):
     assert memory.get("k") == 1
 
 
-def test_another_journal(path: Path, open_memory: Open, raw: Connect):
-    """A file that was taken out of WAL by hand is put back."""
+def test_journal_mode_is_set_back_to_wal(path: Path, open_memory: Open, raw: Connect):
+    """A file that was switched to another journal mode is switched back to WAL."""
     memory = open_memory(path)
     memory.set("k", 1)
     memory.close()
@@ -151,25 +153,25 @@ def test_another_journal(path: Path, open_memory: Open, raw: Connect):
     assert raw(path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_made_by_two_at_once(path: Path, raw: Connect):
-    """Whoever finds the database empty, and filled a moment later, takes it as it is."""
+def test_concurrent_creation_is_accepted(path: Path, raw: Connect):
+    """A database that another process fills at the same moment is used as it is."""
     slow, fast = raw(path), raw(path)
 
     def overtake(statement: str) -> None:
         if statement == "BEGIN IMMEDIATE":
             slow.set_trace_callback(None)
-            fast.executescript("".join(f"{one};" for one in STATEMENTS))
+            fast.executescript("".join(f"{statement};" for statement in STATEMENTS))
 
     slow.set_trace_callback(overtake)
     prepare(slow, "memory.db", create=True)
     assert slow.execute("SELECT count(*) FROM fibonacci_records").fetchone() == (0,)
 
 
-def test_no_log(path: Path):
-    """Where a file can have no write-ahead log, the error says what it needs."""
+def test_file_without_wal_is_refused(path: Path):
+    """A file that can't have a write-ahead log is refused with what it needs."""
     database = sqlite3.connect(f"file://{path}?vfs=unix-dotfile", uri=True, isolation_level=None)
     try:
-        with pytest.raises(StorageError, match="on a disk of this machine"):
+        with pytest.raises(StorageError, match="on a local disk"):
             prepare(database, "memory.db", create=True)
     finally:
         database.close()

@@ -1,6 +1,6 @@
 """Amazon DynamoDB as a storage backend: ``MemoryConfig("dynamodb", "dynamodb://region")``."""
 
-# boto3 imports it, which may be at the first use; as Python ends, it can't be imported any more.
+# boto3 imports it, perhaps in the first call; it can't be imported while Python shuts down.
 import concurrent.futures.thread  # noqa: F401
 from typing import Final
 
@@ -15,7 +15,7 @@ FIBONACCI_SPEC_VERSION: Final = 1
 
 @attrs.frozen
 class DynamoBackend(Backend):
-    """One table. boto3, which takes half a second to import, waits for the first use."""
+    """One table. boto3, which takes half a second to import, is imported by ``create_store``."""
 
     settings: Settings
 

@@ -1,4 +1,4 @@
-"""boto3's client, made at the first call, and asked once a call, until a deadline."""
+"""boto3's client: created by the first call; one request a call, within a deadline."""
 
 import logging
 from typing import Any, Final
@@ -19,19 +19,19 @@ from fibonacci.plugin.runtime import (
     raise_for_signal,
 )
 from fibonacci_dynamodb import faults
-from fibonacci_dynamodb.login import Login
+from fibonacci_dynamodb.credentials import SigningCredentials
+from fibonacci_dynamodb.environment import ca_file, check_ca_file
 from fibonacci_dynamodb.settings import Settings
-from fibonacci_dynamodb.surroundings import bundle, check_bundle
-from fibonacci_dynamodb.transport import Exchange, Transport, current
+from fibonacci_dynamodb.transport import Exchange, Transport, current_exchange
 
 _CONFIG: Final = Config(
-    # One attempt: boto3 would send an update again that may have been applied already.
+    # One attempt: boto3 would repeat an update that may have been applied already.
     retries={"total_max_attempts": 1, "mode": "standard"},
     parameter_validation=False,
     user_agent_extra="fibonacci-dynamodb",
 )
 
-QUOTING: Final = (
+SENSITIVE_LOGGERS: Final = (
     "botocore.auth",
     "botocore.endpoint",
     "botocore.hooks",
@@ -39,110 +39,121 @@ QUOTING: Final = (
     "botocore.regions",
     "botocore.retryhandler",
 )
-"""The loggers that write requests and answers, with values and session tokens in them. What an
-application does with a client of its own is logged as it was."""
+"""The loggers that write requests and responses, with values and session tokens in them. Records
+of an application's own clients are logged as before."""
 
-JOINED_FOR: Final = 60.0
-"""Seconds for which a call waits for a client that another one makes."""
+JOIN_TIMEOUT: Final = 60.0
+"""Seconds for which a call waits for a client that another call is creating."""
 
 
 @attrs.frozen
-class Tools:
-    """The client, what it signs with, and what it sends through."""
+class ClientBundle:
+    """boto3's client, its credentials and its transport."""
 
     client: BaseClient
-    login: Login
+    credentials: SigningCredentials
     transport: Transport
 
 
 class Client:
-    """The API of the service that has our table. One object serves all threads of a process."""
+    """The DynamoDB API for one table. One object serves all threads of a process."""
 
     def __init__(self, settings: Settings) -> None:
-        self.where: Final = settings.where
+        self.label: Final = settings.label
         self._settings = settings
-        self._tools: Tools | None = None
-        self._making = ThreadSingleFlight(self._make, joined_for=JOINED_FOR)
+        self._bundle: ClientBundle | None = None
+        self._creating = ThreadSingleFlight(self._create_bundle, joined_for=JOIN_TIMEOUT)
 
-    def ask(
+    def execute(
         self, operation: str, request: dict[str, Any], *, changes: bool, deadline: float
     ) -> dict[str, Any]:
-        """Make one call, and return its answer; ``changes`` says whether it may alter a record.
+        """Send one request, and return its response; ``changes``: whether it may alter a record.
 
-        Raises ClientError for a code in ``faults.ANSWERS``, and a StorageError for all else.
+        Raises ClientError for a code in ``faults.HANDLED_CODES``, and StorageError for all others.
         """
         exchange = Exchange(deadline)
-        before = current.set(exchange)
+        token = current_exchange.set(exchange)
         try:
-            tools = self._ready(deadline)
-            answer: dict[str, Any] = getattr(tools.client, operation)(**request)
-            return answer
+            bundle = self._ready_bundle(deadline)
+            response: dict[str, Any] = getattr(bundle.client, operation)(**request)
+            return response
         except FibonacciError:
             raise
-        except ClientError as fault:
-            raise_for_signal(fault)
-            if faults.code_of(fault) in faults.ANSWERS:
+        except ClientError as error:
+            raise_for_signal(error)
+            if faults.code_of(error) in faults.HANDLED_CODES:
                 raise
-            told = faults.refused(fault, self.where, changes=changes)
-        except faults.BROKEN as fault:
-            raise_for_signal(fault)
-            told = faults.broken(fault, self.where, applied=changes and exchange.sent)
+            mapped = faults.map_client_error(error, self.label, changes=changes)
+        except faults.NO_RESPONSE_ERRORS as error:
+            raise_for_signal(error)
+            maybe_applied = changes and exchange.sent
+            mapped = faults.map_transport_error(error, self.label, maybe_applied=maybe_applied)
         finally:
-            current.reset(before)
-        raise told  # not in the block: botocore's own error would be its context, keys and all
+            current_exchange.reset(token)
+        raise mapped  # not in the block: botocore's error would be its context, keys included
 
     def close(self) -> None:
-        """Let go of the connections."""
-        if self._tools:
-            self._tools.transport.close()
+        """Close the idle connections; those in use close after their call."""
+        if self._bundle:
+            self._bundle.transport.close()
 
-    def _ready(self, deadline: float) -> Tools:
-        """Return the client, and see that it can sign."""
-        tools = self._tools or self._making.do(deadline=deadline)
+    def _ready_bundle(self, deadline: float) -> ClientBundle:
+        """Return the client, with credentials that are valid."""
+        bundle = self._bundle or self._creating.do(deadline=deadline)
         try:
-            tools.login.renew(deadline)
-        except DeadlineExceeded as fault:
-            raise faults.no_keys(fault, self.where) from None
-        if not tools.login.found:
-            raise faults.no_keys(None, self.where)
-        return tools
+            bundle.credentials.refresh(deadline)
+        except DeadlineExceeded as error:
+            raise faults.map_credentials_error(error, self.label) from None
+        if not bundle.credentials.available:
+            raise faults.map_credentials_error(None, self.label)
+        return bundle
 
-    def _make(self) -> Tools:
+    def _create_bundle(self) -> ClientBundle:
         try:
-            self._tools = self._tools or tools_for(self._settings)
-            return self._tools
-        except Exception as fault:  # noqa: BLE001 - boto3 raises anything for what is set up wrongly
-            raise_for_signal(fault)
-            told = faults.unusable(fault, self.where)
-        raise told  # as above: a file with keys may be what could not be read
+            self._bundle = self._bundle or create_bundle(self._settings)
+            return self._bundle
+        except Exception as error:  # noqa: BLE001 - boto3 raises anything for a wrong configuration
+            raise_for_signal(error)
+            mapped = faults.map_setup_error(error, self.label)
+        raise mapped  # as above: the file that could not be read may hold keys
 
 
-def tools_for(settings: Settings) -> Tools:
-    """Make the client: 0.3 s of reading files, AWS's and botocore's own; it asks nobody."""
-    drop_log_records(QUOTING, _is_ours)
+def create_bundle(settings: Settings) -> ClientBundle:
+    """Create the client: 0.3 s of reading AWS's and botocore's files; nothing is sent."""
+    drop_log_records(SENSITIVE_LOGGERS, _is_ours)
     session = botocore.session.Session(profile=settings.profile)
     session.set_config_variable("region", settings.region)
-    login = Login(session, settings.where)
+    credentials = SigningCredentials(session, settings.label)
     client = boto3.Session(botocore_session=session).client(
         "dynamodb", endpoint_url=settings.endpoint_url, config=_CONFIG
     )
-    transport = Transport(lambda: _certificates(session))
-    client._endpoint.http_session.close()  # botocore's own, in whose place ours comes
-    client._endpoint.http_session = transport
-    return Tools(client, login, transport)
+    transport = Transport(lambda: _ca_file(session))
+    _replace_transport(client, transport)
+    return ClientBundle(client, credentials, transport)
 
 
-def _certificates(session: botocore.session.Session) -> str:
-    """Return the file of the authorities to trust, as botocore finds it.
+def _replace_transport(client: BaseClient, transport: Transport) -> None:
+    """Have the client send through our transport.
+
+    botocore has no public way to do this: ``_endpoint`` is the one private attribute of boto3 that
+    this package relies on, and this is the only place that does.
+    """
+    endpoint = client._endpoint
+    endpoint.http_session.close()
+    endpoint.http_session = transport
+
+
+def _ca_file(session: botocore.session.Session) -> str:
+    """Return the file of trusted certificate authorities, as botocore finds it.
 
     Raises ConfigurationError for one that can't be read.
     """
-    given = session.get_config_variable("ca_bundle") or bundle()
-    if given:
-        check_bundle(str(given))
-    return str(get_cert_path(given or True))
+    configured = session.get_config_variable("ca_bundle") or ca_file()
+    if configured:
+        check_ca_file(str(configured))
+    return str(get_cert_path(configured or True))
 
 
 def _is_ours(_: logging.LogRecord) -> bool:
-    """Say whether a record is of a call that this plugin makes, in this thread."""
-    return current.get(None) is not None
+    """Return whether a record is of a call that this plugin makes, in this thread."""
+    return current_exchange.get(None) is not None

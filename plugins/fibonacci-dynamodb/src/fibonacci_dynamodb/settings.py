@@ -1,4 +1,4 @@
-"""What a connection URL says: a region, and which table, endpoint and profile."""
+"""Settings from a connection URL: a region, a table, an endpoint and a profile."""
 
 import os
 import re
@@ -9,129 +9,118 @@ import attrs
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL, bool_option, read_options, text_option
 from fibonacci.plugin.runtime import host_problem
-from fibonacci_dynamodb import surroundings
+from fibonacci_dynamodb import environment
 
 _FORM: Final = "dynamodb://region, as in dynamodb://eu-west-1?table=fibonacci"
 _REGION: Final = re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,62}")
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 _TABLE: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
-_LOGIN: Final = "leave it out; boto3 finds the keys, in the environment, in a profile, or by a role"
-ELSEWHERE: Final = {
-    "region": "write it behind dynamodb://",
-    "region_name": "write it behind dynamodb://",
+_KEYS: Final = "leave it out; boto3 finds the keys in the environment, a profile or a role"
+FOREIGN_OPTIONS: Final = {
+    "region": "write it after dynamodb://",
+    "region_name": "write it after dynamodb://",
     "table_name": "write table",
     "endpoint": "write endpoint_url",
     "profile_name": "write profile",
     "aws_profile": "write profile",
     "use_ssl": "write endpoint_url=http:// or https://",
-    "verify": "name the file of the authority in the variable AWS_CA_BUNDLE",
-    "timeout": "MemoryConfig(timeout=…) has the seconds of a whole call",
+    "verify": "set the variable AWS_CA_BUNDLE to the authority's file",
+    "timeout": "use MemoryConfig(timeout=…), which limits a whole call",
     **dict.fromkeys(
-        ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "access_key"), _LOGIN
+        ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "access_key"), _KEYS
     ),
 }
-"""Options of boto3 and others, with what to write."""
+"""Options of boto3 and other tools, with what to write instead."""
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """One table, and how to get at it."""
+    """One table, and how to reach it."""
 
     region: str
-    """As AWS names it."""
+    """AWS's name of it."""
     table: str = "fibonacci"
     endpoint_url: str | None = None
-    """Where requests go; None for where boto3 would send them."""
+    """Where requests are sent; None for boto3's default."""
     profile: str | None = None
-    """Of the AWS configuration files; None for the one that boto3 would take."""
+    """A profile of the AWS configuration files; None for boto3's default."""
     create: bool = True
-    """Make the table if it is missing, and have it drop expired records."""
+    """Create the table if it is missing, and have DynamoDB delete expired records."""
 
     @property
-    def where(self) -> str:
-        """The table, as error messages name it."""
+    def label(self) -> str:
+        """The table's name and region, for error messages."""
         return f"table {self.table!r} in {self.region}"
 
 
 def read_settings(settings: StoreSettings) -> Settings:
-    """Return what the URL and the options say; ConfigurationError if they can't be meant."""
+    """Return the settings of the URL and the options. Raises ConfigurationError."""
     if settings.url is None:
         raise ConfigurationError(f"backend 'dynamodb' needs a connection URL like {_FORM}")
     options = read_options(
         settings,
         {
             "table": table_name,
-            "endpoint_url": endpoint,
+            "endpoint_url": endpoint_url,
             "profile": text_option,
             "create": bool_option,
         },
-        ELSEWHERE,
+        FOREIGN_OPTIONS,
     )
-    read = Settings(region=_region(settings.url), **options)
-    _check_surroundings(read)
-    return read
+    parsed = Settings(region=_region(settings.url), **options)
+    _check_environment(parsed)
+    return parsed
 
 
 def table_name(value: Any) -> str:
-    """Read the name of a table."""
+    """Return a valid name of a table. Raises ValueError."""
     if not isinstance(value, str) or not _TABLE.fullmatch(value):
         raise ValueError(
-            "must be a table's name, and no ARN: 3 to 255 letters, digits, dots, hyphens and "
+            "must be the name of a table, not an ARN: 3 to 255 letters, digits, dots, hyphens and "
             "underscores"
         )
     return value
 
 
-def endpoint(value: Any) -> str:
-    """Read the address of an endpoint."""
+def endpoint_url(value: Any) -> str:
+    """Return a valid URL of an endpoint. Raises ValueError."""
     try:
         url = StoreURL.parse(text_option(value))
     except ConfigurationError:
         url = StoreURL(scheme="")
-    plain = StoreURL(scheme=url.scheme, hosts=url.hosts[:1])
+    origin = StoreURL(scheme=url.scheme, hosts=url.hosts[:1])
     stripped = attrs.evolve(url, path=url.path.rstrip("/"))
-    if url.scheme not in ("http", "https") or not url.hosts or stripped != plain:
-        raise ValueError("must be the address of an endpoint, as in http://localhost:8000")
-    if fault := host_problem(url.hosts[0][0]):
-        raise ValueError(f"must be the address of an endpoint, and its host {fault}")
-    return str(plain)
+    if url.scheme not in ("http", "https") or not url.hosts or stripped != origin:
+        raise ValueError("must be the URL of an endpoint, as in http://localhost:8000")
+    if problem := host_problem(url.hosts[0][0]):
+        raise ValueError(f"must be the URL of an endpoint, and its host {problem}")
+    return str(origin)
 
 
-def _check_surroundings(settings: Settings) -> None:
-    """Raise ConfigurationError for what boto3 could not work with, as far as that is known by now.
+def _check_environment(settings: Settings) -> None:
+    """Raise ConfigurationError for variables that boto3 could not work with.
 
-    What its files say, it tells at the first use; then that is looked at again.
+    boto3's files are read by the first call; what depends on them is checked then.
     """
     if settings.profile is None:
-        surroundings.check_keys()
-    url = settings.endpoint_url or _named_endpoint()
-    file = surroundings.bundle()
+        environment.check_keys()
+    url = settings.endpoint_url or _configured_endpoint()
+    file = environment.ca_file()
     if file is not None and (url is None or url.startswith("https:")):
-        surroundings.check_bundle(file)
-    _check_proxy(url, settings.region)
+        environment.check_ca_file(file)
+    environment.check_proxy(url, settings.region)
 
 
-def _named_endpoint() -> str | None:
-    name = surroundings.endpoint_variable()
+def _configured_endpoint() -> str | None:
+    name = environment.endpoint_variable()
     if name is None:
         return None
     try:
-        return endpoint(os.environ[name])
-    except ValueError as fault:
-        told = f"{name} {fault}"
-    raise ConfigurationError(told)  # not in the block: a frame of the other's has the address
-
-
-def _check_proxy(url: str | None, region: str) -> None:
-    if not any(name.lower().endswith("_proxy") for name in os.environ):
-        return
-    from fibonacci_dynamodb.proxies import is_excepting, proxy_for  # 30 ms, for who has one
-
-    if url is not None:
-        proxy_for(url)
-    elif not is_excepting():
-        proxy_for(f"https://dynamodb.{region}.amazonaws.com")
+        return endpoint_url(os.environ[name])
+    except ValueError as error:
+        message = f"{name} {error}"
+    raise ConfigurationError(message)  # not in the block: frames of the other error hold the URL
 
 
 def _region(url: StoreURL) -> str:
@@ -146,20 +135,20 @@ def _region(url: StoreURL) -> str:
         )
     if url.username is not None or url.password is not None:
         raise ConfigurationError(
-            "backend 'dynamodb' takes no keys in its connection URL: boto3 finds them, in the "
-            "environment, in a profile (option profile), or in the role of the machine"
+            "backend 'dynamodb' takes no keys in its connection URL: boto3 finds them in the "
+            "environment, in a profile (option profile) or in the role of the machine"
         )
-    name, port = url.hosts[0] if len(url.hosts) == 1 else ("", None)
-    if port is not None or name.lower() == "localhost":
+    region, port = url.hosts[0] if len(url.hosts) == 1 else ("", None)
+    if port is not None or region.lower() == "localhost":
         raise ConfigurationError(
             "the connection URL of backend 'dynamodb' names a region, and an endpoint is an "
             "option: write dynamodb://us-east-1?endpoint_url=http://localhost:8000"
         )
     if url.path.strip("/"):
         raise ConfigurationError(
-            "the connection URL of backend 'dynamodb' names a region alone, and a table is an "
+            "the connection URL of backend 'dynamodb' names only a region, and a table is an "
             f"option: write {_FORM}"
         )
-    if not _REGION.fullmatch(name):
+    if not _REGION.fullmatch(region):
         raise ConfigurationError(f"backend 'dynamodb' needs a connection URL like {_FORM}")
-    return name
+    return region

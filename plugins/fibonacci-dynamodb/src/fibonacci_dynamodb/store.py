@@ -1,4 +1,4 @@
-"""The store: each method in one request where DynamoDB has one for it."""
+"""The store: each method is one request where DynamoDB has one for it."""
 
 from collections.abc import Sequence
 from typing import Any, Final, Literal
@@ -6,17 +6,16 @@ from typing import Any, Final, Literal
 from botocore.exceptions import ClientError
 
 from fibonacci.plugin import ABSENT, KEEP_TTL, Absent, Address, KeepTTL, Page, Space, Store
-from fibonacci_dynamodb import layout
-from fibonacci_dynamodb.batches import read_all, write_all
+from fibonacci_dynamodb import schema
 from fibonacci_dynamodb.settings import Settings
 from fibonacci_dynamodb.table import Table
 
-CLEARED_AT_ONCE: Final = 2_500
-"""Records that one step of a clear removes, at most: in a hundred requests."""
+CLEAR_STEP: Final = 2_500
+"""Records that one step of ``clear`` removes, at most: in a hundred requests."""
 
 
 class DynamoStore(Store):
-    """The records of one table. Reads are consistent; conditions make each change one step."""
+    """The records of one table. Reads are consistent; conditional requests make changes atomic."""
 
     clock: Literal["server", "client"] = "client"
 
@@ -24,15 +23,15 @@ class DynamoStore(Store):
         self._table = Table(settings)
 
     def __repr__(self) -> str:
-        return f"<DynamoStore: {self._table.where}>"
+        return f"<DynamoStore: {self._table.label}>"
 
     def read(self, address: Address, *, deadline: float) -> bytes | None:
-        return layout.data_of(self._get(address, None, deadline), address)
+        return schema.get_data(self._get_item(address, None, deadline), address)
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
-        self._see_to_sweep(ttl_ms, deadline)
-        request = self._to({"Item": layout.item_of(address, data, ttl_ms)})
-        self._table.ask("put_item", request, changes=True, deadline=deadline)
+        self._ensure_ttl_enabled(ttl_ms, deadline)
+        request = self._with_table({"Item": schema.create_item(address, data, ttl_ms)})
+        self._table.execute("put_item", request, changes=True, deadline=deadline)
 
     def compare_and_set(
         self,
@@ -43,33 +42,33 @@ class DynamoStore(Store):
         *,
         deadline: float,
     ) -> bool:
-        condition = layout.FREE if expected is ABSENT else layout.SAME
+        condition = schema.ABSENT_CONDITION if expected is ABSENT else schema.MATCH_CONDITION
         values = {} if expected is ABSENT else {":expected": {"B": expected}}
         if ttl_ms is KEEP_TTL and expected is not ABSENT:
-            # A put would replace the expiry, which only DynamoDB knows for sure.
-            layout.check_size(address, data)
-            request = {"Key": layout.key_of(address), "UpdateExpression": "SET v = :data"}
+            # PutItem would replace the expiry, which only DynamoDB knows for sure.
+            schema.check_size(address, data)
+            request = {"Key": schema.primary_key(address), "UpdateExpression": "SET v = :data"}
             values[":data"] = {"B": data}
-            return self._change("update_item", request, condition, values, deadline)
+            return self._execute_if("update_item", request, condition, values, deadline)
         ttl_ms = None if ttl_ms is KEEP_TTL else ttl_ms
-        self._see_to_sweep(ttl_ms, deadline)
-        request = {"Item": layout.item_of(address, data, ttl_ms)}
-        return self._change("put_item", request, condition, values, deadline)
+        self._ensure_ttl_enabled(ttl_ms, deadline)
+        request = {"Item": schema.create_item(address, data, ttl_ms)}
+        return self._execute_if("put_item", request, condition, values, deadline)
 
     def remove(self, address: Address, *, deadline: float) -> bool:
-        # A condition, not the old item as the answer: that may be 400 KB.
-        request = {"Key": layout.key_of(address)}
-        return self._change("delete_item", request, layout.PRESENT, {}, deadline)
+        # A condition, instead of the old item in the response: that may be 400 KB.
+        request = {"Key": schema.primary_key(address)}
+        return self._execute_if("delete_item", request, schema.PRESENT_CONDITION, {}, deadline)
 
     def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
-        item = self._get(address, f"pk, {layout.EXPIRES}", deadline)
-        return ABSENT if item is None else layout.item_ttl_ms(item, address)
+        item = self._get_item(address, f"pk, {schema.EXPIRY_ATTRIBUTE}", deadline)
+        return ABSENT if item is None else schema.item_ttl_ms(item, address)
 
     def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
-        self._see_to_sweep(ttl_ms, deadline)
-        change, values = layout.new_expiry(ttl_ms)
-        request = {"Key": layout.key_of(address), "UpdateExpression": change}
-        return self._change("update_item", request, layout.PRESENT, values, deadline)
+        self._ensure_ttl_enabled(ttl_ms, deadline)
+        expression, values = schema.expiry_update(ttl_ms)
+        request = {"Key": schema.primary_key(address), "UpdateExpression": expression}
+        return self._execute_if("update_item", request, schema.PRESENT_CONDITION, values, deadline)
 
     def scan(
         self,
@@ -80,49 +79,54 @@ class DynamoStore(Store):
         limit: int = 1000,
         deadline: float,
     ) -> Page:
-        return self._page(layout.query(space, prefix, cursor, limit, live=True), space, deadline)
+        return self._query(
+            schema.query_request(space, prefix, cursor, limit, unexpired_only=True), space, deadline
+        )
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
-        request = layout.query(space, "", cursor, CLEARED_AT_ONCE, live=False)
-        page = self._page(request, space, deadline)
-        gone = [Address(space, key) for key in page.keys]
-        requests = [{"DeleteRequest": {"Key": layout.key_of(one)}} for one in gone]
-        write_all(self._table, requests, deadline)
+        request = schema.query_request(space, "", cursor, CLEAR_STEP, unexpired_only=False)
+        page = self._query(request, space, deadline)
+        requests = [
+            {"DeleteRequest": {"Key": schema.primary_key(Address(space, key))}} for key in page.keys
+        ]
+        self._table.batch_write(requests, deadline)
         return page.cursor
 
     def read_many(self, addresses: Sequence[Address], *, deadline: float) -> list[bytes | None]:
-        keys = [layout.key_of(address) for address in dict.fromkeys(addresses)]
+        keys = [schema.primary_key(address) for address in dict.fromkeys(addresses)]
         found = {
             (item["pk"]["S"], item["sk"]["S"]): item
-            for item in read_all(self._table, keys, deadline)
+            for item in self._table.batch_get(keys, deadline)
         }
         return [
-            layout.data_of(found.get((layout.partition(one.space), one.key)), one)
-            for one in addresses
+            schema.get_data(found.get((schema.partition_key(address.space), address.key)), address)
+            for address in addresses
         ]
 
     def write_many(
         self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
     ) -> None:
-        self._see_to_sweep(ttl_ms, deadline)
+        self._ensure_ttl_enabled(ttl_ms, deadline)
         requests = [
-            {"PutRequest": {"Item": layout.item_of(address, data, ttl_ms)}}
+            {"PutRequest": {"Item": schema.create_item(address, data, ttl_ms)}}
             for address, data in dict(items).items()
         ]
-        write_all(self._table, requests, deadline)
+        self._table.batch_write(requests, deadline)
 
     def close(self) -> None:
         self._table.close()
 
-    def _get(self, address: Address, attributes: str | None, deadline: float) -> layout.Item | None:
-        request: dict[str, Any] = {"Key": layout.key_of(address), "ConsistentRead": True}
+    def _get_item(
+        self, address: Address, attributes: str | None, deadline: float
+    ) -> schema.Item | None:
+        request: dict[str, Any] = {"Key": schema.primary_key(address), "ConsistentRead": True}
         if attributes:
             request["ProjectionExpression"] = attributes
-        answer = self._table.ask("get_item", self._to(request), deadline=deadline)
-        item: layout.Item | None = answer.get("Item")
+        response = self._table.execute("get_item", self._with_table(request), deadline=deadline)
+        item: schema.Item | None = response.get("Item")
         return item
 
-    def _change(
+    def _execute_if(
         self,
         operation: str,
         request: dict[str, Any],
@@ -130,23 +134,25 @@ class DynamoStore(Store):
         values: dict[str, Any],
         deadline: float,
     ) -> bool:
-        """Change a record if the condition holds; say whether it did."""
+        """Change a record if the condition is met; return whether it was."""
         request["ConditionExpression"] = condition
-        request["ExpressionAttributeValues"] = {":now": layout.now(), **values}
+        request["ExpressionAttributeValues"] = {":now": schema.now_value(), **values}
         try:
-            self._table.ask(operation, self._to(request), changes=True, deadline=deadline)
+            self._table.execute(
+                operation, self._with_table(request), changes=True, deadline=deadline
+            )
         except ClientError:  # the condition was not met
             return False
         return True
 
-    def _page(self, request: dict[str, Any], space: Space, deadline: float) -> Page:
-        answer = self._table.ask("query", self._to(request), deadline=deadline)
-        last = answer.get("LastEvaluatedKey")
-        return Page(layout.own_keys(answer["Items"], space), last["sk"]["S"] if last else None)
+    def _query(self, request: dict[str, Any], space: Space, deadline: float) -> Page:
+        response = self._table.execute("query", self._with_table(request), deadline=deadline)
+        last = response.get("LastEvaluatedKey")
+        return Page(schema.valid_keys(response["Items"], space), last["sk"]["S"] if last else None)
 
-    def _see_to_sweep(self, ttl_ms: int | None, deadline: float) -> None:
+    def _ensure_ttl_enabled(self, ttl_ms: int | None, deadline: float) -> None:
         if ttl_ms is not None:
-            self._table.see_to_sweep(deadline)
+            self._table.ensure_ttl_enabled(deadline)
 
-    def _to(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _with_table(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"TableName": self._table.name, **request}

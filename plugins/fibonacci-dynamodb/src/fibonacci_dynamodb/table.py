@@ -1,124 +1,204 @@
-"""The table: asked as if it were there, and made, once, whoever comes first, where it is not."""
+"""The table: requests to it, in batches too; the first call creates it if it is missing."""
 
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
 
-from fibonacci.errors import BackendUnavailableError, StorageError
+from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci.plugin import run_sync
 from fibonacci.plugin.runtime import DeadlineExceeded, SingleFlight, ThreadWaiter, backoff
-from fibonacci_dynamodb import definition, faults
+from fibonacci_dynamodb import faults, schema
 from fibonacci_dynamodb.client import Client
+from fibonacci_dynamodb.schema import Item
 from fibonacci_dynamodb.settings import Settings
 
-LONGEST_PAUSE: Final = 0.25
-"""Seconds between two looks at a table that is being made."""
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
+MAX_BATCH_GET: Final = 100
+MAX_BATCH_WRITE: Final = 25
+
+MAX_BATCH_BACKOFF: Final = 0.5
+"""Seconds before unprocessed items of a batch are sent again, at most."""
+
+MAX_POLL_INTERVAL: Final = 0.25
+"""Seconds between two requests for the status of a table that is being created, at most."""
+
+T = TypeVar("T")
 
 
 class Table:
-    """One table, which its first caller makes."""
+    """One table. With ``create``, the first call that finds it missing creates it."""
 
     def __init__(self, settings: Settings) -> None:
         self.name: Final = settings.table
-        self.where: Final = settings.where
+        self.label: Final = settings.label
         self._create = settings.create
         self._client = Client(settings)
-        self._making = SingleFlight[None](ThreadWaiter)
-        self._sweeps = not settings.create
-        """Whether DynamoDB drops expired records by now, or it is not for us to see to that."""
+        self._creating = SingleFlight[None](ThreadWaiter)
+        self._is_ttl_enabled = not settings.create
+        """Whether DynamoDB deletes expired records, or that is not for this process to ensure."""
 
-    def ask(
+    def execute(
         self, operation: str, request: dict[str, Any], *, changes: bool = False, deadline: float
     ) -> dict[str, Any]:
-        """Ask the service, and return its answer; ``changes`` says whether it may alter a record.
+        """Send a request, and return its response; ``changes``: whether it may alter a record.
 
-        Raises ClientError for a condition that is not met, and a StorageError for all else.
-        A table that is missing has surely not done what it was asked: it is made, and asked again.
+        Raises ClientError if the request's condition is not met, and StorageError for all others.
+        If the table is missing, the request surely had no effect: it is sent again once the table
+        is created.
         """
         try:
-            return self._client.ask(operation, request, changes=changes, deadline=deadline)
-        except ClientError as fault:
-            if faults.code_of(fault) != faults.MISSING:
+            return self._client.execute(operation, request, changes=changes, deadline=deadline)
+        except ClientError as error:
+            if faults.code_of(error) != faults.RESOURCE_NOT_FOUND:
                 raise
-            told = faults.refused(fault, self.where, changes=False)
+            not_found = faults.map_client_error(error, self.label, changes=False)
         if not self._create:
-            raise told
-        self._make(deadline)
+            raise not_found
+        self._create_once(deadline)
         try:
-            return self._client.ask(operation, request, changes=changes, deadline=deadline)
-        except ClientError as fault:
-            if faults.code_of(fault) != faults.MISSING:
+            return self._client.execute(operation, request, changes=changes, deadline=deadline)
+        except ClientError as error:
+            if faults.code_of(error) != faults.RESOURCE_NOT_FOUND:
                 raise
-        raise self._unready("not to be found yet")
+        raise self._not_ready_error("not found yet")
 
-    def see_to_sweep(self, deadline: float) -> None:
-        """Have DynamoDB drop expired records, if it does not yet; asked once in a process.
+    def batch_get(self, keys: Sequence[Item], deadline: float) -> Iterator[Item]:
+        """Yield the items that exist, in no order; ``keys`` must be distinct."""
+        for chunk in _chunks(keys, MAX_BATCH_GET):
+            attempt, unprocessed = 0, {self.name: {"Keys": chunk, "ConsistentRead": True}}
+            while unprocessed:
+                request = {"RequestItems": unprocessed}
+                response = self.execute("batch_get_item", request, deadline=deadline)
+                yield from response.get("Responses", {}).get(self.name, ())
+                unprocessed = response.get("UnprocessedKeys", {})
+                if unprocessed:
+                    attempt += 1
+                    self._back_off(attempt, deadline)
 
-        Whoever made the table may have died before this. It is housekeeping, as expired records
-        are hidden anyway: no write fails by it, and a role may lack the right to it.
+    def batch_write(self, requests: Sequence[dict[str, Any]], deadline: float) -> None:
+        """Put and delete items; no two of the requests may be about one item.
+
+        Raises OutcomeUnknownError if some may have been applied, BackendUnavailableError if surely
+        none was.
         """
-        if self._sweeps:
-            return
+        done = 0
         try:
-            found = self.ask("describe_time_to_live", {"TableName": self.name}, deadline=deadline)
-            if found["TimeToLiveDescription"].get("TimeToLiveStatus") == "DISABLED":
-                self.ask("update_time_to_live", definition.sweep(self.name), deadline=deadline)
+            for chunk in _chunks(requests, MAX_BATCH_WRITE):
+                attempt, unprocessed = 0, chunk
+                while unprocessed:
+                    sent = len(unprocessed)
+                    unprocessed = self._write_chunk(unprocessed, deadline)
+                    done += sent - len(unprocessed)
+                    if unprocessed:
+                        attempt += 1
+                        self._back_off(attempt, deadline)
+        except BackendUnavailableError as error:
+            if not done:
+                raise
+            raise OutcomeUnknownError(
+                f"{done} of {len(requests)} records were processed, then: {error}"
+            ) from None
+
+    def ensure_ttl_enabled(self, deadline: float) -> None:
+        """Have DynamoDB delete expired records, if it does not yet; sent once in a process.
+
+        The process that created the table may have ended before it enabled that. Expired records
+        are hidden anyway, so no write fails with this, and a role may lack the permission.
+        """
+        if self._is_ttl_enabled:
+            return
+        request = {"TableName": self.name}
+        try:
+            response = self.execute("describe_time_to_live", request, deadline=deadline)
+            if response["TimeToLiveDescription"].get("TimeToLiveStatus") == "DISABLED":
+                request = schema.update_ttl_request(self.name)
+                self.execute("update_time_to_live", request, deadline=deadline)
         except (BackendUnavailableError, ClientError):
-            return  # the next write that expires tries again
+            return  # the next write with a ttl tries again
         except StorageError:
-            pass  # refused: not our table to change, or another process just did it
-        self._sweeps = True
+            pass  # refused: not permitted, or another process has just done it
+        self._is_ttl_enabled = True
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the idle connections."""
         self._client.close()
 
-    def _make(self, deadline: float) -> None:
-        """Have the table made, once for all threads that find it missing."""
-        try:
-            run_sync(self._making.do(partial(self._made, deadline), deadline=deadline))
-        except DeadlineExceeded:
-            raise self._unready("not ready yet") from None
+    def _write_chunk(self, requests: list[dict[str, Any]], deadline: float) -> list[dict[str, Any]]:
+        """Send one batch, and return the requests that DynamoDB did not process."""
+        request = {"RequestItems": {self.name: requests}}
+        response = self.execute("batch_write_item", request, changes=True, deadline=deadline)
+        unprocessed: list[dict[str, Any]] = response.get("UnprocessedItems", {}).get(self.name, [])
+        return unprocessed
 
-    async def _made(self, deadline: float) -> None:
-        """Make the table, unless somebody does or did, and wait until it can be used."""
+    def _back_off(self, attempt: int, deadline: float) -> None:
+        """Wait before a retry, longer each time: unprocessed items exceeded the capacity.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+        """
+        seconds = backoff(attempt, base=0.025, cap=MAX_BATCH_BACKOFF)
+        if time.monotonic() + seconds >= deadline:
+            raise BackendUnavailableError(
+                f"DynamoDB left items of a batch unprocessed until the deadline: the capacity of "
+                f"{self.label} is exceeded"
+            )
+        time.sleep(seconds)
+
+    def _create_once(self, deadline: float) -> None:
+        """Create the table, once for all threads that find it missing."""
+        try:
+            run_sync(self._creating.do(partial(self._create_and_wait, deadline), deadline=deadline))
+        except DeadlineExceeded:
+            raise self._not_ready_error("not ready yet") from None
+
+    async def _create_and_wait(self, deadline: float) -> None:
+        """Create the table, unless another process did, and wait until it can be used."""
         attempt, status = 0, ""
         while status != "ACTIVE":
             if not status:
-                self._begin(deadline)
-            status = self._status(deadline)
+                self._send_create(deadline)
+            status = self._describe_status(deadline)
             if status != "ACTIVE":
                 attempt += 1
-                self._pause(attempt, status, deadline)
+                self._wait_for_status(attempt, status, deadline)
 
-    def _begin(self, deadline: float) -> None:
-        request = definition.creation(self.name)
+    def _send_create(self, deadline: float) -> None:
+        request = schema.create_table_request(self.name)
         with suppress(ClientError):  # in use: another process was faster, or it is being deleted
-            self._client.ask("create_table", request, changes=False, deadline=deadline)
+            self._client.execute("create_table", request, changes=False, deadline=deadline)
 
-    def _status(self, deadline: float) -> str:
-        """Return CREATING, ACTIVE, DELETING and so on; nothing where there is no table."""
+    def _describe_status(self, deadline: float) -> str:
+        """Return CREATING, ACTIVE, DELETING and so on; an empty string if there is no table."""
         request = {"TableName": self.name}
         try:
-            found = self._client.ask("describe_table", request, changes=False, deadline=deadline)
+            response = self._client.execute(
+                "describe_table", request, changes=False, deadline=deadline
+            )
         except ClientError:  # not found: DynamoDB itself may learn of a new table a moment later
             return ""
-        return str(found["Table"]["TableStatus"])
+        return str(response["Table"]["TableStatus"])
 
-    def _pause(self, attempt: int, status: str, deadline: float) -> None:
-        seconds = backoff(attempt, base=0.02, cap=LONGEST_PAUSE)
-        left = deadline - time.monotonic()
-        # To the end: whoever asked again now would be told no more than that the time ran out.
-        time.sleep(max(0.0, min(seconds, left)))
-        if seconds >= left:
-            raise self._unready(status or "not to be found yet")
+    def _wait_for_status(self, attempt: int, status: str, deadline: float) -> None:
+        seconds = backoff(attempt, base=0.02, cap=MAX_POLL_INTERVAL)
+        remaining = deadline - time.monotonic()
+        # Until the deadline: a retry before it could only report a timeout.
+        time.sleep(max(0.0, min(seconds, remaining)))
+        if seconds >= remaining:
+            raise self._not_ready_error(status or "not found yet")
 
-    def _unready(self, status: str) -> BackendUnavailableError:
+    def _not_ready_error(self, status: str) -> BackendUnavailableError:
         return BackendUnavailableError(
-            f"{self.where} is being made, and was {status} when the time ran out. DynamoDB takes "
-            f"some seconds for it: try again, or make the table beforehand "
+            f"{self.label} is being created, and was {status} at the deadline. DynamoDB takes some "
+            f"seconds for it: try again, or create the table beforehand "
             f"(`python -m fibonacci_dynamodb` prints its definition)"
         )
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

@@ -1,7 +1,7 @@
-"""HTTP as boto3's client sends it, in the place of botocore's urllib3: with a deadline a call.
+"""The HTTP transport of boto3's client, instead of botocore's urllib3: with a deadline a call.
 
-urllib3 has one timeout for each wait, its pool's lock stays taken if a signal comes in mid-call,
-and an answer that is cut off reaches the parser, which takes it for one without an item.
+urllib3 has one timeout for each wait, its pool's lock stays locked if a signal handler raises in a
+call, and it passes on a truncated response, which botocore's parser takes for one without an item.
 """
 
 import json
@@ -18,114 +18,126 @@ import attrs
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from fibonacci.plugin.runtime import IdlePool, raise_for_signal
-from fibonacci_dynamodb.line import Line, LineError, SecureSocket
-from fibonacci_dynamodb.route import Route, route_to
+from fibonacci_dynamodb.connection import (
+    Connection,
+    Endpoint,
+    SelfClosingSSLSocket,
+    TransportError,
+)
 
-IDLE_LINES: Final = 10
-"""Connections that are kept for the next calls; more callers at once open more, for one call."""
-IDLE_SECONDS: Final = 20.0
-"""How long one is kept: what stands between forgets a connection in silence, often in a minute."""
+MAX_IDLE: Final = 10
+"""Connections that stay open for the next calls; more concurrent calls open more, for one call."""
+MAX_IDLE_SECONDS: Final = 20.0
+"""How long one stays open: NATs and load balancers silently drop idle connections, often after a
+minute."""
 
 
 @attrs.define
 class Exchange:
-    """One call, from here to DynamoDB and back."""
+    """One request and its response."""
 
     deadline: float
     sent: bool = False
     """Whether the last byte of the request may have been sent; before, nothing was applied."""
 
 
-current: Final = ContextVar[Exchange]("fibonacci_dynamodb_exchange")
-"""The call that this thread makes: botocore hands nothing of ours through."""
+current_exchange: Final = ContextVar[Exchange]("fibonacci_dynamodb_exchange")
+"""The exchange of the current call: botocore passes none of our objects through."""
 
 
 class Transport:
     """What botocore's client sends through; it has the two methods that the client calls."""
 
-    def __init__(self, certificates: Callable[[], str]) -> None:
-        self._certificates = certificates
-        self._endpoints: dict[str, Endpoint] = {}
+    def __init__(self, find_ca_file: Callable[[], str]) -> None:
+        self._find_ca_file = find_ca_file
+        self._pools: dict[str, ConnectionPool] = {}
 
     def send(self, request: AWSPreparedRequest) -> AWSResponse:
-        """Send a request, once; raises OSError or HTTPException where no whole answer comes."""
-        outgoing = Outgoing(request)
-        del request  # a traceback may show this frame's names, and a request shows its headers
-        exchange = current.get()
-        endpoint = self._endpoint(outgoing.url)
-        line = self._connected(endpoint, exchange.deadline)
+        """Send a request, once.
+
+        Raises OSError or HTTPException if no complete response arrives.
+        """
+        prepared = Request(request)
+        del request  # a traceback may show this frame's variables, and a request shows its headers
+        exchange = current_exchange.get()
+        pool = self._pool(prepared.url)
+        connection = self._getconn(pool, exchange.deadline)
         try:
-            reply = _ask(line, outgoing.written(endpoint.route), exchange)
-            if reply.will_close:
-                line.close()
+            response = _request(connection, prepared.serialize(pool.endpoint), exchange)
+            if response.will_close:
+                connection.close()
             else:
-                endpoint.idle.push(line)
+                pool.idle.push(connection)
         except BaseException:
-            line.close()
+            connection.close()
             raise
-        return AWSResponse(outgoing.url, reply.status, reply.headers, reply.body)
+        return AWSResponse(prepared.url, response.status, response.headers, response.body)
 
     def close(self) -> None:
-        """Close the connections that are idle; those in use close after their call."""
-        for endpoint in self._endpoints.values():
-            endpoint.idle.close()
+        """Close the idle connections; those in use close after their call."""
+        for pool in self._pools.values():
+            pool.idle.close()
 
-    def _endpoint(self, url: str) -> "Endpoint":
-        endpoint = self._endpoints.get(url)
-        if endpoint is None:
-            idle = IdlePool[Line](max_idle=IDLE_LINES, max_age=IDLE_SECONDS)
-            endpoint = self._endpoints.setdefault(url, Endpoint(route_to(url), idle))
-        return endpoint
+    def _pool(self, url: str) -> "ConnectionPool":
+        pool = self._pools.get(url)
+        if pool is None:
+            idle = IdlePool[Connection](max_idle=MAX_IDLE, max_age=MAX_IDLE_SECONDS)
+            pool = self._pools.setdefault(url, ConnectionPool(Endpoint.from_url(url), idle))
+        return pool
 
-    def _connected(self, endpoint: "Endpoint", deadline: float) -> Line:
-        """Return a connection: an idle one that is still open, or a new one."""
-        line = endpoint.idle.pop()
-        if line is None:
-            return endpoint.route.dial(self._context if endpoint.route.secure else None, deadline)
-        line.deadline = deadline
-        return line
+    def _getconn(self, pool: "ConnectionPool", deadline: float) -> Connection:
+        """Return an idle connection that is still open, or a new one."""
+        connection = pool.idle.pop()
+        if connection is None:
+            context = self._tls_context if pool.endpoint.use_tls else None
+            return pool.endpoint.connect(context, deadline)
+        connection.deadline = deadline
+        return connection
 
     @cached_property
-    def _context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._certificates())
-        # Nor does botocore's own insist on it, which Python does since 3.13.
+    def _tls_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._find_ca_file())
+        # botocore does not require this either; Python does since 3.13.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        context.sslsocket_class = SecureSocket
+        context.sslsocket_class = SelfClosingSSLSocket
         return context
 
 
 @attrs.frozen
-class Endpoint:
-    """One endpoint: the way to it, and the connections that nobody uses."""
+class ConnectionPool:
+    """One endpoint, and its idle connections."""
 
-    route: Route
-    idle: IdlePool[Line]
+    endpoint: Endpoint
+    idle: IdlePool[Connection]
 
 
 @attrs.frozen(repr=False)
-class Outgoing:
+class Request:
     """A request as botocore prepared it: with a signature, a session token and a value in it."""
 
-    request: AWSPreparedRequest
+    prepared: AWSPreparedRequest
 
     @property
     def url(self) -> str:
-        """Of the endpoint."""
-        return str(self.request.url)
+        """The URL of the endpoint."""
+        return str(self.prepared.url)
 
-    def written(self, route: Route) -> memoryview:
-        """Return it as it is sent; a memoryview, as that shows nothing."""
-        method, headers = self.request.method, self.request.headers.items()
-        head = f"{method} {route.target} HTTP/1.1\r\nHost: {route.host}\r\n{route.proxy_login}"
-        lines = b"".join(b"%b: %b\r\n" % (_bytes(name), _bytes(text)) for name, text in headers)
+    def serialize(self, endpoint: Endpoint) -> memoryview:
+        """Return its bytes; as a memoryview, whose repr shows nothing of them."""
+        method, headers = self.prepared.method, self.prepared.headers.items()
+        head = (
+            f"{method} {endpoint.request_target} HTTP/1.1\r\n"
+            f"Host: {endpoint.host_header}\r\n{endpoint.proxy_header}"
+        )
+        lines = b"".join(b"%b: %b\r\n" % (_encode(name), _encode(text)) for name, text in headers)
         return memoryview(
-            b"%b%bAccept-Encoding: identity\r\n\r\n%b" % (head.encode(), lines, self.request.body)
+            b"%b%bAccept-Encoding: identity\r\n\r\n%b" % (head.encode(), lines, self.prepared.body)
         )
 
 
 @attrs.frozen(kw_only=True)
-class Reply:
-    """A whole answer."""
+class Response:
+    """A complete response."""
 
     status: int
     headers: dict[str, str]
@@ -135,29 +147,30 @@ class Reply:
 
 @attrs.frozen
 class Body:
-    """A body as ``AWSResponse`` takes it."""
+    """A body with the interface that ``AWSResponse`` reads."""
 
     data: bytes
 
     def stream(self) -> Iterator[bytes]:
-        """Yield it, in one piece."""
+        """Yield all data in one chunk."""
         yield self.data
 
 
-def _bytes(text: str | bytes) -> bytes:
+def _encode(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
 
 
-def _ask(line: Line, request: memoryview, exchange: Exchange) -> Reply:
-    _send(line, request, exchange)
-    response = HTTPResponse(cast(socket.socket, line), method="POST")
+def _request(connection: Connection, request: memoryview, exchange: Exchange) -> Response:
+    """Send the request, and read its response."""
+    _send(connection, request, exchange)
+    response = HTTPResponse(cast(socket.socket, connection), method="POST")
     try:
         response.begin()
-        body = _whole(response)
+        body = _read_body(response)
     finally:
         response.close()
     headers = dict(response.getheaders())
-    return Reply(
+    return Response(
         status=response.status,
         headers=headers,
         body=Body(body),
@@ -165,35 +178,35 @@ def _ask(line: Line, request: memoryview, exchange: Exchange) -> Reply:
     )
 
 
-def _send(line: Line, request: memoryview, exchange: Exchange) -> None:
-    exchange.sent = True  # before it is: an interrupt may strike just after the last byte
+def _send(connection: Connection, request: memoryview, exchange: Exchange) -> None:
+    exchange.sent = True  # set before: a signal handler may raise just after the last byte
     try:
-        line.sendall(request)
-    except OSError as fault:
-        raise_for_signal(fault)
-        exchange.sent = False  # the system's own word: the last byte was not sent
+        connection.sendall(request)
+    except OSError as error:
+        raise_for_signal(error)
+        exchange.sent = False  # the operating system says so: the last byte was not sent
         raise
 
 
-def _whole(response: HTTPResponse) -> bytes:
-    """Return the body; raises LineError if it may be less than was sent, or something else.
+def _read_body(response: HTTPResponse) -> bytes:
+    """Return the body; raise TransportError if it may be truncated, or is not DynamoDB's.
 
-    botocore's parser takes whatever it can't read for an answer with nothing in it.
+    botocore's parser takes whatever it can't read for a response with nothing in it.
     """
     if response.length is None and not response.chunked:
-        raise LineError("the answer does not say how long it is")
+        raise TransportError("the response does not state its length")
     body = response.read()
-    check = response.headers.get("x-amz-crc32")
-    if check is None:
-        if response.status < 300 and not _is_object(body):
-            raise LineError("the answer is not DynamoDB's")
-    elif check != str(zlib.crc32(body)):
-        raise LineError("the answer does not match its checksum")
+    checksum = response.headers.get("x-amz-crc32")
+    if checksum is None:
+        if response.status < 300 and not _is_json_object(body):
+            raise TransportError("the response is not from DynamoDB")
+    elif checksum != str(zlib.crc32(body)):
+        raise TransportError("the response does not match its checksum")
     return body
 
 
-def _is_object(body: bytes) -> bool:
-    """Say whether it is JSON as DynamoDB writes it; AWS itself sends a checksum instead."""
+def _is_json_object(body: bytes) -> bool:
+    """Return whether it is JSON as DynamoDB writes it; AWS itself sends a checksum instead."""
     try:
         return isinstance(json.loads(body), dict)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Print the SQL that makes a database: ``python -m fibonacci_sqlite | sqlite3 memory.db``."""
+"""Print the SQL that creates a database: ``python -m fibonacci_sqlite | sqlite3 memory.db``."""
 
 import sys
 

@@ -1,9 +1,9 @@
-"""Every statement that operations use, and the steps on a connection that run them.
+"""The SQL statements of all operations, and the functions that execute them on a connection.
 
-The texts are constant, so SQLite parses each once a connection. What asks whether a record is live
-takes the time behind its other parameters, and what sets an expiry takes that before them:
-milliseconds since 1970 on this machine's clock. The step reads the clock, not the operation, as the
-operation may have waited for a lock since.
+The statements are constant, so SQLite parses each once a connection. One that is only about
+unexpired records takes the time as its last parameter, and one that sets an expiry takes that as
+its first: milliseconds since 1970 on this machine's clock. These functions read the clock, not
+their callers, which may have waited for a lock since.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from fibonacci.plugin.runtime import expires_at_ms, now_ms
 from fibonacci_sqlite.connection import Connection
 
 Row = tuple[Any, ...]
-"""Parameters of a statement, or a row of its answer."""
+"""Parameters of a statement, or a row of its result."""
 
 READ: Final = "SELECT value, expires_ms FROM fibonacci_records WHERE space = ? AND key = ?"
 
@@ -25,15 +25,15 @@ WRITE: Final = """\
 INSERT INTO fibonacci_records (expires_ms, value, space, key) VALUES (?, ?, ?, ?)
 ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms"""
 
-# A compare-and-set is one statement, and so one atomic step: it has the write lock before it
-# reads, or fails as busy.
+# A compare-and-set is one statement, and therefore atomic: it has the write lock before it reads,
+# or fails as busy.
 CREATE: Final = WRITE + " WHERE expires_ms <= ?"
 
-SWAP: Final = """\
+COMPARE_AND_SET: Final = """\
 UPDATE fibonacci_records SET expires_ms = ?, value = ?
 WHERE space = ? AND key = ? AND value = ? AND (expires_ms IS NULL OR expires_ms > ?)"""
 
-SWAP_KEEPING: Final = """\
+COMPARE_AND_SET_KEEP_TTL: Final = """\
 UPDATE fibonacci_records SET value = ?
 WHERE space = ? AND key = ? AND value = ? AND (expires_ms IS NULL OR expires_ms > ?)"""
 
@@ -50,7 +50,7 @@ SELECT key FROM fibonacci_records
 WHERE space = ? AND key >= ? AND key < ? AND (expires_ms IS NULL OR expires_ms > ?)
 ORDER BY key LIMIT ?"""
 
-LAST_OF_STEP: Final = """\
+LAST_OF_CLEAR_STEP: Final = """\
 SELECT key FROM fibonacci_records WHERE space = ? AND key >= ? ORDER BY key LIMIT 1 OFFSET ?"""
 
 CLEAR: Final = "DELETE FROM fibonacci_records WHERE space = ? AND key >= ? AND key < ?"
@@ -61,68 +61,75 @@ DELETE FROM fibonacci_records WHERE rowid IN (
 )"""
 
 
-def fetch(connection: Connection, question: str, given: Row) -> Row | None:
+def fetch_one(connection: Connection, statement: str, parameters: Row) -> Row | None:
     """Return the only row, or None."""
-    row: Row | None = connection.cursor.execute(question, given).fetchone()
+    row: Row | None = connection.cursor.execute(statement, parameters).fetchone()
     return row
 
 
-def fetch_live(connection: Connection, question: str, given: Row, limit: int) -> list[Row]:
-    """Return the first rows that are live now."""
-    return connection.cursor.execute(question, (*given, now_ms(), limit)).fetchall()
+def fetch_unexpired(
+    connection: Connection, statement: str, parameters: Row, limit: int
+) -> list[Row]:
+    """Return the first rows that are unexpired now."""
+    return connection.cursor.execute(statement, (*parameters, now_ms(), limit)).fetchall()
 
 
-def fetch_each(connection: Connection, question: str, all_given: Sequence[Row]) -> list[Row | None]:
-    """Ask for several rows, of one and the same moment."""
+def fetch_each(
+    connection: Connection, statement: str, parameter_sets: Sequence[Row]
+) -> list[Row | None]:
+    """Return one row or None for each set of parameters, all from one snapshot."""
     cursor = connection.cursor
     cursor.execute("BEGIN")
-    rows = [cursor.execute(question, given).fetchone() for given in all_given]
+    rows = [cursor.execute(statement, parameters).fetchone() for parameters in parameter_sets]
     cursor.execute("COMMIT")
     return rows
 
 
-def change(connection: Connection, order: str, given: Row) -> int:
-    """Return how many rows were changed."""
-    return connection.cursor.execute(order, given).rowcount
+def execute(connection: Connection, statement: str, parameters: Row) -> int:
+    """Execute a statement; return how many rows it changed."""
+    return connection.cursor.execute(statement, parameters).rowcount
 
 
-def change_live(connection: Connection, order: str, given: Row) -> int:
-    """Return how many rows were changed, by whether they are live now."""
-    return connection.cursor.execute(order, (*given, now_ms())).rowcount
+def execute_unexpired(connection: Connection, statement: str, parameters: Row) -> int:
+    """Execute a statement about unexpired rows; return how many it changed."""
+    return connection.cursor.execute(statement, (*parameters, now_ms())).rowcount
 
 
-def write(connection: Connection, order: str, given: Row, ttl_ms: int | None) -> int:
-    """Return how many rows were changed; they expire so long after now."""
-    return connection.cursor.execute(order, (_expiry(ttl_ms), *given)).rowcount
+def write(connection: Connection, statement: str, parameters: Row, ttl_ms: int | None) -> int:
+    """Write rows that expire ``ttl_ms`` from now; return how many."""
+    return connection.cursor.execute(statement, (_expiry(ttl_ms), *parameters)).rowcount
 
 
-def write_live(connection: Connection, order: str, given: Row, ttl_ms: int | None) -> int:
-    """Do the same, by whether they are live now."""
-    return connection.cursor.execute(order, (_expiry(ttl_ms), *given, now_ms())).rowcount
+def write_unexpired(
+    connection: Connection, statement: str, parameters: Row, ttl_ms: int | None
+) -> int:
+    """Write unexpired rows only; return how many."""
+    return connection.cursor.execute(statement, (_expiry(ttl_ms), *parameters, now_ms())).rowcount
 
 
 def _expiry(ttl_ms: int | None) -> int | None:
     return None if ttl_ms is None else expires_at_ms(ttl_ms)
 
 
-def change_each(
+def execute_each(
     connection: Connection,
     step: Callable[[Connection, str, Row], int],
-    order: str,
-    all_given: Sequence[Row],
+    statement: str,
+    parameter_sets: Sequence[Row],
     deadline: float,
 ) -> int:
-    """Change rows in one transaction; return how many were changed.
+    """Call ``step`` for each set of parameters in one transaction; return how many rows changed.
 
-    Raises BackendUnavailableError at the deadline; nothing is changed then.
+    Raises BackendUnavailableError after the deadline; no row is changed then.
     """
     changed = 0
     connection.cursor.execute("BEGIN IMMEDIATE")
-    for given in all_given:
-        changed += step(connection, order, given)
+    for parameters in parameter_sets:
+        changed += step(connection, statement, parameters)
         if monotonic() > deadline:
             raise BackendUnavailableError(
-                "a batch was not written by its deadline, and none of it was: raise the timeout"
+                "a batch was not complete by its deadline, and none of it was written: raise the "
+                "timeout"
             )
     connection.cursor.execute("COMMIT")
     return changed

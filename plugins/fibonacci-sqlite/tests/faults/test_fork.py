@@ -1,6 +1,6 @@
-"""Forks (C21): no acknowledged write is lost, whoever forks, closes or ends first.
+"""Forks (C21): no acknowledged write is lost, whichever process forks, closes or ends first.
 
-Run without coverage, whose own lock a forked child may find held.
+Run without coverage, whose own lock a forked child may find locked.
 """
 
 import os
@@ -12,11 +12,11 @@ from threading import Event, Thread
 from time import sleep
 
 import pytest
-from sqlite_bench import Child, Gate, Tell
+from sqlite_children import Child, Gate, Send
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci.plugin import Address, Space
-from fibonacci_sqlite.connection import Opening
+from fibonacci_sqlite.settings import ConnectionOptions
 from fibonacci_sqlite.store import SqliteStore
 
 ADDRESS = Address(Space("p:", "workflow", "w"), "k")
@@ -31,7 +31,7 @@ def workflow(path: Path):
 
 
 def keys_in(path: Path) -> set[str]:
-    """The keys that a stranger finds in the file."""
+    """Return the keys in the file, as another application reads them."""
     database = sqlite3.connect(path)
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     keys = {key.decode() for (key,) in database.execute("SELECT key FROM fibonacci_records")}
@@ -39,59 +39,59 @@ def keys_in(path: Path) -> set[str]:
     return keys
 
 
-def test_parent_closes_under_the_child(workflow: Workflow, path: Path):
-    """The parent's last close takes no log away from the child that writes on."""
+def test_parents_close_does_not_remove_the_childs_log(workflow: Workflow, path: Path):
+    """The parent's last close does not remove the log that the child writes to."""
     closed = Gate()
 
-    def child(tell: Tell) -> None:
+    def child(send: Send) -> None:
         for number in range(10):
             workflow.memory.set(f"before{number}", number)
-        tell("written")
+        send("written")
         closed.wait()
         for number in range(10):
             workflow.memory.set(f"after{number}", number)
 
-    born = Child(child)
-    assert born.next() == "written"
+    forked = Child(child)
+    assert forked.next() == "written"
     workflow.close()
     keys_in(path)
     closed.open()
-    born.end()
+    forked.end()
     expected = {f"{when}{number}" for when in ("before", "after") for number in range(10)}
     assert expected | {"k"} == keys_in(path)
 
 
-def test_child_closes_under_the_parent(workflow: Workflow, path: Path):
-    """What a child closes, or leaves open when it ends, is its own alone."""
+def test_childs_close_does_not_affect_the_parent(workflow: Workflow, path: Path):
+    """A child that closes its connections, or exits with open ones, does not affect the parent."""
 
-    def child(tell: Tell) -> None:
+    def child(send: Send) -> None:
         workflow.memory.set("child's", 1)
         workflow.close()
 
-    for turn in range(3):
-        workflow.memory.set(f"parent's{turn}", 1)
-        born = Child(child)
-        workflow.memory.set(f"parent's{turn}-meanwhile", 1)
-        born.end()
-    names = {f"parent's{turn}{part}" for turn in range(3) for part in ("", "-meanwhile")}
+    for attempt in range(3):
+        workflow.memory.set(f"parent's{attempt}", 1)
+        forked = Child(child)
+        workflow.memory.set(f"parent's{attempt}-meanwhile", 1)
+        forked.end()
+    names = {f"parent's{attempt}{part}" for attempt in range(3) for part in ("", "-meanwhile")}
     assert names | {"k", "child's"} == keys_in(path)
 
 
-def test_given_store(path: Path):
-    """A store that the user made is one object on both sides of a fork, and serves both."""
-    store = SqliteStore(Opening(path=os.fspath(path)))
+def test_users_store_works_in_parent_and_child(path: Path):
+    """A store that the user created works on both sides of a fork."""
+    store = SqliteStore(ConnectionOptions(path=os.fspath(path)))
     memory = Workflow("w", MemoryConfig(backend=store)).memory
     memory.set("n", 0)
 
-    def child(tell: Tell) -> None:
+    def child(send: Send) -> None:
         for _ in range(50):
             memory.increment("n")
 
     children = [Child(child) for _ in range(2)]
     for _ in range(50):
         memory.increment("n")
-    for born in children:
-        born.end()
+    for forked in children:
+        forked.end()
     assert memory.get("n") == 150
     store.close()
 
@@ -109,7 +109,7 @@ def writer(memory: MemoryManager, name: str, enough: Event, done: list[str]) -> 
     return write
 
 
-def test_forks_beside_writers(workflow: Workflow, path: Path):
+def test_forks_during_writes_of_other_threads(workflow: Workflow, path: Path):
     """Children forked while threads write work at once, and no acknowledged write is lost."""
     memory, enough = workflow.memory, Event()
     memory.set("n", 0)
@@ -118,10 +118,10 @@ def test_forks_beside_writers(workflow: Workflow, path: Path):
         Thread(target=writer(memory, f"thread{index}", enough, done[index])) for index in range(3)
     ]
 
-    def child(number: int, tell: Tell) -> None:
-        for turn in range(5):
-            memory.set(f"child{number}-{turn}", turn)
-            tell(f"child{number}-{turn}")
+    def child(number: int, send: Send) -> None:
+        for attempt in range(5):
+            memory.set(f"child{number}-{attempt}", attempt)
+            send(f"child{number}-{attempt}")
             memory.increment("n")
         if number % 2:
             workflow.close()
@@ -131,40 +131,40 @@ def test_forks_beside_writers(workflow: Workflow, path: Path):
     children = []
     try:
         for number in range(20):
-            children.append(Child(lambda tell, number=number: child(number, tell)))
+            children.append(Child(lambda send, number=number: child(number, send)))
             sleep(0.01)
     finally:
         enough.set()
         for thread in threads:
             thread.join()
-    told = [line for born in children for line in born.end()]
-    assert len(told) == 100
+    sent = [line for forked in children for line in forked.end()]
+    assert len(sent) == 100
     written = [key for keys in done for key in keys]
     assert memory.get("n") == len(written) + 100
     workflow.close()
-    assert {*told, *written} <= keys_in(path)
+    assert {*sent, *written} <= keys_in(path)
 
 
-def test_child_killed_amid_a_write(workflow: Workflow, path: Path):
-    """A child that is killed amid its writes leaves the parent's memory working."""
+def test_killed_child_does_not_affect_the_parent(workflow: Workflow, path: Path):
+    """A child that is killed during its writes leaves the parent's memory working."""
 
-    def child(tell: Tell) -> None:
+    def child(send: Send) -> None:
         number = 0
         while True:
             workflow.memory.set(f"c{number}", "x" * 5000)
-            tell(f"c{number}")
+            send(f"c{number}")
             number += 1
 
-    for turn in range(3):
-        born = Child(child)
-        told = [born.next() for _ in range(10)]
-        workflow.memory.set(f"p{turn}", turn)
-        told += born.kill()
-        assert {*told, f"p{turn}"} <= set(workflow.memory.list_keys())
+    for attempt in range(3):
+        forked = Child(child)
+        sent = [forked.next() for _ in range(10)]
+        workflow.memory.set(f"p{attempt}", attempt)
+        sent += forked.kill()
+        assert {*sent, f"p{attempt}"} <= set(workflow.memory.list_keys())
     assert set(workflow.memory.list_keys()) == keys_in(path)
 
 
-def test_fork_waits_for_no_lock(workflow: Workflow, path: Path):
+def test_fork_does_not_wait_for_a_lock(workflow: Workflow, path: Path):
     """A fork does not wait for an operation that itself waits for another process."""
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
@@ -174,20 +174,20 @@ def test_fork_waits_for_no_lock(workflow: Workflow, path: Path):
     before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("the fork waits"))
     signal.alarm(3)
     try:
-        # The child leaves the blocker alone: it is the parent's.
-        born = Child(lambda tell: tell("born"))
-        assert born.next() == "born"
+        # The child does not use the blocker, which belongs to the parent.
+        forked = Child(lambda send: send("ready"))
+        assert forked.next() == "ready"
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-    born.end()
+    forked.end()
     blocker.execute("COMMIT")
     blocker.close()
     thread.join()
     assert workflow.memory.get("waits") == 1
 
 
-def test_multiprocessing(path: Path):
+def test_multiprocessing_workers_share_the_memory(path: Path):
     """Workers that a process pool forks share the memory with their parent."""
     import multiprocessing
 

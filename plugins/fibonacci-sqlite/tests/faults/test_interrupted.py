@@ -1,6 +1,6 @@
-"""Operations that a signal breaks off at any instruction (C19).
+"""Operations that a signal interrupts at any instruction (C19).
 
-Run without coverage, whose own lock does not survive a signal in its midst.
+Run without coverage, whose own lock does not survive an exception inside it.
 """
 
 import random
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from alarms import Alarm, alarms
-from sqlite_bench import Child, Tell
+from sqlite_children import Child, Send
 
 from fibonacci import MemoryConfig, Workflow
 from fibonacci_sqlite.connection import Connection
@@ -26,26 +26,26 @@ def ringing():
         yield
 
 
-def test_broken_off_anywhere(path: Path, alarms: None):
-    """No transaction stays open, no change that returned is lost, none is made by half."""
+def test_interrupts_leave_no_transaction_open(path: Path, alarms: None):
+    """An interrupt at any instruction leaves no open transaction and no partial change."""
     workflow = Workflow("w", MemoryConfig("sqlite", f"sqlite:///{path}", timeout=2))
     memory, dice = workflow.memory, random.Random(1)
     memory.set("n", 0)
     returned = begun = 0
     database = sqlite3.connect(path, isolation_level=None, timeout=0)
-    for turn in range(300):
+    for attempt in range(300):
         try:
             signal.setitimer(signal.ITIMER_REAL, dice.uniform(0.00005, 0.003), AGAIN)
             while True:
                 begun += 1
                 memory.increment("n")
                 returned += 1
-                memory.set_many({"a": turn, "b": turn, "c": turn}, ttl=60)
+                memory.set_many({"a": attempt, "b": attempt, "c": attempt}, ttl=60)
                 memory.get_many(["a", "b", "c"])
                 memory.delete_many(["d", "e"])
         except Alarm:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        # Nobody holds a lock: a stranger who waits for nothing gets it.
+        # No lock is held: another connection gets it without waiting.
         database.execute("BEGIN IMMEDIATE")
         database.execute("COMMIT")
         assert len(set(memory.get_many(["a", "b", "c"]).values())) <= 1
@@ -54,13 +54,13 @@ def test_broken_off_anywhere(path: Path, alarms: None):
     workflow.close()
 
 
-def test_fork_after_a_break(path: Path, alarms: None):
-    """A connection that was broken off keeps no fork waiting."""
+def test_interrupted_connection_does_not_delay_a_fork(path: Path, alarms: None):
+    """A connection whose operation was interrupted does not delay a fork."""
     workflow = Workflow("w", MemoryConfig("sqlite", f"sqlite:///{path}", timeout=2))
     memory = workflow.memory
     memory.set("n", 0)
 
-    def child(tell: Tell) -> None:
+    def child(send: Send) -> None:
         memory.increment("children")
 
     for _ in range(10):
@@ -75,12 +75,12 @@ def test_fork_after_a_break(path: Path, alarms: None):
     workflow.close()
 
 
-def test_broken_off_while_it_is_made(path: Path):
-    """A connection that was never whole is closed, as far as it was made, without a word."""
+def test_half_created_connection_is_closed(path: Path):
+    """A connection that is only half created is closed, without a warning."""
     database = sqlite3.connect(path)
-    for made in ({}, {"database": database}):
+    for attributes in ({}, {"database": database}):
         connection = Connection.__new__(Connection)
-        for name, value in made.items():
+        for name, value in attributes.items():
             setattr(connection, name, value)
         del connection
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):

@@ -1,4 +1,4 @@
-"""Many at once: threads, event loops and processes lose nothing, and apply nothing twice."""
+"""Concurrency: threads, event loops and processes lose nothing, and apply nothing twice."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from .conftest import Open
 
 
 def children(number: int, work: Callable[[int], None]) -> list[int]:
-    """Do some work in forked processes, at the same time; their exit codes."""
+    """Call ``work`` in forked processes at the same time; return their exit codes."""
     started = []
     for name in range(number):
         if not (child := os.fork()):
@@ -29,8 +29,8 @@ def children(number: int, work: Callable[[int], None]) -> list[int]:
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in started]
 
 
-def test_threads(memory: MemoryManager):
-    """Eight threads on one memory: 80 of 80 increments, and 80 of 80 turns."""
+def test_threads_lose_no_change(memory: MemoryManager):
+    """Eight threads on one memory lose no increment() and no append()."""
 
     def work() -> None:
         for _ in range(10):
@@ -43,8 +43,8 @@ def test_threads(memory: MemoryManager):
 
 
 @pytest.mark.long  # in every run: tests/live/test_processes.py
-def test_processes(table_url: str, open_memory: Open):
-    """Four processes on one table: no turn is lost, each is there once, in its writer's order."""
+def test_processes_lose_no_change(table_url: str, open_memory: Open):
+    """Four processes on one table lose no append(), and preserve each writer's order."""
     name, turns = "four processes", 100
     open_memory(table_url, name=name).exists("n")
 
@@ -59,16 +59,16 @@ def test_processes(table_url: str, open_memory: Open):
     assert memory.get("n") == 4 * turns
     found = memory.get("turns")
     for process in range(4):
-        assert [number for one, number in found if one == process] == list(range(turns))
+        assert [number for writer, number in found if writer == process] == list(range(turns))
 
 
-def test_tasks(memory: MemoryManager, ledger: Ledger):
-    """Many tasks of an event loop share the worker threads, and get their own answers."""
+def test_tasks_get_their_own_results(memory: MemoryManager, ledger: Ledger):
+    """Tasks of an event loop share worker threads, and each gets its own result."""
 
     async def work() -> None:
         before = len(ledger.requests)
         await asyncio.gather(*[memory.aincrement("n") for _ in range(40)])
-        assert len(ledger.requests) - before < 80  # at random against each other: 600 and more
+        assert len(ledger.requests) - before < 80  # if they all competed: 600 and more
         await asyncio.gather(*[memory.aset(f"k{number}", number) for number in range(40)])
         found = await asyncio.gather(*[memory.aget(f"k{number}") for number in range(40)])
         assert found == list(range(40))
@@ -77,10 +77,10 @@ def test_tasks(memory: MemoryManager, ledger: Ledger):
     assert memory.get("n") == 40
 
 
-def test_one_client(table_url: str, open_memory: Open, ledger: Ledger):
-    """Threads that come together at the first call share one client, and one making of it."""
+def test_threads_share_one_client(table_url: str, open_memory: Open, ledger: Ledger):
+    """Threads that make the first call at once share one client, and create it once."""
     memory = open_memory(table_url, name="one client")
-    answers: list[bool] = []
-    in_threads([lambda: answers.append(memory.add("k", 1))] * 8)
-    assert Counter(answers) == {True: 1, False: 7}
+    added: list[bool] = []
+    in_threads([lambda: added.append(memory.add("k", 1))] * 8)
+    assert Counter(added) == {True: 1, False: 7}
     assert [name for name, _ in ledger.requests] == ["PutItem"] * 8

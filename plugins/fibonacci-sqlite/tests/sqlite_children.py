@@ -1,4 +1,4 @@
-"""What the tests of this backend share: names of types, and forked children."""
+"""What the tests of this backend share: types, and forked children."""
 
 import os
 import signal
@@ -12,25 +12,25 @@ from typing import BinaryIO
 
 from fibonacci import MemoryManager
 
-PATIENCE = 30.0
+CHILD_TIMEOUT = 30.0
 """Seconds that a child may take; one that hangs is killed."""
 
 Open = Callable[..., MemoryManager]
 """Opens a memory in a file, with options."""
 Connect = Callable[[Path], sqlite3.Connection]
-"""Opens a file behind the memory's back."""
-Tell = Callable[[str], None]
-"""Tells the parent a line."""
+"""Opens a file with `sqlite3` itself."""
+Send = Callable[[str], None]
+"""Sends a line to the parent."""
 
 
 class Child:
-    """A forked process that does some work, and may tell lines meanwhile."""
+    """A forked process that does some work, and may send lines to its parent meanwhile."""
 
-    def __init__(self, work: Callable[[Tell], object]) -> None:
+    def __init__(self, work: Callable[[Send], object]) -> None:
         """Fork."""
         reading, writing = os.pipe()
         with warnings.catch_warnings():
-            # Python warns of forks while threads run; that they do no harm is what is tested.
+            # Python warns of forks while threads run; these tests prove that they do no harm.
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if not self.pid:
@@ -40,21 +40,21 @@ class Child:
         self.lines: BinaryIO = os.fdopen(reading, "rb")
 
     def next(self) -> str:
-        """Wait for the next line; "" at the end."""
+        """Wait for the next line; return "" at the end."""
         return self.lines.readline().decode().rstrip("\n")
 
     def kill(self) -> list[str]:
-        """Kill it where it stands; return the lines that are left."""
+        """Kill the child; return the remaining lines."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         return self._rest()
 
     def end(self) -> list[str]:
-        """Wait until it ends; return the lines that are left. Raises what it raised."""
-        until = time.monotonic() + PATIENCE
+        """Wait until it ends; return the remaining lines. Raises AssertionError if it failed."""
+        deadline = time.monotonic() + CHILD_TIMEOUT
         ended, status = os.waitpid(self.pid, os.WNOHANG)
         while not ended:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.005)
             ended, status = os.waitpid(self.pid, os.WNOHANG)
@@ -68,7 +68,7 @@ class Child:
 
 
 class Gate:
-    """Lets several children go on at the same moment."""
+    """Lets several children continue at the same moment."""
 
     def __init__(self) -> None:
         """Be shut."""
@@ -80,19 +80,19 @@ class Gate:
         os.read(self._reading, 1)
 
     def open(self) -> None:
-        """Let all go on."""
+        """Let all children continue."""
         os.close(self._reading)
         os.close(self._writing)
 
 
-def _run(work: Callable[[Tell], object], report: int) -> None:
+def _run(work: Callable[[Send], object], report: int) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(2 * round(PATIENCE))  # it ends, even if the test that waits for it is gone
-    code, told = 1, os.fdopen(report, "w", closefd=False)
+    signal.alarm(2 * round(CHILD_TIMEOUT))  # the child ends, even if the test has ended
+    code, output = 1, os.fdopen(report, "w", closefd=False)
     try:
-        work(lambda line: print(line, file=told, flush=True))
+        work(lambda line: print(line, file=output, flush=True))
         code = 0
-    except BaseException:  # noqa: BLE001 - told to the parent
-        print(traceback.format_exc()[-4_000:], file=told, flush=True)
+    except BaseException:  # noqa: BLE001 - sent to the parent
+        print(traceback.format_exc()[-4_000:], file=output, flush=True)
     finally:
         os._exit(code)

@@ -1,4 +1,4 @@
-"""Servers that say what a test tells them to, and a proxy that connects."""
+"""TCP servers that respond as a test says, and a proxy that supports CONNECT."""
 
 import socket
 import threading
@@ -11,8 +11,8 @@ from services import ports
 Serve = Callable[[socket.socket], None]
 
 
-class Listening:
-    """Serves one connection after the other, each until `serve` returns."""
+class ScriptedServer:
+    """Serves connections one by one, each until `serve` returns."""
 
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
@@ -40,7 +40,7 @@ class Listening:
 
 
 def request_from(client: socket.socket) -> bytes:
-    """A whole request, or nothing at the end of the connection."""
+    """Return a whole request, or nothing at the end of the connection."""
     received = b""
     while b"\r\n\r\n" not in received:
         if not (piece := client.recv(65_536)):
@@ -53,8 +53,8 @@ def request_from(client: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-def answering(reply: bytes, *, once: bool = False) -> Serve:
-    """Answer each request of a connection so; or one of them, and end the connection."""
+def responding(reply: bytes, *, once: bool = False) -> Serve:
+    """Respond to each request of a connection; with ``once``, close it after the first."""
 
     def serve(client: socket.socket) -> None:
         while request_from(client):
@@ -65,8 +65,8 @@ def answering(reply: bytes, *, once: bool = False) -> Serve:
     return serve
 
 
-def noting(seen: list[bytes], reply: bytes) -> Serve:
-    """Note each request of a connection, and answer it so."""
+def recording(seen: list[bytes], reply: bytes) -> Serve:
+    """Record each request of a connection, and respond to it."""
 
     def serve(client: socket.socket) -> None:
         while request := request_from(client):
@@ -76,12 +76,12 @@ def noting(seen: list[bytes], reply: bytes) -> Serve:
     return serve
 
 
-def connecting(seen: list[bytes], target: int, answer: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Serve:
-    """Be a proxy: note what it is asked to connect to, and connect to the target whatever it is."""
+def tunnelling(seen: list[bytes], target: int, reply: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Serve:
+    """Be a proxy: record each CONNECT request, and connect to the target in any case."""
 
     def serve(client: socket.socket) -> None:
         seen.append(request_from(client))
-        client.sendall(answer)
+        client.sendall(reply)
         with socket.create_connection((ports.LOOPBACK, target)) as server:
             back = threading.Thread(target=_pass_on, args=(server, client))
             back.start()

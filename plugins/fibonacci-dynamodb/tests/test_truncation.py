@@ -1,4 +1,4 @@
-"""Answers that break off, at every byte of them, and requests: each is told for what it is."""
+"""Requests and responses that are cut off, at every byte: each outcome is reported correctly."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ steps = pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.l
 
 
 def offsets(proxy: Proxy, act: Act, direction: str, step: int) -> list[int]:
-    """Where to cut a request, or its answer: at its ends, where its head ends, and each `step`."""
+    """Return where to cut a request or response: its ends, the end of its head, and each `step`."""
     with proxy.record() as traffic:
         act()
     (exchange,) = traffic.exchanges
@@ -29,17 +29,17 @@ def offsets(proxy: Proxy, act: Act, direction: str, step: int) -> list[int]:
     return sorted({*range(0, len(text), step), *around})
 
 
-def told(act: Act) -> object:
-    """What an act answers, or the type of what it raises."""
+def outcome(act: Act) -> object:
+    """Return what an act returns, or the type of what it raises."""
     try:
         return act()
-    except (BackendUnavailableError, OutcomeUnknownError) as fault:
-        return type(fault)
+    except (BackendUnavailableError, OutcomeUnknownError) as error:
+        return type(error)
 
 
 @steps
-def test_reads(store: Store, moto_proxy: Proxy, step: int):
-    """A read whose answer is cut off, wherever that is, is a fault: never "absent" (C14)."""
+def test_truncated_response_is_never_absent(store: Store, moto_proxy: Proxy, step: int):
+    """A read whose response is truncated, at any byte, raises; it never returns "absent" (C14)."""
     store.write(ADDRESS, b"value" * 20, None, deadline=soon())
 
     def read() -> object:
@@ -47,25 +47,25 @@ def test_reads(store: Store, moto_proxy: Proxy, step: int):
 
     for offset in offsets(moto_proxy, read, "reply", step):
         with moto_proxy.fault(Cut(replies=offset, reset=offset % 2 == 1)):
-            assert told(read) is BackendUnavailableError, offset
+            assert outcome(read) is BackendUnavailableError, offset
     assert read() == b"value" * 20
 
 
 @steps
-def test_writes(store: Store, moto_proxy: Proxy, step: int):
-    """A write whose answer is cut off, wherever that is, may have been applied (C18)."""
+def test_write_with_truncated_response_is_unknown(store: Store, moto_proxy: Proxy, step: int):
+    """A write whose response is truncated, at any byte, raises OutcomeUnknownError (C18)."""
 
     def write() -> object:
         return store.write(ADDRESS, b"value", None, deadline=soon())
 
     for offset in offsets(moto_proxy, write, "reply", step):
         with moto_proxy.fault(Cut(replies=offset)):
-            assert told(write) is OutcomeUnknownError, offset
+            assert outcome(write) is OutcomeUnknownError, offset
 
 
 @steps
-def test_compare_and_set(store: Store, moto_proxy: Proxy, step: int):
-    """A compare-and-set is sent once, and applied once, whatever becomes of its answer (C16)."""
+def test_compare_and_set_is_sent_once(store: Store, moto_proxy: Proxy, step: int):
+    """A compare-and-set is sent and applied once, even if its response is truncated (C16)."""
 
     def add() -> object:
         return store.compare_and_set(ADDRESS, ABSENT, b"1", None, deadline=soon())
@@ -73,14 +73,14 @@ def test_compare_and_set(store: Store, moto_proxy: Proxy, step: int):
     for offset in offsets(moto_proxy, add, "reply", step):
         store.remove(ADDRESS, deadline=soon())
         with moto_proxy.record() as traffic, moto_proxy.fault(Cut(replies=offset)):
-            assert told(add) is OutcomeUnknownError, offset
+            assert outcome(add) is OutcomeUnknownError, offset
         assert traffic.round_trips == 1
         assert store.read(ADDRESS, deadline=soon()) == b"1"
 
 
 @steps
-def test_requests(store: Store, moto_proxy: Proxy, step: int):
-    """A request that is cut off before its end does nothing, and is at worst unknown (C18)."""
+def test_truncated_request_changes_nothing(store: Store, moto_proxy: Proxy, step: int):
+    """A truncated request changes nothing, and raises at worst OutcomeUnknownError (C18)."""
     store.write(ADDRESS, b"old", None, deadline=soon())
 
     def write() -> object:
@@ -91,5 +91,5 @@ def test_requests(store: Store, moto_proxy: Proxy, step: int):
 
     for offset in offsets(moto_proxy, again, "request", step):
         with moto_proxy.fault(Cut(requests=offset)):
-            assert told(write) in (BackendUnavailableError, OutcomeUnknownError), offset
+            assert outcome(write) in (BackendUnavailableError, OutcomeUnknownError), offset
         assert store.read(ADDRESS, deadline=soon()) == b"old", offset

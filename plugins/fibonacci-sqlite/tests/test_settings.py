@@ -1,4 +1,4 @@
-"""Which file a connection URL names."""
+"""Which file a connection URL names, and its options."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from fibonacci import ConfigurationError, MemoryConfig, Workflow
 
 
 def test_three_slashes_are_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Three slashes: from the working directory, as it was when the workflow was made."""
+    """Three slashes mean a path relative to the working directory when the workflow is created."""
     monkeypatch.chdir(tmp_path)
     with Workflow("w", MemoryConfig("sqlite", "sqlite:///memory.db")) as workflow:
         os.mkdir("elsewhere")
@@ -19,8 +19,8 @@ def test_three_slashes_are_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not (tmp_path / "elsewhere" / "memory.db").exists()
 
 
-def test_relative_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A relative path may lead through directories, and up."""
+def test_relative_path_with_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A relative path may contain directories, and ``..``."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path / "a")
@@ -29,8 +29,8 @@ def test_relative_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert (tmp_path / "b" / "memory.db").exists()
 
 
-def test_directory_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The working directory's name may be no UTF-8."""
+def test_working_directory_may_not_be_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The working directory's name may be invalid UTF-8."""
     directory = os.path.join(os.fsencode(tmp_path), b"d\xff?#%41")
     os.mkdir(directory)
     monkeypatch.chdir(os.fsdecode(directory))
@@ -39,15 +39,15 @@ def test_directory_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert os.path.exists(os.path.join(directory, b"memory.db"))
 
 
-def test_more_slashes(tmp_path: Path):
-    """Slashes beyond the fourth change nothing."""
+def test_extra_slashes_are_ignored(tmp_path: Path):
+    """Slashes after the fourth are ignored."""
     with Workflow("w", MemoryConfig("sqlite", f"sqlite:////{tmp_path}/memory.db")) as workflow:
         workflow.memory.set("k", 1)
     assert (tmp_path / "memory.db").exists()
 
 
 def test_four_slashes_are_absolute(tmp_path: Path):
-    """Four slashes: from the root."""
+    """Four slashes mean an absolute path."""
     url = f"sqlite:///{tmp_path}/memory.db"
     assert url.startswith("sqlite:////")
     with Workflow("w", MemoryConfig("sqlite", url)) as workflow:
@@ -70,15 +70,15 @@ def test_four_slashes_are_absolute(tmp_path: Path):
         ("a:b,c.db", "a:b,c.db"),
     ],
 )
-def test_odd_names(tmp_path: Path, written: str, name: str):
-    """A file may have any name; what is special in a URL is written with %."""
+def test_file_may_have_any_name(tmp_path: Path, written: str, name: str):
+    """A file may have any name; special characters of URLs are percent-encoded."""
     with Workflow("w", MemoryConfig("sqlite", f"sqlite:///{tmp_path}/{written}")) as workflow:
         workflow.memory.set("k", 1)
     assert (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         (None, "needs a connection_url: sqlite:///"),
         ("sqlite://memory.db", "names a host"),
@@ -86,25 +86,25 @@ def test_odd_names(tmp_path: Path, written: str, name: str):
         ("sqlite://me@/memory.db", "takes a connection URL like"),
         ("sqlite://me:hunter2@/memory.db", "takes a connection URL like"),
         ("file:///memory.db", "takes a connection URL like"),
-        ("sqlite://", "does not end with the name of a file"),
-        ("sqlite:///", "does not end with the name of a file"),
-        ("sqlite:////", "does not end with the name of a file"),
-        ("sqlite:///directory/", "does not end with the name of a file"),
-        ("sqlite:///directory/..", "does not end with the name of a file"),
-        ("sqlite:///:memory:", "take backend='memory'"),
+        ("sqlite://", "does not end with a file name"),
+        ("sqlite:///", "does not end with a file name"),
+        ("sqlite:////", "does not end with a file name"),
+        ("sqlite:///directory/", "does not end with a file name"),
+        ("sqlite:///directory/..", "does not end with a file name"),
+        ("sqlite:///:memory:", "use backend='memory'"),
         ("sqlite:///m.db?create=maybe", "'create' must be true or false"),
         ("sqlite:///m.db?synchronous=off", "'synchronous' must be normal or full"),
         ("sqlite:///m.db?mode=ro", "no option 'mode': write readonly=true"),
-        ("sqlite:///m.db?timeout=5", "no option 'timeout': MemoryConfig(timeout=…) has"),
+        ("sqlite:///m.db?timeout=5", "no option 'timeout': use MemoryConfig(timeout=…)"),
         ("sqlite:///m.db?check_same_thread=false", "no option 'check_same_thread': leave it out"),
         ("sqlite:///m.db?reedonly=true", "Did you mean 'readonly'?"),
         ("sqlite:///file::memory:?cache=shared", "no option 'cache': leave it out"),
-        ("sqlite:///file::memory:", "take backend='memory'"),
-        ("sqlite+aiosqlite:///m.db", "takes no sqlite+aiosqlite:// but sqlite://"),
-        ("sqlite+pysqlite:///m.db", "as no driver is named: sqlite:///relative/path.db"),
-        ("sqlite3:///m.db", "takes no sqlite3:// but sqlite://"),
-        ("sqlite:///~/m.db", "begins its path with ~ or $"),
-        ("sqlite:////~root/m.db", "begins its path with ~ or $"),
+        ("sqlite:///file::memory:", "use backend='memory'"),
+        ("sqlite+aiosqlite:///m.db", "takes sqlite://, not sqlite+aiosqlite://"),
+        ("sqlite+pysqlite:///m.db", "as the driver is always Python's sqlite3: sqlite:///relative"),
+        ("sqlite3:///m.db", "takes sqlite://, not sqlite3://"),
+        ("sqlite:///~/m.db", "starts its path with ~ or $"),
+        ("sqlite:////~root/m.db", "starts its path with ~ or $"),
         ("sqlite:///$HOME/m.db", "as os.path.expanduser returns it"),
         ("sqlite:///${HOME}/m.db", "holds the name of a variable"),
         ("file:m.db?mode=ro", "write sqlite:///relative.db or sqlite:////absolute.db"),
@@ -112,16 +112,16 @@ def test_odd_names(tmp_path: Path, written: str, name: str):
         ("m.db", "is a path: write sqlite:///"),
     ],
 )
-def test_refused(url: str | None, told: str):
-    """A URL that names no file is refused when the workflow is made, with the form to write."""
+def test_invalid_urls_are_refused(url: str | None, message: str):
+    """A URL without a valid file or option raises ConfigurationError, which says what to write."""
     with pytest.raises(ConfigurationError) as caught:
         Workflow("w", MemoryConfig("sqlite", url))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 
-def test_options_may_stand_apart(tmp_path: Path):
-    """Options may stand in ``options``, and must not contradict the URL's."""
+def test_options_in_url_or_dict(tmp_path: Path):
+    """Options can be set in the URL or in ``options``, but must not contradict each other."""
     url = f"sqlite:///{tmp_path}/memory.db?create=true"
     Workflow("w", MemoryConfig("sqlite", url, options={"create": True})).close()
     with pytest.raises(ConfigurationError):
@@ -130,9 +130,7 @@ def test_options_may_stand_apart(tmp_path: Path):
         Workflow("w", MemoryConfig("sqlite", url, options={"synchronous": 1}))
 
 
-def test_one_place_is_one_store_whatever_its_spelling(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_spellings_of_one_path_share_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Two spellings of a path share a store; one spelling in two directories does not (C22)."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()

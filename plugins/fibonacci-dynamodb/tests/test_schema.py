@@ -1,4 +1,4 @@
-"""How a record lies in the table, seen from behind the store."""
+"""How a record is stored in the table, as another client reads it."""
 
 import time
 from base64 import b64encode
@@ -10,11 +10,11 @@ from services.dynamodb import Moto
 
 from fibonacci import NO_EXPIRY, CorruptRecordError, MemoryManager, ValueTooLargeError
 from fibonacci.plugin import SCOPES, Address, Space
-from fibonacci_dynamodb import layout
+from fibonacci_dynamodb import schema
 
 from . import aws_limits
-from .aws_answers import answer
 from .aws_ledger import Ledger
+from .aws_responses import respond
 from .conftest import Open, name_of
 
 PREFIXES = st.text("ab: v1".replace(" ", ""), max_size=8)
@@ -23,32 +23,32 @@ SPACES = st.builds(Space, PREFIXES, st.sampled_from(SCOPES), OWNERS)
 
 
 @given(st.sets(SPACES, min_size=2))
-def test_partitions_differ(spaces: set[Space]):
-    """No two spaces share a partition, whatever their parts are made of (C1)."""
-    assert len({layout.partition(space) for space in spaces}) == len(spaces)
+def test_spaces_have_distinct_partition_keys(spaces: set[Space]):
+    """No two spaces have the same partition key, whatever characters their parts contain (C1)."""
+    assert len({schema.partition_key(space) for space in spaces}) == len(spaces)
 
 
-def test_attributes(moto_server: Moto, open_memory: Open):
-    """A record is one item: names as they are, one binary value, and two forms of its expiry."""
+def test_attributes_of_a_record(moto_server: Moto, open_memory: Open):
+    """A record is one item: readable keys, one binary value, and its expiry in two units."""
     url = moto_server.fresh
     memory = open_memory(url, name="chat bot")
     memory.set("histöry", [1], scope="user", user_id="u: 1")
     memory.set("late", [2], ttl=60.5)
     before = time.time()
-    lying, late = sorted(moto_server("Scan", TableName=name_of(url))["Items"], key=len)
-    assert lying == {
+    permanent, expiring = sorted(moto_server("Scan", TableName=name_of(url))["Items"], key=len)
+    assert permanent == {
         "pk": {"S": "fibonacci: user u: 1"},
         "sk": {"S": "histöry"},
         "v": {"B": b64encode(b"[1]").decode()},
     }
-    assert late["pk"] == {"S": "fibonacci: workflow chat bot"}
-    expires_ms, expires_s = (int(late[name]["N"]) for name in ("expires_ms", "expires_s"))
+    assert expiring["pk"] == {"S": "fibonacci: workflow chat bot"}
+    expires_ms, expires_s = (int(expiring[name]["N"]) for name in ("expires_ms", "expires_s"))
     assert before + 59 < expires_ms / 1000 <= before + 60.5
     assert expires_s - 1 < expires_ms / 1000 <= expires_s
 
 
-def test_expiry_is_kept_and_removed(moto_server: Moto, open_memory: Open):
-    """An append leaves both forms of the expiry; a touch without end removes both (C13)."""
+def test_append_keeps_the_expiry_and_touch_removes_it(moto_server: Moto, open_memory: Open):
+    """append() keeps both expiry attributes; touch() with NO_EXPIRY removes both (C13)."""
     url = moto_server.fresh
     memory = open_memory(url)
     memory.set("k", [1], ttl=60)
@@ -65,8 +65,8 @@ def test_expiry_is_kept_and_removed(moto_server: Moto, open_memory: Open):
     assert set(last) == {"pk", "sk", "v"}
 
 
-def test_somebody_elses_items(moto_server: Moto, open_memory: Open):
-    """Items of another hand are no values, and those that no key can name are let be (C1, C8)."""
+def test_foreign_items_are_corrupt_or_ignored(moto_server: Moto, open_memory: Open):
+    """Another application's items raise CorruptRecordError; invalid keys are ignored (C1, C8)."""
     url = moto_server.fresh
     memory = open_memory(url)
     memory.set("k", 1)
@@ -82,7 +82,7 @@ def test_somebody_elses_items(moto_server: Moto, open_memory: Open):
     for key in ("no value", "text", "odd expiry"):
         with pytest.raises(CorruptRecordError, match=key):
             memory.get(key)
-    odd = {"pk": pk, "sk": {"S": "odd expiry"}}  # a query over it is too much for moto
+    odd = {"pk": pk, "sk": {"S": "odd expiry"}}  # moto's Query fails on it
     moto_server("DeleteItem", TableName=name_of(url), Key=odd)
     assert memory.list_keys() == ["k", "no value", "text"]
     memory.clear()
@@ -91,18 +91,18 @@ def test_somebody_elses_items(moto_server: Moto, open_memory: Open):
 
 
 @pytest.mark.parametrize("owner", ["w", "漢" * 333])
-def test_largest_record(open_memory: Open, table_url: str, ledger: Ledger, owner: str):
-    """What fits is stored, and a byte more is refused with both sizes, before it is sent (C10).
+def test_largest_record_fits(open_memory: Open, table_url: str, ledger: Ledger, owner: str):
+    """A record of the largest size is stored; one more byte raises ValueTooLargeError (C10).
 
-    In a list with max_items, the oldest make room for it.
+    The error has both sizes, and nothing is sent. With max_items, append() drops old items to fit.
     """
     memory = open_memory(table_url, name=owner)
     address = Address(Space("fibonacci:", "workflow", owner), "k")
     expiry = len("expires_ms") + 8 + len("expires_s") + 6
-    rest = aws_limits.size(layout.item_of(address, b"", None)) + expiry + len('""')
+    rest = aws_limits.size(schema.create_item(address, b"", None)) + expiry + len('""')
     room = 409_600 - rest
     memory.exists("k")
-    ledger.script.add("PutItem", answer({}))  # moto's own limit is lower
+    ledger.script.add("PutItem", respond({}))  # moto's own limit is lower
     assert memory.set("k", "x" * room, ttl=60) is True
     assert 409_590 < aws_limits.size(ledger.requests[-1][1]["Item"]) <= 409_600
     with pytest.raises(
@@ -120,17 +120,17 @@ def test_largest_record(open_memory: Open, table_url: str, ledger: Ledger, owner
     assert memory.exists("other") is False
 
 
-def test_remaining_is_at_most_the_ttl():
-    """A record that was just written has no more time left than its ttl (C11)."""
+def test_remaining_ttl_is_at_most_the_ttl():
+    """A new record's remaining ttl is at most its ttl (C11)."""
     address = Address(Space("", "global", ""), "k")
     for _ in range(1_000):
-        left = layout.item_ttl_ms(layout.item_of(address, b"", 60_000), address)
+        left = schema.item_ttl_ms(schema.create_item(address, b"", 60_000), address)
         assert isinstance(left, int)
         assert left <= 60_000
 
 
-def test_clock(memory: MemoryManager):
-    """A record lives by this machine's clock, and lives no shorter than it was told to (C12)."""
+def test_record_lives_for_its_ttl(memory: MemoryManager):
+    """A record lives by this machine's clock, and never shorter than its ttl (C12)."""
     start = time.monotonic()
     memory.set("k", 1, ttl=0.2)
     while memory.exists("k"):

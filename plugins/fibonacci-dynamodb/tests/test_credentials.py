@@ -1,4 +1,4 @@
-"""Credentials: whatever boto3's chain finds, before the deadline, and nothing of them told."""
+"""Credentials: loaded by boto3's chain, within the deadline, and never shown."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from botocore.session import Session
 
 from fibonacci import BackendUnavailableError, StorageError
 from fibonacci.testing.threads import in_threads
-from fibonacci_dynamodb.login import Login
+from fibonacci_dynamodb.credentials import SigningCredentials
 
 from .aws_ledger import Ledger
 from .conftest import Open, ready, until
@@ -26,11 +26,11 @@ Provide = Callable[..., None]
 
 @pytest.fixture
 def provide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Provide:
-    """Has the credentials come from a program of the user's, in the profile `made`."""
+    """Writes a program that prints credentials, used by the profile `tests`."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
     program, config = tmp_path / "program", tmp_path / "config"
-    config.write_text(f"[profile made]\ncredential_process = {program}\n")
+    config.write_text(f"[profile tests]\ncredential_process = {program}\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
 
     def provided(script: str, *, key: str = "AKIAFIRST", minutes: float = 60) -> None:
@@ -44,60 +44,68 @@ def provide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Provide:
 
 
 def keys_of(ledger: Ledger) -> list[str]:
-    """The access keys that the requests were signed with."""
+    """Return the access keys that signed the requests."""
     return [text.partition("Credential=")[2].partition("/")[0] for text in ledger.signatures]
 
 
-def test_profile(table_url: str, open_memory: Open, provide: Provide, ledger: Ledger):
-    """The option profile names the profile whose credentials are used."""
+def test_profile_option_selects_credentials(
+    table_url: str, open_memory: Open, provide: Provide, ledger: Ledger
+):
+    """The option profile selects the profile whose credentials sign requests."""
     provide("", key="AKIAPROFILE")
-    memory = open_memory(f"{table_url}&profile=made")
+    memory = open_memory(f"{table_url}&profile=tests")
     memory.set("k", 1)
     memory.get("k")
     assert set(keys_of(ledger)) == {"AKIAPROFILE"}
 
 
-def test_no_such_profile(table_url: str, open_memory: Open, provide: Provide):
-    """A profile that is not there is told; once it is, the same memory works."""
+def test_missing_profile_is_reported(table_url: str, open_memory: Open, provide: Provide):
+    """A missing profile raises StorageError; the same memory works once it exists."""
     memory = open_memory(f"{table_url}&profile=absent")
     with pytest.raises(StorageError, match="no such profile"):
         memory.get("k")
     provide("")
     config = Path(os.environ["AWS_CONFIG_FILE"])
-    config.write_text(config.read_text().replace("made", "absent"))
+    config.write_text(config.read_text().replace("tests", "absent"))
     assert memory.get("absent") is None
 
 
-def test_unreadable_configuration(table_url: str, open_memory: Open, provide: Provide):
-    """A configuration file that boto3 can't read is told, without its text."""
-    Path(os.environ["AWS_CONFIG_FILE"]).write_text("[profile made\naws_secret = hunter2")
+def test_invalid_config_file_is_not_quoted(table_url: str, open_memory: Open, provide: Provide):
+    """An invalid AWS configuration file raises StorageError, which does not quote it."""
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text("[profile tests\naws_secret = hunter2")
     with pytest.raises(StorageError, match="ConfigParseError") as caught:
         open_memory(table_url).get("k")
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_none(table_url: str, open_memory: Open, provide: Provide, ledger: Ledger):
-    """Without credentials nothing is sent, and the error says what to set."""
+def test_no_credentials_sends_nothing(
+    table_url: str, open_memory: Open, provide: Provide, ledger: Ledger
+):
+    """Without credentials no request is sent, and the error says what to set."""
     memory = open_memory(table_url)
     with pytest.raises(StorageError, match=r"found no credentials.*Set AWS_ACCESS_KEY_ID"):
         memory.set("k", 1)
     assert ledger.requests == []
 
 
-def test_broken(table_url: str, open_memory: Open, provide: Provide):
-    """Credentials that can't be had are told without what the program says of them."""
+def test_failed_credentials_program_is_not_quoted(
+    table_url: str, open_memory: Open, provide: Provide
+):
+    """The error for a failed credentials program does not quote its output."""
     provide("echo hunter4 >&2; exit 1")
     with pytest.raises(StorageError, match="CredentialRetrievalError") as caught:
-        open_memory(f"{table_url}&profile=made").get("k")
-    told = "".join(traceback.format_exception(caught.value))
-    assert "hunter" not in told.replace(__file__, "")
+        open_memory(f"{table_url}&profile=tests").get("k")
+    text = "".join(traceback.format_exception(caught.value))
+    assert "hunter" not in text.replace(__file__, "")
 
 
-def test_slow(table_url: str, open_memory: Open, provide: Provide, tmp_path: Path):
-    """Credentials that come too late make the call unavailable at its deadline (C18)."""
+def test_slow_credentials_end_at_deadline(
+    table_url: str, open_memory: Open, provide: Provide, tmp_path: Path
+):
+    """Credentials that take too long raise BackendUnavailableError at the deadline (C18)."""
     provide(f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done")
-    memory = open_memory(f"{table_url}&profile=made", timeout=0.6)
-    for _ in range(2):  # the first makes the client, too
+    memory = open_memory(f"{table_url}&profile=tests", timeout=0.6)
+    for _ in range(2):  # the first creates the client, too
         start = time.monotonic()
         with pytest.raises(BackendUnavailableError, match="time"):
             memory.get("k")
@@ -106,11 +114,13 @@ def test_slow(table_url: str, open_memory: Open, provide: Provide, tmp_path: Pat
     assert ready(memory).get("absent") is None
 
 
-def test_fetched_once(table_url: str, open_memory: Open, provide: Provide, tmp_path: Path):
-    """Threads that come while credentials are fetched wait for those."""
+def test_threads_share_one_fetch(
+    table_url: str, open_memory: Open, provide: Provide, tmp_path: Path
+):
+    """Threads that need credentials at the same time share one fetch."""
     runs = tmp_path / "runs"
     provide(f"echo run >> {runs}; sleep 0.2")
-    memory = open_memory(f"{table_url}&profile=made", timeout=30.0)
+    memory = open_memory(f"{table_url}&profile=tests", timeout=30.0)
 
     def late() -> None:
         until(runs.exists)
@@ -120,10 +130,12 @@ def test_fetched_once(table_url: str, open_memory: Open, provide: Provide, tmp_p
     assert runs.read_text().count("run") == 1
 
 
-def test_renewed(table_url: str, open_memory: Open, provide: Provide, ledger: Ledger):
-    """Keys that are about to end are renewed before the call, and not used any more."""
+def test_expiring_keys_are_refreshed_first(
+    table_url: str, open_memory: Open, provide: Provide, ledger: Ledger
+):
+    """Keys that are about to expire are refreshed before the call, and not used any more."""
     provide("", key="AKIAFIRST", minutes=5)
-    memory = open_memory(f"{table_url}&profile=made")
+    memory = open_memory(f"{table_url}&profile=tests")
     memory.get("k")
     provide("", key="AKIASECOND")
     memory.get("k")
@@ -131,12 +143,12 @@ def test_renewed(table_url: str, open_memory: Open, provide: Provide, ledger: Le
     assert keys_of(ledger) == ["AKIAFIRST", "AKIASECOND", "AKIASECOND"]
 
 
-def test_renewed_meanwhile(
+def test_keys_refresh_in_the_background(
     table_url: str, open_memory: Open, provide: Provide, ledger: Ledger, tmp_path: Path
 ):
-    """Keys that are good for some minutes are used, while others are fetched."""
+    """Keys that are valid for some more minutes are used while new ones are fetched."""
     provide("", key="AKIAFIRST", minutes=12)
-    memory = open_memory(f"{table_url}&profile=made")
+    memory = open_memory(f"{table_url}&profile=tests")
     memory.get("k")
     provide(f"while [ ! -e {tmp_path}/go ]; do sleep 0.01; done", key="AKIASECOND")
     memory.get("k")
@@ -150,8 +162,8 @@ def test_renewed_meanwhile(
     until(renewed)
 
 
-def test_account():
-    """The account's id, where the chain knows it, is there for the choice of the endpoint."""
+def test_account_id_is_passed_on():
+    """The account id that the chain knows is passed on, for the choice of the endpoint."""
 
     class Chain:
         def load_credentials(self) -> Credentials:
@@ -159,20 +171,20 @@ def test_account():
 
     session = Session()
     session.register_component("credential_provider", Chain())
-    login = Login(session, "a table")
-    assert session.get_credentials() is login
-    assert login.found is False
-    login.renew(time.monotonic() + 5)
-    login.renew(0.0)  # nothing to wait for
-    assert login.found is True
-    assert login.get_deferred_property("account_id")() == "123456789012"
-    assert login.get_frozen_credentials() == ReadOnlyCredentials(
+    credentials = SigningCredentials(session, "a table")
+    assert session.get_credentials() is credentials
+    assert credentials.available is False
+    credentials.refresh(time.monotonic() + 5)
+    credentials.refresh(0.0)  # nothing to wait for
+    assert credentials.available is True
+    assert credentials.get_deferred_property("account_id")() == "123456789012"
+    assert credentials.get_frozen_credentials() == ReadOnlyCredentials(
         "key", "secret", None, "123456789012"
     )
 
 
 class Refusing:
-    """A chain whose role AWS refuses to hand out."""
+    """A provider whose role AWS refuses."""
 
     def __init__(self, code: str, status: int) -> None:
         self._answer = {
@@ -193,11 +205,13 @@ class Refusing:
         ("ExpiredToken", 400, StorageError),
     ],
 )
-def test_a_role_that_is_not_given(code: str, status: int, kind: type[StorageError]):
-    """Where AWS is too busy to give a role's keys it is asked again; a refusal lasts."""
+def test_refused_role_is_transient_only_if_throttled(
+    code: str, status: int, kind: type[StorageError]
+):
+    """A role that AWS can't provide now is a transient error; one that it refuses is permanent."""
     session = Session()
     session.register_component("credential_provider", Refusing(code, status))
     with pytest.raises(StorageError) as caught:
-        Login(session, "a table").renew(time.monotonic() + 20)
+        SigningCredentials(session, "a table").refresh(time.monotonic() + 20)
     assert type(caught.value) is kind
     assert "hunter2" not in str(caught.value)
