@@ -1,16 +1,15 @@
 """The model that core sees. How it answers is written once, and spoken in both voices."""
 
-from collections.abc import AsyncGenerator, Awaitable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
-from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, run_sync
 from fibonacci_llamacpp.dialogue import answer
 from fibonacci_llamacpp.engine import Engine
 from fibonacci_llamacpp.link import Link, LoopLink
 from fibonacci_llamacpp.wire import Wire
 
-T = TypeVar("T")
 Pieces = AsyncGenerator[TextDelta | Completion, None]
 
 
@@ -24,7 +23,7 @@ class LlamaModel(Model):
 
     def complete(self, request: ModelRequest) -> Completion:
         """Return the answer. Raises ModelError."""
-        return _run(_whole(self._pieces(Link, request)))
+        return run_sync(_whole(self._pieces(Link, request)))
 
     async def acomplete(self, request: ModelRequest) -> Completion:
         """Return the answer; if the task is cancelled, the generation ends."""
@@ -34,10 +33,10 @@ class LlamaModel(Model):
         """Yield the answer token by token, and the whole; closed early, the generation ends."""
         pieces = self._pieces(Link, request)
         try:
-            while (piece := _run(anext(pieces, None))) is not None:
+            while (piece := run_sync(_next(pieces))) is not None:
                 yield piece
         finally:
-            _run(pieces.aclose())
+            run_sync(pieces.aclose())
 
     async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
         """Yield what ``stream`` yields; closed or cancelled, the generation ends."""
@@ -62,11 +61,5 @@ async def _whole(answering: Pieces) -> Completion:
     return whole
 
 
-def _run(awaitable: Awaitable[T]) -> T:
-    """Run what stands on a blocking link, and so never waits for an event loop."""
-    try:
-        next(awaitable.__await__())
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    raise AssertionError("a blocking link never waits")
+async def _next(pieces: Pieces) -> TextDelta | Completion | None:
+    return await anext(pieces, None)
