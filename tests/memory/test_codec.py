@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fibonacci import CorruptRecordError, DecryptionError, FibonacciError, MemoryConfig, Workflow
 from fibonacci._builtin.local import LocalStore
-from fibonacci._memory import codec, exact
+from fibonacci._memory import codec, strict_json
 from fibonacci.plugin import Address, Space
 
 ADDRESS = Address(Space("fibonacci:", "workflow", "w"), "turn")
@@ -60,7 +60,7 @@ def test_the_first_byte_tells_the_format(value: Any):
 @settings(deadline=None)
 def test_the_fast_way_and_the_exact_way_write_the_same(value: Any):
     """Which way a value takes shows nowhere: the bytes are the same, so they compare alike."""
-    assert codec.encode(value, ADDRESS) == exact.encode(value, "turn")
+    assert codec.encode(value, ADDRESS) == strict_json.encode(value, "turn")
 
 
 @given(values)
@@ -150,8 +150,8 @@ def test_bytes_that_are_no_json_raise(name: str):
     with pytest.raises(CorruptRecordError) as caught:
         memory.get("turn", default="none")
     assert str(caught.value) == (
-        "the record 'turn' in workflow scope of 'w' is not JSON: it was damaged, or written by "
-        "something else. Delete it, or set it anew"
+        "the record 'turn' in workflow scope of 'w' is not valid JSON: it was corrupted, or "
+        "written by another program. Delete or overwrite it"
     )
     assert memory.exists("turn")
     assert memory.delete("turn")

@@ -139,9 +139,9 @@ WRONG: list[tuple[str, Any, tuple[str, ...]]] = [
     ("default_ttl", [60], ("not list",)),
     ("encryption_key", "", ("encryption_key must be text, or a list of texts", "empty")),
     ("encryption_key", b"key", ("encryption_key must be text",)),
-    ("encryption_key", 5, ("the first seals and all open",)),
+    ("encryption_key", 5, ("the first seals, all of them open",)),
     ("encryption_key", [], ("encryption_key must be text, or a list",)),
-    ("encryption_key", ["a", ""], ("none of them empty",)),
+    ("encryption_key", ["a", ""], ("none may be empty",)),
     ("encryption_key", ["a", None], ("encryption_key must be text",)),
     ("encryption_key", ["a", b"b"], ("encryption_key must be text",)),
     ("encryption_key", {"a": 1}, ("encryption_key must be text",)),
@@ -463,7 +463,8 @@ def test_a_key_in_code_is_looked_at_as_well(text: str):
 def test_a_url_in_the_place_of_a_backend_is_refused():
     """C23: the field that it belongs into is named, and it is not quoted."""
     assert refusal(backend=f"redis://:{CANARY}@h") == (
-        "backend is a backend's name, such as 'redis', and it is a URL: give that as connection_url"
+        "backend must be a backend's name, such as 'redis'; it is a URL: pass that as "
+        "connection_url"
     )
 
 
@@ -552,7 +553,7 @@ def test_a_variable_that_can_not_be_read_is_refused_by_name(variable, text, rule
         ("TIMEOUT", "inf", r"timeout must be a number of seconds,? over 0"),
         ("KEY_PREFIX", "a b", "key_prefix may not hold"),
         ("PLAINTEXT_READS", "deny", "plaintext_reads must be"),
-        ("ENCRYPTION_KEY", "new\n\nold", "none of them empty"),
+        ("ENCRYPTION_KEY", "new\n\nold", "none may be empty"),
     ],
 )
 def test_what_a_variable_says_is_checked_like_any_field(variable, text, words):

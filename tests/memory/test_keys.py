@@ -236,15 +236,15 @@ def test_a_user_id_with_another_scope_is_refused(memory, scope: str):
     with pytest.raises(ScopeError) as caught:
         memory.set("k", 1, scope=scope, user_id="ann")
     assert str(caught.value) == (
-        f"a user_id came with scope {scope!r}, where all would share the record: "
-        f'say scope="user", or leave the user_id out'
+        f'user_id is only valid with scope="user"; scope {scope!r} is shared by all users. '
+        f'Pass scope="user", or leave the user_id out'
     )
     assert memory.get("k") == "old"
 
 
 def test_a_user_id_without_a_scope_is_refused(memory):
     """C4: the scope that is not said is the workflow's."""
-    with pytest.raises(ScopeError, match='say scope="user"'):
+    with pytest.raises(ScopeError, match='Pass scope="user"'):
         memory.get("k", user_id="ann")
 
 
@@ -399,13 +399,13 @@ def test_what_a_view_says_names_itself_and_not_the_other_id(memory):
     with pytest.raises(ScopeError) as caught:
         memory.for_user("ann").get("k", user_id="bob")
     assert str(caught.value) == (
-        "this view is of user 'ann' alone, and was given another user_id: use memory.for_user(...)"
+        "this view has only the user scope of 'ann', and user_id is another: "
+        "use memory.for_user(...)"
     )
     with pytest.raises(ScopeError) as caught:
         memory.for_user("ann").get("k", scope="global")
     assert str(caught.value) == (
-        "this view is of user scope alone, and was asked for scope 'global': "
-        "use the workflow's memory"
+        "this view has only the user scope, not scope 'global': use the workflow's memory"
     )
 
 

@@ -115,11 +115,11 @@ def test_view_refuses_others(memory: MemoryManager) -> None:
     view = memory.for_user("u")
     view.set("k", 1)
     assert view.get("k") == 1
-    with pytest.raises(ScopeError, match="this view is of user scope alone"):
+    with pytest.raises(ScopeError, match="this view has only the user scope"):
         view.get("k", scope="workflow")
-    with pytest.raises(ScopeError, match="another user_id"):
+    with pytest.raises(ScopeError, match="user_id is another"):
         view.get("k", user_id="v")
-    with pytest.raises(ScopeError, match="another user_id"):
+    with pytest.raises(ScopeError, match="user_id is another"):
         memory.for_organization("acme").get("k", user_id="u")
 
 

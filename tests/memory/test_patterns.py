@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fibonacci import InvalidArgumentError, MemoryConfig, Workflow
-from fibonacci._memory.patterns import literal_start, matcher
+from fibonacci._memory.operations.listing import compile_pattern, literal_prefix
 
 letters = st.text("ab*?[]!-\\^:.\n{}é", max_size=8)
 
@@ -17,7 +17,7 @@ letters = st.text("ab*?[]!-\\^:.\n{}é", max_size=8)
 @settings(max_examples=500, deadline=None)
 def test_a_pattern_means_what_fnmatchcase_says(pattern: str, key: str):
     """C15: no server's dialect, no case folding."""
-    assert bool(matcher(pattern)(key)) is fnmatchcase(key, pattern)
+    assert bool(compile_pattern(pattern)(key)) is fnmatchcase(key, pattern)
 
 
 @given(letters, letters)
@@ -25,7 +25,7 @@ def test_a_pattern_means_what_fnmatchcase_says(pattern: str, key: str):
 def test_what_matches_starts_with_the_literal_start(pattern: str, key: str):
     """A backend may list by it, and misses nothing."""
     if fnmatchcase(key, pattern):
-        assert key.startswith(literal_start(pattern))
+        assert key.startswith(literal_prefix(pattern))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_matches_starts_with_the_literal_start(pattern: str, key: str):
 )
 def test_the_literal_start(pattern: str | None, start: str):
     """All before the first of ``*``, ``?`` and ``[``."""
-    assert literal_start(pattern) == start
+    assert literal_prefix(pattern) == start
 
 
 @pytest.fixture

@@ -381,8 +381,8 @@ def test_without_encryption_there_is_nothing_to_rewrap(store: LocalStore, rewrap
     with pytest.raises(EncryptionError) as caught:
         rewrap(memory)
     assert str(caught.value) == (
-        "this memory has no encryption, so there is nothing to wrap anew: set "
-        "encrypt_values=True and the keys in its MemoryConfig"
+        "this memory has no encryption, so there is nothing to rewrap: set "
+        "encrypt_values=True and encryption_key in its MemoryConfig"
     )
 
 

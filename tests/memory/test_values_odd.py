@@ -338,11 +338,13 @@ ACCEPTED: dict[str, tuple[Callable[[], Any], Any]] = {
     },
 }
 
+CYCLE = "contains a reference cycle, which JSON cannot represent"
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "NaN": (lambda: NAN, "turn is NaN, for which JSON has no form"),
+    "NaN": (lambda: NAN, "turn is NaN, which JSON cannot represent"),
     "NaN inside": (
         lambda: {"history": [0, {"score": NAN}]},
-        "turn.history[1].score is NaN, for which JSON has no form",
+        "turn.history[1].score is NaN, which JSON cannot represent",
     ),
     "NaN in a tuple": (lambda: (1, (NAN,)), "turn[1][0] is NaN"),
     "negative NaN": (lambda: [-NAN], "turn[0] is NaN"),
@@ -366,7 +368,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: {"a": {"b\udc00": 1}},
         "turn.a has a key with half of a surrogate pair, at position 1",
     ),
-    "int key": (lambda: {1: 2}, "turn has a key of type int, and JSON's keys are text"),
+    "int key": (lambda: {1: 2}, "turn has a key of type int, and JSON keys are text"),
     "int key and its text": (lambda: {1: "a", "1": "b"}, "turn has a key of type int"),
     "None key": (lambda: {"a": {None: 1}}, "turn.a has a key of type NoneType"),
     "bool key": (lambda: [{True: 1}], "turn[0] has a key of type bool"),
@@ -385,9 +387,15 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: {"a": 1, Stranger("a"): 2},
         "turn has two keys that are the same text",
     ),
-    "list that holds itself": (cyclic_list, "turn[1] holds itself, and JSON has no cycles"),
-    "dict that holds itself": (cyclic_dict, "turn.me holds itself, and JSON has no cycles"),
-    "two that hold each other": (cyclic_pair, "turn.other[0] holds itself"),
+    "list that holds itself": (
+        cyclic_list,
+        f"turn[1] {CYCLE}",
+    ),
+    "dict that holds itself": (
+        cyclic_dict,
+        f"turn.me {CYCLE}",
+    ),
+    "two that hold each other": (cyclic_pair, "turn.other[0] contains a reference cycle"),
     "depth 255 of tuples": (lambda: tupled(255), "is nested deeper than 254 containers"),
     "depth 255 of lists and tuples": (
         lambda: tupled(1, nested(127, tupled(127))),
@@ -401,7 +409,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "depth 255 beside a NaN": (lambda: [nested(254), NAN], "is nested deeper than 254"),
     "Enum": (
         lambda: Colour.RED,
-        "turn is of type Colour, for which JSON has no form: use its .value",
+        "turn is of type Colour, which JSON cannot represent: use its .value",
     ),
     "Flag": (lambda: [Mode.FAST], "turn[0] is of type Mode"),
     "date Enum": (lambda: Day.FIRST, "turn is of type Day"),
@@ -414,7 +422,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "datetime": (
         lambda: {"at": datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)},
-        "turn.at is of type datetime, for which JSON has no form: use its .isoformat()",
+        "turn.at is of type datetime, which JSON cannot represent: use its .isoformat()",
     ),
     "date": (lambda: datetime.date(2025, 1, 1), "turn is of type date"),
     "time": (lambda: [datetime.time(1)], "turn[0] is of type time"),
@@ -425,7 +433,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "complex": (lambda: [1j], "turn[0] is of type complex"),
     "bytes": (
         lambda: {"raw": b"a"},
-        "turn.raw is of type bytes, for which JSON has no form: encode it as text, in base64",
+        "turn.raw is of type bytes, which JSON cannot represent: encode it as text, in base64",
     ),
     "bytearray": (lambda: bytearray(b"a"), "turn is of type bytearray"),
     "memoryview": (lambda: [memoryview(b"a")], "turn[0] is of type memoryview"),
@@ -447,15 +455,15 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "SimpleNamespace": (lambda: types.SimpleNamespace(a=1), "turn is of type SimpleNamespace"),
     "dataclass": (
         lambda: [Data()],
-        "turn[0] is of type Data, for which JSON has no form: use dataclasses.asdict() of it",
+        "turn[0] is of type Data, which JSON cannot represent: use dataclasses.asdict() of it",
     ),
     "attrs class": (
         lambda: Attrs(),
-        "turn is of type Attrs, for which JSON has no form: use attrs.asdict() of it",
+        "turn is of type Attrs, which JSON cannot represent: use attrs.asdict() of it",
     ),
     "pydantic model": (
         lambda: Told(text="a"),
-        'turn is of type Told, for which JSON has no form: use its .model_dump(mode="json")',
+        'turn is of type Told, which JSON cannot represent: use its .model_dump(mode="json")',
     ),
     "object": (lambda: object(), "turn is of type object"),
     "object with hooks": (lambda: Jsonable(), "turn is of type Jsonable"),
@@ -474,7 +482,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     **{
         f"an object that says it is a {kind.__name__}": (
             lambda kind=kind: [Liar(kind)],
-            "turn[0] is of type Liar, for which JSON has no form",
+            "turn[0] is of type Liar, which JSON cannot represent",
         )
         for kind in (str, int, float, bool, dict, list, tuple, type(None))
     },
@@ -541,7 +549,7 @@ def test_what_to_do_with_it(memory: MemoryManager, value: Any, advice: str) -> N
 @pytest.mark.parametrize("value", [object(), int, print, ...], ids=lambda one: type(one).__name__)
 def test_no_advice(memory: MemoryManager, value: Any) -> None:
     """C7: where nothing is known of a value, nothing is said."""
-    with pytest.raises(SerializationError, match=r"for which JSON has no form$"):
+    with pytest.raises(SerializationError, match=r"which JSON cannot represent$"):
         memory.set("k", value)
 
 
@@ -669,7 +677,7 @@ def test_a_path_names_dict_keys_cut_at_40_characters(memory, key: str, path: str
     with pytest.raises(SerializationError) as caught:
         memory.set("turn", {key: NAN})
     assert str(caught.value).replace("turn." + "x" * 39 + "…", f"turn['{'x' * 39}…']") == (
-        f"{path}, for which JSON has no form"
+        f"{path}, which JSON cannot represent"
     )
 
 

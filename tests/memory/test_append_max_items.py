@@ -96,7 +96,7 @@ def test_what_is_new_does_not_fit(before: list[Any], items: list[str]):
     """Where the new items alone are too large, that is said with both sizes; the old ones stay."""
     memory = narrow()
     memory.set("k", before)
-    with pytest.raises(ValueTooLargeError, match=r"50\d bytes, of 400.*what is new alone") as told:
+    with pytest.raises(ValueTooLargeError, match=r"50\d bytes, of 400.*only the new items") as told:
         memory.append("k", *items, max_items=20)
     assert (told.value.size, told.value.limit) == (501 + 3 * len(items), 400)
     assert memory.get("k") == before
@@ -113,10 +113,10 @@ def test_without_max_items_nothing_goes():
     """Without max_items the list stays as it is, and the error names max_items."""
     memory = narrow()
     memory.set("k", ["x" * 300])
-    with pytest.raises(ValueTooLargeError, match="With max_items, append lets the oldest") as told:
+    with pytest.raises(ValueTooLargeError, match="With max_items, append drops the oldest") as told:
         memory.append("k", "y" * 100)
     assert (told.value.size, told.value.limit) == (407, 400)
-    with pytest.raises(ValueTooLargeError, match="This is what is new alone"):
+    with pytest.raises(ValueTooLargeError, match="These are only the new items"):
         memory.append("none", "y" * 500)
     with pytest.raises(ValueTooLargeError, match=r"407 bytes, of 400$"):
         memory.update("k", lambda turns: [*turns, "y" * 100])
@@ -139,7 +139,7 @@ def test_the_limit_of_core():
     store.before_swap = lambda: memory.set("k", ["b" * 8_000_000, "c"])
     assert memory.append("k", "d" * 8_000_000, max_items=20) == 3
     assert [one[:1] for one in memory.get("k")] == ["b", "c", "d"]
-    with pytest.raises(ValueTooLargeError, match=r"16,777,2\d\d bytes as JSON.*what is new alone"):
+    with pytest.raises(ValueTooLargeError, match=r"16,777,2\d\d bytes as JSON.*only the new items"):
         memory.append("k", "e" * 16_777_215, max_items=2)
 
 

@@ -259,8 +259,9 @@ def test_a_plain_record_where_all_are_sealed_is_refused(store, data: bytes):
     with pytest.raises(DecryptionError) as caught:
         sealed(store).get("k", default="none")
     assert str(caught.value) == (
-        "the record 'k' in workflow scope of 'w' is plain, where all are sealed: somebody wrote "
-        'it without the key. While a store is being converted, plaintext_reads="allow" reads it'
+        "the record 'k' in workflow scope of 'w' is not sealed, and this memory reads only sealed "
+        "records: it was written without the key. While a store is being converted, "
+        'plaintext_reads="allow" reads it'
     )
 
 
@@ -472,7 +473,7 @@ class Leaking(ToyCipher):
         ),
         (
             lambda memory: memory.rewrap(),
-            "the encryption plugin failed to look at 'k' in workflow scope of 'w': ValueError",
+            "the encryption plugin failed to inspect 'k' in workflow scope of 'w': ValueError",
         ),
     ],
     ids=["seal", "open", "is_current"],
