@@ -11,7 +11,7 @@ from fibonacci.plugin.address import SCOPES, Address, Scope, Space, name_problem
 
 
 class _DefaultScope(str):
-    """The default of each ``scope`` parameter: equal to "workflow", but of its own type.
+    """The default of each ``scope`` parameter: equal to "workflow", but of another type.
 
     A view has its own scope, and must refuse any other that is passed explicitly; the memory of a
     run with a user takes the default for that user's scope.

@@ -1,15 +1,16 @@
 """The model that core sees. How it answers is written once, and spoken in both voices."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextlib import aclosing
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, run_sync
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 from fibonacci_llamacpp.dialogue import answer
 from fibonacci_llamacpp.engine import Engine
 from fibonacci_llamacpp.link import Link, LoopLink
 from fibonacci_llamacpp.wire import Wire
 
+T = TypeVar("T")
 Pieces = AsyncGenerator[TextDelta | Completion, None]
 
 
@@ -23,7 +24,7 @@ class LlamaModel(Model):
 
     def complete(self, request: ModelRequest) -> Completion:
         """Return the answer. Raises ModelError."""
-        return run_sync(_whole(self._pieces(Link, request)))
+        return _run(_whole(self._pieces(Link, request)))
 
     async def acomplete(self, request: ModelRequest) -> Completion:
         """Return the answer; if the task is cancelled, the generation ends."""
@@ -33,10 +34,10 @@ class LlamaModel(Model):
         """Yield the answer token by token, and the whole; closed early, the generation ends."""
         pieces = self._pieces(Link, request)
         try:
-            while (piece := run_sync(_next(pieces))) is not None:
+            while (piece := _run(anext(pieces, None))) is not None:
                 yield piece
         finally:
-            run_sync(pieces.aclose())
+            _run(pieces.aclose())
 
     async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
         """Yield what ``stream`` yields; closed or cancelled, the generation ends."""
@@ -61,5 +62,11 @@ async def _whole(answering: Pieces) -> Completion:
     return whole
 
 
-async def _next(pieces: Pieces) -> TextDelta | Completion | None:
-    return await anext(pieces, None)
+def _run(awaitable: Awaitable[T]) -> T:
+    """Run what stands on a blocking link, and so never waits for an event loop."""
+    try:
+        next(awaitable.__await__())
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("a blocking link never waits")
