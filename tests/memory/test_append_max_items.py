@@ -1,4 +1,4 @@
-"""Lists that outgrow their record: the oldest items make room for the new ones (C10, C16)."""
+"""append() with max_items: the oldest items make room if a list exceeds its record (C10, C16)."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -63,8 +63,8 @@ def narrow(*, says: bool = True) -> MemoryManager:
 
 @pytest.mark.parametrize("item", ["x" * 70, "é" * 35, {"a": ["x" * 60]}, 2**70, 1.5, None])
 @pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
-def test_the_oldest_make_room(store_and_memory, item: Any, awaited: bool):
-    """With max_items the oldest go, and no more of them than are in the way, in one swap."""
+def test_append_drops_as_few_oldest_items_as_needed(store_and_memory, item: Any, awaited: bool):
+    """append() drops the oldest items, no more than needed, in one compare-and-set."""
     store, memory = store_and_memory
     count = 0
     for number in range(100):
@@ -81,8 +81,8 @@ def test_the_oldest_make_room(store_and_memory, item: Any, awaited: bool):
         memory.set("k", [[100 - count - 1, item], *kept])
 
 
-def test_several_items_stay_together():
-    """All items of one call stay, whatever goes for them; one that is much larger takes many."""
+def test_append_keeps_all_new_items():
+    """append() keeps all items of one call; a large one makes many old ones go."""
     memory = narrow()
     for number in range(30):
         memory.append("k", number, max_items=40)
@@ -92,8 +92,8 @@ def test_several_items_stay_together():
 
 @pytest.mark.parametrize("before", [[], [1, 2, 3]])
 @pytest.mark.parametrize("items", [["x" * 500], ["x" * 250, "y" * 250]])
-def test_what_is_new_does_not_fit(before: list[Any], items: list[str]):
-    """Where the new items alone are too large, that is said with both sizes; the old ones stay."""
+def test_append_of_too_large_items_is_refused(before: list[Any], items: list[str]):
+    """append() of new items that are too large by themselves raises; the old items stay."""
     memory = narrow()
     memory.set("k", before)
     with pytest.raises(ValueTooLargeError, match=r"50\d bytes, of 400.*only the new items") as told:
@@ -102,15 +102,15 @@ def test_what_is_new_does_not_fit(before: list[Any], items: list[str]):
     assert memory.get("k") == before
 
 
-def test_max_items_may_drop_what_is_new():
-    """Of more new items than max_items only those count that it keeps."""
+def test_max_items_may_drop_new_items():
+    """append() of more new items than max_items writes and measures only the newest ones."""
     memory = narrow()
     assert memory.append("k", "x" * 500, "y" * 300, max_items=1) == 1
     assert memory.get("k") == ["y" * 300]
 
 
-def test_without_max_items_nothing_goes():
-    """Without max_items the list stays as it is, and the error names max_items."""
+def test_append_without_max_items_drops_nothing():
+    """append() without max_items drops nothing, and the error mentions max_items."""
     memory = narrow()
     memory.set("k", ["x" * 300])
     with pytest.raises(ValueTooLargeError, match="With max_items, append drops the oldest") as told:
@@ -123,16 +123,16 @@ def test_without_max_items_nothing_goes():
     assert memory.get("k") == ["x" * 300]
 
 
-def test_a_store_that_does_not_say_its_limit():
-    """Half of the old items go, and half of the rest, until a store that names no size takes it."""
+def test_append_to_a_store_without_a_known_limit():
+    """append() drops half of the old items until a store with an unknown limit accepts the list."""
     memory = narrow(says=False)
     memory.set("k", ["x" * 30] * 10)
     assert memory.append("k", "y" * 250, max_items=20) == 3
     assert memory.get("k") == ["x" * 30, "x" * 30, "y" * 250]
 
 
-def test_the_limit_of_core():
-    """The 16 MiB of core are such a limit; other writers who come between lose nothing."""
+def test_append_at_the_limit_of_core():
+    """append() drops old items at core's limit of 16 MiB too; other writers lose nothing."""
     store = Distant()
     memory = Workflow("w", MemoryConfig(store)).memory
     memory.set("k", ["a" * 8_000_000, "b" * 8_000_000])
@@ -143,8 +143,8 @@ def test_the_limit_of_core():
         memory.append("k", "e" * 16_777_215, max_items=2)
 
 
-def test_threads_at_a_full_list():
-    """Callers who stand in line at a full list each append once, and the newest stay."""
+def test_threads_append_to_a_full_list():
+    """Threads that append to a full list each append once, and the newest items stay."""
     memory = narrow()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: memory.append("k", f"{number:070}", max_items=50), range(40)))
@@ -153,8 +153,8 @@ def test_threads_at_a_full_list():
 
 
 @pytest.mark.parametrize("most", [20, None])
-def test_a_node_that_appends(most: int | None):
-    """memory_write in mode append does the same; without max_items the node's error names it."""
+def test_node_appends_with_max_items(most: int | None):
+    """memory_write in mode append uses max_items; without, the node's error mentions it."""
     workflow = Workflow("w", MemoryConfig(Narrow()))
     write: MemoryWrite = {"key": "k", "mode": "append"}
     if most:

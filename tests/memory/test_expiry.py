@@ -34,16 +34,16 @@ class Seconds(float):
         (NO_EXPIRY, None),
     ],
 )
-def test_a_ttl_is_rounded_up_to_a_millisecond(ttl: Any, ms: int | None):
-    """C11: never to nothing, and never to less than was asked."""
+def test_ttl_is_rounded_up_to_a_millisecond(ttl: Any, ms: int | None):
+    """C11: a ttl is rounded up to whole milliseconds, never to 0 or to less than requested."""
     assert ttl_to_ms(ttl) == ms
     assert type(ttl_to_ms(ttl)) in (int, type(None))
 
 
 @given(st.floats(min_value=0, max_value=MAX_TTL, exclude_min=True) | st.integers(1, int(MAX_TTL)))
 @settings(deadline=None)
-def test_rounding_is_never_off_by_more_than_a_millisecond(ttl: float):
-    """C11: for every ttl there may be, in exact arithmetic up to the float's own precision."""
+def test_rounding_adds_less_than_a_millisecond(ttl: float):
+    """C11: for every valid ttl, exact arithmetic shows a difference of less than a millisecond."""
     ms = ttl_to_ms(ttl)
     exact = fractions.Fraction(ttl) * 1000
     assert ms is not None
@@ -89,8 +89,8 @@ def memory():
 
 
 @pytest.mark.parametrize(("ttl", "message"), BAD, ids=IDS)
-def test_a_bad_ttl_is_refused(memory, ttl: Any, message: str):
-    """C11: InvalidArgumentError with the rule; nothing is written."""
+def test_invalid_ttl_is_refused(memory, ttl: Any, message: str):
+    """C11: an invalid ttl raises InvalidArgumentError with the rule; nothing is written."""
     with pytest.raises(InvalidArgumentError) as caught:
         memory.set("k", 1, ttl=ttl)
     assert str(caught.value).startswith("ttl must be ")
@@ -113,8 +113,8 @@ def test_a_bad_ttl_is_refused(memory, ttl: Any, message: str):
     ids=["add", "update", "append", "increment", "set_many", "touch", "append to"],
 )
 @pytest.mark.parametrize("ttl", [0, -1, True, "60", math.nan], ids=repr)
-def test_every_verb_refuses_a_bad_ttl(memory, verb, ttl: Any):
-    """C11: the same rule for all that take one, whether it would be used or not."""
+def test_every_operation_refuses_an_invalid_ttl(memory, verb, ttl: Any):
+    """C11: every operation with a ttl checks it, whether it would be used or not."""
     with pytest.raises(InvalidArgumentError, match=r"^ttl must be "):
         verb(memory, ttl)
     assert memory.list_keys() == ["k"]
@@ -122,18 +122,18 @@ def test_every_verb_refuses_a_bad_ttl(memory, verb, ttl: Any):
 
 
 def test_touch_needs_a_ttl(memory):
-    """None would not say what is meant: for ever is NO_EXPIRY."""
+    """touch() refuses None as ttl: for ever is NO_EXPIRY."""
     with pytest.raises(InvalidArgumentError, match="NO_EXPIRY, not NoneType"):
         memory.touch("k", None)
 
 
-def test_no_expiry_says_what_it_is():
-    """In a message or a log it reads as it is written."""
+def test_repr_of_no_expiry():
+    """repr(NO_EXPIRY) is "NO_EXPIRY", as it is written in code."""
     assert repr(NO_EXPIRY) == "NO_EXPIRY"
 
 
-def test_the_default_ttl_is_for_records_that_say_none():
-    """C13: ttl, else default_ttl, else none; NO_EXPIRY overrides."""
+def test_default_ttl_applies_without_a_ttl():
+    """C13: a new record gets its ttl, else default_ttl, else none; NO_EXPIRY overrides both."""
     config = MemoryConfig("memory", "memory://expiry-default", default_ttl=100)
     memory = Workflow("w", config).memory
     memory.set("default", 1)

@@ -79,23 +79,23 @@ def memory():
     ],
     ids=lambda value: ascii(type(value).__name__),
 )
-def test_a_refused_value_is_not_quoted(memory, value: Any):
-    """C23: type names and dict keys cut at 40 characters, and nothing else of it."""
+def test_refused_value_is_not_quoted(memory, value: Any):
+    """C23: the error of a refused value has type names and short dict keys in it, no value."""
     with pytest.raises(SerializationError) as caught:
         memory.set("k", value)
     assert CANARY not in told(caught.value)
     assert memory.get("k") == {"secret": CANARY}
 
 
-def test_a_value_that_is_too_large_is_not_quoted(memory):
-    """C23: its size is told."""
+def test_too_large_value_is_not_quoted(memory):
+    """C23: the error of a value that is too large has its size in it, no value."""
     with pytest.raises(ValueTooLargeError) as caught:
         memory.set("k", CANARY * 2**21)
     assert CANARY not in told(caught.value)
 
 
-def test_a_value_of_a_wrong_type_is_not_quoted(memory):
-    """C23: its type is told."""
+def test_value_of_a_wrong_type_is_not_quoted(memory):
+    """C23: the error of append() and increment() has the type of the value in it, no value."""
     for verb in (lambda: memory.append("k", CANARY), lambda: memory.increment("k")):
         with pytest.raises(WrongTypeError) as caught:
             verb()
@@ -116,8 +116,8 @@ def test_a_value_of_a_wrong_type_is_not_quoted(memory):
     ],
 )
 @pytest.mark.parametrize("end", [b"", b"\xff"], ids=["", "not UTF-8"])
-def test_a_corrupt_record_is_not_quoted(data: str, end: bytes):
-    """C23: not in the message, and not by the error that is chained to it."""
+def test_corrupt_record_is_not_quoted(data: str, end: bytes):
+    """C23: neither the error of a corrupt record nor one that is chained to it quotes it."""
     store = LocalStore()
     address = Address(Space("fibonacci:", "workflow", "w"), "k")
     store.write(address, data.encode() + end, None, deadline=0)
@@ -146,8 +146,8 @@ def test_a_corrupt_record_is_not_quoted(data: str, end: bytes):
         lambda memory: memory.get(CANARY * 200),
     ],
 )
-def test_a_wrong_argument_is_not_quoted(memory, ask):
-    """A value that landed in the wrong place is told by its type."""
+def test_argument_of_a_wrong_type_is_not_quoted(memory, ask):
+    """C23: the error of an argument of a wrong type has its type in it, no value."""
     with pytest.raises(FibonacciError) as caught:
         ask(memory)
     assert CANARY not in told(caught.value)
@@ -160,15 +160,15 @@ def test_a_wrong_argument_is_not_quoted(memory, ask):
         *("organization_id", "timeout", "options", "encryption", "plaintext_reads"),
     ],
 )
-def test_a_wrong_setting_is_not_quoted(field: str):
-    """C23: a secret in the wrong field is told by its type."""
+def test_setting_of_a_wrong_type_is_not_quoted(field: str):
+    """C23: the error of a wrong setting has its type in it: it may be a secret."""
     with pytest.raises(FibonacciError) as caught:
         untyped(**{field: [[CANARY]]})
     assert CANARY not in told(caught.value)
 
 
-def test_reprs_show_names_alone(memory):
-    """C23: a workflow, a memory and its views can be logged."""
+def test_reprs_show_only_names(memory):
+    """C23: repr() of a workflow, a memory and a view shows no secret, and can be logged."""
     config = MemoryConfig(
         "memory", "memory://secrets", encryption_key=generate_key(), encrypt_values=True
     )
@@ -180,8 +180,8 @@ def test_reprs_show_names_alone(memory):
 
 
 @pytest.mark.parametrize("kind", ["MemoryManager", "MemoryView", "RunMemory"])
-def test_what_stands_in_the_frames_of_an_error_has_a_repr(kind: str):
-    """C23: those who report errors with their local variables print it; it names what it is."""
+def test_objects_in_the_frames_of_an_error_have_a_repr(kind: str):
+    """C23: objects in the frames of an error have a repr, which names what they are."""
     workflow = Workflow("w", MemoryConfig("memory", "memory://frames"))
     shown: list[str] = []
 
@@ -204,7 +204,7 @@ def test_what_stands_in_the_frames_of_an_error_has_a_repr(kind: str):
 
 
 def test_logs_show_no_value(memory, caplog):
-    """C23: not even at DEBUG, and no record key or user id either."""
+    """C23: logs have no value, record key or user id in them, even at DEBUG."""
     caplog.set_level(logging.DEBUG)
     memory.set(f"key-{CANARY}", CANARY, scope="user", user_id=f"user-{CANARY}")
     memory.append("list", CANARY)
@@ -281,7 +281,7 @@ def endless() -> dict[str, Any]:
     ],
 )
 def test_no_frame_holds_a_secret(fail):
-    """C23: what collects errors with the variables of their frames finds no password and no key."""
+    """C23: the variables in the frames of an error have no password and no key in them."""
     with pytest.raises((FibonacciError, TypeError)) as caught:
         fail()
     assert CANARY not in shown(caught.value)

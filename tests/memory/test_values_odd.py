@@ -1,7 +1,4 @@
-"""Values that are odd: each is stored as exactly what strict JSON makes of it, or refused (C7).
-
-The values are made by functions, as some can be used once only, and some refer to themselves.
-"""
+"""Odd values: each is stored as exactly what strict JSON makes of it, or refused (C7)."""
 
 import array
 import builtins
@@ -539,16 +536,16 @@ ADVICE: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("value", "advice"), ADVICE.values(), ids=ADVICE)
-def test_what_to_do_with_it(memory: MemoryManager, value: Any, advice: str) -> None:
-    """C7: a value that JSON has no form for is refused with the way to one."""
+def test_error_of_a_value_has_a_hint(memory: MemoryManager, value: Any, advice: str) -> None:
+    """C7: the error of a value that JSON cannot represent says how to convert it."""
     with pytest.raises(SerializationError) as told:
         memory.set("k", {"it": value})
     assert str(told.value).endswith(f": {advice}")
 
 
 @pytest.mark.parametrize("value", [object(), int, print, ...], ids=lambda one: type(one).__name__)
-def test_no_advice(memory: MemoryManager, value: Any) -> None:
-    """C7: where nothing is known of a value, nothing is said."""
+def test_error_of_an_unknown_type_has_no_hint(memory: MemoryManager, value: Any) -> None:
+    """C7: the error of a value of an unknown type has no hint."""
     with pytest.raises(SerializationError, match=r"which JSON cannot represent$"):
         memory.set("k", value)
 
@@ -576,14 +573,14 @@ def check_plain(value: Any) -> None:
             left += part
 
 
-def test_the_table_has_its_length():
-    """At least 75 odd values."""
+def test_table_has_75_odd_values():
+    """The table has at least 75 odd values."""
     assert len(ACCEPTED) + len(REFUSED) >= 75
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_a_value_that_json_can_hold_comes_back_as_plain_json(memory, name: str):
-    """C7: the result is exact, and of JSON's own types; -0.0 and order of keys included."""
+def test_accepted_value_is_read_as_plain_json(memory, name: str):
+    """C7: an accepted value is read exactly, in JSON's own types, with -0.0 and order of keys."""
     make, expected = ACCEPTED[name]
     memory.set("turn", make())
     got = memory.get("turn")
@@ -592,8 +589,8 @@ def test_a_value_that_json_can_hold_comes_back_as_plain_json(memory, name: str):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_value_that_json_can_not_hold_is_refused(memory, name: str):
-    """C7: SerializationError with the path of the offender; the old value is intact."""
+def test_refused_value_has_its_path_in_the_error(memory, name: str):
+    """C7: a refused value raises SerializationError with its path; the old value stays."""
     make, message = REFUSED[name]
     with pytest.raises(SerializationError) as caught:
         memory.set("turn", make())
@@ -613,8 +610,8 @@ def test_a_value_that_json_can_not_hold_is_refused(memory, name: str):
     ],
     ids=["cycle", "cycle of dicts", "tuples", "tuples and lists", "tuples and dicts"],
 )
-def test_tuples_without_end_are_refused_and_end_nothing(value: str):
-    """C7: tuples that hold themselves, or nest 10,000 deep; in a process that may crash."""
+def test_endless_tuples_are_refused(value: str):
+    """C7: cyclic tuples, and those 10,000 deep, are refused; in a process that may crash."""
     program = f"""
 from fibonacci import SerializationError, Workflow
 memory = Workflow("w").memory
@@ -644,16 +641,16 @@ except SerializationError as fault:
     ids=["set", "add", "set_many", "update", "update default", "append"],
 )
 @pytest.mark.parametrize("odd", [NAN, b"bytes", {1: 2}, "\ud800"], ids=repr)
-def test_every_verb_refuses_alike(memory, verb, odd: Any):
-    """C7: one rule for all that writes, and nothing is written."""
+def test_every_write_refuses_the_same_values(memory, verb, odd: Any):
+    """C7: all operations that write refuse the same values, and write nothing."""
     with pytest.raises(SerializationError):
         verb(memory, odd)
     assert memory.list_keys() == ["turn"]
     assert memory.get("turn") == {"old": [1]}
 
 
-def test_the_path_of_an_item_counts_the_whole_list(memory):
-    """A refused item is named by the place that it would have had."""
+def test_path_of_an_appended_item_has_its_list_index(memory):
+    """append() names a refused item by the index that it would have in the list."""
     memory.set("turns", [0, 1])
     with pytest.raises(SerializationError, match=r"^turns\[3\]\.score is NaN"):
         memory.append("turns", 2, {"score": NAN})
@@ -672,8 +669,8 @@ def test_the_path_of_an_item_counts_the_whole_list(memory):
         ("x" * 41, f"turn['{'x' * 39}…'] is NaN"),
     ],
 )
-def test_a_path_names_dict_keys_cut_at_40_characters(memory, key: str, path: str):
-    """C23: a key that is no identifier stands in brackets, a long one is cut."""
+def test_path_has_dict_keys_of_at_most_40_characters(memory, key: str, path: str):
+    """C23: the path has keys that are no identifiers in brackets, and shortens long ones."""
     with pytest.raises(SerializationError) as caught:
         memory.set("turn", {key: NAN})
     assert str(caught.value).replace("turn." + "x" * 39 + "…", f"turn['{'x' * 39}…']") == (
@@ -681,14 +678,14 @@ def test_a_path_names_dict_keys_cut_at_40_characters(memory, key: str, path: str
     )
 
 
-def test_the_key_of_the_record_is_cut_in_a_path_too(memory):
+def test_path_has_at_most_40_characters_of_the_record_key(memory):
     """The path starts with the record's key, at most 40 characters of it."""
     with pytest.raises(SerializationError, match=r"^k{39}… is NaN"):
         memory.set("k" * 1000, NAN)
 
 
-def test_what_is_stored_is_not_the_callers_object(memory):
-    """C7: changing what was set, or what was read, changes nothing that is stored."""
+def test_stored_value_is_a_copy(memory):
+    """C7: changing a value after set(), or after get(), does not change what is stored."""
     value = {"turns": [1]}
     memory.set("turn", value)
     value["turns"].append(2)
@@ -696,8 +693,8 @@ def test_what_is_stored_is_not_the_callers_object(memory):
     assert memory.get("turn") == {"turns": [1]}
 
 
-def test_a_default_is_handed_back_as_it_is(memory):
-    """``get`` returns the very default; it was never stored."""
+def test_default_is_returned_as_it_is(memory):
+    """get() returns the very object that was passed as default."""
     default = object()
     assert memory.get("absent", default=default) is default
 
@@ -710,8 +707,8 @@ def test_none_is_a_value(memory):
     assert memory.add("turn", 1) is False
 
 
-def test_an_int_that_python_is_told_not_to_print_raises_no_stray_error(memory):
-    """A program may have lowered Python's own limit for the digits of an int."""
+def test_lowered_int_digits_limit_raises_no_stray_error(memory):
+    """SerializationError is raised if a program has lowered Python's limit of int digits."""
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(640)
     try:
@@ -727,8 +724,8 @@ def test_an_int_that_python_is_told_not_to_print_raises_no_stray_error(memory):
     "ignore:coroutine .* was never awaited:RuntimeWarning",
     "ignore:Exception ignored in. <coroutine:pytest.PytestUnraisableExceptionWarning",
 )
-def test_a_value_near_the_end_of_the_stack_raises_no_stray_error(memory):
-    """Deep in a recursion of the caller's, the error still says what was wrong."""
+def test_value_near_the_recursion_limit_raises_no_stray_error(memory):
+    """SerializationError has the right reason, even near the recursion limit of the caller."""
 
     def dive(levels: int) -> None:
         if levels:
