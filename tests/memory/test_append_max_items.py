@@ -62,23 +62,23 @@ def narrow(*, says: bool = True) -> MemoryManager:
 
 
 @pytest.mark.parametrize("item", ["x" * 70, "é" * 35, {"a": ["x" * 60]}, 2**70, 1.5, None])
-@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
-def test_append_drops_as_few_oldest_items_as_needed(store_and_memory, item: Any, awaited: bool):
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_append_drops_as_few_oldest_items_as_needed(store_and_memory, item: Any, is_async: bool):
     """append() drops the oldest items, no more than needed, in one compare-and-set."""
     store, memory = store_and_memory
     count = 0
     for number in range(100):
         store.asked.clear()
-        if awaited:
+        if is_async:
             count = asyncio.run(memory.aappend("k", [number, item], max_items=90))
         else:
             count = memory.append("k", [number, item], max_items=90)
         assert store.asked == ["read", "swap"]
-    kept = memory.get("k")
-    assert kept == [[number, item] for number in range(100 - count, 100)]
+    items = memory.get("k")
+    assert items == [[number, item] for number in range(100 - count, 100)]
     assert count < 90
     with pytest.raises(ValueTooLargeError):
-        memory.set("k", [[100 - count - 1, item], *kept])
+        memory.set("k", [[100 - count - 1, item], *items])
 
 
 def test_append_keeps_all_new_items():
@@ -96,9 +96,11 @@ def test_append_of_too_large_items_is_refused(before: list[Any], items: list[str
     """append() of new items that are too large by themselves raises; the old items stay."""
     memory = narrow()
     memory.set("k", before)
-    with pytest.raises(ValueTooLargeError, match=r"50\d bytes, of 400.*only the new items") as told:
+    with pytest.raises(
+        ValueTooLargeError, match=r"50\d bytes, of 400.*only the new items"
+    ) as caught:
         memory.append("k", *items, max_items=20)
-    assert (told.value.size, told.value.limit) == (501 + 3 * len(items), 400)
+    assert (caught.value.size, caught.value.limit) == (501 + 3 * len(items), 400)
     assert memory.get("k") == before
 
 
@@ -113,9 +115,11 @@ def test_append_without_max_items_drops_nothing():
     """append() without max_items drops nothing, and the error mentions max_items."""
     memory = narrow()
     memory.set("k", ["x" * 300])
-    with pytest.raises(ValueTooLargeError, match="With max_items, append drops the oldest") as told:
+    with pytest.raises(
+        ValueTooLargeError, match="With max_items, append drops the oldest"
+    ) as caught:
         memory.append("k", "y" * 100)
-    assert (told.value.size, told.value.limit) == (407, 400)
+    assert (caught.value.size, caught.value.limit) == (407, 400)
     with pytest.raises(ValueTooLargeError, match="These are only the new items"):
         memory.append("none", "y" * 500)
     with pytest.raises(ValueTooLargeError, match=r"407 bytes, of 400$"):
@@ -138,7 +142,7 @@ def test_append_at_the_limit_of_core():
     memory.set("k", ["a" * 8_000_000, "b" * 8_000_000])
     store.before_swap = lambda: memory.set("k", ["b" * 8_000_000, "c"])
     assert memory.append("k", "d" * 8_000_000, max_items=20) == 3
-    assert [one[:1] for one in memory.get("k")] == ["b", "c", "d"]
+    assert [item[:1] for item in memory.get("k")] == ["b", "c", "d"]
     with pytest.raises(ValueTooLargeError, match=r"16,777,2\d\d bytes as JSON.*only the new items"):
         memory.append("k", "e" * 16_777_215, max_items=2)
 
@@ -148,8 +152,8 @@ def test_threads_append_to_a_full_list():
     memory = narrow()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: memory.append("k", f"{number:070}", max_items=50), range(40)))
-    kept = [int(one) for one in memory.get("k")]
-    assert len(kept) == len(set(kept)) == 5
+    items = [int(item) for item in memory.get("k")]
+    assert len(items) == len(set(items)) == 5
 
 
 @pytest.mark.parametrize("most", [20, None])

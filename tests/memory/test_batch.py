@@ -50,9 +50,9 @@ def test_batch_is_checked_before_the_first_write(memory: MemoryManager) -> None:
 @pytest.mark.parametrize("keys", ["text", b"bytes", 5, None])
 def test_single_text_is_not_a_list_of_keys(memory: MemoryManager, keys: Any) -> None:
     """get_many() and delete_many() refuse a single text, instead of using its letters as keys."""
-    for verb in (memory.get_many, memory.delete_many):
+    for operation in (memory.get_many, memory.delete_many):
         with pytest.raises(InvalidArgumentError, match="keys must be a list"):
-            verb(keys)
+            operation(keys)
 
 
 def test_set_many_needs_a_mapping(memory: MemoryManager) -> None:

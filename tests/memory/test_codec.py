@@ -36,8 +36,8 @@ def decoded(data: bytes) -> Any:
     """The value, or the error of ours that the bytes raise."""
     try:
         return codec.decode(data, ADDRESS)
-    except (CorruptRecordError, DecryptionError) as fault:
-        return fault
+    except (CorruptRecordError, DecryptionError) as error:
+        return error
 
 
 @given(values)
@@ -167,7 +167,7 @@ def test_bytes_that_look_sealed_raise(data: bytes):
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory: memory.update("turn", lambda old: 1),
         lambda memory: memory.append("turn", 1),
@@ -176,13 +176,13 @@ def test_bytes_that_look_sealed_raise(data: bytes):
     ],
     ids=["update", "append", "increment", "get_many"],
 )
-def test_corrupt_record_is_never_updated(verb):
+def test_corrupt_record_is_never_updated(operation):
     """C8: an operation that reads a corrupt record raises, and leaves it as it is."""
     store = LocalStore()
     memory = Workflow("w", MemoryConfig(store)).memory
     store.write(ADDRESS, b"[1, 2", None, deadline=0)
     with pytest.raises(CorruptRecordError):
-        verb(memory)
+        operation(memory)
     assert store.read(ADDRESS, deadline=0) == b"[1, 2"
 
 

@@ -431,7 +431,7 @@ def test_blank_variable_counts_as_unset(text: Any):
 
 @pytest.mark.parametrize("variable", ["BACKEND", "CONNECTION_URL", "KEY_PREFIX", "ENCRYPTION_KEY"])
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         (f'"{CANARY}"', "stands in quotes"),
         (f"'{CANARY}'\n", "stands in quotes"),
@@ -441,9 +441,11 @@ def test_blank_variable_counts_as_unset(text: Any):
         ("$NAME", "holds the name of a variable"),
     ],
 )
-def test_shell_syntax_in_a_variable_is_refused(variable: str, text: str, told: str):
+def test_shell_syntax_in_a_variable_is_refused(variable: str, text: str, problem: str):
     """C23: shell syntax in a variable is refused; the message names it, and quotes nothing."""
-    with pytest.raises(ConfigurationError, match=f"FIBONACCI_MEMORY_{variable} {told}") as caught:
+    with pytest.raises(
+        ConfigurationError, match=f"FIBONACCI_MEMORY_{variable} {problem}"
+    ) as caught:
         MemoryConfig.from_env({f"FIBONACCI_MEMORY_{variable}": text})
     assert CANARY not in str(caught.value)
 
@@ -497,8 +499,8 @@ SERVICE = {
 @pytest.mark.parametrize("service", ["", "REDIS_", "BACKEND_"])
 def test_variables_of_a_kubernetes_service_are_ignored(service: str):
     """from_env() ignores what Kubernetes sets for a service called fibonacci-memory."""
-    given = {f"FIBONACCI_MEMORY_{service}{name}": text for name, text in SERVICE.items()}
-    assert MemoryConfig.from_env(given) == MemoryConfig()
+    environ = {f"FIBONACCI_MEMORY_{service}{name}": text for name, text in SERVICE.items()}
+    assert MemoryConfig.from_env(environ) == MemoryConfig()
     with pytest.raises(ConfigurationError, match="unknown environment variable"):
         MemoryConfig.from_env({f"FIBONACCI_MEMORY_{service}PORT": "6379"})
 
@@ -593,9 +595,9 @@ def test_encrypted_values_need_their_plugin():
 
 def test_key_without_encrypt_values_warns():
     """An encryption_key without encrypt_values encrypts nothing, needs no plugin, and warns."""
-    with pytest.warns(UserWarning, match="written in the clear. Set encrypt_values=True") as told:
+    with pytest.warns(UserWarning, match="written in the clear. Set encrypt_values=True") as warned:
         memory = Workflow("w", MemoryConfig(encryption_key=CANARY)).memory
-    assert told[0].filename == __file__
-    assert CANARY not in str(told[0].message)
+    assert warned[0].filename == __file__
+    assert CANARY not in str(warned[0].message)
     memory.set("k", 1)
     assert Workflow("w").memory.get("k") == 1

@@ -85,13 +85,13 @@ def memory(store: Primitive) -> MemoryManager:
     return Workflow("w", MemoryConfig(store)).memory
 
 
-def awaited(question: Coroutine[Any, Any, Any]) -> Any:
-    """The answer, in an event loop of its own."""
+def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of the coroutine, in a new event loop."""
 
-    async def ask() -> Any:
-        return await question
+    async def run() -> Any:
+        return await coroutine
 
-    return asyncio.run(ask())
+    return asyncio.run(run())
 
 
 def test_default_batches_use_single_operations(memory: MemoryManager) -> None:
@@ -99,17 +99,17 @@ def test_default_batches_use_single_operations(memory: MemoryManager) -> None:
     values = {f"k{number}": number for number in range(5)}
     memory.set_many(values, ttl=60)
     assert memory.get_many([*values, "absent"]) == values
-    assert awaited(memory.aget_many(values)) == values
+    assert run_async(memory.aget_many(values)) == values
     assert 0 < (memory.ttl("k0") or 0) <= 60
     assert memory.delete_many(["k0", "absent"]) == 1
-    assert awaited(memory.adelete_many(["k1", "absent"])) == 1
-    assert awaited(memory.aset_many({"k9": 9}))
+    assert run_async(memory.adelete_many(["k1", "absent"])) == 1
+    assert run_async(memory.aset_many({"k9": 9}))
     assert memory.list_keys() == ["k2", "k3", "k4", "k9"]
 
 
 def test_default_clear_removes_all_pages(memory: MemoryManager) -> None:
     """The default clear() removes page after page, in sync and async code."""
-    for clear in (lambda: memory.clear(), lambda: awaited(memory.aclear())):
+    for clear in (lambda: memory.clear(), lambda: run_async(memory.aclear())):
         memory.set_many(dict.fromkeys("abcde", 0))
         assert clear()
         assert memory.list_keys() == []
@@ -137,7 +137,7 @@ def test_default_touch_retries_after_a_conflict(memory: MemoryManager, store: Pr
     store.lost = 3
     assert memory.touch("k", 60)
     store.lost = 3
-    assert awaited(memory.atouch("k", 600))
+    assert run_async(memory.atouch("k", 600))
     assert 60 < (memory.ttl("k") or 0) <= 600
 
 
@@ -145,7 +145,7 @@ def test_async_store_pauses_without_blocking(store: Primitive) -> None:
     """Between two tries the async mode lets the loop go on."""
     address = Address(Space("p:", "workflow", "w"), "k")
 
-    async def ask() -> int:
+    async def run() -> int:
         threaded = Threaded(BlockingStore(store), ThreadLimit(BlockingStore(store)))
         turns = 0
 
@@ -161,7 +161,7 @@ def test_async_store_pauses_without_blocking(store: Primitive) -> None:
         await threaded.close()
         return turns
 
-    assert asyncio.run(ask()) > 0
+    assert asyncio.run(run()) > 0
 
 
 def test_close_through_the_inline_shape(store: Primitive) -> None:

@@ -94,9 +94,9 @@ def test_a_wrong_argument_is_also_what_python_calls_it(name: str, standard: type
 @pytest.mark.parametrize("name", sorted(CLASSES))
 def test_an_error_survives_the_way_to_another_process(name: str):
     """Worker processes hand exceptions back by pickling them."""
-    fault = CLASSES[name]("what, where, and how to mend it")
-    again = pickle.loads(pickle.dumps(fault))
-    assert (type(again), str(again)) == (type(fault), str(fault))
+    error = CLASSES[name]("what, where, and how to mend it")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (type(error), str(error))
 
 
 def test_the_errors_import_nothing():

@@ -100,7 +100,7 @@ def test_invalid_ttl_is_refused(memory, ttl: Any, message: str):
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory, ttl: memory.add("new", 1, ttl=ttl),
         lambda memory, ttl: memory.update("new", lambda old: 1, ttl=ttl),
@@ -113,10 +113,10 @@ def test_invalid_ttl_is_refused(memory, ttl: Any, message: str):
     ids=["add", "update", "append", "increment", "set_many", "touch", "append to"],
 )
 @pytest.mark.parametrize("ttl", [0, -1, True, "60", math.nan], ids=repr)
-def test_every_operation_refuses_an_invalid_ttl(memory, verb, ttl: Any):
+def test_every_operation_refuses_an_invalid_ttl(memory, operation, ttl: Any):
     """C11: every operation with a ttl checks it, whether it would be used or not."""
     with pytest.raises(InvalidArgumentError, match=r"^ttl must be "):
-        verb(memory, ttl)
+        operation(memory, ttl)
     assert memory.list_keys() == ["k"]
     assert memory.get("k") == [0]
 

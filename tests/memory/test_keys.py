@@ -133,7 +133,7 @@ def test_invalid_key_is_refused(memory, key: Any, message: str):
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory, key: memory.get(key),
         lambda memory, key: memory.get(key, default=1),
@@ -153,10 +153,10 @@ def test_invalid_key_is_refused(memory, key: Any, message: str):
 @pytest.mark.parametrize(
     "key", [None, 1, b"k", "", "\0", "\ud800", HUGE], ids=lambda k: repr(k)[:9]
 )
-def test_every_operation_refuses_an_invalid_key(memory, verb, key: Any):
+def test_every_operation_refuses_an_invalid_key(memory, operation, key: Any):
     """C3: every operation raises the same error for an invalid key, and never returns None."""
     with pytest.raises(InvalidKeyError):
-        verb(memory, key)
+        operation(memory, key)
     assert memory.get("k") == "old"
 
 
@@ -316,7 +316,7 @@ def test_error_of_a_scope_shows_its_type(memory, scope: Any):
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory: memory.clear("usr"),
         lambda memory: memory.list_keys("usr"),
@@ -329,10 +329,10 @@ def test_error_of_a_scope_shows_its_type(memory, scope: Any):
         lambda memory: memory.set_many({}, "usr"),
     ],
 )
-def test_operations_without_a_key_check_the_scope(memory, verb):
+def test_operations_without_a_key_check_the_scope(memory, operation):
     """C4: operations without a key check the scope at once, even if there is nothing to do."""
     with pytest.raises(ScopeError):
-        verb(memory)
+        operation(memory)
 
 
 def test_scopes_are_separate(memory, other):
@@ -364,7 +364,7 @@ def test_view_has_its_space_only(memory):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "arguments",
     [
         {"scope": "workflow"},
         {"scope": "organization"},
@@ -377,21 +377,21 @@ def test_view_has_its_space_only(memory):
     ],
     ids=shown,
 )
-def test_user_view_refuses_another_scope_or_id(memory, asked: dict[str, Any]):
+def test_user_view_refuses_another_scope_or_id(memory, arguments: dict[str, Any]):
     """C4: a user's view refuses another scope or user_id."""
     with pytest.raises(ScopeError):
-        memory.for_user("ann").get("k", **asked)
+        memory.for_user("ann").get("k", **arguments)
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "arguments",
     [{"scope": "workflow"}, {"scope": "user"}, {"user_id": "ann"}, {"user_id": "acme"}],
     ids=shown,
 )
-def test_organization_view_refuses_another_scope_or_any_user(memory, asked):
+def test_organization_view_refuses_another_scope_or_any_user(memory, arguments):
     """C4: an organization's view refuses any user_id, even one equal to its own id."""
     with pytest.raises(ScopeError):
-        memory.for_organization("acme").get("k", **asked)
+        memory.for_organization("acme").get("k", **arguments)
 
 
 def test_error_of_a_view_does_not_show_the_other_id(memory):

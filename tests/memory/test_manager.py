@@ -75,7 +75,7 @@ def test_workflows_of_the_same_name_share_their_scope(config: MemoryConfig) -> N
 
 
 def test_organizations_are_separate(config: MemoryConfig) -> None:
-    """Each organization has its own records, whoever sets it (C5)."""
+    """Each organization has its own records, wherever it is set (C5)."""
     acme = Workflow("flow", config, organization_id="acme").memory
     acme.set("k", "acme's", scope="organization")
     default = Workflow("flow", config).memory
@@ -147,7 +147,7 @@ def test_closed_memory_raises(config: MemoryConfig) -> None:
         memory, view = workflow.memory, workflow.memory.for_user("u")
         memory.set("k", 1)
     memory.close()
-    for verb in (
+    for operation in (
         lambda: memory.get("k"),
         lambda: view.set("k", 1),
         lambda: memory.list_keys(),
@@ -155,7 +155,7 @@ def test_closed_memory_raises(config: MemoryConfig) -> None:
         lambda: asyncio.run(view.aset("k", 1)),
     ):
         with pytest.raises(StorageError, match="was closed"):
-            verb()
+            operation()
 
 
 def test_aclose_closes_the_memory(config: MemoryConfig) -> None:

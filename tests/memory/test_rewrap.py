@@ -79,7 +79,7 @@ def store() -> LocalStore:
 
 @pytest.fixture(params=["sync", "async"])
 def rewrap(request: pytest.FixtureRequest) -> Rewrap:
-    """The verb, called plainly or awaited."""
+    """The operation, in sync or async code."""
     if request.param == "sync":
         return lambda memory, *args, **named: memory.rewrap(*args, **named)
     return lambda memory, *args, **named: asyncio.run(memory.arewrap(*args, **named))
@@ -103,7 +103,7 @@ def raw(store: LocalStore, key: str) -> bytes | None:
 FLEETS = [
     ("add the new key, second", ["old"], ["old", "new"]),
     ("promote it", ["old", "new"], ["new", "old"]),
-    ("wrap anew", ["new", "old"], ["new", "old"]),
+    ("rewrap", ["new", "old"], ["new", "old"]),
     ("remove the old key", ["new", "old"], ["new"]),
 ]
 """What is rolled out in each step, with the keys of the machines that it has not reached yet, and
@@ -122,7 +122,7 @@ def test_key_rotation_of_a_fleet_loses_no_read(store: LocalStore, rewrap: Rewrap
                 assert reader.get(f"{step} {number}") == step
                 assert reader.get("ancient")[-1] == step
                 assert len(reader.get_many(reader.list_keys())) == len(reader.list_keys())
-        if step == "wrap anew":
+        if step == "rewrap":
             rewrap(fleet[0])
             assert all(memory_of(store, "new").get_many(fleet[0].list_keys()).values())
     assert memory_of(store, "new").get("other") == 1
@@ -212,10 +212,10 @@ def test_rewrap_reports_progress(store: LocalStore, rewrap: Rewrap) -> None:
     """rewrap() calls progress with the last key and the number of records, in order."""
     keys = [f"k{number:04}" for number in range(1_150)]
     memory_of(store, "old").set_many(dict.fromkeys(keys, 1))
-    told: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
     memory = memory_of(store, "new", "old")
-    assert rewrap(memory, progress=lambda key, seen: told.append((key, seen))) == 1_150
-    assert told == [
+    assert rewrap(memory, progress=lambda key, seen: calls.append((key, seen))) == 1_150
+    assert calls == [
         (keys[min(seen, 1_150) - 1], min(seen, 1_150)) for seen in range(100, 1201, 100)
     ]
 
@@ -243,7 +243,7 @@ def test_second_call_completes_a_failed_rewrap(store: LocalStore, rewrap: Rewrap
 
 
 class Lossy(LocalStore):
-    """The third answer to a compare-and-set is lost; what was asked is done."""
+    """The third answer to a compare-and-set is lost; the change was applied."""
 
     asked = 0
 
@@ -270,9 +270,9 @@ def test_rewrap_starts_after_a_key(store: LocalStore, rewrap: Rewrap) -> None:
     """rewrap(start_after=...) starts after a key, which need not exist, in listing order."""
     memory_of(store, "old").set_many({"a": 1, "b": 2, "c": 3})
     memory = memory_of(store, "new", "old")
-    told: list[tuple[str, int]] = []
-    assert rewrap(memory, start_after="aa", progress=lambda *args: told.append(args)) == 2
-    assert told == [("c", 2)]
+    calls: list[tuple[str, int]] = []
+    assert rewrap(memory, start_after="aa", progress=lambda *args: calls.append(args)) == 2
+    assert calls == [("c", 2)]
     assert rewrap(memory, start_after="c") == 0
     assert rewrap(memory) == 1
 

@@ -1,4 +1,4 @@
-"""Sealed records: bound to their address, told from plain records, and opened only with the key."""
+"""Sealed records: bound to their address, distinct from plain ones, and opened only with a key."""
 
 import asyncio
 import math
@@ -26,7 +26,7 @@ CANARY = "canary-3f9a"
 
 
 class Answering(Cipher):
-    """A cipher that returns what it is told to."""
+    """A cipher that returns what it was set to return."""
 
     def __init__(self, sealed: Any, opened: bytes = b"1") -> None:
         self.sealed, self.opened = sealed, opened
@@ -136,9 +136,9 @@ def test_wrong_type_leaves_the_sealed_record(store):
     memory = sealed(store)
     memory.set("k", {"secret": CANARY})
     before = raw(store)
-    for verb in (lambda: memory.append("k", 1), lambda: memory.increment("k")):
+    for operation in (lambda: memory.append("k", 1), lambda: memory.increment("k")):
         with pytest.raises(WrongTypeError) as caught:
-            verb()
+            operation()
         assert CANARY not in str(caught.value)
     assert raw(store) == before
 
@@ -266,7 +266,7 @@ def test_plain_record_is_refused_by_a_sealed_memory(store, data: bytes):
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory: memory.append("k", 1),
         lambda memory: memory.update("k", lambda old: old),
@@ -274,11 +274,11 @@ def test_plain_record_is_refused_by_a_sealed_memory(store, data: bytes):
     ],
     ids=["append", "update", "get_many"],
 )
-def test_planted_plain_record_is_never_updated(store, verb):
+def test_planted_plain_record_is_never_updated(store, operation):
     """C25: an update of a plain record raises instead of sealing its content."""
     plant(store, b"[1]")
     with pytest.raises(DecryptionError):
-        verb(sealed(store))
+        operation(sealed(store))
     assert raw(store) == b"[1]"
 
 
@@ -461,7 +461,7 @@ class Leaking(ToyCipher):
 
 
 @pytest.mark.parametrize(
-    ("verb", "told"),
+    ("operation", "message"),
     [
         (
             lambda memory: memory.set("k", 2),
@@ -478,7 +478,7 @@ class Leaking(ToyCipher):
     ],
     ids=["seal", "open", "is_current"],
 )
-def test_unexpected_error_of_a_cipher_shows_its_type_only(store, verb, told):
+def test_unexpected_error_of_a_cipher_shows_its_type_only(store, operation, message):
     """C23: an unexpected error of a cipher is shown by its type only; nothing is written."""
     sealed(store).set("k", 1)
     before = raw(store)
@@ -486,8 +486,8 @@ def test_unexpected_error_of_a_cipher_shows_its_type_only(store, verb, told):
         config = MemoryConfig(store, encryption_key="k", encrypt_values=True, encryption="bad")
         memory = Workflow("w", config).memory
     with pytest.raises(EncryptionError) as caught:
-        verb(memory)
-    assert str(caught.value) == told
+        operation(memory)
+    assert str(caught.value) == message
     assert CANARY not in "".join(traceback.format_exception(caught.value))
     assert raw(store) == before
 

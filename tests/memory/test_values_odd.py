@@ -168,10 +168,10 @@ class Dictlike(dict):
 
     def __init__(self, items: Any) -> None:
         super().__init__(a=1)
-        self.given = items
+        self._items = items
 
     def items(self) -> Any:
-        return self.given
+        return self._items
 
 
 class Jsonable:
@@ -538,9 +538,9 @@ ADVICE: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize(("value", "advice"), ADVICE.values(), ids=ADVICE)
 def test_error_of_a_value_has_a_hint(memory: MemoryManager, value: Any, advice: str) -> None:
     """C7: the error of a value that JSON cannot represent says how to convert it."""
-    with pytest.raises(SerializationError) as told:
+    with pytest.raises(SerializationError) as caught:
         memory.set("k", {"it": value})
-    assert str(told.value).endswith(f": {advice}")
+    assert str(caught.value).endswith(f": {advice}")
 
 
 @pytest.mark.parametrize("value", [object(), int, print, ...], ids=lambda one: type(one).__name__)
@@ -618,8 +618,8 @@ memory = Workflow("w").memory
 {value}
 try:
     memory.set("turn", value)
-except SerializationError as fault:
-    print("refused:", str(fault)[-40:])
+except SerializationError as error:
+    print("refused:", str(error)[-40:])
 """
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
@@ -629,7 +629,7 @@ except SerializationError as fault:
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory, odd: memory.set("turn", odd),
         lambda memory, odd: memory.add("other", odd),
@@ -641,10 +641,10 @@ except SerializationError as fault:
     ids=["set", "add", "set_many", "update", "update default", "append"],
 )
 @pytest.mark.parametrize("odd", [NAN, b"bytes", {1: 2}, "\ud800"], ids=repr)
-def test_every_write_refuses_the_same_values(memory, verb, odd: Any):
+def test_every_write_refuses_the_same_values(memory, operation, odd: Any):
     """C7: all operations that write refuse the same values, and write nothing."""
     with pytest.raises(SerializationError):
-        verb(memory, odd)
+        operation(memory, odd)
     assert memory.list_keys() == ["turn"]
     assert memory.get("turn") == {"old": [1]}
 
@@ -719,7 +719,7 @@ def test_lowered_int_digits_limit_raises_no_stray_error(memory):
     assert memory.get("turn") == {"old": [1]}
 
 
-# The stack may end where the verb was called and has not yet begun.
+# The stack may end where the operation was called and has not yet begun.
 @pytest.mark.filterwarnings(
     "ignore:coroutine .* was never awaited:RuntimeWarning",
     "ignore:Exception ignored in. <coroutine:pytest.PytestUnraisableExceptionWarning",
@@ -737,7 +737,7 @@ def test_value_near_the_recursion_limit_raises_no_stray_error(memory):
     for levels in range(sys.getrecursionlimit() - 500, sys.getrecursionlimit(), 50):
         try:
             dive(levels)
-        except (SerializationError, RecursionError) as fault:
-            outcomes.add(type(fault))
+        except (SerializationError, RecursionError) as error:
+            outcomes.add(type(error))
     assert outcomes <= {SerializationError, RecursionError}
     assert memory.get("turn") in ({"old": [1]}, nested(200, 2**64))

@@ -41,8 +41,8 @@ def outcome(function: Any, *arguments: Any) -> str:
     """What a call returns, or how it fails: with the same words in either way."""
     try:
         return repr(function(*arguments))
-    except (FibonacciError, ValueError, TypeError) as fault:
-        return f"{type(fault).__name__}: {fault}"
+    except (FibonacciError, ValueError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"
 
 
 @given(values)
@@ -126,17 +126,17 @@ def test_metadata_requires_orjson_only_with_wheels():
     marker = wanted.marker
     assert marker is not None
 
-    def asked(implementation: str, version: str, system: str, machine: str) -> bool:
+    def is_required(implementation: str, version: str, system: str, machine: str) -> bool:
         python = {"platform_python_implementation": implementation, "python_version": version}
         return marker.evaluate({**python, "sys_platform": system, "platform_machine": machine})
 
-    assert asked("CPython", "3.11", "linux", "x86_64")
-    assert asked("CPython", "3.14", "darwin", "arm64")
-    assert asked("CPython", "3.13", "win32", "AMD64")
-    assert not asked("CPython", "3.15", "linux", "x86_64")
-    assert not asked("PyPy", "3.11", "linux", "x86_64")
-    assert not asked("CPython", "3.13", "freebsd14", "amd64")
-    assert not asked("CPython", "3.13", "linux", "riscv64")
-    assert not asked("CPython", "3.13", "linux", "ppc64")
+    assert is_required("CPython", "3.11", "linux", "x86_64")
+    assert is_required("CPython", "3.14", "darwin", "arm64")
+    assert is_required("CPython", "3.13", "win32", "AMD64")
+    assert not is_required("CPython", "3.15", "linux", "x86_64")
+    assert not is_required("PyPy", "3.11", "linux", "x86_64")
+    assert not is_required("CPython", "3.13", "freebsd14", "amd64")
+    assert not is_required("CPython", "3.13", "linux", "riscv64")
+    assert not is_required("CPython", "3.13", "linux", "ppc64")
     lowest, unsafe = (".".join(map(str, version)) for version in (LOWEST, FIRST_UNSAFE))
     assert str(wanted.specifier) in {f">={lowest},<{unsafe}", f"<{unsafe},>={lowest}"}
