@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from fibonacci._memory import codec, exact
+from fibonacci._memory import codec, strict_json
 from fibonacci._workflow import inputs
 from fibonacci.plugin import templating
 from fibonacci.plugin._orjson import no_dumps
@@ -20,8 +20,8 @@ PYTEST: Final = "import sys, pytest; sys.modules['orjson'] = None; sys.exit(pyte
 def without_orjson() -> Iterator[None]:
     """Take orjson from all of core that asked for it when it was imported."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exact, "orjson", None)
-        patch.setattr(codec, "_loads", exact.loads)
+        patch.setattr(strict_json, "orjson", None)
+        patch.setattr(codec, "_loads", strict_json.loads)
         patch.setattr(codec, "_dumps", no_dumps)
         for module in (inputs, templating):
             patch.setattr(module, "dumps", no_dumps)

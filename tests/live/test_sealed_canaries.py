@@ -147,9 +147,13 @@ class Loud:
 
     def reprs(self, workflow: Workflow) -> str:
         memory = workflow.memory
-        parts = [workflow, memory, memory.for_user("u"), self.config, memory._means]
-        envelope = memory._means.envelope
-        parts += [envelope, getattr(envelope, "_cipher", None), getattr(memory, "_lease", None)]
+        parts = [workflow, memory, memory.for_user("u"), self.config, memory._context]
+        serializer = memory._context.serializer
+        parts += [
+            serializer,
+            getattr(serializer, "_cipher", None),
+            getattr(memory, "_handle", None),
+        ]
         return "\n".join(f"{part!r} {part}" for part in parts)
 
 

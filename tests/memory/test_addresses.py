@@ -1,4 +1,4 @@
-"""Addresses: no two records ever meet, and each form decodes back (C1)."""
+"""Addresses: no two records share one, and each form decodes to its own address (C1)."""
 
 import random
 from hashlib import blake2b
@@ -37,8 +37,8 @@ def spelled(choices: bytes) -> Address:
 
 
 @pytest.mark.bare  # as others cover it with fewer
-def test_no_two_of_20_000_addresses_meet():
-    """C1: each text reads back to its address, and no text and no canonical form comes twice."""
+def test_20_000_addresses_are_distinct():
+    """C1: each text parses to its own address, and no text and no encoded form occurs twice."""
     texts: dict[str, Address] = {}
     forms: dict[bytes, Address] = {}
 
@@ -85,16 +85,16 @@ def collisions(count: int, seed: int) -> tuple[int, int, int, int]:
 
 
 @pytest.mark.bare  # as others cover it with fewer
-def test_no_two_of_20_000_hostile_tuples_meet():
-    """C1: names made of separators, escapes, look-alikes and other addresses' ends."""
+def test_20_000_hostile_addresses_are_distinct():
+    """C1: names of separators, escapes, look-alikes and ends of other addresses stay distinct."""
     tuples, texts, forms, lost = collisions(20_000, seed=1)
     assert tuples > 15_000
     assert (texts, forms, lost) == (tuples, tuples, 0)
 
 
 @pytest.mark.long
-def test_no_two_of_1_000_000_hostile_tuples_meet():
-    """C1: the same for a million."""
+def test_1_000_000_hostile_addresses_are_distinct():
+    """C1: a million hostile addresses are distinct."""
     tuples, texts, forms, lost = collisions(1_000_000, seed=2)
     assert tuples > 700_000
     assert (texts, forms, lost) == (tuples, tuples, 0)
@@ -115,36 +115,36 @@ def test_no_two_of_1_000_000_hostile_tuples_meet():
         (("", "workflow", "a+b", "k"), ("", "workflow", "a b", "k")),
     ],
 )
-def test_addresses_that_look_alike_are_two(one: Parts, other: Parts):
-    """C1, C2: no separator, no escape and no normalisation brings two together."""
+def test_similar_addresses_are_distinct(one: Parts, other: Parts):
+    """C1, C2: no separator, escape or normalisation makes two addresses equal."""
     left, right = (Address(Space(*parts[:3]), parts[3]) for parts in (one, other))
     assert left.text != right.text
     assert encode_parts(*one) != encode_parts(*other)
 
 
-def test_the_text_of_an_address_is_as_documented():
-    """C3: the prefix literally in front, then version, scope, owner and key."""
+def test_address_text_is_as_documented():
+    """C3: an address's text is the prefix literally, then version, scope, owner and key."""
     address = Address(Space("app:", "user", "ü 1"), "a:b/c")
     assert address.text == "app:v1:u:%C3%BC%201:a%3Ab%2Fc"
     assert address.space.text == "app:v1:u:%C3%BC%201"
 
 
-def test_the_canonical_form_is_as_documented():
-    """Four bytes of length, big-endian, then UTF-8; ciphers and columns depend on it."""
+def test_encoded_parts_are_as_documented():
+    """encode_parts() writes four bytes of length, big-endian, then UTF-8; ciphers depend on it."""
     assert encode_parts("é", "", "ab") == b"\0\0\0\2\xc3\xa9\0\0\0\0\0\0\0\2ab"
 
 
 @given(addresses)
 @settings(deadline=None)
-def test_an_address_of_any_text_reads_back(address: Address):
-    """C1: whatever the characters."""
+def test_address_of_any_text_parses_back(address: Address):
+    """C1: an address with any characters parses back from its text."""
     assert parse_address(address.text) == address
 
 
 @given(addresses)
 @settings(deadline=None)
-def test_a_text_is_printable_and_holds_nothing_special(address: Address):
-    """C1: behind the prefix there is no brace, glob, space or colon of the user's own."""
+def test_address_text_has_no_special_characters(address: Address):
+    """C1: an address's text has no brace, glob, space or colon of the user's after the prefix."""
     rest = address.text.removeprefix(address.space.prefix)
     assert rest.isascii()
     assert rest.isprintable()
@@ -154,8 +154,8 @@ def test_a_text_is_printable_and_holds_nothing_special(address: Address):
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 @settings(deadline=None)
-def test_any_text_parses_to_its_own_address_or_to_none(text: str):
-    """C1: what parses has exactly this text: no second spelling of an address is ours."""
+def test_text_that_parses_is_the_text_of_its_address(text: str):
+    """C1: a text that parses is exactly the text of its address: there is no second spelling."""
     address = parse_address(text)
     assert address is None or address.text == text
 
@@ -187,8 +187,8 @@ def test_any_text_parses_to_its_own_address_or_to_none(text: str):
         " fibonacci:v1 :w:a:k",
     ],
 )
-def test_a_foreign_text_is_none_of_ours(text: str):
-    """C1: what somebody else wrote is neither listed nor removed."""
+def test_foreign_text_is_not_an_address(text: str):
+    """C1: parse_address() returns None for a foreign key, which is neither listed nor removed."""
     assert parse_address(text) is None
 
 
@@ -196,8 +196,8 @@ def test_a_foreign_text_is_none_of_ours(text: str):
     "text",
     ["v1:w:\ud800:k", "v1:w:a:\udfff", "\ud800v1:w:a:k", "fibonacci:v1:w:a:k\udcff"],
 )
-def test_a_text_with_half_a_surrogate_pair_is_none_of_ours(text: str):
-    """C1: what a driver decoded with ``surrogateescape`` raises no stray error."""
+def test_text_with_half_a_surrogate_pair_is_not_an_address(text: str):
+    """C1: parse_address() of text decoded with ``surrogateescape`` returns None."""
     assert parse_address(text) is None
 
 
@@ -212,13 +212,12 @@ def test_a_text_with_half_a_surrogate_pair_is_none_of_ours(text: str):
         f"fibonacci:v1:w:a:{'k' * 1001}",
     ],
 )
-def test_a_text_that_no_address_can_have_is_none_of_ours(text: str):
-    """C1, C3: an empty or too long key, a NUL, an owner of the global scope: nobody can set those,
-    so nobody could delete what is listed."""
+def test_text_of_an_impossible_address_is_not_an_address(text: str):
+    """C1, C3: parse_address() returns None for a key or owner that nobody can set or delete."""
     assert parse_address(text) is None
 
 
-def test_an_address_in_a_message_names_the_record():
-    """Errors say which record, in which scope, of whom."""
+def test_str_of_an_address_names_the_record():
+    """str() of an address names the record, its scope and its owner, for error messages."""
     assert str(Address(Space("p:", "user", "u1"), "k")) == "'k' in user scope of 'u1'"
     assert str(Address(Space("p:", "global", ""), "k")) == "'k' in global scope"

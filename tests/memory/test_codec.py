@@ -1,4 +1,4 @@
-"""The codec: every JSON value to bytes and back, and no bytes that raise a stray error."""
+"""The codec: every JSON value is encoded and decoded exactly, and no bytes raise a stray error."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fibonacci import CorruptRecordError, DecryptionError, FibonacciError, MemoryConfig, Workflow
 from fibonacci._builtin.local import LocalStore
-from fibonacci._memory import codec, exact
+from fibonacci._memory import codec, strict_json
 from fibonacci.plugin import Address, Space
 
 ADDRESS = Address(Space("fibonacci:", "workflow", "w"), "turn")
@@ -36,21 +36,21 @@ def decoded(data: bytes) -> Any:
     """The value, or the error of ours that the bytes raise."""
     try:
         return codec.decode(data, ADDRESS)
-    except (CorruptRecordError, DecryptionError) as fault:
-        return fault
+    except (CorruptRecordError, DecryptionError) as error:
+        return error
 
 
 @given(values)
 @settings(max_examples=200, deadline=None)
 def test_decode_undoes_encode(value: Any):
-    """C7: what is decoded equals what was encoded, and is of the same types."""
+    """C7: decode() returns a value equal to the encoded one, and of the same types."""
     assert repr(codec.decode(codec.encode(value, ADDRESS), ADDRESS)) == repr(value)
 
 
 @given(values)
 @settings(deadline=None)
-def test_the_first_byte_tells_the_format(value: Any):
-    """C25: a space where a number of over 64 bits is inside, JSON otherwise, never a seal."""
+def test_first_byte_shows_the_format(value: Any):
+    """C25: the first byte is a space if a number has over 64 bits, else JSON's, never a seal's."""
     first = codec.encode(value, ADDRESS)[0]
     assert first < 0x80
     assert (first == 0x20) is has_huge_int(value)
@@ -58,30 +58,30 @@ def test_the_first_byte_tells_the_format(value: Any):
 
 @given(values)
 @settings(deadline=None)
-def test_the_fast_way_and_the_exact_way_write_the_same(value: Any):
-    """Which way a value takes shows nowhere: the bytes are the same, so they compare alike."""
-    assert codec.encode(value, ADDRESS) == exact.encode(value, "turn")
+def test_fast_and_slow_path_encode_alike(value: Any):
+    """codec.encode() and strict_json.encode() return the same bytes, so that they compare equal."""
+    assert codec.encode(value, ADDRESS) == strict_json.encode(value, "turn")
 
 
 @given(values)
 @settings(deadline=None)
-def test_equal_values_have_equal_bytes(value: Any):
-    """A value that is read and written back has the bytes that it had."""
+def test_decoded_value_encodes_to_the_same_bytes(value: Any):
+    """A value that is decoded and encoded again has the same bytes."""
     data = codec.encode(value, ADDRESS)
     assert codec.encode(codec.decode(data, ADDRESS), ADDRESS) == data
 
 
 @given(st.binary() | st.binary().map(b" ".__add__) | st.text().map(lambda s: s.encode("utf-16")))
 @settings(max_examples=200, deadline=None)
-def test_no_bytes_raise_a_stray_error(data: bytes):
-    """C8: bytes are a value, or raise one of two errors of ours."""
+def test_random_bytes_raise_no_stray_error(data: bytes):
+    """C8: decode() of any bytes returns a value, or raises one of two errors of the package."""
     decoded(data)
 
 
 @given(values, st.data())
 @settings(max_examples=150, deadline=None)
 def test_damaged_records_raise_no_stray_error(value: Any, data: st.DataObject):
-    """C8: cut, extended, or with one byte changed."""
+    """C8: a record that was cut, extended or changed in one byte raises no stray error."""
     whole = codec.encode(value, ADDRESS)
     place = data.draw(st.integers(0, len(whole) - 1))
     byte = bytes([data.draw(st.integers(0, 255))])
@@ -92,8 +92,8 @@ def test_damaged_records_raise_no_stray_error(value: Any, data: st.DataObject):
 
 @given(values.filter(lambda value: isinstance(value, dict | list | str)), st.data())
 @settings(deadline=None)
-def test_a_record_that_was_cut_is_never_a_value(value: Any, data: st.DataObject):
-    """C8: a container or a text that lost its end does not read as a shorter one."""
+def test_truncated_record_is_never_a_value(value: Any, data: st.DataObject):
+    """C8: a list, dict or text that lost its end does not decode to a shorter one."""
     whole = codec.encode(value, ADDRESS)
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
     assert isinstance(decoded(cut), FibonacciError)
@@ -143,15 +143,15 @@ CORRUPT = {
 
 @pytest.mark.parametrize("name", CORRUPT)
 def test_bytes_that_are_no_json_raise(name: str):
-    """C8: nothing wrong reads as a value, or as a default; the error names the record."""
+    """C8: a corrupt record raises, and is never a value or the default; the error names it."""
     store = LocalStore()
     memory = Workflow("w", MemoryConfig(store)).memory
     store.write(ADDRESS, CORRUPT[name], None, deadline=0)
     with pytest.raises(CorruptRecordError) as caught:
         memory.get("turn", default="none")
     assert str(caught.value) == (
-        "the record 'turn' in workflow scope of 'w' is not JSON: it was damaged, or written by "
-        "something else. Delete it, or set it anew"
+        "the record 'turn' in workflow scope of 'w' is not valid JSON: it was corrupted, or "
+        "written by another program. Delete or overwrite it"
     )
     assert memory.exists("turn")
     assert memory.delete("turn")
@@ -160,14 +160,14 @@ def test_bytes_that_are_no_json_raise(name: str):
 @pytest.mark.parametrize(
     "data", [b"\x80", b"\xff" * 50, b"\x80\x04K\x01.", b"\xef\xbb\xbf1", b"\xff\xfe1\x00"]
 )
-def test_bytes_that_look_sealed_raise_too(data: bytes):
-    """C25: from 0x80 on, a record is sealed, and this memory has no key."""
+def test_bytes_that_look_sealed_raise(data: bytes):
+    """C25: a record that starts with 0x80 or above is sealed, and raises without a key."""
     with pytest.raises(DecryptionError, match="is sealed, and this memory has no encryption"):
         codec.decode(data, ADDRESS)
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory: memory.update("turn", lambda old: 1),
         lambda memory: memory.append("turn", 1),
@@ -176,18 +176,18 @@ def test_bytes_that_look_sealed_raise_too(data: bytes):
     ],
     ids=["update", "append", "increment", "get_many"],
 )
-def test_no_verb_builds_on_a_corrupt_record(verb):
-    """C8: a verb that reads a corrupt record raises, and leaves it as it is."""
+def test_corrupt_record_is_never_updated(operation):
+    """C8: an operation that reads a corrupt record raises, and leaves it as it is."""
     store = LocalStore()
     memory = Workflow("w", MemoryConfig(store)).memory
     store.write(ADDRESS, b"[1, 2", None, deadline=0)
     with pytest.raises(CorruptRecordError):
-        verb(memory)
+        operation(memory)
     assert store.read(ADDRESS, deadline=0) == b"[1, 2"
 
 
-def test_a_corrupt_record_can_be_set_anew():
-    """What the message advises works."""
+def test_corrupt_record_can_be_overwritten():
+    """A corrupt record can be deleted or overwritten, as the message advises."""
     store = LocalStore()
     memory = Workflow("w", MemoryConfig(store)).memory
     store.write(ADDRESS, b"[1, 2", None, deadline=0)

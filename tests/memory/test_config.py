@@ -1,4 +1,4 @@
-"""MemoryConfig: every field is checked, every message teaches, no secret shows."""
+"""MemoryConfig: every field is checked, every message says what to do, no secret is shown."""
 
 import collections
 import math
@@ -41,8 +41,8 @@ def refusal(**fields: Any) -> str:
     return str(caught.value)
 
 
-def test_the_defaults_are_the_references():
-    """The six fields of the reference, in its order, with its defaults."""
+def test_reference_fields_have_its_defaults():
+    """MemoryConfig has the six fields of the reference, in its order, with its defaults."""
     assert [
         (field.name, getattr(MemoryConfig(), field.name))
         for field in attrs.fields(MemoryConfig)[:6]
@@ -56,15 +56,15 @@ def test_the_defaults_are_the_references():
     ]
 
 
-def test_our_own_defaults():
-    """What the reference does not have."""
+def test_defaults_of_further_fields():
+    """MemoryConfig's further fields have these defaults."""
     config = MemoryConfig()
     assert (config.organization_id, config.timeout, config.options) == (None, 5.0, {})
     assert (config.encryption, config.plaintext_reads) == ("aes-256-gcm", "refuse")
 
 
-def test_the_six_may_stand_by_position():
-    """In the reference's order."""
+def test_reference_fields_may_be_positional():
+    """MemoryConfig takes the six fields of the reference by position, in its order."""
     config = MemoryConfig("redis", "redis://h", "p:", 60, "key", True)
     assert config == MemoryConfig(
         backend="redis",
@@ -76,21 +76,21 @@ def test_the_six_may_stand_by_position():
     )
 
 
-def test_a_seventh_by_position_is_an_error():
-    """Ours stand by name alone."""
+def test_further_fields_are_keyword_only():
+    """MemoryConfig takes its further fields by keyword only."""
     with pytest.raises(TypeError):
         untyped("memory", None, "p:", 60, "key", False, "acme")
 
 
 @pytest.mark.parametrize("name", ["backnd", "url", "ttl", "Backend", "organisation_id"])
-def test_a_misspelt_argument_is_pythons_own_error(name: str):
-    """TypeError with the name in it."""
+def test_misspelt_argument_is_a_type_error(name: str):
+    """MemoryConfig raises TypeError with the name of an unknown argument."""
     with pytest.raises(TypeError, match=name):
         untyped(**{name: "x"})
 
 
-def test_a_config_can_not_be_changed():
-    """It is checked once; ``attrs.evolve`` makes another, checked as well."""
+def test_config_is_immutable():
+    """MemoryConfig is immutable; ``attrs.evolve`` creates another one, which is checked as well."""
     config = untyped()
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         config.backend = "redis"
@@ -99,8 +99,8 @@ def test_a_config_can_not_be_changed():
         attrs.evolve(config, timeout=0)
 
 
-def test_a_config_error_is_a_value_error():
-    """C23 and the tree: one of ours, and one of Python's."""
+def test_config_error_is_a_value_error():
+    """C23: ConfigurationError is a FibonacciError and a ValueError."""
     with pytest.raises(ValueError, match="timeout"):
         MemoryConfig(timeout=-1)
 
@@ -139,9 +139,9 @@ WRONG: list[tuple[str, Any, tuple[str, ...]]] = [
     ("default_ttl", [60], ("not list",)),
     ("encryption_key", "", ("encryption_key must be text, or a list of texts", "empty")),
     ("encryption_key", b"key", ("encryption_key must be text",)),
-    ("encryption_key", 5, ("the first seals and all open",)),
+    ("encryption_key", 5, ("the first seals, all of them open",)),
     ("encryption_key", [], ("encryption_key must be text, or a list",)),
-    ("encryption_key", ["a", ""], ("none of them empty",)),
+    ("encryption_key", ["a", ""], ("none may be empty",)),
     ("encryption_key", ["a", None], ("encryption_key must be text",)),
     ("encryption_key", ["a", b"b"], ("encryption_key must be text",)),
     ("encryption_key", {"a": 1}, ("encryption_key must be text",)),
@@ -186,8 +186,8 @@ WRONG: list[tuple[str, Any, tuple[str, ...]]] = [
         f"{field}-{repr(value)[:12] if value != 10**5000 else 'huge'}" for field, value, _ in WRONG
     ],
 )
-def test_a_wrong_field_is_refused_with_words_that_teach(field: str, value: Any, words):
-    """Each message names the field, what it may be, and what it was."""
+def test_error_of_a_field_names_it_and_its_rule(field: str, value: Any, words):
+    """The message about a wrong field has its name, what it may be, and what it was."""
     message = refusal(**{field: value})
     assert field in message
     assert [word for word in words if word not in message] == []
@@ -215,13 +215,13 @@ def test_a_wrong_field_is_refused_with_words_that_teach(field: str, value: Any, 
     ],
     ids=lambda part: repr(part)[:20],
 )
-def test_a_right_field_is_taken(field: str, value: Any):
-    """The borders belong to what is allowed."""
+def test_limits_of_fields_are_inclusive(field: str, value: Any):
+    """MemoryConfig accepts values at the limits of its fields."""
     assert getattr(MemoryConfig(**{field: value}), field) == value
 
 
 def test_keys_are_copied():
-    """Changing the list of keys afterwards changes no config, which can be hashed."""
+    """MemoryConfig copies the list of keys, so that later changes have no effect; it has a hash."""
     keys = ["new", "old"]
     config = MemoryConfig(encryption_key=keys)
     keys.append("")
@@ -229,8 +229,8 @@ def test_keys_are_copied():
     assert hash(config) == hash(MemoryConfig(encryption_key=["new", "old"]))
 
 
-def test_options_that_hold_themselves_are_refused():
-    """Options can't be compared for ever, whatever a backend lets pass."""
+def test_cyclic_options_are_refused():
+    """Options with a reference cycle are refused, whatever a backend accepts."""
     options: dict[str, Any] = {}
     options["self"] = options
 
@@ -247,22 +247,22 @@ def test_options_that_hold_themselves_are_refused():
 
 
 def test_options_are_copied():
-    """Changing the dict afterwards changes no config."""
+    """MemoryConfig copies the dict of options; later changes of it have no effect."""
     options = {"create": True}
     config = MemoryConfig(options=options)
     options["create"] = False
     assert config.options == {"create": True}
 
 
-def test_a_store_goes_without_a_url():
-    """A Store is connected to as it is."""
+def test_store_as_backend_refuses_a_url():
+    """MemoryConfig refuses a connection_url with a Store as backend."""
     assert "connection_url does not go with a Store" in refusal(
         backend=LocalStore(), connection_url="memory://x"
     )
 
 
-def test_the_repr_masks_what_is_secret():
-    """C23: the URL's password and query, the encryption key, the options."""
+def test_repr_masks_secrets():
+    """C23: repr() shows no password or query of the URL, no encryption key and no options."""
     config = MemoryConfig(
         "redis",
         f"redis://ann:{CANARY}@h:1/0?password={CANARY}",
@@ -286,20 +286,20 @@ def test_the_repr_masks_what_is_secret():
         f"redis:/u:{CANARY}@h",
     ],
 )
-def test_the_repr_masks_a_malformed_url_wholly(url: str):
-    """C23: what can't be taken apart can't be shown in part."""
+def test_repr_masks_a_malformed_url_entirely(url: str):
+    """C23: repr() shows no part of a URL that can't be parsed."""
     config = MemoryConfig("redis", url)
     assert CANARY not in repr(config)
     assert "connection_url='***'" in repr(config)
 
 
-def test_the_repr_without_a_url_says_none():
-    """Nothing is masked where nothing is."""
+def test_repr_without_a_url_shows_none():
+    """repr() shows None if there is no URL."""
     assert "connection_url=None" in repr(MemoryConfig())
 
 
-def test_a_config_is_checked_without_its_plugin():
-    """The plugin, the URL and the cipher are checked when a Workflow is made."""
+def test_config_needs_no_plugin_to_be_created():
+    """The plugin, the URL and the cipher are checked when a Workflow is created, not before."""
     config = MemoryConfig("surely-not-there", "::", encrypt_values=True)
     with pytest.raises(FibonacciError):
         Workflow("w", config)
@@ -318,10 +318,10 @@ ORGANIZATIONS = [
 
 
 @pytest.mark.parametrize(("environment", "config", "workflow", "expected"), ORGANIZATIONS)
-def test_the_organization_is_the_nearest_one_given(
+def test_order_of_organization_sources(
     monkeypatch, environment: dict[str, str], config, workflow, expected: str
 ):
-    """C5: Workflow, then MemoryConfig, then the environment, then "default"."""
+    """C5: the organization comes from Workflow, MemoryConfig, the environment, or is "default"."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     store = MemoryConfig("memory", "memory://organizations", organization_id=config)
@@ -332,14 +332,14 @@ def test_the_organization_is_the_nearest_one_given(
 
 
 @pytest.mark.parametrize("bad", ["", 5, b"o", "\0", "o" * 1_001], ids=lambda bad: repr(bad)[:9])
-def test_a_bad_organization_of_a_workflow_is_refused(bad: Any):
-    """C5: not even an empty one falls through to the next."""
+def test_invalid_organization_of_a_workflow_is_refused(bad: Any):
+    """C5: a Workflow refuses an invalid organization_id, even an empty one."""
     with pytest.raises(ConfigurationError, match=r"^organization_id "):
         Workflow("w", organization_id=bad)
 
 
-def test_a_bad_organization_of_the_environment_is_refused(monkeypatch):
-    """C5: where it is the one that counts."""
+def test_invalid_organization_of_the_environment_is_refused(monkeypatch):
+    """C5: an invalid FIBONACCI_ORGANIZATION_ID is refused if it is used."""
     monkeypatch.setenv("FIBONACCI_ORGANIZATION_ID", "o" * 1_001)
     with pytest.raises(ConfigurationError, match=r"^FIBONACCI_ORGANIZATION_ID has 1,001 bytes"):
         Workflow("w")
@@ -376,31 +376,31 @@ ENVIRONMENT = [
 
 @pytest.mark.parametrize(("variable", "text", "field", "value"), ENVIRONMENT)
 def test_each_variable_sets_its_field(monkeypatch, variable, text, field, value):
-    """``FIBONACCI_MEMORY_`` and the field's name."""
+    """The variable of a field is ``FIBONACCI_MEMORY_`` and the field's name."""
     monkeypatch.setenv(f"FIBONACCI_MEMORY_{variable}", text)
     assert getattr(MemoryConfig.from_env(), field) == value
 
 
 def test_every_field_but_two_has_a_variable():
-    """``options`` stand in the URL's query, and the organization has a variable of its own."""
+    """All fields but ``options`` and ``organization_id`` have a variable."""
     fields = {field.name for field in attrs.fields(MemoryConfig)}
     assert {field for _, _, field, _ in ENVIRONMENT} == fields - {"options", "organization_id"}
 
 
 def test_no_variable_means_the_defaults():
-    """An empty environment is a fine one, and other programs' variables don't matter."""
+    """from_env() of an empty environment returns the defaults, and ignores foreign variables."""
     assert MemoryConfig.from_env({}) == MemoryConfig()
     assert MemoryConfig.from_env({"PATH": "/bin", "FIBONACCI_OTHER": "1"}) == MemoryConfig()
 
 
 @pytest.mark.parametrize("variable", sorted({variable for variable, *_ in ENVIRONMENT}))
-def test_an_empty_variable_counts_as_unset(variable: str):
-    """As containers and shells leave them."""
+def test_empty_variable_counts_as_unset(variable: str):
+    """from_env() ignores an empty variable, as containers and shells leave them."""
     assert MemoryConfig.from_env({f"FIBONACCI_MEMORY_{variable}": ""}) == MemoryConfig()
 
 
-def test_variables_may_be_given_as_a_mapping(monkeypatch):
-    """Then the process's own don't count."""
+def test_from_env_takes_a_mapping(monkeypatch):
+    """from_env(mapping) reads only the mapping, not the process's environment."""
     monkeypatch.setenv("FIBONACCI_MEMORY_BACKEND", "redis")
     assert MemoryConfig.from_env({"FIBONACCI_MEMORY_KEY_PREFIX": "p:"}) == MemoryConfig(
         key_prefix="p:"
@@ -417,21 +417,21 @@ def test_variables_may_be_given_as_a_mapping(monkeypatch):
         ("KEY_PREFIX", "p:\n", "p:"),
     ],
 )
-def test_what_stands_around_a_variables_text_does_not_count(variable: str, text: str, value: Any):
-    """A secret's file ends with a line end, which none of these can hold."""
+def test_variables_are_stripped(variable: str, text: str, value: Any):
+    """from_env() strips blanks and line ends, such as the one at the end of a secret's file."""
     config = MemoryConfig.from_env({f"FIBONACCI_MEMORY_{variable}": text})
     assert getattr(config, variable.lower()) == value
 
 
 @pytest.mark.parametrize("text", [" \n", None])
-def test_a_blank_variable_counts_as_unset(text: Any):
-    """As an empty one does, and a name alone in an .env file."""
+def test_blank_variable_counts_as_unset(text: Any):
+    """from_env() ignores a blank variable, and one without a value from an .env file."""
     assert MemoryConfig.from_env({"FIBONACCI_MEMORY_DEFAULT_TTL": text}) == MemoryConfig()
 
 
 @pytest.mark.parametrize("variable", ["BACKEND", "CONNECTION_URL", "KEY_PREFIX", "ENCRYPTION_KEY"])
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         (f'"{CANARY}"', "stands in quotes"),
         (f"'{CANARY}'\n", "stands in quotes"),
@@ -441,29 +441,32 @@ def test_a_blank_variable_counts_as_unset(text: Any):
         ("$NAME", "holds the name of a variable"),
     ],
 )
-def test_what_a_shell_was_to_see_to_is_refused(variable: str, text: str, told: str):
-    """C23: the variable is named, and nothing of it is quoted."""
-    with pytest.raises(ConfigurationError, match=f"FIBONACCI_MEMORY_{variable} {told}") as caught:
+def test_shell_syntax_in_a_variable_is_refused(variable: str, text: str, problem: str):
+    """C23: shell syntax in a variable is refused; the message names it, and quotes nothing."""
+    with pytest.raises(
+        ConfigurationError, match=f"FIBONACCI_MEMORY_{variable} {problem}"
+    ) as caught:
         MemoryConfig.from_env({f"FIBONACCI_MEMORY_{variable}": text})
     assert CANARY not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", [f"'{CANARY}\"", f'"{CANARY}', '"', f"{CANARY}`"])
-def test_quotes_that_no_shell_takes_away_stay(key: str):
-    """A key may begin and end with signs that are no pair."""
+def test_unpaired_quotes_are_part_of_a_key(key: str):
+    """An encryption key may begin and end with quotes that are not a pair."""
     assert MemoryConfig(encryption_key=key).encryption_key == key
 
 
 @pytest.mark.parametrize("text", [f"'{CANARY}'", "${CANARY}"])
-def test_a_key_in_code_is_looked_at_as_well(text: str):
-    """``os.environ[...]`` hands it out as it is."""
+def test_shell_syntax_in_an_encryption_key_is_refused(text: str):
+    """encryption_key is checked for shell syntax in code too: ``os.environ[...]`` may have it."""
     assert refusal(encryption_key=["good", text]).startswith("encryption_key ")
 
 
-def test_a_url_in_the_place_of_a_backend_is_refused():
-    """C23: the field that it belongs into is named, and it is not quoted."""
+def test_url_as_backend_is_refused():
+    """C23: a URL as backend is refused; the message names connection_url, and not the URL."""
     assert refusal(backend=f"redis://:{CANARY}@h") == (
-        "backend is a backend's name, such as 'redis', and it is a URL: give that as connection_url"
+        "backend must be a backend's name, such as 'redis'; it is a URL: pass that as "
+        "connection_url"
     )
 
 
@@ -475,8 +478,8 @@ def test_a_url_in_the_place_of_a_backend_is_refused():
         "fibonacci_memory_timeout",
     ],
 )
-def test_a_name_that_is_not_quite_one_is_refused(name: str):
-    """Readers of .env files that know no ``export`` leave it in the name."""
+def test_misspelt_prefix_of_a_variable_is_refused(name: str):
+    """from_env() refuses ``export`` or lower case in a name, as some .env readers leave it."""
     with pytest.raises(ConfigurationError, match=f"{name}': write FIBONACCI_MEMORY_TIMEOUT$"):
         MemoryConfig.from_env({name: "5"})
 
@@ -494,16 +497,16 @@ SERVICE = {
 
 
 @pytest.mark.parametrize("service", ["", "REDIS_", "BACKEND_"])
-def test_variables_of_a_service_are_no_settings(service: str):
-    """Kubernetes sets them for each service: of fibonacci-memory, they begin as ours do."""
-    given = {f"FIBONACCI_MEMORY_{service}{name}": text for name, text in SERVICE.items()}
-    assert MemoryConfig.from_env(given) == MemoryConfig()
+def test_variables_of_a_kubernetes_service_are_ignored(service: str):
+    """from_env() ignores what Kubernetes sets for a service called fibonacci-memory."""
+    environ = {f"FIBONACCI_MEMORY_{service}{name}": text for name, text in SERVICE.items()}
+    assert MemoryConfig.from_env(environ) == MemoryConfig()
     with pytest.raises(ConfigurationError, match="unknown environment variable"):
         MemoryConfig.from_env({f"FIBONACCI_MEMORY_{service}PORT": "6379"})
 
 
-def test_an_unknown_variable_is_refused():
-    """A misspelt variable would otherwise be a setting that silently does nothing."""
+def test_unknown_variable_is_refused():
+    """from_env() refuses an unknown variable, which otherwise would silently have no effect."""
     with pytest.raises(ConfigurationError) as caught:
         MemoryConfig.from_env({"FIBONACCI_MEMORY_CONECTION_URL": f"redis://u:{CANARY}@h"})
     assert str(caught.value) == (
@@ -513,8 +516,8 @@ def test_an_unknown_variable_is_refused():
 
 
 @pytest.mark.parametrize("variable", ["OPTIONS", "ORGANIZATION_ID", "X", ""])
-def test_a_field_without_a_variable_is_an_unknown_one(variable: str):
-    """Also the two fields that are set elsewhere."""
+def test_variable_of_a_field_without_one_is_refused(variable: str):
+    """from_env() refuses variables of the two fields that are set elsewhere."""
     with pytest.raises(ConfigurationError, match="unknown environment variable"):
         MemoryConfig.from_env({f"FIBONACCI_MEMORY_{variable}": "x"})
 
@@ -534,8 +537,8 @@ def test_a_field_without_a_variable_is_an_unknown_one(variable: str):
     ],
     ids=lambda part: str(part)[:15],
 )
-def test_a_variable_that_can_not_be_read_is_refused_by_name(variable, text, rule):
-    """The message names the variable and its rule, and never its text."""
+def test_error_of_a_variable_names_it_and_its_rule(variable, text, rule):
+    """The message about an invalid variable has its name and its rule, and never its value."""
     with pytest.raises(ConfigurationError) as caught:
         MemoryConfig.from_env({f"FIBONACCI_MEMORY_{variable}": text})
     assert str(caught.value) == (
@@ -552,17 +555,17 @@ def test_a_variable_that_can_not_be_read_is_refused_by_name(variable, text, rule
         ("TIMEOUT", "inf", r"timeout must be a number of seconds,? over 0"),
         ("KEY_PREFIX", "a b", "key_prefix may not hold"),
         ("PLAINTEXT_READS", "deny", "plaintext_reads must be"),
-        ("ENCRYPTION_KEY", "new\n\nold", "none of them empty"),
+        ("ENCRYPTION_KEY", "new\n\nold", "none may be empty"),
     ],
 )
-def test_what_a_variable_says_is_checked_like_any_field(variable, text, words):
-    """One rule, wherever the value comes from."""
+def test_variables_are_validated_like_fields(variable, text, words):
+    """The value of a variable is validated like that of a field."""
     with pytest.raises(ConfigurationError, match=words):
         MemoryConfig.from_env({f"FIBONACCI_MEMORY_{variable}": text})
 
 
-def test_a_key_from_the_environment_shows_nowhere(monkeypatch):
-    """C23: also where the rest of the environment is wrong."""
+def test_key_from_the_environment_is_never_shown(monkeypatch):
+    """C23: no error shows a key from the environment, even if another variable is wrong."""
     monkeypatch.setenv("FIBONACCI_MEMORY_ENCRYPTION_KEY", CANARY)
     assert CANARY not in repr(MemoryConfig.from_env())
     monkeypatch.setenv("FIBONACCI_MEMORY_TIMEOUT", "x")
@@ -572,7 +575,7 @@ def test_a_key_from_the_environment_shows_nowhere(monkeypatch):
 
 
 def test_encrypted_values_need_a_key():
-    """C25: told when the Workflow is made, with what to do."""
+    """C25: a Workflow with encrypt_values and no key raises, and the message says what to do."""
     with pytest.raises(ConfigurationError) as caught:
         Workflow("w", MemoryConfig(encrypt_values=True))
     assert str(caught.value) == (
@@ -582,7 +585,7 @@ def test_encrypted_values_need_a_key():
 
 
 def test_encrypted_values_need_their_plugin():
-    """C25: told when the Workflow is made, and not at the first write."""
+    """C25: a Workflow raises if the encryption plugin is missing, not the first write."""
     with pytest.raises(PluginNotFoundError, match="'surely-not-there'"):
         Workflow(
             "w",
@@ -590,11 +593,11 @@ def test_encrypted_values_need_their_plugin():
         )
 
 
-def test_a_key_alone_encrypts_nothing():
-    """``encrypt_values`` is what turns it on, and no plugin is needed before; a warning says so."""
-    with pytest.warns(UserWarning, match="written in the clear. Set encrypt_values=True") as told:
+def test_key_without_encrypt_values_warns():
+    """An encryption_key without encrypt_values encrypts nothing, needs no plugin, and warns."""
+    with pytest.warns(UserWarning, match="written in the clear. Set encrypt_values=True") as warned:
         memory = Workflow("w", MemoryConfig(encryption_key=CANARY)).memory
-    assert told[0].filename == __file__
-    assert CANARY not in str(told[0].message)
+    assert warned[0].filename == __file__
+    assert CANARY not in str(warned[0].message)
     memory.set("k", 1)
     assert Workflow("w").memory.get("k") == 1

@@ -1,4 +1,4 @@
-"""The methods that a store need not have: defaults on the seven primitives, sync and async."""
+"""The methods that a store need not define: defaults over seven primitives, sync and async."""
 
 import asyncio
 import math
@@ -85,45 +85,45 @@ def memory(store: Primitive) -> MemoryManager:
     return Workflow("w", MemoryConfig(store)).memory
 
 
-def awaited(question: Coroutine[Any, Any, Any]) -> Any:
-    """The answer, in an event loop of its own."""
+def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of the coroutine, in a new event loop."""
 
-    async def ask() -> Any:
-        return await question
+    async def run() -> Any:
+        return await coroutine
 
-    return asyncio.run(ask())
+    return asyncio.run(run())
 
 
-def test_batches(memory: MemoryManager) -> None:
-    """Batches read, write and remove one record after the other."""
+def test_default_batches_use_single_operations(memory: MemoryManager) -> None:
+    """The default batch methods read, write and remove one record after the other."""
     values = {f"k{number}": number for number in range(5)}
     memory.set_many(values, ttl=60)
     assert memory.get_many([*values, "absent"]) == values
-    assert awaited(memory.aget_many(values)) == values
+    assert run_async(memory.aget_many(values)) == values
     assert 0 < (memory.ttl("k0") or 0) <= 60
     assert memory.delete_many(["k0", "absent"]) == 1
-    assert awaited(memory.adelete_many(["k1", "absent"])) == 1
-    assert awaited(memory.aset_many({"k9": 9}))
+    assert run_async(memory.adelete_many(["k1", "absent"])) == 1
+    assert run_async(memory.aset_many({"k9": 9}))
     assert memory.list_keys() == ["k2", "k3", "k4", "k9"]
 
 
-def test_clear(memory: MemoryManager) -> None:
-    """clear removes page after page, in sync and async code."""
-    for clear in (lambda: memory.clear(), lambda: awaited(memory.aclear())):
+def test_default_clear_removes_all_pages(memory: MemoryManager) -> None:
+    """The default clear() removes page after page, in sync and async code."""
+    for clear in (lambda: memory.clear(), lambda: run_async(memory.aclear())):
         memory.set_many(dict.fromkeys("abcde", 0))
         assert clear()
         assert memory.list_keys() == []
 
 
-def test_exists(memory: MemoryManager) -> None:
-    """exists asks for what remains of the record."""
+def test_default_exists_uses_remaining_ttl(memory: MemoryManager) -> None:
+    """The default exists() calls remaining_ttl_ms()."""
     memory.set("k", 1)
     assert memory.exists("k")
     assert not memory.exists("absent")
 
 
-def test_touch(memory: MemoryManager) -> None:
-    """touch writes what it read, with the new expiry; an absent record stays absent."""
+def test_default_touch_writes_the_value_back(memory: MemoryManager) -> None:
+    """The default touch() writes the value back with the new expiry; no record stays no record."""
     memory.set("k", 1, ttl=0.05)
     assert memory.touch("k", 60)
     assert not memory.touch("absent", 60)
@@ -131,13 +131,13 @@ def test_touch(memory: MemoryManager) -> None:
     assert memory.get("k") == 1
 
 
-def test_touch_tries_again(memory: MemoryManager, store: Primitive) -> None:
-    """touch goes on when another writer came between, in sync and async code."""
+def test_default_touch_retries_after_a_conflict(memory: MemoryManager, store: Primitive) -> None:
+    """The default touch() retries if another writer came between, in sync and async code."""
     memory.set("k", 1, ttl=5)
     store.lost = 3
     assert memory.touch("k", 60)
     store.lost = 3
-    assert awaited(memory.atouch("k", 600))
+    assert run_async(memory.atouch("k", 600))
     assert 60 < (memory.ttl("k") or 0) <= 600
 
 
@@ -145,7 +145,7 @@ def test_async_store_pauses_without_blocking(store: Primitive) -> None:
     """Between two tries the async mode lets the loop go on."""
     address = Address(Space("p:", "workflow", "w"), "k")
 
-    async def ask() -> int:
+    async def run() -> int:
         threaded = Threaded(BlockingStore(store), ThreadLimit(BlockingStore(store)))
         turns = 0
 
@@ -161,7 +161,7 @@ def test_async_store_pauses_without_blocking(store: Primitive) -> None:
         await threaded.close()
         return turns
 
-    assert asyncio.run(ask()) > 0
+    assert asyncio.run(run()) > 0
 
 
 def test_close_through_the_inline_shape(store: Primitive) -> None:
@@ -175,7 +175,7 @@ def test_markers_print_their_names() -> None:
     assert repr(KEEP_TTL) == "KEEP"
 
 
-def test_local_touch_of_nothing(memory: MemoryManager) -> None:
+def test_local_store_touches_no_absent_record(memory: MemoryManager) -> None:
     """The in-process store touches no absent record, and lists no expired one."""
     store = LocalStore()
     space = Space("p:", "workflow", "w")

@@ -1,4 +1,4 @@
-"""The tree of errors: one root, drawn once, and all of it within reach."""
+"""The tree of errors: one root, drawn in the docstring, and exported completely."""
 
 import ast
 import builtins
@@ -33,8 +33,8 @@ def drawn() -> dict[str, str | None]:
     return parents
 
 
-def test_the_tree_in_the_docstring_is_the_real_one():
-    """Every class is drawn, where it hangs."""
+def test_tree_in_the_docstring_is_the_real_one():
+    """The docstring of fibonacci.errors draws every class below its base class."""
     real = {
         name: next((base.__name__ for base in kind.__bases__ if base.__name__ in CLASSES), None)
         for name, kind in CLASSES.items()
@@ -42,32 +42,32 @@ def test_the_tree_in_the_docstring_is_the_real_one():
     assert drawn() == real
 
 
-def test_every_error_has_the_one_root():
-    """``except FibonacciError`` catches them all."""
+def test_every_error_is_a_fibonacci_error():
+    """``except FibonacciError`` catches every error."""
     assert all(issubclass(kind, errors.FibonacciError) for kind in CLASSES.values())
 
 
 @pytest.mark.parametrize("name", sorted(CLASSES))
-def test_an_error_says_what_it_means(name: str):
-    """Each class has a docstring of its own, a sentence."""
+def test_every_error_has_a_docstring(name: str):
+    """Every error class has its own docstring, a sentence."""
     text = vars(CLASSES[name]).get("__doc__")
     assert text
     assert text.strip().endswith(".")
 
 
-def test_no_built_in_is_shadowed():
-    """Importing every name changes the meaning of none."""
+def test_no_error_shadows_a_builtin():
+    """No error class has the name of a builtin."""
     assert not set(CLASSES) & set(dir(builtins))
 
 
-def test_the_face_exports_them_all():
-    """A user imports errors from where everything else is."""
+def test_package_exports_every_error():
+    """The package ``fibonacci`` exports every error class."""
     assert set(CLASSES) <= set(fibonacci.__all__)
     assert all(getattr(fibonacci, name) is kind for name, kind in CLASSES.items())
 
 
-def test_all_names_of_the_face_are_there_and_sorted():
-    """``from fibonacci import *`` works, and the list is easy to read."""
+def test_all_names_are_exported_and_sorted():
+    """``from fibonacci import *`` works, and ``__all__`` is sorted."""
     assert all(hasattr(fibonacci, name) for name in fibonacci.__all__)
     assert fibonacci.__all__ == sorted(
         fibonacci.__all__, key=lambda name: (not name.isupper(), name)
@@ -86,20 +86,20 @@ def test_all_names_of_the_face_are_there_and_sorted():
         ("WrongTypeError", TypeError),
     ],
 )
-def test_a_wrong_argument_is_also_what_python_calls_it(name: str, standard: type):
-    """Code that catches ValueError or TypeError, as for ``json.dumps``, goes on working."""
+def test_argument_errors_are_builtin_errors_too(name: str, standard: type):
+    """Errors about arguments are ValueErrors or TypeErrors too, as those of ``json.dumps``."""
     assert issubclass(CLASSES[name], standard)
 
 
 @pytest.mark.parametrize("name", sorted(CLASSES))
-def test_an_error_survives_the_way_to_another_process(name: str):
-    """Worker processes hand exceptions back by pickling them."""
-    fault = CLASSES[name]("what, where, and how to mend it")
-    again = pickle.loads(pickle.dumps(fault))
-    assert (type(again), str(again)) == (type(fault), str(fault))
+def test_errors_can_be_pickled(name: str):
+    """Every error can be pickled, as worker processes do with exceptions."""
+    error = CLASSES[name]("what, where, and how to mend it")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (type(error), str(error))
 
 
-def test_the_errors_import_nothing():
-    """``fibonacci.errors`` is the ground floor: it has no import of its own."""
+def test_errors_module_imports_nothing():
+    """``fibonacci.errors`` imports no other module of the package."""
     nodes = ast.walk(ast.parse(inspect.getsource(errors)))
     assert not [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]

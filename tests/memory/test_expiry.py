@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fibonacci import NO_EXPIRY, InvalidArgumentError, MemoryConfig, Workflow
-from fibonacci._memory.expiry import CENTURY, milliseconds
+from fibonacci._memory.expiry import MAX_TTL, ttl_to_ms
 
 
 class Seconds(float):
@@ -30,21 +30,21 @@ class Seconds(float):
         (5e-324, 1),
         (0.0011, 2),
         (Seconds(2), 2_000),
-        (CENTURY, 3_155_760_000_000),
+        (MAX_TTL, 3_155_760_000_000),
         (NO_EXPIRY, None),
     ],
 )
-def test_a_ttl_is_rounded_up_to_a_millisecond(ttl: Any, ms: int | None):
-    """C11: never to nothing, and never to less than was asked."""
-    assert milliseconds(ttl) == ms
-    assert type(milliseconds(ttl)) in (int, type(None))
+def test_ttl_is_rounded_up_to_a_millisecond(ttl: Any, ms: int | None):
+    """C11: a ttl is rounded up to whole milliseconds, never to 0 or to less than requested."""
+    assert ttl_to_ms(ttl) == ms
+    assert type(ttl_to_ms(ttl)) in (int, type(None))
 
 
-@given(st.floats(min_value=0, max_value=CENTURY, exclude_min=True) | st.integers(1, int(CENTURY)))
+@given(st.floats(min_value=0, max_value=MAX_TTL, exclude_min=True) | st.integers(1, int(MAX_TTL)))
 @settings(deadline=None)
-def test_rounding_is_never_off_by_more_than_a_millisecond(ttl: float):
-    """C11: for every ttl there may be, in exact arithmetic up to the float's own precision."""
-    ms = milliseconds(ttl)
+def test_rounding_adds_less_than_a_millisecond(ttl: float):
+    """C11: for every valid ttl, exact arithmetic shows a difference of less than a millisecond."""
+    ms = ttl_to_ms(ttl)
     exact = fractions.Fraction(ttl) * 1000
     assert ms is not None
     assert ms >= 1
@@ -58,9 +58,9 @@ BAD: list[tuple[Any, str]] = [
     (-1, "must be over 0"),
     (-0.001, "must be over 0"),
     (math.nan, "must be over 0"),
-    (math.inf, "not inf. For a record that stays say NO_EXPIRY"),
+    (math.inf, "not inf. Use NO_EXPIRY for a record that never expires"),
     (-math.inf, "must be over 0"),
-    (CENTURY + 1, "at most 100 years"),
+    (MAX_TTL + 1, "at most 100 years"),
     (10**30, "at most 100 years"),
     (10**5_000, "at most 100 years"),
     (True, "must be a number of seconds or NO_EXPIRY, not bool"),
@@ -89,8 +89,8 @@ def memory():
 
 
 @pytest.mark.parametrize(("ttl", "message"), BAD, ids=IDS)
-def test_a_bad_ttl_is_refused(memory, ttl: Any, message: str):
-    """C11: InvalidArgumentError with the rule; nothing is written."""
+def test_invalid_ttl_is_refused(memory, ttl: Any, message: str):
+    """C11: an invalid ttl raises InvalidArgumentError with the rule; nothing is written."""
     with pytest.raises(InvalidArgumentError) as caught:
         memory.set("k", 1, ttl=ttl)
     assert str(caught.value).startswith("ttl must be ")
@@ -100,7 +100,7 @@ def test_a_bad_ttl_is_refused(memory, ttl: Any, message: str):
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory, ttl: memory.add("new", 1, ttl=ttl),
         lambda memory, ttl: memory.update("new", lambda old: 1, ttl=ttl),
@@ -113,27 +113,27 @@ def test_a_bad_ttl_is_refused(memory, ttl: Any, message: str):
     ids=["add", "update", "append", "increment", "set_many", "touch", "append to"],
 )
 @pytest.mark.parametrize("ttl", [0, -1, True, "60", math.nan], ids=repr)
-def test_every_verb_refuses_a_bad_ttl(memory, verb, ttl: Any):
-    """C11: the same rule for all that take one, whether it would be used or not."""
+def test_every_operation_refuses_an_invalid_ttl(memory, operation, ttl: Any):
+    """C11: every operation with a ttl checks it, whether it would be used or not."""
     with pytest.raises(InvalidArgumentError, match=r"^ttl must be "):
-        verb(memory, ttl)
+        operation(memory, ttl)
     assert memory.list_keys() == ["k"]
     assert memory.get("k") == [0]
 
 
 def test_touch_needs_a_ttl(memory):
-    """None would not say what is meant: for ever is NO_EXPIRY."""
+    """touch() refuses None as ttl: for ever is NO_EXPIRY."""
     with pytest.raises(InvalidArgumentError, match="NO_EXPIRY, not NoneType"):
         memory.touch("k", None)
 
 
-def test_no_expiry_says_what_it_is():
-    """In a message or a log it reads as it is written."""
+def test_repr_of_no_expiry():
+    """repr(NO_EXPIRY) is "NO_EXPIRY", as it is written in code."""
     assert repr(NO_EXPIRY) == "NO_EXPIRY"
 
 
-def test_the_default_ttl_is_for_records_that_say_none():
-    """C13: ttl, else default_ttl, else none; NO_EXPIRY overrides."""
+def test_default_ttl_applies_without_a_ttl():
+    """C13: a new record gets its ttl, else default_ttl, else none; NO_EXPIRY overrides both."""
     config = MemoryConfig("memory", "memory://expiry-default", default_ttl=100)
     memory = Workflow("w", config).memory
     memory.set("default", 1)

@@ -1,4 +1,4 @@
-"""Keys, ids, names and scopes: what may be addressed, and what each refusal says (C2 to C4)."""
+"""Keys, ids, names and scopes: which addresses exist, and how others are refused (C2 to C4)."""
 
 from typing import Any
 from uuid import UUID
@@ -70,15 +70,15 @@ ODD_NAMES = [
 
 @pytest.mark.parametrize("name", ODD_NAMES, ids=lambda name: ascii(name[:20]))
 def test_any_text_is_a_key(memory, name: str):
-    """C2, C3: no character but NUL is special, and up to 1,000 bytes are taken."""
+    """C2, C3: a key may have any character but NUL, and up to 1,000 bytes."""
     memory.set(name, [name])
     assert memory.get(name) == [name]
     assert name in memory.list_keys()
     assert memory.delete(name)
 
 
-def test_odd_keys_do_not_meet(memory):
-    """C2: keys that differ are different records, however they look."""
+def test_similar_keys_are_distinct(memory):
+    """C2: keys that differ are different records, however similar they look."""
     names = list(dict.fromkeys(ODD_NAMES))
     memory.set_many({name: number for number, name in enumerate(names)})
     assert memory.get_many(names) == {name: number for number, name in enumerate(names)}
@@ -87,7 +87,7 @@ def test_odd_keys_do_not_meet(memory):
 
 @pytest.mark.parametrize("name", ODD_NAMES, ids=lambda name: ascii(name[:20]))
 def test_any_text_is_a_user_id_and_a_name(name: str):
-    """C3: ids and names follow the rules of keys, and owners never meet."""
+    """C3: ids and names follow the rules of keys, and owners are distinct."""
     config = MemoryConfig("memory", "memory://odd-names")
     memory = Workflow(name, config, organization_id=name).memory
     places: list[tuple[Scope, str | None]]
@@ -124,8 +124,8 @@ BAD_KEYS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("key", "message"), BAD_KEYS, ids=[text[8:40] for _, text in BAD_KEYS])
-def test_a_bad_key_is_refused(memory, key: Any, message: str):
-    """C3: InvalidKeyError that says what is wrong; nothing is written."""
+def test_invalid_key_is_refused(memory, key: Any, message: str):
+    """C3: an invalid key raises InvalidKeyError with the reason; nothing is written."""
     with pytest.raises(InvalidKeyError) as caught:
         memory.set(key, 1)
     assert str(caught.value) == message
@@ -133,7 +133,7 @@ def test_a_bad_key_is_refused(memory, key: Any, message: str):
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory, key: memory.get(key),
         lambda memory, key: memory.get(key, default=1),
@@ -153,22 +153,22 @@ def test_a_bad_key_is_refused(memory, key: Any, message: str):
 @pytest.mark.parametrize(
     "key", [None, 1, b"k", "", "\0", "\ud800", HUGE], ids=lambda k: repr(k)[:9]
 )
-def test_every_verb_refuses_a_bad_key(memory, verb, key: Any):
-    """C3: the same error everywhere, and never an answer like None or False."""
+def test_every_operation_refuses_an_invalid_key(memory, operation, key: Any):
+    """C3: every operation raises the same error for an invalid key, and never returns None."""
     with pytest.raises(InvalidKeyError):
-        verb(memory, key)
+        operation(memory, key)
     assert memory.get("k") == "old"
 
 
 @pytest.mark.parametrize("keys", [[["unhashable"]], [{}], [object()]])
-def test_a_key_that_can_not_be_hashed_is_refused_in_a_batch(memory, keys: Any):
-    """C3: a wrong type is told as such, also where a dict of keys is made."""
+def test_unhashable_key_in_a_batch_is_refused(memory, keys: Any):
+    """C3: a key of a wrong type is refused as such, even if it can't be hashed."""
     with pytest.raises(InvalidKeyError, match="the key must be text"):
         memory.get_many(keys)
 
 
 def test_set_many_checks_all_keys_before_the_first_write(memory):
-    """C3: one bad key, and nothing is written."""
+    """C3: set_many() writes nothing if one key is invalid."""
     with pytest.raises(InvalidKeyError):
         memory.set_many({"a": 1, "": 2})
     assert memory.list_keys() == ["k"]
@@ -202,55 +202,55 @@ class Anything(str):
     __hash__ = str.__hash__
 
 
-def test_a_key_of_a_subclass_of_str_is_its_text(memory):
-    """C3: what counts is the text that it holds."""
+def test_str_subclass_as_key_is_its_text(memory):
+    """C3: a key of a subclass of str is the text that it holds."""
     memory.set(Text("held"), 1)
     assert memory.get("held") == 1
     assert memory.list_keys() == ["held", "k"]
     assert type(memory.list_keys()[0]) is str
 
 
-def test_keys_that_only_claim_to_be_equal_are_two(memory):
-    """C2: "A" is not "a", whatever the class of the key says."""
+def test_keys_with_a_false_equality_are_distinct(memory):
+    """C2: "A" and "a" are two keys, whatever __eq__ of their class returns."""
     memory.set(Caseless("A"), 1)
     assert memory.get(Caseless("a")) is None
     memory.set(Caseless("a"), 2)
     assert memory.list_keys() == ["A", "a", "k"]
 
 
-def test_user_ids_that_only_claim_to_be_equal_are_two_users(memory):
-    """C4: one user's records are not given to another, whatever the class of the id says."""
+def test_user_ids_with_a_false_equality_are_distinct(memory):
+    """C4: two user ids are two users, whatever __eq__ of their class returns."""
     memory.set("k", "of Ann", scope="user", user_id=Caseless("Ann"))
     assert memory.get("k", scope="user", user_id=Caseless("ANN")) is None
 
 
-def test_a_scope_that_only_claims_to_be_equal_is_unknown(memory):
-    """C4: a scope is what its text says."""
+def test_scope_with_a_false_equality_is_unknown(memory):
+    """C4: a scope is its text, whatever __eq__ of its class returns."""
     with pytest.raises(ScopeError, match="unknown scope"):
         memory.get("k", scope=Anything("everywhere"))
 
 
 @pytest.mark.parametrize("scope", ["workflow", "organization", "global"])
-def test_a_user_id_with_another_scope_is_refused(memory, scope: str):
-    """C4: it would write one person's data where all read it; the message says what to say."""
+def test_user_id_with_a_shared_scope_is_refused(memory, scope: str):
+    """C4: a user_id with a scope that all users share is refused; the message says what to pass."""
     with pytest.raises(ScopeError) as caught:
         memory.set("k", 1, scope=scope, user_id="ann")
     assert str(caught.value) == (
-        f"a user_id came with scope {scope!r}, where all would share the record: "
-        f'say scope="user", or leave the user_id out'
+        f'user_id is only valid with scope="user"; scope {scope!r} is shared by all users. '
+        f'Pass scope="user", or leave the user_id out'
     )
     assert memory.get("k") == "old"
 
 
-def test_a_user_id_without_a_scope_is_refused(memory):
-    """C4: the scope that is not said is the workflow's."""
-    with pytest.raises(ScopeError, match='say scope="user"'):
+def test_user_id_without_a_scope_is_refused(memory):
+    """C4: a user_id without a scope is refused: the default scope is the workflow's."""
+    with pytest.raises(ScopeError, match='Pass scope="user"'):
         memory.get("k", user_id="ann")
 
 
 @pytest.mark.parametrize("user", ["", 0, False, b"ann", ["ann"], object()], ids=shown)
-def test_even_an_empty_user_id_does_not_go_with_another_scope(memory, user: Any):
-    """C4: only None is no user id."""
+def test_empty_user_id_with_a_shared_scope_is_refused(memory, user: Any):
+    """C4: any user_id but None is refused with a shared scope, even an empty one."""
     with pytest.raises(ScopeError):
         memory.get("k", user_id=user)
 
@@ -269,8 +269,8 @@ def test_even_an_empty_user_id_does_not_go_with_another_scope(memory, user: Any)
     ],
     ids=shown,
 )
-def test_the_user_scope_needs_a_user_id(memory, user: Any, named: str):
-    """C4: None, empty, or of another type: an error, and never a shared bucket."""
+def test_user_scope_needs_a_user_id(memory, user: Any, named: str):
+    """C4: the user scope refuses a user_id of None, "" or another type."""
     with pytest.raises(ScopeError) as caught:
         memory.set("k", 1, scope="user", user_id=user)
     assert str(caught.value) == (
@@ -280,8 +280,8 @@ def test_the_user_scope_needs_a_user_id(memory, user: Any, named: str):
 
 
 @pytest.mark.parametrize("user", ["\0", "\ud800", "u" * 1_001, HUGE], ids=lambda u: ascii(u[:6]))
-def test_a_user_id_follows_the_rules_of_keys(memory, user: str):
-    """C3: the message says that it is the user id."""
+def test_user_id_follows_the_rules_of_keys(memory, user: str):
+    """C3: an invalid user id raises InvalidKeyError, which says that it is the user id."""
     with pytest.raises(InvalidKeyError, match=r"^the user id has "):
         memory.set("k", 1, scope="user", user_id=user)
 
@@ -298,8 +298,8 @@ def test_a_user_id_follows_the_rules_of_keys(memory, user: str):
     ],
     ids=shown,
 )
-def test_an_unknown_scope_is_refused(memory, scope: Any, message: str):
-    """C4: the message lists the four, and the nearest."""
+def test_unknown_scope_is_refused(memory, scope: Any, message: str):
+    """C4: an unknown scope is refused; the message lists the four scopes and the most similar."""
     scopes = "workflow, user, organization, global"
     with pytest.raises(ScopeError) as caught:
         memory.get("k", scope=scope)
@@ -307,8 +307,8 @@ def test_an_unknown_scope_is_refused(memory, scope: Any, message: str):
 
 
 @pytest.mark.parametrize("scope", [None, 1, True, b"user", ["user"], object()], ids=shown)
-def test_a_scope_that_is_no_text_is_told_by_its_type(memory, scope: Any):
-    """C4: and with the four that there are."""
+def test_error_of_a_scope_shows_its_type(memory, scope: Any):
+    """C4: a scope that is not text is refused with its type and the four scopes."""
     with pytest.raises(ScopeError) as caught:
         memory.get("k", scope=scope)
     assert "workflow, user, organization, global" in str(caught.value)
@@ -316,7 +316,7 @@ def test_a_scope_that_is_no_text_is_told_by_its_type(memory, scope: Any):
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory: memory.clear("usr"),
         lambda memory: memory.list_keys("usr"),
@@ -329,14 +329,14 @@ def test_a_scope_that_is_no_text_is_told_by_its_type(memory, scope: Any):
         lambda memory: memory.set_many({}, "usr"),
     ],
 )
-def test_verbs_without_a_key_check_the_scope_too(memory, verb):
-    """C4: at once, also where nothing would be done."""
+def test_operations_without_a_key_check_the_scope(memory, operation):
+    """C4: operations without a key check the scope at once, even if there is nothing to do."""
     with pytest.raises(ScopeError):
-        verb(memory)
+        operation(memory)
 
 
-def test_scopes_are_apart(memory, other):
-    """C6: the same key in four scopes, of two workflows, is as many records."""
+def test_scopes_are_separate(memory, other):
+    """C6: the same key in four scopes of two workflows is a different record each time."""
     memory.set("k", "user", scope="user", user_id="ann")
     memory.set("k", "organization", scope="organization")
     memory.set("k", "global", scope="global")
@@ -349,8 +349,8 @@ def test_scopes_are_apart(memory, other):
     memory.clear("user", "ann")
 
 
-def test_a_view_is_of_its_space_alone(memory):
-    """C4: the same verbs, the scope and the id given once."""
+def test_view_has_its_space_only(memory):
+    """C4: a view has the same operations, over its own scope and owner only."""
     ann = memory.for_user("ann")
     ann.set("k", 1)
     assert memory.get("k", scope="user", user_id="ann") == 1
@@ -364,7 +364,7 @@ def test_a_view_is_of_its_space_alone(memory):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "arguments",
     [
         {"scope": "workflow"},
         {"scope": "organization"},
@@ -377,41 +377,41 @@ def test_a_view_is_of_its_space_alone(memory):
     ],
     ids=shown,
 )
-def test_a_view_of_a_user_refuses_another_scope_or_id(memory, asked: dict[str, Any]):
-    """C4: a view can't be talked into another space."""
+def test_user_view_refuses_another_scope_or_id(memory, arguments: dict[str, Any]):
+    """C4: a user's view refuses another scope or user_id."""
     with pytest.raises(ScopeError):
-        memory.for_user("ann").get("k", **asked)
+        memory.for_user("ann").get("k", **arguments)
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "arguments",
     [{"scope": "workflow"}, {"scope": "user"}, {"user_id": "ann"}, {"user_id": "acme"}],
     ids=shown,
 )
-def test_a_view_of_an_organization_refuses_another_scope_or_any_user(memory, asked):
-    """C4: not even a user whose id is the organization's."""
+def test_organization_view_refuses_another_scope_or_any_user(memory, arguments):
+    """C4: an organization's view refuses any user_id, even one equal to its own id."""
     with pytest.raises(ScopeError):
-        memory.for_organization("acme").get("k", **asked)
+        memory.for_organization("acme").get("k", **arguments)
 
 
-def test_what_a_view_says_names_itself_and_not_the_other_id(memory):
-    """C4: the message points the way back."""
+def test_error_of_a_view_does_not_show_the_other_id(memory):
+    """C4: the message of a view names its own scope and owner, and not the refused id."""
     with pytest.raises(ScopeError) as caught:
         memory.for_user("ann").get("k", user_id="bob")
     assert str(caught.value) == (
-        "this view is of user 'ann' alone, and was given another user_id: use memory.for_user(...)"
+        "this view has only the user scope of 'ann', and user_id is another: "
+        "use memory.for_user(...)"
     )
     with pytest.raises(ScopeError) as caught:
         memory.for_user("ann").get("k", scope="global")
     assert str(caught.value) == (
-        "this view is of user scope alone, and was asked for scope 'global': "
-        "use the workflow's memory"
+        "this view has only the user scope, not scope 'global': use the workflow's memory"
     )
 
 
 @pytest.mark.parametrize("user", [None, "", 1, b"u"], ids=shown)
-def test_a_view_needs_a_user_id(memory, user: Any):
-    """C4: refused when the view is made."""
+def test_view_needs_a_user_id(memory, user: Any):
+    """C4: for_user() refuses an invalid user id at once."""
     with pytest.raises(ScopeError):
         memory.for_user(user)
 
@@ -419,8 +419,8 @@ def test_a_view_needs_a_user_id(memory, user: Any):
 @pytest.mark.parametrize(
     "owner", [None, "", 1, b"o", "\0", "\ud800", HUGE], ids=lambda o: repr(o)[:9]
 )
-def test_a_view_needs_an_organization_id(memory, owner: Any):
-    """C4: refused when the view is made."""
+def test_view_needs_an_organization_id(memory, owner: Any):
+    """C4: for_organization() refuses an invalid organization id at once."""
     with pytest.raises(ScopeError, match=r"^the organization id "):
         memory.for_organization(owner)
 
@@ -428,14 +428,14 @@ def test_a_view_needs_an_organization_id(memory, owner: Any):
 @pytest.mark.parametrize(
     "name", [None, "", 1, b"w", "\0", "\ud800", HUGE], ids=lambda n: repr(n)[:9]
 )
-def test_a_workflow_needs_a_name(name: Any):
-    """C3: the owner of the workflow scope follows the rules of keys."""
+def test_workflow_needs_a_name(name: Any):
+    """C3: a Workflow's name follows the rules of keys."""
     with pytest.raises(ConfigurationError, match=r"^the workflow's name "):
         Workflow(name)
 
 
-def test_a_workflow_takes_a_memory_config_and_nothing_else():
-    """A dict or a URL in its place is told by its type."""
+def test_workflow_refuses_other_configs():
+    """A Workflow refuses a dict or a URL instead of a MemoryConfig, and shows only its type."""
     with pytest.raises(
         ConfigurationError, match=r"^memory_config must be a MemoryConfig, not str$"
     ):
@@ -443,7 +443,7 @@ def test_a_workflow_takes_a_memory_config_and_nothing_else():
 
 
 @pytest.mark.parametrize("keys", ["k", b"k", None, 5], ids=shown)
-def test_a_batch_takes_a_list_of_keys(memory, keys: Any):
-    """A single text is not taken for a list of its letters."""
+def test_batch_needs_a_list_of_keys(memory, keys: Any):
+    """A batch operation refuses a single text, instead of using its letters as keys."""
     with pytest.raises(FibonacciError, match="keys must be a list of keys"):
         memory.get_many(keys)

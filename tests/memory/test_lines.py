@@ -57,7 +57,7 @@ def test_each_record_has_its_own_line(distant: Distant, far: MemoryManager):
 
     async def work() -> None:
         await asyncio.gather(*[far.aincrement(f"k{number % 2}") for number in range(20)])
-        assert not far._lease.store._lines._lines  # type: ignore[attr-defined]
+        assert not far._handle.store._lines._lines  # type: ignore[attr-defined]
 
     asyncio.run(work())
     assert far.get_many(["k0", "k1"]) == {"k0": 10, "k1": 10}

@@ -1,4 +1,4 @@
-"""A backend's options: from the URL's query and from ``options``, known by name, given once."""
+"""A backend's options: from the URL's query and from ``options``, known by name, set once."""
 
 import math
 import traceback
@@ -25,8 +25,8 @@ def settings(query: str = "", **options: Any) -> StoreSettings:
     return StoreSettings(url=StoreURL.parse(f"toy://h?{query}"), options=options)
 
 
-def test_options_come_from_the_query_and_from_the_dict():
-    """Either will do; a query's text is read into what it means."""
+def test_options_are_read_from_the_query_and_the_dict():
+    """read_options() reads the URL's query, whose texts it parses, and the dict of options."""
     assert read_options(settings("create=false&pool=5", table="t"), READERS) == {
         "create": False,
         "pool": 5,
@@ -34,18 +34,18 @@ def test_options_come_from_the_query_and_from_the_dict():
     }
 
 
-def test_without_a_url_options_come_from_the_dict_alone():
-    """``memory`` has no URL, a plugin's test may have none either."""
+def test_options_without_a_url_are_read_from_the_dict():
+    """read_options() reads only the dict if there is no URL, as with ``memory``."""
     assert read_options(StoreSettings(url=None, options={"pool": 1}), READERS) == {"pool": 1}
 
 
-def test_options_that_were_not_given_are_not_there():
-    """Defaults are the backend's own."""
+def test_unset_options_are_absent():
+    """read_options() returns no option that is not set: defaults are the backend's."""
     assert read_options(settings(), READERS) == {}
 
 
-def test_an_option_may_be_given_twice_with_one_value():
-    """What is meant is clear, also where one is text and the other is not."""
+def test_option_may_be_set_twice_to_the_same_value():
+    """read_options() accepts one value of an option in query and dict, one of them as text."""
     assert read_options(settings("create=true&pool=7", create=True, pool=7), READERS) == {
         "create": True,
         "pool": 7,
@@ -56,8 +56,8 @@ def test_an_option_may_be_given_twice_with_one_value():
     ("query", "options"),
     [("create=true", {"create": False}), ("pool=1", {"pool": 2}), ("table=a", {"table": "b"})],
 )
-def test_an_option_with_two_values_is_refused(query: str, options: dict[str, Any]):
-    """Neither wins in silence."""
+def test_option_with_two_values_is_refused(query: str, options: dict[str, Any]):
+    """read_options() refuses an option with two values."""
     (name,) = options
     with pytest.raises(ConfigurationError) as caught:
         read_options(settings(query, **options), READERS)
@@ -67,8 +67,8 @@ def test_an_option_with_two_values_is_refused(query: str, options: dict[str, Any
 
 
 @pytest.mark.parametrize("query", [True, False], ids=["query", "dict"])
-def test_an_unknown_option_is_refused(query: bool):
-    """The nearest name and all names are told, wherever it was given."""
+def test_unknown_option_is_refused(query: bool):
+    """read_options() refuses an unknown option; the message has the similar name and all names."""
     given = settings("creat=true") if query else settings(creat=True)
     with pytest.raises(ConfigurationError) as caught:
         read_options(given, READERS)
@@ -78,16 +78,16 @@ def test_an_unknown_option_is_refused(query: bool):
 
 
 @pytest.mark.parametrize("query", [True, False], ids=["query", "dict"])
-def test_an_option_of_another_tool_is_refused_with_ours(query: bool):
-    """C23: a backend may know how other tools call what it has."""
+def test_foreign_option_is_refused_with_the_right_name(query: bool):
+    """C23: read_options() refuses another tool's option, with the name of the backend's own."""
     given = settings(f"max={CANARY}") if query else settings(max=CANARY)
     with pytest.raises(ConfigurationError) as caught:
         read_options(given, READERS, {"max": "write pool=5", "create": "is never looked at"})
     assert str(caught.value) == "the backend has no option 'max': write pool=5"
 
 
-def test_a_backend_without_options_says_so():
-    """The in-process store takes none, in neither place."""
+def test_option_of_a_backend_without_options_is_refused():
+    """The in-process store refuses every option, in the query and in the dict."""
     for config in (
         MemoryConfig(options={"create": True}),
         MemoryConfig("memory", "memory://name?create=true"),
@@ -100,22 +100,22 @@ def test_a_backend_without_options_says_so():
 @pytest.mark.parametrize(
     ("value", "expected"), [(True, True), (False, False), ("true", True), ("false", False)]
 )
-def test_a_flag(value: Any, expected: bool):
-    """True or false, as a bool or as text."""
+def test_bool_option_accepts_bools_and_their_texts(value: Any, expected: bool):
+    """bool_option() accepts True and False, as a bool or as text."""
     assert bool_option(value) is expected
 
 
 @pytest.mark.parametrize(
     ("value", "expected"), [(0, 0), (5, 5), ("0", 0), ("007", 7), ("9" * 18, 10**18 - 1)]
 )
-def test_a_whole_number(value: Any, expected: int):
-    """0 or more, as an int or as digits."""
+def test_int_option_accepts_ints_and_digits(value: Any, expected: int):
+    """int_option() accepts 0 or more, as an int or as digits."""
     assert int_option(value) == expected
     assert type(int_option(value)) is int
 
 
-def test_text():
-    """Any text that is not empty, as it is."""
+def test_text_option_accepts_text_that_is_not_empty():
+    """text_option() accepts any text that is not empty, unchanged."""
     assert text_option(" é ") == " é "
 
 
@@ -136,16 +136,16 @@ RULES = {
     [(name, value) for name, values in BAD.items() for value in values],
     ids=lambda part: repr(part)[:12],
 )
-def test_an_option_that_breaks_its_rule_is_refused(name: str, value: Any):
-    """C23: the message names the option and the rule, and never the value."""
+def test_error_of_an_option_names_it_and_its_rule(name: str, value: Any):
+    """C23: the message about an invalid option has its name and rule, and never its value."""
     with pytest.raises(ConfigurationError) as caught:
         read_options(settings(**{name: value}), READERS)
     assert str(caught.value) == f"option {name!r} {RULES[name]}"
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_reader_of_a_plugins_own():
-    """Any function that returns the value, or raises ValueError with the rule."""
+def test_reader_may_be_any_function():
+    """A reader is any function that returns the value, or raises ValueError with the rule."""
 
     def colour(value: Any) -> str:
         if value not in ("red", "blue"):
@@ -157,6 +157,6 @@ def test_a_reader_of_a_plugins_own():
         read_options(settings("shade=green"), {"shade": colour})
 
 
-def test_settings_show_no_options():
-    """C23: an option may be a secret."""
+def test_repr_of_settings_hides_options():
+    """C23: repr() of StoreSettings shows no option, as it may be a secret."""
     assert CANARY not in repr(settings(f"password={CANARY}", token=CANARY))

@@ -8,24 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fibonacci import InvalidArgumentError, MemoryConfig, Workflow
-from fibonacci._memory.patterns import literal_start, matcher
+from fibonacci._memory.operations.listing import compile_pattern, literal_prefix
 
 letters = st.text("ab*?[]!-\\^:.\n{}é", max_size=8)
 
 
 @given(letters, letters)
 @settings(max_examples=500, deadline=None)
-def test_a_pattern_means_what_fnmatchcase_says(pattern: str, key: str):
-    """C15: no server's dialect, no case folding."""
-    assert bool(matcher(pattern)(key)) is fnmatchcase(key, pattern)
+def test_pattern_matches_like_fnmatchcase(pattern: str, key: str):
+    """C15: compile_pattern() matches like fnmatchcase: no server's dialect, no case folding."""
+    assert bool(compile_pattern(pattern)(key)) is fnmatchcase(key, pattern)
 
 
 @given(letters, letters)
 @settings(max_examples=300, deadline=None)
-def test_what_matches_starts_with_the_literal_start(pattern: str, key: str):
-    """A backend may list by it, and misses nothing."""
+def test_matching_keys_start_with_the_literal_prefix(pattern: str, key: str):
+    """Every key that matches starts with literal_prefix(), so that a backend may list by it."""
     if fnmatchcase(key, pattern):
-        assert key.startswith(literal_start(pattern))
+        assert key.startswith(literal_prefix(pattern))
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_what_matches_starts_with_the_literal_start(pattern: str, key: str):
         ("plain", "plain"),
     ],
 )
-def test_the_literal_start(pattern: str | None, start: str):
-    """All before the first of ``*``, ``?`` and ``[``."""
-    assert literal_start(pattern) == start
+def test_literal_prefix_ends_at_the_first_wildcard(pattern: str | None, start: str):
+    """literal_prefix() returns everything before the first of ``*``, ``?`` and ``[``."""
+    assert literal_prefix(pattern) == start
 
 
 @pytest.fixture
@@ -97,8 +97,8 @@ KEYS = [
         (".*", []),
     ],
 )
-def test_a_listing_by_pattern(memory, pattern: str | None, keys: list[str]):
-    """C14, C15: the keys that match, sorted by code point; every way to list agrees."""
+def test_every_listing_by_pattern_agrees(memory, pattern: str | None, keys: list[str]):
+    """C14, C15: every way to list returns the keys that match, sorted by code point."""
     assert memory.list_keys(pattern=pattern) == sorted(keys)
     assert list(memory.iter_keys(pattern)) == sorted(keys)
 
@@ -106,8 +106,8 @@ def test_a_listing_by_pattern(memory, pattern: str | None, keys: list[str]):
 @pytest.mark.parametrize(
     "pattern", [1, b"a*", ["a*"], True, object()], ids=lambda p: type(p).__name__
 )
-def test_a_pattern_is_text(memory, pattern: Any):
-    """Anything else is refused at once, before the first page."""
+def test_pattern_that_is_not_text_is_refused(memory, pattern: Any):
+    """A pattern that is not text is refused at once, before the first page."""
     message = rf"^pattern must be text such as 'cache:\*', not {type(pattern).__name__}$"
     with pytest.raises(InvalidArgumentError, match=message):
         memory.list_keys(pattern=pattern)
@@ -116,19 +116,19 @@ def test_a_pattern_is_text(memory, pattern: Any):
 
 
 @pytest.mark.parametrize("pattern", ["\0", "\ud800*", "x" * 2_000, "[" * 1_000, "*" * 1_000])
-def test_a_pattern_that_no_key_can_match_matches_none(memory, pattern: str):
-    """A pattern need not follow the rules of keys, and takes no time either."""
+def test_pattern_without_a_possible_key_matches_nothing(memory, pattern: str):
+    """A pattern that no key can match is accepted, and matches nothing, quickly."""
     expected = sorted(KEYS) if set(pattern) == {"*"} else []
     assert memory.list_keys(pattern=pattern) == expected
 
 
-def test_a_pattern_has_a_length(memory):
-    """A pattern that would take seconds to read is refused."""
+def test_too_long_pattern_is_refused(memory):
+    """A pattern that would take seconds to compile is refused."""
     with pytest.raises(InvalidArgumentError, match=r"has 2,001 characters; it may have 2,000"):
         memory.list_keys(pattern="[" * 2_001)
 
 
-def test_a_pattern_can_not_be_made_to_backtrack(memory):
-    """Many stars against a long key end at once."""
+def test_pattern_does_not_backtrack(memory):
+    """A pattern of many stars against a long key is matched at once."""
     memory.set("a" * 1_000, 1)
     assert memory.list_keys(pattern="*a" * 100 + "b") == []

@@ -1,4 +1,4 @@
-"""plaintext_reads="allow": counted, and told once, without a word of whose record it was."""
+"""plaintext_reads="allow": plain records are counted, and logged once, without key or owner."""
 
 import asyncio
 import logging
@@ -51,8 +51,8 @@ def memory_of(
     return Workflow(CANARY, config).memory
 
 
-def test_every_plain_record_that_is_read_is_counted(store: LocalStore) -> None:
-    """By all verbs, views and modes of a memory; not by another memory (C25)."""
+def test_every_plain_read_is_counted(store: LocalStore) -> None:
+    """Plain reads by all operations, views and modes of a memory are counted for it only (C25)."""
     memory = memory_of(store)
     assert memory.plaintext_read_count == 0
     memory.get(CANARY)
@@ -66,8 +66,8 @@ def test_every_plain_record_that_is_read_is_counted(store: LocalStore) -> None:
     assert memory_of(store).plaintext_read_count == 0
 
 
-def test_what_a_node_recalls_is_counted(store: LocalStore) -> None:
-    """A run counts for the memory of its workflow (C25)."""
+def test_reads_of_a_node_are_counted(store: LocalStore) -> None:
+    """plaintext_read_count includes the reads of nodes (C25)."""
     config = MemoryConfig(
         store,
         encryption_key="key",
@@ -83,18 +83,18 @@ def test_what_a_node_recalls_is_counted(store: LocalStore) -> None:
     assert workflow.memory.plaintext_read_count == 1
 
 
-def test_no_count_is_lost_among_threads(store: LocalStore) -> None:
-    """Eight threads read a plain record two hundred times each."""
+def test_threads_lose_no_count(store: LocalStore) -> None:
+    """Eight threads that read a plain record 200 times each are counted 1,600 times."""
     memory = memory_of(store)
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: [memory.get(CANARY) for _ in range(200)], range(8)))
     assert memory.plaintext_read_count == 1_600
 
 
-def test_it_is_logged_once_without_key_user_or_value(
+def test_plain_read_is_logged_once_without_key_user_or_value(
     store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One warning a memory, however many records and threads (C23)."""
+    """A memory logs one warning, however many records and threads (C23)."""
     caplog.set_level(logging.DEBUG)
     memory = memory_of(store)
     with ThreadPoolExecutor(8) as threads:
@@ -110,10 +110,10 @@ def test_it_is_logged_once_without_key_user_or_value(
     )
 
 
-def test_what_is_refused_is_not_counted(
+def test_refused_plain_read_is_not_counted(
     store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The strict policy raises, and that is how one hears of it."""
+    """plaintext_reads="refuse" raises, and counts nothing."""
     memory = memory_of(store, "refuse")
     with pytest.raises(DecryptionError):
         memory.get(CANARY)
@@ -124,7 +124,7 @@ def test_what_is_refused_is_not_counted(
 def test_plain_records_of_a_plain_memory_are_not_counted(
     store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither without encryption, nor on the way back to none: plain is what they should be."""
+    """Plain records are not counted in a memory that writes plain records."""
     plain = Workflow(CANARY, MemoryConfig(store)).memory
     back = MemoryConfig(store, encryption_key="key", encryption="toy", plaintext_reads="allow")
     for memory in (plain, Workflow(CANARY, back).memory):

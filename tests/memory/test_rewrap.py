@@ -1,4 +1,4 @@
-"""rewrap: keys change while everybody goes on reading and writing."""
+"""rewrap: keys change while others go on reading and writing."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -79,7 +79,7 @@ def store() -> LocalStore:
 
 @pytest.fixture(params=["sync", "async"])
 def rewrap(request: pytest.FixtureRequest) -> Rewrap:
-    """The verb, called plainly or awaited."""
+    """The operation, in sync or async code."""
     if request.param == "sync":
         return lambda memory, *args, **named: memory.rewrap(*args, **named)
     return lambda memory, *args, **named: asyncio.run(memory.arewrap(*args, **named))
@@ -103,17 +103,15 @@ def raw(store: LocalStore, key: str) -> bytes | None:
 FLEETS = [
     ("add the new key, second", ["old"], ["old", "new"]),
     ("promote it", ["old", "new"], ["new", "old"]),
-    ("wrap anew", ["new", "old"], ["new", "old"]),
+    ("rewrap", ["new", "old"], ["new", "old"]),
     ("remove the old key", ["new", "old"], ["new"]),
 ]
 """What is rolled out in each step, with the keys of the machines that it has not reached yet, and
 of those that it has."""
 
 
-def test_a_fleet_of_two_versions_reads_everything_at_every_step(
-    store: LocalStore, rewrap: Rewrap
-) -> None:
-    """Add second, promote, rewrap, remove: nobody meets a record that does not open (C24)."""
+def test_key_rotation_of_a_fleet_loses_no_read(store: LocalStore, rewrap: Rewrap) -> None:
+    """Two versions of an app read every record at every step of a key rotation (C24)."""
     memory_of(store, "old").set_many({"ancient": ["old"], "other": 1})
     for step, before, after in FLEETS:
         fleet = [memory_of(store, *before), memory_of(store, *after)]
@@ -124,14 +122,14 @@ def test_a_fleet_of_two_versions_reads_everything_at_every_step(
                 assert reader.get(f"{step} {number}") == step
                 assert reader.get("ancient")[-1] == step
                 assert len(reader.get_many(reader.list_keys())) == len(reader.list_keys())
-        if step == "wrap anew":
+        if step == "rewrap":
             rewrap(fleet[0])
             assert all(memory_of(store, "new").get_many(fleet[0].list_keys()).values())
     assert memory_of(store, "new").get("other") == 1
 
 
-def test_what_the_first_key_sealed_is_left_as_it_is(store: LocalStore, rewrap: Rewrap) -> None:
-    """The count is of what changed; a second call changes nothing."""
+def test_rewrap_leaves_current_records(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() returns the number of changed records; a second call changes nothing."""
     memory_of(store, "old").set_many({"a": 1, "b": 2})
     memory = memory_of(store, "new", "old")
     memory.set("c", 3)
@@ -142,10 +140,8 @@ def test_what_the_first_key_sealed_is_left_as_it_is(store: LocalStore, rewrap: R
     assert memory_of(store, "new").get_many(["a", "b", "c"]) == {"a": 1, "b": 2, "c": 3}
 
 
-def test_a_cipher_that_can_not_tell_has_everything_sealed_anew(
-    store: LocalStore, rewrap: Rewrap
-) -> None:
-    """``is_current`` says no by default, which is right for each cipher."""
+def test_cipher_without_is_current_reseals_all_records(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() seals all records again if the cipher has no is_current() of its own."""
     memory = memory_of(store, "key", cipher="slow")
     memory.set_many({"a": 1, "b": 2})
     before = raw(store, "a")
@@ -154,10 +150,8 @@ def test_a_cipher_that_can_not_tell_has_everything_sealed_anew(
     assert memory.get_many(["a", "b"]) == {"a": 1, "b": 2}
 
 
-def test_a_cipher_that_can_tell_once_it_has_opened_a_record(
-    store: LocalStore, rewrap: Rewrap
-) -> None:
-    """It is asked again: in a new process, too, a second call changes nothing."""
+def test_rewrap_calls_is_current_again_after_open(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() calls is_current() again after open(), so a new process reseals nothing."""
     memory_of(store, "old").set("a", 1)
     memory_of(store, "new").set_many({"b": 2, "c": 3})
     assert rewrap(memory_of(store, "new", "old", cipher="late")) == 1
@@ -166,8 +160,8 @@ def test_a_cipher_that_can_tell_once_it_has_opened_a_record(
     assert raw(store, "a") == before
 
 
-def test_an_expiry_is_kept(store: LocalStore, rewrap: Rewrap) -> None:
-    """A record lives as long as it would have, and one without an expiry has none (C13)."""
+def test_rewrap_keeps_the_expiry(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() leaves the expiry of a record, and a record without one (C13)."""
     old = memory_of(store, "old", default_ttl=50)
     old.set("default", 1)
     old.set("long", 1, ttl=1000)
@@ -179,8 +173,8 @@ def test_an_expiry_is_kept(store: LocalStore, rewrap: Rewrap) -> None:
     assert memory.ttl("for ever") == float("inf")
 
 
-def test_one_scope_at_a_time(store: LocalStore, rewrap: Rewrap) -> None:
-    """Each scope of each owner is wrapped by itself, a view's by the view (C6)."""
+def test_rewrap_changes_one_scope(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() changes one scope of one owner; a view's rewrap() changes the view's (C6)."""
     old = memory_of(store, "old")
     old.set("k", 1)
     old.set("k", 2, scope="user", user_id="ann")
@@ -200,8 +194,8 @@ def test_one_scope_at_a_time(store: LocalStore, rewrap: Rewrap) -> None:
         rewrap(memory, "user")
 
 
-def test_a_node_may_rewrap_what_its_run_reaches(store: LocalStore) -> None:
-    """The memory of a run has the verb, too."""
+def test_run_memory_has_rewrap(store: LocalStore) -> None:
+    """The memory of a run has rewrap() too."""
     memory_of(store, "old").set("k", 1, scope="user", user_id="ann")
     config = MemoryConfig(
         store, encryption_key=["new", "old"], encrypt_values=True, encryption="toy"
@@ -214,25 +208,25 @@ def test_a_node_may_rewrap_what_its_run_reaches(store: LocalStore) -> None:
         workflow.execute(user_id="ann")
 
 
-def test_progress_is_told_part_by_part(store: LocalStore, rewrap: Rewrap) -> None:
-    """The last key that is done, and how many were looked at; pages and parts in order."""
+def test_rewrap_reports_progress(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() calls progress with the last key and the number of records, in order."""
     keys = [f"k{number:04}" for number in range(1_150)]
     memory_of(store, "old").set_many(dict.fromkeys(keys, 1))
-    told: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
     memory = memory_of(store, "new", "old")
-    assert rewrap(memory, progress=lambda key, seen: told.append((key, seen))) == 1_150
-    assert told == [
+    assert rewrap(memory, progress=lambda key, seen: calls.append((key, seen))) == 1_150
+    assert calls == [
         (keys[min(seen, 1_150) - 1], min(seen, 1_150)) for seen in range(100, 1201, 100)
     ]
 
 
-def test_an_empty_scope_has_no_progress(store: LocalStore, rewrap: Rewrap) -> None:
-    """Nothing is there, nothing is called, nothing was changed."""
+def test_rewrap_of_an_empty_scope_does_nothing(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() of an empty scope calls no progress and returns 0."""
     assert rewrap(memory_of(store, "key"), progress=lambda key, seen: pytest.fail(key)) == 0
 
 
-def test_a_call_that_broke_off_is_taken_up(store: LocalStore, rewrap: Rewrap) -> None:
-    """What raised stays as it is; a second call does the rest, and nothing twice."""
+def test_second_call_completes_a_failed_rewrap(store: LocalStore, rewrap: Rewrap) -> None:
+    """A second rewrap() completes one that raised, and changes no record twice."""
     keys = [f"k{number:03}" for number in range(250)]
     memory_of(store, "old").set_many(dict.fromkeys(keys, 1))
     memory = memory_of(store, "new", "old")
@@ -249,7 +243,7 @@ def test_a_call_that_broke_off_is_taken_up(store: LocalStore, rewrap: Rewrap) ->
 
 
 class Lossy(LocalStore):
-    """The third answer to a compare-and-set is lost; what was asked is done."""
+    """The third answer to a compare-and-set is lost; the change was applied."""
 
     asked = 0
 
@@ -261,8 +255,8 @@ class Lossy(LocalStore):
         return done
 
 
-def test_a_lost_answer_is_told_and_a_second_call_does_the_rest(rewrap: Rewrap) -> None:
-    """It is not asked again by itself; what was applied is found so (C16)."""
+def test_rewrap_raises_after_a_lost_response(rewrap: Rewrap) -> None:
+    """rewrap() raises OutcomeUnknownError for a lost response; a second call completes it (C16)."""
     store = Lossy()
     memory_of(store, "old").set_many(dict.fromkeys("abcde", 1))
     memory = memory_of(store, "new", "old")
@@ -272,22 +266,22 @@ def test_a_lost_answer_is_told_and_a_second_call_does_the_rest(rewrap: Rewrap) -
     assert memory_of(store, "new").get_many(["a", "b", "c", "d", "e"]) == dict.fromkeys("abcde", 1)
 
 
-def test_it_goes_on_behind_a_key(store: LocalStore, rewrap: Rewrap) -> None:
-    """``start_after`` is a key, which need not be there, in the order of the listing."""
+def test_rewrap_starts_after_a_key(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap(start_after=...) starts after a key, which need not exist, in listing order."""
     memory_of(store, "old").set_many({"a": 1, "b": 2, "c": 3})
     memory = memory_of(store, "new", "old")
-    told: list[tuple[str, int]] = []
-    assert rewrap(memory, start_after="aa", progress=lambda *args: told.append(args)) == 2
-    assert told == [("c", 2)]
+    calls: list[tuple[str, int]] = []
+    assert rewrap(memory, start_after="aa", progress=lambda *args: calls.append(args)) == 2
+    assert calls == [("c", 2)]
     assert rewrap(memory, start_after="c") == 0
     assert rewrap(memory) == 1
 
 
 @pytest.mark.parametrize("data", [b"\x80 not sealed by us", b"1", b"[1"])
-def test_a_record_that_does_not_open_stops_it(
+def test_rewrap_stops_at_a_record_that_does_not_open(
     store: LocalStore, rewrap: Rewrap, data: bytes
 ) -> None:
-    """The record is named and left as it is, and ``start_after`` goes on behind it (C25)."""
+    """rewrap() names a record that does not open; ``start_after`` its key skips it (C25)."""
     memory_of(store, "old").set_many({"a": 1, "b": 2, "c": 3})
     store.write(Address(Space("fibonacci:", "workflow", "w"), "b"), data, None, deadline=0)
     memory = memory_of(store, "new", "old")
@@ -299,8 +293,8 @@ def test_a_record_that_does_not_open_stops_it(
     assert memory_of(store, "new").get("c") == 3
 
 
-def test_a_record_that_another_changes_is_theirs(store: LocalStore, rewrap: Rewrap) -> None:
-    """Their value stays, as do their expiry and their seal (C16)."""
+def test_rewrap_keeps_a_concurrent_change(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() leaves value, expiry and seal of a record that another writer changes (C16)."""
     memory_of(store, "old").set("k", "before")
     memory = memory_of(store, "new", "old", cipher="cut")
     new = memory_of(store, "new")
@@ -310,10 +304,10 @@ def test_a_record_that_another_changes_is_theirs(store: LocalStore, rewrap: Rewr
     assert memory.ttl("k") == pytest.approx(60, abs=2)
 
 
-def test_what_another_seals_with_the_old_key_is_sealed_anew(
+def test_rewrap_reseals_a_concurrent_write_with_the_old_key(
     store: LocalStore, rewrap: Rewrap
 ) -> None:
-    """A writer that the new key has not reached yet leaves no record behind (C16)."""
+    """rewrap() seals a record again that another writer meanwhile sealed with the old key (C16)."""
     old = memory_of(store, "old")
     old.set("n", 0)
     memory = memory_of(store, "new", "old", cipher="cut")
@@ -327,8 +321,8 @@ def test_what_another_seals_with_the_old_key_is_sealed_anew(
     assert memory_of(store, "new").get("n") == 3
 
 
-def test_what_another_deletes_stays_deleted(store: LocalStore, rewrap: Rewrap) -> None:
-    """No record comes back from the dead (C14)."""
+def test_rewrap_restores_no_deleted_record(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() does not restore a record that another deletes meanwhile (C14)."""
     memory_of(store, "old").set("k", 1)
     memory = memory_of(store, "new", "old", cipher="cut")
     Interrupted.meanwhile.append(lambda: memory.delete("k"))
@@ -336,8 +330,8 @@ def test_what_another_deletes_stays_deleted(store: LocalStore, rewrap: Rewrap) -
     assert not memory.exists("k")
 
 
-def test_it_gives_up_on_a_record_that_never_rests(store: LocalStore, rewrap: Rewrap) -> None:
-    """It ends at the deadline, and says which record it was (C16)."""
+def test_rewrap_of_a_contended_record_times_out(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() of a record that keeps changing raises at the deadline, and names it (C16)."""
     old = memory_of(store, "old")
     old.set("k", 1)
     memory = memory_of(store, "new", "old", cipher="cut", timeout=0.1)
@@ -346,8 +340,8 @@ def test_it_gives_up_on_a_record_that_never_rests(store: LocalStore, rewrap: Rew
         rewrap(memory)
 
 
-def test_plain_records_are_sealed(store: LocalStore, rewrap: Rewrap) -> None:
-    """The way from a plain store to a sealed one (C25); exact numbers stay exact."""
+def test_rewrap_seals_plain_records(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() seals plain records (C25); exact numbers stay exact."""
     plain_memory(store).set_many({"a": {"ssn": "123-45-6789"}, "b": 2**70})
     memory = memory_of(store, "key", plaintext_reads="allow")
     assert rewrap(memory) == 2
@@ -356,16 +350,16 @@ def test_plain_records_are_sealed(store: LocalStore, rewrap: Rewrap) -> None:
     assert strict.get_many(["a", "b"]) == {"a": {"ssn": "123-45-6789"}, "b": 2**70}
 
 
-def test_what_is_corrupt_is_not_sealed(store: LocalStore, rewrap: Rewrap) -> None:
-    """Sealing would make a record of what is none (C8)."""
+def test_rewrap_refuses_corrupt_records(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() does not seal a corrupt record, which would look valid (C8)."""
     store.write(Address(Space("fibonacci:", "workflow", "w"), "k"), b"[1", None, deadline=0)
     with pytest.raises(CorruptRecordError):
         rewrap(memory_of(store, "key", plaintext_reads="allow"))
     assert raw(store, "k") == b"[1"
 
 
-def test_sealed_records_are_made_plain_again(store: LocalStore, rewrap: Rewrap) -> None:
-    """The way back: the key, encryption off, plain reads allowed. Records are as ``set`` writes."""
+def test_rewrap_decrypts_without_encrypt_values(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() with encryption off and plain reads allowed writes plain records, as set() does."""
     memory_of(store, "key").set_many({"a": 1, "b": [2]})
     memory = plain_memory(store, encryption_key="key", plaintext_reads="allow")
     memory.set("c", 3)
@@ -374,20 +368,20 @@ def test_sealed_records_are_made_plain_again(store: LocalStore, rewrap: Rewrap) 
     assert rewrap(memory) == 0
 
 
-def test_without_encryption_there_is_nothing_to_rewrap(store: LocalStore, rewrap: Rewrap) -> None:
-    """It is an error, and no silent nought."""
+def test_rewrap_needs_encryption(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() without encryption raises EncryptionError, and does not return 0."""
     memory = plain_memory(store)
     memory.set("k", 1)
     with pytest.raises(EncryptionError) as caught:
         rewrap(memory)
     assert str(caught.value) == (
-        "this memory has no encryption, so there is nothing to wrap anew: set "
-        "encrypt_values=True and the keys in its MemoryConfig"
+        "this memory has no encryption, so there is nothing to rewrap: set "
+        "encrypt_values=True and encryption_key in its MemoryConfig"
     )
 
 
-def test_arguments_are_checked(store: LocalStore, rewrap: Rewrap) -> None:
-    """Before anything is read."""
+def test_rewrap_checks_its_arguments(store: LocalStore, rewrap: Rewrap) -> None:
+    """rewrap() checks its arguments before it reads anything."""
     memory = memory_of(store, "key")
     with pytest.raises(InvalidArgumentError, match="progress must be a function"):
         rewrap(memory, progress=1)

@@ -39,10 +39,10 @@ class Loose:
     __str__ = __repr__
 
 
-def told(fault: BaseException) -> str:
-    """All that a handler, a traceback or a log could print of an error and of what is behind it."""
-    texts = ["".join(traceback.format_exception(fault))]
-    seen: BaseException | None = fault
+def full_text(error: BaseException) -> str:
+    """All that a handler, a traceback or a log could print of an error and of its causes."""
+    texts = ["".join(traceback.format_exception(error))]
+    seen: BaseException | None = error
     while seen is not None:
         texts += [str(seen), repr(seen), repr(seen.args), repr(vars(seen))]
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
@@ -79,27 +79,27 @@ def memory():
     ],
     ids=lambda value: ascii(type(value).__name__),
 )
-def test_a_refused_value_is_not_quoted(memory, value: Any):
-    """C23: type names and dict keys cut at 40 characters, and nothing else of it."""
+def test_refused_value_is_not_quoted(memory, value: Any):
+    """C23: the error of a refused value has type names and short dict keys in it, no value."""
     with pytest.raises(SerializationError) as caught:
         memory.set("k", value)
-    assert CANARY not in told(caught.value)
+    assert CANARY not in full_text(caught.value)
     assert memory.get("k") == {"secret": CANARY}
 
 
-def test_a_value_that_is_too_large_is_not_quoted(memory):
-    """C23: its size is told."""
+def test_too_large_value_is_not_quoted(memory):
+    """C23: the error of a value that is too large has its size in it, no value."""
     with pytest.raises(ValueTooLargeError) as caught:
         memory.set("k", CANARY * 2**21)
-    assert CANARY not in told(caught.value)
+    assert CANARY not in full_text(caught.value)
 
 
-def test_a_value_of_a_wrong_type_is_not_quoted(memory):
-    """C23: its type is told."""
-    for verb in (lambda: memory.append("k", CANARY), lambda: memory.increment("k")):
+def test_value_of_a_wrong_type_is_not_quoted(memory):
+    """C23: the error of append() and increment() has the type of the value in it, no value."""
+    for operation in (lambda: memory.append("k", CANARY), lambda: memory.increment("k")):
         with pytest.raises(WrongTypeError) as caught:
-            verb()
-        assert CANARY not in told(caught.value)
+            operation()
+        assert CANARY not in full_text(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -116,14 +116,14 @@ def test_a_value_of_a_wrong_type_is_not_quoted(memory):
     ],
 )
 @pytest.mark.parametrize("end", [b"", b"\xff"], ids=["", "not UTF-8"])
-def test_a_corrupt_record_is_not_quoted(data: str, end: bytes):
-    """C23: not in the message, and not by the error that is chained to it."""
+def test_corrupt_record_is_not_quoted(data: str, end: bytes):
+    """C23: neither the error of a corrupt record nor one that is chained to it quotes it."""
     store = LocalStore()
     address = Address(Space("fibonacci:", "workflow", "w"), "k")
     store.write(address, data.encode() + end, None, deadline=0)
     with pytest.raises(CorruptRecordError) as caught:
         Workflow("w", MemoryConfig(store)).memory.get("k")
-    assert CANARY not in told(caught.value)
+    assert CANARY not in full_text(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ def test_a_corrupt_record_is_not_quoted(data: str, end: bytes):
         lambda memory: memory.get(CANARY * 200),
     ],
 )
-def test_a_wrong_argument_is_not_quoted(memory, ask):
-    """A value that landed in the wrong place is told by its type."""
+def test_argument_of_a_wrong_type_is_not_quoted(memory, ask):
+    """C23: the error of an argument of a wrong type has its type in it, no value."""
     with pytest.raises(FibonacciError) as caught:
         ask(memory)
-    assert CANARY not in told(caught.value)
+    assert CANARY not in full_text(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -160,15 +160,15 @@ def test_a_wrong_argument_is_not_quoted(memory, ask):
         *("organization_id", "timeout", "options", "encryption", "plaintext_reads"),
     ],
 )
-def test_a_wrong_setting_is_not_quoted(field: str):
-    """C23: a secret in the wrong field is told by its type."""
+def test_setting_of_a_wrong_type_is_not_quoted(field: str):
+    """C23: the error of a wrong setting has its type in it: it may be a secret."""
     with pytest.raises(FibonacciError) as caught:
         untyped(**{field: [[CANARY]]})
-    assert CANARY not in told(caught.value)
+    assert CANARY not in full_text(caught.value)
 
 
-def test_reprs_show_names_alone(memory):
-    """C23: a workflow, a memory and its views can be logged."""
+def test_reprs_show_only_names(memory):
+    """C23: repr() of a workflow, a memory and a view shows no secret, and can be logged."""
     config = MemoryConfig(
         "memory", "memory://secrets", encryption_key=generate_key(), encrypt_values=True
     )
@@ -180,8 +180,8 @@ def test_reprs_show_names_alone(memory):
 
 
 @pytest.mark.parametrize("kind", ["MemoryManager", "MemoryView", "RunMemory"])
-def test_what_stands_in_the_frames_of_an_error_has_a_repr(kind: str):
-    """C23: those who report errors with their local variables print it; it names what it is."""
+def test_objects_in_the_frames_of_an_error_have_a_repr(kind: str):
+    """C23: objects in the frames of an error have a repr, which names what they are."""
     workflow = Workflow("w", MemoryConfig("memory", "memory://frames"))
     shown: list[str] = []
 
@@ -191,20 +191,20 @@ def test_what_stands_in_the_frames_of_an_error_has_a_repr(kind: str):
             memory.increment("n")
         frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
         objects = [frame.f_locals["self"] for frame in frames if "self" in frame.f_locals]
-        shown.extend(repr(one) for one in objects if type(one).__name__ == kind)
+        shown.extend(repr(obj) for obj in objects if type(obj).__name__ == kind)
 
     workflow.add_node(FunctionNode("n", lambda ctx: fail(ctx.memory)))
     workflow.execute(user_id="ann")
     fail(workflow.memory)
     fail(workflow.memory.for_user("ann"))
     assert len(shown) >= 2
-    assert all(one.startswith(f"<{kind} of ") and CANARY not in one for one in shown)
+    assert all(text.startswith(f"<{kind} of ") and CANARY not in text for text in shown)
     workflow.memory.clear()
     workflow.memory.for_user("ann").clear()
 
 
 def test_logs_show_no_value(memory, caplog):
-    """C23: not even at DEBUG, and no record key or user id either."""
+    """C23: logs have no value, record key or user id in them, even at DEBUG."""
     caplog.set_level(logging.DEBUG)
     memory.set(f"key-{CANARY}", CANARY, scope="user", user_id=f"user-{CANARY}")
     memory.append("list", CANARY)
@@ -214,9 +214,9 @@ def test_logs_show_no_value(memory, caplog):
     memory.for_user(f"user-{CANARY}").clear()
 
 
-def shown(fault: BaseException) -> str:
+def shown(error: BaseException) -> str:
     """What a report with local variables shows of the frames of our packages."""
-    report = traceback.TracebackException.from_exception(fault, capture_locals=True)
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
     texts, rest = [], [report]
     while rest:
         one = rest.pop()
@@ -281,8 +281,8 @@ def endless() -> dict[str, Any]:
     ],
 )
 def test_no_frame_holds_a_secret(fail):
-    """C23: what collects errors with the variables of their frames finds no password and no key."""
+    """C23: the variables in the frames of an error have no password and no key in them."""
     with pytest.raises((FibonacciError, TypeError)) as caught:
         fail()
     assert CANARY not in shown(caught.value)
-    assert CANARY not in told(caught.value)
+    assert CANARY not in full_text(caught.value)

@@ -1,4 +1,4 @@
-"""Connection URLs: taken apart here, once; what is malformed is refused and never quoted (C23)."""
+"""Connection URLs: parsed in one place; a malformed URL is refused and never quoted (C23)."""
 
 import traceback
 
@@ -71,8 +71,8 @@ GOOD = {
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_a_url_is_taken_apart_and_decoded(text: str):
-    """Scheme, login, hosts, path and query, each percent-decoded after it was split off."""
+def test_url_is_parsed_and_decoded(text: str):
+    """StoreURL.parse() splits scheme, login, hosts, path and query, then percent-decodes each."""
     assert StoreURL.parse(text) == GOOD[text]
 
 
@@ -151,8 +151,8 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("text", MALFORMED, ids=ascii)
-def test_a_malformed_url_is_refused_and_not_quoted(text: str):
-    """C23: our own error, that names the part; the password is in no message and no traceback."""
+def test_malformed_url_is_refused_and_not_quoted(text: str):
+    """C23: the error of a malformed URL names the part, and shows no password."""
     with pytest.raises(ConfigurationError) as caught:
         Workflow("w", MemoryConfig("memory", text))
     assert str(caught.value).startswith("the connection URL ")
@@ -162,8 +162,8 @@ def test_a_malformed_url_is_refused_and_not_quoted(text: str):
 
 
 @pytest.mark.parametrize("text", MALFORMED, ids=ascii)
-def test_a_malformed_url_shows_in_no_repr(text: str):
-    """C23: the config that holds it can be logged."""
+def test_malformed_url_is_not_in_the_repr(text: str):
+    """C23: repr() of a config shows no part of a malformed URL, so that it can be logged."""
     assert CANARY not in repr(MemoryConfig("memory", text))
 
 
@@ -173,8 +173,8 @@ def test_a_malformed_url_shows_in_no_repr(text: str):
     st.integers(0, 40),
 )
 @settings(max_examples=500, deadline=None)
-def test_any_disturbed_url_shows_no_password(noise: str, sign: str, place: int):
-    """C23: whatever stands wherever in a URL, its password shows in no repr and no error."""
+def test_mutated_url_shows_no_password(noise: str, sign: str, place: int):
+    """C23: no repr and no error of a mutated URL shows its password."""
     url = f"redis://ann:{CANARY}@host:6379/0?a=1"
     place = min(place, url.index(CANARY)) if place < 20 else place - 20 + url.index("@")
     disturbed = url[:place] + noise + sign + url[place:]
@@ -199,22 +199,22 @@ def test_any_disturbed_url_shows_no_password(noise: str, sign: str, place: int):
         ("sqlite:////var/file.db", "sqlite:////var/file.db"),
     ],
 )
-def test_a_url_prints_without_its_secrets(text: str, masked: str):
-    """C23: the password and all query values are masked, the rest is as it was written."""
+def test_str_of_a_url_masks_secrets(text: str, masked: str):
+    """C23: str() of a URL masks the password and all query values, and nothing else."""
     url = StoreURL.parse(text)
     assert str(url) == masked
     assert CANARY not in repr(url)
 
 
 @pytest.mark.parametrize("text", ["redis://h%00", "redis://h/%00", "x://h?a=%00", "x://u%00@h"])
-def test_no_escape_smuggles_in_a_nul(text: str):
-    """No driver takes a NUL, and each says so in its own way."""
+def test_escaped_nul_is_refused(text: str):
+    """StoreURL.parse() refuses an escaped NUL, which no driver accepts."""
     with pytest.raises(ConfigurationError):
         StoreURL.parse(text)
 
 
-def test_urls_compare_by_what_they_say():
-    """The same login, hosts, path and query are the same URL, however they were escaped."""
+def test_urls_are_equal_if_their_decoded_parts_are():
+    """Two URLs are equal if login, hosts, path and query are, however they are escaped."""
     assert StoreURL.parse("Redis://%61nn:p%61@h") == StoreURL.parse("redis://ann:pa@h")
     assert StoreURL.parse("redis://ann:a@h") != StoreURL.parse("redis://ann:b@h")
     assert StoreURL.parse("redis://h?a=1") != StoreURL.parse("redis://h?a=2")
@@ -234,8 +234,8 @@ def test_urls_compare_by_what_they_say():
         "memory://u@name",
     ],
 )
-def test_the_default_backend_takes_a_name_alone(url: str):
-    """``memory://name``; another scheme, a port, a path or a login are refused."""
+def test_memory_backend_takes_only_a_name(url: str):
+    """The memory backend takes ``memory://name``, and refuses a scheme, port, path or login."""
     with pytest.raises(ConfigurationError) as caught:
         Workflow("w", MemoryConfig("memory", url))
     assert str(caught.value) == (
@@ -243,8 +243,8 @@ def test_the_default_backend_takes_a_name_alone(url: str):
     )
 
 
-def test_a_named_memory_is_a_store_apart():
-    """Records of one name are not those of another; the same name is the same store."""
+def test_named_memories_are_separate_stores():
+    """Two names of a memory backend are two stores; the same name is the same store."""
     one = Workflow("w", MemoryConfig("memory", "memory://url-one")).memory
     one.set("k", 1)
     assert Workflow("w", MemoryConfig("memory", "memory://url-two")).memory.get("k") is None

@@ -1,7 +1,4 @@
-"""Values that are odd: each is stored as exactly what strict JSON makes of it, or refused (C7).
-
-The values are made by functions, as some can be used once only, and some refer to themselves.
-"""
+"""Odd values: each is stored as exactly what strict JSON makes of it, or refused (C7)."""
 
 import array
 import builtins
@@ -171,10 +168,10 @@ class Dictlike(dict):
 
     def __init__(self, items: Any) -> None:
         super().__init__(a=1)
-        self.given = items
+        self._items = items
 
     def items(self) -> Any:
-        return self.given
+        return self._items
 
 
 class Jsonable:
@@ -338,11 +335,13 @@ ACCEPTED: dict[str, tuple[Callable[[], Any], Any]] = {
     },
 }
 
+CYCLE = "contains a reference cycle, which JSON cannot represent"
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "NaN": (lambda: NAN, "turn is NaN, for which JSON has no form"),
+    "NaN": (lambda: NAN, "turn is NaN, which JSON cannot represent"),
     "NaN inside": (
         lambda: {"history": [0, {"score": NAN}]},
-        "turn.history[1].score is NaN, for which JSON has no form",
+        "turn.history[1].score is NaN, which JSON cannot represent",
     ),
     "NaN in a tuple": (lambda: (1, (NAN,)), "turn[1][0] is NaN"),
     "negative NaN": (lambda: [-NAN], "turn[0] is NaN"),
@@ -366,7 +365,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: {"a": {"b\udc00": 1}},
         "turn.a has a key with half of a surrogate pair, at position 1",
     ),
-    "int key": (lambda: {1: 2}, "turn has a key of type int, and JSON's keys are text"),
+    "int key": (lambda: {1: 2}, "turn has a key of type int, and JSON keys are text"),
     "int key and its text": (lambda: {1: "a", "1": "b"}, "turn has a key of type int"),
     "None key": (lambda: {"a": {None: 1}}, "turn.a has a key of type NoneType"),
     "bool key": (lambda: [{True: 1}], "turn[0] has a key of type bool"),
@@ -385,9 +384,15 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: {"a": 1, Stranger("a"): 2},
         "turn has two keys that are the same text",
     ),
-    "list that holds itself": (cyclic_list, "turn[1] holds itself, and JSON has no cycles"),
-    "dict that holds itself": (cyclic_dict, "turn.me holds itself, and JSON has no cycles"),
-    "two that hold each other": (cyclic_pair, "turn.other[0] holds itself"),
+    "list that holds itself": (
+        cyclic_list,
+        f"turn[1] {CYCLE}",
+    ),
+    "dict that holds itself": (
+        cyclic_dict,
+        f"turn.me {CYCLE}",
+    ),
+    "two that hold each other": (cyclic_pair, "turn.other[0] contains a reference cycle"),
     "depth 255 of tuples": (lambda: tupled(255), "is nested deeper than 254 containers"),
     "depth 255 of lists and tuples": (
         lambda: tupled(1, nested(127, tupled(127))),
@@ -401,7 +406,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "depth 255 beside a NaN": (lambda: [nested(254), NAN], "is nested deeper than 254"),
     "Enum": (
         lambda: Colour.RED,
-        "turn is of type Colour, for which JSON has no form: use its .value",
+        "turn is of type Colour, which JSON cannot represent: use its .value",
     ),
     "Flag": (lambda: [Mode.FAST], "turn[0] is of type Mode"),
     "date Enum": (lambda: Day.FIRST, "turn is of type Day"),
@@ -414,7 +419,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "datetime": (
         lambda: {"at": datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)},
-        "turn.at is of type datetime, for which JSON has no form: use its .isoformat()",
+        "turn.at is of type datetime, which JSON cannot represent: use its .isoformat()",
     ),
     "date": (lambda: datetime.date(2025, 1, 1), "turn is of type date"),
     "time": (lambda: [datetime.time(1)], "turn[0] is of type time"),
@@ -425,7 +430,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "complex": (lambda: [1j], "turn[0] is of type complex"),
     "bytes": (
         lambda: {"raw": b"a"},
-        "turn.raw is of type bytes, for which JSON has no form: encode it as text, in base64",
+        "turn.raw is of type bytes, which JSON cannot represent: encode it as text, in base64",
     ),
     "bytearray": (lambda: bytearray(b"a"), "turn is of type bytearray"),
     "memoryview": (lambda: [memoryview(b"a")], "turn[0] is of type memoryview"),
@@ -447,15 +452,15 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "SimpleNamespace": (lambda: types.SimpleNamespace(a=1), "turn is of type SimpleNamespace"),
     "dataclass": (
         lambda: [Data()],
-        "turn[0] is of type Data, for which JSON has no form: use dataclasses.asdict() of it",
+        "turn[0] is of type Data, which JSON cannot represent: use dataclasses.asdict() of it",
     ),
     "attrs class": (
         lambda: Attrs(),
-        "turn is of type Attrs, for which JSON has no form: use attrs.asdict() of it",
+        "turn is of type Attrs, which JSON cannot represent: use attrs.asdict() of it",
     ),
     "pydantic model": (
         lambda: Told(text="a"),
-        'turn is of type Told, for which JSON has no form: use its .model_dump(mode="json")',
+        'turn is of type Told, which JSON cannot represent: use its .model_dump(mode="json")',
     ),
     "object": (lambda: object(), "turn is of type object"),
     "object with hooks": (lambda: Jsonable(), "turn is of type Jsonable"),
@@ -474,7 +479,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     **{
         f"an object that says it is a {kind.__name__}": (
             lambda kind=kind: [Liar(kind)],
-            "turn[0] is of type Liar, for which JSON has no form",
+            "turn[0] is of type Liar, which JSON cannot represent",
         )
         for kind in (str, int, float, bool, dict, list, tuple, type(None))
     },
@@ -531,17 +536,17 @@ ADVICE: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("value", "advice"), ADVICE.values(), ids=ADVICE)
-def test_what_to_do_with_it(memory: MemoryManager, value: Any, advice: str) -> None:
-    """C7: a value that JSON has no form for is refused with the way to one."""
-    with pytest.raises(SerializationError) as told:
+def test_error_of_a_value_has_a_hint(memory: MemoryManager, value: Any, advice: str) -> None:
+    """C7: the error of a value that JSON cannot represent says how to convert it."""
+    with pytest.raises(SerializationError) as caught:
         memory.set("k", {"it": value})
-    assert str(told.value).endswith(f": {advice}")
+    assert str(caught.value).endswith(f": {advice}")
 
 
 @pytest.mark.parametrize("value", [object(), int, print, ...], ids=lambda one: type(one).__name__)
-def test_no_advice(memory: MemoryManager, value: Any) -> None:
-    """C7: where nothing is known of a value, nothing is said."""
-    with pytest.raises(SerializationError, match=r"for which JSON has no form$"):
+def test_error_of_an_unknown_type_has_no_hint(memory: MemoryManager, value: Any) -> None:
+    """C7: the error of a value of an unknown type has no hint."""
+    with pytest.raises(SerializationError, match=r"which JSON cannot represent$"):
         memory.set("k", value)
 
 
@@ -568,14 +573,14 @@ def check_plain(value: Any) -> None:
             left += part
 
 
-def test_the_table_has_its_length():
-    """At least 75 odd values."""
+def test_table_has_75_odd_values():
+    """The table has at least 75 odd values."""
     assert len(ACCEPTED) + len(REFUSED) >= 75
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_a_value_that_json_can_hold_comes_back_as_plain_json(memory, name: str):
-    """C7: the result is exact, and of JSON's own types; -0.0 and order of keys included."""
+def test_accepted_value_is_read_as_plain_json(memory, name: str):
+    """C7: an accepted value is read exactly, in JSON's own types, with -0.0 and order of keys."""
     make, expected = ACCEPTED[name]
     memory.set("turn", make())
     got = memory.get("turn")
@@ -584,8 +589,8 @@ def test_a_value_that_json_can_hold_comes_back_as_plain_json(memory, name: str):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_value_that_json_can_not_hold_is_refused(memory, name: str):
-    """C7: SerializationError with the path of the offender; the old value is intact."""
+def test_refused_value_has_its_path_in_the_error(memory, name: str):
+    """C7: a refused value raises SerializationError with its path; the old value stays."""
     make, message = REFUSED[name]
     with pytest.raises(SerializationError) as caught:
         memory.set("turn", make())
@@ -605,16 +610,16 @@ def test_a_value_that_json_can_not_hold_is_refused(memory, name: str):
     ],
     ids=["cycle", "cycle of dicts", "tuples", "tuples and lists", "tuples and dicts"],
 )
-def test_tuples_without_end_are_refused_and_end_nothing(value: str):
-    """C7: tuples that hold themselves, or nest 10,000 deep; in a process that may crash."""
+def test_endless_tuples_are_refused(value: str):
+    """C7: cyclic tuples, and those 10,000 deep, are refused; in a process that may crash."""
     program = f"""
 from fibonacci import SerializationError, Workflow
 memory = Workflow("w").memory
 {value}
 try:
     memory.set("turn", value)
-except SerializationError as fault:
-    print("refused:", str(fault)[-40:])
+except SerializationError as error:
+    print("refused:", str(error)[-40:])
 """
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
@@ -624,7 +629,7 @@ except SerializationError as fault:
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory, odd: memory.set("turn", odd),
         lambda memory, odd: memory.add("other", odd),
@@ -636,16 +641,16 @@ except SerializationError as fault:
     ids=["set", "add", "set_many", "update", "update default", "append"],
 )
 @pytest.mark.parametrize("odd", [NAN, b"bytes", {1: 2}, "\ud800"], ids=repr)
-def test_every_verb_refuses_alike(memory, verb, odd: Any):
-    """C7: one rule for all that writes, and nothing is written."""
+def test_every_write_refuses_the_same_values(memory, operation, odd: Any):
+    """C7: all operations that write refuse the same values, and write nothing."""
     with pytest.raises(SerializationError):
-        verb(memory, odd)
+        operation(memory, odd)
     assert memory.list_keys() == ["turn"]
     assert memory.get("turn") == {"old": [1]}
 
 
-def test_the_path_of_an_item_counts_the_whole_list(memory):
-    """A refused item is named by the place that it would have had."""
+def test_path_of_an_appended_item_has_its_list_index(memory):
+    """append() names a refused item by the index that it would have in the list."""
     memory.set("turns", [0, 1])
     with pytest.raises(SerializationError, match=r"^turns\[3\]\.score is NaN"):
         memory.append("turns", 2, {"score": NAN})
@@ -664,23 +669,23 @@ def test_the_path_of_an_item_counts_the_whole_list(memory):
         ("x" * 41, f"turn['{'x' * 39}…'] is NaN"),
     ],
 )
-def test_a_path_names_dict_keys_cut_at_40_characters(memory, key: str, path: str):
-    """C23: a key that is no identifier stands in brackets, a long one is cut."""
+def test_path_has_dict_keys_of_at_most_40_characters(memory, key: str, path: str):
+    """C23: the path has keys that are no identifiers in brackets, and shortens long ones."""
     with pytest.raises(SerializationError) as caught:
         memory.set("turn", {key: NAN})
     assert str(caught.value).replace("turn." + "x" * 39 + "…", f"turn['{'x' * 39}…']") == (
-        f"{path}, for which JSON has no form"
+        f"{path}, which JSON cannot represent"
     )
 
 
-def test_the_key_of_the_record_is_cut_in_a_path_too(memory):
+def test_path_has_at_most_40_characters_of_the_record_key(memory):
     """The path starts with the record's key, at most 40 characters of it."""
     with pytest.raises(SerializationError, match=r"^k{39}… is NaN"):
         memory.set("k" * 1000, NAN)
 
 
-def test_what_is_stored_is_not_the_callers_object(memory):
-    """C7: changing what was set, or what was read, changes nothing that is stored."""
+def test_stored_value_is_a_copy(memory):
+    """C7: changing a value after set(), or after get(), does not change what is stored."""
     value = {"turns": [1]}
     memory.set("turn", value)
     value["turns"].append(2)
@@ -688,8 +693,8 @@ def test_what_is_stored_is_not_the_callers_object(memory):
     assert memory.get("turn") == {"turns": [1]}
 
 
-def test_a_default_is_handed_back_as_it_is(memory):
-    """``get`` returns the very default; it was never stored."""
+def test_default_is_returned_as_it_is(memory):
+    """get() returns the very object that was passed as default."""
     default = object()
     assert memory.get("absent", default=default) is default
 
@@ -702,8 +707,8 @@ def test_none_is_a_value(memory):
     assert memory.add("turn", 1) is False
 
 
-def test_an_int_that_python_is_told_not_to_print_raises_no_stray_error(memory):
-    """A program may have lowered Python's own limit for the digits of an int."""
+def test_lowered_int_digits_limit_raises_no_stray_error(memory):
+    """SerializationError is raised if a program has lowered Python's limit of int digits."""
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(640)
     try:
@@ -714,13 +719,13 @@ def test_an_int_that_python_is_told_not_to_print_raises_no_stray_error(memory):
     assert memory.get("turn") == {"old": [1]}
 
 
-# The stack may end where the verb was called and has not yet begun.
+# The stack may end where the operation was called and has not yet begun.
 @pytest.mark.filterwarnings(
     "ignore:coroutine .* was never awaited:RuntimeWarning",
     "ignore:Exception ignored in. <coroutine:pytest.PytestUnraisableExceptionWarning",
 )
-def test_a_value_near_the_end_of_the_stack_raises_no_stray_error(memory):
-    """Deep in a recursion of the caller's, the error still says what was wrong."""
+def test_value_near_the_recursion_limit_raises_no_stray_error(memory):
+    """SerializationError has the right reason, even near the recursion limit of the caller."""
 
     def dive(levels: int) -> None:
         if levels:
@@ -732,7 +737,7 @@ def test_a_value_near_the_end_of_the_stack_raises_no_stray_error(memory):
     for levels in range(sys.getrecursionlimit() - 500, sys.getrecursionlimit(), 50):
         try:
             dive(levels)
-        except (SerializationError, RecursionError) as fault:
-            outcomes.add(type(fault))
+        except (SerializationError, RecursionError) as error:
+            outcomes.add(type(error))
     assert outcomes <= {SerializationError, RecursionError}
     assert memory.get("turn") in ({"old": [1]}, nested(200, 2**64))

@@ -81,15 +81,15 @@ def differing(memory, values: list[Any]) -> list[int]:
 @pytest.mark.parametrize(
     "seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 10))]
 )
-def test_a_thousand_random_values_come_back_exactly(memory, seed: int):
-    """Ints of thousands of bits, all floats, all of Unicode but surrogates, order of keys."""
+def test_1_000_random_values_are_read_exactly(memory, seed: int):
+    """Random values are read exactly: huge ints, all floats, all of Unicode, the order of keys."""
     rng = random.Random(seed)
     assert differing(memory, [value(rng) for _ in range(950)]) == []
     assert differing(memory, [one for _ in range(50) if (one := deep(rng))]) == []
 
 
-def test_the_random_values_are_of_all_sorts():
-    """The generator reaches what it is meant to reach."""
+def test_random_values_have_all_types():
+    """The generator of random values reaches all types."""
     rng = random.Random(0)
     values = repr([value(rng) for _ in range(950)])
     assert "-0.0" in values
@@ -111,8 +111,8 @@ LIMIT = 16 * 2**20
     ],
     ids=["ASCII", "UTF-8", "exact"],
 )
-def test_a_value_of_16_mib_is_stored(memory, value: Any, size: int):
-    """C7: the limit is on the encoded bytes, and inclusive."""
+def test_value_of_16_mib_is_stored(memory, value: Any, size: int):
+    """C7: a value of exactly 16 MiB as JSON is stored."""
     memory.set("k", value)
     assert memory.get("k") == value
 
@@ -122,8 +122,8 @@ def test_a_value_of_16_mib_is_stored(memory, value: Any, size: int):
     ["x" * (LIMIT - 1), "é" * (LIMIT // 2), [2**64, "x" * (LIMIT - 25)]],
     ids=["ASCII", "UTF-8", "exact"],
 )
-def test_a_value_over_16_mib_is_refused_with_both_sizes(memory, value: Any):
-    """C7: ValueTooLargeError, the old value intact."""
+def test_value_over_16_mib_is_refused_with_both_sizes(memory, value: Any):
+    """C7: a value over 16 MiB raises ValueTooLargeError with both sizes; the old value stays."""
     memory.set("k", "old")
     with pytest.raises(ValueTooLargeError, match=r"16,777,21[78] bytes.*16,777,216"):
         memory.set("k", value)

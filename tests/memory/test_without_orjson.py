@@ -1,4 +1,4 @@
-"""Where orjson can't be had, the standard library does the same: values, errors, what is stored."""
+"""Without orjson, the standard library gives the same values, errors and records."""
 
 import sys
 import tomllib
@@ -41,14 +41,14 @@ def outcome(function: Any, *arguments: Any) -> str:
     """What a call returns, or how it fails: with the same words in either way."""
     try:
         return repr(function(*arguments))
-    except (FibonacciError, ValueError, TypeError) as fault:
-        return f"{type(fault).__name__}: {fault}"
+    except (FibonacciError, ValueError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"
 
 
 @given(values)
 @settings(max_examples=100)
-def test_what_one_way_stores_the_other_reads(value: Any):
-    """C7, C25: values, refusals and formats are the same, whoever wrote and whoever reads."""
+def test_records_are_the_same_without_orjson(value: Any):
+    """C7, C25: values, refusals and records are the same with and without orjson."""
     with without_orjson():
         slowly = outcome(codec.encode, value, ADDRESS)
     quickly = outcome(codec.encode, value, ADDRESS)
@@ -71,7 +71,7 @@ def test_what_one_way_stores_the_other_reads(value: Any):
     | st.sampled_from([b"9" * 400, b"[-" + b"9" * 5_000 + b"]", b'"\\ud83d"', b'{"a":1e999}'])
 )
 @settings(max_examples=150)
-def test_foreign_bytes_are_read_alike(data: bytes):
+def test_foreign_bytes_are_read_the_same_without_orjson(data: bytes):
     """C8: the same bytes are corrupt, and a number beyond 64 bits is the same number."""
     with without_orjson():
         slowly = outcome(codec.decode, data, ADDRESS)
@@ -85,15 +85,15 @@ class Colour(Enum):
 @pytest.mark.parametrize(
     "value", ["é", [1, None, 1.5, "é"], UserDict(a=Colour.RED), {"id": [UUID(int=7)]}, {1}, [b"x"]]
 )
-def test_a_prompt_is_the_same_text(value: Any):
-    """What stands in a prompt, and what can't, does not depend on orjson."""
+def test_prompt_is_the_same_without_orjson(value: Any):
+    """The text of a prompt, and what it refuses, does not depend on orjson."""
     with without_orjson():
         slowly = outcome(render_value, value)
     assert slowly == outcome(render_value, value)
 
 
-def test_inputs_are_looked_through():
-    """Text that can't be stored is refused before a model is asked."""
+def test_inputs_are_checked_without_orjson():
+    """Inputs with text that can't be stored are refused before a model is called."""
     workflow = Workflow("w")
     workflow.add_node(LLMNode("n", "echo", "{{ input.m }}"))
     with without_orjson():
@@ -106,37 +106,37 @@ def test_inputs_are_looked_through():
     ("version", "used"),
     [("3.10.6", False), ("3.10.7", True), ("3.11.9", True), ("3.12.0", False), ("3.13.0", False)],
 )
-def test_only_a_version_that_is_safe_is_used(monkeypatch, version: str, used: bool):
-    """One that crashes is left alone, also where it was installed without heed of our bounds."""
+def test_unsafe_orjson_version_is_not_used(monkeypatch, version: str, used: bool):
+    """An orjson version that crashes is not used, even if it is installed against the metadata."""
     module = SimpleNamespace(__version__=version)
     monkeypatch.setitem(sys.modules, "orjson", module)
     assert find_orjson() is (module if used else None)
 
 
-def test_what_can_not_be_imported_is_not_used(monkeypatch):
-    """Not installed, or built for another Python."""
+def test_orjson_that_fails_to_import_is_not_used(monkeypatch):
+    """orjson is not used if it is missing, or built for another Python."""
     monkeypatch.setitem(sys.modules, "orjson", None)
     assert find_orjson() is None
 
 
-def test_the_metadata_asks_for_it_only_where_it_has_wheels():
-    """pip does not try to compile it on PyPy, on newer Pythons, on odd machines and systems."""
+def test_metadata_requires_orjson_only_with_wheels():
+    """The metadata requires orjson only for Pythons, machines and systems with wheels of it."""
     texts = tomllib.loads(CORE.read_text())["project"]["dependencies"]
     (wanted,) = [Requirement(text) for text in texts if text.startswith("orjson")]
     marker = wanted.marker
     assert marker is not None
 
-    def asked(implementation: str, version: str, system: str, machine: str) -> bool:
+    def is_required(implementation: str, version: str, system: str, machine: str) -> bool:
         python = {"platform_python_implementation": implementation, "python_version": version}
         return marker.evaluate({**python, "sys_platform": system, "platform_machine": machine})
 
-    assert asked("CPython", "3.11", "linux", "x86_64")
-    assert asked("CPython", "3.14", "darwin", "arm64")
-    assert asked("CPython", "3.13", "win32", "AMD64")
-    assert not asked("CPython", "3.15", "linux", "x86_64")
-    assert not asked("PyPy", "3.11", "linux", "x86_64")
-    assert not asked("CPython", "3.13", "freebsd14", "amd64")
-    assert not asked("CPython", "3.13", "linux", "riscv64")
-    assert not asked("CPython", "3.13", "linux", "ppc64")
+    assert is_required("CPython", "3.11", "linux", "x86_64")
+    assert is_required("CPython", "3.14", "darwin", "arm64")
+    assert is_required("CPython", "3.13", "win32", "AMD64")
+    assert not is_required("CPython", "3.15", "linux", "x86_64")
+    assert not is_required("PyPy", "3.11", "linux", "x86_64")
+    assert not is_required("CPython", "3.13", "freebsd14", "amd64")
+    assert not is_required("CPython", "3.13", "linux", "riscv64")
+    assert not is_required("CPython", "3.13", "linux", "ppc64")
     lowest, unsafe = (".".join(map(str, version)) for version in (LOWEST, FIRST_UNSAFE))
     assert str(wanted.specifier) in {f">={lowest},<{unsafe}", f"<{unsafe},>={lowest}"}

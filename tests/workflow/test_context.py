@@ -132,7 +132,7 @@ def test_the_users_own_id_without_a_scope(workflow: Workflow, execute: Any) -> N
     execute(workflow, user_id="u")
     assert workflow.memory.for_user("u").get("k") == 1
     workflow.add_node(FunctionNode("bad", lambda ctx: ctx.memory.set("k", 2, user_id="other")))
-    with pytest.raises(NodeExecutionError, match="was given another user_id"):
+    with pytest.raises(NodeExecutionError, match="user_id is another"):
         execute(workflow, user_id="u")
 
 
@@ -157,7 +157,7 @@ def test_all_records_need_a_scope(workflow: Workflow, use: Any) -> None:
     for memory in (user, workflow.memory):
         memory.set("k", 1)
     text = refused(workflow, Workflow.execute, use, "u")
-    assert 'the run has a user: name the scope, scope="user" for what' in text
+    assert 'the run has a user: name the scope, scope="user" for the' in text
     assert user.get("k") == workflow.memory.get("k") == 1
 
 
@@ -202,7 +202,7 @@ def test_another_user_is_refused(workflow: Workflow, execute: Any) -> None:
     text = refused(
         workflow, execute, lambda ctx: ctx.memory.get("k", scope="user", user_id="other"), "u"
     )
-    assert "bound to one run, and was given another user_id" in text
+    assert "bound to one run, and user_id is another" in text
 
 
 def test_a_user_id_with_another_scope_is_refused(workflow: Workflow, execute: Any) -> None:

@@ -1,12 +1,10 @@
 """Stateful LLM workflows: nodes, and a memory with one exact contract, kept by every backend."""
 
 from fibonacci._discovery import PluginInfo, plugins, register_plugin
-from fibonacci._memory.config import MemoryConfig
-from fibonacci._memory.encryption_key import generate_key
+from fibonacci._memory.config import MemoryConfig, generate_key
 from fibonacci._memory.expiry import NO_EXPIRY
-from fibonacci._memory.manager import MemoryManager, MemoryView
-from fibonacci._memory.recall import MemoryKey
-from fibonacci._memory.runs import RunMemory
+from fibonacci._memory.manager import MemoryManager, MemoryView, RunMemory
+from fibonacci._memory.reads import MemoryKey
 from fibonacci._workflow.context import NodeContext
 from fibonacci._workflow.events import (
     Event,

@@ -138,6 +138,6 @@ def test_spellings_of_one_path_share_a_store(tmp_path: Path, monkeypatch: pytest
     absolute = Workflow("w", MemoryConfig("sqlite", f"sqlite:///{tmp_path}/memory.db")).memory
     relative.set("k", 1)
     assert absolute.get("k") == 1
-    assert relative._means.lease.sync.shared is absolute._means.lease.sync.shared
+    assert relative._context.handle.sync.shared is absolute._context.handle.sync.shared
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert Workflow("w", MemoryConfig("sqlite", "sqlite:///memory.db")).memory.get("k") is None

@@ -1,59 +1,59 @@
-"""Values to bytes and back: strict JSON, exactly what was set or an error.
+"""Encodes values as strict JSON and decodes them: exactly what was set, or an error.
 
-Nearly every value takes the fast way: orjson writes it and marshal looks it over, in C. orjson
-alone would let pass what is no JSON (it writes a UUID as text, NaN as null), and marshal refuses
-exactly that. All else takes the exact way, in Python, which names the part that is wrong; where
-there is no orjson, every value takes it.
+Nearly every value takes the fast path, in C: orjson encodes it, and marshal checks it. orjson by
+itself would accept what is not JSON (it writes a UUID as text, NaN as null), and marshal refuses
+exactly that. Everything else takes the slow path, ``strict_json`` in Python, which names the part
+that is wrong; without orjson, every value takes it.
 
-The first byte tells the format: 0x20 for text that only the exact way can read (it holds a number
-of more than 64 bits), any other below 0x80 for JSON, from 0x80 on a sealed record.
+The first byte shows the format: 0x20 for text that only ``strict_json`` can read (it has a number
+of more than 64 bits in it), any other below 0x80 for JSON, 0x80 and above for a sealed record.
 """
 
 import marshal
 from typing import Any, Final
 
-from fibonacci._memory import exact
+from fibonacci._memory import strict_json
 from fibonacci.errors import CorruptRecordError, DecryptionError, ValueTooLargeError
 from fibonacci.plugin._orjson import dumps, option, orjson
 from fibonacci.plugin.address import Address
 
-SIZE_LIMIT: Final = 16 * 2**20
+MAX_SIZE: Final = 16 * 2**20
 """Bytes that an encoded value may have."""
 
-_PLAIN: Final = option("SUBCLASS", "DATACLASS", "DATETIME")
-_EXACT: Final = 0x20
+_OPTIONS: Final = option("SUBCLASS", "DATACLASS", "DATETIME")
+_STRICT_JSON_ONLY: Final = 0x20
 
 _dumps = dumps
-_loads = orjson.loads if orjson else exact.loads
-_look_over = marshal.dumps
+_loads = orjson.loads if orjson else strict_json.loads
+_marshal_dumps = marshal.dumps
 
 
 def encode(value: Any, address: Address) -> bytes:
     """Return the value as JSON.
 
-    Raises SerializationError with the path of what is no JSON (``history[3].score is NaN``, where
+    Raises SerializationError with the path of what is not JSON (``history[3].score is NaN``, where
     "history" is the record's key), and ValueTooLargeError over 16 MiB.
     """
     data = None
     try:
-        data = _dumps(value, None, _PLAIN)
-        seen = _look_over(value, 4)
-        # orjson writes null for NaN and Infinity. The last byte that marshal writes of those is
+        data = _dumps(value, None, _OPTIONS)
+        marshalled = _marshal_dumps(value, 4)
+        # orjson writes null for NaN and Infinity. The last byte that marshal writes for those is
         # 7F or FF, which hardly any other value has in it; the few that do are compared.
-        doubtful = (b"\x7f" in seen or b"\xff" in seen) and b"null" in data
-        if doubtful and _loads(data) != value:
+        suspect = (b"\x7f" in marshalled or b"\xff" in marshalled) and b"null" in data
+        if suspect and _loads(data) != value:
             data = None
     except (TypeError, ValueError, RecursionError):
         data = None
     if data is None:
-        data = exact.encode(value, address.key)
-    if len(data) > SIZE_LIMIT:
+        data = strict_json.encode(value, address.key)
+    if len(data) > MAX_SIZE:
         raise ValueTooLargeError(
             f"the value for {address} has {len(data):,} bytes as JSON; it may have "
-            f"{SIZE_LIMIT:,}. Split it over several keys, or store what is large elsewhere and "
+            f"{MAX_SIZE:,}. Split it over several keys, or store the large part elsewhere and "
             f"keep a link to it",
             size=len(data),
-            limit=SIZE_LIMIT,
+            limit=MAX_SIZE,
         )
     return data
 
@@ -61,24 +61,24 @@ def encode(value: Any, address: Address) -> bytes:
 def decode(data: bytes, address: Address) -> Any:
     """Return the value that was encoded.
 
-    Raises CorruptRecordError where the bytes are no JSON of ours, and DecryptionError where they
-    are a sealed record.
+    Raises CorruptRecordError if the bytes are not strict JSON, and DecryptionError if they are a
+    sealed record.
     """
     try:
-        return exact.decode(data) if data[0] == _EXACT else _loads(data)
+        return strict_json.decode(data) if data[0] == _STRICT_JSON_ONLY else _loads(data)
     except (ValueError, IndexError, RecursionError):
-        pass  # their errors hold the record: not even as a context may they be kept
+        pass  # these errors have the record in them: they must not even become a context
     if is_sealed(data):
         raise DecryptionError(
             f"the record {address} is sealed, and this memory has no encryption: "
             f"set encrypt_values=True and the key that it was sealed with"
         )
     raise CorruptRecordError(
-        f"the record {address} is not JSON: it was damaged, or written by something else. "
-        f"Delete it, or set it anew"
+        f"the record {address} is not valid JSON: it was corrupted, or written by another program. "
+        f"Delete or overwrite it"
     )
 
 
 def is_sealed(data: bytes) -> bool:
-    """Tell a sealed record from a plain one, by the first byte: no JSON text starts so."""
+    """Return whether a record is sealed, by its first byte: no JSON text starts with such a one."""
     return data[:1] >= b"\x80"

@@ -1,4 +1,4 @@
-"""MemoryConfig's fields from environment variables."""
+"""Reads MemoryConfig's fields from environment variables."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from fibonacci.plugin._runtime.suggestions import did_you_mean
 PREFIX: Final = "FIBONACCI_MEMORY_"
 
 
-# What Kubernetes tells each container of a service called fibonacci-memory, beside the settings.
+# What Kubernetes sets in each container for a service called fibonacci-memory.
 _SERVICE: Final = re.compile(
     PREFIX + r"(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=\d+$|PORT=\w+://"
     r"|PORT_\d+_(TCP|UDP|SCTP)(=\w+://|_(PROTO|PORT|ADDR)=))",
@@ -19,86 +19,89 @@ _SERVICE: Final = re.compile(
 )
 
 
-def fields(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields that are set; a variable that is empty, or blank, counts as unset.
+def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields that are set; an empty or blank variable counts as unset.
 
-    Raises ConfigurationError for a variable of our prefix that does not exist, or can't be read.
-    Those that Kubernetes sets for a service of such a name are left out.
+    Raises ConfigurationError for an unknown variable with this prefix, or one that can't be parsed.
+    Those that Kubernetes sets for a service of this name are skipped.
     """
     found: dict[str, Any] = {}
     for variable, text in environ.items():
         _check_name(variable)
-        given = text or ""  # readers of .env files return None for a name alone
-        if variable.startswith(PREFIX) and not _SERVICE.match(f"{variable}={given}"):
-            plain = plain_text(variable, given)
-            if plain:
-                name = _field(variable)
-                found[name] = _read(name, variable, given if name == "encryption_key" else plain)
+        value = text or ""  # readers of .env files return None for a name without a value
+        if variable.startswith(PREFIX) and not _SERVICE.match(f"{variable}={value}"):
+            cleaned = clean_value(variable, value)
+            if cleaned:
+                name = _field_name(variable)
+                found[name] = _parse(name, variable, value if name == "encryption_key" else cleaned)
     return found
 
 
-def plain_text(variable: str, text: str) -> str:
-    """Return what an environment variable says, without the blanks and line ends around it.
+def clean_value(variable: str, text: str) -> str:
+    """Return an environment variable's value without the blanks and line ends around it.
 
-    Raises ConfigurationError where a shell or a container platform left something to do.
+    Raises ConfigurationError if a shell or a container platform should have expanded it or removed
+    its quotes.
     """
     plain = text.strip()
     for part in (plain, *plain.splitlines()):
-        if fault := shell_syntax_problem(part):
-            raise ConfigurationError(f"the environment variable {variable} {fault}")
+        if problem := shell_syntax_problem(part):
+            raise ConfigurationError(f"the environment variable {variable} {problem}")
     return plain
 
 
 def _check_name(variable: str) -> None:
-    """Refuse what else would be a setting that silently does nothing."""
+    """Refuse a misspelt variable, which otherwise would silently have no effect."""
     plain = variable.strip().removeprefix("export ").strip().upper()
     if plain != variable and plain.startswith(PREFIX):
         raise ConfigurationError(f"unknown environment variable {variable!r}: write {plain}")
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     return int(text) if text.isdigit() else float(text)
 
 
-def _flag(text: str) -> bool:
+def _parse_flag(text: str) -> bool:
     yes, no = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
     return {**dict.fromkeys(yes, True), **dict.fromkeys(no, False)}[text.lower()]
 
 
-def _text(text: str) -> str:
+def _identity(text: str) -> str:
     return text
 
 
-def _lines(text: str) -> list[str]:
+def _parse_lines(text: str) -> list[str]:
     return [line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")]
 
 
-_READERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "backend": (_text, ""),
-    "connection_url": (_text, ""),
-    "key_prefix": (_text, ""),
-    "default_ttl": (_number, "a number of seconds"),
-    "encryption_key": (_lines, ""),
-    "encrypt_values": (_flag, "true or false"),
-    "timeout": (_number, "a number of seconds"),
-    "encryption": (_text, ""),
-    "plaintext_reads": (_text, ""),
+_PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "backend": (_identity, ""),
+    "connection_url": (_identity, ""),
+    "key_prefix": (_identity, ""),
+    "default_ttl": (_parse_number, "a number of seconds"),
+    "encryption_key": (_parse_lines, ""),
+    "encrypt_values": (_parse_flag, "true or false"),
+    "timeout": (_parse_number, "a number of seconds"),
+    "encryption": (_identity, ""),
+    "plaintext_reads": (_identity, ""),
 }
 
 
-def _field(variable: str) -> str:
+def _field_name(variable: str) -> str:
     name = variable.removeprefix(PREFIX).lower()
-    if name not in _READERS:
-        known = [PREFIX + field.upper() for field in _READERS]
+    if name not in _PARSERS:
+        known = [PREFIX + field.upper() for field in _PARSERS]
         raise ConfigurationError(
             f"unknown environment variable {variable}.{did_you_mean(variable, known)}"
         )
     return name
 
 
-def _read(name: str, variable: str, text: str) -> Any:
-    read, rule = _READERS[name]
+def _parse(name: str, variable: str, text: str) -> Any:
+    parse, expected = _PARSERS[name]
     try:
-        return read(text)
+        return parse(text)
     except (ValueError, KeyError):
-        raise ConfigurationError(f"the environment variable {variable} must be {rule}") from None
+        raise ConfigurationError(
+            f"the environment variable {variable} must be {expected}"
+        ) from None

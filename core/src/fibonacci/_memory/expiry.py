@@ -1,4 +1,4 @@
-"""How long a record lives: what a ttl may be."""
+"""How long a record lives: what a ttl may be, and NO_EXPIRY."""
 
 import math
 from enum import Enum
@@ -6,8 +6,8 @@ from typing import Any, Final, Literal
 
 from fibonacci.errors import InvalidArgumentError
 
-CENTURY: Final = 100 * 365.25 * 86_400
-"""The longest ttl, in seconds: every backend's clock can still add it."""
+MAX_TTL: Final = 100 * 365.25 * 86_400
+"""The longest ttl, 100 years, in seconds: every backend's clock can still add it."""
 
 
 class _NoExpiry(Enum):
@@ -26,10 +26,10 @@ TTL = float | NoExpiry
 """Seconds, or NO_EXPIRY."""
 
 
-def milliseconds(ttl: Any, name: str = "ttl") -> int | None:
+def ttl_to_ms(ttl: Any, name: str = "ttl") -> int | None:
     """Return the ttl in whole milliseconds, rounded up; None for NO_EXPIRY.
 
-    Raises InvalidArgumentError for what is no number of seconds, or out of bounds.
+    Raises InvalidArgumentError if it is not a number of seconds, or out of range.
     """
     if ttl is NO_EXPIRY:
         return None
@@ -37,11 +37,11 @@ def milliseconds(ttl: Any, name: str = "ttl") -> int | None:
         raise InvalidArgumentError(
             f"{name} must be a number of seconds or NO_EXPIRY, not {type(ttl).__name__}"
         )
-    if not 0 < ttl <= CENTURY:
+    if not 0 < ttl <= MAX_TTL:
         # A huge int is not shown: Python may refuse to print it.
-        given = "not longer" if ttl > CENTURY and ttl != math.inf else f"not {ttl!r}"
+        shown = "not longer" if ttl > MAX_TTL and ttl != math.inf else f"not {ttl!r}"
         raise InvalidArgumentError(
-            f"{name} must be over 0 and at most 100 years ({CENTURY:.0f} seconds), {given}. "
-            f"For a record that stays say NO_EXPIRY"
+            f"{name} must be over 0 and at most 100 years ({MAX_TTL:.0f} seconds), {shown}. "
+            f"Use NO_EXPIRY for a record that never expires"
         )
     return math.ceil(ttl * 1000)

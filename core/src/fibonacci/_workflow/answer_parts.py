@@ -7,7 +7,7 @@ the text's size alone, whatever is in it.
 import re
 from typing import Any, Final
 
-from fibonacci._memory import codec, exact
+from fibonacci._memory import codec, strict_json
 from fibonacci.errors import FibonacciError
 from fibonacci.plugin.address import Address, Space
 
@@ -22,7 +22,7 @@ _BLANKS: Final = re.compile(r"\s*")
 _BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 """A bracket; or a string, in which brackets are none."""
 
-_DECODER: Final = exact.decoder(strict=False)
+_DECODER: Final = strict_json.make_decoder(strict=False)
 _ADDRESS: Final = Address(Space("", "global", ""), "answer")
 
 
@@ -116,7 +116,7 @@ class Parts:
                 depth -= 1
             if not depth:
                 return token.end()
-            if depth > exact.DEPTH_LIMIT + 1:
+            if depth > strict_json.MAX_DEPTH + 1:
                 return None
         return None
 

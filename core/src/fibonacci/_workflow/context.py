@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import attrs
 
-from fibonacci._memory.runs import RunMemory
+from fibonacci._memory.manager import RunMemory
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 

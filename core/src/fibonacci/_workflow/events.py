@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from fibonacci._memory.recall import MemoryKey
+from fibonacci._memory.reads import MemoryKey
 from fibonacci._workflow.result import ExecutionResult
 
 

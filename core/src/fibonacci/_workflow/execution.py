@@ -6,8 +6,7 @@ from typing import Any, Protocol
 import attrs
 
 from fibonacci._memory.manager import MemoryManager
-from fibonacci._memory.recall import Spaces
-from fibonacci._memory.runs import reach
+from fibonacci._memory.reads import Spaces
 from fibonacci._workflow.channel import Channel
 from fibonacci._workflow.failures import told
 from fibonacci._workflow.graph import Graph, make_graph
@@ -87,7 +86,7 @@ async def execute(
     refuse_late_patches()
     graph = prepared.graph
     given = checked_inputs(graph, inputs)
-    spaces = reach(workflow.memory, user_id, organization_id)
+    spaces = workflow.memory._run_spaces(user_id, organization_id)
     _check_user(graph, spaces)
     _check_voice(graph, voice)
     run = Run(

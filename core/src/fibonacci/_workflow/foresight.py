@@ -6,7 +6,7 @@ from typing import Any, Final
 import attrs
 
 from fibonacci._builtin.braces import BracesTemplate
-from fibonacci._memory.addresses import checked_name
+from fibonacci._memory.addresses import validate_name
 from fibonacci._workflow.step import Step
 from fibonacci.errors import InvalidKeyError
 from fibonacci.plugin.templating import Template
@@ -39,7 +39,7 @@ class Foreseen:
                 return
         text = self.template.render({"input": inputs, "memory": {}})
         if self.what:
-            checked_name(text, self.what, InvalidKeyError)
+            validate_name(text, self.what, InvalidKeyError)
 
     def is_fixed(self, inputs: Mapping[str, Any]) -> bool:
         """Say whether its inputs stay as they are, whatever functions do to what they are given."""

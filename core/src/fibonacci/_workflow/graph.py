@@ -5,7 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import attrs
 
-from fibonacci._memory.recall import Wanted
+from fibonacci._memory.reads import ReadSpec
 from fibonacci._workflow.foresight import Foreseen, foreseen
 from fibonacci._workflow.memory_use import RecordWrite
 from fibonacci._workflow.reads import Reads
@@ -115,7 +115,7 @@ def _refuse_cycles(needs: Mapping[str, frozenset[str]]) -> None:
 
 
 def _for_a_user(step: Step) -> Iterator[str]:
-    uses: tuple[tuple[str, tuple[Wanted | RecordWrite, ...]], ...] = (
+    uses: tuple[tuple[str, tuple[ReadSpec | RecordWrite, ...]], ...] = (
         ("reads", tuple(step.node.memory_read)),
         ("writes", tuple(step.node.memory_write)),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fibonacci._memory.exact import lone_surrogate, path_to
+from fibonacci._memory.strict_json import lone_surrogate, path_to
 from fibonacci._workflow.graph import Graph
 from fibonacci.errors import InvalidArgumentError
 from fibonacci.plugin._orjson import dumps, option

@@ -6,9 +6,9 @@ from typing import Any, Final
 import attrs
 
 from fibonacci._memory import codec
-from fibonacci._memory.addresses import checked_name
-from fibonacci._memory.expiry import milliseconds
-from fibonacci._memory.recall import Wanted
+from fibonacci._memory.addresses import validate_name
+from fibonacci._memory.expiry import ttl_to_ms
+from fibonacci._memory.reads import ReadSpec
 from fibonacci._workflow.memory_forms import Mode, ReadForm, WriteForm
 from fibonacci.errors import FibonacciError, WorkflowValidationError
 from fibonacci.plugin._runtime.suggestions import did_you_mean
@@ -34,7 +34,7 @@ class RecordWrite:
     all."""
 
 
-def reads(given: ReadForm) -> tuple[Wanted, ...]:
+def reads(given: ReadForm) -> tuple[ReadSpec, ...]:
     """Return what ``memory_read`` asks for: names, or dicts with key, scope, default and as."""
     if isinstance(given, str | Mapping) or not isinstance(given, Sequence):
         raise WorkflowValidationError(
@@ -64,15 +64,15 @@ def writes(given: WriteForm) -> tuple[RecordWrite, ...]:
     return tuple(_write(one) for one in given)
 
 
-def _read(given: Any) -> Wanted:
+def _read(given: Any) -> ReadSpec:
     if isinstance(given, str):
-        return Wanted(name=given, key=_key(given, "memory_read"))
+        return ReadSpec(name=given, key=_key(given, "memory_read"))
     fields = _fields(given, "memory_read", ("key", "scope", "default", "as"))
     key = _key(fields["key"], "memory_read")
     name = fields.get("as", key)
     if not isinstance(name, str) or not name:
         raise WorkflowValidationError("memory_read: 'as' must be text, and not empty")
-    return Wanted(name=name, key=key, scope=_scope(fields), default=_default(fields, name))
+    return ReadSpec(name=name, key=key, scope=_scope(fields), default=_default(fields, name))
 
 
 def _write(given: Any) -> RecordWrite:
@@ -108,7 +108,7 @@ def _fields(given: Any, what: str, known: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _key(given: Any, what: str) -> str:
-    return checked_name(given, f"{what}: the key", WorkflowValidationError)
+    return validate_name(given, f"{what}: the key", WorkflowValidationError)
 
 
 def _scope(fields: Mapping[str, Any]) -> Scope | None:
@@ -133,7 +133,7 @@ def _default(fields: Mapping[str, Any], name: str) -> bytes | None:
 def _ttl(given: Any) -> Any:
     try:
         if given is not None:
-            milliseconds(given)
+            ttl_to_ms(given)
     except FibonacciError as fault:
         raise WorkflowValidationError(f"memory_write: {fault}") from None
     return given

@@ -5,8 +5,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final
 
-from fibonacci._memory.recall import NOTHING, MemoryKey, Recalled
-from fibonacci._memory.runs import spoken
+from fibonacci._memory.reads import EMPTY_RESULT, MemoryKey, ReadResult
 from fibonacci._workflow.events import MemoryWritten, NodeFinished, NodeRetried, NodeStarted
 from fibonacci._workflow.memory_use import RecordWrite
 from fibonacci._workflow.result import Record
@@ -28,7 +27,7 @@ async def run_node(step: Step, run: Run) -> None:
         await channel.tell(NodeStarted(node.id))
     start = monotonic()
     deadline = run.until(node.timeout)
-    recalled = await _recall(step, run, deadline) if node.memory_read else NOTHING
+    recalled = await _recall(step, run, deadline) if node.memory_read else EMPTY_RESULT
     question = step.question(run, recalled.values, deadline)
     early = early_records(step, run, recalled.values) if step.keys else None
     answer, attempts = await _ask(step, run, question, deadline)
@@ -44,7 +43,7 @@ async def run_node(step: Step, run: Run) -> None:
     )
 
 
-async def _recall(step: Step, run: Run, deadline: float | None) -> Recalled:
+async def _recall(step: Step, run: Run, deadline: float | None) -> ReadResult:
     reads = run.reads[step.node.id]
     wanted = reads.rendered(run.namespace({})) if reads.templates else reads.wanted
     try:
@@ -115,7 +114,7 @@ async def _write_all(
 
 
 async def _write_one(run: Run, write: RecordWrite, record: MemoryKey, output: Any) -> None:
-    memory, (scope, key) = spoken(run.memory(), plainly=run.voice.plainly), record
+    memory, (scope, key) = run.memory()._for_runtime(is_sync=run.voice.plainly), record
     if write.mode == "set":
         await memory.aset(key, output, scope, ttl=write.ttl)
     elif write.mode == "append":

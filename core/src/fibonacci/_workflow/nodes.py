@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from fibonacci._memory.recall import Wanted
+from fibonacci._memory.reads import ReadSpec
 from fibonacci._workflow import fields
 from fibonacci._workflow.literal import LiteralText
 from fibonacci._workflow.memory_use import RecordWrite, reads, writes
@@ -26,7 +26,7 @@ class Node:
         default=(), converter=fields.several, validator=fields.check_names, kw_only=True
     )
     """Ids of nodes to wait for, besides those that its templates name."""
-    memory_read: Sequence[Wanted] = attrs.field(default=(), converter=reads, kw_only=True)
+    memory_read: Sequence[ReadSpec] = attrs.field(default=(), converter=reads, kw_only=True)
     """What to read when it starts, and nothing else reaches it: keys, or dicts with ``key``, and
     ``scope``, ``default`` or ``as``. A key that is a template needs ``as``."""
     memory_write: Sequence[RecordWrite] = attrs.field(default=None, converter=writes, kw_only=True)

@@ -8,13 +8,13 @@ from typing import Any
 import attrs
 
 from fibonacci._discovery import find_plugin
-from fibonacci._memory.addresses import checked_name
+from fibonacci._memory.addresses import validate_name
 from fibonacci._memory.config import MemoryConfig
-from fibonacci._memory.envelope import Envelope, PlainEnvelope, SealedEnvelope
-from fibonacci._memory.environment import plain_text
-from fibonacci._memory.expiry import milliseconds
+from fibonacci._memory.environment import clean_value
+from fibonacci._memory.expiry import ttl_to_ms
 from fibonacci._memory.manager import MemoryManager
-from fibonacci._memory.operations.verbs import Means
+from fibonacci._memory.operations.base import MemoryContext
+from fibonacci._memory.serializers import EncryptedSerializer, PlainSerializer, RecordSerializer
 from fibonacci._memory.shared_store import GivenStore
 from fibonacci._memory.sharing import Lease, lease
 from fibonacci.errors import ConfigurationError
@@ -29,24 +29,24 @@ def open_memory(config: MemoryConfig, workflow: str, organization_id: str | None
     Raises ConfigurationError or PluginError.
     """
     organization = _organization(config, organization_id)
-    envelope = _envelope(config)
-    means = Means(
-        lease=_lease(config),
-        envelope=envelope,
+    serializer = _serializer(config)
+    context = MemoryContext(
+        handle=_lease(config),
+        serializer=serializer,
         timeout=config.timeout,
-        default_ttl_ms=None if config.default_ttl is None else milliseconds(config.default_ttl),
+        default_ttl_ms=None if config.default_ttl is None else ttl_to_ms(config.default_ttl),
     )
-    return MemoryManager(config.key_prefix, workflow, organization, means)
+    return MemoryManager(config.key_prefix, workflow, organization, context)
 
 
 def _organization(config: MemoryConfig, given: str | None) -> str:
     """The first that is given: by the workflow, the configuration, the environment."""
     for named in (given, config.organization_id):
         if named is not None:
-            return checked_name(named, "organization_id", ConfigurationError)
+            return validate_name(named, "organization_id", ConfigurationError)
     variable = "FIBONACCI_ORGANIZATION_ID"
-    text = plain_text(variable, os.environ.get(variable, "")) or "default"
-    return checked_name(text, variable, ConfigurationError)
+    text = clean_value(variable, os.environ.get(variable, "")) or "default"
+    return validate_name(text, variable, ConfigurationError)
 
 
 def _lease(config: MemoryConfig) -> Lease:
@@ -99,25 +99,27 @@ class _Same:
         return id(self.value)
 
 
-def _envelope(config: MemoryConfig) -> Envelope:
-    mixed = config.plaintext_reads == "allow"
+def _serializer(config: MemoryConfig) -> RecordSerializer:
+    accepts_plaintext = config.plaintext_reads == "allow"
     if config.encrypt_values and config.encryption_key is None:
         raise ConfigurationError(
             "encrypt_values=True needs a key: pass encryption_key=..., or set "
             "FIBONACCI_MEMORY_ENCRYPTION_KEY and use MemoryConfig.from_env()"
         )
     if config.encryption_key is None:
-        return PlainEnvelope()
+        return PlainSerializer()
     # A key without encrypt_values opens what is sealed while a store is converted back.
-    if not (config.encrypt_values or mixed):
+    if not (config.encrypt_values or accepts_plaintext):
         warnings.warn(
             "encryption_key is given, and encrypt_values is False: values are written in the "
             "clear. Set encrypt_values=True, or leave the key out",
             UserWarning,
             stacklevel=4,
         )
-        return PlainEnvelope()
-    return SealedEnvelope(_cipher(config), seals=config.encrypt_values, mixed=mixed)
+        return PlainSerializer()
+    return EncryptedSerializer(
+        _cipher(config), encrypts=config.encrypt_values, accepts_plaintext=accepts_plaintext
+    )
 
 
 def _cipher(config: MemoryConfig) -> Cipher:

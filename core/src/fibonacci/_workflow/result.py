@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from fibonacci._memory.recall import MemoryKey
+from fibonacci._memory.reads import MemoryKey
 from fibonacci.plugin.models import Usage
 
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import attrs
 
-from fibonacci._memory.manager import MemoryManager
-from fibonacci._memory.recall import Recalled, Spaces, Wanted
-from fibonacci._memory.runs import RunMemory, bound, recalled
+from fibonacci._memory.manager import MemoryManager, RunMemory
+from fibonacci._memory.reads import ReadResult, ReadSpec, Spaces
 from fibonacci._workflow.channel import Channel
 from fibonacci._workflow.reads import Reads
 from fibonacci._workflow.result import Record
@@ -72,13 +71,13 @@ class Run:
     def memory(self) -> RunMemory:
         """Return the memory bound to this run."""
         if self._memory is None:
-            self._memory = bound(self.store, self.spaces)
+            self._memory = self.store._for_run(self.spaces)
         return self._memory
 
-    async def recall(self, wanted: Sequence[Wanted], deadline: float | None) -> Recalled:
+    async def recall(self, wanted: Sequence[ReadSpec], deadline: float | None) -> ReadResult:
         """Read what a node wants from memory, in one request."""
-        return await recalled(
-            self.store, wanted, self.spaces, deadline=deadline, plainly=self.voice.plainly
+        return await self.store._read_specs(
+            wanted, self.spaces, deadline=deadline, is_sync=self.voice.plainly
         )
 
     def end(self, node_id: str, record: Record) -> None:

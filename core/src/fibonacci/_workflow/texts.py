@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from fibonacci._memory.addresses import checked_name
+from fibonacci._memory.addresses import validate_name
 from fibonacci._workflow.fields import RESERVED
 from fibonacci._workflow.nodes import Node
 from fibonacci.errors import TemplateError, WorkflowValidationError
@@ -59,7 +59,7 @@ class Texts:
             known = literals(key)
             if known is not None and len(known) == 1:
                 what = f"the memory_write of node {self._node.id!r}: the key"
-                checked_name(known[0], what, WorkflowValidationError)
+                validate_name(known[0], what, WorkflowValidationError)
         return keys
 
     def add_read_keys(self) -> dict[int, Template]:

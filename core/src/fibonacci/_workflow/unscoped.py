@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from fibonacci._memory.recall import Wanted
+from fibonacci._memory.reads import ReadSpec
 from fibonacci._workflow.memory_use import RecordWrite
 from fibonacci._workflow.texts import literals
 from fibonacci.plugin.templating import Template
@@ -27,7 +27,7 @@ class UnscopedKeys:
         """Look at all that the nodes of a graph write, with the template of each key."""
         return cls(tuple(literals(template) for write, template in written if write.scope is None))
 
-    def narrowed(self, wanted: Wanted) -> Wanted:
+    def narrowed(self, wanted: ReadSpec) -> ReadSpec:
         """Return the same, looked for in one place alone if its key may be one of these."""
         if wanted.scope is not None or not any(_fits(wanted.key, one) for one in self._literals):
             return wanted

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from fibonacci._discovery import find_plugin
-from fibonacci._memory.addresses import checked_name
+from fibonacci._memory.addresses import validate_name
 from fibonacci._memory.config import MemoryConfig
 from fibonacci._memory.manager import MemoryManager
 from fibonacci._workflow import drawing, fields
@@ -58,7 +58,7 @@ class Workflow:
 
         Raises ConfigurationError, PluginError or EncryptionError.
         """
-        self.name = checked_name(name, "the workflow's name", ConfigurationError)
+        self.name = validate_name(name, "the workflow's name", ConfigurationError)
         self.description = fields.optional_text("description", description)
         self.version = fields.optional_text("version", version)
         self.timeout = fields.workflow_timeout(timeout)

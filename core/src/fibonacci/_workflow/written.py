@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fibonacci._memory.recall import MemoryKey, nearest
-from fibonacci._memory.runs import check_key
+from fibonacci._memory.reads import MemoryKey, default_scope
 from fibonacci._workflow.run import Run
 from fibonacci._workflow.step import LLMStep, Step
 
@@ -44,6 +43,6 @@ def all_records(
 
 def _record(step: Step, run: Run, place: int, namespace: Mapping[str, Any]) -> MemoryKey:
     key = step.keys[place].render(namespace)
-    scope = step.node.memory_write[place].scope or nearest(run.spaces)
-    check_key(run.memory(), scope, key)
+    scope = step.node.memory_write[place].scope or default_scope(run.spaces)
+    run.memory()._check_key(scope, key)
     return MemoryKey(scope, key)

@@ -1,5 +1,5 @@
-"""The verbs, each written once, as a coroutine that awaits nothing but a store.
+"""The operations of a memory. Each exists twice: ``get`` for sync code, ``aget`` for async code.
 
-The async verb is the coroutine itself; :func:`~fibonacci._memory.operations.verbs.in_sync` makes
-the sync one of it.
+The logic is in the async method, which awaits nothing but a store. The sync method runs it to its
+end over a blocking store, whose coroutines never suspend.
 """

@@ -1,22 +1,23 @@
-"""set, get, delete, exists, clear."""
+"""set, get, delete, exists and clear."""
 
 from time import monotonic
 from typing import Any, Literal
 
-from fibonacci._memory.addresses import UNSAID
+from fibonacci._memory.addresses import DEFAULT_SCOPE
 from fibonacci._memory.expiry import TTL
-from fibonacci._memory.operations.verbs import Verbs, in_sync
+from fibonacci._memory.operations.base import BaseOperations
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.address import Scope
 
 
-class Basic(Verbs):
-    """Single records, and whole spaces."""
+class BasicOperations(BaseOperations):
+    """Operations on single records, and on whole scopes."""
 
-    async def aset(
+    def set(
         self,
         key: str,
         value: Any,
-        scope: Scope = UNSAID,
+        scope: Scope = DEFAULT_SCOPE,
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> Literal[True]:
@@ -24,72 +25,118 @@ class Basic(Verbs):
 
         Args:
             key: the record's name in its scope.
-            value: anything that strict JSON can hold; read back equal, tuples as lists.
-            scope: whose record it is: workflow, user, organization or global.
-            user_id: the user, for the user scope alone.
+            value: anything that strict JSON can represent; read back equal, tuples as lists.
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
             ttl: seconds to live; ``default_ttl`` if None, for ever with NO_EXPIRY.
 
         Raises InvalidKeyError, ScopeError, SerializationError, InvalidArgumentError or
-        StorageError; the old value stays where it does.
+        StorageError; the old value stays if it does.
         """
-        address = self._find(key, scope, user_id)
-        data = self._pack(value, address)
+        return run_sync(self._sync_view.aset(key, value, scope, user_id, ttl))
+
+    async def aset(
+        self,
+        key: str,
+        value: Any,
+        scope: Scope = DEFAULT_SCOPE,
+        user_id: str | None = None,
+        ttl: TTL | None = None,
+    ) -> Literal[True]:
+        """Store a value, and give the record a new expiry; the async form of ``set``.
+
+        ``ttl`` is in seconds; None: ``default_ttl``. Raises InvalidKeyError, ScopeError,
+        SerializationError, InvalidArgumentError or StorageError; the old value stays if it does.
+        """
+        address = self._resolve_address(key, scope, user_id)
+        data = self._serialize(value, address)
         ttl_ms = self._ttl_ms(ttl)
-        await self._lease.store.write(address, data, ttl_ms, deadline=monotonic() + self._timeout)
+        await self._handle.store.write(address, data, ttl_ms, deadline=monotonic() + self._timeout)
         return True
 
-    set = in_sync(aset)
+    def get(
+        self,
+        key: str,
+        scope: Scope = DEFAULT_SCOPE,
+        user_id: str | None = None,
+        default: Any = None,
+    ) -> Any:
+        """Return the value, or ``default`` if there is no live record.
+
+        The value is a copy, which the caller may change. Raises InvalidKeyError, ScopeError,
+        StorageError or DecryptionError: an error is never returned as ``default``.
+        """
+        return run_sync(self._sync_view.aget(key, scope, user_id, default))
 
     async def aget(
         self,
         key: str,
-        scope: Scope = UNSAID,
+        scope: Scope = DEFAULT_SCOPE,
         user_id: str | None = None,
         default: Any = None,
     ) -> Any:
-        """Return the value, or ``default`` where there is no live record.
+        """Return the value, or ``default`` if there is no live record; the async form of ``get``.
 
-        The value is a copy of your own. Raises InvalidKeyError, ScopeError, StorageError or
-        DecryptionError: a fault is never told as ``default``.
+        Raises InvalidKeyError, ScopeError, StorageError or DecryptionError.
         """
-        address = self._find(key, scope, user_id)
-        data = await self._lease.store.read(address, deadline=monotonic() + self._timeout)
-        return default if data is None else self._unpack(data, address)
+        address = self._resolve_address(key, scope, user_id)
+        data = await self._handle.store.read(address, deadline=monotonic() + self._timeout)
+        return default if data is None else self._deserialize(data, address)
 
-    get = in_sync(aget)
-
-    async def adelete(self, key: str, scope: Scope = UNSAID, user_id: str | None = None) -> bool:
-        """Delete a record; say whether there was a live one.
+    def delete(self, key: str, scope: Scope = DEFAULT_SCOPE, user_id: str | None = None) -> bool:
+        """Delete a record; return whether there was a live one.
 
         Raises InvalidKeyError, ScopeError or StorageError.
         """
-        address = self._find(key, scope, user_id)
-        removed: bool = await self._lease.store.remove(address, deadline=self._deadline())
+        return run_sync(self._sync_view.adelete(key, scope, user_id))
+
+    async def adelete(
+        self, key: str, scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
+    ) -> bool:
+        """Delete a record; return whether there was a live one.
+
+        Raises InvalidKeyError, ScopeError or StorageError.
+        """
+        address = self._resolve_address(key, scope, user_id)
+        removed: bool = await self._handle.store.remove(address, deadline=self._deadline())
         return removed
 
-    delete = in_sync(adelete)
-
-    async def aexists(self, key: str, scope: Scope = UNSAID, user_id: str | None = None) -> bool:
-        """Say whether there is a live record.
+    def exists(self, key: str, scope: Scope = DEFAULT_SCOPE, user_id: str | None = None) -> bool:
+        """Return whether there is a live record.
 
         Raises InvalidKeyError, ScopeError or StorageError.
         """
-        address = self._find(key, scope, user_id)
-        found: bool = await self._lease.store.exists(address, deadline=self._deadline())
+        return run_sync(self._sync_view.aexists(key, scope, user_id))
+
+    async def aexists(
+        self, key: str, scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
+    ) -> bool:
+        """Return whether there is a live record.
+
+        Raises InvalidKeyError, ScopeError or StorageError.
+        """
+        address = self._resolve_address(key, scope, user_id)
+        found: bool = await self._handle.store.exists(address, deadline=self._deadline())
         return found
 
-    exists = in_sync(aexists)
-
-    async def aclear(self, scope: Scope = UNSAID, user_id: str | None = None) -> Literal[True]:
+    def clear(self, scope: Scope = DEFAULT_SCOPE, user_id: str | None = None) -> Literal[True]:
         """Delete all records of one scope: this workflow's, this user's, this organization's.
 
-        Records that others write meanwhile may stay. Each request has the timeout to itself.
+        Records that others write meanwhile may stay. Each request has the full timeout.
         Raises ScopeError or StorageError.
         """
-        space = self._whole(scope, user_id)
-        cursor: str | None = await self._lease.store.clear(space, deadline=self._deadline())
-        while cursor is not None:
-            cursor = await self._lease.store.clear(space, cursor=cursor, deadline=self._deadline())
-        return True
+        return run_sync(self._sync_view.aclear(scope, user_id))
 
-    clear = in_sync(aclear)
+    async def aclear(
+        self, scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
+    ) -> Literal[True]:
+        """Delete all records of one scope: this workflow's, this user's, this organization's.
+
+        Records that others write meanwhile may stay. Each request has the full timeout.
+        Raises ScopeError or StorageError.
+        """
+        space = self._resolve_whole_space(scope, user_id)
+        cursor: str | None = await self._handle.store.clear(space, deadline=self._deadline())
+        while cursor is not None:
+            cursor = await self._handle.store.clear(space, cursor=cursor, deadline=self._deadline())
+        return True

@@ -1,93 +1,121 @@
-"""get_many, set_many, delete_many: several records in few requests.
+"""get_many, set_many and delete_many: several records in few requests.
 
-A batch is no transaction: each record in it is whole, and a fault may come between two of them.
+A batch is not a transaction: each record in it is whole, and an error may come between two of them.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
-from fibonacci._memory.addresses import UNSAID
+from fibonacci._memory.addresses import DEFAULT_SCOPE
 from fibonacci._memory.expiry import TTL
-from fibonacci._memory.operations.verbs import Verbs, in_sync
+from fibonacci._memory.operations.base import BaseOperations
 from fibonacci.errors import InvalidArgumentError
+from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.address import Address, Scope
 
-AT_ONCE: Final = 100
-"""Records in one request, each of which has the timeout to itself."""
+BATCH_SIZE: Final = 100
+"""Records in one request; each request has the full timeout."""
 
 
-class Batch(Verbs):
-    """Several records of one scope."""
+class BatchOperations(BaseOperations):
+    """Operations on several records of one scope."""
 
-    async def aget_many(
-        self, keys: Iterable[str], scope: Scope = UNSAID, user_id: str | None = None
+    def get_many(
+        self, keys: Iterable[str], scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
     ) -> dict[str, Any]:
-        """Return the values of the live records among these keys, in the order asked.
+        """Return the values of the live records among these keys, by key, in the order of the keys.
 
         Raises what ``get`` raises.
         """
-        addresses = self._find_all(keys, scope, user_id)
+        return run_sync(self._sync_view.aget_many(keys, scope, user_id))
+
+    async def aget_many(
+        self, keys: Iterable[str], scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
+    ) -> dict[str, Any]:
+        """Return the values of the live records among these keys, by key, in the order of the keys.
+
+        Raises what ``aget`` raises.
+        """
+        addresses = self._resolve_all(keys, scope, user_id)
         values: dict[str, Any] = {}
-        for start in range(0, len(addresses), AT_ONCE):
-            part = addresses[start : start + AT_ONCE]
-            found = await self._lease.store.read_many(part, deadline=self._deadline())
+        for start in range(0, len(addresses), BATCH_SIZE):
+            part = addresses[start : start + BATCH_SIZE]
+            found = await self._handle.store.read_many(part, deadline=self._deadline())
             for address, data in zip(part, found, strict=True):
                 if data is not None:
-                    values[address.key] = self._unpack(data, address)
+                    values[address.key] = self._deserialize(data, address)
         return values
 
-    get_many = in_sync(aget_many)
-
-    async def aset_many(
+    def set_many(
         self,
         mapping: Mapping[str, Any],
-        scope: Scope = UNSAID,
+        scope: Scope = DEFAULT_SCOPE,
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> Literal[True]:
         """Store the values of several keys; all are checked before the first is written.
 
-        Raises what ``set`` raises; after a StorageError, some may be written and some not.
+        ``ttl`` is in seconds; None: ``default_ttl``. Raises what ``set`` raises; after a
+        StorageError, some may be written and some not.
+        """
+        return run_sync(self._sync_view.aset_many(mapping, scope, user_id, ttl))
+
+    async def aset_many(
+        self,
+        mapping: Mapping[str, Any],
+        scope: Scope = DEFAULT_SCOPE,
+        user_id: str | None = None,
+        ttl: TTL | None = None,
+    ) -> Literal[True]:
+        """Store the values of several keys; all are checked before the first is written.
+
+        ``ttl`` is in seconds; None: ``default_ttl``. Raises what ``aset`` raises; after a
+        StorageError, some may be written and some not.
         """
         if not isinstance(mapping, Mapping):
             raise InvalidArgumentError(
                 f"mapping must be a dict of values by key, not {type(mapping).__name__}"
             )
-        self._place(scope, user_id)
+        self._resolve_space(scope, user_id)
         ttl_ms = self._ttl_ms(ttl)
         items = []
         for key, value in mapping.items():
-            address = self._find(key, scope, user_id)
-            items.append((address, self._pack(value, address)))
-        for start in range(0, len(items), AT_ONCE):
-            part = items[start : start + AT_ONCE]
-            await self._lease.store.write_many(part, ttl_ms, deadline=self._deadline())
+            address = self._resolve_address(key, scope, user_id)
+            items.append((address, self._serialize(value, address)))
+        for start in range(0, len(items), BATCH_SIZE):
+            part = items[start : start + BATCH_SIZE]
+            await self._handle.store.write_many(part, ttl_ms, deadline=self._deadline())
         return True
 
-    set_many = in_sync(aset_many)
-
-    async def adelete_many(
-        self, keys: Iterable[str], scope: Scope = UNSAID, user_id: str | None = None
+    def delete_many(
+        self, keys: Iterable[str], scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
     ) -> int:
         """Delete the records of these keys; return how many live ones there were.
 
         Raises what ``delete`` raises.
         """
-        addresses = self._find_all(keys, scope, user_id)
+        return run_sync(self._sync_view.adelete_many(keys, scope, user_id))
+
+    async def adelete_many(
+        self, keys: Iterable[str], scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
+    ) -> int:
+        """Delete the records of these keys; return how many live ones there were.
+
+        Raises what ``adelete`` raises.
+        """
+        addresses = self._resolve_all(keys, scope, user_id)
         removed = 0
-        for start in range(0, len(addresses), AT_ONCE):
-            part = addresses[start : start + AT_ONCE]
-            removed += await self._lease.store.remove_many(part, deadline=self._deadline())
+        for start in range(0, len(addresses), BATCH_SIZE):
+            part = addresses[start : start + BATCH_SIZE]
+            removed += await self._handle.store.remove_many(part, deadline=self._deadline())
         return removed
 
-    delete_many = in_sync(adelete_many)
-
-    def _find_all(self, keys: Any, scope: Scope, user_id: str | None) -> list[Address]:
-        """The addresses of the keys, each once, in the order given."""
+    def _resolve_all(self, keys: Any, scope: Scope, user_id: str | None) -> list[Address]:
+        """The addresses of the keys, without duplicates, in the order of the keys."""
         if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
             raise InvalidArgumentError(
                 f"keys must be a list of keys, not {type(keys).__name__}: "
-                f"for one key there is the verb for one"
+                f"use the method for a single key"
             )
-        self._place(scope, user_id)
-        return list(dict.fromkeys(self._find(key, scope, user_id) for key in keys))
+        self._resolve_space(scope, user_id)
+        return list(dict.fromkeys(self._resolve_address(key, scope, user_id) for key in keys))

@@ -90,7 +90,7 @@ class Raw:
 
     def __init__(self, memory: MemoryManager, prefix: str, mode: CallMode, timeout: float) -> None:
         # There is no public way to the store that a memory holds, and none is needed but here.
-        self._lease = memory._means.lease
+        self._lease = memory._context.handle
         self._prefix = prefix
         self._mode = mode
         self._timeout = timeout

@@ -1,4 +1,4 @@
-"""Sealed records: bound to their address, told from plain ones, and opened with the key alone."""
+"""Sealed records: bound to their address, distinct from plain ones, and opened only with a key."""
 
 import asyncio
 import math
@@ -26,7 +26,7 @@ CANARY = "canary-3f9a"
 
 
 class Answering(Cipher):
-    """A cipher that returns what it is told to."""
+    """A cipher that returns what it was set to return."""
 
     def __init__(self, sealed: Any, opened: bytes = b"1") -> None:
         self.sealed, self.opened = sealed, opened
@@ -77,23 +77,23 @@ def plant(store: LocalStore, data: bytes, where: Address | None = None) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 0, "", [], {"a": [1, 2**70, -0.0, "é\0"]}, "x" * 10_000])
-def test_a_sealed_value_comes_back_exactly(store, value: Any):
-    """C24: sealing changes nothing of what is read."""
+def test_sealed_value_is_read_exactly(store, value: Any):
+    """C24: a sealed value is read exactly as it was set."""
     memory = sealed(store)
     memory.set("k", value)
     assert repr(memory.get("k")) == repr(value)
 
 
-def test_the_store_sees_no_value(store):
-    """C24: what lies in the store starts with 0x80 or above, and holds nothing of the value."""
+def test_store_sees_no_value(store):
+    """C24: a sealed record starts with 0x80 or above, and shows nothing of the value."""
     sealed(store).set("k", {"ssn": CANARY})
     assert raw(store)[0] >= 0x80
     assert CANARY.encode() not in raw(store)
     assert b"ssn" not in raw(store)
 
 
-def test_the_first_byte_of_a_plain_record_is_below_0x80(store):
-    """C25: JSON, or a space and JSON."""
+def test_first_byte_of_a_plain_record_is_below_0x80(store):
+    """C25: a plain record starts with JSON, or with a space and JSON."""
     memory = plain(store)
     memory.set("k", [1])
     assert raw(store) == b"[1]"
@@ -101,8 +101,8 @@ def test_the_first_byte_of_a_plain_record_is_below_0x80(store):
     assert raw(store) == b" [18446744073709551616]"
 
 
-def test_every_verb_works_on_sealed_records(store):
-    """C24: the atomic verbs compare what was sealed, and seal what is new."""
+def test_sync_operations_work_on_sealed_records(store):
+    """C24: all sync operations work on sealed records, compare-and-set too."""
     memory = sealed(store)
     assert memory.add("k", [1]) is True
     assert memory.add("k", [2]) is False
@@ -117,8 +117,8 @@ def test_every_verb_works_on_sealed_records(store):
     assert all(raw(store, key)[0] >= 0x80 for key in memory.list_keys())
 
 
-def test_every_verb_works_on_sealed_records_in_the_async(store):
-    """C24: the same envelope stands in sync and async code."""
+def test_async_operations_work_on_sealed_records(store):
+    """C24: all async operations work on sealed records."""
 
     async def use() -> None:
         memory = sealed(store)
@@ -131,20 +131,20 @@ def test_every_verb_works_on_sealed_records_in_the_async(store):
     assert sealed(store).get("k") == [1, 2]
 
 
-def test_atomic_verbs_on_a_wrong_type_leave_the_sealed_record(store):
-    """The type is told, the value is not."""
+def test_wrong_type_leaves_the_sealed_record(store):
+    """append() and increment() of a wrong type show the type, not the value, and change nothing."""
     memory = sealed(store)
     memory.set("k", {"secret": CANARY})
     before = raw(store)
-    for verb in (lambda: memory.append("k", 1), lambda: memory.increment("k")):
+    for operation in (lambda: memory.append("k", 1), lambda: memory.increment("k")):
         with pytest.raises(WrongTypeError) as caught:
-            verb()
+            operation()
         assert CANARY not in str(caught.value)
     assert raw(store) == before
 
 
-def test_an_expiry_is_kept_through_sealing(store):
-    """C13: append keeps what it finds, sealed or not."""
+def test_append_keeps_the_expiry_of_a_sealed_record(store):
+    """C13: append() keeps the expiry of a record, sealed or not."""
     memory = sealed(store)
     memory.set("k", [1], ttl=100)
     memory.append("k", 2)
@@ -161,7 +161,7 @@ def test_an_expiry_is_kept_through_sealing(store):
     ],
     ids=["key", "scope", "owner", "prefix"],
 )
-def test_a_record_that_was_moved_does_not_open(store, where: Address):
+def test_moved_record_does_not_open(store, where: Address):
     """C24: a sealed record is bound to its prefix, scope, owner and key."""
     sealed(store).set("k", CANARY)
     plant(store, raw(store), where)
@@ -196,8 +196,8 @@ def test_a_record_that_was_moved_does_not_open(store, where: Address):
     ],
 )
 @pytest.mark.parametrize("mixed", [False, True])
-def test_a_record_that_was_changed_does_not_open(store, change: Any, mixed: bool):
-    """C24: cut, extended, flipped or planted; also while a store is being converted."""
+def test_changed_record_does_not_open(store, change: Any, mixed: bool):
+    """C24: a record that was cut, extended, changed or planted does not open."""
     memory = sealed(store, plaintext_reads="allow" if mixed else "refuse")
     memory.set("k", CANARY)
     plant(store, change(raw(store)))
@@ -205,15 +205,15 @@ def test_a_record_that_was_changed_does_not_open(store, change: Any, mixed: bool
         memory.get("k", default="none")
 
 
-def test_another_key_does_not_open(store):
-    """C24: a wrong key is an error, and never a default."""
+def test_wrong_key_does_not_open(store):
+    """C24: a wrong key raises an error, and never returns the default."""
     sealed(store, "key").set("k", 1)
     with pytest.raises(DecryptionError):
         sealed(store, "another").get("k", default="none")
 
 
-def test_the_record_that_does_not_open_is_named(store):
-    """The cipher knows why, and core knows which: both are told, also of one among many."""
+def test_error_names_the_record_that_does_not_open(store):
+    """The error of a record that does not open has the cipher's reason and the record's name."""
     sealed(store, "key").set("k", 1)
     memory = sealed(store, "another")
     for ask in (lambda: memory.get("k"), lambda: memory.get_many(["k"]), lambda: memory.rewrap()):
@@ -225,8 +225,8 @@ def test_the_record_that_does_not_open_is_named(store):
         )
 
 
-def test_an_error_of_the_cipher_that_is_no_refusal_passes_through(store):
-    """It is about the machine or the key, and not about a record."""
+def test_other_errors_of_a_cipher_pass_through(store):
+    """An error of the cipher that is about the machine or the key passes through unchanged."""
 
     class Away(ToyCipher):
         def open(self, sealed: bytes, aad: bytes) -> bytes:
@@ -241,8 +241,8 @@ def test_an_error_of_the_cipher_that_is_no_refusal_passes_through(store):
     assert str(caught.value) == "the service that has the keys is away"
 
 
-def test_the_first_key_seals_and_all_open(store):
-    """Keys change one write at a time."""
+def test_first_key_seals_and_all_keys_open(store):
+    """The first key seals and all keys open, so keys can change one write at a time."""
     sealed(store, "old").set("k", 1)
     both = sealed(store, ["new", "old"])
     assert both.get("k") == 1
@@ -253,19 +253,20 @@ def test_the_first_key_seals_and_all_open(store):
 
 
 @pytest.mark.parametrize("data", [b"1", b"[1]", b" 18446744073709551616", b'"planted"', b"", b" "])
-def test_a_plain_record_where_all_are_sealed_is_refused(store, data: bytes):
-    """C25: somebody wrote it without the key; the message says how to convert a store."""
+def test_plain_record_is_refused_by_a_sealed_memory(store, data: bytes):
+    """C25: a memory with encryption refuses a plain record; the message says how to convert."""
     plant(store, data)
     with pytest.raises(DecryptionError) as caught:
         sealed(store).get("k", default="none")
     assert str(caught.value) == (
-        "the record 'k' in workflow scope of 'w' is plain, where all are sealed: somebody wrote "
-        'it without the key. While a store is being converted, plaintext_reads="allow" reads it'
+        "the record 'k' in workflow scope of 'w' is not sealed, and this memory reads only sealed "
+        "records: it was written without the key. While a store is being converted, "
+        'plaintext_reads="allow" reads it'
     )
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         lambda memory: memory.append("k", 1),
         lambda memory: memory.update("k", lambda old: old),
@@ -273,16 +274,16 @@ def test_a_plain_record_where_all_are_sealed_is_refused(store, data: bytes):
     ],
     ids=["append", "update", "get_many"],
 )
-def test_no_verb_builds_on_a_planted_record(store, verb):
-    """C25: what is plain is not taken up into what is sealed."""
+def test_planted_plain_record_is_never_updated(store, operation):
+    """C25: an update of a plain record raises instead of sealing its content."""
     plant(store, b"[1]")
     with pytest.raises(DecryptionError):
-        verb(sealed(store))
+        operation(sealed(store))
     assert raw(store) == b"[1]"
 
 
-def test_plain_records_may_be_read_while_a_store_is_converted(store):
-    """C25: ``plaintext_reads="allow"`` reads both, and seals what it writes."""
+def test_plaintext_reads_allow_reads_both_and_seals(store):
+    """C25: ``plaintext_reads="allow"`` reads plain and sealed records, and writes sealed ones."""
     plain(store).set("k", [1])
     memory = sealed(store, plaintext_reads="allow")
     assert memory.get("k") == [1]
@@ -291,15 +292,15 @@ def test_plain_records_may_be_read_while_a_store_is_converted(store):
     assert sealed(store).get("k") == [1, 2]
 
 
-def test_a_corrupt_plain_record_is_corrupt_while_a_store_is_converted(store):
-    """C8: allowing plain records allows no broken ones."""
+def test_plaintext_reads_allow_refuses_corrupt_records(store):
+    """C8: ``plaintext_reads="allow"`` does not allow corrupt records."""
     plant(store, b"[1")
     with pytest.raises(CorruptRecordError):
         sealed(store, plaintext_reads="allow").get("k")
 
 
-def test_a_sealed_record_without_encryption_is_refused(store):
-    """C25: the message says what is missing."""
+def test_sealed_record_is_refused_without_encryption(store):
+    """C25: a memory without encryption refuses a sealed record; the message names the settings."""
     sealed(store).set("k", 1)
     with pytest.raises(DecryptionError) as caught:
         plain(store).get("k", default="none")
@@ -309,22 +310,22 @@ def test_a_sealed_record_without_encryption_is_refused(store):
     )
 
 
-def test_a_sealed_record_is_refused_although_plain_ones_are_allowed(store):
-    """C25: without the key there is nothing that could be allowed."""
+def test_plaintext_reads_allow_opens_nothing_without_a_key(store):
+    """C25: ``plaintext_reads="allow"`` without the key does not open a sealed record."""
     sealed(store).set("k", 1)
     with pytest.raises(DecryptionError, match="is sealed"):
         plain(store, plaintext_reads="allow").get("k")
 
 
-def test_a_memory_without_encryption_does_not_open_sealed_records(store):
-    """C25: with encryption off, a sealed record is an error, unless that is allowed."""
+def test_sealed_record_is_never_returned_without_encryption(store):
+    """C25: get() of a sealed record raises in a memory without encryption."""
     sealed(store).set("k", 1)
     with pytest.raises(DecryptionError, match="is sealed"):
         plain(store).get("k")
 
 
-def test_sealed_records_may_be_read_while_a_store_is_converted_back(store):
-    """C25: the key, encryption off, and ``plaintext_reads="allow"``: reads both, writes plain."""
+def test_plaintext_reads_allow_without_encrypt_values_writes_plain(store):
+    """C25: a key, encryption off and ``plaintext_reads="allow"`` reads both and writes plain."""
     sealed(store).set("k", [1])
     memory = plain(store, encryption_key="key", plaintext_reads="allow")
     assert memory.get("k") == [1]
@@ -332,8 +333,8 @@ def test_sealed_records_may_be_read_while_a_store_is_converted_back(store):
     assert raw(store) == b"[1,2]"
 
 
-def test_what_needs_no_value_needs_no_key(store):
-    """C25: exists, ttl, touch, list, delete and clear work without the key."""
+def test_operations_without_a_value_need_no_key(store):
+    """C25: exists, ttl, touch, list_keys, delete and clear work without the key."""
     sealed(store).set_many({"k": 1, "other": 2})
     memory = plain(store)
     assert memory.exists("k")
@@ -345,22 +346,22 @@ def test_what_needs_no_value_needs_no_key(store):
     assert memory.clear()
 
 
-def test_a_sealed_record_can_be_overwritten_without_the_key(store):
-    """``set`` reads nothing; the owner of the store decides who may write."""
+def test_set_overwrites_a_sealed_record_without_the_key(store):
+    """set() reads nothing, so it overwrites a sealed record without its key."""
     sealed(store).set("k", 1)
     plain(store).set("k", 2)
     assert raw(store) == b"2"
 
 
 def test_add_finds_a_sealed_record_without_the_key(store):
-    """C16: a live record is a live record."""
+    """C16: add() finds a live record, even without its key."""
     sealed(store).set("k", 1)
     assert plain(store).add("k", 2) is False
 
 
 @pytest.mark.parametrize("answer", [b"", b"{}", b" 1", b"\x00", b"\x7f\xff"], ids=repr)
-def test_a_cipher_that_returns_what_looks_plain_is_refused(store, answer: bytes):
-    """C25: else the record could not be told from one that nobody sealed; nothing is written."""
+def test_cipher_output_that_looks_plain_is_refused(store, answer: bytes):
+    """C25: sealed bytes that look like a plain record are refused; nothing is written."""
     with register_plugin("encryption", "bad", plugin(lambda settings: Answering(answer))):
         config = MemoryConfig(store, encryption_key="k", encrypt_values=True, encryption="bad")
         memory = Workflow("w", config).memory
@@ -370,8 +371,8 @@ def test_a_cipher_that_returns_what_looks_plain_is_refused(store, answer: bytes)
 
 
 @pytest.mark.parametrize("opened", [b"", b"no JSON", b"\x80again", b"[1"], ids=repr)
-def test_a_record_that_opens_to_no_json_raises(store, opened: bytes):
-    """C8: what a cipher returns is read as strictly as what lies in the store."""
+def test_record_that_opens_to_invalid_json_raises(store, opened: bytes):
+    """C8: what a cipher opens is read as strictly as a plain record."""
     with register_plugin("encryption", "bad", plugin(lambda settings: Answering(b"\x80x", opened))):
         config = MemoryConfig(store, encryption_key="k", encrypt_values=True, encryption="bad")
         memory = Workflow("w", config).memory
@@ -380,8 +381,8 @@ def test_a_record_that_opens_to_no_json_raises(store, opened: bytes):
         memory.get("k")
 
 
-def test_what_is_no_json_is_refused_before_it_is_sealed(store):
-    """C7: the old value is intact."""
+def test_value_is_checked_before_it_is_sealed(store):
+    """C7: a value that is not JSON is refused before it is sealed; the old value stays."""
     memory = sealed(store)
     memory.set("k", 1)
     before = raw(store)
@@ -392,8 +393,8 @@ def test_what_is_no_json_is_refused_before_it_is_sealed(store):
     assert raw(store) == before
 
 
-def test_a_cipher_that_fails_to_seal_writes_nothing(store):
-    """An EncryptionError passes through, and no plain text slips out."""
+def test_failure_to_seal_writes_nothing(store):
+    """An EncryptionError of the cipher passes through, and nothing is written."""
 
     class Failing(ToyCipher):
         def seal(self, plain: bytes, aad: bytes) -> bytes:
@@ -407,8 +408,8 @@ def test_a_cipher_that_fails_to_seal_writes_nothing(store):
     assert memory.list_keys() == []
 
 
-def test_views_seal_as_well(store):
-    """C24: one envelope for a memory and its views."""
+def test_views_seal_records(store):
+    """C24: a memory and its views have the same serializer."""
     memory = sealed(store)
     memory.for_user("ann").set("k", CANARY)
     data = store.read(address("k", "user", "ann"), deadline=0)
@@ -417,8 +418,8 @@ def test_views_seal_as_well(store):
     assert memory.get("k", scope="user", user_id="ann") == CANARY
 
 
-def test_the_keys_arrive_in_order_and_show_nowhere():
-    """C23: a plugin gets the keys as a tuple, and its settings can be logged."""
+def test_cipher_settings_have_the_keys_and_hide_them():
+    """C23: a plugin gets the keys as a tuple in order, and repr() of its settings hides them."""
     seen: list[CipherSettings] = []
 
     def make(settings: CipherSettings) -> Cipher:
@@ -435,8 +436,8 @@ def test_the_keys_arrive_in_order_and_show_nowhere():
     assert {settings.name for settings in seen} == {"looking"}
 
 
-def test_no_error_of_an_envelope_shows_a_value_or_a_key(store):
-    """C23: whatever goes wrong with a sealed record."""
+def test_no_error_of_a_sealed_record_shows_a_value_or_key(store):
+    """C23: no error about a sealed record shows a value or a key."""
     memory = sealed(store, f"{CANARY}-key")
     memory.set("k", CANARY)
     plant(store, raw(store)[:-1])
@@ -460,7 +461,7 @@ class Leaking(ToyCipher):
 
 
 @pytest.mark.parametrize(
-    ("verb", "told"),
+    ("operation", "message"),
     [
         (
             lambda memory: memory.set("k", 2),
@@ -472,27 +473,27 @@ class Leaking(ToyCipher):
         ),
         (
             lambda memory: memory.rewrap(),
-            "the encryption plugin failed to look at 'k' in workflow scope of 'w': ValueError",
+            "the encryption plugin failed to inspect 'k' in workflow scope of 'w': ValueError",
         ),
     ],
     ids=["seal", "open", "is_current"],
 )
-def test_a_cipher_that_raises_what_it_should_not(store, verb, told):
-    """C23: a fault of the plugin's own code is ours by its type alone, and nothing is written."""
+def test_unexpected_error_of_a_cipher_shows_its_type_only(store, operation, message):
+    """C23: an unexpected error of a cipher is shown by its type only; nothing is written."""
     sealed(store).set("k", 1)
     before = raw(store)
     with register_plugin("encryption", "bad", plugin(lambda settings: Leaking(settings.keys))):
         config = MemoryConfig(store, encryption_key="k", encrypt_values=True, encryption="bad")
         memory = Workflow("w", config).memory
     with pytest.raises(EncryptionError) as caught:
-        verb(memory)
-    assert str(caught.value) == told
+        operation(memory)
+    assert str(caught.value) == message
     assert CANARY not in "".join(traceback.format_exception(caught.value))
     assert raw(store) == before
 
 
-def test_a_cipher_that_refuses_to_look(store):
-    """An error of our tree passes through as it is."""
+def test_error_of_is_current_passes_through(store):
+    """A FibonacciError of is_current() passes through unchanged."""
 
     class Refusing(ToyCipher):
         def is_current(self, sealed: bytes) -> bool:
@@ -507,8 +508,8 @@ def test_a_cipher_that_refuses_to_look(store):
 
 
 @pytest.mark.parametrize("answer", ["text", None, 1], ids=repr)
-def test_a_cipher_that_returns_no_bytes(store, answer):
-    """C25: it is a fault of the plugin, and nothing is written or read."""
+def test_cipher_that_returns_no_bytes_is_refused(store, answer):
+    """C25: a cipher that returns something else than bytes raises; nothing is written or read."""
     sealed(store).set("k", 1)
     before = raw(store)
     with register_plugin("encryption", "bad", plugin(lambda settings: Answering(answer, answer))):

@@ -1,4 +1,4 @@
-"""Lists that outgrow their record: the oldest items make room for the new ones (C10, C16)."""
+"""append() with max_items: the oldest items make room if a list exceeds its record (C10, C16)."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -62,27 +62,27 @@ def narrow(*, says: bool = True) -> MemoryManager:
 
 
 @pytest.mark.parametrize("item", ["x" * 70, "é" * 35, {"a": ["x" * 60]}, 2**70, 1.5, None])
-@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
-def test_the_oldest_make_room(store_and_memory, item: Any, awaited: bool):
-    """With max_items the oldest go, and no more of them than are in the way, in one swap."""
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_append_drops_as_few_oldest_items_as_needed(store_and_memory, item: Any, is_async: bool):
+    """append() drops the oldest items, no more than needed, in one compare-and-set."""
     store, memory = store_and_memory
     count = 0
     for number in range(100):
         store.asked.clear()
-        if awaited:
+        if is_async:
             count = asyncio.run(memory.aappend("k", [number, item], max_items=90))
         else:
             count = memory.append("k", [number, item], max_items=90)
         assert store.asked == ["read", "swap"]
-    kept = memory.get("k")
-    assert kept == [[number, item] for number in range(100 - count, 100)]
+    items = memory.get("k")
+    assert items == [[number, item] for number in range(100 - count, 100)]
     assert count < 90
     with pytest.raises(ValueTooLargeError):
-        memory.set("k", [[100 - count - 1, item], *kept])
+        memory.set("k", [[100 - count - 1, item], *items])
 
 
-def test_several_items_stay_together():
-    """All items of one call stay, whatever goes for them; one that is much larger takes many."""
+def test_append_keeps_all_new_items():
+    """append() keeps all items of one call; a large one makes many old ones go."""
     memory = narrow()
     for number in range(30):
         memory.append("k", number, max_items=40)
@@ -92,69 +92,73 @@ def test_several_items_stay_together():
 
 @pytest.mark.parametrize("before", [[], [1, 2, 3]])
 @pytest.mark.parametrize("items", [["x" * 500], ["x" * 250, "y" * 250]])
-def test_what_is_new_does_not_fit(before: list[Any], items: list[str]):
-    """Where the new items alone are too large, that is said with both sizes; the old ones stay."""
+def test_append_of_too_large_items_is_refused(before: list[Any], items: list[str]):
+    """append() of new items that are too large by themselves raises; the old items stay."""
     memory = narrow()
     memory.set("k", before)
-    with pytest.raises(ValueTooLargeError, match=r"50\d bytes, of 400.*what is new alone") as told:
+    with pytest.raises(
+        ValueTooLargeError, match=r"50\d bytes, of 400.*only the new items"
+    ) as caught:
         memory.append("k", *items, max_items=20)
-    assert (told.value.size, told.value.limit) == (501 + 3 * len(items), 400)
+    assert (caught.value.size, caught.value.limit) == (501 + 3 * len(items), 400)
     assert memory.get("k") == before
 
 
-def test_max_items_may_drop_what_is_new():
-    """Of more new items than max_items only those count that it keeps."""
+def test_max_items_may_drop_new_items():
+    """append() of more new items than max_items writes and measures only the newest ones."""
     memory = narrow()
     assert memory.append("k", "x" * 500, "y" * 300, max_items=1) == 1
     assert memory.get("k") == ["y" * 300]
 
 
-def test_without_max_items_nothing_goes():
-    """Without max_items the list stays as it is, and the error names max_items."""
+def test_append_without_max_items_drops_nothing():
+    """append() without max_items drops nothing, and the error mentions max_items."""
     memory = narrow()
     memory.set("k", ["x" * 300])
-    with pytest.raises(ValueTooLargeError, match="With max_items, append lets the oldest") as told:
+    with pytest.raises(
+        ValueTooLargeError, match="With max_items, append drops the oldest"
+    ) as caught:
         memory.append("k", "y" * 100)
-    assert (told.value.size, told.value.limit) == (407, 400)
-    with pytest.raises(ValueTooLargeError, match="This is what is new alone"):
+    assert (caught.value.size, caught.value.limit) == (407, 400)
+    with pytest.raises(ValueTooLargeError, match="These are only the new items"):
         memory.append("none", "y" * 500)
     with pytest.raises(ValueTooLargeError, match=r"407 bytes, of 400$"):
         memory.update("k", lambda turns: [*turns, "y" * 100])
     assert memory.get("k") == ["x" * 300]
 
 
-def test_a_store_that_does_not_say_its_limit():
-    """Half of the old items go, and half of the rest, until a store that names no size takes it."""
+def test_append_to_a_store_without_a_known_limit():
+    """append() drops half of the old items until a store with an unknown limit accepts the list."""
     memory = narrow(says=False)
     memory.set("k", ["x" * 30] * 10)
     assert memory.append("k", "y" * 250, max_items=20) == 3
     assert memory.get("k") == ["x" * 30, "x" * 30, "y" * 250]
 
 
-def test_the_limit_of_core():
-    """The 16 MiB of core are such a limit; other writers who come between lose nothing."""
+def test_append_at_the_limit_of_core():
+    """append() drops old items at core's limit of 16 MiB too; other writers lose nothing."""
     store = Distant()
     memory = Workflow("w", MemoryConfig(store)).memory
     memory.set("k", ["a" * 8_000_000, "b" * 8_000_000])
     store.before_swap = lambda: memory.set("k", ["b" * 8_000_000, "c"])
     assert memory.append("k", "d" * 8_000_000, max_items=20) == 3
-    assert [one[:1] for one in memory.get("k")] == ["b", "c", "d"]
-    with pytest.raises(ValueTooLargeError, match=r"16,777,2\d\d bytes as JSON.*what is new alone"):
+    assert [item[:1] for item in memory.get("k")] == ["b", "c", "d"]
+    with pytest.raises(ValueTooLargeError, match=r"16,777,2\d\d bytes as JSON.*only the new items"):
         memory.append("k", "e" * 16_777_215, max_items=2)
 
 
-def test_threads_at_a_full_list():
-    """Callers who stand in line at a full list each append once, and the newest stay."""
+def test_threads_append_to_a_full_list():
+    """Threads that append to a full list each append once, and the newest items stay."""
     memory = narrow()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: memory.append("k", f"{number:070}", max_items=50), range(40)))
-    kept = [int(one) for one in memory.get("k")]
-    assert len(kept) == len(set(kept)) == 5
+    items = [int(item) for item in memory.get("k")]
+    assert len(items) == len(set(items)) == 5
 
 
 @pytest.mark.parametrize("most", [20, None])
-def test_a_node_that_appends(most: int | None):
-    """memory_write in mode append does the same; without max_items the node's error names it."""
+def test_node_appends_with_max_items(most: int | None):
+    """memory_write in mode append uses max_items; without, the node's error mentions it."""
     workflow = Workflow("w", MemoryConfig(Narrow()))
     write: MemoryWrite = {"key": "k", "mode": "append"}
     if most:

@@ -1,4 +1,4 @@
-"""A new encryption key: made by core, with no plugin."""
+"""generate_key: a new encryption key, created without any plugin."""
 
 import base64
 import re
@@ -6,8 +6,8 @@ import re
 from fibonacci import generate_key
 
 
-def test_a_key_is_32_random_bytes():
-    """44 characters of URL-safe base64, other ones each time."""
+def test_key_is_32_random_bytes():
+    """generate_key() returns 44 characters of URL-safe base64, different ones each time."""
     keys = {generate_key() for _ in range(1_000)}
     assert len(keys) == 1_000
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}=", key) for key in keys)

@@ -1,0 +1,94 @@
+"""The values that a node reads from memory when it starts, all in one request to the store."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import attrs
+
+from fibonacci._memory import codec
+from fibonacci._memory.serializers import RecordSerializer
+from fibonacci.plugin.address import SCOPES, Address, Scope, Space
+from fibonacci.plugin.storage import AsyncStore
+
+LOOKUP_ORDER: tuple[Scope, ...] = ("user", *(scope for scope in SCOPES if scope != "user"))
+"""Where a key without a scope is looked up: the first live record counts."""
+
+Spaces = Mapping[Scope, Space]
+"""The spaces that a run can address; without "user" if the run has none."""
+
+
+def default_scope(spaces: Spaces) -> Scope:
+    """Return where a run writes without a scope: its user's scope if it has a user."""
+    return "user" if "user" in spaces else "workflow"
+
+
+class MemoryKey(NamedTuple):
+    """A record of a run's memory, without its value."""
+
+    scope: Scope
+    key: str
+
+
+@attrs.frozen(kw_only=True)
+class ReadSpec:
+    """One value that a node reads."""
+
+    name: str
+    """The node's name for it."""
+    key: str
+    scope: Scope | None = None
+    """None: the first of user, workflow, organization and global that has it."""
+    nearest: bool = False
+    """Without a scope: look only where a write without a scope goes."""
+    default: bytes | None = attrs.field(default=None, repr=False)
+    """As JSON: the value if there is no live record."""
+
+    def candidate_spaces(self, spaces: Spaces) -> list[Space]:
+        """Where to look, in order."""
+        if self.scope is not None:
+            return [spaces[self.scope]]
+        if self.nearest:
+            return [spaces[default_scope(spaces)]]
+        return [spaces[scope] for scope in LOOKUP_ORDER if scope in spaces]
+
+
+class ReadResult(NamedTuple):
+    """What was found: values by name, without missing ones; and the records they come from."""
+
+    values: dict[str, Any]
+    read: tuple[MemoryKey, ...]
+
+
+EMPTY_RESULT: Final = ReadResult({}, ())
+"""The result of a node that reads no memory."""
+
+
+async def read_specs(
+    specs: Sequence[ReadSpec],
+    spaces: Spaces,
+    store: AsyncStore,
+    serializer: RecordSerializer,
+    *,
+    deadline: float,
+) -> ReadResult:
+    """Read all values in one request.
+
+    Raises StorageError or DecryptionError: what can't be read or opened is never reported as
+    missing.
+    """
+    addresses = [
+        Address(space, spec.key) for spec in specs for space in spec.candidate_spaces(spaces)
+    ]
+    found = iter(await store.read_many(addresses, deadline=deadline))
+    values: dict[str, Any] = {}
+    read: list[MemoryKey] = []
+    for spec in specs:
+        candidates = spec.candidate_spaces(spaces)
+        hits = [(space, data) for space in candidates if (data := next(found)) is not None]
+        if hits:
+            space, data = hits[0]
+            values[spec.name] = serializer.deserialize(data, Address(space, spec.key))
+            read.append(MemoryKey(space.scope, spec.key))
+        elif spec.default is not None:
+            values[spec.name] = codec.decode(spec.default, Address(candidates[0], spec.key))
+    return ReadResult(values, tuple(read))
