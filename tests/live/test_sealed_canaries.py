@@ -149,7 +149,7 @@ class Loud:
         memory = workflow.memory
         parts = [workflow, memory, memory.for_user("u"), self.config, memory._means]
         envelope = memory._means.envelope
-        parts += [envelope, getattr(envelope, "_cipher", None), getattr(memory, "_lease", None)]
+        parts += [envelope, getattr(envelope, "_cipher", None), getattr(memory, "_handle", None)]
         return "\n".join(f"{part!r} {part}" for part in parts)
 
 

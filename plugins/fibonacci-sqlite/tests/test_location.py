@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fibonacci import ConfigurationError, MemoryConfig, Workflow
+from fibonacci._memory.store_handle import stores_of
 
 
 def test_three_slashes_are_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -140,6 +141,6 @@ def test_one_place_is_one_store_whatever_its_spelling(
     absolute = Workflow("w", MemoryConfig("sqlite", f"sqlite:///{tmp_path}/memory.db")).memory
     relative.set("k", 1)
     assert absolute.get("k") == 1
-    assert relative._means.lease.sync.shared is absolute._means.lease.sync.shared
+    assert stores_of(relative).blocking is stores_of(absolute).blocking
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert Workflow("w", MemoryConfig("sqlite", "sqlite:///memory.db")).memory.get("k") is None

@@ -68,11 +68,11 @@ class MemoryManager(AllVerbs):
 
         From then on every verb, of the views too, raises StorageError. Closing twice is fine.
         """
-        self._means.lease.release()
+        self._means.handle.release()
 
     async def aclose(self) -> None:
         """Let go of the store, and wait until this event loop's connections are closed."""
-        await self._means.lease.arelease()
+        await self._means.handle.arelease()
 
     def __enter__(self) -> "MemoryManager":
         """Return itself."""

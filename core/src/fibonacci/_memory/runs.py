@@ -71,6 +71,6 @@ async def recalled(
 ) -> Recalled:
     """Read what a node wants, within the timeout of one request and before the deadline."""
     means = memory._means
-    store = means.lease.sync.store if plainly else means.lease.store
+    store = means.handle.sync.store if plainly else means.handle.store
     due = memory._deadline() if deadline is None else min(deadline, memory._deadline())
     return await recall(wanted, spaces, store, means.envelope, deadline=due)

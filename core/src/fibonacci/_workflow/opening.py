@@ -15,8 +15,8 @@ from fibonacci._memory.environment import plain_text
 from fibonacci._memory.expiry import milliseconds
 from fibonacci._memory.manager import MemoryManager
 from fibonacci._memory.operations.verbs import Means
-from fibonacci._memory.shared_store import GivenStore
-from fibonacci._memory.sharing import Lease, lease
+from fibonacci._memory.shared_store import StoreInstanceBackend
+from fibonacci._memory.store_handle import StoreHandle, open_handle
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin.encryption import Cipher, CipherSettings
 from fibonacci.plugin.storage import Backend, Store, StoreSettings
@@ -31,7 +31,7 @@ def open_memory(config: MemoryConfig, workflow: str, organization_id: str | None
     organization = _organization(config, organization_id)
     envelope = _envelope(config)
     means = Means(
-        lease=_lease(config),
+        handle=_open_handle(config),
         envelope=envelope,
         timeout=config.timeout,
         default_ttl_ms=None if config.default_ttl is None else milliseconds(config.default_ttl),
@@ -49,16 +49,16 @@ def _organization(config: MemoryConfig, given: str | None) -> str:
     return checked_name(text, variable, ConfigurationError)
 
 
-def _lease(config: MemoryConfig) -> Lease:
+def _open_handle(config: MemoryConfig) -> StoreHandle:
     if isinstance(config.backend, Store):
-        given = config.backend
-        return lease(("given", id(given)), lambda: GivenStore(given))
+        store = config.backend
+        return open_handle(("instance", id(store)), lambda: StoreInstanceBackend(store))
     plugin = find_plugin("storage", config.backend)
     url = None if config.connection_url is None else StoreURL.parse(config.connection_url)
     settings = StoreSettings(url=url, options=config.options, timeout=config.timeout)
     backend: Backend = plugin.ask(settings, Backend)
     same = _identity(settings) if backend.identity is None else (backend.identity, config.timeout)
-    return lease((plugin, *same), lambda: backend)
+    return open_handle((plugin, *same), lambda: backend)
 
 
 def _identity(settings: StoreSettings) -> tuple[Hashable, ...]:

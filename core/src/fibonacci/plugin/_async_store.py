@@ -58,9 +58,9 @@ class AsyncStore(ABC):
     _is_blocking: bool = False
     """Whether it serves sync code, so that its coroutines never suspend; core sets it."""
     _in_process: bool = False
-    """Whether a compare-and-set is a step in memory, for which callers need not queue."""
-    _lines: Any = None
-    """Where callers who change one record queue; core sets it."""
+    """Whether a compare-and-set is a step in memory, so that callers need not queue for it."""
+    _writer_queues: Any = None
+    """Where callers that change one record queue; core sets it."""
 
     @abstractmethod
     async def read(self, address: Address, *, deadline: float) -> bytes | None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from fibonacci._memory import codec
 from fibonacci._memory.addresses import UNSAID
-from fibonacci._memory.contest import Contest
+from fibonacci._memory.cas import CompareAndSetLoop
 from fibonacci._memory.expiry import TTL
 from fibonacci._memory.oldest import shortened
 from fibonacci._memory.operations.verbs import Verbs, in_sync
@@ -44,7 +44,7 @@ class Atomic(Verbs):
         address = self._find(key, scope, user_id)
         data = self._pack(value, address)
         ttl_ms = self._ttl_ms(ttl)
-        added: bool = await self._lease.store.compare_and_set(
+        added: bool = await self._handle.store.compare_and_set(
             address, ABSENT, data, ttl_ms, deadline=self._deadline()
         )
         return added
@@ -184,25 +184,25 @@ class Atomic(Verbs):
         What is too large was not written: a list with ``new`` items is shortened, and set against
         the same old bytes.
         """
-        contest = Contest(self._lease, address, self._deadline())
+        loop = CompareAndSetLoop(self._handle, address, self._deadline())
         ttl_ms = self._ttl_ms(ttl)
         try:
-            found = await contest.read()
+            found = await loop.read()
             value = change(found)
             while True:
                 try:
                     data = self._pack(value, address)
-                    if await contest.swap(found, data, ttl_ms):
+                    if await loop.try_commit(found, data, ttl_ms):
                         return value, data
                 except ValueTooLargeError as fault:
                     if not new:
                         raise
                     value = shortened(value, new, most, address, fault)
                 else:
-                    found = await contest.read()
+                    found = await loop.read()
                     value = change(found)
         finally:
-            contest.end()
+            loop.release()
 
 
 def _wrong_type(address: Address, value: Any, verb: str, needed: str) -> WrongTypeError:

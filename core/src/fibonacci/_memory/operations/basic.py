@@ -35,7 +35,7 @@ class Basic(Verbs):
         address = self._find(key, scope, user_id)
         data = self._pack(value, address)
         ttl_ms = self._ttl_ms(ttl)
-        await self._lease.store.write(address, data, ttl_ms, deadline=monotonic() + self._timeout)
+        await self._handle.store.write(address, data, ttl_ms, deadline=monotonic() + self._timeout)
         return True
 
     set = in_sync(aset)
@@ -53,7 +53,7 @@ class Basic(Verbs):
         DecryptionError: a fault is never told as ``default``.
         """
         address = self._find(key, scope, user_id)
-        data = await self._lease.store.read(address, deadline=monotonic() + self._timeout)
+        data = await self._handle.store.read(address, deadline=monotonic() + self._timeout)
         return default if data is None else self._unpack(data, address)
 
     get = in_sync(aget)
@@ -64,7 +64,7 @@ class Basic(Verbs):
         Raises InvalidKeyError, ScopeError or StorageError.
         """
         address = self._find(key, scope, user_id)
-        removed: bool = await self._lease.store.remove(address, deadline=self._deadline())
+        removed: bool = await self._handle.store.remove(address, deadline=self._deadline())
         return removed
 
     delete = in_sync(adelete)
@@ -75,7 +75,7 @@ class Basic(Verbs):
         Raises InvalidKeyError, ScopeError or StorageError.
         """
         address = self._find(key, scope, user_id)
-        found: bool = await self._lease.store.exists(address, deadline=self._deadline())
+        found: bool = await self._handle.store.exists(address, deadline=self._deadline())
         return found
 
     exists = in_sync(aexists)
@@ -87,9 +87,9 @@ class Basic(Verbs):
         Raises ScopeError or StorageError.
         """
         space = self._whole(scope, user_id)
-        cursor: str | None = await self._lease.store.clear(space, deadline=self._deadline())
+        cursor: str | None = await self._handle.store.clear(space, deadline=self._deadline())
         while cursor is not None:
-            cursor = await self._lease.store.clear(space, cursor=cursor, deadline=self._deadline())
+            cursor = await self._handle.store.clear(space, cursor=cursor, deadline=self._deadline())
         return True
 
     clear = in_sync(aclear)

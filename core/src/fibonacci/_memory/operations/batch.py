@@ -30,7 +30,7 @@ class Batch(Verbs):
         values: dict[str, Any] = {}
         for start in range(0, len(addresses), AT_ONCE):
             part = addresses[start : start + AT_ONCE]
-            found = await self._lease.store.read_many(part, deadline=self._deadline())
+            found = await self._handle.store.read_many(part, deadline=self._deadline())
             for address, data in zip(part, found, strict=True):
                 if data is not None:
                     values[address.key] = self._unpack(data, address)
@@ -61,7 +61,7 @@ class Batch(Verbs):
             items.append((address, self._pack(value, address)))
         for start in range(0, len(items), AT_ONCE):
             part = items[start : start + AT_ONCE]
-            await self._lease.store.write_many(part, ttl_ms, deadline=self._deadline())
+            await self._handle.store.write_many(part, ttl_ms, deadline=self._deadline())
         return True
 
     set_many = in_sync(aset_many)
@@ -77,7 +77,7 @@ class Batch(Verbs):
         removed = 0
         for start in range(0, len(addresses), AT_ONCE):
             part = addresses[start : start + AT_ONCE]
-            removed += await self._lease.store.remove_many(part, deadline=self._deadline())
+            removed += await self._handle.store.remove_many(part, deadline=self._deadline())
         return removed
 
     delete_many = in_sync(adelete_many)

@@ -20,7 +20,7 @@ class Life(Verbs):
         Raises InvalidKeyError, ScopeError or StorageError.
         """
         address = self._find(key, scope, user_id)
-        left = await self._lease.store.remaining_ttl_ms(address, deadline=self._deadline())
+        left = await self._handle.store.remaining_ttl_ms(address, deadline=self._deadline())
         if left is ABSENT:
             return None
         return math.inf if left is None else left / 1000
@@ -37,7 +37,7 @@ class Life(Verbs):
         """
         address = self._find(key, scope, user_id)
         ttl_ms = milliseconds(ttl)
-        touched: bool = await self._lease.store.touch(address, ttl_ms, deadline=self._deadline())
+        touched: bool = await self._handle.store.touch(address, ttl_ms, deadline=self._deadline())
         return touched
 
     touch = in_sync(atouch)

@@ -64,7 +64,7 @@ class Listing(Verbs):
         return pages()
 
     async def _apage(self, space: Space, pattern: str | None, cursor: str | None) -> Page:
-        page: Page = await self._lease.store.scan(
+        page: Page = await self._handle.store.scan(
             space, prefix=literal_start(pattern), cursor=cursor, deadline=self._deadline()
         )
         return page

@@ -65,7 +65,7 @@ class Rewrapping(Verbs):
     ) -> int:
         page, cursor, seen, changed = Page((), ""), None, 0, 0
         while page.cursor is not None:
-            page = await self._lease.store.scan(space, cursor=cursor, deadline=self._deadline())
+            page = await self._handle.store.scan(space, cursor=cursor, deadline=self._deadline())
             cursor = page.cursor
             keys = [key for key in page.keys if start_after is None or key > start_after]
             todo = [Address(space, key) for key in keys]
@@ -87,7 +87,7 @@ class Rewrapping(Verbs):
         return envelope
 
     async def _rewrap_all(self, addresses: list[Address], envelope: SealedEnvelope) -> int:
-        found = await self._lease.store.read_many(addresses, deadline=self._deadline())
+        found = await self._handle.store.read_many(addresses, deadline=self._deadline())
         changed = 0
         for address, data in zip(addresses, found, strict=True):
             changed += await self._rewrap_one(address, data, envelope)
@@ -102,7 +102,7 @@ class Rewrapping(Verbs):
             renewed = envelope.rewrap(data, address)
             if renewed is None:
                 return False
-            store = self._lease.store
+            store = self._handle.store
             if await store.compare_and_set(address, data, renewed, KEEP_TTL, deadline=deadline):
                 return True
             attempt += 1

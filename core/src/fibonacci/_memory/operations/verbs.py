@@ -11,7 +11,7 @@ import attrs
 from fibonacci._memory.addresses import Addresses
 from fibonacci._memory.envelope import Envelope
 from fibonacci._memory.expiry import TTL, milliseconds
-from fibonacci._memory.sharing import Lease
+from fibonacci._memory.store_handle import StoreHandle
 from fibonacci.plugin._run import run_sync
 
 P = ParamSpec("P")
@@ -23,7 +23,7 @@ V = TypeVar("V", bound="Verbs")
 class Means:
     """What a memory and its views have in common."""
 
-    lease: Lease
+    handle: StoreHandle
     envelope: Envelope
     timeout: float
     """Seconds for one request."""
@@ -42,11 +42,11 @@ class Verbs:
         self._pack = means.envelope.pack
         self._unpack = means.envelope.unpack
         self._timeout = means.timeout
-        self._lease: Any = means.lease
-        # The same object in the sync voice: its lease answers at once. What a subclass's repr needs
+        self._handle: Any = means.handle
+        # The same object in the sync voice, with the sync handle. What a subclass's repr needs
         # is there by now, as the copy stands in the frames of each traceback.
         self._spoken = copy(self)
-        self._spoken._lease = means.lease.sync
+        self._spoken._handle = means.handle.sync
 
     def _deadline(self) -> float:
         return monotonic() + self._timeout

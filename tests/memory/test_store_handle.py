@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fibonacci import MemoryConfig, StorageError, Workflow, register_plugin
-from fibonacci._memory import sharing
+from fibonacci._memory import store_registry
 from fibonacci.plugin import (
     ABSENT,
     Absent,
@@ -466,7 +466,7 @@ def test_collector_in_a_thread_that_others_wait_for(plugin: Plugin) -> None:
     cyclic.memory.set("k", 1)
     (drawer,) = plugin.made[0].drawers
     slow = cabinet("slow")
-    slow.memory._means.lease._shared.backend = Slow(native=False)
+    slow.memory._means.handle._current.backend = Slow(native=False)
     with lock:
         thread = threading.Thread(target=slow.memory.set, args=("k", 1))
         thread.start()
@@ -483,8 +483,8 @@ def test_word_of_the_collector_is_read_by_who_has_the_lock(plugin: Plugin) -> No
     workflow = cabinet()
     workflow.memory.set("k", 1)
     (drawer,) = plugin.made[0].drawers
-    with sharing._registry():
-        finalizer = workflow.memory._means.lease._finalizer
+    with store_registry.locked():
+        finalizer = workflow.memory._means.handle._finalizer
         thread = threading.Thread(target=finalizer)
         thread.start()
         thread.join(60)
@@ -520,7 +520,7 @@ def test_store_that_fails_to_close(native: Plugin) -> None:
 
     async def use() -> None:
         workflow = cabinet()
-        workflow.memory._means.lease._shared._store = BlockingStore(Stuck())
+        workflow.memory._means.handle._current._store = BlockingStore(Stuck())
         await workflow.memory.aset("k", 1)
         with pytest.raises(StorageError, match=r"failed to close: OSError, in line \d+ of [\w.]+$"):
             await workflow.aclose()
@@ -533,7 +533,7 @@ def test_store_that_fails_to_close(native: Plugin) -> None:
 def test_connecting_after_the_last_let_go(native: Plugin) -> None:
     """A store that nobody holds is not connected to any more, in either mode (C22)."""
     workflow = cabinet()
-    shared, side = workflow.memory._means.lease._shared, workflow.memory._means.lease.sync
+    shared, side = workflow.memory._means.handle._current, workflow.memory._means.handle.sync
     unconnected = side.store
     workflow.close()
     with pytest.raises(StorageError, match="was closed"):
@@ -549,7 +549,7 @@ def test_connecting_after_the_last_let_go(native: Plugin) -> None:
 def test_two_threads_meet_at_the_first_verb(plugin: Plugin) -> None:
     """The thread that connects second takes what the first one made (C21)."""
     memory = cabinet().memory
-    side = memory._means.lease.sync
+    side = memory._means.handle.sync
     first, second = side.store, side.store
     run_sync(first.write(None, b"", None, deadline=0))
     connected = side.store

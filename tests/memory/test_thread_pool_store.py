@@ -40,7 +40,7 @@ def test_readers_wait_for_no_writers(retry_transient_errors):
         start = monotonic()
         assert await patient.aget("absent") is None
         if not retry_transient_errors:
-            with pytest.raises(BackendUnavailableError, match="kept it busy"):
+            with pytest.raises(BackendUnavailableError, match="kept the store busy"):
                 await asyncio.gather(*[hasty.aset("late", n) for n in range(20)])
         assert monotonic() < start + 30
         store.free.set()

@@ -76,7 +76,7 @@ def test_a_deadline_in_the_line(distant: Distant, increment: Increment):
     numbers = [one for one in answers if isinstance(one, int)]
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
     told = [str(one) for one in answers if isinstance(one, ConflictError)]
-    assert any("gave up on 'n' in workflow scope of 'w': other callers" in one for one in told)
+    assert any("gave up on 'n' in workflow scope of 'w': concurrent updates" in one for one in told)
     assert took < 0.4 + 0.5
 
 
@@ -95,8 +95,8 @@ def test_a_store_that_answers_nobody(distant: Distant, increment: Increment):
     # Who is let go at the very deadline may be told either.
     assert {str(one) for one in answers} <= {
         "the time ran out",
-        "gave up on 'n' in workflow scope of 'w': those of this process who came before got no "
-        "answer, until the deadline",
+        "gave up on 'n' in workflow scope of 'w': earlier updates queued in this process "
+        "received no response until the deadline",
     }
 
 
@@ -176,5 +176,5 @@ def test_a_memory_that_is_closed_meanwhile(distant: Distant):
         ended = [threads.submit(workflow.memory.increment, "n") for _ in range(4)]
     told = [str(one.exception()) for one in ended if one.exception()]
     assert len(told) >= 3
-    assert {"this memory was closed: make a new Workflow, or close it later"} == set(told)
+    assert {"this memory was closed: create a new Workflow, or close it later"} == set(told)
     assert all(isinstance(one.exception(), StorageError) for one in ended if one.exception())

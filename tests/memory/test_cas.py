@@ -18,7 +18,7 @@ from fibonacci import (
     MemoryManager,
     Workflow,
 )
-from fibonacci._memory.lines import IN_A_ROW
+from fibonacci._memory.cas import MAX_HANDOFFS
 from fibonacci.testing.threads import in_threads
 
 from .distant import Distant
@@ -40,7 +40,7 @@ def test_tasks_stand_in_line(distant: Distant, far: MemoryManager, retry_transie
     all_at_once(far, 80)
     assert far.get("n") == 80
     assert distant.asked.count("swap") == 80
-    assert distant.asked.count("read") <= 1 + 80 // IN_A_ROW + 1
+    assert distant.asked.count("read") <= 1 + 80 // MAX_HANDOFFS + 1
 
 
 def test_threads_stand_in_line(distant: Distant, far: MemoryManager):
@@ -57,7 +57,7 @@ def test_each_record_has_its_own_line(distant: Distant, far: MemoryManager):
 
     async def work() -> None:
         await asyncio.gather(*[far.aincrement(f"k{number % 2}") for number in range(20)])
-        assert not far._lease.store._lines._lines  # type: ignore[attr-defined]
+        assert not far._handle.store._writer_queues._queues  # type: ignore[attr-defined]
 
     asyncio.run(work())
     assert far.get_many(["k0", "k1"]) == {"k0": 10, "k1": 10}
@@ -65,9 +65,9 @@ def test_each_record_has_its_own_line(distant: Distant, far: MemoryManager):
 
 def test_who_is_served_reads_after_some(distant: Distant, far: MemoryManager):
     """Now and then one reads: other processes, which have to, get a time to win in."""
-    all_at_once(far, 4 * (IN_A_ROW + 1))
+    all_at_once(far, 4 * (MAX_HANDOFFS + 1))
     reads = [number for number, what in enumerate(distant.asked) if what == "read"]
-    assert [late - early for early, late in pairwise(reads)] == [IN_A_ROW + 2] * 3
+    assert [late - early for early, late in pairwise(reads)] == [MAX_HANDOFFS + 2] * 3
 
 
 def test_another_process_that_came_between(distant: Distant, far: MemoryManager):
