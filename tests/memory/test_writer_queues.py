@@ -68,7 +68,9 @@ def test_a_call_in_the_midst_of_the_bookkeeping():
     """A signal handler that comes while its thread holds the lock stands in no line."""
     queues = WriterQueues(ThreadWaiter)
     head, handler = enqueued(queues, 2)
-    queues._locked(lambda: run_sync(queues.acquire(handler)))
+    queues._inside.add(handler.caller)
+    assert not run_sync(queues.acquire(handler))
+    queues._inside.clear()
     assert handler.queue is None
     queues.release(handler, None, 0.0)
     queues.release(head, None, 0.0)

@@ -10,19 +10,16 @@ threads of a process, or the tasks of an event loop; against all others there is
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from contextlib import suppress
-from threading import RLock, get_ident
+from threading import RLock
 from time import monotonic
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 from fibonacci.errors import BackendUnavailableError, ConflictError, StorageError
 from fibonacci.plugin._runtime.waiters import Waiter
 from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import ABSENT, KEEP_TTL, Absent, AsyncStore, KeepTTL
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 STALL_TIMEOUT: Final = 0.25
 """Seconds after which the next writer overtakes the head of a queue. It looks as often, so it may
@@ -158,8 +155,8 @@ class WriterQueues:
         self._waiter: Final = waiter
         self._queues: dict[Address, RecordQueue] = {}
         self._lock = RLock()
-        self._inside: set[int] = set()
-        """The threads that take the lock, have it, or give it back."""
+        self._inside: set[Hashable] = set()
+        """The callers that take the lock, have it, or give it back."""
 
     def create_ticket(self, address: Address, deadline: float) -> Ticket:
         """Return a ticket for the caller, in no queue yet."""
@@ -172,33 +169,30 @@ class WriterQueues:
         ``update`` may change the record, and so may a signal handler, even one that interrupts
         this method. Raises ConflictError or BackendUnavailableError at the deadline.
         """
-        if get_ident() in self._inside:
+        if ticket.caller in self._inside:
             return False
-        queue = self._locked(self._enqueue, ticket)
-        if queue is None:
-            return False
+        try:
+            self._inside.add(ticket.caller)
+            with self._lock:
+                queue = self._queues.get(ticket.address)
+                if queue is None:
+                    ticket.queue = self._queues[ticket.address] = RecordQueue(ticket)
+                    return False
+                if ticket.caller in queue.callers:
+                    return False
+                ticket.waiter = self._waiter()
+                queue.callers.add(ticket.caller)
+                queue.waiting.append(ticket)
+                ticket.queue = queue
+        finally:
+            self._inside.discard(ticket.caller)
         await self._wait(ticket, queue)
         return True
-
-    def _enqueue(self, ticket: Ticket) -> RecordQueue | None:
-        """Return the queue that the ticket has to wait in, if any."""
-        queue = self._queues.get(ticket.address)
-        if queue is None:
-            ticket.queue = self._queues[ticket.address] = RecordQueue(ticket)
-            return None
-        if ticket.caller in queue.callers:
-            return None
-        ticket.waiter = self._waiter()
-        queue.callers.add(ticket.caller)
-        queue.waiting.append(ticket)
-        ticket.queue = queue
-        return queue
 
     async def _wait(self, ticket: Ticket, queue: RecordQueue) -> None:
         responses, now = queue.responses, monotonic()
         timeout = min(STALL_TIMEOUT, (ticket.deadline - now) / 4)  # leaves time for an attempt
-        overtake = self._overtake_if_stalled
-        while not (ticket.is_head or self._locked(overtake, ticket, queue, timeout)):
+        while not (ticket.is_head or self._overtake_if_stalled(ticket, queue, timeout)):
             left = ticket.deadline - monotonic()
             if left <= 0:
                 raise _timeout_error(ticket.address, others_won=queue.responses > responses)
@@ -206,12 +200,17 @@ class WriterQueues:
 
     def _overtake_if_stalled(self, ticket: Ticket, queue: RecordQueue, timeout: float) -> bool:
         """Overtake the head if it has been there for too long; return whether the ticket may go."""
-        is_next = bool(queue.waiting) and queue.waiting[0] is ticket
-        if not is_next or monotonic() < queue.head_since + timeout:
-            return ticket.is_head
-        queue.head.queue = None
-        queue.advance()
-        return True
+        try:
+            self._inside.add(ticket.caller)
+            with self._lock:
+                is_next = bool(queue.waiting) and queue.waiting[0] is ticket
+                if not is_next or monotonic() < queue.head_since + timeout:
+                    return ticket.is_head
+                queue.head.queue = None
+                queue.advance()
+                return True
+        finally:
+            self._inside.discard(ticket.caller)
 
     def release(self, ticket: Ticket, written: bytes | None, sent_at: float) -> None:
         """Leave the queue; hand the next writer the value that was written, and sent at that time.
@@ -219,34 +218,25 @@ class WriterQueues:
         Does nothing with a ticket that is in no queue.
         """
         queue, ticket.queue = ticket.queue, None
-        if queue is not None:
-            self._locked(self._dequeue, ticket, queue, written, sent_at)
-
-    def _dequeue(
-        self, ticket: Ticket, queue: RecordQueue, written: bytes | None, sent_at: float
-    ) -> None:
-        if queue.head is not ticket:
-            queue.callers.discard(ticket.caller)
-            with suppress(ValueError):
-                queue.waiting.remove(ticket)
+        if queue is None:
             return
-        # The head is still among the waiting if an exception interrupted `advance`.
-        if queue.waiting and queue.waiting[0] is ticket:
-            queue.waiting.popleft()
-        if queue.waiting:
-            queue.advance(written, sent_at)
-        elif self._queues.get(ticket.address) is queue:  # not in a child forked meanwhile
-            del self._queues[ticket.address]
-
-    def _locked(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a step of the bookkeeping with the lock."""
-        thread = get_ident()
         try:
-            self._inside.add(thread)
+            self._inside.add(ticket.caller)
             with self._lock:
-                return step(*args, **kwargs)
+                if queue.head is not ticket:
+                    queue.callers.discard(ticket.caller)
+                    with suppress(ValueError):
+                        queue.waiting.remove(ticket)
+                    return
+                # The head is still among the waiting if an exception interrupted `advance`.
+                if queue.waiting and queue.waiting[0] is ticket:
+                    queue.waiting.popleft()
+                if queue.waiting:
+                    queue.advance(written, sent_at)
+                elif self._queues.get(ticket.address) is queue:  # not in a child forked meanwhile
+                    del self._queues[ticket.address]
         finally:
-            self._inside.discard(thread)
+            self._inside.discard(ticket.caller)
 
     def reset_after_fork(self) -> None:
         """Empty all queues, in a forked child: the other writers stay in the parent."""
