@@ -1,4 +1,4 @@
-"""Callers who change one record go one after another (C16)."""
+"""Callers that change one record at the same time go one after another (C16)."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ from fibonacci.testing.threads import in_threads
 from .distant import Distant
 
 
-def all_at_once(far: MemoryManager, number: int) -> None:
+def increment_in_tasks(far: MemoryManager, number: int) -> None:
     """Increment ``n`` in so many tasks."""
 
     async def work() -> None:
@@ -34,17 +34,19 @@ def all_at_once(far: MemoryManager, number: int) -> None:
 
 
 @pytest.mark.parametrize("retry_transient_errors", [True, False])
-def test_tasks_stand_in_line(distant: Distant, far: MemoryManager, retry_transient_errors: bool):
+def test_tasks_queue_for_a_record(
+    distant: Distant, far: MemoryManager, retry_transient_errors: bool
+):
     """Tasks that change one record write once each, on a server and on this machine's disk."""
     distant.retry_transient_errors = retry_transient_errors
-    all_at_once(far, 80)
+    increment_in_tasks(far, 80)
     assert far.get("n") == 80
     assert distant.asked.count("swap") == 80
     assert distant.asked.count("read") <= 1 + 80 // MAX_HANDOFFS + 1
 
 
-def test_threads_stand_in_line(distant: Distant, far: MemoryManager):
-    """So do threads, whichever memory of the store they have."""
+def test_threads_queue_for_a_record(distant: Distant, far: MemoryManager):
+    """Threads that change one record write once each, whichever memory of the store they use."""
     others = MemoryConfig(distant, timeout=60, default_ttl=60)
     with Workflow("w", others) as other:
         in_threads([lambda: far.increment("n"), lambda: other.memory.increment("n")] * 20)
@@ -52,8 +54,8 @@ def test_threads_stand_in_line(distant: Distant, far: MemoryManager):
     assert distant.asked.count("swap") == 40
 
 
-def test_each_record_has_its_own_line(distant: Distant, far: MemoryManager):
-    """Callers of different records don't wait for each other, and leave no line behind."""
+def test_each_record_has_its_own_queue(distant: Distant, far: MemoryManager):
+    """Callers of different records don't wait for each other, and no queue is left over."""
 
     async def work() -> None:
         await asyncio.gather(*[far.aincrement(f"k{number % 2}") for number in range(20)])
@@ -63,79 +65,79 @@ def test_each_record_has_its_own_line(distant: Distant, far: MemoryManager):
     assert far.get_many(["k0", "k1"]) == {"k0": 10, "k1": 10}
 
 
-def test_who_is_served_reads_after_some(distant: Distant, far: MemoryManager):
-    """Now and then one reads: other processes, which have to, get a time to win in."""
-    all_at_once(far, 4 * (MAX_HANDOFFS + 1))
+def test_one_writer_reads_after_some_handoffs(distant: Distant, far: MemoryManager):
+    """After MAX_HANDOFFS a writer reads, so that other processes, which have to, can win."""
+    increment_in_tasks(far, 4 * (MAX_HANDOFFS + 1))
     reads = [number for number, what in enumerate(distant.asked) if what == "read"]
     assert [late - early for early, late in pairwise(reads)] == [MAX_HANDOFFS + 2] * 3
 
 
-def test_another_process_that_came_between(distant: Distant, far: MemoryManager):
-    """Where the record is no longer what the one before wrote, it is read."""
+def test_value_that_another_process_replaced_is_read(distant: Distant, far: MemoryManager):
+    """A writer that was handed a value which was replaced since reads the record."""
 
-    def come_between() -> None:
-        distant.before_swap = lambda: far.set("n", 1_000)  # before the second one's
+    def replace_before_the_second_write() -> None:
+        distant.before_swap = lambda: far.set("n", 1_000)
 
-    distant.before_swap = come_between
-    all_at_once(far, 2)
+    distant.before_swap = replace_before_the_second_write
+    increment_in_tasks(far, 2)
     assert far.get("n") == 1_001
     assert distant.asked.count("swap") == 3
 
 
-def test_what_was_replaced_before_the_call(distant: Distant, far: MemoryManager):
-    """Nobody is handed what was gone already when it called."""
-    applied, over = threading.Event(), threading.Event()
+def test_writer_is_not_handed_an_older_value(distant: Distant, far: MemoryManager):
+    """A writer is not handed a value that was replaced before the writer was called."""
+    applied, respond = threading.Event(), threading.Event()
     far.set("n", ["a"])
 
-    def travel_for_long() -> None:
+    def respond_late() -> None:
         applied.set()
-        over.wait(30)
+        respond.wait(30)
 
-    distant.after_swap = travel_for_long
+    distant.after_swap = respond_late
     with ThreadPoolExecutor(2) as threads:
         appending = threads.submit(far.append, "n", "b")
         applied.wait(30)
         far.set("n", 5)
         adding = threads.submit(far.increment, "n")
         time.sleep(0.05)
-        over.set()
+        respond.set()
         assert appending.result() == 2
         assert adding.result() == 6
 
 
-def test_who_fails_lets_the_next_one_go(far: MemoryManager):
-    """A function that raises holds nobody up, and hands on nothing."""
+def test_failing_update_releases_the_queue(far: MemoryManager):
+    """An update whose function raises delays no other writer, and hands no value over."""
     far.set("n", 1)
 
     async def work() -> list[Any]:
         bad = [far.aupdate("n", lambda _: 1 / 0) for _ in range(5)]
         good = [far.aincrement("n") for _ in range(5)]
-        mixed = [one for pair in zip(bad, good, strict=True) for one in pair]
+        mixed = [call for pair in zip(bad, good, strict=True) for call in pair]
         return await asyncio.gather(*mixed, return_exceptions=True)
 
-    answers = asyncio.run(work())
-    assert [type(one) for one in answers] == [ZeroDivisionError, int] * 5
+    results = asyncio.run(work())
+    assert [type(result) for result in results] == [ZeroDivisionError, int] * 5
     assert far.get("n") == 6
 
 
-def test_who_is_cancelled_leaves_the_line(far: MemoryManager):
-    """Cancelled in front, in the midst or at the end, those behind go on."""
+def test_cancelled_writer_leaves_the_queue(far: MemoryManager):
+    """Writers go on after others were cancelled at the head, in the middle or at the end."""
 
     async def work() -> None:
         tasks = [asyncio.create_task(far.aincrement("n")) for _ in range(30)]
         await asyncio.sleep(0.001)
         for number in (0, 10, 11, 29):
             tasks[number].cancel()
-        answers = await asyncio.gather(*tasks, return_exceptions=True)
-        assert sum(isinstance(one, asyncio.CancelledError) for one in answers) == 4
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(result, asyncio.CancelledError) for result in results) == 4
 
     asyncio.run(work())
     assert 26 <= far.get("n") <= 27  # the first may have written already
 
 
 @pytest.mark.bare  # forks beside threads
-def test_a_fork_while_others_wait(far: MemoryManager):
-    """A child has lines of its own, also where it is born in the midst of a change."""
+def test_child_has_its_own_queues(far: MemoryManager):
+    """A child changes a record without waiting for the parent's writers, also within a change."""
     parent = os.getpid()
 
     def fork(old: int) -> int:
@@ -151,8 +153,8 @@ def test_a_fork_while_others_wait(far: MemoryManager):
     assert far.get("n") >= 1_100  # and one for each child
 
 
-def test_a_child_that_goes_on_with_a_change(far: MemoryManager):
-    """The child ends a change that its parent began, for itself."""
+def test_child_finishes_a_change_that_the_parent_started(far: MemoryManager):
+    """A change during which the process forks ends in parent and child, each for itself."""
 
     def fork(old: int) -> int:
         pid = os.fork()
@@ -171,23 +173,23 @@ def test_a_child_that_goes_on_with_a_change(far: MemoryManager):
     assert new == 1
 
 
-def test_a_loop_that_is_closed_with_tasks_in_the_line(far: MemoryManager):
-    """Tasks that their loop left behind are collected, and end without a word."""
+def test_tasks_of_a_closed_loop_are_collected(far: MemoryManager):
+    """Tasks that wait in a queue when their loop is closed are collected without an error."""
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda *_: None)  # it tells that tasks were left behind
-    left: weakref.WeakSet[asyncio.Task[float]] = weakref.WeakSet()
+    loop.set_exception_handler(lambda *_: None)  # it reports the pending tasks
+    pending: weakref.WeakSet[asyncio.Task[float]] = weakref.WeakSet()
 
     async def begin() -> None:
         for _ in range(5):
-            left.add(asyncio.create_task(far.aincrement("n")))
+            pending.add(asyncio.create_task(far.aincrement("n")))
         await asyncio.sleep(0)
 
     loop.run_until_complete(begin())
-    assert len(left) == 5
+    assert len(pending) == 5
     loop.close()
     # On another loop; the first of them may have been sent.
     assert asyncio.run(far.aget("n", default=0)) in (0, 1)
     end = time.monotonic() + 60
-    while left:  # the thread that was asked may have a hold of one
+    while pending:  # the thread that runs a call may refer to one
         gc.collect()
         assert time.monotonic() < end

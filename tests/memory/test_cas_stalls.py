@@ -1,4 +1,4 @@
-"""A line of callers is a courtesy: nobody waits in it for long, or for itself (C16, C18)."""
+"""No writer waits in a queue for long, or for itself (C16, C18)."""
 
 import asyncio
 import signal
@@ -27,8 +27,8 @@ from .distant import Distant
 Increment = Callable[[MemoryManager], list[Any]]
 
 
-def test_a_line_that_stands_still(distant: Distant, far: MemoryManager):
-    """One request that hangs is waited for a moment only, and then passed by."""
+def test_stalled_writer_is_overtaken(distant: Distant, far: MemoryManager):
+    """Writers wait for a request that hangs for a moment only, and then overtake it."""
     held, over = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -40,24 +40,24 @@ def test_a_line_that_stands_still(distant: Distant, far: MemoryManager):
         stuck = threads.submit(far.increment, "n")
         held.wait(30)
         passing = [threads.submit(far.increment, "n") for _ in range(8)]
-        assert sorted(one.result() for one in passing) == list(range(1, 9))
+        assert sorted(future.result() for future in passing) == list(range(1, 9))
         assert not stuck.done()
         over.set()
         assert stuck.result() == 9
 
 
 async def tasks_increment(memory: MemoryManager) -> list[Any]:
-    """What forty tasks that increment ``n`` at once return, or raise."""
+    """Increment ``n`` in forty tasks; return their results and exceptions."""
     return await asyncio.gather(
         *[memory.aincrement("n") for _ in range(40)], return_exceptions=True
     )
 
 
 def threads_increment(memory: MemoryManager) -> list[Any]:
-    """The same of forty threads."""
+    """Increment ``n`` in forty threads; return their results and exceptions."""
     with ThreadPoolExecutor(40) as threads:
-        ended = [threads.submit(memory.increment, "n") for _ in range(40)]
-    return [one.exception() or one.result() for one in ended]
+        futures = [threads.submit(memory.increment, "n") for _ in range(40)]
+    return [future.exception() or future.result() for future in futures]
 
 
 EITHER = pytest.mark.parametrize(
@@ -66,23 +66,24 @@ EITHER = pytest.mark.parametrize(
 
 
 @EITHER
-def test_a_deadline_in_the_line(distant: Distant, increment: Increment):
-    """Who is not served by its deadline is told so, and by then (C16, C18)."""
+def test_writer_gives_up_at_its_deadline(distant: Distant, increment: Increment):
+    """A writer that had no turn by its deadline gets ConflictError in time (C16, C18)."""
     distant.seconds = 0.03
     with Workflow("w", MemoryConfig(distant, timeout=0.4)) as workflow:
         started = monotonic()
-        answers = increment(workflow.memory)
+        results = increment(workflow.memory)
         took = monotonic() - started
-    numbers = [one for one in answers if isinstance(one, int)]
+    numbers = [result for result in results if isinstance(result, int)]
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
-    told = [str(one) for one in answers if isinstance(one, ConflictError)]
-    assert any("gave up on 'n' in workflow scope of 'w': concurrent updates" in one for one in told)
+    messages = [str(result) for result in results if isinstance(result, ConflictError)]
+    expected = "gave up on 'n' in workflow scope of 'w': concurrent updates"
+    assert any(expected in message for message in messages)
     assert took < 0.4 + 0.5
 
 
 @EITHER
-def test_a_store_that_answers_nobody(distant: Distant, increment: Increment):
-    """Then nobody is told that others changed the record: each time the store is away (C18)."""
+def test_unavailable_store_causes_no_conflict_errors(distant: Distant, increment: Increment):
+    """Writers of a store that never responds get BackendUnavailableError only (C18)."""
 
     def away(address: Address, *, deadline: float) -> bytes | None:
         time.sleep(max(0.0, deadline - monotonic()))
@@ -90,18 +91,18 @@ def test_a_store_that_answers_nobody(distant: Distant, increment: Increment):
 
     distant.read = away  # type: ignore[method-assign]
     with Workflow("w", MemoryConfig(distant, timeout=0.4)) as workflow:
-        answers = increment(workflow.memory)
-    assert {type(one) for one in answers} == {BackendUnavailableError}
-    # Who is let go at the very deadline may be told either.
-    assert {str(one) for one in answers} <= {
+        results = increment(workflow.memory)
+    assert {type(result) for result in results} == {BackendUnavailableError}
+    # A writer that becomes the head at its very deadline may raise either.
+    assert {str(result) for result in results} <= {
         "the time ran out",
         "gave up on 'n' in workflow scope of 'w': earlier updates queued in this process "
         "received no response until the deadline",
     }
 
 
-def test_a_change_within_a_change(far: MemoryManager):
-    """The function of an update may change the record: it does not wait for itself."""
+def test_update_may_change_the_record_within_its_function(far: MemoryManager):
+    """A function passed to update() may change the same record, and does not wait for itself."""
     far.set("n", 1)
     calls: list[int] = []
 
@@ -116,10 +117,8 @@ def test_a_change_within_a_change(far: MemoryManager):
 
 
 @pytest.mark.bare
-def test_a_signal_handler_that_changes_what_its_thread_waits_for(
-    distant: Distant, far: MemoryManager
-):
-    """It does not wait for the call that it interrupts, and that one goes on."""
+def test_signal_handler_may_change_the_record(distant: Distant, far: MemoryManager):
+    """A signal handler does not wait for the call that it interrupts, and that call goes on."""
     held, over = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -135,17 +134,17 @@ def test_a_signal_handler_that_changes_what_its_thread_waits_for(
     before = signal.signal(signal.SIGALRM, handle)
     try:
         with ThreadPoolExecutor(1) as threads:
-            front = threads.submit(far.increment, "n")
+            head = threads.submit(far.increment, "n")
             held.wait(30)
             signal.setitimer(signal.ITIMER_REAL, 0.05)
-            numbers = [far.increment("n"), front.result(), *handled]
+            numbers = [far.increment("n"), head.result(), *handled]
     finally:
         signal.signal(signal.SIGALRM, before)
     assert sorted(numbers) == [1, 2, 3]
 
 
-def test_changes_crosswise(far: MemoryManager):
-    """Two callers who stand in each other's way come to their ends."""
+def test_updates_that_wait_for_each_other_end(far: MemoryManager):
+    """Two updates whose functions change each other's record both succeed."""
     ready = threading.Barrier(2)
 
     def change(inner: str) -> Callable[[int], int]:
@@ -168,13 +167,14 @@ def test_changes_crosswise(far: MemoryManager):
     assert far.get_many(["a", "b"]) == {"a": 11, "b": 11}
 
 
-def test_a_memory_that_is_closed_meanwhile(distant: Distant):
-    """Those who stand in line are told."""
+def test_waiting_writers_of_a_closed_memory_fail(distant: Distant):
+    """Writers that wait in a queue when their memory is closed get StorageError."""
     workflow = Workflow("w", MemoryConfig(distant, timeout=60))
     distant.before_swap = workflow.close
     with ThreadPoolExecutor(4) as threads:
-        ended = [threads.submit(workflow.memory.increment, "n") for _ in range(4)]
-    told = [str(one.exception()) for one in ended if one.exception()]
-    assert len(told) >= 3
-    assert {"this memory was closed: create a new Workflow, or close it later"} == set(told)
-    assert all(isinstance(one.exception(), StorageError) for one in ended if one.exception())
+        futures = [threads.submit(workflow.memory.increment, "n") for _ in range(4)]
+    errors = [error for future in futures if (error := future.exception())]
+    assert len(errors) >= 3
+    message = "this memory was closed: create a new Workflow, or close it later"
+    assert {message} == set(map(str, errors))
+    assert all(isinstance(error, StorageError) for error in errors)
