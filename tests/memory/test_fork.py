@@ -78,12 +78,11 @@ def test_child_creates_its_own_store(process: Workflow) -> None:
     assert memory.get("k") == os.getpid()
 
     def child() -> bool:
-        store_of_parent = ProcessStore.instances[0]
+        parent_store = ProcessStore.instances[0]
         assert memory.get("k") == os.getpid()
         process.close()
-        return store_of_parent.closed_by == [] and ProcessStore.instances[1].closed_by == [
-            os.getpid()
-        ]
+        own_store = ProcessStore.instances[1]
+        return parent_store.closed_by == [] and own_store.closed_by == [os.getpid()]
 
     in_child(child)
     assert memory.get("k") == os.getpid()

@@ -1,4 +1,4 @@
-"""Which calls of a store are retried, until the deadline; a change with an unknown outcome never is."""
+"""Which calls of a store are retried until the deadline; an unknown outcome never is."""
 
 import asyncio
 import time
@@ -118,7 +118,7 @@ def test_last_error_is_raised_at_the_deadline(store: Failing, memory: MemoryMana
 
 
 def test_unknown_outcome_stays_unknown(store: Failing, memory: MemoryManager):
-    """set() raises OutcomeUnknownError if one response was lost, whatever the retries raise (C18)."""
+    """set() raises OutcomeUnknownError once a response was lost, whatever retries raise (C18)."""
     away = [BackendUnavailableError("away")] * 1_000
     fail_next(store, "write", OutcomeUnknownError("lost"), *away)
     with pytest.raises(OutcomeUnknownError):
