@@ -22,12 +22,12 @@ from fibonacci import (
 from fibonacci.plugin import Address
 from fibonacci.testing.threads import in_threads
 
-from .distant import Distant
+from .slow_store import SlowStore
 
 Increment = Callable[[MemoryManager], list[Any]]
 
 
-def test_stalled_writer_is_overtaken(distant: Distant, far: MemoryManager):
+def test_stalled_writer_is_overtaken(slow_store: SlowStore, slow_memory: MemoryManager):
     """Writers wait for a request that hangs for a moment only, and then overtake it."""
     held, over = threading.Event(), threading.Event()
 
@@ -35,11 +35,11 @@ def test_stalled_writer_is_overtaken(distant: Distant, far: MemoryManager):
         held.set()
         over.wait(30)
 
-    distant.before_swap = hang
+    slow_store.before_cas = hang
     with ThreadPoolExecutor(9) as threads:
-        stuck = threads.submit(far.increment, "n")
+        stuck = threads.submit(slow_memory.increment, "n")
         held.wait(30)
-        passing = [threads.submit(far.increment, "n") for _ in range(8)]
+        passing = [threads.submit(slow_memory.increment, "n") for _ in range(8)]
         assert sorted(future.result() for future in passing) == list(range(1, 9))
         assert not stuck.done()
         over.set()
@@ -66,10 +66,10 @@ EITHER = pytest.mark.parametrize(
 
 
 @EITHER
-def test_writer_gives_up_at_its_deadline(distant: Distant, increment: Increment):
+def test_writer_gives_up_at_its_deadline(slow_store: SlowStore, increment: Increment):
     """A writer that had no turn by its deadline gets ConflictError in time (C16, C18)."""
-    distant.seconds = 0.03
-    with Workflow("w", MemoryConfig(distant, timeout=0.4)) as workflow:
+    slow_store.latency = 0.03
+    with Workflow("w", MemoryConfig(slow_store, timeout=0.4)) as workflow:
         started = monotonic()
         results = increment(workflow.memory)
         took = monotonic() - started
@@ -82,15 +82,15 @@ def test_writer_gives_up_at_its_deadline(distant: Distant, increment: Increment)
 
 
 @EITHER
-def test_unavailable_store_causes_no_conflict_errors(distant: Distant, increment: Increment):
+def test_unavailable_store_causes_no_conflict_errors(slow_store: SlowStore, increment: Increment):
     """Writers of a store that never responds get BackendUnavailableError only (C18)."""
 
     def away(address: Address, *, deadline: float) -> bytes | None:
         time.sleep(max(0.0, deadline - monotonic()))
         raise BackendUnavailableError("the time ran out")
 
-    distant.read = away  # type: ignore[method-assign]
-    with Workflow("w", MemoryConfig(distant, timeout=0.4)) as workflow:
+    slow_store.read = away  # type: ignore[method-assign]
+    with Workflow("w", MemoryConfig(slow_store, timeout=0.4)) as workflow:
         results = increment(workflow.memory)
     assert {type(result) for result in results} == {BackendUnavailableError}
     # A writer that becomes the head at its very deadline may raise either.
@@ -101,23 +101,23 @@ def test_unavailable_store_causes_no_conflict_errors(distant: Distant, increment
     }
 
 
-def test_update_may_change_the_record_within_its_function(far: MemoryManager):
+def test_update_may_change_the_record_within_its_function(slow_memory: MemoryManager):
     """A function passed to update() may change the same record, and does not wait for itself."""
-    far.set("n", 1)
+    slow_memory.set("n", 1)
     calls: list[int] = []
 
     def change(old: int) -> int:
         calls.append(old)
         if len(calls) == 1:
-            far.increment("n")
+            slow_memory.increment("n")
         return old + 10
 
-    assert far.update("n", change) == 12
+    assert slow_memory.update("n", change) == 12
     assert calls == [1, 2]
 
 
 @pytest.mark.bare
-def test_signal_handler_may_change_the_record(distant: Distant, far: MemoryManager):
+def test_signal_handler_may_change_the_record(slow_store: SlowStore, slow_memory: MemoryManager):
     """A signal handler does not wait for the call that it interrupts, and that call goes on."""
     held, over = threading.Event(), threading.Event()
 
@@ -127,23 +127,23 @@ def test_signal_handler_may_change_the_record(distant: Distant, far: MemoryManag
 
     def handle(*_: object) -> None:
         over.set()
-        handled.append(far.increment("n"))
+        handled.append(slow_memory.increment("n"))
 
     handled: list[float] = []
-    distant.before_swap = hang
+    slow_store.before_cas = hang
     before = signal.signal(signal.SIGALRM, handle)
     try:
         with ThreadPoolExecutor(1) as threads:
-            head = threads.submit(far.increment, "n")
+            head = threads.submit(slow_memory.increment, "n")
             held.wait(30)
             signal.setitimer(signal.ITIMER_REAL, 0.05)
-            numbers = [far.increment("n"), head.result(), *handled]
+            numbers = [slow_memory.increment("n"), head.result(), *handled]
     finally:
         signal.signal(signal.SIGALRM, before)
     assert sorted(numbers) == [1, 2, 3]
 
 
-def test_updates_that_wait_for_each_other_end(far: MemoryManager):
+def test_updates_that_wait_for_each_other_end(slow_memory: MemoryManager):
     """Two updates whose functions change each other's record both succeed."""
     ready = threading.Barrier(2)
 
@@ -153,24 +153,24 @@ def test_updates_that_wait_for_each_other_end(far: MemoryManager):
         def fn(old: int) -> int:
             if first.pop() if first else False:
                 ready.wait(30)
-                far.increment(inner)
+                slow_memory.increment(inner)
             return old + 10
 
         return fn
 
     in_threads(
         [
-            lambda: far.update("a", change("b"), default=0),
-            lambda: far.update("b", change("a"), default=0),
+            lambda: slow_memory.update("a", change("b"), default=0),
+            lambda: slow_memory.update("b", change("a"), default=0),
         ]
     )
-    assert far.get_many(["a", "b"]) == {"a": 11, "b": 11}
+    assert slow_memory.get_many(["a", "b"]) == {"a": 11, "b": 11}
 
 
-def test_waiting_writers_of_a_closed_memory_fail(distant: Distant):
+def test_waiting_writers_of_a_closed_memory_fail(slow_store: SlowStore):
     """Writers that wait in a queue when their memory is closed get StorageError."""
-    workflow = Workflow("w", MemoryConfig(distant, timeout=60))
-    distant.before_swap = workflow.close
+    workflow = Workflow("w", MemoryConfig(slow_store, timeout=60))
+    slow_store.before_cas = workflow.close
     with ThreadPoolExecutor(4) as threads:
         futures = [threads.submit(workflow.memory.increment, "n") for _ in range(4)]
     errors = [error for future in futures if (error := future.exception())]

@@ -19,17 +19,17 @@ from fibonacci import (
 )
 from fibonacci.plugin import Address
 
-from .distant import Distant
+from .slow_store import SlowStore
 
 LIMIT = 400
 
 
-class Narrow(Distant):
+class Narrow(SlowStore):
     """A store with room for few bytes in a record."""
 
     def __init__(self, *, says: bool = True) -> None:
         super().__init__()
-        self.seconds = 0
+        self.latency = 0
         self.says = says
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
@@ -64,16 +64,16 @@ def narrow(*, says: bool = True) -> MemoryManager:
 @pytest.mark.parametrize("item", ["x" * 70, "é" * 35, {"a": ["x" * 60]}, 2**70, 1.5, None])
 @pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
 def test_the_oldest_make_room(store_and_memory, item: Any, awaited: bool):
-    """With max_items the oldest go, and no more of them than are in the way, in one swap."""
+    """With max_items the oldest go, and no more of them than are in the way, in one write."""
     store, memory = store_and_memory
     count = 0
     for number in range(100):
-        store.asked.clear()
+        store.requests.clear()
         if awaited:
             count = asyncio.run(memory.aappend("k", [number, item], max_items=90))
         else:
             count = memory.append("k", [number, item], max_items=90)
-        assert store.asked == ["read", "swap"]
+        assert store.requests == ["read", "cas"]
     kept = memory.get("k")
     assert kept == [[number, item] for number in range(100 - count, 100)]
     assert count < 90
@@ -133,10 +133,10 @@ def test_a_store_that_does_not_say_its_limit():
 
 def test_the_limit_of_core():
     """The 16 MiB of core are such a limit; other writers who come between lose nothing."""
-    store = Distant()
+    store = SlowStore()
     memory = Workflow("w", MemoryConfig(store)).memory
     memory.set("k", ["a" * 8_000_000, "b" * 8_000_000])
-    store.before_swap = lambda: memory.set("k", ["b" * 8_000_000, "c"])
+    store.before_cas = lambda: memory.set("k", ["b" * 8_000_000, "c"])
     assert memory.append("k", "d" * 8_000_000, max_items=20) == 3
     assert [one[:1] for one in memory.get("k")] == ["b", "c", "d"]
     with pytest.raises(ValueTooLargeError, match=r"16,777,2\d\d bytes as JSON.*what is new alone"):
@@ -144,7 +144,7 @@ def test_the_limit_of_core():
 
 
 def test_threads_at_a_full_list():
-    """Callers who stand in line at a full list each append once, and the newest stay."""
+    """Threads that append to a full list write once each, and the newest items stay."""
     memory = narrow()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: memory.append("k", f"{number:070}", max_items=50), range(40)))
