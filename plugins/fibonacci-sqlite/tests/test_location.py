@@ -141,6 +141,6 @@ def test_one_place_is_one_store_whatever_its_spelling(
     absolute = Workflow("w", MemoryConfig("sqlite", f"sqlite:///{tmp_path}/memory.db")).memory
     relative.set("k", 1)
     assert absolute.get("k") == 1
-    assert stores_of(relative).blocking is stores_of(absolute).blocking
+    assert stores_of(relative).blocking_store is stores_of(absolute).blocking_store
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert Workflow("w", MemoryConfig("sqlite", "sqlite:///memory.db")).memory.get("k") is None

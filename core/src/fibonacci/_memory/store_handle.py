@@ -112,19 +112,19 @@ class MemoryStores:
     _handle: StoreHandle
 
     @property
-    def blocking(self) -> Store | AsyncStore:
+    def blocking_store(self) -> Store | AsyncStore:
         """What the backend created for sync code; core's retries are not in it."""
         store = self._handle._current.blocking_store()
         return store.store if isinstance(store, BlockingStore) else store
 
     @property
-    def sync(self) -> AsyncStore:
+    def sync_store(self) -> AsyncStore:
         """The blocking store as sync operations use it."""
         store: AsyncStore = self._handle.sync.store
         return store
 
     @property
-    def asynchronous(self) -> AsyncStore:
+    def async_store(self) -> AsyncStore:
         """The store of the running event loop as async operations use it."""
         return self._handle.store
 

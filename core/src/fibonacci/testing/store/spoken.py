@@ -98,7 +98,7 @@ class Raw:
     @property
     def store(self) -> Store | AsyncStore:
         """What the backend made for sync code."""
-        return self._stores.blocking
+        return self._stores.blocking_store
 
     def space(
         self,
@@ -181,7 +181,7 @@ class Raw:
         return self._mode.ask(
             Question(
                 lambda: _answer(getattr(self.store, method)(*args, **named)),
-                lambda: getattr(self._stores.asynchronous, method)(*args, **named),
+                lambda: getattr(self._stores.async_store, method)(*args, **named),
             )
         )
 
@@ -191,7 +191,7 @@ class Raw:
         return self._mode.ask(
             Question(
                 lambda: _answer(_default(self.store, method)(*args, **named)),
-                lambda: getattr(AsyncStore, method)(self._stores.asynchronous, *args, **named),
+                lambda: getattr(AsyncStore, method)(self._stores.async_store, *args, **named),
             )
         )
 
