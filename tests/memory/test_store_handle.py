@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from fibonacci import MemoryConfig, StorageError, Workflow, register_plugin
 from fibonacci._memory import store_registry
+from fibonacci._memory.store_handle import stores_of
 from fibonacci.plugin import (
     ABSENT,
     Absent,
@@ -555,3 +557,19 @@ def test_thread_that_connects_second_uses_the_same_store(plugin: Plugin) -> None
     connected = handle.store
     run_sync(second.write(None, b"", None, deadline=0))
     assert handle.store is connected
+
+
+def test_stores_of_a_memory(plugin: Plugin) -> None:
+    """stores_of() returns the backend's own store, and the sync and async stores over it."""
+    memory = cabinet().memory
+    memory.set("k", 1)
+    stores = stores_of(memory)
+    (drawer,) = plugin.backends[0].drawers
+    assert stores.blocking_store is drawer
+    (address,) = drawer.records
+
+    async def read() -> bytes | None:
+        return await stores.async_store.read(address, deadline=time.monotonic() + 60)
+
+    sync_read = stores.sync_store.read(address, deadline=time.monotonic() + 60)
+    assert run_sync(sync_read) == asyncio.run(read()) == b"1"
