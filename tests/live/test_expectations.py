@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fibonacci import CorruptRecordError, MemoryConfig, SerializationError, Workflow
+from fibonacci._memory.store_handle import stores_of
 from fibonacci.plugin import Address, Space, run_sync
 
 pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
@@ -126,7 +127,7 @@ def test_bytes_that_are_no_json_are_no_miss(config: MemoryConfig) -> None:
     """Foreign bytes raise, whatever the default is (C8)."""
     memory = memory_of(config)
     address = Address(Space(config.key_prefix, "workflow", "w"), "k")
-    store = memory._context.handle.sync.store
+    store = stores_of(memory).sync_store
     run_sync(store.write(address, b"{oops", None, deadline=time.monotonic() + 5))
     with pytest.raises(CorruptRecordError):
         memory.get("k", default="a miss")

@@ -148,12 +148,8 @@ class Loud:
     def reprs(self, workflow: Workflow) -> str:
         memory = workflow.memory
         parts = [workflow, memory, memory.for_user("u"), self.config, memory._context]
-        serializer = memory._context.serializer
-        parts += [
-            serializer,
-            getattr(serializer, "_cipher", None),
-            getattr(memory, "_handle", None),
-        ]
+        envelope = memory._context.serializer
+        parts += [envelope, getattr(envelope, "_cipher", None), getattr(memory, "_handle", None)]
         return "\n".join(f"{part!r} {part}" for part in parts)
 
 

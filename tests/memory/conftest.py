@@ -8,7 +8,7 @@ import pytest
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 
-from .distant import Distant
+from .slow_store import SlowStore
 
 _names = count()
 
@@ -27,15 +27,15 @@ def memory(config: MemoryConfig) -> Iterator[MemoryManager]:
 
 
 @pytest.fixture
-def distant() -> Distant:
-    """A store of this test, far away."""
-    return Distant()
+def slow_store() -> SlowStore:
+    """A store of this test that responds slowly."""
+    return SlowStore()
 
 
 @pytest.fixture
-def far(distant: Distant) -> Iterator[MemoryManager]:
-    """A memory over it, with time enough."""
-    with Workflow("w", MemoryConfig(distant, timeout=60)) as workflow:
+def slow_memory(slow_store: SlowStore) -> Iterator[MemoryManager]:
+    """A memory in the slow store, with a long timeout."""
+    with Workflow("w", MemoryConfig(slow_store, timeout=60)) as workflow:
         yield workflow.memory
 
 

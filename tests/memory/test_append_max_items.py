@@ -19,17 +19,17 @@ from fibonacci import (
 )
 from fibonacci.plugin import Address
 
-from .distant import Distant
+from .slow_store import SlowStore
 
 LIMIT = 400
 
 
-class Narrow(Distant):
+class Narrow(SlowStore):
     """A store with room for few bytes in a record."""
 
     def __init__(self, *, says: bool = True) -> None:
         super().__init__()
-        self.seconds = 0
+        self.latency = 0
         self.says = says
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
@@ -68,12 +68,12 @@ def test_append_drops_as_few_oldest_items_as_needed(store_and_memory, item: Any,
     store, memory = store_and_memory
     count = 0
     for number in range(100):
-        store.asked.clear()
+        store.requests.clear()
         if is_async:
             count = asyncio.run(memory.aappend("k", [number, item], max_items=90))
         else:
             count = memory.append("k", [number, item], max_items=90)
-        assert store.asked == ["read", "swap"]
+        assert store.requests == ["read", "cas"]
     items = memory.get("k")
     assert items == [[number, item] for number in range(100 - count, 100)]
     assert count < 90
@@ -137,10 +137,10 @@ def test_append_to_a_store_without_a_known_limit():
 
 def test_append_at_the_limit_of_core():
     """append() drops old items at core's limit of 16 MiB too; other writers lose nothing."""
-    store = Distant()
+    store = SlowStore()
     memory = Workflow("w", MemoryConfig(store)).memory
     memory.set("k", ["a" * 8_000_000, "b" * 8_000_000])
-    store.before_swap = lambda: memory.set("k", ["b" * 8_000_000, "c"])
+    store.before_cas = lambda: memory.set("k", ["b" * 8_000_000, "c"])
     assert memory.append("k", "d" * 8_000_000, max_items=20) == 3
     assert [item[:1] for item in memory.get("k")] == ["b", "c", "d"]
     with pytest.raises(ValueTooLargeError, match=r"16,777,2\d\d bytes as JSON.*only the new items"):

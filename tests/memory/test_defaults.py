@@ -10,7 +10,7 @@ import pytest
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci._builtin.local import LocalStore
-from fibonacci._memory.threads import Threaded, ThreadLimit
+from fibonacci._memory.thread_pool_store import ThreadLimits, ThreadPoolStore
 from fibonacci.plugin import (
     ABSENT,
     KEEP_TTL,
@@ -146,7 +146,7 @@ def test_async_store_pauses_without_blocking(store: Primitive) -> None:
     address = Address(Space("p:", "workflow", "w"), "k")
 
     async def run() -> int:
-        threaded = Threaded(BlockingStore(store), ThreadLimit(BlockingStore(store)))
+        threaded = ThreadPoolStore(BlockingStore(store), ThreadLimits(BlockingStore(store)))
         turns = 0
 
         async def count() -> None:

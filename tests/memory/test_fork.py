@@ -1,4 +1,4 @@
-"""A memory after a fork: the child has a store of its own, the parent keeps its (C21)."""
+"""A memory after a fork: the child has its own store, the parent keeps its store (C21)."""
 
 import os
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ pytestmark = [
 ]
 
 
-class OfProcess(Store):
-    """A third party's store that tells in which process it was connected, and closed."""
+class ProcessStore(Store):
+    """A third party's store that notes in which process it was created, and closed."""
 
-    made: ClassVar[list["OfProcess"]] = []
+    instances: ClassVar[list["ProcessStore"]] = []
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.closed_by: list[int] = []
-        OfProcess.made.append(self)
+        ProcessStore.instances.append(self)
 
     def read(self, address: Address, *, deadline: float) -> bytes | None:
         return str(self.pid).encode()
@@ -48,10 +48,10 @@ class OfProcess(Store):
 
 
 class ProcessBackend(Backend):
-    """Connects to the process that it is in."""
+    """Creates stores that belong to the current process."""
 
     def create_store(self) -> Store:
-        return OfProcess()
+        return ProcessStore()
 
 
 class ProcessPlugin:
@@ -67,25 +67,26 @@ class ProcessPlugin:
 @pytest.fixture
 def process() -> Iterator[Workflow]:
     """A workflow over ``process``."""
-    OfProcess.made.clear()
+    ProcessStore.instances.clear()
     with register_plugin("storage", "process", ProcessPlugin()):
         yield Workflow("w", MemoryConfig("process"))
 
 
-def test_child_connects_anew(process: Workflow) -> None:
-    """The child has a store of its own, and leaves the parent's alone, alive and open."""
+def test_child_creates_its_own_store(process: Workflow) -> None:
+    """A child creates its own store, and leaves the parent's alive and open."""
     memory = process.memory
     assert memory.get("k") == os.getpid()
 
     def child() -> bool:
-        parents = OfProcess.made[0]
+        parent_store = ProcessStore.instances[0]
         assert memory.get("k") == os.getpid()
         process.close()
-        return parents.closed_by == [] and OfProcess.made[1].closed_by == [os.getpid()]
+        own_store = ProcessStore.instances[1]
+        return parent_store.closed_by == [] and own_store.closed_by == [os.getpid()]
 
     in_child(child)
     assert memory.get("k") == os.getpid()
-    assert len(OfProcess.made) == 1
+    assert len(ProcessStore.instances) == 1
 
 
 def test_child_of_a_closed_memory(process: Workflow) -> None:
@@ -102,7 +103,7 @@ def test_child_of_a_closed_memory(process: Workflow) -> None:
 
 
 def test_child_keeps_the_data_in_process(memory: MemoryManager) -> None:
-    """The in-process store is copied with its process, and each goes on with its own."""
+    """The in-process store is copied by a fork; parent and child go on with their own copies."""
     memory.set("k", "before")
 
     def child() -> bool:

@@ -1,4 +1,4 @@
-"""What is asked again of a store, and what is not: until the deadline, and never a lost change."""
+"""Which calls of a store are retried until the deadline; an unknown outcome never is."""
 
 import asyncio
 import time
@@ -39,21 +39,21 @@ REPEATED = {"set", "set_many", "touch", "clear"}
 
 
 class Failing(LocalStore):
-    """A store whose faults are set by the test: the next calls of one method raise them."""
+    """A store whose next calls of one method raise the errors that the test sets."""
 
     retry_transient_errors = True
 
     def __init__(self) -> None:
         super().__init__()
         self.method = ""
-        self.faults: list[Exception] = []
+        self.errors: list[Exception] = []
         self.calls = 0
 
     def __getattribute__(self, name: str) -> Any:
         if name == object.__getattribute__(self, "__dict__").get("method"):
             self.calls += 1
-            if self.faults:
-                raise self.faults.pop(0)
+            if self.errors:
+                raise self.errors.pop(0)
         return super().__getattribute__(name)
 
 
@@ -72,42 +72,44 @@ def memory(store: Failing) -> Iterator[MemoryManager]:
         yield workflow.memory
 
 
-def failing(store: Failing, method: str, *faults: Exception) -> None:
-    store.method, store.faults, store.calls = method, list(faults), 0
+def fail_next(store: Failing, method: str, *errors: Exception) -> None:
+    store.method, store.errors, store.calls = method, list(errors), 0
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_what_was_surely_not_done_is_asked_again(verb: str, store: Failing, memory: MemoryManager):
-    """A store that is away for a moment is not noticed by any verb (C20)."""
+def test_unavailable_store_is_retried(verb: str, store: Failing, memory: MemoryManager):
+    """Every operation succeeds on a store that is unavailable for a moment (C20)."""
     method, call = VERBS[verb]
     expected = call(Workflow("w", MemoryConfig(_with_one_record())).memory)
-    failing(store, method, BackendUnavailableError("away"), BackendUnavailableError("away"))
+    fail_next(store, method, BackendUnavailableError("away"), BackendUnavailableError("away"))
     assert call(memory) == expected
     assert store.calls == 3
 
 
 @pytest.mark.parametrize("verb", sorted(REPEATED))
-def test_what_may_be_done_twice_is_asked_again(verb: str, store: Failing, memory: MemoryManager):
-    """set, set_many, touch and clear are repeated where their answer was lost (C20)."""
+def test_idempotent_write_is_retried(verb: str, store: Failing, memory: MemoryManager):
+    """set, set_many, touch and clear are retried if their response was lost (C20)."""
     method, call = VERBS[verb]
-    failing(store, method, OutcomeUnknownError("lost"))
+    fail_next(store, method, OutcomeUnknownError("lost"))
     assert call(memory) is True
     assert store.calls == 2
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS.keys() - READS - REPEATED))
-def test_a_lost_change_is_never_asked_again(verb: str, store: Failing, memory: MemoryManager):
-    """A delete, an add or a compare-and-set whose answer was lost says so (C16, C20)."""
+def test_change_with_unknown_outcome_is_never_retried(
+    verb: str, store: Failing, memory: MemoryManager
+):
+    """delete, add and append raise OutcomeUnknownError if their response was lost (C16, C20)."""
     method, call = VERBS[verb]
-    failing(store, method, OutcomeUnknownError("lost"))
+    fail_next(store, method, OutcomeUnknownError("lost"))
     with pytest.raises(OutcomeUnknownError):
         call(memory)
     assert store.calls == 1
 
 
-def test_a_store_that_stays_away_is_told_by_the_deadline(store: Failing, memory: MemoryManager):
-    """The last fault is raised, after several attempts and within the timeout (C18)."""
-    failing(store, "read", *[BackendUnavailableError("away")] * 1_000)
+def test_last_error_is_raised_at_the_deadline(store: Failing, memory: MemoryManager):
+    """The last error is raised within the timeout, after several attempts (C18)."""
+    fail_next(store, "read", *[BackendUnavailableError("away")] * 1_000)
     start = time.monotonic()
     with pytest.raises(BackendUnavailableError):
         memory.get("old")
@@ -115,16 +117,16 @@ def test_a_store_that_stays_away_is_told_by_the_deadline(store: Failing, memory:
     assert store.calls > 2
 
 
-def test_what_may_have_been_applied_stays_so(store: Failing, memory: MemoryManager):
-    """After a lost answer, a store that is away does not make a set "surely not applied" (C18)."""
+def test_unknown_outcome_stays_unknown(store: Failing, memory: MemoryManager):
+    """set() raises OutcomeUnknownError once a response was lost, whatever retries raise (C18)."""
     away = [BackendUnavailableError("away")] * 1_000
-    failing(store, "write", OutcomeUnknownError("lost"), *away)
+    fail_next(store, "write", OutcomeUnknownError("lost"), *away)
     with pytest.raises(OutcomeUnknownError):
         memory.set("old", 2)
 
 
 class CutOff(LocalStore):
-    """A store that is away, and whose second attempt at anything takes until the deadline."""
+    """A store that refuses the first call, and blocks later ones until the deadline."""
 
     retry_transient_errors = True
 
@@ -147,41 +149,41 @@ class CutOff(LocalStore):
         time.sleep(max(0, deadline - time.monotonic()) + 0.01)
 
 
-def test_the_deadline_hides_no_cause():
-    """An attempt that the deadline cuts off is not told instead of what was wrong before."""
+def test_error_before_the_deadline_is_raised():
+    """An error from before the deadline is raised rather than that of the last, cut-off attempt."""
     memory = Workflow("w", MemoryConfig(CutOff(), timeout=0.3)).memory
     with pytest.raises(BackendUnavailableError, match="refused"):
         memory.get("k")
 
 
-def test_the_deadline_hides_no_doubt():
-    """But where a write may have been applied, that is told (C18)."""
+def test_unknown_outcome_at_the_deadline_is_raised():
+    """An OutcomeUnknownError of the last, cut-off attempt is raised (C18)."""
     memory = Workflow("w", MemoryConfig(CutOff(), timeout=0.3)).memory
     with pytest.raises(OutcomeUnknownError, match="the time ran out"):
         memory.set("k", 1)
 
 
-def test_a_fault_that_stays_is_not_waited_for(store: Failing, memory: MemoryManager):
-    """A wrong password does not become right: other StorageErrors are raised at once (C20)."""
-    failing(store, "read", StorageError("wrong password"))
+def test_permanent_error_is_not_retried(store: Failing, memory: MemoryManager):
+    """A StorageError that is not transient, as of a wrong password, is raised at once (C20)."""
+    fail_next(store, "read", StorageError("wrong password"))
     with pytest.raises(StorageError, match="wrong password"):
         memory.get("old")
     assert store.calls == 1
 
 
-def test_the_loop_goes_on_while_a_store_is_waited_for(store: Failing, memory: MemoryManager):
-    """In the async mode the pauses are awaited, and end with the same answer."""
-    failing(store, "read", *[BackendUnavailableError("away")] * 3)
+def test_async_operations_are_retried(store: Failing, memory: MemoryManager):
+    """Async operations are retried as sync ones are."""
+    fail_next(store, "read", *[BackendUnavailableError("away")] * 3)
     assert asyncio.run(memory.aget("old")) == 1
     assert store.calls == 4
 
 
-def test_a_store_in_the_process_is_asked_once():
-    """A store that says that its faults do not pass is not asked again."""
+def test_store_without_transient_errors_is_not_retried():
+    """A store with retry_transient_errors=False is called once."""
     store = Failing()
     store.retry_transient_errors = False
     memory = Workflow("w", MemoryConfig(store)).memory
-    failing(store, "read", BackendUnavailableError("broken"))
+    fail_next(store, "read", BackendUnavailableError("broken"))
     with pytest.raises(FibonacciError):
         memory.get("old")
     assert store.calls == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fibonacci import ConfigurationError, MemoryConfig, Workflow
+from fibonacci._memory.store_handle import stores_of
 
 
 def test_three_slashes_are_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -138,6 +139,6 @@ def test_spellings_of_one_path_share_a_store(tmp_path: Path, monkeypatch: pytest
     absolute = Workflow("w", MemoryConfig("sqlite", f"sqlite:///{tmp_path}/memory.db")).memory
     relative.set("k", 1)
     assert absolute.get("k") == 1
-    assert relative._context.handle.sync.shared is absolute._context.handle.sync.shared
+    assert stores_of(relative).blocking_store is stores_of(absolute).blocking_store
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert Workflow("w", MemoryConfig("sqlite", "sqlite:///memory.db")).memory.get("k") is None

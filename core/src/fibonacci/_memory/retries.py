@@ -1,9 +1,10 @@
-"""Asking a store again: what surely was not done, or may be done twice, until the deadline.
+"""Retries of transient errors until the deadline, where a repeated request does no harm.
 
-A backend tries once, and tells the truth. What is asked again is decided here, for all backends
-and both voices: every read; a write that surely was not applied; and one whose answer was lost, if
-doing it twice is doing it once. A removal or a compare-and-set whose answer was lost is never
-asked again: its second answer would be about a record that the first may have changed.
+A backend tries once, and reports what happened. What is retried is decided here, for all backends,
+sync and async: every read; a write that certainly was not applied; and a write whose response was
+lost, if applying it twice is the same as once. A removal or a compare-and-set whose response was
+lost is never retried: the second response would be about a record that the first request may have
+changed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,79 +15,84 @@ from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin._runtime.backoff import backoff
 from fibonacci.plugin.storage import AsyncStore
 
-LONGEST_PAUSE: Final = 0.25
-"""Seconds: a server that is back is found within it."""
+MAX_BACKOFF: Final = 0.25
+"""Seconds: a server that is back is noticed within them."""
 
-Fault = BackendUnavailableError | OutcomeUnknownError
-
-
-def retried(store: AsyncStore) -> AsyncStore:
-    """Return the store with faults that may pass waited for, if it has any such."""
-    return Retried(store) if store.retry_transient_errors else store
+TransientError = BackendUnavailableError | OutcomeUnknownError
 
 
-def _again(name: str, *faults: type[Fault]) -> Any:
-    async def call(store: "Retried", *args: Any, deadline: float, **kwargs: Any) -> Any:
-        ask = getattr(store.store, name)
+def add_retries(store: AsyncStore) -> AsyncStore:
+    """Return the store with retries, if its errors may be transient."""
+    return RetryingStore(store) if store.retry_transient_errors else store
+
+
+def _retrying(name: str, *retryable: type[TransientError]) -> Any:
+    async def call(store: "RetryingStore", *args: Any, deadline: float, **kwargs: Any) -> Any:
+        method = getattr(store.store, name)
         try:
-            return await ask(*args, deadline=deadline, **kwargs)
-        except faults as fault:
-            first = fault
+            return await method(*args, deadline=deadline, **kwargs)
+        except retryable as error:
+            first_error = error
 
-        async def once() -> Any:
-            return await ask(*args, deadline=deadline, **kwargs)
+        async def attempt() -> Any:
+            return await method(*args, deadline=deadline, **kwargs)
 
-        return await store.ask_again(once, first, faults, deadline)
+        return await store.retry_until(deadline, attempt, first_error, retryable)
 
     return call
 
 
-class Retried(AsyncStore):
-    """A store that is asked again where that may help and can't harm."""
+class RetryingStore(AsyncStore):
+    """A store whose transient errors are retried, where that may help and can't harm."""
 
     def __init__(self, store: AsyncStore) -> None:
         """Wrap the store."""
         self.store = store
 
-    read = _again("read", BackendUnavailableError)
-    read_many = _again("read_many", BackendUnavailableError)
-    exists = _again("exists", BackendUnavailableError)
-    remaining_ttl_ms = _again("remaining_ttl_ms", BackendUnavailableError)
-    scan = _again("scan", BackendUnavailableError)
-    write = _again("write", BackendUnavailableError, OutcomeUnknownError)
-    write_many = _again("write_many", BackendUnavailableError, OutcomeUnknownError)
-    touch = _again("touch", BackendUnavailableError, OutcomeUnknownError)
-    clear = _again("clear", BackendUnavailableError, OutcomeUnknownError)
-    remove = _again("remove", BackendUnavailableError)
-    remove_many = _again("remove_many", BackendUnavailableError)
-    compare_and_set = _again("compare_and_set", BackendUnavailableError)
+    read = _retrying("read", BackendUnavailableError)
+    read_many = _retrying("read_many", BackendUnavailableError)
+    exists = _retrying("exists", BackendUnavailableError)
+    remaining_ttl_ms = _retrying("remaining_ttl_ms", BackendUnavailableError)
+    scan = _retrying("scan", BackendUnavailableError)
+    write = _retrying("write", BackendUnavailableError, OutcomeUnknownError)
+    write_many = _retrying("write_many", BackendUnavailableError, OutcomeUnknownError)
+    touch = _retrying("touch", BackendUnavailableError, OutcomeUnknownError)
+    clear = _retrying("clear", BackendUnavailableError, OutcomeUnknownError)
+    remove = _retrying("remove", BackendUnavailableError)
+    remove_many = _retrying("remove_many", BackendUnavailableError)
+    compare_and_set = _retrying("compare_and_set", BackendUnavailableError)
 
     async def close(self) -> None:
         await self.store.close()
 
-    async def ask_again(
+    async def retry_until(
         self,
-        once: Callable[[], Awaitable[Any]],
-        fault: Fault,
-        faults: tuple[type[Fault], ...],
         deadline: float,
+        attempt: Callable[[], Awaitable[Any]],
+        error: TransientError,
+        retryable: tuple[type[TransientError], ...],
     ) -> Any:
-        """Ask until the store answers; raise what is known of it where that is not in time."""
-        attempt = 1
+        """Repeat a failed attempt until it succeeds; raise the most telling error if it does not.
+
+        An OutcomeUnknownError stays what is raised, whatever the next attempts say: the request may
+        have been applied. An attempt that the deadline cut off says less of the cause than the one
+        before it.
+        """
+        attempts = 1
         while True:
-            pause = backoff(attempt, base=0.005, cap=LONGEST_PAUSE)
-            if monotonic() + pause >= deadline:
-                raise fault
-            await self._sleep(pause)
+            seconds = backoff(attempts, base=0.005, cap=MAX_BACKOFF)
+            if monotonic() + seconds >= deadline:
+                raise error
+            await self._sleep(seconds)
             try:
-                return await once()
-            except faults as again:
-                # What may have been applied may have been, whatever the next attempt says; and one
-                # that the deadline cut off says less of the cause than the one before it.
-                known = isinstance(fault, OutcomeUnknownError)
-                if not known and (isinstance(again, OutcomeUnknownError) or monotonic() < deadline):
-                    fault = again
-            attempt += 1
+                return await attempt()
+            except retryable as latest:
+                is_final = isinstance(error, OutcomeUnknownError)
+                if not is_final and (
+                    isinstance(latest, OutcomeUnknownError) or monotonic() < deadline
+                ):
+                    error = latest
+            attempts += 1
 
     async def _sleep(self, seconds: float) -> None:
         await self.store._sleep(seconds)

@@ -1,13 +1,13 @@
-"""One backend and the stores connected to it: the sync one, and one for each event loop."""
+"""A backend and the stores created with it: the blocking one, and one for each event loop."""
 
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
-from fibonacci._memory.lines import Lines
-from fibonacci._memory.retries import retried
-from fibonacci._memory.threads import Threaded, ThreadLimit
+from fibonacci._memory.cas import WriterQueues
+from fibonacci._memory.retries import add_retries
+from fibonacci._memory.thread_pool_store import ThreadLimits, ThreadPoolStore
 from fibonacci.errors import FibonacciError, StorageError
 from fibonacci.plugin._origin import origin
 from fibonacci.plugin._run import run_sync
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-class GivenStore(Backend):
-    """A store that the user made: connected to as it is, and theirs to close."""
+class StoreInstanceBackend(Backend):
+    """A store that the user created: used as it is, and closed by the user."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -35,109 +35,110 @@ class GivenStore(Backend):
 
 
 class SharedStore:
-    """A backend, and the stores that were connected to it in this process."""
+    """A backend, and its stores in this process."""
 
     def __init__(self, key: Hashable, backend: Backend) -> None:
         self.key = key
         self.backend = backend
-        self.holders = 0
-        self.lines = Lines(ThreadWaiter)
-        """Of the sync voice, whose callers stand in one line, whichever memory they have."""
-        # Its own: a backend may take its time to connect, and may take locks of its own.
+        self.refcount = 0
+        self.writer_queues = WriterQueues(ThreadWaiter)
+        """For sync code: its callers share the queues, whichever memory they use."""
+        # Not the registry's: a backend may take its time, and take locks of its own.
         self._lock = RLock()
         self._store: AsyncStore | None = None
-        self._threads: ThreadLimit | None = None
-        self._native = _per_loop()
+        self._thread_limits: ThreadLimits | None = None
+        self._async_stores = _per_loop()
 
     def blocking_store(self) -> AsyncStore:
         """Return the store for sync code, as coroutines that never suspend.
 
-        StorageError when all have let go.
+        StorageError if nobody refers to this object any more.
         """
         with self._lock:
-            if not self.holders:
-                raise closed()
+            if not self.refcount:
+                raise closed_error()
             if self._store is None:
-                self._store = _blocking(_connected(self.backend.create_store))
+                self._store = _as_blocking(_create(self.backend.create_store))
             return self._store
 
     def sync_store(self) -> AsyncStore:
-        """Return the blocking store, with retries and lines."""
-        return _in_line(retried(self.blocking_store()), self.lines)
+        """Return the blocking store, with retries and queues of writers."""
+        return _add_queues(add_retries(self.blocking_store()), self.writer_queues)
 
     def async_store(self) -> AsyncStore:
-        """Return the async store for the running event loop."""
-        store = self._native.get()
-        return self._connect_to_loop() if store is None else store
+        """Return the async store of the running event loop."""
+        store = self._async_stores.get()
+        return self._create_for_loop() if store is None else store
 
-    def _connect_to_loop(self) -> AsyncStore:
+    def _create_for_loop(self) -> AsyncStore:
         with self._lock:
-            if not self.holders:
-                raise closed()
-            connected = _connected(self.backend.create_async_store)
-            store = self._in_threads() if connected is None else connected
-            store = _in_line(retried(store), Lines(TaskWaiter))
-            self._native.add(store)
+            if not self.refcount:
+                raise closed_error()
+            created = _create(self.backend.create_async_store)
+            store = self._create_thread_pool_store() if created is None else created
+            store = _add_queues(add_retries(store), WriterQueues(TaskWaiter))
+            self._async_stores.add(store)
             return store
 
-    def _in_threads(self) -> Threaded:
+    def _create_thread_pool_store(self) -> ThreadPoolStore:
         store = self.blocking_store()
-        if self._threads is None:
-            self._threads = ThreadLimit(store)
-        return Threaded(store, self._threads)
+        if self._thread_limits is None:
+            self._thread_limits = ThreadLimits(store)
+        return ThreadPoolStore(store, self._thread_limits)
 
-    def drop(self) -> "tuple[AsyncStore | None, list[tuple[AbstractEventLoop, AsyncStore]]]":
-        """Hand out what is connected, to be closed."""
-        store = None if isinstance(self.backend, GivenStore) else self._store
-        self._store = self._threads = None
-        return store, self._native.pop_all()
+    def detach(self) -> "tuple[AsyncStore | None, list[tuple[AbstractEventLoop, AsyncStore]]]":
+        """Return the stores that the caller has to close, and forget them."""
+        store = None if isinstance(self.backend, StoreInstanceBackend) else self._store
+        self._store = self._thread_limits = None
+        return store, self._async_stores.pop_all()
 
-    def forget(self) -> None:
-        """Start anew in a forked child."""
-        keep_alive_in_child(self._store, self._threads)
-        self._native.leave_to_parent()
-        self._store = self._threads = None
-        self.lines.forget()
+    def reset_after_fork(self) -> None:
+        """Have a forked child create stores of its own."""
+        keep_alive_in_child(self._store, self._thread_limits)
+        self._async_stores.leave_to_parent()
+        self._store = self._thread_limits = None
+        self.writer_queues.reset_after_fork()
         self._lock = RLock()
 
 
-def closed() -> StorageError:
-    """What a memory that was closed raises."""
-    return StorageError("this memory was closed: make a new Workflow, or close it later")
+def closed_error() -> StorageError:
+    """Return what a closed memory raises."""
+    return StorageError("this memory was closed: create a new Workflow, or close it later")
 
 
-def guarded(verb: str, call: "Callable[[], S]") -> "S":
+def translate_errors(action: str, call: "Callable[[], S]") -> "S":
+    """Call a function of a backend; raise StorageError for an exception of any other library."""
     try:
         return call()
     except FibonacciError:
         raise
-    except Exception as fault:  # noqa: BLE001 - whatever a backend raises
-        raise_for_signal(fault)
-        told = origin(fault)
-    # Its own text stays out: a driver's may quote the URL with the password.
-    raise StorageError(f"the backend failed to {verb}: {told}")
+    except Exception as error:  # noqa: BLE001 - whatever a backend raises
+        raise_for_signal(error)
+        cause = origin(error)
+    # Without its own text: a driver's may quote the URL with the password.
+    raise StorageError(f"the backend failed to {action}: {cause}")
 
 
-def _connected(connect: "Callable[[], S]") -> "S":
-    """Connect; ConfigurationError where greenlets could not share what comes of it."""
+def _create(create_store: "Callable[[], S]") -> "S":
+    """Create a store; ConfigurationError where greenlets could not share it."""
     refuse_late_patches()
-    store = guarded("connect", connect)
+    store = translate_errors("connect", create_store)
     if isinstance(store, Store | AsyncStore) and store.retry_transient_errors:
         refuse_eventlet()
     return store
 
 
-def _blocking(store: Store | AsyncStore) -> AsyncStore:
+def _as_blocking(store: Store | AsyncStore) -> AsyncStore:
     if not isinstance(store, AsyncStore):
         return BlockingStore(store)
     store._is_blocking = True
     return store
 
 
-def _in_line(store: AsyncStore, lines: Lines) -> AsyncStore:
-    """Have callers who change one record of the store at once go one after another."""
+def _add_queues(store: AsyncStore, queues: WriterQueues) -> AsyncStore:
+    """Have callers that change one record of the store do so one after another."""
     if not store._in_process:
-        store._lines = lines
+        store._writer_queues = queues
     return store
 
 
@@ -146,9 +147,9 @@ def _per_loop() -> PerLoop[AsyncStore]:
 
 
 def _abandon(store: AsyncStore) -> None:
-    """Close a store whose loop is closed: what would have to be waited for is left to the system.
+    """Close a store whose loop is closed, as far as that works without waiting.
 
-    Nobody is there to be told what goes wrong.
+    No caller is left to receive an error.
     """
     with suppress(Exception):
         run_sync(store.close())

@@ -58,9 +58,9 @@ class AsyncStore(ABC):
     _is_blocking: bool = False
     """Whether it serves sync code, so that its coroutines never suspend; core sets it."""
     _in_process: bool = False
-    """Whether a compare-and-set is a step in memory, for which callers need not queue."""
-    _lines: Any = None
-    """Where callers who change one record queue; core sets it."""
+    """Whether a compare-and-set is a step in memory, so that callers need not queue for it."""
+    _writer_queues: Any = None
+    """Where callers that change one record queue; core sets it."""
 
     @abstractmethod
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
@@ -148,10 +148,10 @@ class AsyncStore(ABC):
         return page.cursor
 
     async def pause(self, attempt: int, address: Address, *, deadline: float) -> None:
-        """Wait before a lost compare-and-set is tried again; ConflictError at the deadline.
+        """Back off before a lost compare-and-set is retried; ConflictError at the deadline.
 
-        The pause is random up to a bound that doubles from 1 ms to 64 ms, so that writers of one
-        record get out of step.
+        The wait is random, up to a bound that doubles from 1 ms to 64 ms with each ``attempt``
+        (1, 2, ...), so that the writers of one record do not retry in step.
         """
         seconds = backoff(attempt, base=0.001, cap=0.064)
         if monotonic() + seconds > deadline:

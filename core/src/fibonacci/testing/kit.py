@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from fibonacci import MemoryManager, Workflow
 from fibonacci._builtin.local import LocalBackend, new_store
 from fibonacci._builtin.stops import up_to_stop
-from fibonacci._memory.sharing import substituted
+from fibonacci._memory.store_handle import override_backend
 from fibonacci._workflow.overrides import overridden
 from fibonacci.errors import InvalidArgumentError, ModelError
 from fibonacci.plugin.models import Completion, Model, ModelRequest
@@ -93,7 +93,7 @@ def fresh_memory() -> AbstractContextManager[MemoryManager]:
 
     @contextmanager
     def fresh() -> Iterator[MemoryManager]:
-        with substituted(LocalBackend(new_store())), Workflow("test") as workflow:
+        with override_backend(LocalBackend(new_store())), Workflow("test") as workflow:
             yield workflow.memory
 
     return _OnlyWith(fresh())

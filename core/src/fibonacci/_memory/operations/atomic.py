@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from fibonacci._memory import codec
 from fibonacci._memory.addresses import DEFAULT_SCOPE
-from fibonacci._memory.contest import Contest
+from fibonacci._memory.cas import CompareAndSetLoop
 from fibonacci._memory.expiry import TTL
 from fibonacci._memory.operations.base import BaseOperations
 from fibonacci.errors import InvalidArgumentError, ValueTooLargeError, WrongTypeError
@@ -245,25 +245,25 @@ class AtomicOperations(BaseOperations):
         A value that is too large was not written: a list that ends with ``new_count`` new items
         loses its oldest ones, and is compared with the same old bytes.
         """
-        contest = Contest(self._handle, address, self._deadline())
+        loop = CompareAndSetLoop(self._handle, address, self._deadline())
         ttl_ms = self._ttl_ms(ttl)
         try:
-            found = await contest.read()
+            found = await loop.read()
             value = change(found)
             while True:
                 try:
                     data = self._serialize(value, address)
-                    if await contest.swap(found, data, ttl_ms):
+                    if await loop.try_commit(found, data, ttl_ms):
                         return value, data
                 except ValueTooLargeError as error:
                     if not new_count:
                         raise
                     value = _drop_oldest(value, new_count, max_items, address, error)
                 else:
-                    found = await contest.read()
+                    found = await loop.read()
                     value = change(found)
         finally:
-            contest.end()
+            loop.release()
 
 
 def _wrong_type_error(address: Address, value: Any, verb: str, expected: str) -> WrongTypeError:

@@ -9,14 +9,14 @@ import attrs
 from fibonacci._memory.addresses import AddressResolver
 from fibonacci._memory.expiry import TTL, ttl_to_ms
 from fibonacci._memory.serializers import RecordSerializer
-from fibonacci._memory.sharing import Lease
+from fibonacci._memory.store_handle import StoreHandle
 
 
 @attrs.frozen(kw_only=True)
 class MemoryContext:
     """What a memory shares with its views and with the memories of runs."""
 
-    handle: Lease
+    handle: StoreHandle
     serializer: RecordSerializer
     timeout: float
     """Seconds for one request."""

@@ -10,8 +10,8 @@ from typing import Any, Literal, cast
 import attrs
 
 from fibonacci import MemoryManager, MemoryView
+from fibonacci._memory.store_handle import stores_of
 from fibonacci.plugin import Absent, Address, AsyncStore, KeepTTL, Page, Space, Store, run_sync
-from fibonacci.plugin.storage import BlockingStore
 from fibonacci.testing.modes import CallMode, Question
 
 
@@ -89,8 +89,7 @@ class Raw:
     """The store under a memory: bytes in, bytes out."""
 
     def __init__(self, memory: MemoryManager, prefix: str, mode: CallMode, timeout: float) -> None:
-        # There is no public way to the store that a memory holds, and none is needed but here.
-        self._lease = memory._context.handle
+        self._stores = stores_of(memory)
         self._prefix = prefix
         self._mode = mode
         self._timeout = timeout
@@ -99,8 +98,7 @@ class Raw:
     @property
     def store(self) -> Store | AsyncStore:
         """What the backend made for sync code."""
-        store = self._lease._shared.blocking_store()
-        return store.store if isinstance(store, BlockingStore) else store
+        return self._stores.blocking_store
 
     def space(
         self,
@@ -183,7 +181,7 @@ class Raw:
         return self._mode.ask(
             Question(
                 lambda: _answer(getattr(self.store, method)(*args, **named)),
-                lambda: getattr(self._lease.store, method)(*args, **named),
+                lambda: getattr(self._stores.async_store, method)(*args, **named),
             )
         )
 
@@ -193,7 +191,7 @@ class Raw:
         return self._mode.ask(
             Question(
                 lambda: _answer(_default(self.store, method)(*args, **named)),
-                lambda: getattr(AsyncStore, method)(self._lease.store, *args, **named),
+                lambda: getattr(AsyncStore, method)(self._stores.async_store, *args, **named),
             )
         )
 

@@ -1,15 +1,17 @@
-"""Which memories share a store, and when it is let go (C21, C22)."""
+"""Which memories share a store, and when it is closed (C21, C22)."""
 
 import asyncio
 import gc
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from fibonacci import MemoryConfig, StorageError, Workflow, register_plugin
-from fibonacci._memory import sharing
+from fibonacci._memory import store_registry
+from fibonacci._memory.store_handle import stores_of
 from fibonacci.plugin import (
     ABSENT,
     Absent,
@@ -28,7 +30,7 @@ from fibonacci.plugin.storage import BlockingStore
 
 
 class Drawer(Store):
-    """A third party's store, which knows when it was closed."""
+    """A third party's store that counts how often it was closed."""
 
     def __init__(self) -> None:
         self.records: dict[Address, bytes] = {}
@@ -68,7 +70,7 @@ class Drawer(Store):
 
 
 class AsyncDrawer(AsyncStore):
-    """The same in async code, bound to the loop that it was made in."""
+    """A third party's async store, bound to the loop that it was created in."""
 
     def __init__(self, drawer: Drawer) -> None:
         self.drawer = drawer
@@ -100,7 +102,7 @@ class AsyncDrawer(AsyncStore):
 
 
 class Cabinet(Backend):
-    """Counts what is asked of it."""
+    """A backend that keeps the stores it created."""
 
     def __init__(self, native: bool, identity: Any = None) -> None:
         self.native = native
@@ -120,29 +122,29 @@ class Cabinet(Backend):
 
 
 class Plugin:
-    """The plugin ``cabinet``; it keeps the backends that it made."""
+    """The plugin ``cabinet``; it keeps the backends that it created."""
 
     FIBONACCI_SPEC_VERSION = 1
 
     def __init__(self, native: bool = False) -> None:
         self.native = native
-        self.made: list[Cabinet] = []
+        self.backends: list[Cabinet] = []
         self.identity: Any = None
 
     @hookimpl
     def fibonacci_storage(self, settings: StoreSettings) -> Backend:
-        self.made.append(Cabinet(self.native, self.identity))
-        return self.made[-1]
+        self.backends.append(Cabinet(self.native, self.identity))
+        return self.backends[-1]
 
     @property
     def used(self) -> int:
-        """How many of the backends were connected to."""
-        return sum(bool(one.drawers or one.async_drawers) for one in self.made)
+        """How many of the backends have created stores."""
+        return sum(bool(backend.drawers or backend.async_drawers) for backend in self.backends)
 
 
 @pytest.fixture
 def plugin() -> Iterator[Plugin]:
-    """A plugin with a sync store alone."""
+    """A plugin with sync stores only."""
     plugin = Plugin()
     with register_plugin("storage", "cabinet", plugin):
         yield plugin
@@ -150,7 +152,7 @@ def plugin() -> Iterator[Plugin]:
 
 @pytest.fixture
 def native() -> Iterator[Plugin]:
-    """A plugin with stores in sync and async code."""
+    """A plugin with sync and async stores."""
     plugin = Plugin(native=True)
     with register_plugin("storage", "cabinet", plugin):
         yield plugin
@@ -162,17 +164,17 @@ def cabinet(name: str = "w", **settings: Any) -> Workflow:
     return Workflow(name, MemoryConfig("cabinet", **settings))
 
 
-def test_connects_when_it_is_used(plugin: Plugin) -> None:
-    """Making a workflow connects to nothing; the first verb does, once (C21)."""
+def test_first_operation_connects(plugin: Plugin) -> None:
+    """A new workflow does not connect; its first operation does, once (C21)."""
     memory = cabinet().memory
-    assert plugin.made[0].drawers == []
+    assert plugin.backends[0].drawers == []
     memory.set("k", 1)
     memory.get("k")
-    assert len(plugin.made[0].drawers) == 1
+    assert len(plugin.backends[0].drawers) == 1
 
 
-def test_equal_settings_share(plugin: Plugin) -> None:
-    """Workflows of equal settings share a store, whatever their prefix and ttl (C22)."""
+def test_equal_settings_share_a_store(plugin: Plugin) -> None:
+    """Workflows with equal settings share a store, whatever their prefix and ttl (C22)."""
     url = "cabinet://u:secret@host/1?a=1&b=2"
     one = cabinet("one", connection_url=url, options={"x": [1, {"y": 2}]})
     other = cabinet(
@@ -185,14 +187,14 @@ def test_equal_settings_share(plugin: Plugin) -> None:
     one.memory.set("k", 1)
     other.memory.set("k", 1)
     assert plugin.used == 1
-    assert len(plugin.made[0].drawers) == 1
+    assert len(plugin.backends[0].drawers) == 1
 
 
 @pytest.mark.parametrize(
     "identity", [{"identity": "here"}, {"identity": ("here", 1)}], ids=["text", "tuple"]
 )
-def test_a_backend_tells_what_is_the_same(plugin: Plugin, identity: dict[str, Any]) -> None:
-    """Two spellings share a store where the backend says that they mean one place (C22)."""
+def test_equal_identities_share_a_store(plugin: Plugin, identity: dict[str, Any]) -> None:
+    """Two URLs share a store if their backends have the same identity (C22)."""
     plugin.identity = identity["identity"]
     one, other = cabinet(connection_url="cabinet://a"), cabinet(connection_url="cabinet://b")
     one.memory.set("k", 1)
@@ -213,19 +215,19 @@ def test_a_backend_tells_what_is_the_same(plugin: Plugin, identity: dict[str, An
         {"options": {"x": object()}},
     ],
 )
-def test_other_settings_do_not_share(plugin: Plugin, different: dict[str, Any]) -> None:
-    """Another password, path, option or timeout is another store (C22)."""
+def test_different_settings_do_not_share_a_store(plugin: Plugin, different: dict[str, Any]) -> None:
+    """Another password, path, option or timeout means another store (C22)."""
     keep = [cabinet(), cabinet(**different)]
     for workflow in keep:
         workflow.memory.set("k", 1)
     assert plugin.used == 2
 
 
-def test_last_one_closes(plugin: Plugin) -> None:
-    """The store is closed with the last memory that holds it, and once (C22)."""
+def test_last_memory_closes_the_store(plugin: Plugin) -> None:
+    """A shared store is closed once, with the last memory that uses it (C22)."""
     one, other = cabinet("one"), cabinet("other")
     one.memory.set("k", 1)
-    (drawer,) = plugin.made[0].drawers
+    (drawer,) = plugin.backends[0].drawers
     one.close()
     one.close()
     other.memory.set("k", 1)
@@ -236,12 +238,12 @@ def test_last_one_closes(plugin: Plugin) -> None:
     assert plugin.used == 2
 
 
-def test_store_goes_with_the_memory(plugin: Plugin) -> None:
-    """A memory that nobody refers to any more lets go of its store, the workflow or not (C22)."""
+def test_collected_memory_closes_the_store(plugin: Plugin) -> None:
+    """A store is closed when nothing refers to its memory, or to a view of it, any more (C22)."""
     memory = cabinet().memory
     memory.set("k", 1)
     gc.collect()
-    (drawer,) = plugin.made[0].drawers
+    (drawer,) = plugin.backends[0].drawers
     assert drawer.closed == 0
     view = memory.for_user("u")
     del memory
@@ -251,8 +253,8 @@ def test_store_goes_with_the_memory(plugin: Plugin) -> None:
     assert drawer.closed == 1
 
 
-def test_given_store_is_never_closed() -> None:
-    """A Store as backend is shared by identity, and its owner's to close (C22)."""
+def test_store_of_the_user_is_never_closed() -> None:
+    """A Store passed as backend is shared, and left open: its owner closes it (C22)."""
     drawer = Drawer()
     with Workflow("w", MemoryConfig(drawer)) as one, Workflow("w", MemoryConfig(drawer)) as other:
         one.memory.set("k", 1)
@@ -261,8 +263,8 @@ def test_given_store_is_never_closed() -> None:
     assert drawer.closed == 0
 
 
-def test_plugins_of_one_name_do_not_share(plugin: Plugin) -> None:
-    """Another plugin of the same name has stores of its own."""
+def test_plugins_of_one_name_do_not_share_a_store(plugin: Plugin) -> None:
+    """Two plugins of the same name have a store each."""
     keep = cabinet()
     keep.memory.set("k", 1)
     with register_plugin("storage", "cabinet", Plugin()) as registered:
@@ -273,7 +275,7 @@ def test_plugins_of_one_name_do_not_share(plugin: Plugin) -> None:
 
 
 def test_threads_connect_once(plugin: Plugin) -> None:
-    """Threads that use a memory for the first time at once connect one store (C21)."""
+    """Threads whose first operations run at the same time connect one store (C21)."""
     memory = cabinet().memory
     start = threading.Barrier(16)
 
@@ -286,11 +288,11 @@ def test_threads_connect_once(plugin: Plugin) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(plugin.made[0].drawers) == 1
+    assert len(plugin.backends[0].drawers) == 1
 
 
-def test_sync_store_is_awaited_in_threads(plugin: Plugin) -> None:
-    """Without an async store of its own, a backend's calls run in worker threads."""
+def test_async_operations_on_a_sync_store(plugin: Plugin) -> None:
+    """A backend without async stores serves async operations, in worker threads."""
     memory = cabinet().memory
 
     async def use() -> list[Any]:
@@ -306,35 +308,35 @@ def test_sync_store_is_awaited_in_threads(plugin: Plugin) -> None:
 
     assert asyncio.run(use()) == [[1, 2], ["k"], {"k": [1, 2]}, float("inf"), True]
     assert asyncio.run(memory.aexists("k")) is False
-    assert len(plugin.made[0].drawers) == 1
+    assert len(plugin.backends[0].drawers) == 1
     asyncio.run(memory.aclose())
-    assert plugin.made[0].drawers[0].closed == 1
+    assert plugin.backends[0].drawers[0].closed == 1
 
 
 def test_an_async_store_for_each_loop(native: Plugin) -> None:
-    """Several loops in a row have a store each, which is closed when its loop ends (C21)."""
+    """Each event loop has its own async store, which is closed when the loop ends (C21)."""
     memory = cabinet().memory
     for _ in range(3):
         asyncio.run(memory.aset("k", 1))
-    stores = native.made[0].async_drawers
+    stores = native.backends[0].async_drawers
     assert len({store.loop for store in stores}) == 3
     assert [store.closed_in for store in stores] == [[store.loop] for store in stores]
-    assert native.made[0].drawers == []
+    assert native.backends[0].drawers == []
 
 
-def test_a_loop_that_is_closed_without_notice(native: Plugin) -> None:
-    """The store of a loop that closed no generators is closed when the next loop comes (C21)."""
+def test_store_of_a_closed_loop_is_closed_later(native: Plugin) -> None:
+    """The store of a loop that closed no generators is closed from the next loop (C21)."""
     memory = cabinet().memory
     loop = asyncio.new_event_loop()
     loop.run_until_complete(memory.aset("k", 1))
     loop.close()
     asyncio.run(memory.aset("k", 2))
-    first, _ = native.made[0].async_drawers
+    first, _ = native.backends[0].async_drawers
     assert len(first.closed_in) == 1
 
 
-def test_loops_side_by_side(native: Plugin) -> None:
-    """Two loops in two threads use one memory at once (C21)."""
+def test_concurrent_loops_have_a_store_each(native: Plugin) -> None:
+    """Two loops in two threads can use one memory at the same time (C21)."""
     memory = cabinet().memory
     start = threading.Barrier(2)
 
@@ -352,23 +354,23 @@ def test_loops_side_by_side(native: Plugin) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(native.made[0].async_drawers) == 2
+    assert len(native.backends[0].async_drawers) == 2
 
 
 def test_aclose_closes_in_the_loop(native: Plugin) -> None:
-    """aclose awaits the close of the running loop's store (C22)."""
+    """aclose() closes the store of the running loop before it returns (C22)."""
 
     async def use() -> None:
         async with cabinet() as workflow:
             await workflow.memory.aset("k", 1)
 
     asyncio.run(use())
-    (store,) = native.made[0].async_drawers
+    (store,) = native.backends[0].async_drawers
     assert store.closed_in == [store.loop]
 
 
-def test_close_leaves_it_to_the_loop(native: Plugin) -> None:
-    """close, and the death of the memory, have each store closed by the loop that it is of."""
+def test_stores_of_loops_are_closed_in_their_loops(native: Plugin) -> None:
+    """close(), and the collection of a memory, have each loop close its store."""
 
     async def use(close: bool) -> None:
         workflow = cabinet()
@@ -381,21 +383,21 @@ def test_close_leaves_it_to_the_loop(native: Plugin) -> None:
 
     for close in (True, False):
         asyncio.run(use(close))
-        store = native.made[-1].async_drawers[0]
+        store = native.backends[-1].async_drawers[0]
         assert store.closed_in == [store.loop]
 
 
-def test_store_of_a_closed_loop_is_dropped(native: Plugin) -> None:
+def test_store_is_closed_once(native: Plugin) -> None:
     """A store that was closed with its loop is not closed again (C21)."""
     workflow = cabinet()
     asyncio.run(workflow.memory.aset("k", 1))
     workflow.close()
-    (store,) = native.made[0].async_drawers
+    (store,) = native.backends[0].async_drawers
     assert store.closed_in == [store.loop]
 
 
-def test_aclose_from_another_loop(native: Plugin) -> None:
-    """aclose in one loop leaves the store of another loop to that loop (C22)."""
+def test_aclose_leaves_stores_of_other_loops_to_them(native: Plugin) -> None:
+    """aclose() in one loop has another loop close its store by itself (C22)."""
     workflow = cabinet()
     loop = asyncio.new_event_loop()
     loop.run_until_complete(workflow.memory.aset("k", 1))
@@ -404,12 +406,12 @@ def test_aclose_from_another_loop(native: Plugin) -> None:
     loop.run_until_complete(asyncio.sleep(0))
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
-    (store,) = native.made[0].async_drawers
+    (store,) = native.backends[0].async_drawers
     assert store.closed_in == [loop]
 
 
-def test_closing_one_of_two_from_a_loop(native: Plugin) -> None:
-    """aclose of one memory leaves the store to the other (C22)."""
+def test_aclose_leaves_a_shared_store_open(native: Plugin) -> None:
+    """aclose() of one memory leaves the store open if another memory uses it (C22)."""
 
     async def use() -> None:
         other = cabinet("other")
@@ -424,8 +426,8 @@ def test_closing_one_of_two_from_a_loop(native: Plugin) -> None:
     asyncio.run(use())
 
 
-def test_sync_verbs_inside_a_loop(native: Plugin) -> None:
-    """Sync verbs work where a loop runs, without it (C21)."""
+def test_sync_operations_inside_a_loop(native: Plugin) -> None:
+    """Sync operations work in a thread whose event loop is running (C21)."""
 
     async def use() -> int:
         memory = cabinet().memory
@@ -435,8 +437,8 @@ def test_sync_verbs_inside_a_loop(native: Plugin) -> None:
     assert asyncio.run(use()) == 2
 
 
-def test_cancelled_caller(plugin: Plugin) -> None:
-    """A caller that is cancelled while a thread works for it leaves the memory usable (C21)."""
+def test_memory_works_after_a_cancelled_call(plugin: Plugin) -> None:
+    """A memory stays usable after a task was cancelled while a thread ran its call (C21)."""
     memory = cabinet().memory
 
     async def use() -> Any:
@@ -451,8 +453,8 @@ def test_cancelled_caller(plugin: Plugin) -> None:
     assert asyncio.run(use()) == 2
 
 
-def test_collector_in_a_thread_that_others_wait_for(plugin: Plugin) -> None:
-    """A memory that is collected while another thread connects hangs neither (C22)."""
+def test_garbage_collection_waits_for_no_lock(plugin: Plugin) -> None:
+    """A memory can be collected while another thread connects; neither thread hangs (C22)."""
     lock, connecting = threading.Lock(), threading.Event()
 
     class Slow(Cabinet):
@@ -464,9 +466,9 @@ def test_collector_in_a_thread_that_others_wait_for(plugin: Plugin) -> None:
     cyclic = cabinet("cyclic", connection_url="cabinet://other")
     cyclic.itself = cyclic  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
     cyclic.memory.set("k", 1)
-    (drawer,) = plugin.made[0].drawers
+    (drawer,) = plugin.backends[0].drawers
     slow = cabinet("slow")
-    slow.memory._context.handle._shared.backend = Slow(native=False)
+    slow.memory._context.handle._current.backend = Slow(native=False)
     with lock:
         thread = threading.Thread(target=slow.memory.set, args=("k", 1))
         thread.start()
@@ -478,12 +480,12 @@ def test_collector_in_a_thread_that_others_wait_for(plugin: Plugin) -> None:
     assert drawer.closed == 1
 
 
-def test_word_of_the_collector_is_read_by_who_has_the_lock(plugin: Plugin) -> None:
-    """What the collector could not do at once, the thread that has the registry does (C22)."""
+def test_holder_of_the_registry_closes_collected_stores(plugin: Plugin) -> None:
+    """A store whose memory is collected while the registry is locked is closed afterwards (C22)."""
     workflow = cabinet()
     workflow.memory.set("k", 1)
-    (drawer,) = plugin.made[0].drawers
-    with sharing._registry():
+    (drawer,) = plugin.backends[0].drawers
+    with store_registry.locked():
         finalizer = workflow.memory._context.handle._finalizer
         thread = threading.Thread(target=finalizer)
         thread.start()
@@ -493,8 +495,8 @@ def test_word_of_the_collector_is_read_by_who_has_the_lock(plugin: Plugin) -> No
     assert drawer.closed == 1
 
 
-def test_closing_during_a_change(plugin: Plugin) -> None:
-    """A change that is under way when its memory closes ends as StorageError (C22)."""
+def test_change_of_a_closed_memory_fails(plugin: Plugin) -> None:
+    """A change that is running when its memory is closed raises StorageError (C22)."""
 
     class Lost(Drawer):
         def compare_and_set(self, *args: Any, **kwargs: Any) -> bool:
@@ -511,8 +513,8 @@ def test_closing_during_a_change(plugin: Plugin) -> None:
     asyncio.run(use())
 
 
-def test_store_that_fails_to_close(native: Plugin) -> None:
-    """A store that fails to close is told as ours, and the others are closed all the same."""
+def test_error_on_close_is_a_storage_error(native: Plugin) -> None:
+    """An error of a store's close() becomes a StorageError, and other stores are closed."""
 
     class Stuck(Drawer):
         def close(self) -> None:
@@ -520,21 +522,21 @@ def test_store_that_fails_to_close(native: Plugin) -> None:
 
     async def use() -> None:
         workflow = cabinet()
-        workflow.memory._context.handle._shared._store = BlockingStore(Stuck())
+        workflow.memory._context.handle._current._store = BlockingStore(Stuck())
         await workflow.memory.aset("k", 1)
         with pytest.raises(StorageError, match=r"failed to close: OSError, in line \d+ of [\w.]+$"):
             await workflow.aclose()
 
     asyncio.run(use())
-    (store,) = native.made[0].async_drawers
+    (store,) = native.backends[0].async_drawers
     assert store.closed_in == [store.loop]
 
 
-def test_connecting_after_the_last_let_go(native: Plugin) -> None:
-    """A store that nobody holds is not connected to any more, in either mode (C22)."""
+def test_closed_store_does_not_connect(native: Plugin) -> None:
+    """A store whose last memory was closed does not connect any more, sync or async (C22)."""
     workflow = cabinet()
-    shared, side = workflow.memory._context.handle._shared, workflow.memory._context.handle.sync
-    unconnected = side.store
+    handle = workflow.memory._context.handle
+    shared, unconnected = handle._current, handle.sync.store
     workflow.close()
     with pytest.raises(StorageError, match="was closed"):
         unconnected.read(None)
@@ -546,12 +548,28 @@ def test_connecting_after_the_last_let_go(native: Plugin) -> None:
     asyncio.run(use())
 
 
-def test_two_threads_meet_at_the_first_verb(plugin: Plugin) -> None:
-    """The thread that connects second takes what the first one made (C21)."""
+def test_thread_that_connects_second_uses_the_same_store(plugin: Plugin) -> None:
+    """Of two threads that connect at the same time, the second uses the first's store (C21)."""
     memory = cabinet().memory
-    side = memory._context.handle.sync
-    first, second = side.store, side.store
+    handle = memory._context.handle.sync
+    first, second = handle.store, handle.store
     run_sync(first.write(None, b"", None, deadline=0))
-    connected = side.store
+    connected = handle.store
     run_sync(second.write(None, b"", None, deadline=0))
-    assert side.store is connected
+    assert handle.store is connected
+
+
+def test_stores_of_a_memory(plugin: Plugin) -> None:
+    """stores_of() returns the backend's own store, and the sync and async stores over it."""
+    memory = cabinet().memory
+    memory.set("k", 1)
+    stores = stores_of(memory)
+    (drawer,) = plugin.backends[0].drawers
+    assert stores.blocking_store is drawer
+    (address,) = drawer.records
+
+    async def read() -> bytes | None:
+        return await stores.async_store.read(address, deadline=time.monotonic() + 60)
+
+    sync_read = stores.sync_store.read(address, deadline=time.monotonic() + 60)
+    assert run_sync(sync_read) == asyncio.run(read()) == b"1"

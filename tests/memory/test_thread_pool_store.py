@@ -1,4 +1,4 @@
-"""The async methods of a store that has only sync ones."""
+"""Async operations on a sync store, in worker threads."""
 
 import asyncio
 import threading
@@ -13,24 +13,24 @@ from fibonacci.plugin import Address
 from fibonacci.plugin._runtime import threads as workers
 
 
-class Locked(LocalStore):
-    """A store whose writes wait for a lock that somebody else has."""
+class BlockedStore(LocalStore):
+    """A store whose writes wait for an event."""
 
     _in_process = False
 
     def __init__(self, *, retry_transient_errors: bool) -> None:
         super().__init__()
         self.retry_transient_errors = retry_transient_errors
-        self.free = threading.Event()
+        self.unblock = threading.Event()
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, **named: Any) -> None:
-        self.free.wait(60)
+        self.unblock.wait(60)
         super().write(address, data, ttl_ms, **named)
 
 
 @pytest.mark.parametrize("retry_transient_errors", [False, True])
-def test_readers_wait_for_no_writers(retry_transient_errors):
-    """Reads go on while any number of writes wait, and a write in the queue ends in time (C18)."""
+def test_reads_do_not_wait_for_writes(retry_transient_errors):
+    """Reads go on while any number of writes wait; a queued write ends at its deadline (C18)."""
 
     async def use(store):
         patient = Workflow("w", MemoryConfig(store, timeout=60)).memory
@@ -40,49 +40,49 @@ def test_readers_wait_for_no_writers(retry_transient_errors):
         start = monotonic()
         assert await patient.aget("absent") is None
         if not retry_transient_errors:
-            with pytest.raises(BackendUnavailableError, match="kept it busy"):
+            with pytest.raises(BackendUnavailableError, match="kept the store busy"):
                 await asyncio.gather(*[hasty.aset("late", n) for n in range(20)])
         assert monotonic() < start + 30
-        store.free.set()
+        store.unblock.set()
         await asyncio.gather(*writes)
         assert await patient.aget("k199") == 199
         await asyncio.gather(*[hasty.aset("k", n) for n in range(20)])
 
-    asyncio.run(use(Locked(retry_transient_errors=retry_transient_errors)))
+    asyncio.run(use(BlockedStore(retry_transient_errors=retry_transient_errors)))
 
 
-def test_cancelled_calls_keep_their_threads():
-    """Calls whose tasks were cancelled still count, and end on their own (C18)."""
+def test_cancelled_calls_keep_their_permits():
+    """Calls of cancelled tasks count towards the limit until their threads are done (C18)."""
 
     async def use(store):
         memory = Workflow("w", MemoryConfig(store, timeout=60)).memory
         writes = [asyncio.ensure_future(memory.aset("k", n)) for n in range(8)]
         await asyncio.sleep(0.05)
-        for one in writes:
-            one.cancel()
+        for write in writes:
+            write.cancel()
         await asyncio.wait(writes)
         waiting = asyncio.ensure_future(memory.aset("last", 1))
         await asyncio.sleep(0.05)
         assert not waiting.done()
-        store.free.set()
+        store.unblock.set()
         await waiting
         assert await memory.aget("last") == 1
 
-    asyncio.run(use(Locked(retry_transient_errors=False)))
+    asyncio.run(use(BlockedStore(retry_transient_errors=False)))
 
 
-def test_no_thread_is_to_be_had(monkeypatch):
-    """A call for which no thread can be started was surely not made, and says so (C17)."""
+def test_error_if_no_thread_can_be_started(monkeypatch):
+    """A call for which no thread can be started raises BackendUnavailableError (C17)."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    store = Locked(retry_transient_errors=False)
+    store = BlockedStore(retry_transient_errors=False)
     memory = Workflow("w", MemoryConfig(store, timeout=0.5)).memory
     monkeypatch.setattr(workers, "_workers", workers.Workers())
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(BackendUnavailableError, match="starts no further thread"):
         asyncio.run(memory.aset("k", 1))
     monkeypatch.undo()
-    store.free.set()
+    store.unblock.set()
     assert memory.get("k") is None
