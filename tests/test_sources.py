@@ -20,7 +20,7 @@ pytestmark = pytest.mark.bare  # it reads the sources, and runs none of them
 CHECKOUT = Path(__file__).parents[1]
 FILES = sorted([*CHECKOUT.glob("core/src/**/*.py"), *CHECKOUT.glob("plugins/*/src/**/*.py")])
 
-LINES_OF_A_FILE = 300
+LINES_OF_A_FILE = 500
 LINES_OF_A_FUNCTION = 40
 """Docstring included."""
 
@@ -30,7 +30,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def test_no_file_is_too_long():
-    """A file of core or a plugin has at most 300 lines: CONTRIBUTING.md says why."""
+    """A file of core or a plugin has at most 500 lines: CONTRIBUTING.md says why."""
     lengths = {str(path): len(path.read_text().splitlines()) for path in FILES}
     assert {path: lines for path, lines in lengths.items() if lines > LINES_OF_A_FILE} == {}
 

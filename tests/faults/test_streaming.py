@@ -14,7 +14,7 @@ from forks import in_child
 from streams import Endless
 
 from fibonacci import FunctionNode, LLMNode, NodeStarted, NodeText, Workflow, WorkflowError
-from fibonacci._workflow import stream as stream_module
+from fibonacci._workflow import streaming
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork"),
@@ -30,7 +30,7 @@ def test_a_fork_in_mid_stream() -> None:
     assert [next(events), next(events)] == [NodeStarted("n"), NodeText("n", "word ")]
 
     def child() -> bool:
-        with pytest.raises(WorkflowError, match="a forked child can't follow it"):
+        with pytest.raises(WorkflowError, match="a forked child can't read a stream of its parent"):
             next(events)
         own = workflow.stream()
         assert [next(own), next(own)] == [NodeStarted("n"), NodeText("n", "word ")]
@@ -76,13 +76,13 @@ def test_ctrl_c_while_an_event_is_waited_for() -> None:
 
 def test_ctrl_c_while_the_run_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal between the start of the run and its first event leaves no run that waits."""
-    submit_to_thread = stream_module.submit_to_thread
+    submit_to_thread = streaming.submit_to_thread
 
     def interrupted(task: Callable[[], None]) -> None:
         submit_to_thread(task)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(stream_module, "submit_to_thread", interrupted)
+    monkeypatch.setattr(streaming, "submit_to_thread", interrupted)
     workflow = Workflow("flow")
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_write="k"))
 

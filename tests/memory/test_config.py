@@ -241,7 +241,7 @@ def test_options_that_hold_themselves_are_refused():
     plugin = types.SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_storage=fibonacci_storage)
     with (
         register_plugin("storage", "lenient", plugin),
-        pytest.raises(ConfigurationError, match="options hold themselves"),
+        pytest.raises(ConfigurationError, match="options contain a reference cycle"),
     ):
         Workflow("w", MemoryConfig("lenient", options=options))
 
@@ -592,7 +592,7 @@ def test_encrypted_values_need_their_plugin():
 
 def test_a_key_alone_encrypts_nothing():
     """``encrypt_values`` is what turns it on, and no plugin is needed before; a warning says so."""
-    with pytest.warns(UserWarning, match="written in the clear. Set encrypt_values=True") as told:
+    with pytest.warns(UserWarning, match="stored in plaintext. Set encrypt_values=True") as told:
         memory = Workflow("w", MemoryConfig(encryption_key=CANARY)).memory
     assert told[0].filename == __file__
     assert CANARY not in str(told[0].message)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fibonacci import LLMNode, ModelError, NodeExecutionError, Retry, Workflow
-from fibonacci._workflow.answers import read_json
+from fibonacci._workflow.json_output import parse_json_output
 from fibonacci.plugin import Completion
 
 
@@ -91,7 +91,7 @@ NO_JSON = [
 def test_what_is_no_json(workflow: Workflow, execute: Any, answer: str) -> None:
     """An answer that is no JSON fails the attempt; nothing of it is in the error (C23)."""
     reading(workflow, answer)
-    with pytest.raises(NodeExecutionError, match="ModelError: the answer is not JSON") as told:
+    with pytest.raises(NodeExecutionError, match="ModelError: the completion is not JSON") as told:
         execute(workflow)
     cause = told.value.cause
     assert isinstance(cause, ModelError)
@@ -111,7 +111,7 @@ SEVERAL = [
 def test_several_values_that_differ(workflow: Workflow, execute: Any, answer: str) -> None:
     """Of two values that may be meant none is taken; the model may be asked again."""
     reading(workflow, answer)
-    with pytest.raises(NodeExecutionError, match="several JSON values, and they differ") as told:
+    with pytest.raises(NodeExecutionError, match="several different JSON values") as told:
         execute(workflow)
     assert isinstance(told.value.cause, ModelError)
     assert told.value.cause.retryable
@@ -155,7 +155,7 @@ def test_hostile_answers_take_no_time(part: str) -> None:
     answer = Completion(text="x" + part * (1_000_000 // len(part)))
     start = time.monotonic()
     with contextlib.suppress(ModelError):
-        read_json(answer)
+        parse_json_output(answer)
     assert time.monotonic() - start < 5
 
 

@@ -31,9 +31,9 @@ def test_all_that_it_sees(config: MemoryConfig, execute: Any) -> None:
 
 UNDECLARED = [
     ("far", r"node 'n' reads the result of 'far': add dependencies=\['a', 'far'\]$"),
-    ("n", r"of 'n', and there is no such node before it.$"),
-    ("fat", r"of 'fat', and there is no such node before it. Did you mean 'far'\?"),
-    (0, r"of 0, and there is no such node before it.$"),
+    ("n", r"of 'n', but there is no such node before it.$"),
+    ("fat", r"of 'fat', but there is no such node before it. Did you mean 'far'\?"),
+    (0, r"of 0, but there is no such node before it.$"),
 ]
 
 

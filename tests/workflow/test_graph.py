@@ -66,7 +66,7 @@ def test_a_cycle_is_shown(workflow: Workflow, verb: Any) -> None:
     workflow.add_node(LLMNode("a", "echo", "{{c}}", dependencies=["start"]))
     workflow.add_node(LLMNode("b", "echo", "{{a}}"))
     workflow.add_node(FunctionNode("c", lambda _: asked.append(1), dependencies=["b"]))
-    with pytest.raises(WorkflowValidationError, match="the nodes wait for each other: ") as told:
+    with pytest.raises(WorkflowValidationError, match="dependency cycle: ") as told:
         verb(workflow)
     assert any(way in str(told.value) for way in ("a -> b -> c", "b -> c -> a", "c -> a -> b"))
     assert asked == []
@@ -88,8 +88,8 @@ def test_unknown_nodes(workflow: Workflow) -> None:
     with pytest.raises(WorkflowValidationError) as told:
         workflow.validate()
     text = str(told.value)
-    assert "the prompt of node 'a': line 2, column 4 asks for 'sumary'" in text
-    assert "node 'b' depends on 'sumary', and there is no such node." in text
+    assert "the prompt of node 'a': line 2, column 4 references 'sumary'" in text
+    assert "node 'b' depends on 'sumary', but there is no such node." in text
     assert text.count("Did you mean 'summary'?") == 2
     assert "Did you mean 'input'?" in text
 
@@ -100,8 +100,8 @@ def test_an_input_that_is_named_like_a_node(workflow: Workflow) -> None:
     with pytest.raises(WorkflowValidationError) as told:
         workflow.validate()
     assert str(told.value).endswith(
-        "there is no such node. An input is input.message, a memory memory.message; "
-        "a prompt that is no template is fibonacci.literal(...)"
+        "there is no such node. An input is input.message, a memory value is memory.message; "
+        "a prompt that is not a template is fibonacci.literal(...)"
     )
 
 

@@ -35,7 +35,7 @@ def test_what_is_no_mapping(workflow: Workflow, execute: Any, inputs: Any) -> No
 def test_names_are_text(workflow: Workflow, execute: Any, name: Any) -> None:
     """The name of an input is text."""
     workflow.add_node(LLMNode("n", "echo", "x"))
-    with pytest.raises(InvalidArgumentError, match="inputs must have text as names"):
+    with pytest.raises(InvalidArgumentError, match="the names of inputs must be text"):
         execute(workflow, {name: 1})
 
 
@@ -47,7 +47,7 @@ def test_a_missing_input(workflow: Workflow, execute: Any) -> None:
     with pytest.raises(InvalidArgumentError) as told:
         execute(workflow, {"mesage": "secret"})
     assert str(told.value) == (
-        "the input 'message' is missing: the prompt of node 'n' asks for it in line 2. "
+        "the input 'message' is missing: the prompt of node 'n' uses it in line 2. "
         "Did you mean 'mesage'? Pass inputs={'message': ...}"
     )
     assert ran == []

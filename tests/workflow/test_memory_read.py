@@ -165,13 +165,13 @@ def test_a_name_that_is_not_read(workflow: Workflow) -> None:
     with pytest.raises(TemplateError) as told:
         workflow.add_node(LLMNode("chat", "echo", "{{ memory.histry.0 }}", memory_read=["history"]))
     assert str(told.value) == (
-        "the prompt of node 'chat': line 1, column 4 asks for memory.histry, which the node does "
+        "the prompt of node 'chat': line 1, column 4 references memory.histry, which the node does "
         "not read: add 'histry' to its memory_read. Did you mean memory.history?"
     )
     assert (told.value.name, told.value.nearest) == ("memory.histry.0", "memory.history")
     with pytest.raises(TemplateError, match=r"add 'zzz' to its memory_read\.$"):
         workflow.add_node(FunctionNode("f", print, memory_write="{{memory.zzz}}"))
-    with pytest.raises(TemplateError, match="asks for all memory: name a key"):
+    with pytest.raises(TemplateError, match="references all memory: name a key"):
         workflow.add_node(LLMNode("all", "echo", "{{memory}}", memory_read=["history"]))
 
 
@@ -199,8 +199,8 @@ READ_FAULTS: list[tuple[Any, str]] = [
     ([{"key": "k", "defualt": 1}], "no field 'defualt'. Did you mean 'default'\\?"),
     ([{"key": "k", "scope": "usr"}], "unknown scope: .*Did you mean 'user'\\?"),
     ([{"key": "k", "scope": []}], "unknown scope"),
-    ([{"key": "k", "as": ""}], "'as' must be text, and not empty"),
-    ([{"key": "k", "as": 3}], "'as' must be text"),
+    ([{"key": "k", "as": ""}], "'as' must be non-empty text"),
+    ([{"key": "k", "as": 3}], "'as' must be non-empty text"),
     ([{"key": "k", "default": {1}}], "memory_read: the default of .*k is"),
     (["k", "k"], "memory_read has the name 'k' twice"),
     (["k", {"key": "other", "as": "k"}], "memory_read has the name 'k' twice"),

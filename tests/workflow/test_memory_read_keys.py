@@ -102,7 +102,7 @@ def test_a_key_that_comes_out_as_none(workflow: Workflow, execute: Any, given: s
 def test_a_value_that_is_not_there(workflow: Workflow, execute: Any) -> None:
     """An input that a key asks for is missed before anything runs; a part of one at the node."""
     reading(workflow, {"key": "{{input.user.id}}", "as": "it"})
-    with pytest.raises(InvalidArgumentError, match="the memory_read of node 'n' asks for it"):
+    with pytest.raises(InvalidArgumentError, match="the memory_read of node 'n' uses it"):
         execute(workflow)
     with pytest.raises(NodeExecutionError, match=r"'input.user.id' has no value"):
         execute(workflow, {"user": {}})
@@ -112,14 +112,14 @@ def test_a_value_that_is_not_there(workflow: Workflow, execute: Any) -> None:
 def test_a_template_needs_a_name(workflow: Workflow, key: str) -> None:
     """A key that is a template is refused without "as", which is shown."""
     for wanted in (key, {"key": key}):
-        with pytest.raises(WorkflowValidationError, match="is a template; say what") as told:
+        with pytest.raises(WorkflowValidationError, match="is a template and needs a name") as told:
             reading(workflow, wanted)
         assert str(told.value).endswith(f"{{'key': {key!r}, 'as': 'name'}}")
 
 
 REFUSED = [
-    ("{{memory.lang}}", r"column 3 asks for memory.lang, before memory is read: the key"),
-    ("{{n.id}}", r"column 3 asks for n.id, before the node has run: the key"),
+    ("{{memory.lang}}", r"column 3 references memory.lang before memory is read: the key"),
+    ("{{n.id}}", r"column 3 references n.id before the node has run: the key"),
     ("a{{", r"column 2: this {{ is never closed"),
     ("{{input.x|upper}}", r"Filters, calls and subscripts are for"),
 ]
@@ -138,7 +138,7 @@ def test_a_node_that_is_not_there(workflow: Workflow) -> None:
     workflow.add_node(FunctionNode("topic", lambda _: 1))
     with pytest.raises(
         WorkflowValidationError,
-        match=r"the memory_read of node 'n': line 1, column 3 asks for 'topik'.*mean 'topic'\?",
+        match=r"the memory_read of node 'n': line 1, column 3 references 'topik'.*mean 'topic'\?",
     ):
         workflow.validate()
 
@@ -147,7 +147,7 @@ def test_a_circle(workflow: Workflow) -> None:
     """Two nodes that wait for each other by their keys are refused by validate."""
     reading(workflow, {"key": "{{other}}", "as": "it"})
     workflow.add_node(LLMNode("other", "echo", "{{n}}"))
-    with pytest.raises(WorkflowValidationError, match="the nodes wait for each other"):
+    with pytest.raises(WorkflowValidationError, match="dependency cycle: "):
         workflow.validate()
 
 

@@ -231,9 +231,9 @@ def test_a_record_of_another_type(workflow: Workflow, execute: Any) -> None:
 WRITE_FAULTS: list[tuple[Any, str]] = [
     (3, "memory_write must be a key, a dict such as"),
     ({"k"}, "memory_write must be a key, a dict such as"),
-    ("", "'key' must be text, and not empty"),
-    ({"key": ""}, "'key' must be text, and not empty"),
-    ({"key": 3}, "'key' must be text, and not empty"),
+    ("", "'key' must be non-empty text"),
+    ({"key": ""}, "'key' must be non-empty text"),
+    ({"key": 3}, "'key' must be non-empty text"),
     ({"scope": "user"}, "memory_write takes keys, or dicts that have a 'key'"),
     ([3], "memory_write takes keys, or dicts"),
     ({"key": "k", "tll": 3}, "no field 'tll'. Did you mean 'ttl'\\?"),
@@ -242,7 +242,7 @@ WRITE_FAULTS: list[tuple[Any, str]] = [
     ({"key": "k", "scope": "users"}, "unknown scope"),
     ({"key": "k", "ttl": 0}, "memory_write: .*ttl"),
     ({"key": "k", "ttl": True}, "memory_write: .*ttl"),
-    ({"key": "k", "max_items": 3}, 'max_items goes with mode "append" alone'),
+    ({"key": "k", "max_items": 3}, 'max_items needs mode "append"'),
     ({"key": "k", "mode": "append", "max_items": 0}, "max_items must be a whole number"),
     ({"key": "k", "mode": "append", "max_items": True}, "max_items must be a whole number"),
 ]

@@ -85,7 +85,7 @@ def test_a_plain_function_that_returns_a_coroutine(
         return make(request)
 
     workflow.add_node(LLMNode("n", hidden, "x", timeout=timeout, retry=3))
-    with pytest.raises(NodeExecutionError, match="an async function can't be waited for here"):
+    with pytest.raises(NodeExecutionError, match="can't await an async function"):
         workflow.execute()
     assert calls == [1]
     if make is awaited:

@@ -179,7 +179,7 @@ def test_what_a_model_does_not_heed(fields: dict[str, Any]) -> None:
     """A field that a model does not heed is refused before anything runs; none is ignored."""
     name = next(iter(fields))
     with pytest.raises(
-        WorkflowValidationError, match=f"node 'n': its model does not take {name}: leave it out"
+        WorkflowValidationError, match=f"node 'n': its model does not support {name}: leave it out"
     ):
         answer(Named("parrot"), **fields)
 

@@ -46,7 +46,7 @@ def make(kind: Any, fields: dict[str, Any]) -> None:
 LLM_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"model": None}, "model must be a model's name, a function, or a Model"),
     ({"model": ""}, "model must be a model's name"),
-    ({"model": Model}, r"model is a class of models: make one, Model\(\.\.\.\)"),
+    ({"model": Model}, r"model is a class; pass an instance: Model\(\.\.\.\)"),
     ({"prompt": None}, "prompt must be text, not NoneType"),
     ({"prompt": b"x"}, "prompt must be text, not bytes"),
     ({"system_prompt": 3}, "system_prompt must be text, not int"),
@@ -57,8 +57,8 @@ LLM_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"temperature": 2.1}, "temperature must be a number from 0 to 2"),
     ({"temperature": True}, "temperature must be a number from 0 to 2"),
     ({"temperature": float("nan")}, "temperature must be a number from 0 to 2"),
-    ({"stop": [""]}, "stop must be a list of texts that are not empty"),
-    ({"stop": [1]}, "stop must be a list of texts"),
+    ({"stop": [""]}, "stop must be a list of non-empty texts"),
+    ({"stop": [1]}, "stop must be a list of non-empty texts"),
     ({"output_format": "yaml"}, "output_format must be 'text' or 'json'"),
     ({"output_format": ["json"]}, "output_format must be 'text' or 'json'"),
     ({"timeout": 0}, "timeout must be a number of seconds over 0"),
@@ -68,10 +68,10 @@ LLM_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"timeout": float("nan")}, "timeout must be"),
     ({"timeout": float("inf")}, "timeout must be"),
     ({"timeout": 86_401}, "timeout must be"),
-    ({"dependencies": [1]}, "dependencies must be a list of texts"),
-    ({"dependencies": [""]}, "dependencies must be a list of texts"),
-    ({"dependencies": None}, "dependencies must be a list of texts"),
-    ({"dependencies": {"a"}}, "dependencies must be a list of texts"),
+    ({"dependencies": [1]}, "dependencies must be a list of non-empty texts"),
+    ({"dependencies": [""]}, "dependencies must be a list of non-empty texts"),
+    ({"dependencies": None}, "dependencies must be a list of non-empty texts"),
+    ({"dependencies": {"a"}}, "dependencies must be a list of non-empty texts"),
     ({"retry": 0}, "retry takes from 1 to 100 attempts"),
     ({"retry": 101}, "retry takes from 1 to 100 attempts"),
     ({"retry": True}, "retry takes from 1 to 100 attempts"),
@@ -119,7 +119,7 @@ WORKFLOW_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"max_concurrency": 2.0}, "max_concurrency must be a whole number"),
     ({"memory_config": {"backend": "memory"}}, "memory_config must be a MemoryConfig, not dict"),
     ({"templating": ""}, "templating must be an engine's name"),
-    ({"templating": 3}, "templating must be an engine's name.*it is a int"),
+    ({"templating": 3}, "templating must be an engine's name.*not int"),
     ({"organization_id": ""}, "organization_id"),
 ]
 
@@ -146,7 +146,7 @@ def test_what_a_workflow_keeps(config: MemoryConfig) -> None:
 def test_an_id_is_taken_once(workflow: Workflow) -> None:
     """A second node of one id is refused, and the first stays."""
     workflow.add_node(LLMNode("n", "echo", "first"))
-    with pytest.raises(WorkflowValidationError, match="there is a node 'n' already"):
+    with pytest.raises(WorkflowValidationError, match="already has a node 'n'"):
         workflow.add_node(LLMNode("n", "echo", "second"))
     assert workflow.execute() == {"n": "first"}
 

@@ -143,7 +143,7 @@ class Later:
                                 KeyboardInterrupt, int, KeyError(), later, Later()])  # fmt: skip
 def test_what_on_is_not(on: Any) -> None:
     """What is neither a class of exceptions, nor a tuple of them, nor a function is refused."""
-    with pytest.raises(WorkflowValidationError, match=r"^on must be a class of exceptions"):
+    with pytest.raises(WorkflowValidationError, match=r"^on must be an exception class"):
         Retry(on=on)
 
 

@@ -51,7 +51,7 @@ def test_an_answer_that_does_not_fit_says_where_and_not_what():
     """The error names the path and the rule; the answer itself stays out."""
     cause = failure(answering('{"age": "hunter2"}'))
     assert isinstance(cause, ModelError)
-    assert str(cause) == "the answer does not fit output_schema: $.age breaks its rule 'type'"
+    assert str(cause) == "the completion does not match output_schema: $.age violates 'type'"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_names_that_the_answer_made_up_are_not_told(answer: str, place: str):
         "$defs": {"part": part},
     }
     told = str(failure(answering(answer, schema=schema)))
-    assert told == f"the answer does not fit output_schema: {place} breaks its rule 'type'"
+    assert told == f"the completion does not match output_schema: {place} violates 'type'"
 
 
 def test_another_attempt_may_fit():
@@ -88,7 +88,7 @@ def test_what_does_not_fit_does_not_count():
     assert answering('Not {"n": 1}, but {"age": 7}.').execute()["ask"] == {"age": 7}
     assert answering('```json\n{"n": 1}\n```\n{"age": 7}').execute()["ask"] == {"age": 7}
     cause = failure(answering('{"age": 7} or {"age": 8}'))
-    assert "several JSON values" in str(cause)
+    assert "several different JSON values" in str(cause)
     assert isinstance(cause, ModelError)
     assert cause.answer == '{"age": 7} or {"age": 8}'
 
@@ -124,7 +124,7 @@ def test_the_schema_is_in_the_request():
 )
 def test_a_schema_that_is_none_is_refused_by_add_node(schema: dict[str, Any], where: str):
     """What is wrong with a schema shows before anything runs."""
-    with pytest.raises(WorkflowValidationError, match=f"no JSON Schema: {re.escape(where)}"):
+    with pytest.raises(WorkflowValidationError, match=f"not a JSON Schema: {re.escape(where)}"):
         answering(schema=schema)
 
 
@@ -137,7 +137,7 @@ def test_nothing_is_fetched_for_a_schema():
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"output_schema": SCHEMA}, 'goes with output_format="json" alone'),
+        ({"output_schema": SCHEMA}, 'output_schema needs output_format="json"'),
         ({"output_schema": "{}", "output_format": "json"}, "must be a JSON Schema, as a dict"),
     ],
 )

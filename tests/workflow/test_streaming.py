@@ -214,7 +214,7 @@ def test_a_model_that_completes_with_something_else(workflow: Workflow, stream: 
             return "text"
 
     workflow.add_node(LLMNode("n", Wrong(), "x", retry=3))
-    with pytest.raises(NodeExecutionError, match="Completion at the end, not str") as told:
+    with pytest.raises(NodeExecutionError, match="end with a Completion, not str") as told:
         list(stream(workflow))
     assert isinstance(told.value.cause, WorkflowValidationError)
 

@@ -129,7 +129,7 @@ def test_a_process_that_is_another(workflow: Workflow, monkeypatch: pytest.Monke
     with monkeypatch.context() as child:
         child.setattr(os, "getpid", lambda: 0)
         others.close()
-        with pytest.raises(WorkflowError, match="a forked child can't follow it"):
+        with pytest.raises(WorkflowError, match="a forked child can't read a stream of its parent"):
             next(events)
 
 

@@ -157,7 +157,7 @@ def test_a_slow_reader(stream: Any, whose: str, kind: type[Trickle]) -> None:
     events = stream(workflow)
     assert [next(events), next(events)] == [NodeStarted("n"), NodeText("n", "word ")]
     time.sleep(0.6)
-    with pytest.raises((NodeExecutionError, WorkflowTimeoutError), match="longer than its timeout"):
+    with pytest.raises((NodeExecutionError, WorkflowTimeoutError), match="exceeded its timeout"):
         list(events)
     assert model.closed.wait(60)
 
