@@ -17,8 +17,8 @@ from fibonacci.plugin import Completion, ModelRequest, Usage
 
 
 @pytest.mark.parametrize("timeout", [None, 5])
-def test_a_function(workflow: Workflow, execute: Any, timeout: float | None) -> None:
-    """A function is a model: it may return text, or a Completion with its tokens."""
+def test_function_as_a_model(workflow: Workflow, execute: Any, timeout: float | None) -> None:
+    """A function as a model may return text, or a Completion with its tokens."""
     whole = Completion(text="b", usage=Usage(output_tokens=2))
     workflow.add_node(LLMNode("a", lambda request: request.prompt, "a", timeout=timeout))
     workflow.add_node(LLMNode("b", lambda _: whole, "x", temperature=2, stop=["y"]))
@@ -42,8 +42,8 @@ class Awaited:
 
 
 @pytest.mark.parametrize("model", [awaited, Awaited(), Awaited().method, partial(awaited)])
-def test_an_async_function(workflow: Workflow, model: Any) -> None:
-    """An async function needs aexecute: execute refuses it before anything runs."""
+def test_async_function_as_a_model_needs_aexecute(workflow: Workflow, model: Any) -> None:
+    """execute() refuses an async function as a model before anything runs."""
     ran: list[int] = []
     workflow.add_node(FunctionNode("first", lambda _: ran.append(1)))
     workflow.add_node(LLMNode("n", model, "x", dependencies=["first"]))
@@ -53,8 +53,8 @@ def test_an_async_function(workflow: Workflow, model: Any) -> None:
     assert asyncio.run(workflow.aexecute())["n"] == "<x>"
 
 
-def test_an_async_function_of_a_node(workflow: Workflow) -> None:
-    """The same for the function of a FunctionNode."""
+def test_async_function_node_needs_aexecute(workflow: Workflow) -> None:
+    """execute() refuses a FunctionNode with an async function before anything runs."""
 
     async def work(_: Any) -> int:
         return 1
@@ -74,10 +74,10 @@ class Later:
 
 @pytest.mark.parametrize("make", [awaited, lambda _: Later()])
 @pytest.mark.parametrize("timeout", [None, 5])
-def test_a_plain_function_that_returns_a_coroutine(
+def test_sync_function_that_returns_an_awaitable(
     workflow: Workflow, make: Any, timeout: float | None
 ) -> None:
-    """Where only the call tells, execute fails the node once; aexecute awaits the answer."""
+    """execute() fails a node whose function returns an awaitable; aexecute() awaits it."""
     calls: list[int] = []
 
     def hidden(request: Any) -> Any:
@@ -93,8 +93,8 @@ def test_a_plain_function_that_returns_a_coroutine(
 
 
 @pytest.mark.parametrize("wrong", [None, 3, b"x", {"text": "x"}])
-def test_a_function_that_returns_no_text(workflow: Workflow, execute: Any, wrong: Any) -> None:
-    """A function as a model returns text or a Completion; else its node fails, and once."""
+def test_function_that_returns_no_text(workflow: Workflow, execute: Any, wrong: Any) -> None:
+    """A function as a model that returns neither text nor a Completion fails its node, once."""
     calls: list[int] = []
     workflow.add_node(LLMNode("n", lambda _: calls.append(1) or wrong, "x", retry=3))
     with pytest.raises(
@@ -104,8 +104,8 @@ def test_a_function_that_returns_no_text(workflow: Workflow, execute: Any, wrong
     assert calls == [1]
 
 
-def test_subclasses_of_text_become_text(workflow: Workflow, execute: Any) -> None:
-    """Text of a subclass comes out as plain text."""
+def test_str_subclasses_become_str(workflow: Workflow, execute: Any) -> None:
+    """A str subclass that a function as a model returns becomes a str."""
 
     class Loud(str):
         def __str__(self) -> str:

@@ -50,8 +50,8 @@ KNOWN: dict[type[FibonacciError], dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_each_error_of_the_tree(kind: type[FibonacciError], again: Again) -> None:
-    """Text and attributes of each error survive, and so does what an application adds."""
+def test_every_error_survives_pickling(kind: type[FibonacciError], again: Again) -> None:
+    """Text and attributes of each error, and those that an application adds, survive pickling."""
     known = KNOWN.get(kind, {})
     fault = kind("it failed", **known)
     fault.ticket = 7  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
@@ -61,8 +61,8 @@ def test_each_error_of_the_tree(kind: type[FibonacciError], again: Again) -> Non
     assert vars(other) == {**vars(other), **known, "ticket": 7}
 
 
-def test_what_is_known_of_a_run(again: Again) -> None:
-    """The error of a run comes with its cause, chained too, and with results, trace and usage."""
+def test_run_error_survives_pickling(again: Again) -> None:
+    """The error of a run survives with its chained cause, results, trace and usage."""
     fault = failing(refuse)
     other = again(fault)
     assert str(other) == "node 'bad' failed: ValueError: order 42 has no address"
@@ -72,13 +72,13 @@ def test_what_is_known_of_a_run(again: Again) -> None:
     assert (other.trace, other.usage) == (fault.trace, Usage(input_tokens=3))
 
 
-def test_an_output_that_can_not_be_pickled() -> None:
-    """An output that can't be pickled is left out; the error comes through."""
+def test_unpicklable_output_is_left_out() -> None:
+    """An output that can't be pickled is left out of the pickled error."""
     assert pickled(failing(refuse)).results == {"first": "a"}
 
 
-def test_what_others_have_added() -> None:
-    """What can't be pickled of what an application, or a reporter, put on the error is left out."""
+def test_unpicklable_attributes_are_left_out() -> None:
+    """An added attribute that can't be pickled is left out of the pickled error."""
     fault = failing(refuse)
     fault.add_note("order 42")
     fault.frame = sys._getframe()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
@@ -94,8 +94,8 @@ class Curious(Exception):  # noqa: N818 - of nobody's tree
         super().__init__(f"order {order} has no {part}")
 
 
-def test_a_cause_that_can_not_be_pickled() -> None:
-    """A cause that can't be pickled, or made again, says its type and text; a copy has it."""
+def test_unpicklable_cause_becomes_an_exception() -> None:
+    """A cause that can't be pickled becomes an Exception with its type and text; copies keep it."""
 
     class Local(Exception):  # noqa: N818 - of nobody's tree
         pass
@@ -113,8 +113,8 @@ def test_a_cause_that_can_not_be_pickled() -> None:
     assert copy.copy(fault).cause is fault.cause
 
 
-def test_a_process_pool() -> None:
-    """A pool of processes hands the error of a run to whoever asked."""
+def test_process_pool_raises_the_error() -> None:
+    """A process pool raises the error of a run in the parent."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         fault = pool.submit(in_a_worker).exception()
     assert isinstance(fault, NodeExecutionError)

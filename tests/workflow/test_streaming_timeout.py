@@ -82,7 +82,7 @@ class Stubborn(Trickle):
 
 @pytest.mark.parametrize("whose", ["node", "workflow"])
 @pytest.mark.parametrize("kind", [Trickle, Silent, Stubborn])
-def test_a_stream_without_an_end(stream: Any, kind: type[Trickle], whose: str) -> None:
+def test_endless_model_stream_times_out(stream: Any, kind: type[Trickle], whose: str) -> None:
     """A stream ends at the deadline, whatever its model does; nothing is written."""
     model = kind()
     workflow = Workflow("flow", timeout=0.2 if whose == "workflow" else None)
@@ -103,8 +103,8 @@ def test_a_stream_without_an_end(stream: Any, kind: type[Trickle], whose: str) -
     assert workflow.memory.list_keys() == []
 
 
-def test_a_late_piece_of_what_was_left_behind(workflow: Workflow) -> None:
-    """A model that speaks after its deadline is closed, and not heard."""
+def test_late_delta_is_dropped(workflow: Workflow) -> None:
+    """A model that yields a delta after its deadline is closed, and the delta is dropped."""
     model = Silent()
     workflow.add_node(LLMNode("n", model, "x", timeout=0.1))
     workflow.add_node(FunctionNode("beside", lambda _: model.closed.wait(60)))
@@ -149,8 +149,10 @@ class Halting(Trickle):
         pytest.param("workflow", Trickle, marks=pytest.mark.long),
     ],
 )
-def test_a_slow_reader(stream: Any, whose: str, kind: type[Trickle]) -> None:
-    """The time that a reader takes counts: a node whose answer waited for it too long is late."""
+def test_slow_reader_counts_towards_the_timeout(
+    stream: Any, whose: str, kind: type[Trickle]
+) -> None:
+    """The time that a reader takes counts: a node whose deltas wait for too long times out."""
     model = kind()
     workflow = Workflow("flow", timeout=0.5 if whose == "workflow" else None)
     workflow.add_node(LLMNode("n", model, "x", timeout=0.5 if whose == "node" else None))
@@ -162,8 +164,8 @@ def test_a_slow_reader(stream: Any, whose: str, kind: type[Trickle]) -> None:
     assert model.closed.wait(60)
 
 
-def test_a_slow_reader_of_what_is_done(workflow: Workflow, stream: Any) -> None:
-    """A node that had its output in time is not late, however late that is read."""
+def test_slow_reader_of_a_finished_node(workflow: Workflow, stream: Any) -> None:
+    """A node that had its output in time does not time out, however late that is read."""
     workflow.add_node(FunctionNode("n", lambda _: 1, timeout=0.3, memory_write="k"))
     for event in stream(workflow):
         if isinstance(event, NodeStarted | NodeFinished):
@@ -171,8 +173,8 @@ def test_a_slow_reader_of_what_is_done(workflow: Workflow, stream: Any) -> None:
     assert workflow.memory.get("k") == 1
 
 
-def test_in_time(stream: Any) -> None:
-    """What ends in time is not touched by its timeouts."""
+def test_stream_within_its_timeouts(stream: Any) -> None:
+    """A stream that ends in time is not affected by its timeouts."""
     workflow = Workflow("flow", timeout=60)
     workflow.add_node(LLMNode("n", "echo", "fine", timeout=30))
     *_, last = stream(workflow)
