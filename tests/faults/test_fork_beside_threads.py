@@ -19,7 +19,7 @@ pytestmark = [
 
 
 def test_fork_beside_busy_threads() -> None:
-    """Children that are forked while threads write neither hang nor see half a change."""
+    """A child that is forked while threads write neither hangs nor reads half a change."""
     memory = Workflow("flow", MemoryConfig(connection_url="memory://busy")).memory
     stop = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Streams where a fork, or a signal, comes in between."""
+"""Streams that a fork or a signal interrupts."""
 
 import gc
 import os
@@ -22,8 +22,8 @@ pytestmark = [
 ]
 
 
-def test_a_fork_in_mid_stream() -> None:
-    """A child can't follow its parent's stream, and is told so; its own streams are whole."""
+def test_forked_child_can_not_read_its_parents_stream() -> None:
+    """A forked child can't read its parent's stream; its own streams are complete."""
     workflow, model = Workflow("flow"), Endless()
     workflow.add_node(LLMNode("n", model, "x"))
     events = workflow.stream()
@@ -49,8 +49,8 @@ def test_a_fork_in_mid_stream() -> None:
     assert model.closed == 1
 
 
-def test_ctrl_c_while_an_event_is_waited_for() -> None:
-    """A signal in the reader is raised at once; the run stops, and writes nothing."""
+def test_ctrl_c_while_waiting_for_an_event() -> None:
+    """next() raises a signal's exception at once; the run stops, and writes nothing."""
     workflow = Workflow("flow")
     go, ended = Event(), Event()
 
@@ -74,8 +74,8 @@ def test_ctrl_c_while_an_event_is_waited_for() -> None:
     assert workflow.memory.list_keys() == []
 
 
-def test_ctrl_c_while_the_run_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal between the start of the run and its first event leaves no run that waits."""
+def test_ctrl_c_while_the_run_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal between the start of a run and its first event leaves no waiting run behind."""
     submit_to_thread = streaming.submit_to_thread
 
     def interrupted(task: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""What a user of the memory verbs sees in an editor; read by the type checkers, never run."""
+"""The types of the memory API as users see them; type checkers read it, nothing runs it."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Literal, Protocol, assert_type

@@ -1,4 +1,4 @@
-"""What a user of workflows sees in an editor; read by the type checkers, never run."""
+"""The types of the workflow API as users see them; type checkers read it, nothing runs it."""
 
 from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import Any, assert_never, assert_type

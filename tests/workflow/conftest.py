@@ -1,4 +1,4 @@
-"""Workflows for the tests of this folder, and the two modes that run them."""
+"""Workflows for these tests, and fixtures that run them in sync and async code."""
 
 import asyncio
 from collections.abc import Callable, Generator, Iterator, Sequence

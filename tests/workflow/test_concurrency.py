@@ -1,4 +1,4 @@
-"""Side by side: nodes that don't wait for each other, and how many at once."""
+"""Nodes that don't depend on each other run concurrently, up to max_concurrency."""
 
 import asyncio
 import threading

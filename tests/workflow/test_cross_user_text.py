@@ -1,4 +1,4 @@
-"""What one user, or somebody without a name, can do to the prompt of another: SECURITY.md."""
+"""Whether one user's text can reach another user's prompt; SECURITY.md lists these tests."""
 
 import re
 from pathlib import Path

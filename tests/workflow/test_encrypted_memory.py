@@ -1,4 +1,4 @@
-"""A memory that does not open fails the node, and no model is asked (C25, C29)."""
+"""Memory that can't be decrypted fails the node before a model is called (C25, C29)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The keys of memory_read are templates, rendered for each run (C26)."""
+"""The keys of memory_read may be templates, rendered for each run (C26)."""
 
 from typing import Any
 
@@ -30,8 +30,8 @@ def reading(workflow: Workflow, *wanted: Any, **fields: Any) -> None:
 
 
 @pytest.mark.parametrize("templating", ["builtin", "jinja"])
-def test_a_thread_of_its_own(config: MemoryConfig, execute: Any, templating: str) -> None:
-    """A node reads and writes the record that an input names, in the scope of its user."""
+def test_input_selects_the_record(config: MemoryConfig, execute: Any, templating: str) -> None:
+    """A node reads and writes the record that an input names, in its user's scope."""
     workflow = Workflow("flow", config, templating=templating)
     workflow.add_node(
         LLMNode(
@@ -51,8 +51,8 @@ def test_a_thread_of_its_own(config: MemoryConfig, execute: Any, templating: str
     assert execute(workflow, {"id": "a", "m": "hi"}, "bob")["chat"] == "|hi"
 
 
-def test_outputs_and_paths(workflow: Workflow, execute: Any) -> None:
-    """A key may hold outputs of other nodes, which it waits for, and parts of values."""
+def test_keys_use_outputs_and_paths(workflow: Workflow, execute: Any) -> None:
+    """A key may use outputs of other nodes, on which its node depends, and parts of values."""
     workflow.memory.set("en/7/{{", "found")
     key = "{{lang}}/{{input.ids.0}}/{{ '{{' }}"
     reading(workflow, {"key": key, "as": "it", "scope": "workflow"}, {"key": "k", "default": 1})
@@ -61,22 +61,22 @@ def test_outputs_and_paths(workflow: Workflow, execute: Any) -> None:
     assert execute(workflow, {"ids": [8]})["n"] == {"k": 1}
 
 
-def test_a_rendered_key_is_looked_for_like_any(workflow: Workflow, execute: Any) -> None:
-    """A key that no node writes without a scope is looked for from the user to all the world."""
+def test_rendered_key_is_read_from_the_nearest_scope(workflow: Workflow, execute: Any) -> None:
+    """A rendered key that no node writes without a scope is read from the nearest scope."""
     workflow.memory.set("thread:a", "shared", scope="global")
     reading(workflow, {**THREAD, "default": "none"}, memory_write="thread")
     assert execute(workflow, {"id": "a"}, "ada")["n"] == {"thread": "shared"}
     assert execute(workflow, {"id": "b"}, "ada")["n"] == {"thread": "none"}
 
 
-def test_what_is_rendered_is_text(workflow: Workflow, execute: Any) -> None:
-    """A template in an input is a part of the key, and not expanded."""
+def test_rendered_keys_are_not_expanded(workflow: Workflow, execute: Any) -> None:
+    """A template in an input is text of the key, and is not expanded."""
     workflow.memory.set("thread:{{input.id}}", "found")
     reading(workflow, THREAD)
     assert execute(workflow, {"id": "{{input.id}}"})["n"] == {"thread": "found"}
 
 
-def test_one_request(counted: Workflow, store: Any, execute: Any) -> None:
+def test_rendered_keys_share_the_request(counted: Workflow, store: Any, execute: Any) -> None:
     """Rendered keys are read in the same request as all others."""
     reading(counted, THREAD, "k", {"key": "{{input.id}}", "as": "x", "scope": "global"})
     execute(counted, {"id": "a"})
@@ -86,8 +86,8 @@ def test_one_request(counted: Workflow, store: Any, execute: Any) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "a\0b", "k" * 1001])
-def test_a_key_that_comes_out_as_none(workflow: Workflow, execute: Any, given: str) -> None:
-    """A key that no record can have fails the node, and no model is asked."""
+def test_invalid_rendered_key_fails_the_node(workflow: Workflow, execute: Any, given: str) -> None:
+    """An invalid rendered key fails the node, and no model is called."""
     asked: list[Any] = []
     wanted: list[MemoryRead] = [{"key": "{{input.id}}", "as": "it"}]
     workflow.add_node(
@@ -99,8 +99,8 @@ def test_a_key_that_comes_out_as_none(workflow: Workflow, execute: Any, given: s
     assert asked == []
 
 
-def test_a_value_that_is_not_there(workflow: Workflow, execute: Any) -> None:
-    """An input that a key asks for is missed before anything runs; a part of one at the node."""
+def test_missing_value_in_a_key(workflow: Workflow, execute: Any) -> None:
+    """A missing input of a key is an error before anything runs; a missing part, at the node."""
     reading(workflow, {"key": "{{input.user.id}}", "as": "it"})
     with pytest.raises(InvalidArgumentError, match="the memory_read of node 'n' uses it"):
         execute(workflow)
@@ -109,8 +109,8 @@ def test_a_value_that_is_not_there(workflow: Workflow, execute: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["{{input.id}}", "thread:{{input.id}}", "{{ '{{' }}"])
-def test_a_template_needs_a_name(workflow: Workflow, key: str) -> None:
-    """A key that is a template is refused without "as", which is shown."""
+def test_template_key_needs_a_name(workflow: Workflow, key: str) -> None:
+    """A key that is a template is refused without "as", and the error shows how to write it."""
     for wanted in (key, {"key": key}):
         with pytest.raises(WorkflowValidationError, match="is a template and needs a name") as told:
             reading(workflow, wanted)
@@ -126,14 +126,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("key", "fault"), REFUSED)
-def test_what_can_not_be_rendered(workflow: Workflow, key: str, fault: str) -> None:
-    """What no run could render is refused by add_node, and never taken as it is written."""
+def test_unrenderable_key_is_refused(workflow: Workflow, key: str, fault: str) -> None:
+    """add_node() refuses a key that no run could render."""
     with pytest.raises(TemplateError, match=f"the memory_read of node 'n': .*{fault}"):
         reading(workflow, "lang", {"key": key, "as": "it"})
 
 
-def test_a_node_that_is_not_there(workflow: Workflow) -> None:
-    """A name that is no node is refused by validate, with where it stands."""
+def test_unknown_node_in_a_key(workflow: Workflow) -> None:
+    """validate() refuses an unknown node in a key, with its position."""
     reading(workflow, {"key": "{{topik}}", "as": "it"})
     workflow.add_node(FunctionNode("topic", lambda _: 1))
     with pytest.raises(
@@ -143,8 +143,8 @@ def test_a_node_that_is_not_there(workflow: Workflow) -> None:
         workflow.validate()
 
 
-def test_a_circle(workflow: Workflow) -> None:
-    """Two nodes that wait for each other by their keys are refused by validate."""
+def test_cycle_through_keys(workflow: Workflow) -> None:
+    """validate() refuses a cycle of two nodes through their keys."""
     reading(workflow, {"key": "{{other}}", "as": "it"})
     workflow.add_node(LLMNode("other", "echo", "{{n}}"))
     with pytest.raises(WorkflowValidationError, match="dependency cycle: "):
@@ -170,8 +170,8 @@ class PlainEngine(Engine):
         return Plain(source)
 
 
-def test_an_engine_that_does_not_tell_literals(config: MemoryConfig, execute: Any) -> None:
-    """Where an engine tells no literals, a key without references is what it renders."""
+def test_engine_without_literals(config: MemoryConfig, execute: Any) -> None:
+    """If an engine reports no literals, a key without references is what it renders to."""
     workflow = Workflow("flow", config, templating=PlainEngine())
     workflow.memory.set_many({"k": 1, "{{l}}": 2})
     reading(workflow, "k", "{{l}}", memory_write="k")

@@ -1,4 +1,4 @@
-"""Functions as models, plain and async."""
+"""Functions as models, sync and async."""
 
 import asyncio
 from functools import partial

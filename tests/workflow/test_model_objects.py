@@ -1,4 +1,4 @@
-"""Models that people write themselves: asked in sync and async code, and what they return."""
+"""Model subclasses of users, in sync and async code."""
 
 import asyncio
 import time

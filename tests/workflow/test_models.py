@@ -1,4 +1,4 @@
-"""Models by name: a provider and a name, a claimed prefix, the offline ones; or a Model."""
+"""Finding a model: by provider, by claimed prefix, offline models, and Model objects."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a node and a workflow may be made of: refused when it is written, not when it runs."""
+"""Nodes and workflows refuse invalid arguments when they are created."""
 
 from typing import Any
 

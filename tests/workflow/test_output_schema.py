@@ -1,4 +1,4 @@
-"""An answer in JSON is held against the node's schema."""
+"""output_schema: JSON output must match the schema of its node."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""Errors go to other processes, and are copied, with all that they know."""
+"""Errors can be pickled and copied with their attributes."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""ExecutionResult: outputs, how each node went, and what it cost."""
+"""ExecutionResult: outputs, traces and usage."""
 
 import pickle
 import time

@@ -1,4 +1,4 @@
-"""Retries: what is tried again, how often, and how long is waited in between."""
+"""Retries: which errors are retried, how often, and after which pauses."""
 
 import ssl
 import time

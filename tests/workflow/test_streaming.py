@@ -1,4 +1,4 @@
-"""What a stream tells: the same run as execute's, event by event."""
+"""stream() and astream() emit the events of the same run as execute()."""
 
 import asyncio
 import subprocess

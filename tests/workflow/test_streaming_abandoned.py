@@ -1,4 +1,4 @@
-"""Streams that are left: as garbage, when Python ends, to another process or thread."""
+"""Streams that are not read to their end: garbage, exit of Python, forks, threads."""
 
 import gc
 import os

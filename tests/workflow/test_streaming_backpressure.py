@@ -1,4 +1,4 @@
-"""The pace of a stream: the run waits at each event until it is asked for the next one."""
+"""A streamed run waits at each event until the next one is requested."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Closing a stream early: the run stops where it is."""
+"""Closing a stream early stops its run."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Streams of random graphs: their events are well formed, and their result is execute's."""
+"""Streams of random graphs: their events are in order, their result equals execute()'s."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator

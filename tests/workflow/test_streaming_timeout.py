@@ -1,4 +1,4 @@
-"""Timeouts of streams: of a model that trickles, of one that is silent, and of a slow reader."""
+"""Timeouts of streams: slow models, silent models, and slow readers."""
 
 import asyncio
 import time

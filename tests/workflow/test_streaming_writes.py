@@ -1,4 +1,4 @@
-"""Closing a stream early: memory is written whole, or not at all."""
+"""Closing a stream early: a node's memory is written completely, or not at all."""
 
 import asyncio
 import gc

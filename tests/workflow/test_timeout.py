@@ -1,4 +1,4 @@
-"""Timeouts, of a node and of a workflow: what is late is left behind, and writes nothing."""
+"""Timeouts of nodes and workflows: what exceeds them is abandoned, and writes nothing."""
 
 import asyncio
 import time

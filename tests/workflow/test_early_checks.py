@@ -1,4 +1,4 @@
-"""What is known to fail before a model is asked fails before: no turn is paid and lost."""
+"""A run that must fail does so before a model is paid."""
 
 import math
 from typing import Any
@@ -46,8 +46,10 @@ def flow(request: pytest.FixtureRequest, config: MemoryConfig) -> Workflow:
 
 @pytest.mark.parametrize("key", ["", LONG, "a\0b"])
 @pytest.mark.parametrize("use", ["write", "read"])
-def test_keys_made_of_inputs(flow: Workflow, paid: Asked, execute: Any, key: str, use: str) -> None:
-    """A key that inputs make illegal, of any node, fails the run before any model is asked."""
+def test_invalid_keys_from_inputs(
+    flow: Workflow, paid: Asked, execute: Any, key: str, use: str
+) -> None:
+    """An invalid key from inputs, of any node, fails the run before any model is called."""
     flow.add_node(LLMNode("first", paid, "x"))
     given: Any = {"memory_write": "{{input.key}}"}
     if use == "read":
@@ -66,10 +68,10 @@ def test_keys_made_of_inputs(flow: Workflow, paid: Asked, execute: Any, key: str
         ("{{first.nothing}}", TemplateError),
     ],
 )
-def test_keys_made_of_what_came_before(
+def test_invalid_keys_from_memory_and_outputs(
     flow: Workflow, paid: Asked, execute: Any, key: str, fault: type[Exception]
 ) -> None:
-    """A key made of memory or of other outputs is looked at before the node's own model is."""
+    """An invalid key from memory or other outputs fails its node before its model is called."""
     flow.memory.set("name", LONG)
     flow.add_node(FunctionNode("first", lambda _: LONG))
     write = ["ok", key]
@@ -81,8 +83,8 @@ def test_keys_made_of_what_came_before(
     assert not flow.memory.exists("ok")
 
 
-def test_a_key_made_of_the_answer(flow: Workflow, execute: Any) -> None:
-    """A key that asks for the node's own answer is looked at once that is there."""
+def test_invalid_key_from_the_own_output(flow: Workflow, execute: Any) -> None:
+    """An invalid key from the node's own output fails the node after its model was called."""
     model = Asked(LONG)
     write = ["{{input.key}}", "{{n}}"]
     flow.add_node(LLMNode("n", model, "x", memory_write=write))
@@ -97,8 +99,8 @@ def test_a_key_made_of_the_answer(flow: Workflow, execute: Any) -> None:
 
 
 @pytest.mark.parametrize("key", [LONG, "a\0b"])
-def test_a_key_that_is_always_wrong(flow: Workflow, key: str) -> None:
-    """A key without a template that no record can have is refused when the node is added."""
+def test_invalid_literal_key_is_refused_by_add_node(flow: Workflow, key: str) -> None:
+    """add_node() refuses an invalid key that has no template."""
     with pytest.raises(WorkflowValidationError, match="memory_write of node 'n': the key has"):
         flow.add_node(LLMNode("n", "echo", "x", memory_write=key))
 
@@ -109,10 +111,10 @@ UNFIT = [math.nan, math.inf, b"x", [math.nan], {"a": b"x"}, {1, 2}]
 @pytest.mark.parametrize("value", UNFIT, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("prompt", ["{{input.x}}", "a {{first}} b {{input.x}}"])
 @pytest.mark.parametrize("field", ["prompt", "system_prompt"])
-def test_inputs_that_no_text_can_hold(
+def test_unserializable_input(
     workflow: Workflow, paid: Asked, execute: Any, value: Any, prompt: str, field: str
 ) -> None:
-    """An input that JSON has no form for fails the run before any model is asked."""
+    """An input that JSON can't represent fails the run before any model is called."""
     workflow.add_node(LLMNode("first", paid, "x"))
     texts: Any = {"prompt": "x", field: prompt}
     workflow.add_node(LLMNode("last", "echo", dependencies=["first"], **texts))
@@ -121,8 +123,8 @@ def test_inputs_that_no_text_can_hold(
     assert paid.times == 0
 
 
-def test_an_input_that_is_too_deep(workflow: Workflow, paid: Asked) -> None:
-    """An input that is nested too deep to be written does, too."""
+def test_input_that_is_nested_too_deep(workflow: Workflow, paid: Asked) -> None:
+    """An input that is nested too deep to render fails the run before any model is called."""
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
@@ -133,8 +135,8 @@ def test_an_input_that_is_too_deep(workflow: Workflow, paid: Asked) -> None:
     assert paid.times == 0
 
 
-def test_a_part_of_an_input_that_is_missing(flow: Workflow, paid: Asked, execute: Any) -> None:
-    """So does a part of an input that is not there."""
+def test_missing_part_of_an_input(flow: Workflow, paid: Asked, execute: Any) -> None:
+    """A missing part of an input fails the run before any model is called."""
     flow.add_node(LLMNode("first", paid, "x"))
     flow.add_node(LLMNode("last", "echo", "{{input.user.name}}", dependencies=["first"]))
     with pytest.raises(NodeExecutionError, match=r"'input\.user\.name' has no value"):
@@ -142,8 +144,8 @@ def test_a_part_of_an_input_that_is_missing(flow: Workflow, paid: Asked, execute
     assert paid.times == 0
 
 
-def test_what_a_function_may_mend(flow: Workflow, paid: Asked, execute: Any) -> None:
-    """What a function can change in place before it is used is not judged before."""
+def test_mutable_inputs_are_not_checked_early(flow: Workflow, paid: Asked, execute: Any) -> None:
+    """An input that a function can change in place is not checked before the function ran."""
     flow.add_node(LLMNode("first", paid, "x"))
     mend = FunctionNode("mend", lambda ctx: ctx.inputs["user"].update(name="Ada"))
     flow.add_node(mend)
@@ -156,15 +158,15 @@ def test_what_a_function_may_mend(flow: Workflow, paid: Asked, execute: Any) -> 
 
 
 @pytest.mark.parametrize("value", UNFIT, ids=lambda value: type(value).__name__)
-def test_inputs_for_functions_alone(flow: Workflow, execute: Any, value: Any) -> None:
-    """An input that no text asks for may be anything."""
+def test_unreferenced_inputs_are_not_checked(flow: Workflow, execute: Any, value: Any) -> None:
+    """An input that no template references may be any object."""
     flow.add_node(FunctionNode("n", lambda ctx: type(ctx.inputs["x"]).__name__))
     flow.add_node(LLMNode("m", "echo", "{{n}}{{input.y}}"))
     assert execute(flow, {"x": value, "y": 1})["m"] == f"{type(value).__name__}1"
 
 
-def test_an_engine_that_fails(paid: Asked, execute: Any) -> None:
-    """What an engine of the user's own raises is told as the fault of its node."""
+def test_engine_error_is_an_error_of_its_node(paid: Asked, execute: Any) -> None:
+    """An exception of a user's engine is the cause of its node's error."""
 
     class Broken(Template):
         references = Workflow("w")._engine.compile("{{input.x}}").references
