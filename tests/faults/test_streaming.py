@@ -89,16 +89,16 @@ def test_ctrl_c_while_the_run_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     class Given:
         pass
 
-    given = Given()
-    kept = weakref.ref(given)
-    events = workflow.stream({"given": given})
+    value = Given()
+    reference = weakref.ref(value)
+    events = workflow.stream({"value": value})
     with pytest.raises(KeyboardInterrupt):
         next(events)
-    del given, events
+    del value, events
     for _ in range(500):
         gc.collect()
-        if kept() is None:
+        if reference() is None:
             break
         time.sleep(0.01)
-    assert kept() is None
+    assert reference() is None
     assert workflow.memory.list_keys() == []

@@ -120,23 +120,23 @@ def test_names_are_never_evaluated():
 )
 def test_malformed_tag_reports_position_and_expectation(source, line, column, due):
     """The error of a malformed tag has the position of the problem, and what is expected there."""
-    fault = refused(source)
-    assert (fault.line, fault.column) == (line, column)
-    assert str(fault).startswith(f"line {line}, column {column}: {due}")
+    error = refused(source)
+    assert (error.line, error.column) == (line, column)
+    assert str(error).startswith(f"line {line}, column {column}: {due}")
 
 
 def test_hint_for_keys_that_no_tag_can_name():
     """The error of a key with other characters says to name it in memory_read."""
-    fault = refused("{{ memory.user:prefs }}")
-    assert 'Give any other key a name with "as" in memory_read' in str(fault)
-    assert (fault.name, fault.column) == ("memory.user", 15)
+    error = refused("{{ memory.user:prefs }}")
+    assert 'Give any other key a name with "as" in memory_read' in str(error)
+    assert (error.name, error.column) == ("memory.user", 15)
 
 
 def test_hint_for_braces_that_are_text():
     """The error of braces that are no tag says how to write them as text."""
-    told = str(refused('{{"role": "user"}}'))
-    assert 'a literal brace pair is {{ "{{" }}' in told
-    assert told.endswith("a prompt that is no template is fibonacci.literal(...)")
+    message = str(refused('{{"role": "user"}}'))
+    assert 'a literal brace pair is {{ "{{" }}' in message
+    assert message.endswith("a prompt that is no template is fibonacci.literal(...)")
     assert str(refused("{{")).endswith("a prompt that is no template is fibonacci.literal(...)")
 
 

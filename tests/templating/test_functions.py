@@ -73,12 +73,12 @@ def test_get_child_creates_no_default():
 
 def test_missing_value_error_suggests_a_name():
     """missing_value_error() compares only the last key, and suggests the whole name."""
-    fault = missing_value_error("input.user.nmae", ["name", "mail"], line=2, column=5)
-    assert str(fault) == (
+    error = missing_value_error("input.user.nmae", ["name", "mail"], line=2, column=5)
+    assert str(error) == (
         "line 2, column 5: 'input.user.nmae' has no value. Did you mean 'input.user.name'?"
     )
-    assert (fault.name, fault.nearest) == ("input.user.nmae", "input.user.name")
-    assert (fault.line, fault.column) == (2, 5)
+    assert (error.name, error.nearest) == ("input.user.nmae", "input.user.name")
+    assert (error.line, error.column) == (2, 5)
     assert missing_value_error("input.a", ["b", "inputs"], line=1, column=1).nearest is None
     assert missing_value_error("sumarize", ["summarize"], line=1, column=1).nearest == "summarize"
 

@@ -175,15 +175,15 @@ def in_tests() -> None:
 
 Retry(on=KeyError)
 Retry(on=(OSError, KeyError))
-Retry(on=lambda fault: "busy" in str(fault))
+Retry(on=lambda error: "busy" in str(error))
 
 
-def what_an_error_tells(fault: NodeExecutionError) -> None:
+def what_an_error_tells(error: NodeExecutionError) -> None:
     """What a handler can ask of it."""
-    assert_type(fault.node_id, str)
-    assert_type(fault.cause, BaseException | None)
-    assert_type(fault.results, dict[str, object])
-    assert_type(fault.trace, dict[str, object])
+    assert_type(error.node_id, str)
+    assert_type(error.cause, BaseException | None)
+    assert_type(error.results, dict[str, object])
+    assert_type(error.trace, dict[str, object])
 
 
 def what_is_refused() -> None:

@@ -226,8 +226,8 @@ def test_no_thread_left(monkeypatch: pytest.MonkeyPatch) -> None:
     def run() -> None:
         try:
             ended.append(workflow.execute())
-        except FibonacciError as fault:
-            ended.append(fault)
+        except FibonacciError as error:
+            ended.append(error)
 
     thread = Thread(target=run, daemon=True)
     thread.start()

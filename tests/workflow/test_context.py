@@ -37,17 +37,17 @@ UNDECLARED = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "told"), UNDECLARED)
+@pytest.mark.parametrize(("node_id", "message"), UNDECLARED)
 def test_undeclared_result_error_names_the_fix(
-    workflow: Workflow, execute: Any, asked: Any, told: str
+    workflow: Workflow, execute: Any, node_id: Any, message: str
 ) -> None:
     """The error for a result of an undeclared dependency says which dependencies to declare."""
     workflow.add_node(FunctionNode("far", lambda _: 1))
     workflow.add_node(FunctionNode("a", lambda _: 2))
     workflow.add_node(
-        FunctionNode("n", lambda ctx: ctx.results[asked], dependencies=["a"], retry=2)
+        FunctionNode("n", lambda ctx: ctx.results[node_id], dependencies=["a"], retry=2)
     )
-    with pytest.raises(NodeExecutionError, match=told) as caught:
+    with pytest.raises(NodeExecutionError, match=message) as caught:
         execute(workflow)
     assert isinstance(caught.value.cause, KeyError)
 
@@ -193,10 +193,10 @@ def test_memory_in_an_async_function(workflow: Workflow) -> None:
 def refused(workflow: Workflow, execute: Any, use: Any, user_id: str | None) -> str:
     """What ctx.memory says to this use of it."""
     workflow.add_node(FunctionNode("n", use))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow, user_id=user_id)
-    assert isinstance(told.value.cause, ScopeError)
-    return str(told.value.cause)
+    assert isinstance(caught.value.cause, ScopeError)
+    return str(caught.value.cause)
 
 
 def test_another_users_id_is_refused(workflow: Workflow, execute: Any) -> None:
@@ -238,9 +238,9 @@ def test_repr_shows_no_values(workflow: Workflow, execute: Any) -> None:
 
 def test_output_is_the_returned_object(workflow: Workflow, execute: Any) -> None:
     """The output is the very object that the function returned, None included."""
-    given = object()
-    workflow.add_node(FunctionNode("n", lambda _: given))
+    form = object()
+    workflow.add_node(FunctionNode("n", lambda _: form))
     workflow.add_node(FunctionNode("none", lambda _: None))
     result = execute(workflow)
-    assert result["n"] is given
+    assert result["n"] is form
     assert result["none"] is None

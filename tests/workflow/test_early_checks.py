@@ -20,22 +20,22 @@ from fibonacci.plugin import Engine, Template
 LONG = "k" * 1_001
 
 
-class Asked:
-    """A model that counts."""
+class RecordingModel:
+    """A model that counts its requests."""
 
     def __init__(self, answer: str = "answer") -> None:
-        self.times = 0
+        self.requests = 0
         self.answer = answer
 
     def __call__(self, _: Any) -> str:
-        self.times += 1
+        self.requests += 1
         return self.answer
 
 
 @pytest.fixture
-def paid() -> Asked:
-    """A model."""
-    return Asked()
+def paid() -> RecordingModel:
+    """A model that is expensive to call."""
+    return RecordingModel()
 
 
 @pytest.fixture(params=["builtin", "jinja"])
@@ -47,21 +47,21 @@ def flow(request: pytest.FixtureRequest, config: MemoryConfig) -> Workflow:
 @pytest.mark.parametrize("key", ["", LONG, "a\0b"])
 @pytest.mark.parametrize("use", ["write", "read"])
 def test_invalid_keys_from_inputs(
-    flow: Workflow, paid: Asked, execute: Any, key: str, use: str
+    flow: Workflow, paid: RecordingModel, execute: Any, key: str, use: str
 ) -> None:
     """An invalid key from inputs, of any node, fails the run before any model is called."""
     flow.add_node(LLMNode("first", paid, "x"))
-    given: Any = {"memory_write": "{{input.key}}"}
+    form: Any = {"memory_write": "{{input.key}}"}
     if use == "read":
-        given = {"memory_read": [{"key": "{{input.key}}", "as": "it"}]}
-    flow.add_node(FunctionNode("last", lambda _: 1, dependencies=["first"], **given))
+        form = {"memory_read": [{"key": "{{input.key}}", "as": "it"}]}
+    flow.add_node(FunctionNode("last", lambda _: 1, dependencies=["first"], **form))
     with pytest.raises(NodeExecutionError, match=f"'last' failed: InvalidKeyError: memory_{use}: "):
         execute(flow, {"key": key})
-    assert paid.times == 0
+    assert paid.requests == 0
 
 
 @pytest.mark.parametrize(
-    ("key", "fault"),
+    ("key", "error"),
     [
         ("{{first}}", InvalidKeyError),
         ("{{memory.name}}", InvalidKeyError),
@@ -69,28 +69,28 @@ def test_invalid_keys_from_inputs(
     ],
 )
 def test_invalid_keys_from_memory_and_outputs(
-    flow: Workflow, paid: Asked, execute: Any, key: str, fault: type[Exception]
+    flow: Workflow, paid: RecordingModel, execute: Any, key: str, error: type[Exception]
 ) -> None:
     """An invalid key from memory or other outputs fails its node before its model is called."""
     flow.memory.set("name", LONG)
     flow.add_node(FunctionNode("first", lambda _: LONG))
     write = ["ok", key]
     flow.add_node(LLMNode("last", paid, "x", memory_read=["name"], memory_write=write))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(flow)
-    assert isinstance(told.value.cause, fault)
-    assert paid.times == 0
+    assert isinstance(caught.value.cause, error)
+    assert paid.requests == 0
     assert not flow.memory.exists("ok")
 
 
 def test_invalid_key_from_the_own_output(flow: Workflow, execute: Any) -> None:
     """An invalid key from the node's own output fails the node after its model was called."""
-    model = Asked(LONG)
+    model = RecordingModel(LONG)
     write = ["{{input.key}}", "{{n}}"]
     flow.add_node(LLMNode("n", model, "x", memory_write=write))
     with pytest.raises(NodeExecutionError, match="InvalidKeyError"):
         execute(flow, {"key": "early"})
-    assert (model.times, flow.memory.exists("early")) == (1, False)
+    assert (model.requests, flow.memory.exists("early")) == (1, False)
     model.answer = "late"
     assert execute(flow, {"key": "early"}).trace["n"].written == (
         ("workflow", "early"),
@@ -112,7 +112,7 @@ UNFIT = [math.nan, math.inf, b"x", [math.nan], {"a": b"x"}, {1, 2}]
 @pytest.mark.parametrize("prompt", ["{{input.x}}", "a {{first}} b {{input.x}}"])
 @pytest.mark.parametrize("field", ["prompt", "system_prompt"])
 def test_unserializable_input(
-    workflow: Workflow, paid: Asked, execute: Any, value: Any, prompt: str, field: str
+    workflow: Workflow, paid: RecordingModel, execute: Any, value: Any, prompt: str, field: str
 ) -> None:
     """An input that JSON can't represent fails the run before any model is called."""
     workflow.add_node(LLMNode("first", paid, "x"))
@@ -120,10 +120,10 @@ def test_unserializable_input(
     workflow.add_node(LLMNode("last", "echo", dependencies=["first"], **texts))
     with pytest.raises(NodeExecutionError, match=r"no form for what 'input\.x' is"):
         execute(workflow, {"x": value})
-    assert paid.times == 0
+    assert paid.requests == 0
 
 
-def test_input_that_is_nested_too_deep(workflow: Workflow, paid: Asked) -> None:
+def test_input_that_is_nested_too_deep(workflow: Workflow, paid: RecordingModel) -> None:
     """An input that is nested too deep to render fails the run before any model is called."""
     deep: list[Any] = []
     for _ in range(100_000):
@@ -132,19 +132,21 @@ def test_input_that_is_nested_too_deep(workflow: Workflow, paid: Asked) -> None:
     workflow.add_node(LLMNode("last", "echo", "{{first}}{{input.x}}"))
     with pytest.raises(NodeExecutionError, match=r"no form for what 'input\.x' is"):
         workflow.execute({"x": deep})
-    assert paid.times == 0
+    assert paid.requests == 0
 
 
-def test_missing_part_of_an_input(flow: Workflow, paid: Asked, execute: Any) -> None:
+def test_missing_part_of_an_input(flow: Workflow, paid: RecordingModel, execute: Any) -> None:
     """A missing part of an input fails the run before any model is called."""
     flow.add_node(LLMNode("first", paid, "x"))
     flow.add_node(LLMNode("last", "echo", "{{input.user.name}}", dependencies=["first"]))
     with pytest.raises(NodeExecutionError, match=r"'input\.user\.name' has no value"):
         execute(flow, {"user": {"nmae": "Ada"}})
-    assert paid.times == 0
+    assert paid.requests == 0
 
 
-def test_mutable_inputs_are_not_checked_early(flow: Workflow, paid: Asked, execute: Any) -> None:
+def test_mutable_inputs_are_not_checked_early(
+    flow: Workflow, paid: RecordingModel, execute: Any
+) -> None:
     """An input that a function can change in place is not checked before the function ran."""
     flow.add_node(LLMNode("first", paid, "x"))
     mend = FunctionNode("mend", lambda ctx: ctx.inputs["user"].update(name="Ada"))
@@ -165,7 +167,7 @@ def test_unreferenced_inputs_are_not_checked(flow: Workflow, execute: Any, value
     assert execute(flow, {"x": value, "y": 1})["m"] == f"{type(value).__name__}1"
 
 
-def test_engine_error_is_an_error_of_its_node(paid: Asked, execute: Any) -> None:
+def test_engine_error_is_an_error_of_its_node(paid: RecordingModel, execute: Any) -> None:
     """An exception of a user's engine is the cause of its node's error."""
 
     class Broken(Template):
@@ -183,4 +185,4 @@ def test_engine_error_is_an_error_of_its_node(paid: Asked, execute: Any) -> None
     flow.add_node(LLMNode("last", paid, "y"))
     with pytest.raises(NodeExecutionError, match="'first' failed: ZeroDivisionError"):
         execute(flow, {"x": 1})
-    assert paid.times == 0
+    assert paid.requests == 0

@@ -23,11 +23,11 @@ from fibonacci.plugin import Address, Space
 
 HISTORY = Address(Space("fibonacci:", "workflow", "w"), "history")
 
-asked: list[Any] = []
+requests: list[Any] = []
 
 
 def model(request: Any) -> str:
-    asked.append(request)
+    requests.append(request)
     return "an answer"
 
 
@@ -40,7 +40,7 @@ class Sealless(ToyCipher):
 
 @pytest.fixture(autouse=True)
 def ciphers() -> Iterator[None]:
-    asked.clear()
+    requests.clear()
     with (
         register_plugin("encryption", "toy", plugin(lambda settings: ToyCipher(settings.keys))),
         register_plugin("encryption", "shut", plugin(lambda settings: Sealless(settings.keys))),
@@ -103,7 +103,7 @@ def test_undecryptable_record_fails_the_node(
     with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
     assert isinstance(caught.value.cause, DecryptionError)
-    assert asked == []
+    assert requests == []
 
 
 def test_wrong_key_fails_the_node(execute: Any, store: LocalStore) -> None:
@@ -115,7 +115,7 @@ def test_wrong_key_fails_the_node(execute: Any, store: LocalStore) -> None:
         execute(workflow)
     assert caught.value.node_id == "first"
     assert isinstance(caught.value.cause, DecryptionError)
-    assert asked == []
+    assert requests == []
 
 
 def test_missing_key_fails_the_node(execute: Any, store: LocalStore) -> None:
@@ -125,7 +125,7 @@ def test_missing_key_fails_the_node(execute: Any, store: LocalStore) -> None:
     with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
     assert isinstance(caught.value.cause, DecryptionError)
-    assert asked == []
+    assert requests == []
 
 
 def test_append_to_an_undecryptable_record(execute: Any, store: LocalStore) -> None:

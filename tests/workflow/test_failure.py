@@ -29,14 +29,14 @@ def test_error_has_node_cause_and_results(workflow: Workflow, execute: Any) -> N
     workflow.add_node(FunctionNode("first", lambda _: 1))
     workflow.add_node(FunctionNode("bad", fail, dependencies=["first"]))
     workflow.add_node(FunctionNode("after", lambda _: 2, dependencies=["bad"]))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
-    fault = told.value
-    assert isinstance(fault, WorkflowError)
-    assert fault.node_id == "bad"
-    assert isinstance(fault.cause, KeyError)
-    assert fault.__cause__ is fault.cause
-    assert fault.results == {"first": 1}
+    error = caught.value
+    assert isinstance(error, WorkflowError)
+    assert error.node_id == "bad"
+    assert isinstance(error.cause, KeyError)
+    assert error.__cause__ is error.cause
+    assert error.results == {"first": 1}
 
 
 def test_message_quotes_what_a_function_raises(workflow: Workflow, execute: Any) -> None:
@@ -46,12 +46,12 @@ def test_message_quotes_what_a_function_raises(workflow: Workflow, execute: Any)
         raise ValueError("order 42 has no address")
 
     workflow.add_node(FunctionNode("ship", find_address))
-    told = pytest.raises(
+    expected = pytest.raises(
         NodeExecutionError, match=r"^node 'ship' failed: ValueError: order 42 has no address$"
     )
-    with told:
+    with expected:
         execute(workflow)
-    with told:
+    with expected:
         list(workflow.stream())
 
 
@@ -84,10 +84,10 @@ def test_message_quotes_no_foreign_text(execute: Any, kind: str) -> None:
     workflow = Workflow("flow", MemoryConfig(Leaky()))
     by_store: Any = FunctionNode("bad", lambda _: 1, memory_read=["k"])
     workflow.add_node(by_store if kind == "store" else LLMNode("bad", fail, "x"))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
-    assert str(told.value) == "node 'bad' failed: KeyError"
-    assert "hunter2" not in repr(told.value)
+    assert str(caught.value) == "node 'bad' failed: KeyError"
+    assert "hunter2" not in repr(caught.value)
 
 
 def busy(_: Any) -> Any:
@@ -108,13 +108,13 @@ def test_error_has_trace_and_usage(workflow: Workflow, execute: Any) -> None:
     spent = Completion(text="a", usage=Usage(input_tokens=3, output_tokens=5))
     workflow.add_node(LLMNode("first", lambda _: spent, "x"))
     workflow.add_node(FunctionNode("bad", fail, dependencies=["first"]))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
-    assert list(told.value.trace) == ["first"]
-    first = told.value.trace["first"]
+    assert list(caught.value.trace) == ["first"]
+    first = caught.value.trace["first"]
     assert isinstance(first, NodeTrace)
     assert first.attempts == 1
-    assert told.value.usage == spent.usage
+    assert caught.value.usage == spent.usage
 
 
 def test_running_nodes_end_after_a_failure(workflow: Workflow, execute: Any) -> None:
@@ -137,10 +137,10 @@ def test_running_nodes_end_after_a_failure(workflow: Workflow, execute: Any) -> 
     workflow.add_node(FunctionNode("after", lambda _: ended.append("after"), dependencies=["slow"]))
     workflow.add_node(FunctionNode("bad", bad))
     workflow.add_node(FunctionNode("later", lambda _: ended.append("later"), dependencies=["bad"]))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
     assert ended == ["slow"]
-    assert (told.value.node_id, told.value.results) == ("bad", {"slow": "done"})
+    assert (caught.value.node_id, caught.value.results) == ("bad", {"slow": "done"})
     assert workflow.memory.get("slow") == "done"
 
 
@@ -166,9 +166,9 @@ def test_workflow_runs_after_a_failure(workflow: Workflow, execute: Any) -> None
 def test_stop_iteration_fails_the_node(workflow: Workflow, execute: Any) -> None:
     """A function that raises StopIteration fails its node, and ends no loop."""
     workflow.add_node(FunctionNode("n", lambda _: next(iter([]))))
-    with pytest.raises(NodeExecutionError, match="node 'n' failed: RuntimeError") as told:
+    with pytest.raises(NodeExecutionError, match="node 'n' failed: RuntimeError") as caught:
         execute(workflow)
-    assert isinstance(told.value.cause, RuntimeError)
+    assert isinstance(caught.value.cause, RuntimeError)
 
 
 def test_failure_of_a_nested_workflow(workflow: Workflow, execute: Any) -> None:

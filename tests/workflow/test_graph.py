@@ -61,15 +61,15 @@ def test_order_of_results(workflow: Workflow, execute: Any) -> None:
 @pytest.mark.parametrize("verb", [Workflow.validate, Workflow.execute])
 def test_cycle_error_shows_the_path(workflow: Workflow, verb: Any) -> None:
     """A dependency cycle is an error that shows it; nothing runs."""
-    asked: list[int] = []
-    workflow.add_node(FunctionNode("start", lambda _: asked.append(1)))
+    requests: list[int] = []
+    workflow.add_node(FunctionNode("start", lambda _: requests.append(1)))
     workflow.add_node(LLMNode("a", "echo", "{{c}}", dependencies=["start"]))
     workflow.add_node(LLMNode("b", "echo", "{{a}}"))
-    workflow.add_node(FunctionNode("c", lambda _: asked.append(1), dependencies=["b"]))
-    with pytest.raises(WorkflowValidationError, match="dependency cycle: ") as told:
+    workflow.add_node(FunctionNode("c", lambda _: requests.append(1), dependencies=["b"]))
+    with pytest.raises(WorkflowValidationError, match="dependency cycle: ") as caught:
         verb(workflow)
-    assert any(way in str(told.value) for way in ("a -> b -> c", "b -> c -> a", "c -> a -> b"))
-    assert asked == []
+    assert any(way in str(caught.value) for way in ("a -> b -> c", "b -> c -> a", "c -> a -> b"))
+    assert requests == []
 
 
 def test_self_dependency_is_a_cycle(workflow: Workflow) -> None:
@@ -85,9 +85,9 @@ def test_all_unknown_nodes_are_reported(workflow: Workflow) -> None:
     workflow.add_node(LLMNode("a", "echo", "text\n {{sumary}}"))
     workflow.add_node(FunctionNode("b", print, dependencies=["sumary"]))
     workflow.add_node(LLMNode("c", "echo", "{{inputs.x}}"))
-    with pytest.raises(WorkflowValidationError) as told:
+    with pytest.raises(WorkflowValidationError) as caught:
         workflow.validate()
-    text = str(told.value)
+    text = str(caught.value)
     assert "the prompt of node 'a': line 2, column 4 references 'sumary'" in text
     assert "node 'b' depends on 'sumary', but there is no such node." in text
     assert text.count("Did you mean 'summary'?") == 2
@@ -97,9 +97,9 @@ def test_all_unknown_nodes_are_reported(workflow: Workflow) -> None:
 def test_hint_for_a_missing_input_prefix(workflow: Workflow) -> None:
     """The error of an unknown node says how to reference inputs and memory."""
     workflow.add_node(LLMNode("a", "echo", "{{message}}"))
-    with pytest.raises(WorkflowValidationError) as told:
+    with pytest.raises(WorkflowValidationError) as caught:
         workflow.validate()
-    assert str(told.value).endswith(
+    assert str(caught.value).endswith(
         "there is no such node. An input is input.message, a memory value is memory.message; "
         "a prompt that is not a template is fibonacci.literal(...)"
     )
@@ -113,10 +113,10 @@ def test_workflow_without_nodes_is_refused(workflow: Workflow, execute: Any) -> 
 
 def test_validate_runs_nothing(workflow: Workflow) -> None:
     """validate() checks graph and models, and runs no node."""
-    asked: list[int] = []
-    workflow.add_node(FunctionNode("n", lambda _: asked.append(1)))
+    requests: list[int] = []
+    workflow.add_node(FunctionNode("n", lambda _: requests.append(1)))
     workflow.validate()
-    assert asked == []
+    assert requests == []
 
 
 def test_node_added_after_an_execution(workflow: Workflow, execute: Any) -> None:

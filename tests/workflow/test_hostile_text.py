@@ -50,7 +50,7 @@ def test_keys_named_like_methods(workflow: Workflow, execute: Any, key: str) -> 
     workflow.memory.set(key, {"values": "found"})
     prompt = f"{{{{memory.{key}.values}}}}|{{{{input.{key}}}}}"
     workflow.add_node(LLMNode("n", "echo", prompt, memory_read=[key]))
-    assert execute(workflow, {key: "given"})["n"] == "found|given"
+    assert execute(workflow, {key: "value"})["n"] == "found|value"
 
 
 @pytest.mark.parametrize("path", ["__class__", "__class__.__mro__", "__init__.__globals__"])
@@ -90,21 +90,21 @@ def deep() -> list[Any]:
 )
 def test_unserializable_input_fails_its_node(workflow: Workflow, execute: Any, make: Any) -> None:
     """An input that JSON can't represent fails the node that renders it; no model is called."""
-    asked: list[Any] = []
-    workflow.add_node(LLMNode("n", lambda request: asked.append(request) or "", "{{input.x}}"))
+    requests: list[Any] = []
+    workflow.add_node(LLMNode("n", lambda request: requests.append(request) or "", "{{input.x}}"))
     with pytest.raises(
         NodeExecutionError, match=r"JSON has no form for what 'input.x' is, or hold"
     ):
         execute(workflow, {"x": make()})
-    assert asked == []
+    assert requests == []
 
 
 @pytest.mark.parametrize("make", [cyclic, deep, object])
 def test_functions_get_the_input_object(workflow: Workflow, execute: Any, make: Any) -> None:
     """A function gets the caller's own object as input, whatever it is."""
-    given = make()
-    workflow.add_node(FunctionNode("n", lambda ctx: ctx.inputs["x"] is given))
-    assert execute(workflow, {"x": given})["n"] is True
+    value = make()
+    workflow.add_node(FunctionNode("n", lambda ctx: ctx.inputs["x"] is value))
+    assert execute(workflow, {"x": value})["n"] is True
 
 
 def test_large_inputs_render_in_one_pass(workflow: Workflow, execute: Any) -> None:

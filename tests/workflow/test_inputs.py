@@ -44,9 +44,9 @@ def test_missing_input_is_refused_early(workflow: Workflow, execute: Any) -> Non
     ran: list[int] = []
     workflow.add_node(FunctionNode("first", lambda _: ran.append(1)))
     workflow.add_node(LLMNode("n", "echo", "a\n{{input.message}}"))
-    with pytest.raises(InvalidArgumentError) as told:
+    with pytest.raises(InvalidArgumentError) as caught:
         execute(workflow, {"mesage": "secret"})
-    assert str(told.value) == (
+    assert str(caught.value) == (
         "the input 'message' is missing: the prompt of node 'n' uses it in line 2. "
         "Did you mean 'mesage'? Pass inputs={'message': ...}"
     )
@@ -112,19 +112,19 @@ UNSTORABLE: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("inputs", "fault"), UNSTORABLE)
+@pytest.mark.parametrize(("inputs", "error"), UNSTORABLE)
 def test_lone_surrogates_are_refused(
-    counted: Workflow, store: Any, execute: Any, inputs: Any, fault: str
+    counted: Workflow, store: Any, execute: Any, inputs: Any, error: str
 ) -> None:
     """Half of a surrogate pair is refused before a model is called, with its path."""
-    asked: list[Any] = []
-    counted.add_node(LLMNode("n", lambda one: asked.append(one) or "", "x", memory_read=["k"]))
-    with pytest.raises(InvalidArgumentError) as told:
+    requests: list[Any] = []
+    counted.add_node(LLMNode("n", lambda one: requests.append(one) or "", "x", memory_read=["k"]))
+    with pytest.raises(InvalidArgumentError) as caught:
         execute(counted, inputs)
-    assert str(told.value).startswith(fault)
-    assert str(told.value).endswith('pass text.encode(errors="replace").decode()')
-    assert str(told.value).isprintable()
-    assert (asked, store.reads) == ([], [])
+    assert str(caught.value).startswith(error)
+    assert str(caught.value).endswith('pass text.encode(errors="replace").decode()')
+    assert str(caught.value).isprintable()
+    assert (requests, store.reads) == ([], [])
 
 
 def test_stream_refuses_lone_surrogates(workflow: Workflow, stream: Any) -> None:

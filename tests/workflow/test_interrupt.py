@@ -75,9 +75,9 @@ def test_system_exit_of_a_function(workflow: Workflow, execute: Any, timeout: fl
         raise SystemExit(3)
 
     workflow.add_node(FunctionNode("n", leave, timeout=timeout, retry=5))
-    with pytest.raises(SystemExit) as told:
+    with pytest.raises(SystemExit) as caught:
         execute(workflow)
-    assert told.value.code == 3
+    assert caught.value.code == 3
 
 
 def test_cancelled_run_writes_nothing(workflow: Workflow) -> None:

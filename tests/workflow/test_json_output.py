@@ -93,12 +93,14 @@ def test_completion_without_json_fails_the_attempt(
 ) -> None:
     """A completion without JSON fails the attempt; the error quotes none of it (C23)."""
     reading(workflow, answer)
-    with pytest.raises(NodeExecutionError, match="ModelError: the completion is not JSON") as told:
+    with pytest.raises(
+        NodeExecutionError, match="ModelError: the completion is not JSON"
+    ) as caught:
         execute(workflow)
-    cause = told.value.cause
+    cause = caught.value.cause
     assert isinstance(cause, ModelError)
     assert cause.retryable
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(caught.value)
     assert (cause.__cause__, cause.__context__) == (None, None)
 
 
@@ -113,18 +115,18 @@ SEVERAL = [
 def test_different_values_are_ambiguous(workflow: Workflow, execute: Any, answer: str) -> None:
     """A completion with two different JSON values is a retryable error."""
     reading(workflow, answer)
-    with pytest.raises(NodeExecutionError, match="several different JSON values") as told:
+    with pytest.raises(NodeExecutionError, match="several different JSON values") as caught:
         execute(workflow)
-    assert isinstance(told.value.cause, ModelError)
-    assert told.value.cause.retryable
+    assert isinstance(caught.value.cause, ModelError)
+    assert caught.value.cause.retryable
 
 
 def test_rejected_completion_is_on_the_error(workflow: Workflow, execute: Any) -> None:
     """ModelError.answer is the rejected completion; no repr, text or traceback shows it (C23)."""
     reading(workflow, "It is secret.")
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
-    cause = told.value.cause
+    cause = caught.value.cause
     assert isinstance(cause, ModelError)
     assert cause.answer == pickle.loads(pickle.dumps(cause)).answer == "It is secret."
     shown = "".join(
@@ -133,7 +135,7 @@ def test_rejected_completion_is_on_the_error(workflow: Workflow, execute: Any) -
         if "fibonacci" in step.filename and "tests" not in step.filename
         for line in (step.locals or {}).values()
     )
-    assert "secret" not in shown + repr(cause) + repr(told.value)
+    assert "secret" not in shown + repr(cause) + repr(caught.value)
 
 
 HOSTILE = [

@@ -94,11 +94,11 @@ class Large:
 
 def test_outputs_are_freed_with_their_result(workflow: Workflow, execute: Any) -> None:
     """No idle thread, and no workflow, references an output after its result is gone."""
-    made: list[weakref.ref[Large]] = []
+    created: list[weakref.ref[Large]] = []
 
     def make(_: Any) -> Large:
         one = Large()
-        made.append(weakref.ref(one))
+        created.append(weakref.ref(one))
         return one
 
     for number in range(6):
@@ -108,11 +108,11 @@ def test_outputs_are_freed_with_their_result(workflow: Workflow, execute: Any) -
     del result
     for _ in range(6_000):  # a thread lets go of its task just after the run has ended
         gc.collect()
-        if not any(one() for one in made):
+        if not any(one() for one in created):
             break
         time.sleep(0.01)
-    assert len(made) == 6
-    assert [one() for one in made] == [None] * 6
+    assert len(created) == 6
+    assert [one() for one in created] == [None] * 6
 
 
 def test_close(config: MemoryConfig) -> None:

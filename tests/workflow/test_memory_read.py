@@ -127,9 +127,9 @@ def test_retries_read_memory_once(counted: Workflow, store: Any, execute: Any) -
     turns = iter([OSError, OSError, None])
 
     def unsteady(ctx: Any) -> Any:
-        fault = next(turns)
-        if fault:
-            raise fault
+        error = next(turns)
+        if error:
+            raise error
         return ctx.memory_values["k"]
 
     counted.memory.set("k", 1)
@@ -140,18 +140,20 @@ def test_retries_read_memory_once(counted: Workflow, store: Any, execute: Any) -
 
 def test_corrupt_record_fails_the_node(counted: Workflow, store: Any, execute: Any) -> None:
     """A record that can't be read fails the node, and no model is called (C29)."""
-    asked: list[Any] = []
+    requests: list[Any] = []
     store.write(
         Address(Space("fibonacci:", "workflow", "flow"), "k"), b"secret{", None, deadline=0.0
     )
     counted.add_node(
-        LLMNode("n", lambda request: asked.append(request) or "", "{{memory.k}}", memory_read=["k"])
+        LLMNode(
+            "n", lambda request: requests.append(request) or "", "{{memory.k}}", memory_read=["k"]
+        )
     )
-    with pytest.raises(NodeExecutionError, match="node 'n' failed: CorruptRecordError") as told:
+    with pytest.raises(NodeExecutionError, match="node 'n' failed: CorruptRecordError") as caught:
         execute(counted)
-    assert isinstance(told.value.cause, CorruptRecordError)
-    assert "secret" not in str(told.value)
-    assert asked == []
+    assert isinstance(caught.value.cause, CorruptRecordError)
+    assert "secret" not in str(caught.value)
+    assert requests == []
 
 
 def test_shadowed_corrupt_record_is_ignored(counted: Workflow, store: Any, execute: Any) -> None:
@@ -164,13 +166,13 @@ def test_shadowed_corrupt_record_is_ignored(counted: Workflow, store: Any, execu
 
 def test_undeclared_memory_reference_is_refused(workflow: Workflow) -> None:
     """A prompt that references memory its node does not read is refused, with the fix (C26)."""
-    with pytest.raises(TemplateError) as told:
+    with pytest.raises(TemplateError) as caught:
         workflow.add_node(LLMNode("chat", "echo", "{{ memory.histry.0 }}", memory_read=["history"]))
-    assert str(told.value) == (
+    assert str(caught.value) == (
         "the prompt of node 'chat': line 1, column 4 references memory.histry, which the node does "
         "not read: add 'histry' to its memory_read. Did you mean memory.history?"
     )
-    assert (told.value.name, told.value.nearest) == ("memory.histry.0", "memory.history")
+    assert (caught.value.name, caught.value.nearest) == ("memory.histry.0", "memory.history")
     with pytest.raises(TemplateError, match=r"add 'zzz' to its memory_read\.$"):
         workflow.add_node(FunctionNode("f", print, memory_write="{{memory.zzz}}"))
     with pytest.raises(TemplateError, match="references all memory: name a key"):
@@ -179,12 +181,12 @@ def test_undeclared_memory_reference_is_refused(workflow: Workflow) -> None:
 
 def test_user_scope_read_without_a_user(workflow: Workflow, execute: Any) -> None:
     """A node that reads user scope fails in a run without a user before anything runs."""
-    asked: list[int] = []
-    workflow.add_node(FunctionNode("first", lambda _: asked.append(1)))
+    requests: list[int] = []
+    workflow.add_node(FunctionNode("first", lambda _: requests.append(1)))
     reading(workflow, {"key": "k", "scope": "user"})
     with pytest.raises(ScopeError, match=r"node 'n' reads 'k' in user scope.*pass user_id"):
         execute(workflow)
-    assert asked == []
+    assert requests == []
 
 
 READ_FAULTS: list[tuple[Any, str]] = [
@@ -209,11 +211,11 @@ READ_FAULTS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "fault"), READ_FAULTS)
-def test_invalid_memory_read(given: Any, fault: str) -> None:
+@pytest.mark.parametrize(("form", "error"), READ_FAULTS)
+def test_invalid_memory_read(form: Any, error: str) -> None:
     """An invalid memory_read is refused when the node is created."""
-    with pytest.raises(WorkflowValidationError, match=fault):
-        LLMNode("n", "echo", "x", memory_read=given)
+    with pytest.raises(WorkflowValidationError, match=error):
+        LLMNode("n", "echo", "x", memory_read=form)
 
 
 def test_organization_of_the_run(config: MemoryConfig, execute: Any) -> None:

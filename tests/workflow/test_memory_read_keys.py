@@ -85,18 +85,18 @@ def test_rendered_keys_share_the_request(counted: Workflow, store: Any, execute:
     ]
 
 
-@pytest.mark.parametrize("given", ["", "a\0b", "k" * 1001])
-def test_invalid_rendered_key_fails_the_node(workflow: Workflow, execute: Any, given: str) -> None:
+@pytest.mark.parametrize("form", ["", "a\0b", "k" * 1001])
+def test_invalid_rendered_key_fails_the_node(workflow: Workflow, execute: Any, form: str) -> None:
     """An invalid rendered key fails the node, and no model is called."""
-    asked: list[Any] = []
+    requests: list[Any] = []
     wanted: list[MemoryRead] = [{"key": "{{input.id}}", "as": "it"}]
     workflow.add_node(
-        LLMNode("n", lambda one: asked.append(one) or "", "{{memory.it}}", memory_read=wanted)
+        LLMNode("n", lambda one: requests.append(one) or "", "{{memory.it}}", memory_read=wanted)
     )
-    with pytest.raises(NodeExecutionError, match="memory_read: the key of 'it'") as told:
-        execute(workflow, {"id": given})
-    assert isinstance(told.value.cause, InvalidKeyError)
-    assert asked == []
+    with pytest.raises(NodeExecutionError, match="memory_read: the key of 'it'") as caught:
+        execute(workflow, {"id": form})
+    assert isinstance(caught.value.cause, InvalidKeyError)
+    assert requests == []
 
 
 def test_missing_value_in_a_key(workflow: Workflow, execute: Any) -> None:
@@ -112,9 +112,11 @@ def test_missing_value_in_a_key(workflow: Workflow, execute: Any) -> None:
 def test_template_key_needs_a_name(workflow: Workflow, key: str) -> None:
     """A key that is a template is refused without "as", and the error shows how to write it."""
     for wanted in (key, {"key": key}):
-        with pytest.raises(WorkflowValidationError, match="is a template and needs a name") as told:
+        with pytest.raises(
+            WorkflowValidationError, match="is a template and needs a name"
+        ) as caught:
             reading(workflow, wanted)
-        assert str(told.value).endswith(f"{{'key': {key!r}, 'as': 'name'}}")
+        assert str(caught.value).endswith(f"{{'key': {key!r}, 'as': 'name'}}")
 
 
 REFUSED = [
@@ -125,10 +127,10 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("key", "fault"), REFUSED)
-def test_unrenderable_key_is_refused(workflow: Workflow, key: str, fault: str) -> None:
+@pytest.mark.parametrize(("key", "error"), REFUSED)
+def test_unrenderable_key_is_refused(workflow: Workflow, key: str, error: str) -> None:
     """add_node() refuses a key that no run could render."""
-    with pytest.raises(TemplateError, match=f"the memory_read of node 'n': .*{fault}"):
+    with pytest.raises(TemplateError, match=f"the memory_read of node 'n': .*{error}"):
         reading(workflow, "lang", {"key": key, "as": "it"})
 
 

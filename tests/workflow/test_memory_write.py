@@ -45,14 +45,14 @@ def test_invalid_key_is_refused_before_the_model_is_called(
     workflow: Workflow, execute: Any, title: str
 ) -> None:
     """An invalid key from an input is an error before a model is paid (C28)."""
-    asked = []
+    requests = []
     write = "{{input.note}}{{input.title}}"
     workflow.add_node(
-        LLMNode("n", lambda _: asked.append(1) or "x", "Hi", memory_write=["{{n}}", write])
+        LLMNode("n", lambda _: requests.append(1) or "x", "Hi", memory_write=["{{n}}", write])
     )
     with pytest.raises(NodeExecutionError, match="InvalidKeyError: memory_write: the key"):
         execute(workflow, {"title": title, "note": "note" if title else ""})
-    assert asked == []
+    assert requests == []
 
 
 @pytest.mark.parametrize("key", ["a\0b", "half \ud83d", "x" * 1_001])
@@ -110,15 +110,15 @@ def test_ttl(config: MemoryConfig, execute: Any) -> None:
         workflow,
         "x",
         [
-            {"key": "given", "ttl": 100.5},
+            {"key": "form", "ttl": 100.5},
             {"key": "default"},
             {"key": "never", "ttl": NO_EXPIRY},
             {"key": "list", "mode": "append", "ttl": 200},
         ],
     )
     execute(workflow)
-    left = {key: workflow.memory.ttl(key) or 0 for key in ("given", "default", "list")}
-    assert 99 < left["given"] <= 100.5
+    left = {key: workflow.memory.ttl(key) or 0 for key in ("form", "default", "list")}
+    assert 99 < left["form"] <= 100.5
     assert 49 < left["default"] <= 50
     assert 199 < left["list"] <= 200
     assert workflow.memory.ttl("never") == math.inf
@@ -143,9 +143,9 @@ def test_templates_in_keys(workflow: Workflow, execute: Any) -> None:
 def test_empty_rendered_key_fails_the_node(workflow: Workflow, execute: Any, key: str) -> None:
     """A key that renders to nothing fails the node, and nothing is written."""
     writing(workflow, "", ["first", key])
-    with pytest.raises(NodeExecutionError, match="InvalidKeyError") as told:
+    with pytest.raises(NodeExecutionError, match="InvalidKeyError") as caught:
         execute(workflow, {"k": ""})
-    assert isinstance(told.value.cause, InvalidKeyError)
+    assert isinstance(caught.value.cause, InvalidKeyError)
 
 
 def test_retries_write_once(counted: Workflow, store: Any, execute: Any) -> None:
@@ -153,9 +153,9 @@ def test_retries_write_once(counted: Workflow, store: Any, execute: Any) -> None
     turns = iter([OSError("a"), OSError("b"), None])
 
     def unsteady(_: Any) -> str:
-        fault = next(turns)
-        if fault:
-            raise fault
+        error = next(turns)
+        if error:
+            raise error
         return "out"
 
     counted.add_node(FunctionNode("n", unsteady, memory_write="k", retry=QUICK))
@@ -178,20 +178,20 @@ def test_failed_node_writes_nothing(counted: Workflow, store: Any, execute: Any)
 
 def test_user_scope_write_without_a_user(counted: Workflow, store: Any, execute: Any) -> None:
     """A node that writes user scope fails in a run without a user before any model is called."""
-    asked: list[Any] = []
+    requests: list[Any] = []
     counted.add_node(
-        LLMNode("n", lambda request: asked.append(request) or "", "x", memory_write=USER_RECORD)
+        LLMNode("n", lambda request: requests.append(request) or "", "x", memory_write=USER_RECORD)
     )
     with pytest.raises(ScopeError, match=r"node 'n' writes 'k' in user scope.*pass user_id"):
         execute(counted)
-    assert (asked, store.reads, store.writes) == ([], [], [])
+    assert (requests, store.reads, store.writes) == ([], [], [])
 
 
 USER_RECORD: MemoryWrite = {"key": "k", "scope": "user"}
 
 
 @pytest.mark.parametrize(
-    ("output", "mode", "fault"),
+    ("output", "mode", "error"),
     [
         ({1, 2}, "set", SerializationError),
         (float("nan"), "append", SerializationError),
@@ -200,31 +200,31 @@ USER_RECORD: MemoryWrite = {"key": "k", "scope": "user"}
     ],
 )
 def test_unserializable_output_fails_the_node(
-    counted: Workflow, store: Any, execute: Any, output: Any, mode: Any, fault: type[Exception]
+    counted: Workflow, store: Any, execute: Any, output: Any, mode: Any, error: type[Exception]
 ) -> None:
     """An output that memory can't store fails the node, which is not retried."""
-    asked: list[int] = []
+    requests: list[int] = []
     counted.add_node(
         FunctionNode(
             "n",
-            lambda _: asked.append(1) or output,
+            lambda _: requests.append(1) or output,
             memory_write={"key": "k", "mode": mode},
             retry=QUICK,
         )
     )
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(counted)
-    assert isinstance(told.value.cause, fault)
-    assert (asked, store.writes) == ([1], [])
+    assert isinstance(caught.value.cause, error)
+    assert (requests, store.writes) == ([1], [])
 
 
 def test_append_to_another_type(workflow: Workflow, execute: Any) -> None:
     """Appending to a value that is not a list fails the node, and the record stays."""
     workflow.memory.set("k", "text")
     writing(workflow, 1, {"key": "k", "mode": "append"})
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
-    assert isinstance(told.value.cause, WrongTypeError)
+    assert isinstance(caught.value.cause, WrongTypeError)
     assert workflow.memory.get("k") == "text"
 
 
@@ -248,11 +248,11 @@ WRITE_FAULTS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "fault"), WRITE_FAULTS)
-def test_invalid_memory_write(given: Any, fault: str) -> None:
+@pytest.mark.parametrize(("form", "error"), WRITE_FAULTS)
+def test_invalid_memory_write(form: Any, error: str) -> None:
     """An invalid memory_write is refused when the node is created."""
-    with pytest.raises(WorkflowValidationError, match=fault):
-        LLMNode("n", "echo", "x", memory_write=given)
+    with pytest.raises(WorkflowValidationError, match=error):
+        LLMNode("n", "echo", "x", memory_write=form)
 
 
 def test_scope_none_is_the_default(workflow: Workflow, execute: Any) -> None:
@@ -271,7 +271,7 @@ def test_increment_needs_json() -> None:
 def test_all_keys_are_checked_before_the_first_write(workflow: Workflow, execute: Any) -> None:
     """All rendered keys are checked before the first record is written."""
     workflow.add_node(LLMNode("n", "echo", "x", memory_write=["first", "{{input.name}}"]))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow, {"name": ""})
-    assert isinstance(told.value.cause, InvalidKeyError)
+    assert isinstance(caught.value.cause, InvalidKeyError)
     assert not workflow.memory.exists("first")

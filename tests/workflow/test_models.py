@@ -62,12 +62,12 @@ def answer(model: Any, **fields: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "asked"),
+    ("name", "model_name"),
     [("parrot", "parrot"), ("parrot:grey", "grey"), ("parrot:a:b", "a:b"), ("parrot:", "parrot:")],
 )
-def test_provider_prefix(parrot: Provider, name: str, asked: str) -> None:
+def test_provider_prefix(parrot: Provider, name: str, model_name: str) -> None:
     """``provider:model`` sends the part after the colon to the provider."""
-    assert answer(name) == f"parrot({asked})"
+    assert answer(name) == f"parrot({model_name})"
 
 
 def test_claimed_prefix() -> None:
@@ -109,9 +109,9 @@ def test_missing_provider(counted: Workflow, store: Any, name: str, text: str) -
     counted.add_node(FunctionNode("first", lambda _: ran.append(1)))
     counted.add_node(LLMNode("n", name, "{{memory.k}}", memory_read=["k"]))
     for verb in (counted.validate, counted.execute):
-        with pytest.raises(PluginNotFoundError) as told:
+        with pytest.raises(PluginNotFoundError) as caught:
             verb()
-        assert str(told.value) == text
+        assert str(caught.value) == text
     assert (ran, store.reads) == ([], [])
 
 
@@ -201,9 +201,9 @@ def test_all_unsupported_options_are_reported(workflow: Workflow) -> None:
     """One error reports the unsupported options of all nodes."""
     workflow.add_node(LLMNode("a", Named("a"), "x", temperature=1, stop=["x"]))
     workflow.add_node(LLMNode("b", Named("b"), "x", temperature=1))
-    with pytest.raises(WorkflowValidationError) as told:
+    with pytest.raises(WorkflowValidationError) as caught:
         workflow.validate()
-    assert str(told.value).count("leave it out") == 3
+    assert str(caught.value).count("leave it out") == 3
 
 
 def test_echo() -> None:

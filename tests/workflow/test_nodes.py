@@ -79,10 +79,10 @@ LLM_FAULTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "fault"), LLM_FAULTS)
-def test_invalid_fields_of_an_llm_node(fields: dict[str, Any], fault: str) -> None:
+@pytest.mark.parametrize(("fields", "error"), LLM_FAULTS)
+def test_invalid_fields_of_an_llm_node(fields: dict[str, Any], error: str) -> None:
     """LLMNode refuses an invalid field, and the error has the rule."""
-    with pytest.raises(WorkflowValidationError, match=fault):
+    with pytest.raises(WorkflowValidationError, match=error):
         make(LLMNode, {"id": "n", "model": "echo", "prompt": "x"} | fields)
 
 
@@ -124,10 +124,10 @@ WORKFLOW_FAULTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "fault"), WORKFLOW_FAULTS)
-def test_invalid_arguments_of_a_workflow(fields: dict[str, Any], fault: str) -> None:
+@pytest.mark.parametrize(("fields", "error"), WORKFLOW_FAULTS)
+def test_invalid_arguments_of_a_workflow(fields: dict[str, Any], error: str) -> None:
     """Workflow refuses an invalid argument."""
-    with pytest.raises(ConfigurationError, match=fault):
+    with pytest.raises(ConfigurationError, match=error):
         make(Workflow, {"name": "w"} | fields)
 
 
@@ -161,9 +161,11 @@ def test_add_node_takes_only_nodes(workflow: Workflow) -> None:
 def test_malformed_template_is_refused(workflow: Workflow, field: str) -> None:
     """add_node() refuses a malformed template, with node, field, line and column."""
     texts: dict[str, Any] = {"prompt": "fine"} | {field: "one\n{{ input. }}"}
-    with pytest.raises(TemplateError, match=f"the {field} of node 'n': line 2, column 10") as told:
+    with pytest.raises(
+        TemplateError, match=f"the {field} of node 'n': line 2, column 10"
+    ) as caught:
         workflow.add_node(LLMNode(id="n", model="echo", **texts))
-    assert (told.value.line, told.value.column) == (2, 10)
+    assert (caught.value.line, caught.value.column) == (2, 10)
     assert workflow.nodes == ()
 
 
@@ -181,12 +183,12 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "fault"), TEXTS)
+@pytest.mark.parametrize(("text", "error"), TEXTS)
 def test_malformed_template_error_says_what_is_expected(
-    workflow: Workflow, text: str, fault: str
+    workflow: Workflow, text: str, error: str
 ) -> None:
     """The error of a malformed template has the position, and what is expected there."""
-    with pytest.raises(TemplateError, match=fault):
+    with pytest.raises(TemplateError, match=error):
         workflow.add_node(LLMNode("n", "echo", text))
 
 

@@ -21,12 +21,12 @@ SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "require
 
 def answering(*answers: str, schema: Any = SCHEMA, **settings: Any) -> Workflow:
     """A workflow whose model gives these answers, one after the other."""
-    given = iter(answers)
+    form = iter(answers)
     workflow = Workflow("ages")
     workflow.add_node(
         LLMNode(
             "ask",
-            lambda request: next(given),
+            lambda request: next(form),
             "How old?",
             output_format="json",
             output_schema=schema,
@@ -73,8 +73,8 @@ def test_mismatch_error_hides_unknown_names(answer: str, place: str):
         "patternProperties": {"^h": part},
         "$defs": {"part": part},
     }
-    told = str(failure(answering(answer, schema=schema)))
-    assert told == f"the completion does not match output_schema: {place} violates 'type'"
+    message = str(failure(answering(answer, schema=schema)))
+    assert message == f"the completion does not match output_schema: {place} violates 'type'"
 
 
 def test_mismatch_is_retried():
@@ -98,8 +98,8 @@ def test_mismatching_completion_is_on_the_error():
     cause = failure(answering('Here: {"age": "hunter2"}'))
     assert isinstance(cause, ModelError)
     assert cause.answer == 'Here: {"age": "hunter2"}'
-    told = traceback.TracebackException.from_exception(cause, capture_locals=True)
-    ours = [one for one in told.stack if "/_workflow/" in one.filename]
+    message = traceback.TracebackException.from_exception(cause, capture_locals=True)
+    ours = [one for one in message.stack if "/_workflow/" in one.filename]
     assert ours
     assert "hunter2" not in repr([one.locals for one in ours])
 
@@ -135,15 +135,15 @@ def test_remote_references_are_not_fetched():
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"output_schema": SCHEMA}, 'output_schema needs output_format="json"'),
         ({"output_schema": "{}", "output_format": "json"}, "must be a JSON Schema, as a dict"),
     ],
 )
-def test_schema_needs_json_output(settings: dict[str, Any], told: str):
+def test_schema_needs_json_output(settings: dict[str, Any], message: str):
     """A schema without output_format="json", or one that is no dict, is refused."""
-    with pytest.raises(WorkflowValidationError, match=told):
+    with pytest.raises(WorkflowValidationError, match=message):
         LLMNode("ask", "echo", "How old?", **settings)
 
 

@@ -23,8 +23,8 @@ from fibonacci.plugin import Usage
 Again = Callable[[Any], Any]
 
 
-def pickled(fault: Any) -> Any:
-    return pickle.loads(pickle.dumps(fault))
+def pickled(error: Any) -> Any:
+    return pickle.loads(pickle.dumps(error))
 
 
 @pytest.fixture(params=[pickled, copy.copy, copy.deepcopy])
@@ -53,23 +53,23 @@ KNOWN: dict[type[FibonacciError], dict[str, Any]] = {
 def test_every_error_survives_pickling(kind: type[FibonacciError], again: Again) -> None:
     """Text and attributes of each error, and those that an application adds, survive pickling."""
     known = KNOWN.get(kind, {})
-    fault = kind("it failed", **known)
-    fault.ticket = 7  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
-    other = again(fault)
+    error = kind("it failed", **known)
+    error.ticket = 7  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    other = again(error)
     assert (type(other), str(other)) == (kind, "it failed")
-    assert vars(other) == vars(fault)
+    assert vars(other) == vars(error)
     assert vars(other) == {**vars(other), **known, "ticket": 7}
 
 
 def test_run_error_survives_pickling(again: Again) -> None:
     """The error of a run survives with its chained cause, results, trace and usage."""
-    fault = failing(refuse)
-    other = again(fault)
+    error = failing(refuse)
+    other = again(error)
     assert str(other) == "node 'bad' failed: ValueError: order 42 has no address"
-    assert repr(other.cause) == repr(fault.cause)
+    assert repr(other.cause) == repr(error.cause)
     assert other.__cause__ is other.cause
     assert (other.node_id, other.results["first"]) == ("bad", "a")
-    assert (other.trace, other.usage) == (fault.trace, Usage(input_tokens=3))
+    assert (other.trace, other.usage) == (error.trace, Usage(input_tokens=3))
 
 
 def test_unpicklable_output_is_left_out() -> None:
@@ -79,12 +79,12 @@ def test_unpicklable_output_is_left_out() -> None:
 
 def test_unpicklable_attributes_are_left_out() -> None:
     """An added attribute that can't be pickled is left out of the pickled error."""
-    fault = failing(refuse)
-    fault.add_note("order 42")
-    fault.frame = sys._getframe()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
-    told = pickled(fault)
-    assert told.__notes__ == ["order 42"]
-    assert (told.node_id, hasattr(told, "frame")) == ("bad", False)
+    error = failing(refuse)
+    error.add_note("order 42")
+    error.frame = sys._getframe()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    caught = pickled(error)
+    assert caught.__notes__ == ["order 42"]
+    assert (caught.node_id, hasattr(caught, "frame")) == ("bad", False)
 
 
 class Curious(Exception):  # noqa: N818 - of nobody's tree
@@ -107,16 +107,16 @@ def test_unpicklable_cause_becomes_an_exception() -> None:
         raise Curious(42, "address")
 
     assert repr(pickled(failing(local)).cause) == "Exception('Local: here')"
-    told = pickled(failing(curious))
-    assert repr(told.cause) == "Exception('Curious: order 42 has no address')"
-    fault = failing(local)
-    assert copy.copy(fault).cause is fault.cause
+    caught = pickled(failing(curious))
+    assert repr(caught.cause) == "Exception('Curious: order 42 has no address')"
+    error = failing(local)
+    assert copy.copy(error).cause is error.cause
 
 
 def test_process_pool_raises_the_error() -> None:
     """A process pool raises the error of a run in the parent."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        fault = pool.submit(in_a_worker).exception()
-    assert isinstance(fault, NodeExecutionError)
-    assert (fault.node_id, fault.results) == ("bad", {"first": "a"})
-    assert isinstance(fault.cause, ValueError)
+        error = pool.submit(in_a_worker).exception()
+    assert isinstance(error, NodeExecutionError)
+    assert (error.node_id, error.results) == ("bad", {"first": "a"})
+    assert isinstance(error.cause, ValueError)

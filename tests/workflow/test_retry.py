@@ -25,8 +25,8 @@ from fibonacci import (
 class Unsteady:
     """A function that raises these faults, one a call, and then returns."""
 
-    def __init__(self, *faults: Exception) -> None:
-        self.faults = list(faults)
+    def __init__(self, *errors: Exception) -> None:
+        self.faults = list(errors)
         self.calls = 0
 
     def __call__(self, _: Any) -> str:
@@ -79,8 +79,8 @@ CHOSEN = [
     (KeyError, OSError(), 1),
     ((OSError, KeyError), KeyError("name"), 2),
     (Exception, ModelError("no such model"), 2),
-    (lambda fault: "busy" in str(fault), ValueError("busy"), 2),
-    (lambda fault: "busy" in str(fault), OSError("away"), 1),
+    (lambda error: "busy" in str(error), ValueError("busy"), 2),
+    (lambda error: "busy" in str(error), OSError("away"), 1),
 ]
 
 
@@ -98,30 +98,30 @@ def test_transient_error_is_retried(
     assert (result["n"], result.trace["n"].attempts, function.calls) == ("done", 3, 3)
 
 
-@pytest.mark.parametrize("fault", PASSING, ids=repr)
-def test_transient_errors(workflow: Workflow, execute: Any, fault: Exception) -> None:
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_transient_errors(workflow: Workflow, execute: Any, error: Exception) -> None:
     """Retryable ModelErrors, unavailable stores, OSErrors and errors of clients are transient."""
-    function = Unsteady(fault)
+    function = Unsteady(error)
     workflow.add_node(FunctionNode("n", function, retry=Retry(attempts=2, backoff=0)))
     assert execute(workflow)["n"] == "done"
 
 
-@pytest.mark.parametrize("fault", LASTING, ids=repr)
-def test_permanent_errors(workflow: Workflow, execute: Any, fault: Exception) -> None:
+@pytest.mark.parametrize("error", LASTING, ids=repr)
+def test_permanent_errors(workflow: Workflow, execute: Any, error: Exception) -> None:
     """Programming errors and errors about arguments are not retried."""
-    function = Unsteady(fault)
+    function = Unsteady(error)
     workflow.add_node(FunctionNode("n", function, retry=5))
     with pytest.raises(NodeExecutionError):
         execute(workflow)
     assert function.calls == 1
 
 
-@pytest.mark.parametrize(("on", "fault", "calls"), CHOSEN)
+@pytest.mark.parametrize(("on", "error", "calls"), CHOSEN)
 def test_on_selects_the_errors(
-    workflow: Workflow, execute: Any, on: Any, fault: Exception, calls: int
+    workflow: Workflow, execute: Any, on: Any, error: Exception, calls: int
 ) -> None:
     """``on`` replaces the default: a class, a tuple, or a function."""
-    function = Unsteady(fault, fault)
+    function = Unsteady(error, error)
     workflow.add_node(FunctionNode("n", function, retry=Retry(attempts=2, backoff=0, on=on)))
     with pytest.raises(NodeExecutionError):
         execute(workflow)
@@ -152,10 +152,10 @@ def test_last_error_is_raised(workflow: Workflow, execute: Any) -> None:
     """After the last attempt its error is raised without a pause."""
     function = Unsteady(OSError("1"), OSError("2"), OSError("3"))
     workflow.add_node(FunctionNode("n", function, retry=Retry(attempts=2, backoff=0)))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
     assert function.calls == 2
-    assert repr(told.value.cause) == "OSError('2')"
+    assert repr(caught.value.cause) == "OSError('2')"
 
 
 def test_one_attempt_is_the_default(workflow: Workflow, execute: Any) -> None:

@@ -109,8 +109,8 @@ def test_whitespace_delta(workflow: Workflow, stream: Any) -> None:
         yield Completion(text="a\n b")
 
     workflow.add_node(LLMNode("n", Saying(say), "Say it."))
-    told = [event.text for event in stream(workflow) if isinstance(event, NodeText)]
-    assert told == pieces
+    caught = [event.text for event in stream(workflow) if isinstance(event, NodeText)]
+    assert caught == pieces
 
 
 def test_json_output_streams_its_text(workflow: Workflow, stream: Any) -> None:
@@ -127,14 +127,14 @@ def test_json_output_streams_its_text(workflow: Workflow, stream: Any) -> None:
 
 def test_retry_after_a_broken_stream(workflow: Workflow, stream: Any) -> None:
     """NodeRetried voids the deltas so far; those after it are the output."""
-    faults = [ModelError("broke off", retryable=True), ModelError("busy", retryable=True)]
+    errors = [ModelError("broke off", retryable=True), ModelError("busy", retryable=True)]
 
     def broken(request: ModelRequest) -> Pieces:
-        if len(faults) == 1:
-            raise faults.pop()
+        if len(errors) == 1:
+            raise errors.pop()
         yield TextDelta("Hel")
-        if faults:
-            raise faults.pop()
+        if errors:
+            raise errors.pop()
         yield TextDelta("lo")
         yield Completion(text="Hello")
 
@@ -173,11 +173,11 @@ def test_retry_after_invalid_json(workflow: Workflow, stream: Any) -> None:
 
 def test_function_retries_are_emitted(workflow: Workflow, stream: Any) -> None:
     """A function's retries are emitted as NodeRetried."""
-    faults = [OSError()]
+    errors = [OSError()]
 
     def flaky(_: Any) -> str:
-        if faults:
-            raise faults.pop()
+        if errors:
+            raise errors.pop()
         return "done"
 
     workflow.add_node(FunctionNode("n", flaky, retry=Retry(attempts=2, backoff=0)))
@@ -201,9 +201,9 @@ def no_piece(_: ModelRequest) -> Any:
 def test_invalid_model_stream(workflow: Workflow, stream: Any, say: Any) -> None:
     """A model's stream without a Completion, or of other objects, fails the node, once."""
     workflow.add_node(LLMNode("n", Saying(say), "x", retry=3))
-    with pytest.raises(NodeExecutionError, match="a model must stream TextDeltas") as told:
+    with pytest.raises(NodeExecutionError, match="a model must stream TextDeltas") as caught:
         list(stream(workflow))
-    assert isinstance(told.value.cause, WorkflowValidationError)
+    assert isinstance(caught.value.cause, WorkflowValidationError)
 
 
 def test_model_stream_must_end_with_a_completion(workflow: Workflow, stream: Any) -> None:
@@ -214,9 +214,9 @@ def test_model_stream_must_end_with_a_completion(workflow: Workflow, stream: Any
             return "text"
 
     workflow.add_node(LLMNode("n", Wrong(), "x", retry=3))
-    with pytest.raises(NodeExecutionError, match="end with a Completion, not str") as told:
+    with pytest.raises(NodeExecutionError, match="end with a Completion, not str") as caught:
         list(stream(workflow))
-    assert isinstance(told.value.cause, WorkflowValidationError)
+    assert isinstance(caught.value.cause, WorkflowValidationError)
 
 
 def test_nothing_is_read_after_the_completion(workflow: Workflow, stream: Any) -> None:
@@ -233,9 +233,9 @@ def test_nothing_is_read_after_the_completion(workflow: Workflow, stream: Any) -
 
 def refused(*nodes: Any) -> tuple[type[FibonacciError], str]:
     """What execute says to these nodes, run with nothing."""
-    with pytest.raises(FibonacciError) as told:
+    with pytest.raises(FibonacciError) as caught:
         flow(*nodes).execute()
-    return type(told.value), str(told.value)
+    return type(caught.value), str(caught.value)
 
 
 def flow(*nodes: Any) -> Workflow:
@@ -258,9 +258,9 @@ def flow(*nodes: Any) -> Workflow:
 )
 def test_errors_are_those_of_execute(stream: Any, nodes: Any, kind: type[FibonacciError]) -> None:
     """A stream raises what execute() raises: the same type and the same text."""
-    with pytest.raises(kind) as told:
+    with pytest.raises(kind) as caught:
         list(stream(flow(*nodes)))
-    assert (type(told.value), str(told.value)) == refused(*nodes)
+    assert (type(caught.value), str(caught.value)) == refused(*nodes)
 
 
 def test_running_nodes_end_before_the_error(workflow: Workflow, stream: Any) -> None:
@@ -273,11 +273,11 @@ def test_running_nodes_end_before_the_error(workflow: Workflow, stream: Any) -> 
 
     workflow.add_node(FunctionNode("bad", bad))
     workflow.add_node(FunctionNode("fine", lambda _: together.wait(5) >= 0, memory_write="k"))
-    told: list[Any] = []
+    caught: list[Any] = []
     with pytest.raises(NodeExecutionError, match="node 'bad' failed") as error:
-        told.extend(stream(workflow))  # which keeps what came before the error
-    assert set(map(type, told)) == {NodeStarted, NodeFinished, MemoryWritten}
-    assert {event.node_id for event in told} == {"bad", "fine"}
+        caught.extend(stream(workflow))  # which keeps what came before the error
+    assert set(map(type, caught)) == {NodeStarted, NodeFinished, MemoryWritten}
+    assert {event.node_id for event in caught} == {"bad", "fine"}
     assert error.value.results == {"fine": True}
 
 

@@ -89,13 +89,13 @@ def test_endless_model_stream_times_out(stream: Any, kind: type[Trickle], whose:
     timeout = 0.2 if whose == "node" else None
     workflow.add_node(LLMNode("n", model, "x", timeout=timeout, memory_write="k", retry=3))
     start = time.monotonic()
-    with pytest.raises((NodeExecutionError, WorkflowTimeoutError)) as told:
+    with pytest.raises((NodeExecutionError, WorkflowTimeoutError)) as caught:
         list(stream(workflow))
     assert time.monotonic() - start < 5
     if whose == "workflow":
-        assert isinstance(told.value, WorkflowTimeoutError)
+        assert isinstance(caught.value, WorkflowTimeoutError)
     else:
-        assert isinstance(told.value.__cause__, WorkflowTimeoutError)
+        assert isinstance(caught.value.__cause__, WorkflowTimeoutError)
     if isinstance(model, Silent):
         model.go.set()
     else:
@@ -108,18 +108,18 @@ def test_late_delta_is_dropped(workflow: Workflow) -> None:
     model = Silent()
     workflow.add_node(LLMNode("n", model, "x", timeout=0.1))
     workflow.add_node(FunctionNode("beside", lambda _: model.closed.wait(60)))
-    told: list[Any] = []
+    caught: list[Any] = []
 
     def read() -> None:
         for event in workflow.stream():
-            told.append(event)
-            if len(told) == 2:
+            caught.append(event)
+            if len(caught) == 2:
                 time.sleep(0.2)
                 model.go.set()
 
     with pytest.raises(NodeExecutionError):
         read()
-    assert told[2:] == [NodeFinished("beside", True)]
+    assert caught[2:] == [NodeFinished("beside", True)]
 
 
 class Halting(Trickle):

@@ -41,8 +41,8 @@ def test_result_after_close_is_dropped(workflow: Workflow, stream: Any) -> None:
     class Given:
         pass
 
-    given = Given()
-    kept = weakref.ref(given)
+    form = Given()
+    reference = weakref.ref(form)
 
     def late(_: Any) -> None:
         begun.set()
@@ -52,15 +52,15 @@ def test_result_after_close_is_dropped(workflow: Workflow, stream: Any) -> None:
     workflow.add_node(FunctionNode("n", late, memory_write="k"))
     workflow.add_node(FunctionNode("after", lambda _: 1, dependencies=["n"], memory_write="l"))
     workflow.add_node(LLMNode("beside", Endless(), "x"))
-    events = stream(workflow, {"given": given})
-    del given
+    events = stream(workflow, {"form": form})
+    del form
     while not begun.is_set():
         until(events, NodeText, "beside")
     events.close()
-    assert kept() is not None
+    assert reference() is not None
     go.set()
     assert ended.wait(60)
-    assert soon(lambda: gc.collect() >= 0 and kept() is None)
+    assert soon(lambda: gc.collect() >= 0 and reference() is None)
     assert workflow.memory.list_keys() == []
 
 
@@ -160,9 +160,9 @@ def test_no_write_begins_after_an_interruption(workflow: Workflow, read: Any) ->
 
     workflow.add_node(FunctionNode("n", leave))
     workflow.add_node(FunctionNode("beside", beside, memory_write="k"))
-    with pytest.raises(SystemExit) as told:
+    with pytest.raises(SystemExit) as caught:
         read(workflow)
-    assert told.value.code == 3
+    assert caught.value.code == 3
     go.set()
     assert ended.wait(60)
     time.sleep(0.05)

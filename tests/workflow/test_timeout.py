@@ -47,10 +47,10 @@ def test_node_timeout(workflow: Workflow, execute: Any, kind: str) -> None:
     workflow.add_node(node)
     workflow.add_node(FunctionNode("after", lambda _: after.append(1), dependencies=["n"]))
     start = time.monotonic()
-    with pytest.raises(NodeExecutionError, match=r"exceeded its timeout of 0.1 s") as told:
+    with pytest.raises(NodeExecutionError, match=r"exceeded its timeout of 0.1 s") as caught:
         execute(workflow)
     assert time.monotonic() - start < 5
-    assert isinstance(told.value.cause, WorkflowTimeoutError)
+    assert isinstance(caught.value.cause, WorkflowTimeoutError)
     late.go.set()
     assert late.ended.wait(60)
     assert (after, workflow.memory.list_keys()) == ([], [])
@@ -78,12 +78,12 @@ def test_workflow_timeout_error_covers_both_timeouts(execute: Any, whose: str) -
     workflow.add_node(FunctionNode("first", lambda _: 1))
     timeout = 0.1 if whose == "node" else None
     workflow.add_node(FunctionNode("n", late, dependencies=["first"], timeout=timeout))
-    with pytest.raises(WorkflowTimeoutError) as told:
+    with pytest.raises(WorkflowTimeoutError) as caught:
         execute(workflow)
     late.go.set()
-    assert isinstance(told.value, NodeExecutionError)
-    assert (told.value.node_id, told.value.results) == ("n", {"first": 1})
-    assert list(told.value.trace) == ["first"]
+    assert isinstance(caught.value, NodeExecutionError)
+    assert (caught.value.node_id, caught.value.results) == ("n", {"first": 1})
+    assert list(caught.value.trace) == ["first"]
 
 
 def test_timeout_of_a_nested_workflow(workflow: Workflow, execute: Any) -> None:
@@ -92,10 +92,10 @@ def test_timeout_of_a_nested_workflow(workflow: Workflow, execute: Any) -> None:
     inner = Workflow("inner", timeout=0.05)
     inner.add_node(FunctionNode("deep", late))
     workflow.add_node(FunctionNode("n", lambda _: inner.execute()))
-    with pytest.raises(NodeExecutionError, match="WorkflowTimeoutError") as told:
+    with pytest.raises(NodeExecutionError, match="WorkflowTimeoutError") as caught:
         execute(workflow)
     late.go.set()
-    assert not isinstance(told.value, WorkflowTimeoutError)
+    assert not isinstance(caught.value, WorkflowTimeoutError)
 
 
 class HastyLoop(asyncio.SelectorEventLoop):
@@ -241,9 +241,9 @@ def test_cause_names_the_timeout_that_was_exceeded(execute: Any) -> None:
     """The cause of a workflow's timeout does not mention a node timeout of None seconds."""
     workflow = Workflow("flow", timeout=0.1)
     workflow.add_node(FunctionNode("n", lambda _: time.sleep(0.3)))
-    with pytest.raises(WorkflowTimeoutError) as told:
+    with pytest.raises(WorkflowTimeoutError) as caught:
         execute(workflow)
-    assert "None" not in str(told.value.__cause__)
+    assert "None" not in str(caught.value.__cause__)
 
 
 def test_late_function_that_swallows_its_cancellation(workflow: Workflow) -> None:
@@ -269,9 +269,9 @@ def test_timeout_error_of_a_function(workflow: Workflow) -> None:
         raise TimeoutError
 
     workflow.add_node(FunctionNode("n", refused, timeout=5))
-    with pytest.raises(NodeExecutionError, match=r"node 'n' failed: TimeoutError") as told:
+    with pytest.raises(NodeExecutionError, match=r"node 'n' failed: TimeoutError") as caught:
         asyncio.run(workflow.aexecute())
-    assert isinstance(told.value.cause, TimeoutError)
+    assert isinstance(caught.value.cause, TimeoutError)
 
 
 class Obedient(Model):
@@ -287,19 +287,19 @@ def test_model_that_raises_at_the_deadline(workflow: Workflow, execute: Any) -> 
     """A model that raises at the deadline gives the same error as the run's own timer."""
     workflow.add_node(LLMNode("n", Obedient(), "x", timeout=0.01))
     for _ in range(20):
-        with pytest.raises(NodeExecutionError) as told:
+        with pytest.raises(NodeExecutionError) as caught:
             execute(workflow)
-        assert isinstance(told.value.cause, WorkflowTimeoutError)
+        assert isinstance(caught.value.cause, WorkflowTimeoutError)
 
 
 def test_slow_memory_is_a_timeout(execute: Any) -> None:
     """A node whose time runs out while it reads memory times out."""
 
-    given: list[float] = []
+    form: list[float] = []
 
     class Away(LocalStore):
         def read_many(self, addresses: Any, *, deadline: float) -> Any:
-            given.append(deadline - time.monotonic())
+            form.append(deadline - time.monotonic())
             time.sleep(max(0.0, deadline - time.monotonic()))
             raise BackendUnavailableError("away")
 
@@ -307,7 +307,7 @@ def test_slow_memory_is_a_timeout(execute: Any) -> None:
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_read=["k"], timeout=0.1))
     with pytest.raises(NodeExecutionError, match=r"exceeded its timeout of 0.1 s"):
         execute(workflow)
-    assert all(seconds <= 0.1 for seconds in given)
+    assert all(seconds <= 0.1 for seconds in form)
 
 
 def test_unavailable_memory_is_no_timeout(execute: Any) -> None:
