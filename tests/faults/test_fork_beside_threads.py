@@ -13,7 +13,7 @@ from fibonacci import MemoryConfig, Workflow
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork"),
-    # Forking beside threads is what is tested.
+    # Forking while threads run is under test.
     pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning"),
 ]
 

@@ -85,7 +85,7 @@ workflow.add_node(LLMNode("later", later, "x", memory_read=("a", "b")))
 
 
 def first(ctx: NodeContext) -> int:
-    """What a function sees."""
+    """The context of a function."""
     assert_type(ctx.inputs, Mapping[str, Any])
     assert_type(ctx.results, Mapping[str, Any])
     assert_type(ctx.memory_values, Mapping[str, Any])
@@ -161,7 +161,7 @@ async def in_a_loop() -> None:
 
 
 def in_tests() -> None:
-    """What the tests of an app are given."""
+    """The testing helpers."""
     with override_model("claude-*", ScriptedModel("Hello", Completion(text="Bye"))) as model:
         assert_type(model, ScriptedModel)
         assert_type(model.requests, list[ModelRequest])
@@ -179,7 +179,7 @@ Retry(on=lambda error: "busy" in str(error))
 
 
 def what_an_error_tells(error: NodeExecutionError) -> None:
-    """What a handler can ask of it."""
+    """The attributes that an error handler can use."""
     assert_type(error.node_id, str)
     assert_type(error.cause, BaseException | None)
     assert_type(error.results, dict[str, object])

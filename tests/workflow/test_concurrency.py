@@ -206,7 +206,7 @@ def test_random_graphs(graph: list[set[int]], limit: int | None, order: Any) -> 
 
 def test_no_thread_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the system has no thread left, a run ends, with its results or a FibonacciError."""
-    monkeypatch.setattr(workers, "_workers", workers.Workers())  # none is at rest in it
+    monkeypatch.setattr(workers, "_workers", workers.Workers())  # it has no idle worker
     workflow, ended = Workflow("flow"), []
     started, go = Event(), Event()
 

@@ -191,7 +191,7 @@ def test_memory_in_an_async_function(workflow: Workflow) -> None:
 
 
 def refused(workflow: Workflow, execute: Any, use: Any, user_id: str | None) -> str:
-    """What ctx.memory says to this use of it."""
+    """Return the error of ctx.memory for this call."""
     workflow.add_node(FunctionNode("n", use))
     with pytest.raises(NodeExecutionError) as caught:
         execute(workflow, user_id=user_id)

@@ -95,7 +95,7 @@ def test_nan_and_infinity_are_refused(workflow: Workflow, value: Any) -> None:
 
 
 class Words(str):
-    """Text of a type of its own."""
+    """A subclass of str."""
 
 
 HALF = "nice \ud83d"

@@ -15,7 +15,7 @@ BEYOND = [KeyboardInterrupt, SystemExit, GeneratorExit]
 
 
 class Side:
-    """A node that runs beside the one that is interrupted, and ends when it is told to."""
+    """A node that runs while another one is interrupted, and ends when the test lets it."""
 
     def __init__(self) -> None:
         self.running = Event()
@@ -46,7 +46,7 @@ def test_ctrl_c_in_the_calling_thread(workflow: Workflow, kind: type[BaseExcepti
     assert not side.ended.is_set()
     side.go.set()
     assert side.ended.wait(60)
-    time.sleep(0.05)  # what must not happen would happen now
+    time.sleep(0.05)  # time for what must not happen
     assert (started, workflow.memory.list_keys()) == ([], [])
 
 

@@ -13,7 +13,7 @@ from fibonacci import ExecutionResult, FunctionNode, LLMNode, MemoryConfig, Memo
 
 @pytest.fixture
 def chat(config: MemoryConfig) -> Iterator[Workflow]:
-    """A workflow that reads its user's name, and writes what it made of it."""
+    """A workflow that reads its user's name, and writes its output."""
     with Workflow("chat", config) as workflow:
         workflow.add_node(FunctionNode("who", lambda ctx: ctx.user_id))
         workflow.add_node(FunctionNode("mine", lambda ctx: ctx.memory.get("name", scope="user")))

@@ -50,7 +50,7 @@ ANSWERS: list[tuple[str, Any]] = [
     ('Red and green: ["red", "green"].', ["red", "green"]),
     ('As in [1] and [2, 3], there are 4: {"a": 1}', {"a": 1}),
     ('Both of [1]: [{"a": 1}, {"a": 2}]', [{"a": 1}, {"a": 2}]),
-    # behind thoughts
+    # after thoughts
     ('<think>{"b": 2}</think>{"a": 1}', {"a": 1}),
     ('Well, {"b": 2}?\n</thinking>\n```json\n{"a": 1}\n```', {"a": 1}),
     ('<reasoning>{"b": 2}</reasoning>{"a": 1}', {"a": 1}),

@@ -25,7 +25,7 @@ PLACES = [("user", "u"), ("workflow", None), ("organization", None), ("global", 
 
 
 def reading(workflow: Workflow, *wanted: Any) -> None:
-    """Add a node that returns what it has recalled."""
+    """Add a node that returns its memory values."""
     workflow.add_node(FunctionNode("n", lambda ctx: dict(ctx.memory_values), memory_read=wanted))
 
 

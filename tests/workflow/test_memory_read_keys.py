@@ -23,7 +23,7 @@ THREAD: MemoryRead = {"key": "thread:{{input.id}}", "as": "thread"}
 
 
 def reading(workflow: Workflow, *wanted: Any, **fields: Any) -> None:
-    """Add a node that returns what it has recalled."""
+    """Add a node that returns its memory values."""
     workflow.add_node(
         FunctionNode("n", lambda ctx: dict(ctx.memory_values), memory_read=wanted, **fields)
     )
@@ -154,7 +154,7 @@ def test_cycle_through_keys(workflow: Workflow) -> None:
 
 
 class Plain(Template):
-    """Its source, without a word on what stands in all of its texts."""
+    """Renders to its source, and does not report literals."""
 
     references = ()
 

@@ -19,7 +19,7 @@ from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 
 
 class Plain(Model):
-    """A model without an async mode of its own, as most are; it does what it is told."""
+    """A sync model, as most are, that calls a function of the test."""
 
     def __init__(self, work: Any) -> None:
         self.work = work

@@ -32,7 +32,7 @@ class Named(Model):
 
 
 class Provider:
-    """A plugin of models that notes what it is asked for."""
+    """A plugin of models that records the names it is called with."""
 
     FIBONACCI_SPEC_VERSION = 1
 
@@ -92,7 +92,7 @@ def test_provider_precedes_a_claimed_prefix() -> None:
 
 
 def installed() -> str:
-    """What this environment has, as the errors list it."""
+    """The plugins of this environment, as errors list them."""
     return ", ".join(sorted(info.name for info in plugins() if info.kind == "models"))
 
 

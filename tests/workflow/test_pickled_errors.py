@@ -88,7 +88,7 @@ def test_unpicklable_attributes_are_left_out() -> None:
 
 
 class Curious(Exception):  # noqa: N818 - of nobody's tree
-    """Pickles, and is not made again: that takes two arguments."""
+    """Can be pickled but not unpickled: its constructor takes two arguments."""
 
     def __init__(self, order: int, part: str) -> None:
         super().__init__(f"order {order} has no {part}")

@@ -37,11 +37,11 @@ class Unsteady:
 
 
 class ClientError(Exception):
-    """What a client of some service raises, about whatever."""
+    """An exception of some service's client."""
 
 
 class NoJSONError(OSError, ValueError):
-    """What a client raises where a gateway answers with a page of its own."""
+    """What a client raises if a gateway returns an HTML page."""
 
 
 PASSING = [

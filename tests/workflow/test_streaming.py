@@ -40,7 +40,7 @@ Question = Callable[[ModelRequest], Pieces]
 
 
 class Saying(Model):
-    """Answers with what a generator yields, in sync and async code."""
+    """Streams what a generator yields, in sync and async code."""
 
     def __init__(self, say: Question) -> None:
         self._say = say
@@ -232,7 +232,7 @@ def test_nothing_is_read_after_the_completion(workflow: Workflow, stream: Any) -
 
 
 def refused(*nodes: Any) -> tuple[type[FibonacciError], str]:
-    """What execute says to these nodes, run with nothing."""
+    """Return the error of execute() without arguments for these nodes."""
     with pytest.raises(FibonacciError) as caught:
         flow(*nodes).execute()
     return type(caught.value), str(caught.value)
@@ -275,7 +275,7 @@ def test_running_nodes_end_before_the_error(workflow: Workflow, stream: Any) -> 
     workflow.add_node(FunctionNode("fine", lambda _: together.wait(5) >= 0, memory_write="k"))
     caught: list[Any] = []
     with pytest.raises(NodeExecutionError, match="node 'bad' failed") as error:
-        caught.extend(stream(workflow))  # which keeps what came before the error
+        caught.extend(stream(workflow))  # the list has the events before the error
     assert set(map(type, caught)) == {NodeStarted, NodeFinished, MemoryWritten}
     assert {event.node_id for event in caught} == {"bad", "fine"}
     assert error.value.results == {"fine": True}

@@ -110,7 +110,7 @@ def test_open_stream_does_not_block_exit() -> None:
 
 def test_stream_without_a_thread(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the system has no thread left, a stream raises WorkflowError."""
-    monkeypatch.setattr(workers, "_workers", workers.Workers())  # none is at rest in it
+    monkeypatch.setattr(workers, "_workers", workers.Workers())  # it has no idle worker
     workflow.add_node(FunctionNode("n", lambda _: 1))
     threading.stack_size(1 << 46)  # no system has that much: no thread starts
     try:

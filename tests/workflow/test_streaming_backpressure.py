@@ -22,7 +22,7 @@ from fibonacci.plugin import Address, Completion, Model, ModelRequest, TextDelta
 
 
 class Counting(Model):
-    """Counts to a hundred, and how far it was asked to."""
+    """Streams a hundred numbers, and records how far it was read."""
 
     def __init__(self) -> None:
         self.said = 0
@@ -74,7 +74,7 @@ def test_async_model_waits_for_the_reader(workflow: Workflow) -> None:
 
 
 class Watched(LocalStore):
-    """Knows how many operations are under way, and what was written."""
+    """Records how many operations are running, and what was written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ def test_output_is_written_after_it_was_read(stream: Any) -> None:
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_write=["a", "b"]))
     seen: list[tuple[type[Event], int]] = []
     for event in stream(workflow):
-        time.sleep(0.02)  # what must not happen would happen now
+        time.sleep(0.02)  # time for what must not happen
         seen.append((type(event), len(store.written)))
     assert seen[1:] == [(NodeFinished, 0), (MemoryWritten, 2), (WorkflowFinished, 2)]
 

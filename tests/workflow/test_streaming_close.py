@@ -29,7 +29,7 @@ def test_close_stops_the_model(workflow: Workflow, stream: Any) -> None:
     until(events, NodeText)
     events.close()
     assert (model.said, model.closed) == (1, 1)
-    time.sleep(0.05)  # what must not happen would happen now
+    time.sleep(0.05)  # time for what must not happen
     assert (model.said, workflow.memory.list_keys()) == (1, [])
     assert list(events) == []
 
@@ -117,7 +117,7 @@ def test_cancelled_reader_stops_the_run(workflow: Workflow, how: str) -> None:
         task = asyncio.create_task(read())
         with pytest.raises(asyncio.CancelledError if how == "cancel" else TimeoutError):
             await task
-        # The loop closes in a task what is left of a generator.
+        # The loop closes the rest of a generator in a task.
         for left in asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait([left])
 
@@ -166,7 +166,7 @@ def test_no_retry_after_close(workflow: Workflow, stream: Any) -> None:
     until(events, NodeText, "beside")
     events.close()
     closed = time.monotonic()
-    time.sleep(0.7)  # longer than the pause: what must not happen would happen now
+    time.sleep(0.7)  # longer than the pause: time for what must not happen
     assert all(call < closed for call in calls)
     # On a machine so slow that the pause was over before the end, there was another attempt.
     assert len(calls) == 1 or closed - calls[0] > 0.5

@@ -32,7 +32,7 @@ from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 
 @attrs.frozen
 class Plan:
-    """What one node of a random graph does."""
+    """One node of a random graph."""
 
     kind: str
     needs: frozenset[int]

@@ -52,7 +52,7 @@ class Trickle(Model):
 
 
 class Silent(Trickle):
-    """Says nothing until it is told to."""
+    """Yields nothing until the test lets it."""
 
     def __init__(self) -> None:
         super().__init__()

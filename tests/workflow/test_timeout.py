@@ -23,7 +23,7 @@ from fibonacci.plugin import Address, Completion, Model, ModelRequest
 
 
 class Late:
-    """A function, and a model, that answers when it is told to."""
+    """A function, and a model, that returns when the test lets it."""
 
     def __init__(self) -> None:
         self.go = Event()
@@ -275,7 +275,7 @@ def test_timeout_error_of_a_function(workflow: Workflow) -> None:
 
 
 class Obedient(Model):
-    """A model that raises at the request's deadline, as its contract asks."""
+    """A model that raises at the request's deadline, as its contract requires."""
 
     def complete(self, request: ModelRequest) -> Completion:
         assert request.deadline is not None
