@@ -41,15 +41,13 @@ class WorkflowRun:
     """Seconds since the epoch."""
     deadline: float | None = attrs.field(init=False)
     """When it has to end, on the monotonic clock."""
+    clock_offset: float = attrs.field(init=False)
+    """Seconds that the wall clock is ahead of the monotonic one."""
     _memory: RunMemory | None = None
 
     def __attrs_post_init__(self) -> None:
         self.deadline = None if self.timeout is None else self.started_monotonic + self.timeout
-
-    @property
-    def clock_offset(self) -> float:
-        """Seconds that the wall clock is ahead of the monotonic one."""
-        return self.started_at - self.started_monotonic
+        self.clock_offset = self.started_at - self.started_monotonic
 
     def raise_if_cancelled(self) -> None:
         """Raise RunCancelled, or the pending cancellation of the run's caller."""

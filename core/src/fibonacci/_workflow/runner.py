@@ -285,7 +285,7 @@ async def _attempt(
     """Try until an attempt succeeds; return its result and its number."""
     attempt, retry = 1, node.node.retry
     while True:
-        if has_passed(deadline):
+        if deadline is not None and has_passed(deadline):
             raise _timeout_error(node, run)
         try:
             return await node.attempt(run, request, deadline), attempt
