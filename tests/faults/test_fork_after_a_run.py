@@ -24,6 +24,6 @@ def test_forked_child_runs_workflows_in_its_own_threads() -> None:
 
     def child() -> bool:
         ran = [workflow.execute(), asyncio.run(workflow.aexecute())]
-        return all(all(one.values()) for one in ran)
+        return all(all(result.values()) for result in ran)
 
     in_child(child)

@@ -175,5 +175,5 @@ def test_positions_in_a_long_template():
     """Positions are right in a long template, too."""
     source = "".join(f"line {number}\n{{{{ memory.k{number} }}}}" for number in range(2_000))
     references = BracesEngine().compile(source).references
-    assert [one.line for one in references] == list(range(2, 2_002))
-    assert {one.column for one in references} == {4}
+    assert [reference.line for reference in references] == list(range(2, 2_002))
+    assert {reference.column for reference in references} == {4}

@@ -60,13 +60,13 @@ def test_async_functions_overlap(workflow: Workflow) -> None:
                 everybody.set()
             await asyncio.wait_for(everybody.wait(), 10)
 
-        def plain(_: Any) -> None:
+        def sync_function(_: Any) -> None:
             asyncio.run_coroutine_threadsafe(meet(None), loop).result(10)
 
         for number in range(45):
             workflow.add_node(FunctionNode(f"n{number}", meet))
         for number in range(5):
-            workflow.add_node(FunctionNode(f"p{number}", plain))
+            workflow.add_node(FunctionNode(f"p{number}", sync_function))
         await workflow.aexecute()
 
     asyncio.run(main())
@@ -190,18 +190,18 @@ def test_random_graphs(graph: list[set[int]], limit: int | None, order: Any) -> 
 
     nodes = [node(number) for number in range(len(graph))]
     order.shuffle(nodes)
-    for one in nodes:
-        workflow.add_node(one)
-    plain = workflow.execute()
+    for function_node in nodes:
+        workflow.add_node(function_node)
+    sync_result = workflow.execute()
     assert ended == dict.fromkeys(range(len(graph)), 1)
     ended.clear()
-    awaited = asyncio.run(workflow.aexecute())
+    async_result = asyncio.run(workflow.aexecute())
     assert ended == dict.fromkeys(range(len(graph)), 1)
-    assert dict(plain) == dict(awaited)
+    assert dict(sync_result) == dict(async_result)
     assert crowd.most <= (limit or len(graph))
     for number, needs in enumerate(graph):
         for need in needs:
-            assert plain.trace[f"n{need}"].end <= plain.trace[f"n{number}"].start
+            assert sync_result.trace[f"n{need}"].end <= sync_result.trace[f"n{number}"].start
 
 
 def test_no_thread_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,7 +168,9 @@ def test_all_records_of_a_named_scope(workflow: Workflow, execute: Any) -> None:
     workflow.memory.set("shared", 1)
     workflow.memory.for_user("u").set("own", 1)
     workflow.add_node(
-        FunctionNode("n", lambda ctx: [ctx.memory.list_keys(one) for one in ctx.inputs["scopes"]])
+        FunctionNode(
+            "n", lambda ctx: [ctx.memory.list_keys(scope) for scope in ctx.inputs["scopes"]]
+        )
     )
     found = execute(workflow, {"scopes": ["user", "workflow"]}, "u")
     assert found["n"] == [["own"], ["shared"]]

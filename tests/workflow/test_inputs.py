@@ -118,7 +118,9 @@ def test_lone_surrogates_are_refused(
 ) -> None:
     """Half of a surrogate pair is refused before a model is called, with its path."""
     requests: list[Any] = []
-    counted.add_node(LLMNode("n", lambda one: requests.append(one) or "", "x", memory_read=["k"]))
+    counted.add_node(
+        LLMNode("n", lambda request: requests.append(request) or "", "x", memory_read=["k"])
+    )
     with pytest.raises(InvalidArgumentError) as caught:
         execute(counted, inputs)
     assert str(caught.value).startswith(error)

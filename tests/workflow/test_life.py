@@ -85,7 +85,7 @@ def test_unreferenced_workflow_is_freed(config: MemoryConfig, execute: Any) -> N
     gone = [weakref.ref(workflow), weakref.ref(workflow.memory)]
     del workflow
     gc.collect()
-    assert [one() for one in gone] == [None, None]
+    assert [reference() for reference in gone] == [None, None]
 
 
 class Large:
@@ -97,22 +97,22 @@ def test_outputs_are_freed_with_their_result(workflow: Workflow, execute: Any) -
     created: list[weakref.ref[Large]] = []
 
     def make(_: Any) -> Large:
-        one = Large()
-        created.append(weakref.ref(one))
-        return one
+        large = Large()
+        created.append(weakref.ref(large))
+        return large
 
     for number in range(6):
         timeout = 60 if number % 2 else None
         workflow.add_node(FunctionNode(f"n{number}", make, timeout=timeout))
     result = execute(workflow)
     del result
-    for _ in range(6_000):  # a thread lets go of its task just after the run has ended
+    for _ in range(6_000):  # a thread releases its task just after the run has ended
         gc.collect()
-        if not any(one() for one in created):
+        if not any(reference() for reference in created):
             break
         time.sleep(0.01)
     assert len(created) == 6
-    assert [one() for one in created] == [None] * 6
+    assert [reference() for reference in created] == [None] * 6
 
 
 def test_close(config: MemoryConfig) -> None:

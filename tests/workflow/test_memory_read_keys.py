@@ -80,7 +80,7 @@ def test_rendered_keys_share_the_request(counted: Workflow, store: Any, execute:
     """Rendered keys are read in the same request as all others."""
     reading(counted, THREAD, "k", {"key": "{{input.id}}", "as": "x", "scope": "global"})
     execute(counted, {"id": "a"})
-    assert [[one.key for one in request] for request in store.reads] == [
+    assert [[address.key for address in request] for request in store.reads] == [
         ["thread:a"] * 3 + ["k"] * 3 + ["a"]
     ]
 
@@ -91,7 +91,9 @@ def test_invalid_rendered_key_fails_the_node(workflow: Workflow, execute: Any, f
     requests: list[Any] = []
     wanted: list[MemoryRead] = [{"key": "{{input.id}}", "as": "it"}]
     workflow.add_node(
-        LLMNode("n", lambda one: requests.append(one) or "", "{{memory.it}}", memory_read=wanted)
+        LLMNode(
+            "n", lambda request: requests.append(request) or "", "{{memory.it}}", memory_read=wanted
+        )
     )
     with pytest.raises(NodeExecutionError, match="memory_read: the key of 'it'") as caught:
         execute(workflow, {"id": form})
@@ -153,7 +155,7 @@ def test_cycle_through_keys(workflow: Workflow) -> None:
         workflow.validate()
 
 
-class Plain(Template):
+class SourceTemplate(Template):
     """Renders to its source, and does not report literals."""
 
     references = ()
@@ -169,7 +171,7 @@ class PlainEngine(Engine):
     """An engine without templates."""
 
     def compile(self, source: str) -> Template:
-        return Plain(source)
+        return SourceTemplate(source)
 
 
 def test_engine_without_literals(config: MemoryConfig, execute: Any) -> None:

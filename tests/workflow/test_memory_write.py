@@ -77,7 +77,7 @@ def test_several_records(workflow: Workflow, execute: Any) -> None:
     scopes = ["user", "workflow", "organization", "global"]
     writing(workflow, 7, ["k", *({"key": "s", "scope": scope} for scope in scopes)])
     result = execute(workflow, user_id="u", organization_id="acme")
-    assert [one.scope for one in result.trace["n"].written] == ["user", *scopes]
+    assert [record.scope for record in result.trace["n"].written] == ["user", *scopes]
     assert workflow.memory.for_user("u").get("k") == 7
     assert workflow.memory.get("s", scope="user", user_id="u") == 7
     assert workflow.memory.for_organization("acme").get("s") == 7

@@ -26,22 +26,24 @@ def test_function_as_a_model(workflow: Workflow, execute: Any, timeout: float | 
     assert (dict(result), result.usage) == ({"a": "a", "b": "b"}, Usage(output_tokens=2))
 
 
-async def awaited(request: ModelRequest) -> str:
+async def async_function(request: ModelRequest) -> str:
     await asyncio.sleep(0)
     return f"<{request.prompt}>"
 
 
-class Awaited:
+class AsyncModel:
     """An object that is called like an async function."""
 
     async def __call__(self, request: ModelRequest) -> str:
-        return await awaited(request)
+        return await async_function(request)
 
     async def method(self, request: ModelRequest) -> str:
-        return await awaited(request)
+        return await async_function(request)
 
 
-@pytest.mark.parametrize("model", [awaited, Awaited(), Awaited().method, partial(awaited)])
+@pytest.mark.parametrize(
+    "model", [async_function, AsyncModel(), AsyncModel().method, partial(async_function)]
+)
 def test_async_function_as_a_model_needs_aexecute(workflow: Workflow, model: Any) -> None:
     """execute() refuses an async function as a model before anything runs."""
     ran: list[int] = []
@@ -72,7 +74,7 @@ class Later:
         return iter([])
 
 
-@pytest.mark.parametrize("make", [awaited, lambda _: Later()])
+@pytest.mark.parametrize("make", [async_function, lambda _: Later()])
 @pytest.mark.parametrize("timeout", [None, 5])
 def test_sync_function_that_returns_an_awaitable(
     workflow: Workflow, make: Any, timeout: float | None
@@ -88,7 +90,7 @@ def test_sync_function_that_returns_an_awaitable(
     with pytest.raises(NodeExecutionError, match="can't await an async function"):
         workflow.execute()
     assert calls == [1]
-    if make is awaited:
+    if make is async_function:
         assert asyncio.run(workflow.aexecute())["n"] == "<x>"
 
 

@@ -18,7 +18,7 @@ from fibonacci import (
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 
 
-class Plain(Model):
+class SyncModel(Model):
     """A sync model, as most are, that calls a function of the test."""
 
     def __init__(self, work: Any) -> None:
@@ -30,7 +30,7 @@ class Plain(Model):
 
 def test_stop_iteration_of_a_model(workflow: Workflow) -> None:
     """A Model whose ``complete`` raises StopIteration fails its node, in async code too."""
-    workflow.add_node(LLMNode("n", Plain(lambda: next(iter([]))), "x"))
+    workflow.add_node(LLMNode("n", SyncModel(lambda: next(iter([]))), "x"))
     with pytest.raises(NodeExecutionError):
         asyncio.run(asyncio.wait_for(workflow.aexecute(), 2))
 
@@ -38,7 +38,7 @@ def test_stop_iteration_of_a_model(workflow: Workflow) -> None:
 def test_sync_models_run_concurrently(workflow: Workflow) -> None:
     """40 nodes with sync Models run at once in async code, as 40 functions do."""
     together = Barrier(40)
-    model = Plain(lambda: together.wait(2))
+    model = SyncModel(lambda: together.wait(2))
     for number in range(40):
         workflow.add_node(LLMNode(f"n{number}", model, "x"))
     assert len(asyncio.run(workflow.aexecute())) == 40
@@ -47,7 +47,7 @@ def test_sync_models_run_concurrently(workflow: Workflow) -> None:
 def test_late_sync_model_blocks_nobody(workflow: Workflow) -> None:
     """A sync Model that exceeds its deadline blocks neither the run nor the end of the loop."""
     go = Event()
-    workflow.add_node(LLMNode("n", Plain(lambda: go.wait(5)), "x", timeout=0.1))
+    workflow.add_node(LLMNode("n", SyncModel(lambda: go.wait(5)), "x", timeout=0.1))
     start = time.monotonic()
     with pytest.raises(NodeExecutionError):
         asyncio.run(workflow.aexecute())
@@ -59,14 +59,14 @@ def test_late_sync_model_blocks_nobody(workflow: Workflow) -> None:
 def test_acomplete_is_awaited(workflow: Workflow) -> None:
     """Async code awaits a Model's own acomplete()."""
 
-    class Native(Plain):
+    class AsyncModel(SyncModel):
         async def acomplete(self, request: ModelRequest) -> Completion:
             await asyncio.sleep(0)
-            return Completion(text="awaited")
+            return Completion(text="async")
 
-    workflow.add_node(LLMNode("n", Native(lambda: "plain"), "x"))
-    assert workflow.execute()["n"] == "plain"
-    assert asyncio.run(workflow.aexecute())["n"] == "awaited"
+    workflow.add_node(LLMNode("n", AsyncModel(lambda: "sync"), "x"))
+    assert workflow.execute()["n"] == "sync"
+    assert asyncio.run(workflow.aexecute())["n"] == "async"
 
 
 def test_model_must_return_a_completion(workflow: Workflow, execute: Any) -> None:
@@ -108,11 +108,11 @@ def test_reprs_show_no_values(one: Any) -> None:
 
 def test_default_stream_is_one_delta() -> None:
     """By default a stream is one delta and the Completion, in sync and async code."""
-    model = Plain(lambda: "hello")
+    model = SyncModel(lambda: "hello")
     whole = Completion(text="hello")
 
-    async def awaited() -> list[Any]:
+    async def stream() -> list[Any]:
         return [piece async for piece in model.astream(ModelRequest(prompt="x"))]
 
     assert list(model.stream(ModelRequest(prompt="x"))) == [TextDelta("hello"), whole]
-    assert asyncio.run(awaited()) == [TextDelta("hello"), whole]
+    assert asyncio.run(stream()) == [TextDelta("hello"), whole]

@@ -196,8 +196,8 @@ def test_node_in_two_workflows(workflow: Workflow) -> None:
     """Two workflows may share one node object."""
     node = LLMNode("n", "echo", "{{input.x}}")
     other = Workflow("other")
-    for one in (workflow, other):
-        one.add_node(node)
+    workflow.add_node(node)
+    other.add_node(node)
     assert (workflow.execute({"x": 1}), other.execute({"x": 2})) == ({"n": "1"}, {"n": "2"})
 
 

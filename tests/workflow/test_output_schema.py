@@ -99,9 +99,9 @@ def test_mismatching_completion_is_on_the_error():
     assert isinstance(cause, ModelError)
     assert cause.answer == 'Here: {"age": "hunter2"}'
     message = traceback.TracebackException.from_exception(cause, capture_locals=True)
-    ours = [one for one in message.stack if "/_workflow/" in one.filename]
+    ours = [frame for frame in message.stack if "/_workflow/" in frame.filename]
     assert ours
-    assert "hunter2" not in repr([one.locals for one in ours])
+    assert "hunter2" not in repr([frame.locals for frame in ours])
 
 
 def test_request_has_the_schema():

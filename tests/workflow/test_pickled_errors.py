@@ -34,13 +34,13 @@ def again(request: pytest.FixtureRequest) -> Again:
     return maker
 
 
-def tree(of: type[FibonacciError]) -> Iterator[type[FibonacciError]]:
-    yield of
-    for one in of.__subclasses__():
-        yield from tree(one)
+def tree(root: type[FibonacciError]) -> Iterator[type[FibonacciError]]:
+    yield root
+    for subclass in root.__subclasses__():
+        yield from tree(subclass)
 
 
-ALL = [one for one in tree(FibonacciError) if one.__module__.startswith("fibonacci.")]
+ALL = [error for error in tree(FibonacciError) if error.__module__.startswith("fibonacci.")]
 KNOWN: dict[type[FibonacciError], dict[str, Any]] = {
     TemplateError: {"line": 1, "column": 2, "name": "input.x", "nearest": "input.y"},
     ModelError: {"retryable": True, "retry_after": 3.0, "answer": "no"},
