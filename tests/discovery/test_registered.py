@@ -172,7 +172,7 @@ def test_the_hook_gets_the_settings_of_the_workflow():
         config = MemoryConfig(
             "toy", "toy://h:1/p?a=1", "px:", 9, options={"b": 2}, timeout=1.5, encryption_key="key"
         )
-        with pytest.warns(UserWarning, match="in the clear"):
+        with pytest.warns(UserWarning, match="stored in plaintext"):
             Workflow("w", config)
     (settings,) = seen
     assert settings.url is not None

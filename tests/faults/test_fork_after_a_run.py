@@ -1,4 +1,4 @@
-"""A fork after a parallel run: the threads did not come along, and the child runs on (C21)."""
+"""A child that is forked after a parallel run lacks its threads, and still works (C21)."""
 
 import asyncio
 import os
@@ -15,8 +15,8 @@ pytestmark = [
 ]
 
 
-def test_fork_after_a_run() -> None:
-    """A child of a process that has run nodes in threads runs them in threads of its own."""
+def test_forked_child_runs_workflows_in_its_own_threads() -> None:
+    """A forked child runs workflows after its parent has run nodes in threads, which it lacks."""
     workflow, together = Workflow("forked"), Barrier(4)
     for number in range(4):
         workflow.add_node(FunctionNode(f"n{number}", lambda _: together.wait(5) >= 0, timeout=5))
@@ -24,6 +24,6 @@ def test_fork_after_a_run() -> None:
 
     def child() -> bool:
         ran = [workflow.execute(), asyncio.run(workflow.aexecute())]
-        return all(all(one.values()) for one in ran)
+        return all(all(result.values()) for result in ran)
 
     in_child(child)

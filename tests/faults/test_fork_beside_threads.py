@@ -13,13 +13,13 @@ from fibonacci import MemoryConfig, Workflow
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork"),
-    # Forking beside threads is what is tested.
+    # Forking while threads run is under test.
     pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning"),
 ]
 
 
 def test_fork_beside_busy_threads() -> None:
-    """Children that are forked while threads write neither hang nor see half a change."""
+    """A child that is forked while threads write neither hangs nor reads half a change."""
     memory = Workflow("flow", MemoryConfig(connection_url="memory://busy")).memory
     stop = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Ctrl-C while the calling thread only waits for the nodes beside."""
+"""Ctrl-C while the calling thread only waits for other nodes."""
 
 import signal
 import threading
@@ -10,8 +10,8 @@ import pytest
 from fibonacci import FunctionNode, MemoryConfig, Workflow
 
 
-def test_ctrl_c_while_waiting() -> None:
-    """It is raised at once; no further node starts, and nothing is written afterwards."""
+def test_ctrl_c_ends_the_wait_for_other_nodes() -> None:
+    """execute() raises KeyboardInterrupt at once; no further node starts, and none writes."""
     workflow = Workflow("interrupted", MemoryConfig(connection_url="memory://interrupted"))
     go, ended, ran = Event(), Event(), []
 

@@ -1,4 +1,4 @@
-"""Streams where a fork, or a signal, comes in between."""
+"""Streams that a fork or a signal interrupts."""
 
 import gc
 import os
@@ -14,7 +14,7 @@ from forks import in_child
 from streams import Endless
 
 from fibonacci import FunctionNode, LLMNode, NodeStarted, NodeText, Workflow, WorkflowError
-from fibonacci._workflow import stream as stream_module
+from fibonacci._workflow import streaming
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork"),
@@ -22,15 +22,15 @@ pytestmark = [
 ]
 
 
-def test_a_fork_in_mid_stream() -> None:
-    """A child can't follow its parent's stream, and is told so; its own streams are whole."""
+def test_forked_child_can_not_read_its_parents_stream() -> None:
+    """A forked child can't read its parent's stream; its own streams are complete."""
     workflow, model = Workflow("flow"), Endless()
     workflow.add_node(LLMNode("n", model, "x"))
     events = workflow.stream()
     assert [next(events), next(events)] == [NodeStarted("n"), NodeText("n", "word ")]
 
     def child() -> bool:
-        with pytest.raises(WorkflowError, match="a forked child can't follow it"):
+        with pytest.raises(WorkflowError, match="a forked child can't read a stream of its parent"):
             next(events)
         own = workflow.stream()
         assert [next(own), next(own)] == [NodeStarted("n"), NodeText("n", "word ")]
@@ -49,8 +49,8 @@ def test_a_fork_in_mid_stream() -> None:
     assert model.closed == 1
 
 
-def test_ctrl_c_while_an_event_is_waited_for() -> None:
-    """A signal in the reader is raised at once; the run stops, and writes nothing."""
+def test_ctrl_c_while_waiting_for_an_event() -> None:
+    """next() raises a signal's exception at once; the run stops, and writes nothing."""
     workflow = Workflow("flow")
     go, ended = Event(), Event()
 
@@ -74,31 +74,31 @@ def test_ctrl_c_while_an_event_is_waited_for() -> None:
     assert workflow.memory.list_keys() == []
 
 
-def test_ctrl_c_while_the_run_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal between the start of the run and its first event leaves no run that waits."""
-    submit_to_thread = stream_module.submit_to_thread
+def test_ctrl_c_while_the_run_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal between the start of a run and its first event leaves no waiting run behind."""
+    submit_to_thread = streaming.submit_to_thread
 
     def interrupted(task: Callable[[], None]) -> None:
         submit_to_thread(task)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(stream_module, "submit_to_thread", interrupted)
+    monkeypatch.setattr(streaming, "submit_to_thread", interrupted)
     workflow = Workflow("flow")
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_write="k"))
 
     class Given:
         pass
 
-    given = Given()
-    kept = weakref.ref(given)
-    events = workflow.stream({"given": given})
+    value = Given()
+    reference = weakref.ref(value)
+    events = workflow.stream({"value": value})
     with pytest.raises(KeyboardInterrupt):
         next(events)
-    del given, events
+    del value, events
     for _ in range(500):
         gc.collect()
-        if kept() is None:
+        if reference() is None:
             break
         time.sleep(0.01)
-    assert kept() is None
+    assert reference() is None
     assert workflow.memory.list_keys() == []

@@ -241,7 +241,7 @@ def test_cyclic_options_are_refused():
     plugin = types.SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_storage=fibonacci_storage)
     with (
         register_plugin("storage", "lenient", plugin),
-        pytest.raises(ConfigurationError, match="options hold themselves"),
+        pytest.raises(ConfigurationError, match="options contain a reference cycle"),
     ):
         Workflow("w", MemoryConfig("lenient", options=options))
 
@@ -595,7 +595,7 @@ def test_encrypted_values_need_their_plugin():
 
 def test_key_without_encrypt_values_warns():
     """An encryption_key without encrypt_values encrypts nothing, needs no plugin, and warns."""
-    with pytest.warns(UserWarning, match="written in the clear. Set encrypt_values=True") as warned:
+    with pytest.warns(UserWarning, match="stored in plaintext. Set encrypt_values=True") as warned:
         memory = Workflow("w", MemoryConfig(encryption_key=CANARY)).memory
     assert warned[0].filename == __file__
     assert CANARY not in str(warned[0].message)

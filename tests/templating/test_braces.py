@@ -1,4 +1,4 @@
-"""The built-in engine: what is its own beyond the contract of engines."""
+"""The built-in engine: its features beyond the contract of engines."""
 
 import pytest
 
@@ -26,14 +26,14 @@ def refused(source):
     return caught.value
 
 
-def test_it_is_the_engine_named_builtin():
-    """Core registers it like any other plugin."""
+def test_builtin_engine_is_registered():
+    """Core registers the built-in engine as "builtin", like any plugin."""
     plugin = find_plugin("templating", "builtin")
     assert isinstance(plugin.ask(EngineSettings(name="builtin"), Engine), BracesEngine)
 
 
-def test_the_prompt_of_the_reference():
-    """A chat's history stands in the prompt as JSON, the message as it is."""
+def test_history_renders_as_json_and_text_as_it_is():
+    """A list renders as JSON in a prompt, and text as it is."""
     history = [{"role": "user", "content": "Hé"}, {"role": "assistant", "content": "{{x}}"}]
     assert render(REFERENCE_PROMPT, memory={"history": history}, input={"message": '"Hi"'}) == (
         "Conversation history:\n"
@@ -43,31 +43,31 @@ def test_the_prompt_of_the_reference():
 
 
 @pytest.mark.parametrize("tag", ["{{a}}", "{{ a }}", "{{a }}", "{{\ta\n}}", "{{\r\n  a\r\n}}"])
-def test_blanks_within_a_tag(tag):
-    """Blanks and newlines may stand on either side of a name."""
+def test_whitespace_within_a_tag(tag):
+    """Spaces and newlines may surround the name in a tag."""
     assert render(f"<{tag}>", a="x") == "<x>"
 
 
-def test_place_of_a_name_below_its_tag():
-    """Line and column are those of the name, not of its braces."""
+def test_position_is_that_of_the_name():
+    """The line and column of a reference are those of the name, not of its braces."""
     (reference,) = BracesEngine().compile("é {{\n\n  memory.a.b }}").references
     assert reference == Reference(root="memory", path=("a", "b"), line=3, column=3)
 
 
-def test_names_with_hyphens():
-    """Ids of nodes and keys may hold hyphens and digits, and begin with an underscore."""
+def test_names_with_hyphens_and_digits():
+    """Node ids and keys may contain hyphens and digits, and start with an underscore."""
     assert render("{{ my-node.the-key.x2 }}", **{"my-node": {"the-key": {"x2": 1}}}) == "1"
     assert render("{{ _x._y-.z }}", _x={"_y-": {"z": 1}}) == "1"
 
 
-def test_index_right_below_a_root():
-    """A node's output may be a list."""
+def test_index_of_a_node_output():
+    """A tag may index the output of a node that is a list."""
     assert render("{{ node.1 }}", node=["a", "b"]) == "b"
 
 
 @pytest.mark.parametrize("quote", ["'", '"'])
 def test_literal_braces(quote):
-    """A pair of braces is text when it stands in quotes, of either kind."""
+    """A pair of braces in single or double quotes is text."""
     opening, closing = f"{{{{ {quote}{{{{{quote} }}}}", f"{{{{{quote}}}}}{quote}}}}}"
     assert render(f"{opening} input.x {closing}", input={"x": 1}) == "{{ input.x }}"
 
@@ -76,18 +76,18 @@ def test_literal_braces(quote):
     "text",
     ["{", "}", "}}", '{"a": {"b": 1}}', "{ { a } }", "{%x%}", "{#x#}", "${x}", "\\{\\{", "a}} {b"],
 )
-def test_other_braces_are_text(text):
-    """Single braces, and closing ones by themselves, are text."""
+def test_unpaired_braces_are_text(text):
+    """Single braces, and closing braces without opening ones, are text."""
     assert render(text) == text
 
 
-def test_a_value_within_json():
-    """A value may stand right before a brace."""
+def test_tag_before_a_closing_brace():
+    """A tag may stand right before a closing brace of JSON."""
     assert render('{"a": {{input.a}}}', input={"a": [1]}) == '{"a": [1]}'
 
 
-def test_names_far_apart_from_python():
-    """A name is never taken for Python: not by dots, not by its length."""
+def test_names_are_never_evaluated():
+    """A name is never evaluated as Python, whatever its dots or its length."""
     long = "k" * 10_000
     assert render("{{ memory." + long + " }}", memory={long: 1}) == "1"
     assert render("{{ memory" + ".a" * 2_000 + " }}") == ""
@@ -118,44 +118,44 @@ def test_names_far_apart_from_python():
         ("x {{ input.a\nUser: {{ input.b }}", 2, 1, "}} is expected, not 'U'"),
     ],
 )
-def test_malformed_tag(source, line, column, due):
-    """The error stands where the tag stops being one, and says what is due there."""
-    fault = refused(source)
-    assert (fault.line, fault.column) == (line, column)
-    assert str(fault).startswith(f"line {line}, column {column}: {due}")
+def test_malformed_tag_reports_position_and_expectation(source, line, column, due):
+    """The error of a malformed tag has the position of the problem, and what is expected there."""
+    error = refused(source)
+    assert (error.line, error.column) == (line, column)
+    assert str(error).startswith(f"line {line}, column {column}: {due}")
 
 
-def test_advice_on_a_key_that_cannot_be_written():
-    """A key with other characters is given a name where memory is read."""
-    fault = refused("{{ memory.user:prefs }}")
-    assert 'Give any other key a name with "as" in memory_read' in str(fault)
-    assert (fault.name, fault.column) == ("memory.user", 15)
+def test_hint_for_keys_that_no_tag_can_name():
+    """The error of a key with other characters says to name it in memory_read."""
+    error = refused("{{ memory.user:prefs }}")
+    assert 'Give any other key a name with "as" in memory_read' in str(error)
+    assert (error.name, error.column) == ("memory.user", 15)
 
 
-def test_advice_on_braces():
-    """Who did not mean a name is told how braces are written."""
-    told = str(refused('{{"role": "user"}}'))
-    assert 'a literal brace pair is {{ "{{" }}' in told
-    assert told.endswith("a prompt that is no template is fibonacci.literal(...)")
+def test_hint_for_braces_that_are_text():
+    """The error of braces that are no tag says how to write them as text."""
+    message = str(refused('{{"role": "user"}}'))
+    assert 'a literal brace pair is {{ "{{" }}' in message
+    assert message.endswith("a prompt that is no template is fibonacci.literal(...)")
     assert str(refused("{{")).endswith("a prompt that is no template is fibonacci.literal(...)")
 
 
 @pytest.mark.parametrize("tag", ["{{ a|upper }}", "{{ a.get('b') }}", "{{ a['b'] }}"])
-def test_advice_on_what_jinja_has(tag):
-    """Who expects more is told where it is."""
+def test_hint_for_jinja_features(tag):
+    """The error of a filter or a statement points to the engine that has it."""
     assert 'Workflow(templating="jinja")' in str(refused(tag))
 
 
-def test_only_names_that_can_be_written_are_proposed():
-    """A key that no template can name is not what was meant."""
+def test_only_writable_names_are_suggested():
+    """A key that no tag can name is not suggested."""
     template = BracesEngine().compile("{{ input.user_prefs }}")
     with pytest.raises(TemplateError) as caught:
         template.render({"input": {"user:prefs": 1, "user prefs": 2}, "memory": {}})
     assert caught.value.nearest is None
 
 
-def test_a_value_without_form_is_named():
-    """The error names the place and the type, and quotes no value."""
+def test_unserializable_value_is_named():
+    """The error of a value that JSON can't represent has the path and the type, and no value."""
     template = BracesEngine().compile("a {{ node.x }}")
     with pytest.raises(TemplateError, match="JSON has no form for what") as caught:
         template.render({"input": {}, "memory": {}, "node": {"x": {"canary"}}})
@@ -164,16 +164,16 @@ def test_a_value_without_form_is_named():
     assert "canary" not in str(caught.value)
 
 
-def test_a_part_without_form():
-    """Where a part of a value has no form, the error says nothing of the whole, which has one."""
+def test_unserializable_part_is_named():
+    """The error of an unserializable part does not describe the value that contains it."""
     template = BracesEngine().compile("{{ node }}")
     with pytest.raises(TemplateError, match=r"holds \(dict\)$"):
         template.render({"input": {}, "memory": {}, "node": {"x": {1}}})
 
 
-def test_many_names():
-    """Places are right in a long template, too."""
+def test_positions_in_a_long_template():
+    """Positions are right in a long template, too."""
     source = "".join(f"line {number}\n{{{{ memory.k{number} }}}}" for number in range(2_000))
     references = BracesEngine().compile(source).references
-    assert [one.line for one in references] == list(range(2, 2_002))
-    assert {one.column for one in references} == {4}
+    assert [reference.line for reference in references] == list(range(2, 2_002))
+    assert {reference.column for reference in references} == {4}

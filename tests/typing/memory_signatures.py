@@ -1,4 +1,4 @@
-"""What a user of the memory verbs sees in an editor; read by the type checkers, never run."""
+"""The types of the memory API as users see them; type checkers read it, nothing runs it."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Literal, Protocol, assert_type
@@ -18,7 +18,7 @@ class Get(Protocol):
 
 
 class AsyncGet(Protocol):
-    """The same, awaited."""
+    """The same calls in async code."""
 
     def __call__(
         self, key: str, scope: Scope = ..., user_id: str | None = ..., default: Any = ...
@@ -69,7 +69,7 @@ assert_type(memory.for_user("u").delete("k"), bool)
 
 
 async def in_a_loop() -> None:
-    """The async twins return what the sync verbs do."""
+    """The async methods return the types of the sync ones."""
     assert_type(await memory.adelete("k"), bool)
     assert_type(await memory.alist_keys(), list[str])
     assert_type(await memory.attl("k"), float | None)

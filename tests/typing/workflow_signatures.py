@@ -1,4 +1,4 @@
-"""What a user of workflows sees in an editor; read by the type checkers, never run."""
+"""The types of the workflow API as users see them; type checkers read it, nothing runs it."""
 
 from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import Any, assert_never, assert_type
@@ -85,7 +85,7 @@ workflow.add_node(LLMNode("later", later, "x", memory_read=("a", "b")))
 
 
 def first(ctx: NodeContext) -> int:
-    """What a function sees."""
+    """The context of a function."""
     assert_type(ctx.inputs, Mapping[str, Any])
     assert_type(ctx.results, Mapping[str, Any])
     assert_type(ctx.memory_values, Mapping[str, Any])
@@ -161,7 +161,7 @@ async def in_a_loop() -> None:
 
 
 def in_tests() -> None:
-    """What the tests of an app are given."""
+    """The testing helpers."""
     with override_model("claude-*", ScriptedModel("Hello", Completion(text="Bye"))) as model:
         assert_type(model, ScriptedModel)
         assert_type(model.requests, list[ModelRequest])
@@ -175,15 +175,15 @@ def in_tests() -> None:
 
 Retry(on=KeyError)
 Retry(on=(OSError, KeyError))
-Retry(on=lambda fault: "busy" in str(fault))
+Retry(on=lambda error: "busy" in str(error))
 
 
-def what_an_error_tells(fault: NodeExecutionError) -> None:
-    """What a handler can ask of it."""
-    assert_type(fault.node_id, str)
-    assert_type(fault.cause, BaseException | None)
-    assert_type(fault.results, dict[str, object])
-    assert_type(fault.trace, dict[str, object])
+def what_an_error_tells(error: NodeExecutionError) -> None:
+    """The attributes that an error handler can use."""
+    assert_type(error.node_id, str)
+    assert_type(error.cause, BaseException | None)
+    assert_type(error.results, dict[str, object])
+    assert_type(error.trace, dict[str, object])
 
 
 def what_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Workflows for the tests of this folder, and the two modes that run them."""
+"""Workflows for these tests, and fixtures that run them in sync and async code."""
 
 import asyncio
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -26,8 +26,8 @@ def config() -> MemoryConfig:
 @pytest.fixture
 def workflow(config: MemoryConfig) -> Iterator[Workflow]:
     """A workflow without nodes, and with an empty memory."""
-    with Workflow("flow", config) as one:
-        yield one
+    with Workflow("flow", config) as workflow:
+        yield workflow
 
 
 def in_sync(workflow: Workflow, *args: Any, **kwargs: Any) -> ExecutionResult:
@@ -45,8 +45,8 @@ def execute(request: pytest.FixtureRequest) -> Execute:
     return mode
 
 
-class Counting(LocalStore):
-    """A store that notes what it is asked."""
+class RecordingStore(LocalStore):
+    """A store that records its requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,9 @@ class Counting(LocalStore):
 
     def read_many(self, addresses: Sequence[Address], *, deadline: float) -> list[bytes | None]:
         self.reads.append(list(addresses))
-        return [super(Counting, self).read(one, deadline=deadline) for one in addresses]
+        return [
+            super(RecordingStore, self).read(address, deadline=deadline) for address in addresses
+        ]
 
     def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
         self.writes.append(address)
@@ -72,16 +74,16 @@ class Counting(LocalStore):
 
 
 @pytest.fixture
-def store() -> Counting:
-    """An empty store that notes what it is asked."""
-    return Counting()
+def store() -> RecordingStore:
+    """An empty store that records its requests."""
+    return RecordingStore()
 
 
 @pytest.fixture
-def counted(store: Counting) -> Iterator[Workflow]:
-    """A workflow over the store that notes what it is asked."""
-    with Workflow("flow", MemoryConfig(store)) as one:
-        yield one
+def counted(store: RecordingStore) -> Iterator[Workflow]:
+    """A workflow over the store that records its requests."""
+    with Workflow("flow", MemoryConfig(store)) as workflow:
+        yield workflow
 
 
 def stream_in_sync(workflow: Workflow, *args: Any, **kwargs: Any) -> Generator[Event]:
@@ -89,7 +91,7 @@ def stream_in_sync(workflow: Workflow, *args: Any, **kwargs: Any) -> Generator[E
 
 
 def stream_in_async(workflow: Workflow, *args: Any, **kwargs: Any) -> Generator[Event]:
-    """An async stream, read by a plain loop: between two events, the event loop stands still."""
+    """An async stream, read by a sync loop: the event loop runs only while an event is read."""
     with asyncio.Runner() as runner:
         events = workflow.astream(*args, **kwargs)
         try:

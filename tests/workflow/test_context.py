@@ -1,4 +1,4 @@
-"""What the function of a FunctionNode is called with."""
+"""NodeContext: the argument of a FunctionNode's function."""
 
 import asyncio
 from typing import Any
@@ -8,8 +8,8 @@ import pytest
 from fibonacci import FunctionNode, MemoryConfig, NodeExecutionError, ScopeError, Workflow
 
 
-def test_all_that_it_sees(config: MemoryConfig, execute: Any) -> None:
-    """A function sees inputs, recalled values, its dependencies' outputs, user and organization."""
+def test_contents_of_a_context(config: MemoryConfig, execute: Any) -> None:
+    """ctx has inputs, memory values, outputs of dependencies, user and organization."""
     workflow = Workflow("flow", config, organization_id="acme")
     workflow.memory.set("k", "v")
     workflow.add_node(FunctionNode("a", lambda _: "A"))
@@ -31,29 +31,29 @@ def test_all_that_it_sees(config: MemoryConfig, execute: Any) -> None:
 
 UNDECLARED = [
     ("far", r"node 'n' reads the result of 'far': add dependencies=\['a', 'far'\]$"),
-    ("n", r"of 'n', and there is no such node before it.$"),
-    ("fat", r"of 'fat', and there is no such node before it. Did you mean 'far'\?"),
-    (0, r"of 0, and there is no such node before it.$"),
+    ("n", r"of 'n', but there is no such node before it.$"),
+    ("fat", r"of 'fat', but there is no such node before it. Did you mean 'far'\?"),
+    (0, r"of 0, but there is no such node before it.$"),
 ]
 
 
-@pytest.mark.parametrize(("asked", "told"), UNDECLARED)
-def test_a_result_that_was_not_declared(
-    workflow: Workflow, execute: Any, asked: Any, told: str
+@pytest.mark.parametrize(("node_id", "message"), UNDECLARED)
+def test_undeclared_result_error_names_the_fix(
+    workflow: Workflow, execute: Any, node_id: Any, message: str
 ) -> None:
-    """Who reads the output of a node that it does not wait for is told what to add."""
+    """The error for a result of an undeclared dependency says which dependencies to declare."""
     workflow.add_node(FunctionNode("far", lambda _: 1))
     workflow.add_node(FunctionNode("a", lambda _: 2))
     workflow.add_node(
-        FunctionNode("n", lambda ctx: ctx.results[asked], dependencies=["a"], retry=2)
+        FunctionNode("n", lambda ctx: ctx.results[node_id], dependencies=["a"], retry=2)
     )
-    with pytest.raises(NodeExecutionError, match=told) as caught:
+    with pytest.raises(NodeExecutionError, match=message) as caught:
         execute(workflow)
     assert isinstance(caught.value.cause, KeyError)
 
 
-def test_a_result_that_may_be_missing(workflow: Workflow, execute: Any) -> None:
-    """To ask whether a result is there, or with a default, is no fault."""
+def test_results_support_in_and_get(workflow: Workflow, execute: Any) -> None:
+    """ctx.results supports `in`, and get() with a default."""
     workflow.add_node(
         FunctionNode("n", lambda ctx: (ctx.results.get("x", 7), "x" in ctx.results, repr(ctx)))
     )
@@ -61,8 +61,8 @@ def test_a_result_that_may_be_missing(workflow: Workflow, execute: Any) -> None:
 
 
 @pytest.mark.parametrize("part", ["inputs", "results", "memory_values"])
-def test_it_can_only_be_read(workflow: Workflow, execute: Any, part: str) -> None:
-    """A function can put nothing into what other nodes see."""
+def test_context_is_read_only(workflow: Workflow, execute: Any, part: str) -> None:
+    """A function can't change what other nodes see through ctx."""
 
     def change(ctx: Any) -> None:
         getattr(ctx, part)["new"] = 1
@@ -73,7 +73,7 @@ def test_it_can_only_be_read(workflow: Workflow, execute: Any, part: str) -> Non
 
 
 def test_inputs_are_a_copy(workflow: Workflow) -> None:
-    """A caller that changes its dict during the run changes nothing for the nodes."""
+    """A caller that changes its dict of inputs during the run does not change the nodes' inputs."""
     inputs = {"x": 1}
     workflow.add_node(FunctionNode("a", lambda _: inputs.update(x=2)))
     workflow.add_node(FunctionNode("n", lambda ctx: ctx.inputs["x"], dependencies=["a"]))
@@ -112,8 +112,10 @@ def use_all(memory: Any, as_written: Any) -> None:
 
 
 @pytest.mark.parametrize("user_id", ["u", None])
-def test_verbs_without_a_scope(workflow: Workflow, execute: Any, user_id: str | None) -> None:
-    """A verb of ctx.memory without a scope is about the run's user, else about the workflow."""
+def test_default_scope_of_memory_calls(
+    workflow: Workflow, execute: Any, user_id: str | None
+) -> None:
+    """A call of ctx.memory without a scope uses the run's user, else the workflow."""
     seen: list[Any] = []
     workflow.add_node(
         FunctionNode("n", lambda ctx: use_all(ctx.memory, lambda *found: seen.append(found)))
@@ -126,8 +128,8 @@ def test_verbs_without_a_scope(workflow: Workflow, execute: Any, user_id: str | 
     assert (memory.ttl("k") or 0) <= 50
 
 
-def test_the_users_own_id_without_a_scope(workflow: Workflow, execute: Any) -> None:
-    """The run's own user id may stand in a verb without a scope; another one is refused."""
+def test_own_user_id_without_a_scope(workflow: Workflow, execute: Any) -> None:
+    """ctx.memory accepts the run's own user id without a scope, and refuses another one."""
     workflow.add_node(FunctionNode("n", lambda ctx: ctx.memory.set("k", 1, user_id=ctx.user_id)))
     execute(workflow, user_id="u")
     assert workflow.memory.for_user("u").get("k") == 1
@@ -151,8 +153,8 @@ async def listed(ctx: Any) -> list[str]:
         lambda ctx: asyncio.run(listed(ctx)),
     ],
 )
-def test_all_records_need_a_scope(workflow: Workflow, use: Any) -> None:
-    """What takes all records of a scope has to name it in a run with a user."""
+def test_scope_is_required_for_all_records(workflow: Workflow, use: Any) -> None:
+    """In a run with a user, calls that take all records of a scope must name it."""
     user = workflow.memory.for_user("u")
     for memory in (user, workflow.memory):
         memory.set("k", 1)
@@ -161,12 +163,14 @@ def test_all_records_need_a_scope(workflow: Workflow, use: Any) -> None:
     assert user.get("k") == workflow.memory.get("k") == 1
 
 
-def test_all_records_with_a_scope(workflow: Workflow, execute: Any) -> None:
-    """A scope that is named is taken, and a run without a user means the workflow without one."""
+def test_all_records_of_a_named_scope(workflow: Workflow, execute: Any) -> None:
+    """A call for all records uses the scope it names; without a user, workflow by default."""
     workflow.memory.set("shared", 1)
     workflow.memory.for_user("u").set("own", 1)
     workflow.add_node(
-        FunctionNode("n", lambda ctx: [ctx.memory.list_keys(one) for one in ctx.inputs["scopes"]])
+        FunctionNode(
+            "n", lambda ctx: [ctx.memory.list_keys(scope) for scope in ctx.inputs["scopes"]]
+        )
     )
     found = execute(workflow, {"scopes": ["user", "workflow"]}, "u")
     assert found["n"] == [["own"], ["shared"]]
@@ -177,7 +181,7 @@ def test_all_records_with_a_scope(workflow: Workflow, execute: Any) -> None:
     assert workflow.memory.list_keys() == []
 
 
-def test_async_memory(workflow: Workflow) -> None:
+def test_memory_in_an_async_function(workflow: Workflow) -> None:
     """An async function awaits the same memory."""
 
     async def use(ctx: Any) -> Any:
@@ -189,41 +193,41 @@ def test_async_memory(workflow: Workflow) -> None:
 
 
 def refused(workflow: Workflow, execute: Any, use: Any, user_id: str | None) -> str:
-    """What ctx.memory says to this use of it."""
+    """Return the error of ctx.memory for this call."""
     workflow.add_node(FunctionNode("n", use))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow, user_id=user_id)
-    assert isinstance(told.value.cause, ScopeError)
-    return str(told.value.cause)
+    assert isinstance(caught.value.cause, ScopeError)
+    return str(caught.value.cause)
 
 
-def test_another_user_is_refused(workflow: Workflow, execute: Any) -> None:
-    """ctx.memory is no way to another user's records."""
+def test_another_users_id_is_refused(workflow: Workflow, execute: Any) -> None:
+    """ctx.memory refuses the id of another user."""
     text = refused(
         workflow, execute, lambda ctx: ctx.memory.get("k", scope="user", user_id="other"), "u"
     )
     assert "bound to one run, and user_id is another" in text
 
 
-def test_a_user_id_with_another_scope_is_refused(workflow: Workflow, execute: Any) -> None:
-    """A user id that comes with a shared scope is a mistake there, too (C4)."""
+def test_user_id_with_a_shared_scope_is_refused(workflow: Workflow, execute: Any) -> None:
+    """ctx.memory refuses a user id with a shared scope (C4)."""
     refused(workflow, execute, lambda ctx: ctx.memory.get("k", "workflow", "u"), "u")
 
 
 def test_user_scope_without_a_user_is_refused(workflow: Workflow, execute: Any) -> None:
-    """A run without a user has no user scope (C4)."""
+    """ctx.memory refuses user scope in a run without a user (C4)."""
     text = refused(workflow, execute, lambda ctx: ctx.memory.get("k", scope="user"), None)
     assert "this run has none: execute(..., user_id=...)" in text
 
 
-def test_an_unknown_scope_is_refused(workflow: Workflow, execute: Any) -> None:
-    """A scope that is none is told as one."""
+def test_unknown_scope_is_refused(workflow: Workflow, execute: Any) -> None:
+    """ctx.memory refuses an unknown scope."""
     text = refused(workflow, execute, lambda ctx: ctx.memory.get("k", scope="usr"), "u")
     assert "unknown scope 'usr'" in text
 
 
-def test_repr(workflow: Workflow, execute: Any) -> None:
-    """A context shows whose run it is, and no value (C23)."""
+def test_repr_shows_no_values(workflow: Workflow, execute: Any) -> None:
+    """The repr of ctx shows the user and the organization, and no value (C23)."""
     workflow.memory.set("k", "secret")
     workflow.add_node(FunctionNode("a", lambda _: "secret"))
     workflow.add_node(FunctionNode("n", repr, dependencies=["a"], memory_read=["k"]))
@@ -234,11 +238,11 @@ def test_repr(workflow: Workflow, execute: Any) -> None:
     assert execute(workflow)["nobody"] == "<RunMemory of user None>"
 
 
-def test_what_a_function_returns(workflow: Workflow, execute: Any) -> None:
+def test_output_is_the_returned_object(workflow: Workflow, execute: Any) -> None:
     """The output is the very object that the function returned, None included."""
-    given = object()
-    workflow.add_node(FunctionNode("n", lambda _: given))
+    form = object()
+    workflow.add_node(FunctionNode("n", lambda _: form))
     workflow.add_node(FunctionNode("none", lambda _: None))
     result = execute(workflow)
-    assert result["n"] is given
+    assert result["n"] is form
     assert result["none"] is None

@@ -1,4 +1,4 @@
-"""A node that fails: what ends, what does not start, and what the error tells."""
+"""A failed node: which nodes end, which do not start, and what the error says."""
 
 from threading import Event
 from typing import Any
@@ -24,42 +24,40 @@ def fail(_: Any) -> Any:
     raise KeyError("password=hunter2")
 
 
-def test_the_error(workflow: Workflow, execute: Any) -> None:
-    """The error has the node, its cause, chained too, and the outputs of those that ended."""
+def test_error_has_node_cause_and_results(workflow: Workflow, execute: Any) -> None:
+    """NodeExecutionError has the node, its chained cause, and the outputs of nodes that ended."""
     workflow.add_node(FunctionNode("first", lambda _: 1))
     workflow.add_node(FunctionNode("bad", fail, dependencies=["first"]))
     workflow.add_node(FunctionNode("after", lambda _: 2, dependencies=["bad"]))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
-    fault = told.value
-    assert isinstance(fault, WorkflowError)
-    assert fault.node_id == "bad"
-    assert isinstance(fault.cause, KeyError)
-    assert fault.__cause__ is fault.cause
-    assert fault.results == {"first": 1}
+    error = caught.value
+    assert isinstance(error, WorkflowError)
+    assert error.node_id == "bad"
+    assert isinstance(error.cause, KeyError)
+    assert error.__cause__ is error.cause
+    assert error.results == {"first": 1}
 
 
-def test_what_a_function_raises_is_told(workflow: Workflow, execute: Any) -> None:
-    """The text of what a function of a node raises is in the message: its author wrote it."""
+def test_message_quotes_what_a_function_raises(workflow: Workflow, execute: Any) -> None:
+    """The message includes the text of what a node's function raises: its author wrote it."""
 
     def find_address(_: Any) -> Any:
         raise ValueError("order 42 has no address")
 
     workflow.add_node(FunctionNode("ship", find_address))
-    told = pytest.raises(
+    expected = pytest.raises(
         NodeExecutionError, match=r"^node 'ship' failed: ValueError: order 42 has no address$"
     )
-    with told:
+    with expected:
         execute(workflow)
-    with told:
+    with expected:
         list(workflow.stream())
 
 
 @pytest.mark.parametrize("kind", [Exception, FibonacciError])
-def test_an_exception_without_a_text(
-    workflow: Workflow, execute: Any, kind: type[Exception]
-) -> None:
-    """Where there is no text, or none to be had, the type is told."""
+def test_exception_without_a_text(workflow: Workflow, execute: Any, kind: type[Exception]) -> None:
+    """The message has only the type of an exception without a text, or whose text raises."""
 
     class Mute(kind):  # type: ignore[misc, valid-type]
         def __str__(self) -> str:
@@ -81,23 +79,23 @@ class Leaky(LocalStore):
 
 
 @pytest.mark.parametrize("kind", ["model", "store"])
-def test_foreign_texts_stay_out(execute: Any, kind: str) -> None:
-    """What a model or a driver says is not in the message, which may be logged (C23)."""
+def test_message_quotes_no_foreign_text(execute: Any, kind: str) -> None:
+    """The message may be logged: it quotes no exception of a model or a driver (C23)."""
     workflow = Workflow("flow", MemoryConfig(Leaky()))
     by_store: Any = FunctionNode("bad", lambda _: 1, memory_read=["k"])
     workflow.add_node(by_store if kind == "store" else LLMNode("bad", fail, "x"))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
-    assert str(told.value) == "node 'bad' failed: KeyError"
-    assert "hunter2" not in repr(told.value)
+    assert str(caught.value) == "node 'bad' failed: KeyError"
+    assert "hunter2" not in repr(caught.value)
 
 
 def busy(_: Any) -> Any:
     raise ModelError("the model is overloaded", retryable=True, retry_after=3)
 
 
-def test_our_texts_are_told(workflow: Workflow, execute: Any) -> None:
-    """An error of our own tree is told in full."""
+def test_message_quotes_fibonacci_errors(workflow: Workflow, execute: Any) -> None:
+    """The message includes the text of an error of Fibonacci's tree."""
     workflow.add_node(LLMNode("bad", busy, "x"))
     with pytest.raises(
         NodeExecutionError, match=r"^node 'bad' failed: ModelError: the model is overloaded$"
@@ -105,22 +103,22 @@ def test_our_texts_are_told(workflow: Workflow, execute: Any) -> None:
         execute(workflow)
 
 
-def test_what_the_error_knows_of_the_run(workflow: Workflow, execute: Any) -> None:
-    """The error tells how the nodes went that came to their end, and what they cost."""
+def test_error_has_trace_and_usage(workflow: Workflow, execute: Any) -> None:
+    """NodeExecutionError has the traces of nodes that succeeded, and their tokens."""
     spent = Completion(text="a", usage=Usage(input_tokens=3, output_tokens=5))
     workflow.add_node(LLMNode("first", lambda _: spent, "x"))
     workflow.add_node(FunctionNode("bad", fail, dependencies=["first"]))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
-    assert list(told.value.trace) == ["first"]
-    first = told.value.trace["first"]
+    assert list(caught.value.trace) == ["first"]
+    first = caught.value.trace["first"]
     assert isinstance(first, NodeTrace)
     assert first.attempts == 1
-    assert told.value.usage == spent.usage
+    assert caught.value.usage == spent.usage
 
 
-def test_those_that_run_end(workflow: Workflow, execute: Any) -> None:
-    """Where a node fails, those that run come to their end; what waited for them does not start."""
+def test_running_nodes_end_after_a_failure(workflow: Workflow, execute: Any) -> None:
+    """After a failure, running nodes end, and dependents of the failed node do not start."""
     running, failed = Event(), Event()
     ended: list[str] = []
 
@@ -139,15 +137,15 @@ def test_those_that_run_end(workflow: Workflow, execute: Any) -> None:
     workflow.add_node(FunctionNode("after", lambda _: ended.append("after"), dependencies=["slow"]))
     workflow.add_node(FunctionNode("bad", bad))
     workflow.add_node(FunctionNode("later", lambda _: ended.append("later"), dependencies=["bad"]))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
     assert ended == ["slow"]
-    assert (told.value.node_id, told.value.results) == ("bad", {"slow": "done"})
+    assert (caught.value.node_id, caught.value.results) == ("bad", {"slow": "done"})
     assert workflow.memory.get("slow") == "done"
 
 
-def test_what_waits_for_room_does_not_start(execute: Any) -> None:
-    """A node that could run, and only waits for room, does not start after a failure."""
+def test_ready_nodes_do_not_start_after_a_failure(execute: Any) -> None:
+    """A node that waits only for max_concurrency does not start after a failure."""
     workflow = Workflow("flow", max_concurrency=1)
     ran: list[int] = []
     workflow.add_node(FunctionNode("bad", fail))
@@ -157,24 +155,24 @@ def test_what_waits_for_room_does_not_start(execute: Any) -> None:
     assert ran == []
 
 
-def test_a_workflow_runs_again(workflow: Workflow, execute: Any) -> None:
-    """A failure is one run's: the next one starts afresh."""
+def test_workflow_runs_after_a_failure(workflow: Workflow, execute: Any) -> None:
+    """A failure affects only its own run."""
     workflow.add_node(FunctionNode("n", lambda ctx: 1 // ctx.inputs["x"]))
     with pytest.raises(NodeExecutionError):
         execute(workflow, {"x": 0})
     assert execute(workflow, {"x": 1}) == {"n": 1}
 
 
-def test_stop_iteration(workflow: Workflow, execute: Any) -> None:
-    """A function that raises StopIteration fails its node, and ends no loop by mistake."""
+def test_stop_iteration_fails_the_node(workflow: Workflow, execute: Any) -> None:
+    """A function that raises StopIteration fails its node, and ends no loop."""
     workflow.add_node(FunctionNode("n", lambda _: next(iter([]))))
-    with pytest.raises(NodeExecutionError, match="node 'n' failed: RuntimeError") as told:
+    with pytest.raises(NodeExecutionError, match="node 'n' failed: RuntimeError") as caught:
         execute(workflow)
-    assert isinstance(told.value.cause, RuntimeError)
+    assert isinstance(caught.value.cause, RuntimeError)
 
 
-def test_nested_failure(workflow: Workflow, execute: Any) -> None:
-    """A workflow inside a node fails as itself; the outer error tells the way down."""
+def test_failure_of_a_nested_workflow(workflow: Workflow, execute: Any) -> None:
+    """The failure of a workflow inside a node is the cause of the outer error, which names both."""
     inner = Workflow("inner")
     inner.add_node(FunctionNode("deep", fail))
     workflow.add_node(FunctionNode("n", lambda _: inner.execute()))

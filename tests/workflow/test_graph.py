@@ -1,4 +1,4 @@
-"""The graph: who waits for whom, from dependencies and from what templates ask for."""
+"""The graph: dependencies that are declared, and those from references in templates."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from fibonacci.plugin import Model, ModelSettings, hookimpl
 
 
 def test_edges_from_templates(workflow: Workflow, execute: Any) -> None:
-    """A node waits for those that its prompts name, whichever was added first."""
+    """A node depends on those that its prompts reference, in whatever order they were added."""
     workflow.add_node(LLMNode("last", "echo", "<{{middle}}>", system_prompt="{{first}}"))
     workflow.add_node(LLMNode("middle", "echo", "({{first}})"))
     workflow.add_node(LLMNode("first", "echo", "{{input.x}}"))
@@ -18,7 +18,7 @@ def test_edges_from_templates(workflow: Workflow, execute: Any) -> None:
 
 
 def test_edges_from_dependencies(workflow: Workflow, execute: Any) -> None:
-    """A node waits for its dependencies, and a FunctionNode finds their outputs in ctx.results."""
+    """A node waits for its `dependencies`, and a FunctionNode has their outputs in ctx.results."""
     workflow.add_node(FunctionNode("sum", lambda ctx: sum(ctx.results.values()), dependencies="ab"))
     workflow.add_node(FunctionNode("ab", lambda ctx: ctx.results["a"] + 1, dependencies=["a"]))
     workflow.add_node(FunctionNode("a", lambda _: 1))
@@ -26,7 +26,7 @@ def test_edges_from_dependencies(workflow: Workflow, execute: Any) -> None:
 
 
 def test_edges_from_keys(workflow: Workflow, execute: Any) -> None:
-    """A key of memory_write that names a node waits for it; its own output makes no circle."""
+    """A node depends on those that its memory_write keys reference; its own id is no cycle."""
     workflow.add_node(
         FunctionNode("n", lambda _: {"id": 7}, memory_write="{{topic}}:{{n.id}}:{{input.x}}")
     )
@@ -35,8 +35,8 @@ def test_edges_from_keys(workflow: Workflow, execute: Any) -> None:
     assert workflow.memory.get("news:7:y") == {"id": 7}
 
 
-def test_a_diamond(workflow: Workflow, execute: Any) -> None:
-    """A node that two others need runs once, and so does the one that needs both."""
+def test_diamond(workflow: Workflow, execute: Any) -> None:
+    """In a diamond of four nodes each runs once."""
     runs: list[str] = []
 
     def noted(name: str) -> Any:
@@ -59,67 +59,67 @@ def test_order_of_results(workflow: Workflow, execute: Any) -> None:
 
 
 @pytest.mark.parametrize("verb", [Workflow.validate, Workflow.execute])
-def test_a_cycle_is_shown(workflow: Workflow, verb: Any) -> None:
-    """Nodes that wait for each other are an error that shows the circle; nothing runs."""
-    asked: list[int] = []
-    workflow.add_node(FunctionNode("start", lambda _: asked.append(1)))
+def test_cycle_error_shows_the_path(workflow: Workflow, verb: Any) -> None:
+    """A dependency cycle is an error that shows it; nothing runs."""
+    requests: list[int] = []
+    workflow.add_node(FunctionNode("start", lambda _: requests.append(1)))
     workflow.add_node(LLMNode("a", "echo", "{{c}}", dependencies=["start"]))
     workflow.add_node(LLMNode("b", "echo", "{{a}}"))
-    workflow.add_node(FunctionNode("c", lambda _: asked.append(1), dependencies=["b"]))
-    with pytest.raises(WorkflowValidationError, match="the nodes wait for each other: ") as told:
+    workflow.add_node(FunctionNode("c", lambda _: requests.append(1), dependencies=["b"]))
+    with pytest.raises(WorkflowValidationError, match="dependency cycle: ") as caught:
         verb(workflow)
-    assert any(way in str(told.value) for way in ("a -> b -> c", "b -> c -> a", "c -> a -> b"))
-    assert asked == []
+    assert any(way in str(caught.value) for way in ("a -> b -> c", "b -> c -> a", "c -> a -> b"))
+    assert requests == []
 
 
-def test_a_node_that_waits_for_itself(workflow: Workflow) -> None:
-    """A node that names itself, in dependencies or in a prompt, is a circle of one."""
+def test_self_dependency_is_a_cycle(workflow: Workflow) -> None:
+    """A node that references itself, in dependencies or in a prompt, is a cycle."""
     workflow.add_node(LLMNode("n", "echo", "{{n}}"))
     with pytest.raises(WorkflowValidationError, match="n -> n"):
         workflow.validate()
 
 
-def test_unknown_nodes(workflow: Workflow) -> None:
-    """All unknown ids are told at once, each with where it stands and what is near it."""
+def test_all_unknown_nodes_are_reported(workflow: Workflow) -> None:
+    """One error reports all unknown ids, each with its position and a similar id."""
     workflow.add_node(LLMNode("summary", "echo", "x"))
     workflow.add_node(LLMNode("a", "echo", "text\n {{sumary}}"))
     workflow.add_node(FunctionNode("b", print, dependencies=["sumary"]))
     workflow.add_node(LLMNode("c", "echo", "{{inputs.x}}"))
-    with pytest.raises(WorkflowValidationError) as told:
+    with pytest.raises(WorkflowValidationError) as caught:
         workflow.validate()
-    text = str(told.value)
-    assert "the prompt of node 'a': line 2, column 4 asks for 'sumary'" in text
-    assert "node 'b' depends on 'sumary', and there is no such node." in text
+    text = str(caught.value)
+    assert "the prompt of node 'a': line 2, column 4 references 'sumary'" in text
+    assert "node 'b' depends on 'sumary', but there is no such node." in text
     assert text.count("Did you mean 'summary'?") == 2
     assert "Did you mean 'input'?" in text
 
 
-def test_an_input_that_is_named_like_a_node(workflow: Workflow) -> None:
-    """Who leaves "input." out is told how inputs and memories are written."""
+def test_hint_for_a_missing_input_prefix(workflow: Workflow) -> None:
+    """The error of an unknown node says how to reference inputs and memory."""
     workflow.add_node(LLMNode("a", "echo", "{{message}}"))
-    with pytest.raises(WorkflowValidationError) as told:
+    with pytest.raises(WorkflowValidationError) as caught:
         workflow.validate()
-    assert str(told.value).endswith(
-        "there is no such node. An input is input.message, a memory memory.message; "
-        "a prompt that is no template is fibonacci.literal(...)"
+    assert str(caught.value).endswith(
+        "there is no such node. An input is input.message, a memory value is memory.message; "
+        "a prompt that is not a template is fibonacci.literal(...)"
     )
 
 
-def test_no_nodes(workflow: Workflow, execute: Any) -> None:
-    """A workflow without nodes is not run in silence."""
+def test_workflow_without_nodes_is_refused(workflow: Workflow, execute: Any) -> None:
+    """execute() refuses a workflow without nodes."""
     with pytest.raises(WorkflowValidationError, match="has no nodes: add one with add_node"):
         execute(workflow)
 
 
 def test_validate_runs_nothing(workflow: Workflow) -> None:
-    """validate checks graph and models, and calls no node."""
-    asked: list[int] = []
-    workflow.add_node(FunctionNode("n", lambda _: asked.append(1)))
+    """validate() checks graph and models, and runs no node."""
+    requests: list[int] = []
+    workflow.add_node(FunctionNode("n", lambda _: requests.append(1)))
     workflow.validate()
-    assert asked == []
+    assert requests == []
 
 
-def test_nodes_may_come_later(workflow: Workflow, execute: Any) -> None:
+def test_node_added_after_an_execution(workflow: Workflow, execute: Any) -> None:
     """A node that is added after an execution is part of the next one."""
     workflow.add_node(LLMNode("a", "echo", "1"))
     assert execute(workflow) == {"a": "1"}
@@ -127,8 +127,8 @@ def test_nodes_may_come_later(workflow: Workflow, execute: Any) -> None:
     assert execute(workflow) == {"a": "1", "b": "12"}
 
 
-def test_add_node_during_a_run(workflow: Workflow, execute: Any) -> None:
-    """A run that has started goes on with the nodes that it started with."""
+def test_node_added_during_a_run(workflow: Workflow, execute: Any) -> None:
+    """A run that has started keeps the nodes that it started with."""
 
     def grow(_: Any) -> None:
         workflow.add_node(LLMNode("late", "echo", "x"))
@@ -139,7 +139,7 @@ def test_add_node_during_a_run(workflow: Workflow, execute: Any) -> None:
     assert [node.id for node in workflow.nodes] == ["grow", "next", "late"]
 
 
-def test_no_node_is_lost(workflow: Workflow) -> None:
+def test_node_added_during_preparation(workflow: Workflow) -> None:
     """A node that is added while an execution prepares is part of the next one."""
 
     class Provider:

@@ -1,4 +1,4 @@
-"""Hostile text: what comes from people and from memory arrives as it is (C27)."""
+"""Text of users and of memory reaches prompts unchanged (C27)."""
 
 import math
 from typing import Any
@@ -18,8 +18,8 @@ TEMPLATES = [
 
 
 @pytest.mark.parametrize("text", TEMPLATES)
-def test_templates_in_values(workflow: Workflow, execute: Any, text: str) -> None:
-    """A template in an input, in memory or in an output is text: nothing in it is expanded."""
+def test_values_are_not_expanded(workflow: Workflow, execute: Any, text: str) -> None:
+    """A template in an input, in memory or in an output is text, and is not expanded (C27)."""
     workflow.memory.set("value", text)
     workflow.memory.set("secret", "SECRET")
     workflow.add_node(FunctionNode("f", lambda ctx: ctx.inputs["x"]))
@@ -36,8 +36,8 @@ def test_templates_in_values(workflow: Workflow, execute: Any, text: str) -> Non
     assert result["n"] == result["again"] == f"{text}|{text}|{text}|SECRET"
 
 
-def test_templates_inside_json(workflow: Workflow, execute: Any) -> None:
-    """The same holds for text in lists and dicts; characters beyond ASCII stay (C27)."""
+def test_values_inside_json_are_not_expanded(workflow: Workflow, execute: Any) -> None:
+    """Templates inside lists and dicts are text; characters beyond ASCII stay (C27)."""
     workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))
     assert execute(workflow, {"x": [TEMPLATES[0], {"é": 1}]})["n"] == (
         '["{{memory.secret}} {{ input.x }} {{n}}",{"é":1}]'
@@ -50,12 +50,12 @@ def test_keys_named_like_methods(workflow: Workflow, execute: Any, key: str) -> 
     workflow.memory.set(key, {"values": "found"})
     prompt = f"{{{{memory.{key}.values}}}}|{{{{input.{key}}}}}"
     workflow.add_node(LLMNode("n", "echo", prompt, memory_read=[key]))
-    assert execute(workflow, {key: "given"})["n"] == "found|given"
+    assert execute(workflow, {key: "value"})["n"] == "found|value"
 
 
 @pytest.mark.parametrize("path", ["__class__", "__class__.__mro__", "__init__.__globals__"])
-def test_attributes_are_out_of_reach(workflow: Workflow, execute: Any, path: str) -> None:
-    """An attribute is no key: add_node refuses it for memory, the run for an input."""
+def test_attributes_are_not_reachable(workflow: Workflow, execute: Any, path: str) -> None:
+    """An attribute is not a key: add_node() refuses it for memory, and the run for an input."""
     with pytest.raises(TemplateError, match="add '__"):
         workflow.add_node(LLMNode("m", "echo", f"{{{{memory.{path}}}}}", memory_read=["k"]))
     workflow.add_node(LLMNode("n", "echo", f"{{{{input.x.{path}}}}}"))
@@ -63,8 +63,8 @@ def test_attributes_are_out_of_reach(workflow: Workflow, execute: Any, path: str
         execute(workflow, {"x": object()})
 
 
-def test_an_attribute_of_a_value_in_memory(workflow: Workflow, execute: Any) -> None:
-    """Below a key that is read, too, an attribute is what is not there: empty text."""
+def test_attribute_of_a_memory_value_is_missing(workflow: Workflow, execute: Any) -> None:
+    """An attribute of a value in memory is missing, and renders as empty text."""
     workflow.memory.set("k", {"a": 1})
     workflow.add_node(
         LLMNode("n", "echo", "<{{memory.k.__class__}}{{memory.k.items}}>", memory_read=["k"])
@@ -88,27 +88,27 @@ def deep() -> list[Any]:
 @pytest.mark.parametrize(
     "make", [cyclic, deep, object, lambda: {1, 2}, lambda: b"x", lambda: math.nan]
 )
-def test_inputs_that_json_has_no_form_for(workflow: Workflow, execute: Any, make: Any) -> None:
-    """An input that JSON can't write fails the node that writes it, and no model is asked."""
-    asked: list[Any] = []
-    workflow.add_node(LLMNode("n", lambda request: asked.append(request) or "", "{{input.x}}"))
+def test_unserializable_input_fails_its_node(workflow: Workflow, execute: Any, make: Any) -> None:
+    """An input that JSON can't represent fails the node that renders it; no model is called."""
+    requests: list[Any] = []
+    workflow.add_node(LLMNode("n", lambda request: requests.append(request) or "", "{{input.x}}"))
     with pytest.raises(
         NodeExecutionError, match=r"JSON has no form for what 'input.x' is, or hold"
     ):
         execute(workflow, {"x": make()})
-    assert asked == []
+    assert requests == []
 
 
 @pytest.mark.parametrize("make", [cyclic, deep, object])
-def test_inputs_that_only_functions_see(workflow: Workflow, execute: Any, make: Any) -> None:
-    """A function gets the caller's own object, whatever it is."""
-    given = make()
-    workflow.add_node(FunctionNode("n", lambda ctx: ctx.inputs["x"] is given))
-    assert execute(workflow, {"x": given})["n"] is True
+def test_functions_get_the_input_object(workflow: Workflow, execute: Any, make: Any) -> None:
+    """A function gets the caller's own object as input, whatever it is."""
+    value = make()
+    workflow.add_node(FunctionNode("n", lambda ctx: ctx.inputs["x"] is value))
+    assert execute(workflow, {"x": value})["n"] is True
 
 
-def test_large_inputs(workflow: Workflow, execute: Any) -> None:
-    """Ten megabytes of braces go through in one pass."""
+def test_large_inputs_render_in_one_pass(workflow: Workflow, execute: Any) -> None:
+    """Ten megabytes of braces render in one pass."""
     text = "{{" * 5_000_000
     workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))
     assert execute(workflow, {"x": text})["n"] == text

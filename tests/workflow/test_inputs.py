@@ -1,4 +1,4 @@
-"""The inputs of an execution: checked before anything runs."""
+"""The inputs of an execution are validated before anything runs."""
 
 from collections import OrderedDict, UserDict
 from random import Random
@@ -17,44 +17,44 @@ from fibonacci import (
 
 
 @pytest.mark.parametrize("make", [dict, OrderedDict, UserDict])
-def test_any_mapping(workflow: Workflow, execute: Any, make: Any) -> None:
-    """Inputs are any Mapping of text to values."""
+def test_inputs_may_be_any_mapping(workflow: Workflow, execute: Any, make: Any) -> None:
+    """Inputs may be any Mapping from text to values."""
     workflow.add_node(LLMNode("n", "echo", "{{input.x.y}}{{input}}"))
     assert execute(workflow, make({"x": {"y": 1}}))["n"] == '1{"x":{"y":1}}'
 
 
 @pytest.mark.parametrize("inputs", [["x"], "x", 3, [("x", 1)]])
-def test_what_is_no_mapping(workflow: Workflow, execute: Any, inputs: Any) -> None:
-    """Anything else is refused."""
+def test_inputs_must_be_a_mapping(workflow: Workflow, execute: Any, inputs: Any) -> None:
+    """Inputs that are not a Mapping are refused."""
     workflow.add_node(LLMNode("n", "echo", "x"))
     with pytest.raises(InvalidArgumentError, match="inputs must be a dict of values by name"):
         execute(workflow, inputs)
 
 
 @pytest.mark.parametrize("name", [1, None, b"x", ("a",)])
-def test_names_are_text(workflow: Workflow, execute: Any, name: Any) -> None:
-    """The name of an input is text."""
+def test_input_names_must_be_text(workflow: Workflow, execute: Any, name: Any) -> None:
+    """An input whose name is not text is refused."""
     workflow.add_node(LLMNode("n", "echo", "x"))
-    with pytest.raises(InvalidArgumentError, match="inputs must have text as names"):
+    with pytest.raises(InvalidArgumentError, match="the names of inputs must be text"):
         execute(workflow, {name: 1})
 
 
-def test_a_missing_input(workflow: Workflow, execute: Any) -> None:
-    """An input that a text asks for is missed before anything runs, with where and how to mend."""
+def test_missing_input_is_refused_early(workflow: Workflow, execute: Any) -> None:
+    """A missing input is an error before anything runs, with its position and the fix."""
     ran: list[int] = []
     workflow.add_node(FunctionNode("first", lambda _: ran.append(1)))
     workflow.add_node(LLMNode("n", "echo", "a\n{{input.message}}"))
-    with pytest.raises(InvalidArgumentError) as told:
+    with pytest.raises(InvalidArgumentError) as caught:
         execute(workflow, {"mesage": "secret"})
-    assert str(told.value) == (
-        "the input 'message' is missing: the prompt of node 'n' asks for it in line 2. "
+    assert str(caught.value) == (
+        "the input 'message' is missing: the prompt of node 'n' uses it in line 2. "
         "Did you mean 'mesage'? Pass inputs={'message': ...}"
     )
     assert ran == []
 
 
-def test_names_that_take_long_to_compare(workflow: Workflow, execute: Any) -> None:
-    """A client that sends 2.5 MB of names much like a missing one holds nobody up."""
+def test_similar_names_are_found_fast(workflow: Workflow, execute: Any) -> None:
+    """2.5 MB of names similar to a missing one delay nobody."""
     name, letters = "what_a_customer_would_like_to_know" * 2, Random(1)
     workflow.add_node(LLMNode("n", "echo", f"{{{{input.{name}}}}}"))
     names = ["".join(letters.sample(name, len(name))) for _ in range(1_100)]
@@ -66,36 +66,36 @@ def test_names_that_take_long_to_compare(workflow: Workflow, execute: Any) -> No
 
 
 @pytest.mark.parametrize("value", ["", None, 0, [], False])
-def test_empty_inputs_are_given(workflow: Workflow, execute: Any, value: Any) -> None:
-    """An input that is given is not missing, whatever it is."""
+def test_falsy_inputs_are_not_missing(workflow: Workflow, execute: Any, value: Any) -> None:
+    """An input with a falsy value is not missing."""
     workflow.add_node(LLMNode("n", "echo", "<{{input.x}}>"))
     written = {"": "<>", "None": "<null>", "0": "<0>", "[]": "<[]>", "False": "<false>"}
     assert execute(workflow, {"x": value})["n"] == written[str(value)]
 
 
-def test_numbers_as_names(workflow: Workflow, execute: Any) -> None:
-    """An input may be named by digits."""
+def test_digits_as_names(workflow: Workflow, execute: Any) -> None:
+    """The name of an input may consist of digits."""
     workflow.add_node(LLMNode("n", "echo", "{{input.0}}"))
     assert execute(workflow, {"0": "zero"})["n"] == "zero"
 
 
-def test_inputs_that_nobody_asks_for(workflow: Workflow, execute: Any) -> None:
-    """An input that no text asks for is there for functions, and harms nobody."""
+def test_unreferenced_inputs_are_allowed(workflow: Workflow, execute: Any) -> None:
+    """An input that no template references is available to functions."""
     workflow.add_node(FunctionNode("n", lambda ctx: len(ctx.inputs)))
     assert execute(workflow, {"x": 1, "y": object()})["n"] == 2
     assert execute(workflow)["n"] == 0
 
 
 @pytest.mark.parametrize("value", [[float("nan")], {"score": float("inf")}])
-def test_numbers_that_are_no_json(workflow: Workflow, value: Any) -> None:
-    """NaN and Infinity are not written as null into a prompt: JSON has no form for them (C27)."""
+def test_nan_and_infinity_are_refused(workflow: Workflow, value: Any) -> None:
+    """NaN and Infinity are not rendered as null, as JSON can't represent them (C27)."""
     workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))
     with pytest.raises(NodeExecutionError, match=r"JSON has no form for what 'input.x' is"):
         workflow.execute({"x": value})
 
 
 class Words(str):
-    """Text of a type of its own."""
+    """A subclass of str."""
 
 
 HALF = "nice \ud83d"
@@ -112,30 +112,32 @@ UNSTORABLE: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("inputs", "fault"), UNSTORABLE)
-def test_text_that_can_not_be_stored(
-    counted: Workflow, store: Any, execute: Any, inputs: Any, fault: str
+@pytest.mark.parametrize(("inputs", "error"), UNSTORABLE)
+def test_lone_surrogates_are_refused(
+    counted: Workflow, store: Any, execute: Any, inputs: Any, error: str
 ) -> None:
-    """Half of a surrogate pair is refused before a model is asked, with the way to it."""
-    asked: list[Any] = []
-    counted.add_node(LLMNode("n", lambda one: asked.append(one) or "", "x", memory_read=["k"]))
-    with pytest.raises(InvalidArgumentError) as told:
+    """Half of a surrogate pair is refused before a model is called, with its path."""
+    requests: list[Any] = []
+    counted.add_node(
+        LLMNode("n", lambda request: requests.append(request) or "", "x", memory_read=["k"])
+    )
+    with pytest.raises(InvalidArgumentError) as caught:
         execute(counted, inputs)
-    assert str(told.value).startswith(fault)
-    assert str(told.value).endswith('pass text.encode(errors="replace").decode()')
-    assert str(told.value).isprintable()
-    assert (asked, store.reads) == ([], [])
+    assert str(caught.value).startswith(error)
+    assert str(caught.value).endswith('pass text.encode(errors="replace").decode()')
+    assert str(caught.value).isprintable()
+    assert (requests, store.reads) == ([], [])
 
 
-def test_a_stream_refuses_it_too(workflow: Workflow, stream: Any) -> None:
-    """A stream tells of no node that started."""
+def test_stream_refuses_lone_surrogates(workflow: Workflow, stream: Any) -> None:
+    """A stream refuses half of a surrogate pair before it reports that a node has started."""
     workflow.add_node(LLMNode("n", "echo", "{{input.m}}"))
     with pytest.raises(InvalidArgumentError, match=r"input\.m has half of a surrogate pair"):
         next(stream(workflow, {"m": HALF}))
 
 
-def test_text_beside_what_is_no_json(workflow: Workflow, execute: Any) -> None:
-    """Text beside objects, cycles and great depths is looked through, and all are let in."""
+def test_surrogates_are_found_among_other_objects(workflow: Workflow, execute: Any) -> None:
+    """Text among objects, cycles and deep nesting is checked; those are allowed."""
     cycle: list[Any] = ["\U0001f600"]
     cycle.append(cycle)
     deep: list[Any] = []

@@ -1,4 +1,4 @@
-"""Interruptions: Ctrl-C, cancellation, and functions that raise what is no Exception."""
+"""Interruptions: Ctrl-C, cancellation, and functions that raise a BaseException."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ BEYOND = [KeyboardInterrupt, SystemExit, GeneratorExit]
 
 
 class Side:
-    """A node that runs beside the one that is interrupted, and ends when it is told to."""
+    """A node that runs while another one is interrupted, and ends when the test lets it."""
 
     def __init__(self) -> None:
         self.running = Event()
@@ -30,8 +30,8 @@ class Side:
 
 
 @pytest.mark.parametrize("kind", BEYOND)
-def test_in_the_calling_thread(workflow: Workflow, kind: type[BaseException]) -> None:
-    """Ctrl-C is raised at once; what runs beside writes nothing, and nothing else starts."""
+def test_ctrl_c_in_the_calling_thread(workflow: Workflow, kind: type[BaseException]) -> None:
+    """execute() raises Ctrl-C at once; concurrent nodes write nothing, and no other starts."""
     side, started = Side(), []
 
     def interrupted(_: Any) -> None:
@@ -46,13 +46,15 @@ def test_in_the_calling_thread(workflow: Workflow, kind: type[BaseException]) ->
     assert not side.ended.is_set()
     side.go.set()
     assert side.ended.wait(60)
-    time.sleep(0.05)  # what must not happen would happen now
+    time.sleep(0.05)  # time for what must not happen
     assert (started, workflow.memory.list_keys()) == ([], [])
 
 
 @pytest.mark.parametrize("kind", BEYOND)
-def test_in_another_thread(workflow: Workflow, kind: type[BaseException]) -> None:
-    """The same, raised by a node in another thread, comes out where execute was called."""
+def test_keyboard_interrupt_in_another_thread(
+    workflow: Workflow, kind: type[BaseException]
+) -> None:
+    """execute() raises the KeyboardInterrupt of a node that runs in another thread."""
     raised = Event()
 
     def beside(_: Any) -> None:
@@ -66,20 +68,20 @@ def test_in_another_thread(workflow: Workflow, kind: type[BaseException]) -> Non
 
 
 @pytest.mark.parametrize("timeout", [None, 5])
-def test_system_exit(workflow: Workflow, execute: Any, timeout: float | None) -> None:
-    """A plain function that exits ends the run with its own SystemExit, in sync and async code."""
+def test_system_exit_of_a_function(workflow: Workflow, execute: Any, timeout: float | None) -> None:
+    """A sync function that exits ends the run with its SystemExit, in sync and async code."""
 
     def leave(_: Any) -> None:
         raise SystemExit(3)
 
     workflow.add_node(FunctionNode("n", leave, timeout=timeout, retry=5))
-    with pytest.raises(SystemExit) as told:
+    with pytest.raises(SystemExit) as caught:
         execute(workflow)
-    assert told.value.code == 3
+    assert caught.value.code == 3
 
 
-def test_cancelling(workflow: Workflow) -> None:
-    """aexecute that is cancelled ends its tasks, and nothing is written afterwards."""
+def test_cancelled_run_writes_nothing(workflow: Workflow) -> None:
+    """A cancelled aexecute() ends its tasks, and nothing is written afterwards."""
     ended: list[str] = []
 
     async def wait(ctx: Any) -> None:
@@ -104,8 +106,8 @@ def test_cancelling(workflow: Workflow) -> None:
     assert (ended, workflow.memory.list_keys()) == (["wait"] * 3, [])
 
 
-def test_cancelling_at_the_end(workflow: Workflow) -> None:
-    """The same while the run only waits for the nodes beside."""
+def test_cancelled_while_waiting_for_the_last_nodes(workflow: Workflow) -> None:
+    """If aexecute() is cancelled while it waits for other nodes, these write nothing."""
 
     async def wait(_: Any) -> None:
         await asyncio.sleep(60)
@@ -123,7 +125,7 @@ def test_cancelling_at_the_end(workflow: Workflow) -> None:
 
 
 def test_no_node_starts_after_a_cancellation(workflow: Workflow) -> None:
-    """Where a node beside swallows its cancellation, what waited for it does not start."""
+    """The dependents of a node that swallows its cancellation do not start."""
     ran: list[int] = []
 
     async def stubborn(_: Any) -> None:
@@ -145,8 +147,8 @@ def test_no_node_starts_after_a_cancellation(workflow: Workflow) -> None:
     assert ran == []
 
 
-def test_cancelling_beside_a_plain_function(workflow: Workflow) -> None:
-    """A thread can't be stopped; what its function returns is dropped, and nothing is written."""
+def test_cancelled_while_a_sync_function_runs(workflow: Workflow) -> None:
+    """After a cancellation the result of a sync function is dropped, and nothing is written."""
     side = Side()
     workflow.add_node(FunctionNode("n", side, memory_write="k"))
 
@@ -164,8 +166,8 @@ def test_cancelling_beside_a_plain_function(workflow: Workflow) -> None:
     assert workflow.memory.list_keys() == []
 
 
-def test_a_loop_that_is_gone(workflow: Workflow) -> None:
-    """A function that ends after its loop was closed harms nobody."""
+def test_function_ends_after_its_loop_was_closed(workflow: Workflow) -> None:
+    """A function that ends after its event loop was closed causes no error."""
     side = Side()
     workflow.add_node(FunctionNode("n", side, timeout=0.05))
     with pytest.raises(Exception, match="WorkflowTimeoutError"):
@@ -175,8 +177,8 @@ def test_a_loop_that_is_gone(workflow: Workflow) -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_function_that_cancels_itself(workflow: Workflow, first: bool) -> None:
-    """CancelledError from a node's own function ends the run as one; no task is left over."""
+def test_function_that_raises_cancelled_error(workflow: Workflow, first: bool) -> None:
+    """CancelledError from a node's own function ends the run with it; no task is left."""
 
     async def cancelled(_: Any) -> None:
         raise asyncio.CancelledError
@@ -196,8 +198,8 @@ def test_a_function_that_cancels_itself(workflow: Workflow, first: bool) -> None
     asyncio.run(main())
 
 
-def test_abandoned_before_the_write(config: MemoryConfig) -> None:
-    """A node whose function ended when nobody waits any more does not write."""
+def test_no_write_after_an_interruption(config: MemoryConfig) -> None:
+    """A node whose function ends after the run was interrupted does not write."""
     workflow = Workflow("flow", config, timeout=60)
     side = Side()
 
@@ -217,8 +219,8 @@ def test_abandoned_before_the_write(config: MemoryConfig) -> None:
         assert again.memory.list_keys() == []
 
 
-def test_abandoned_attempts(workflow: Workflow) -> None:
-    """After Ctrl-C, a node beside that fails is not tried again."""
+def test_no_retry_after_an_interruption(workflow: Workflow) -> None:
+    """A concurrent node that fails after Ctrl-C is not retried."""
     calls: list[int] = []
     running, go = Event(), Event()
 
@@ -241,8 +243,8 @@ def test_abandoned_attempts(workflow: Workflow) -> None:
     assert calls == [1]
 
 
-def test_abandoned_between_two_writes() -> None:
-    """After Ctrl-C, a node that was writing its first record does not write its second."""
+def test_no_second_write_after_an_interruption() -> None:
+    """A node that was writing its first record at Ctrl-C does not write its second."""
     writing, go = Event(), Event()
 
     class Slow(LocalStore):
@@ -266,8 +268,8 @@ def test_abandoned_between_two_writes() -> None:
     assert not workflow.memory.exists("second")
 
 
-def test_a_cancellation_that_is_swallowed(workflow: Workflow) -> None:
-    """A function that swallows a cancellation does not make the run go on."""
+def test_swallowed_cancellation_still_cancels_the_run(workflow: Workflow) -> None:
+    """A function that swallows a cancellation does not let the run continue."""
     ran: list[int] = []
 
     async def stubborn(_: Any) -> None:
@@ -290,8 +292,8 @@ def test_a_cancellation_that_is_swallowed(workflow: Workflow) -> None:
     assert (ran, workflow.memory.list_keys()) == ([], [])
 
 
-def test_a_cancellation_that_the_last_node_swallows(workflow: Workflow) -> None:
-    """The same where no other node would start: the caller's cancellation is not lost."""
+def test_cancellation_swallowed_by_the_last_node(workflow: Workflow) -> None:
+    """The caller's cancellation is raised even if the last node swallows it."""
 
     async def stubborn(_: Any) -> None:
         try:
@@ -312,8 +314,8 @@ def test_a_cancellation_that_the_last_node_swallows(workflow: Workflow) -> None:
 
 
 @pytest.mark.parametrize("other", ["first", "last"])
-def test_a_timeout_within_a_node_is_no_cancellation(workflow: Workflow, other: str) -> None:
-    """While a function cleans up after a timeout of its own, the nodes beside it go on."""
+def test_timeout_inside_a_node_is_no_cancellation(workflow: Workflow, other: str) -> None:
+    """While a function cleans up after its own timeout, concurrent nodes continue."""
     cleaning = asyncio.Event()
 
     async def late(_: Any) -> str:

@@ -1,4 +1,4 @@
-"""Many executions of one workflow at once: each has its own user, memory, outputs and traces."""
+"""Concurrent executions of one workflow have separate users, memory, outputs and traces."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from fibonacci import ExecutionResult, FunctionNode, LLMNode, MemoryConfig, Memo
 
 @pytest.fixture
 def chat(config: MemoryConfig) -> Iterator[Workflow]:
-    """A workflow that reads its user's name, and writes what it made of it."""
+    """A workflow that reads its user's name, and writes its output."""
     with Workflow("chat", config) as workflow:
         workflow.add_node(FunctionNode("who", lambda ctx: ctx.user_id))
         workflow.add_node(FunctionNode("mine", lambda ctx: ctx.memory.get("name", scope="user")))
@@ -44,8 +44,8 @@ def check(workflow: Workflow, number: int, result: ExecutionResult) -> None:
     assert user.list_keys(pattern="by-*") == [f"by-{number}"]
 
 
-def test_24_executions_on_8_threads(chat: Workflow) -> None:
-    """24 executions on 8 threads, 8 at a time, each see their own user."""
+def test_executions_in_threads_are_isolated(chat: Workflow) -> None:
+    """24 executions on 8 threads each see only their own user."""
     together = Barrier(8)
 
     def one(number: int) -> ExecutionResult:
@@ -58,8 +58,8 @@ def test_24_executions_on_8_threads(chat: Workflow) -> None:
             check(chat, number, result)
 
 
-def test_50_tasks(chat: Workflow) -> None:
-    """50 executions in 50 tasks each see their own user."""
+def test_executions_in_tasks_are_isolated(chat: Workflow) -> None:
+    """50 executions in 50 tasks each see only their own user."""
 
     async def one(number: int) -> ExecutionResult:
         await chat.memory.aset("name", f"name{number}", scope="user", user_id=f"u{number}")
@@ -72,7 +72,7 @@ def test_50_tasks(chat: Workflow) -> None:
         check(chat, number, result)
 
 
-def test_appends_of_many(config: MemoryConfig) -> None:
+def test_concurrent_appends_lose_nothing(config: MemoryConfig) -> None:
     """40 executions that append to one list lose nothing (C16)."""
     workflow = Workflow("log", config)
     workflow.add_node(
@@ -83,8 +83,8 @@ def test_appends_of_many(config: MemoryConfig) -> None:
     assert sorted(workflow.memory.get("k")) == list(range(40))
 
 
-def test_one_user_after_another(config: MemoryConfig, execute: Any) -> None:
-    """A run without a user finds nothing of the run before it."""
+def test_run_without_a_user_sees_no_users_memory(config: MemoryConfig, execute: Any) -> None:
+    """A run without a user finds nothing of the user of the run before it."""
     workflow = Workflow("chat", config)
     workflow.add_node(LLMNode("n", "echo", "<{{memory.k}}>", memory_read=["k"]))
     workflow.memory.set("k", "mine", scope="user", user_id="u")

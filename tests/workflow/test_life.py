@@ -1,4 +1,4 @@
-"""A workflow's life: loops, contexts, and what is let go of."""
+"""The life of a workflow: event loops, context variables, garbage collection, closing."""
 
 import asyncio
 import gc
@@ -16,7 +16,9 @@ request_id: ContextVar[str] = ContextVar("request_id")
 
 
 @pytest.mark.parametrize("timeout", [None, 60])
-def test_context_variables(workflow: Workflow, execute: Any, timeout: float | None) -> None:
+def test_nodes_see_context_variables(
+    workflow: Workflow, execute: Any, timeout: float | None
+) -> None:
     """Every node sees the caller's context variables, in whatever thread or task it runs."""
     for number in range(4):
         workflow.add_node(FunctionNode(f"f{number}", lambda _: request_id.get(), timeout=timeout))
@@ -30,8 +32,8 @@ def test_context_variables(workflow: Workflow, execute: Any, timeout: float | No
         request_id.reset(token)
 
 
-def test_in_a_running_loop(workflow: Workflow) -> None:
-    """The sync mode works where an event loop runs, as in a notebook."""
+def test_execute_inside_a_running_loop(workflow: Workflow) -> None:
+    """execute() works inside a running event loop, as in a notebook."""
     for node_id in "abc":
         workflow.add_node(FunctionNode(node_id, lambda _: 1, memory_write=node_id, timeout=60))
 
@@ -42,8 +44,8 @@ def test_in_a_running_loop(workflow: Workflow) -> None:
     assert workflow.memory.get("a") == 1
 
 
-def test_one_loop_after_the_other(workflow: Workflow) -> None:
-    """One workflow runs in several event loops, one after the other, and in none (C21)."""
+def test_several_event_loops(workflow: Workflow) -> None:
+    """One workflow runs in several event loops, one after the other, and without one (C21)."""
 
     async def async_part(ctx: Any) -> int:
         return await ctx.memory.aincrement("k")
@@ -53,8 +55,8 @@ def test_one_loop_after_the_other(workflow: Workflow) -> None:
     assert [asyncio.run(workflow.aexecute())["m"] for _ in range(3)] == ["1", "2", "3"]
 
 
-def test_many_at_once_in_one_loop(workflow: Workflow) -> None:
-    """Executions in one loop run side by side."""
+def test_concurrent_executions_in_one_loop(workflow: Workflow) -> None:
+    """Executions in one event loop run concurrently."""
     together = 0
     everybody = asyncio.Event()
 
@@ -74,8 +76,8 @@ def test_many_at_once_in_one_loop(workflow: Workflow) -> None:
     assert together == 10
 
 
-def test_a_workflow_is_let_go_of(config: MemoryConfig, execute: Any) -> None:
-    """A workflow that ran is freed as soon as nobody refers to it, with its memory."""
+def test_unreferenced_workflow_is_freed(config: MemoryConfig, execute: Any) -> None:
+    """A workflow that ran is freed with its memory as soon as nothing refers to it."""
     workflow = Workflow("flow", config)
     for node_id in "ab":
         workflow.add_node(FunctionNode(node_id, lambda _: 1, memory_write=node_id))
@@ -83,38 +85,38 @@ def test_a_workflow_is_let_go_of(config: MemoryConfig, execute: Any) -> None:
     gone = [weakref.ref(workflow), weakref.ref(workflow.memory)]
     del workflow
     gc.collect()
-    assert [one() for one in gone] == [None, None]
+    assert [reference() for reference in gone] == [None, None]
 
 
 class Large:
     """An output that is worth freeing."""
 
 
-def test_outputs_are_let_go_of(workflow: Workflow, execute: Any) -> None:
-    """No thread at rest, and no workflow, keeps an output after its result is gone."""
-    made: list[weakref.ref[Large]] = []
+def test_outputs_are_freed_with_their_result(workflow: Workflow, execute: Any) -> None:
+    """No idle thread, and no workflow, references an output after its result is gone."""
+    created: list[weakref.ref[Large]] = []
 
     def make(_: Any) -> Large:
-        one = Large()
-        made.append(weakref.ref(one))
-        return one
+        large = Large()
+        created.append(weakref.ref(large))
+        return large
 
     for number in range(6):
         timeout = 60 if number % 2 else None
         workflow.add_node(FunctionNode(f"n{number}", make, timeout=timeout))
     result = execute(workflow)
     del result
-    for _ in range(6_000):  # a thread lets go of its task just after the run has ended
+    for _ in range(6_000):  # a thread releases its task just after the run has ended
         gc.collect()
-        if not any(one() for one in made):
+        if not any(reference() for reference in created):
             break
         time.sleep(0.01)
-    assert len(made) == 6
-    assert [one() for one in made] == [None] * 6
+    assert len(created) == 6
+    assert [reference() for reference in created] == [None] * 6
 
 
-def test_closing(config: MemoryConfig) -> None:
-    """A workflow that is closed has no memory any more; closing twice is fine."""
+def test_close(config: MemoryConfig) -> None:
+    """A closed workflow has no memory; closing it twice is allowed."""
     with Workflow("flow", config) as workflow:
         workflow.memory.set("k", 1)
     workflow.close()
@@ -122,8 +124,8 @@ def test_closing(config: MemoryConfig) -> None:
         workflow.memory.get("k")
 
 
-def test_closing_in_a_loop(config: MemoryConfig) -> None:
-    """The same with ``async with``."""
+def test_async_with_closes(config: MemoryConfig) -> None:
+    """``async with`` closes the workflow, which then has no memory."""
 
     async def main() -> None:
         async with Workflow("flow", config) as workflow:
@@ -148,7 +150,7 @@ class Upper(Engine):
         return Capitals()
 
 
-def test_an_engine_of_ones_own(execute: Any) -> None:
+def test_templating_takes_an_engine(execute: Any) -> None:
     """templating= takes an Engine."""
     workflow = Workflow("flow", templating=Upper())
     workflow.add_node(LLMNode("n", "echo", "{{loud}}"))

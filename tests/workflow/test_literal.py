@@ -1,4 +1,4 @@
-"""literal(text): a prompt that is meant as it stands."""
+"""literal(text): a prompt that is not a template."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ TEXT = (
 
 
 @pytest.mark.parametrize("templating", ["builtin", "jinja"])
-def test_a_literal_text_is_no_template(execute: Any, templating: str) -> None:
-    """With any engine, a literal prompt and system prompt reach the model as they are."""
+def test_literal_text_is_not_a_template(execute: Any, templating: str) -> None:
+    """With any engine, literal prompts and system prompts reach the model unchanged."""
     seen: list[tuple[str, str | None]] = []
 
     def model(request: ModelRequest) -> str:
@@ -44,8 +44,8 @@ BRACES = (
 
 @pytest.mark.parametrize("templating", ["builtin", "jinja"])
 @pytest.mark.parametrize("text", BRACES)
-def test_braces_that_are_no_names_are_told_of_literal(text: str, templating: str) -> None:
-    """A text that other tools give their own braces is refused, with the name of ``literal``."""
+def test_error_for_other_braces_mentions_literal(text: str, templating: str) -> None:
+    """The error for braces of another tool's syntax mentions ``literal``."""
 
     def check() -> None:
         workflow = Workflow("flow", templating=templating)
@@ -56,8 +56,8 @@ def test_braces_that_are_no_names_are_told_of_literal(text: str, templating: str
         check()
 
 
-def test_literal_takes_text() -> None:
-    """What is no text is refused, and no repr shows the text."""
+def test_literal_takes_only_text() -> None:
+    """literal() refuses what is not text, and its repr does not show the text."""
     with pytest.raises(WorkflowValidationError, match="literal takes text, not int"):
         literal(3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     assert "secret" not in repr(literal("secret"))

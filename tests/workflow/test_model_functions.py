@@ -1,4 +1,4 @@
-"""Functions as models, plain and async."""
+"""Functions as models, sync and async."""
 
 import asyncio
 from functools import partial
@@ -17,8 +17,8 @@ from fibonacci.plugin import Completion, ModelRequest, Usage
 
 
 @pytest.mark.parametrize("timeout", [None, 5])
-def test_a_function(workflow: Workflow, execute: Any, timeout: float | None) -> None:
-    """A function is a model: it may return text, or a Completion with its tokens."""
+def test_function_as_a_model(workflow: Workflow, execute: Any, timeout: float | None) -> None:
+    """A function as a model may return text, or a Completion with its tokens."""
     whole = Completion(text="b", usage=Usage(output_tokens=2))
     workflow.add_node(LLMNode("a", lambda request: request.prompt, "a", timeout=timeout))
     workflow.add_node(LLMNode("b", lambda _: whole, "x", temperature=2, stop=["y"]))
@@ -26,24 +26,26 @@ def test_a_function(workflow: Workflow, execute: Any, timeout: float | None) -> 
     assert (dict(result), result.usage) == ({"a": "a", "b": "b"}, Usage(output_tokens=2))
 
 
-async def awaited(request: ModelRequest) -> str:
+async def async_function(request: ModelRequest) -> str:
     await asyncio.sleep(0)
     return f"<{request.prompt}>"
 
 
-class Awaited:
+class AsyncModel:
     """An object that is called like an async function."""
 
     async def __call__(self, request: ModelRequest) -> str:
-        return await awaited(request)
+        return await async_function(request)
 
     async def method(self, request: ModelRequest) -> str:
-        return await awaited(request)
+        return await async_function(request)
 
 
-@pytest.mark.parametrize("model", [awaited, Awaited(), Awaited().method, partial(awaited)])
-def test_an_async_function(workflow: Workflow, model: Any) -> None:
-    """An async function needs aexecute: execute refuses it before anything runs."""
+@pytest.mark.parametrize(
+    "model", [async_function, AsyncModel(), AsyncModel().method, partial(async_function)]
+)
+def test_async_function_as_a_model_needs_aexecute(workflow: Workflow, model: Any) -> None:
+    """execute() refuses an async function as a model before anything runs."""
     ran: list[int] = []
     workflow.add_node(FunctionNode("first", lambda _: ran.append(1)))
     workflow.add_node(LLMNode("n", model, "x", dependencies=["first"]))
@@ -53,8 +55,8 @@ def test_an_async_function(workflow: Workflow, model: Any) -> None:
     assert asyncio.run(workflow.aexecute())["n"] == "<x>"
 
 
-def test_an_async_function_of_a_node(workflow: Workflow) -> None:
-    """The same for the function of a FunctionNode."""
+def test_async_function_node_needs_aexecute(workflow: Workflow) -> None:
+    """execute() refuses a FunctionNode with an async function before anything runs."""
 
     async def work(_: Any) -> int:
         return 1
@@ -72,12 +74,12 @@ class Later:
         return iter([])
 
 
-@pytest.mark.parametrize("make", [awaited, lambda _: Later()])
+@pytest.mark.parametrize("make", [async_function, lambda _: Later()])
 @pytest.mark.parametrize("timeout", [None, 5])
-def test_a_plain_function_that_returns_a_coroutine(
+def test_sync_function_that_returns_an_awaitable(
     workflow: Workflow, make: Any, timeout: float | None
 ) -> None:
-    """Where only the call tells, execute fails the node once; aexecute awaits the answer."""
+    """execute() fails a node whose function returns an awaitable; aexecute() awaits it."""
     calls: list[int] = []
 
     def hidden(request: Any) -> Any:
@@ -85,16 +87,16 @@ def test_a_plain_function_that_returns_a_coroutine(
         return make(request)
 
     workflow.add_node(LLMNode("n", hidden, "x", timeout=timeout, retry=3))
-    with pytest.raises(NodeExecutionError, match="an async function can't be waited for here"):
+    with pytest.raises(NodeExecutionError, match="can't await an async function"):
         workflow.execute()
     assert calls == [1]
-    if make is awaited:
+    if make is async_function:
         assert asyncio.run(workflow.aexecute())["n"] == "<x>"
 
 
 @pytest.mark.parametrize("wrong", [None, 3, b"x", {"text": "x"}])
-def test_a_function_that_returns_no_text(workflow: Workflow, execute: Any, wrong: Any) -> None:
-    """A function as a model returns text or a Completion; else its node fails, and once."""
+def test_function_that_returns_no_text(workflow: Workflow, execute: Any, wrong: Any) -> None:
+    """A function as a model that returns neither text nor a Completion fails its node, once."""
     calls: list[int] = []
     workflow.add_node(LLMNode("n", lambda _: calls.append(1) or wrong, "x", retry=3))
     with pytest.raises(
@@ -104,8 +106,8 @@ def test_a_function_that_returns_no_text(workflow: Workflow, execute: Any, wrong
     assert calls == [1]
 
 
-def test_subclasses_of_text_become_text(workflow: Workflow, execute: Any) -> None:
-    """Text of a subclass comes out as plain text."""
+def test_str_subclasses_become_str(workflow: Workflow, execute: Any) -> None:
+    """A str subclass that a function as a model returns becomes a str."""
 
     class Loud(str):
         def __str__(self) -> str:

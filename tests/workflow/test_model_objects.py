@@ -1,4 +1,4 @@
-"""Models that people write themselves: asked in sync and async code, and what they return."""
+"""Model subclasses of users, in sync and async code."""
 
 import asyncio
 import time
@@ -18,8 +18,8 @@ from fibonacci import (
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 
 
-class Plain(Model):
-    """A model without an async mode of its own, as most are; it does what it is told."""
+class SyncModel(Model):
+    """A sync model, as most are, that calls a function of the test."""
 
     def __init__(self, work: Any) -> None:
         self.work = work
@@ -28,26 +28,26 @@ class Plain(Model):
         return Completion(text=str(self.work()))
 
 
-def test_a_model_that_raises_stop_iteration(workflow: Workflow) -> None:
-    """A Model whose ``complete`` raises StopIteration fails its node in async code, too."""
-    workflow.add_node(LLMNode("n", Plain(lambda: next(iter([]))), "x"))
+def test_stop_iteration_of_a_model(workflow: Workflow) -> None:
+    """A Model whose ``complete`` raises StopIteration fails its node, in async code too."""
+    workflow.add_node(LLMNode("n", SyncModel(lambda: next(iter([]))), "x"))
     with pytest.raises(NodeExecutionError):
         asyncio.run(asyncio.wait_for(workflow.aexecute(), 2))
 
 
-def test_models_run_side_by_side(workflow: Workflow) -> None:
-    """40 nodes that ask plain Models run at once in async code, as 40 functions do."""
+def test_sync_models_run_concurrently(workflow: Workflow) -> None:
+    """40 nodes with sync Models run at once in async code, as 40 functions do."""
     together = Barrier(40)
-    model = Plain(lambda: together.wait(2))
+    model = SyncModel(lambda: together.wait(2))
     for number in range(40):
         workflow.add_node(LLMNode(f"n{number}", model, "x"))
     assert len(asyncio.run(workflow.aexecute())) == 40
 
 
-def test_a_late_model_holds_nobody_up(workflow: Workflow) -> None:
-    """A plain Model that is late is left behind, by the end of the event loop as well."""
+def test_late_sync_model_blocks_nobody(workflow: Workflow) -> None:
+    """A sync Model that exceeds its deadline blocks neither the run nor the end of the loop."""
     go = Event()
-    workflow.add_node(LLMNode("n", Plain(lambda: go.wait(5)), "x", timeout=0.1))
+    workflow.add_node(LLMNode("n", SyncModel(lambda: go.wait(5)), "x", timeout=0.1))
     start = time.monotonic()
     with pytest.raises(NodeExecutionError):
         asyncio.run(workflow.aexecute())
@@ -56,21 +56,21 @@ def test_a_late_model_holds_nobody_up(workflow: Workflow) -> None:
     assert took < 4
 
 
-def test_a_native_async_model(workflow: Workflow) -> None:
-    """In the async mode a Model's own acomplete is awaited."""
+def test_acomplete_is_awaited(workflow: Workflow) -> None:
+    """Async code awaits a Model's own acomplete()."""
 
-    class Native(Plain):
+    class AsyncModel(SyncModel):
         async def acomplete(self, request: ModelRequest) -> Completion:
             await asyncio.sleep(0)
-            return Completion(text="awaited")
+            return Completion(text="async")
 
-    workflow.add_node(LLMNode("n", Native(lambda: "plain"), "x"))
-    assert workflow.execute()["n"] == "plain"
-    assert asyncio.run(workflow.aexecute())["n"] == "awaited"
+    workflow.add_node(LLMNode("n", AsyncModel(lambda: "sync"), "x"))
+    assert workflow.execute()["n"] == "sync"
+    assert asyncio.run(workflow.aexecute())["n"] == "async"
 
 
-def test_a_model_that_returns_no_completion(workflow: Workflow, execute: Any) -> None:
-    """A Model that returns something else is told as such, and is not asked again."""
+def test_model_must_return_a_completion(workflow: Workflow, execute: Any) -> None:
+    """A Model that returns anything else fails its node, and is not retried."""
     calls: list[int] = []
 
     class Wrong(Model):
@@ -84,8 +84,8 @@ def test_a_model_that_returns_no_completion(workflow: Workflow, execute: Any) ->
     assert calls == [1]
 
 
-def test_a_completion_without_text(workflow: Workflow, execute: Any) -> None:
-    """An answer's text is text; a Completion of anything else fails its node."""
+def test_completion_text_must_be_text(workflow: Workflow, execute: Any) -> None:
+    """A Completion whose text is not text fails its node."""
     wrong: Any = 5
     workflow.add_node(LLMNode("n", lambda _: Completion(text=wrong), "x"))
     with pytest.raises(FibonacciError):
@@ -101,18 +101,18 @@ REPRS: list[Any] = [
 
 
 @pytest.mark.parametrize("one", REPRS, ids=range(len(REPRS)))
-def test_reprs_without_values(one: Any) -> None:
-    """What a model is asked and answers, and a default of memory, stand in no repr (C23)."""
+def test_reprs_show_no_values(one: Any) -> None:
+    """The reprs of requests, completions and memory defaults show no values (C23)."""
     assert "secret" not in repr(one)
 
 
-def test_a_model_without_streams_answers_in_one_piece() -> None:
-    """By default a stream is the whole text, and then the Completion, in sync and async code."""
-    model = Plain(lambda: "hello")
+def test_default_stream_is_one_delta() -> None:
+    """By default a stream is one delta and the Completion, in sync and async code."""
+    model = SyncModel(lambda: "hello")
     whole = Completion(text="hello")
 
-    async def awaited() -> list[Any]:
+    async def stream() -> list[Any]:
         return [piece async for piece in model.astream(ModelRequest(prompt="x"))]
 
     assert list(model.stream(ModelRequest(prompt="x"))) == [TextDelta("hello"), whole]
-    assert asyncio.run(awaited()) == [TextDelta("hello"), whole]
+    assert asyncio.run(stream()) == [TextDelta("hello"), whole]

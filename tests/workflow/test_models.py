@@ -1,4 +1,4 @@
-"""Models by name: a provider and a name, a claimed prefix, the offline ones; or a Model."""
+"""Finding a model: by provider, by claimed prefix, offline models, and Model objects."""
 
 import asyncio
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Named(Model):
 
 
 class Provider:
-    """A plugin of models that notes what it is asked for."""
+    """A plugin of models that records the names it is called with."""
 
     FIBONACCI_SPEC_VERSION = 1
 
@@ -62,16 +62,16 @@ def answer(model: Any, **fields: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "asked"),
+    ("name", "model_name"),
     [("parrot", "parrot"), ("parrot:grey", "grey"), ("parrot:a:b", "a:b"), ("parrot:", "parrot:")],
 )
-def test_a_provider(parrot: Provider, name: str, asked: str) -> None:
-    """``provider:model`` asks the provider for what stands behind the colon."""
-    assert answer(name) == f"parrot({asked})"
+def test_provider_prefix(parrot: Provider, name: str, model_name: str) -> None:
+    """``provider:model`` sends the part after the colon to the provider."""
+    assert answer(name) == f"parrot({model_name})"
 
 
-def test_a_claimed_prefix() -> None:
-    """A plugin whose name ends in "-" claims all models that start so; the longest wins."""
+def test_claimed_prefix() -> None:
+    """A plugin whose name ends in "-" claims all models with that prefix; the longest wins."""
     short, long = Provider("short"), Provider("long")
     with (
         register_plugin("models", "claude-", short),
@@ -82,8 +82,8 @@ def test_a_claimed_prefix() -> None:
         assert answer("claude-opus-4:latest") == "long(claude-opus-4:latest)"
 
 
-def test_a_provider_goes_before_a_prefix() -> None:
-    """A provider that is named is asked, whoever claims how its name starts."""
+def test_provider_precedes_a_claimed_prefix() -> None:
+    """A named provider is used even if a plugin claims a prefix of its name."""
     with (
         register_plugin("models", "claude-", Provider("claim")),
         register_plugin("models", "claude-local", Provider("own")),
@@ -92,7 +92,7 @@ def test_a_provider_goes_before_a_prefix() -> None:
 
 
 def installed() -> str:
-    """What this environment has, as the errors list it."""
+    """The plugins of this environment, as errors list them."""
     return ", ".join(sorted(info.name for info in plugins() if info.kind == "models"))
 
 
@@ -103,20 +103,20 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("name", "text"), MISSING)
-def test_a_provider_that_is_missing(counted: Workflow, store: Any, name: str, text: str) -> None:
-    """A model that can't be had is told before anything runs or is read."""
+def test_missing_provider(counted: Workflow, store: Any, name: str, text: str) -> None:
+    """A missing provider is an error before anything runs or is read."""
     ran: list[int] = []
     counted.add_node(FunctionNode("first", lambda _: ran.append(1)))
     counted.add_node(LLMNode("n", name, "{{memory.k}}", memory_read=["k"]))
     for verb in (counted.validate, counted.execute):
-        with pytest.raises(PluginNotFoundError) as told:
+        with pytest.raises(PluginNotFoundError) as caught:
             verb()
-        assert str(told.value) == text
+        assert str(caught.value) == text
     assert (ran, store.reads) == ([], [])
 
 
-def test_one_model_a_name(workflow: Workflow, parrot: Provider) -> None:
-    """A workflow asks its provider once for each name, however many nodes and runs there are."""
+def test_provider_is_called_once_per_name(workflow: Workflow, parrot: Provider) -> None:
+    """A workflow calls a provider once per name, however many nodes and runs there are."""
     for node_id in ("a", "b"):
         workflow.add_node(LLMNode(node_id, "parrot:grey", "x"))
     workflow.execute()
@@ -124,8 +124,8 @@ def test_one_model_a_name(workflow: Workflow, parrot: Provider) -> None:
     assert parrot.asked == ["grey"]
 
 
-def test_a_provider_that_returns_no_model() -> None:
-    """A provider that returns something else is told as the culprit."""
+def test_provider_must_return_a_model() -> None:
+    """The error of a provider that returns no Model names the provider."""
 
     class Broken:
         FIBONACCI_SPEC_VERSION = 1
@@ -141,8 +141,8 @@ def test_a_provider_that_returns_no_model() -> None:
         answer("broken:x")
 
 
-def test_a_model(workflow: Workflow, execute: Any) -> None:
-    """A Model is asked as it is, and gets all that the node says."""
+def test_model_gets_the_whole_request(workflow: Workflow, execute: Any) -> None:
+    """A Model gets all that its node specifies."""
     seen: list[ModelRequest] = []
 
     class Own(Model):
@@ -166,8 +166,8 @@ def test_a_model(workflow: Workflow, execute: Any) -> None:
     ]
 
 
-def test_defaults_of_a_request(workflow: Workflow, execute: Any) -> None:
-    """What a node does not say is not sent."""
+def test_request_defaults(workflow: Workflow, execute: Any) -> None:
+    """A request has no value for what its node does not specify."""
     seen: list[ModelRequest] = []
     workflow.add_node(LLMNode("n", lambda request: seen.append(request) or "", "x"))
     execute(workflow)
@@ -175,46 +175,46 @@ def test_defaults_of_a_request(workflow: Workflow, execute: Any) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"temperature": 0}, {"stop": ["END"]}])
-def test_what_a_model_does_not_heed(fields: dict[str, Any]) -> None:
-    """A field that a model does not heed is refused before anything runs; none is ignored."""
+def test_unsupported_options_are_refused(fields: dict[str, Any]) -> None:
+    """An option that a model does not support is refused before anything runs."""
     name = next(iter(fields))
     with pytest.raises(
-        WorkflowValidationError, match=f"node 'n': its model does not take {name}: leave it out"
+        WorkflowValidationError, match=f"node 'n': its model does not support {name}: leave it out"
     ):
         answer(Named("parrot"), **fields)
 
 
 @pytest.mark.parametrize("name", ["echo", 'scripted:["hello"]'])
-def test_an_offline_model_takes_what_any_model_may(name: str) -> None:
-    """A node stays as it is when an offline model stands in for its own."""
+def test_offline_models_support_all_options(name: str) -> None:
+    """An offline model supports all options, so that it can replace any other."""
     assert answer(name, temperature=0.7, stop=["END"]) == "hello"
 
 
 @pytest.mark.parametrize("name", ["echo", 'scripted:["hello"]'])
-def test_an_offline_model_heeds_stop(name: str) -> None:
-    """Its answer ends before the first text of ``stop``, in whatever order they are given."""
+def test_offline_models_stop(name: str) -> None:
+    """An offline model's text ends before the first text of ``stop``, in whatever order."""
     assert answer(name, stop=["lo", "never", "l"]) == "he"
     assert answer(name, stop=["h"]) == ""
 
 
-def test_all_refusals_are_told(workflow: Workflow) -> None:
-    """All fields that no model heeds are told at once."""
+def test_all_unsupported_options_are_reported(workflow: Workflow) -> None:
+    """One error reports the unsupported options of all nodes."""
     workflow.add_node(LLMNode("a", Named("a"), "x", temperature=1, stop=["x"]))
     workflow.add_node(LLMNode("b", Named("b"), "x", temperature=1))
-    with pytest.raises(WorkflowValidationError) as told:
+    with pytest.raises(WorkflowValidationError) as caught:
         workflow.validate()
-    assert str(told.value).count("leave it out") == 3
+    assert str(caught.value).count("leave it out") == 3
 
 
 def test_echo() -> None:
-    """``echo`` answers with the prompt; there is no other echo."""
+    """The model ``echo`` returns the prompt; it has no other name."""
     assert answer("echo") == "hello"
     with pytest.raises(ConfigurationError, match="there is one echo, and it is named 'echo'"):
         answer("echo:loud")
 
 
 def test_scripted(workflow: Workflow, execute: Any) -> None:
-    """``scripted`` gives the answers of a list, over all nodes and runs, and then a ModelError."""
+    """The model ``scripted`` returns texts of a list over all nodes and runs, then a ModelError."""
     workflow.add_node(LLMNode("a", 'scripted:["one", "two", "three"]', "x"))
     workflow.add_node(LLMNode("b", 'scripted:["one", "two", "three"]', "{{a}}"))
     assert execute(workflow) == {"a": "one", "b": "two"}
@@ -223,20 +223,20 @@ def test_scripted(workflow: Workflow, execute: Any) -> None:
 
 
 @pytest.mark.parametrize("script", ["", ":", ":hello", ':{"a": 1}', ":[1]", ':["a"', ':"a"'])
-def test_a_script_that_is_none(script: str) -> None:
-    """A script is a JSON list of texts."""
+def test_script_must_be_a_json_list(script: str) -> None:
+    """A script that is not a JSON list of texts is refused."""
     with pytest.raises(ConfigurationError, match="takes its answers as a JSON list of texts"):
         answer(f"scripted{script}")
 
 
-def test_empty_script() -> None:
-    """An empty script has no answer to give."""
+def test_empty_script_fails_the_first_request() -> None:
+    """An empty script fails the first request."""
     with pytest.raises(NodeExecutionError, match="the script has 0 answers"):
         answer("scripted:[]")
 
 
-def test_models_stay_when_nodes_are_added(workflow: Workflow) -> None:
-    """A provider is asked once for a name and a workflow, as its hook says: scripts go on."""
+def test_added_nodes_keep_the_models(workflow: Workflow) -> None:
+    """A provider is called once per name and workflow, also if nodes are added: scripts go on."""
     workflow.add_node(LLMNode("a", 'scripted:["one", "two"]', "x"))
     workflow.execute()
     workflow.add_node(LLMNode("b", "echo", "x"))

@@ -1,4 +1,4 @@
-"""Errors go to other processes, and are copied, with all that they know."""
+"""Errors can be pickled and copied with their attributes."""
 
 import copy
 import pickle
@@ -23,8 +23,8 @@ from fibonacci.plugin import Usage
 Again = Callable[[Any], Any]
 
 
-def pickled(fault: Any) -> Any:
-    return pickle.loads(pickle.dumps(fault))
+def pickled(error: Any) -> Any:
+    return pickle.loads(pickle.dumps(error))
 
 
 @pytest.fixture(params=[pickled, copy.copy, copy.deepcopy])
@@ -34,13 +34,13 @@ def again(request: pytest.FixtureRequest) -> Again:
     return maker
 
 
-def tree(of: type[FibonacciError]) -> Iterator[type[FibonacciError]]:
-    yield of
-    for one in of.__subclasses__():
-        yield from tree(one)
+def tree(root: type[FibonacciError]) -> Iterator[type[FibonacciError]]:
+    yield root
+    for subclass in root.__subclasses__():
+        yield from tree(subclass)
 
 
-ALL = [one for one in tree(FibonacciError) if one.__module__.startswith("fibonacci.")]
+ALL = [error for error in tree(FibonacciError) if error.__module__.startswith("fibonacci.")]
 KNOWN: dict[type[FibonacciError], dict[str, Any]] = {
     TemplateError: {"line": 1, "column": 2, "name": "input.x", "nearest": "input.y"},
     ModelError: {"retryable": True, "retry_after": 3.0, "answer": "no"},
@@ -50,52 +50,52 @@ KNOWN: dict[type[FibonacciError], dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_each_error_of_the_tree(kind: type[FibonacciError], again: Again) -> None:
-    """Text and attributes of each error survive, and so does what an application adds."""
+def test_every_error_survives_pickling(kind: type[FibonacciError], again: Again) -> None:
+    """Text and attributes of each error, and those that an application adds, survive pickling."""
     known = KNOWN.get(kind, {})
-    fault = kind("it failed", **known)
-    fault.ticket = 7  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
-    other = again(fault)
+    error = kind("it failed", **known)
+    error.ticket = 7  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    other = again(error)
     assert (type(other), str(other)) == (kind, "it failed")
-    assert vars(other) == vars(fault)
+    assert vars(other) == vars(error)
     assert vars(other) == {**vars(other), **known, "ticket": 7}
 
 
-def test_what_is_known_of_a_run(again: Again) -> None:
-    """The error of a run comes with its cause, chained too, and with results, trace and usage."""
-    fault = failing(refuse)
-    other = again(fault)
+def test_run_error_survives_pickling(again: Again) -> None:
+    """The error of a run survives with its chained cause, results, trace and usage."""
+    error = failing(refuse)
+    other = again(error)
     assert str(other) == "node 'bad' failed: ValueError: order 42 has no address"
-    assert repr(other.cause) == repr(fault.cause)
+    assert repr(other.cause) == repr(error.cause)
     assert other.__cause__ is other.cause
     assert (other.node_id, other.results["first"]) == ("bad", "a")
-    assert (other.trace, other.usage) == (fault.trace, Usage(input_tokens=3))
+    assert (other.trace, other.usage) == (error.trace, Usage(input_tokens=3))
 
 
-def test_an_output_that_can_not_be_pickled() -> None:
-    """An output that can't be pickled is left out; the error comes through."""
+def test_unpicklable_output_is_left_out() -> None:
+    """An output that can't be pickled is left out of the pickled error."""
     assert pickled(failing(refuse)).results == {"first": "a"}
 
 
-def test_what_others_have_added() -> None:
-    """What can't be pickled of what an application, or a reporter, put on the error is left out."""
-    fault = failing(refuse)
-    fault.add_note("order 42")
-    fault.frame = sys._getframe()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
-    told = pickled(fault)
-    assert told.__notes__ == ["order 42"]
-    assert (told.node_id, hasattr(told, "frame")) == ("bad", False)
+def test_unpicklable_attributes_are_left_out() -> None:
+    """An added attribute that can't be pickled is left out of the pickled error."""
+    error = failing(refuse)
+    error.add_note("order 42")
+    error.frame = sys._getframe()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    caught = pickled(error)
+    assert caught.__notes__ == ["order 42"]
+    assert (caught.node_id, hasattr(caught, "frame")) == ("bad", False)
 
 
 class Curious(Exception):  # noqa: N818 - of nobody's tree
-    """Pickles, and is not made again: that takes two arguments."""
+    """Can be pickled but not unpickled: its constructor takes two arguments."""
 
     def __init__(self, order: int, part: str) -> None:
         super().__init__(f"order {order} has no {part}")
 
 
-def test_a_cause_that_can_not_be_pickled() -> None:
-    """A cause that can't be pickled, or made again, says its type and text; a copy has it."""
+def test_unpicklable_cause_becomes_an_exception() -> None:
+    """A cause that can't be pickled becomes an Exception with its type and text; copies keep it."""
 
     class Local(Exception):  # noqa: N818 - of nobody's tree
         pass
@@ -107,16 +107,16 @@ def test_a_cause_that_can_not_be_pickled() -> None:
         raise Curious(42, "address")
 
     assert repr(pickled(failing(local)).cause) == "Exception('Local: here')"
-    told = pickled(failing(curious))
-    assert repr(told.cause) == "Exception('Curious: order 42 has no address')"
-    fault = failing(local)
-    assert copy.copy(fault).cause is fault.cause
+    caught = pickled(failing(curious))
+    assert repr(caught.cause) == "Exception('Curious: order 42 has no address')"
+    error = failing(local)
+    assert copy.copy(error).cause is error.cause
 
 
-def test_a_process_pool() -> None:
-    """A pool of processes hands the error of a run to whoever asked."""
+def test_process_pool_raises_the_error() -> None:
+    """A process pool raises the error of a run in the parent."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        fault = pool.submit(in_a_worker).exception()
-    assert isinstance(fault, NodeExecutionError)
-    assert (fault.node_id, fault.results) == ("bad", {"first": "a"})
-    assert isinstance(fault.cause, ValueError)
+        error = pool.submit(in_a_worker).exception()
+    assert isinstance(error, NodeExecutionError)
+    assert (error.node_id, error.results) == ("bad", {"first": "a"})
+    assert isinstance(error.cause, ValueError)

@@ -1,4 +1,4 @@
-"""ExecutionResult: outputs, how each node went, and what it cost."""
+"""ExecutionResult: outputs, traces and usage."""
 
 import pickle
 import time
@@ -24,7 +24,7 @@ def chat(workflow: Workflow) -> Workflow:
     return workflow
 
 
-def test_a_mapping(chat: Workflow, execute: Any) -> None:
+def test_result_is_a_mapping(chat: Workflow, execute: Any) -> None:
     """A result is a read-only Mapping from node ids to outputs."""
     result = execute(chat)
     assert isinstance(result, ExecutionResult)
@@ -37,8 +37,8 @@ def test_a_mapping(chat: Workflow, execute: Any) -> None:
         result["new"] = 1  # type: ignore[index] # pyright: ignore[reportIndexIssue]
 
 
-def test_traces(chat: Workflow, execute: Any) -> None:
-    """A trace tells when a node ran, on the wall clock, and how often it was tried."""
+def test_trace(chat: Workflow, execute: Any) -> None:
+    """A trace has the wall-clock times of a node, and its number of attempts."""
     before = time.time()
     traces = execute(chat).trace
     after = time.time()
@@ -52,22 +52,22 @@ def test_traces(chat: Workflow, execute: Any) -> None:
 
 
 def test_usage(chat: Workflow, execute: Any) -> None:
-    """Tokens stand in each trace, and added up in the result."""
+    """Each trace has its node's tokens, and the result has their sum."""
     result = execute(chat)
     assert result.trace["ask"].usage == Usage(input_tokens=3, output_tokens=5)
     assert result.trace["f"].usage == Usage()
     assert result.usage == Usage(input_tokens=6, output_tokens=10)
 
 
-def test_no_values_in_reprs(chat: Workflow, execute: Any) -> None:
-    """Neither a result nor a trace shows an output (C23)."""
+def test_reprs_show_no_outputs(chat: Workflow, execute: Any) -> None:
+    """The reprs of a result and of a trace show no output (C23)."""
     result = execute(chat)
     assert repr(result) == "<ExecutionResult of ask, again, f>"
     assert "secret" not in repr(result.trace)
 
 
-def test_pickles(chat: Workflow, execute: Any) -> None:
-    """A result can go to another process."""
+def test_result_survives_pickling(chat: Workflow, execute: Any) -> None:
+    """A result can be pickled."""
     result = execute(chat)
     again = pickle.loads(pickle.dumps(result))
     assert again == result

@@ -1,4 +1,4 @@
-"""Retries: what is tried again, how often, and how long is waited in between."""
+"""Retries: which errors are retried, how often, and after which pauses."""
 
 import ssl
 import time
@@ -25,8 +25,8 @@ from fibonacci import (
 class Unsteady:
     """A function that raises these faults, one a call, and then returns."""
 
-    def __init__(self, *faults: Exception) -> None:
-        self.faults = list(faults)
+    def __init__(self, *errors: Exception) -> None:
+        self.faults = list(errors)
         self.calls = 0
 
     def __call__(self, _: Any) -> str:
@@ -37,11 +37,11 @@ class Unsteady:
 
 
 class ClientError(Exception):
-    """What a client of some service raises, about whatever."""
+    """An exception of some service's client."""
 
 
 class NoJSONError(OSError, ValueError):
-    """What a client raises where a gateway answers with a page of its own."""
+    """What a client raises if a gateway returns an HTML page."""
 
 
 PASSING = [
@@ -79,16 +79,18 @@ CHOSEN = [
     (KeyError, OSError(), 1),
     ((OSError, KeyError), KeyError("name"), 2),
     (Exception, ModelError("no such model"), 2),
-    (lambda fault: "busy" in str(fault), ValueError("busy"), 2),
-    (lambda fault: "busy" in str(fault), OSError("away"), 1),
+    (lambda error: "busy" in str(error), ValueError("busy"), 2),
+    (lambda error: "busy" in str(error), OSError("away"), 1),
 ]
 
 
 @pytest.mark.parametrize("retry", [4, Retry(attempts=4)])
 @pytest.mark.parametrize("make", [lambda f, r: FunctionNode("n", f, retry=r),
                                   lambda f, r: LLMNode("n", f, "x", retry=r)])  # fmt: skip
-def test_what_may_pass(workflow: Workflow, execute: Any, retry: Any, make: Any) -> None:
-    """A node is tried again after what may pass, in all as often as its retry says."""
+def test_transient_error_is_retried(
+    workflow: Workflow, execute: Any, retry: Any, make: Any
+) -> None:
+    """A node is retried after a transient error, up to the attempts of its Retry."""
     function = Unsteady(*([ModelError("busy", retryable=True)] * 2))
     retry = Retry(attempts=retry, backoff=0) if isinstance(retry, int) else Retry(backoff=0)
     workflow.add_node(make(function, retry))
@@ -96,31 +98,30 @@ def test_what_may_pass(workflow: Workflow, execute: Any, retry: Any, make: Any) 
     assert (result["n"], result.trace["n"].attempts, function.calls) == ("done", 3, 3)
 
 
-@pytest.mark.parametrize("fault", PASSING, ids=repr)
-def test_faults_that_may_pass(workflow: Workflow, execute: Any, fault: Exception) -> None:
-    """What may pass by itself is tried again: a retryable ModelError, a store that is away, what
-    the system and clients raise."""
-    function = Unsteady(fault)
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_transient_errors(workflow: Workflow, execute: Any, error: Exception) -> None:
+    """Retryable ModelErrors, unavailable stores, OSErrors and errors of clients are transient."""
+    function = Unsteady(error)
     workflow.add_node(FunctionNode("n", function, retry=Retry(attempts=2, backoff=0)))
     assert execute(workflow)["n"] == "done"
 
 
-@pytest.mark.parametrize("fault", LASTING, ids=repr)
-def test_faults_that_last(workflow: Workflow, execute: Any, fault: Exception) -> None:
-    """What stays as it is, is not tried again: mistakes of the program, errors about arguments."""
-    function = Unsteady(fault)
+@pytest.mark.parametrize("error", LASTING, ids=repr)
+def test_permanent_errors(workflow: Workflow, execute: Any, error: Exception) -> None:
+    """Programming errors and errors about arguments are not retried."""
+    function = Unsteady(error)
     workflow.add_node(FunctionNode("n", function, retry=5))
     with pytest.raises(NodeExecutionError):
         execute(workflow)
     assert function.calls == 1
 
 
-@pytest.mark.parametrize(("on", "fault", "calls"), CHOSEN)
-def test_faults_that_are_chosen(
-    workflow: Workflow, execute: Any, on: Any, fault: Exception, calls: int
+@pytest.mark.parametrize(("on", "error", "calls"), CHOSEN)
+def test_on_selects_the_errors(
+    workflow: Workflow, execute: Any, on: Any, error: Exception, calls: int
 ) -> None:
-    """With ``on``, that alone decides: a class, several, or a function."""
-    function = Unsteady(fault, fault)
+    """``on`` replaces the default: a class, a tuple, or a function."""
+    function = Unsteady(error, error)
     workflow.add_node(FunctionNode("n", function, retry=Retry(attempts=2, backoff=0, on=on)))
     with pytest.raises(NodeExecutionError):
         execute(workflow)
@@ -141,24 +142,24 @@ class Later:
 
 @pytest.mark.parametrize("on", ["KeyError", (), (KeyError, "x"), [KeyError], BaseException,
                                 KeyboardInterrupt, int, KeyError(), later, Later()])  # fmt: skip
-def test_what_on_is_not(on: Any) -> None:
-    """What is neither a class of exceptions, nor a tuple of them, nor a function is refused."""
-    with pytest.raises(WorkflowValidationError, match=r"^on must be a class of exceptions"):
+def test_invalid_on(on: Any) -> None:
+    """Retry refuses an ``on`` that is no exception class, tuple of them, or sync function."""
+    with pytest.raises(WorkflowValidationError, match=r"^on must be an exception class"):
         Retry(on=on)
 
 
-def test_the_last_attempt(workflow: Workflow, execute: Any) -> None:
-    """After the last attempt its fault is told, and no pause is made."""
+def test_last_error_is_raised(workflow: Workflow, execute: Any) -> None:
+    """After the last attempt its error is raised without a pause."""
     function = Unsteady(OSError("1"), OSError("2"), OSError("3"))
     workflow.add_node(FunctionNode("n", function, retry=Retry(attempts=2, backoff=0)))
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
     assert function.calls == 2
-    assert repr(told.value.cause) == "OSError('2')"
+    assert repr(caught.value.cause) == "OSError('2')"
 
 
 def test_one_attempt_is_the_default(workflow: Workflow, execute: Any) -> None:
-    """A node without a retry is tried once."""
+    """A node without a retry has one attempt."""
     function = Unsteady(OSError())
     workflow.add_node(FunctionNode("n", function))
     with pytest.raises(NodeExecutionError):
@@ -166,14 +167,14 @@ def test_one_attempt_is_the_default(workflow: Workflow, execute: Any) -> None:
     assert function.calls == 1
 
 
-def test_a_number_is_attempts() -> None:
+def test_number_of_attempts() -> None:
     """``retry=3`` is Retry(attempts=3); None is one attempt."""
     assert FunctionNode("n", print, retry=3).retry == Retry(attempts=3, backoff=0.5, jitter=0.5)
     assert FunctionNode("n", print).retry.attempts == 1
 
 
 def test_backoff_doubles() -> None:
-    """Pauses double from the backoff to a minute; jitter takes part of each away."""
+    """Pauses double from the backoff up to a minute; jitter shortens each of them."""
     steady = Retry(backoff=0.5, jitter=0)
     pauses = [steady.pause(attempt, OSError()) for attempt in (1, 2, 3, 8, 99)]
     assert pauses == [0.5, 1, 2, 60, 60]
@@ -181,15 +182,15 @@ def test_backoff_doubles() -> None:
         assert 0.25 <= Retry(backoff=0.5).pause(1, OSError()) <= 0.5
 
 
-def test_a_provider_asks_for_more() -> None:
-    """A pause is as long as the provider asks, if that is longer."""
+def test_retry_after_lengthens_the_pause() -> None:
+    """A pause is as long as the provider's retry_after, if that is longer."""
     retry = Retry(backoff=1, jitter=0)
     assert retry.pause(1, ModelError("busy", retryable=True, retry_after=90)) == 90
     assert retry.pause(1, ModelError("busy", retryable=True, retry_after=0.1)) == 1
 
 
-def test_the_pause_is_made(workflow: Workflow, execute: Any) -> None:
-    """The next attempt comes after the pause."""
+def test_pause_before_the_next_attempt(workflow: Workflow, execute: Any) -> None:
+    """The next attempt starts after the pause."""
     function = Unsteady(ModelError("busy", retryable=True, retry_after=0.2))
     workflow.add_node(FunctionNode("n", function, retry=Retry(attempts=2, backoff=0)))
     start = time.monotonic()
@@ -198,8 +199,8 @@ def test_the_pause_is_made(workflow: Workflow, execute: Any) -> None:
 
 
 @pytest.mark.parametrize("whose", ["node", "workflow"])
-def test_no_pause_over_the_deadline(execute: Any, whose: str) -> None:
-    """A pause that would end after the deadline is not made: the fault is told at once."""
+def test_no_pause_beyond_the_deadline(execute: Any, whose: str) -> None:
+    """A node whose pause would end after its deadline raises the error at once."""
     workflow = Workflow("flow", timeout=5 if whose == "workflow" else None)
     function = Unsteady(ModelError("busy", retryable=True, retry_after=60))
     own = 5 if whose == "node" else None
@@ -211,8 +212,8 @@ def test_no_pause_over_the_deadline(execute: Any, whose: str) -> None:
     assert function.calls == 1
 
 
-def test_a_pause_without_end(workflow: Workflow) -> None:
-    """A provider that asks for a pause without end gets none: its own error is told."""
+def test_excessive_retry_after(workflow: Workflow) -> None:
+    """A provider's retry_after of more than an hour is not waited for: its error is raised."""
 
     def model(_: Any) -> str:
         raise ModelError("busy", retryable=True, retry_after=float("inf"))

@@ -1,4 +1,4 @@
-"""What a stream tells: the same run as execute's, event by event."""
+"""stream() and astream() emit the events of the same run as execute()."""
 
 import asyncio
 import subprocess
@@ -40,7 +40,7 @@ Question = Callable[[ModelRequest], Pieces]
 
 
 class Saying(Model):
-    """Answers with what a generator yields, in sync and async code."""
+    """Streams what a generator yields, in sync and async code."""
 
     def __init__(self, say: Question) -> None:
         self._say = say
@@ -66,8 +66,8 @@ def words(request: ModelRequest) -> Pieces:
     yield Completion(text=text, usage=Usage(output_tokens=len(text)))
 
 
-def test_the_events_of_a_run(workflow: Workflow, stream: Any) -> None:
-    """A node starts, says its pieces, is finished, and writes; the last event has the result."""
+def test_events_of_a_run(workflow: Workflow, stream: Any) -> None:
+    """A node emits its start, deltas, end and writes; the last event has the result."""
     said: list[Any] = ["said", {"key": "last"}]
     workflow.add_node(LLMNode("chat", Saying(words), "Hello {{input.name}}", memory_write=said))
     workflow.add_node(
@@ -91,8 +91,8 @@ def test_the_events_of_a_run(workflow: Workflow, stream: Any) -> None:
     assert workflow.memory.get("said") == "HelloAda"
 
 
-def test_an_answer_in_one_piece(workflow: Workflow, stream: Any) -> None:
-    """A model that has no pieces tells its whole answer as one; an empty answer has none."""
+def test_completion_without_deltas(workflow: Workflow, stream: Any) -> None:
+    """A model without deltas emits its text as one, and an empty completion emits none."""
     workflow.add_node(LLMNode("a", "echo", "the whole"))
     workflow.add_node(LLMNode("b", lambda _: "", "{{a}}"))
     assert [event for event in stream(workflow) if isinstance(event, NodeText)] == [
@@ -100,8 +100,8 @@ def test_an_answer_in_one_piece(workflow: Workflow, stream: Any) -> None:
     ]
 
 
-def test_a_blank_piece(workflow: Workflow, stream: Any) -> None:
-    """A piece that is only a space or a line's end is told like any other."""
+def test_whitespace_delta(workflow: Workflow, stream: Any) -> None:
+    """A delta that is only whitespace is emitted."""
     pieces = ["a", "\n", " ", "b"]
 
     def say(_: ModelRequest) -> Pieces:
@@ -109,12 +109,12 @@ def test_a_blank_piece(workflow: Workflow, stream: Any) -> None:
         yield Completion(text="a\n b")
 
     workflow.add_node(LLMNode("n", Saying(say), "Say it."))
-    told = [event.text for event in stream(workflow) if isinstance(event, NodeText)]
-    assert told == pieces
+    caught = [event.text for event in stream(workflow) if isinstance(event, NodeText)]
+    assert caught == pieces
 
 
-def test_json_streams_its_text(workflow: Workflow, stream: Any) -> None:
-    """The pieces of an answer in JSON are its text; the output is what it holds."""
+def test_json_output_streams_its_text(workflow: Workflow, stream: Any) -> None:
+    """The deltas of JSON output are its text; the output is its value."""
     workflow.add_node(LLMNode("n", Saying(words), '{"a": [1, 2]}', output_format="json"))
     events = list(stream(workflow))
     assert [event.text for event in events if isinstance(event, NodeText)] == [
@@ -125,16 +125,16 @@ def test_json_streams_its_text(workflow: Workflow, stream: Any) -> None:
     assert NodeFinished("n", {"a": [1, 2]}) in events
 
 
-def test_an_attempt_that_broke_in_mid_stream(workflow: Workflow, stream: Any) -> None:
-    """NodeRetried says that the pieces so far are void; those after it are the output."""
-    faults = [ModelError("broke off", retryable=True), ModelError("busy", retryable=True)]
+def test_retry_after_a_broken_stream(workflow: Workflow, stream: Any) -> None:
+    """NodeRetried voids the deltas so far; those after it are the output."""
+    errors = [ModelError("broke off", retryable=True), ModelError("busy", retryable=True)]
 
     def broken(request: ModelRequest) -> Pieces:
-        if len(faults) == 1:
-            raise faults.pop()
+        if len(errors) == 1:
+            raise errors.pop()
         yield TextDelta("Hel")
-        if faults:
-            raise faults.pop()
+        if errors:
+            raise errors.pop()
         yield TextDelta("lo")
         yield Completion(text="Hello")
 
@@ -154,8 +154,8 @@ def test_an_attempt_that_broke_in_mid_stream(workflow: Workflow, stream: Any) ->
     assert last.result.trace["n"].attempts == 3
 
 
-def test_a_json_answer_that_is_none(workflow: Workflow, stream: Any) -> None:
-    """An answer that is no JSON is void as a whole, and so is what was told of it."""
+def test_retry_after_invalid_json(workflow: Workflow, stream: Any) -> None:
+    """NodeRetried voids the deltas of a completion that is not JSON."""
     answers = iter(["{", "{}"])
     model = Saying(lambda _: words(ModelRequest(prompt=next(answers))))
     workflow.add_node(
@@ -171,13 +171,13 @@ def test_a_json_answer_that_is_none(workflow: Workflow, stream: Any) -> None:
     ]
 
 
-def test_a_function_that_is_tried_again(workflow: Workflow, stream: Any) -> None:
-    """Attempts of a function are told, too."""
-    faults = [OSError()]
+def test_function_retries_are_emitted(workflow: Workflow, stream: Any) -> None:
+    """A function's retries are emitted as NodeRetried."""
+    errors = [OSError()]
 
     def flaky(_: Any) -> str:
-        if faults:
-            raise faults.pop()
+        if errors:
+            raise errors.pop()
         return "done"
 
     workflow.add_node(FunctionNode("n", flaky, retry=Retry(attempts=2, backoff=0)))
@@ -198,29 +198,29 @@ def no_piece(_: ModelRequest) -> Any:
 
 
 @pytest.mark.parametrize("say", [nothing, no_end, no_piece])
-def test_a_model_that_streams_what_it_must_not(workflow: Workflow, stream: Any, say: Any) -> None:
-    """A stream without an end, or of something else, fails the node once and for all."""
+def test_invalid_model_stream(workflow: Workflow, stream: Any, say: Any) -> None:
+    """A model's stream without a Completion, or of other objects, fails the node, once."""
     workflow.add_node(LLMNode("n", Saying(say), "x", retry=3))
-    with pytest.raises(NodeExecutionError, match="a model must stream TextDeltas") as told:
+    with pytest.raises(NodeExecutionError, match="a model must stream TextDeltas") as caught:
         list(stream(workflow))
-    assert isinstance(told.value.cause, WorkflowValidationError)
+    assert isinstance(caught.value.cause, WorkflowValidationError)
 
 
-def test_a_model_that_completes_with_something_else(workflow: Workflow, stream: Any) -> None:
-    """What is no Completion is told as such in a stream, too, and not asked for again."""
+def test_model_stream_must_end_with_a_completion(workflow: Workflow, stream: Any) -> None:
+    """A model's stream that ends with anything but a Completion fails the node, once."""
 
     class Wrong(Model):
         def complete(self, request: ModelRequest) -> Any:
             return "text"
 
     workflow.add_node(LLMNode("n", Wrong(), "x", retry=3))
-    with pytest.raises(NodeExecutionError, match="Completion at the end, not str") as told:
+    with pytest.raises(NodeExecutionError, match="end with a Completion, not str") as caught:
         list(stream(workflow))
-    assert isinstance(told.value.cause, WorkflowValidationError)
+    assert isinstance(caught.value.cause, WorkflowValidationError)
 
 
-def test_what_comes_after_the_whole(workflow: Workflow, stream: Any) -> None:
-    """The Completion is the end of an answer, whatever a model yields after it."""
+def test_nothing_is_read_after_the_completion(workflow: Workflow, stream: Any) -> None:
+    """The Completion ends a model's stream, whatever the model yields after it."""
 
     def chatty(_: ModelRequest) -> Pieces:
         yield Completion(text="")
@@ -232,10 +232,10 @@ def test_what_comes_after_the_whole(workflow: Workflow, stream: Any) -> None:
 
 
 def refused(*nodes: Any) -> tuple[type[FibonacciError], str]:
-    """What execute says to these nodes, run with nothing."""
-    with pytest.raises(FibonacciError) as told:
+    """Return the error of execute() without arguments for these nodes."""
+    with pytest.raises(FibonacciError) as caught:
         flow(*nodes).execute()
-    return type(told.value), str(told.value)
+    return type(caught.value), str(caught.value)
 
 
 def flow(*nodes: Any) -> Workflow:
@@ -257,14 +257,14 @@ def flow(*nodes: Any) -> Workflow:
     ],
 )
 def test_errors_are_those_of_execute(stream: Any, nodes: Any, kind: type[FibonacciError]) -> None:
-    """What execute raises, a stream raises: the same type and the same text."""
-    with pytest.raises(kind) as told:
+    """A stream raises what execute() raises: the same type and the same text."""
+    with pytest.raises(kind) as caught:
         list(stream(flow(*nodes)))
-    assert (type(told.value), str(told.value)) == refused(*nodes)
+    assert (type(caught.value), str(caught.value)) == refused(*nodes)
 
 
-def test_what_was_told_before_an_error(workflow: Workflow, stream: Any) -> None:
-    """Nodes that have started come to their end, and are told; then the error is raised."""
+def test_running_nodes_end_before_the_error(workflow: Workflow, stream: Any) -> None:
+    """Running nodes end, and emit their events; then the stream raises the error."""
     together = Barrier(2)
 
     def bad(_: Any) -> None:
@@ -273,16 +273,16 @@ def test_what_was_told_before_an_error(workflow: Workflow, stream: Any) -> None:
 
     workflow.add_node(FunctionNode("bad", bad))
     workflow.add_node(FunctionNode("fine", lambda _: together.wait(5) >= 0, memory_write="k"))
-    told: list[Any] = []
+    caught: list[Any] = []
     with pytest.raises(NodeExecutionError, match="node 'bad' failed") as error:
-        told.extend(stream(workflow))  # which keeps what came before the error
-    assert set(map(type, told)) == {NodeStarted, NodeFinished, MemoryWritten}
-    assert {event.node_id for event in told} == {"bad", "fine"}
+        caught.extend(stream(workflow))  # the list has the events before the error
+    assert set(map(type, caught)) == {NodeStarted, NodeFinished, MemoryWritten}
+    assert {event.node_id for event in caught} == {"bad", "fine"}
     assert error.value.results == {"fine": True}
 
 
-def test_a_write_that_fails(stream: Any) -> None:
-    """An output is told before it is written; where it can't be, there is an error and no more."""
+def test_failed_write_follows_the_output(stream: Any) -> None:
+    """An output is emitted before it is written; if that fails, the error follows."""
 
     class Away(LocalStore):
         def write(self, address: Address, *args: Any, **kwargs: Any) -> None:
@@ -296,7 +296,7 @@ def test_a_write_that_fails(stream: Any) -> None:
         next(events)
 
 
-def test_nothing_happens_before_it_is_asked_for(workflow: Workflow, stream: Any) -> None:
+def test_stream_is_lazy(workflow: Workflow, stream: Any) -> None:
     """A stream that nobody reads runs nothing, and checks nothing."""
     ran: list[int] = []
     workflow.add_node(FunctionNode("n", lambda _: ran.append(1)))
@@ -305,7 +305,7 @@ def test_nothing_happens_before_it_is_asked_for(workflow: Workflow, stream: Any)
 
 
 def test_async_functions(workflow: Workflow) -> None:
-    """astream awaits async functions, as nodes and as models; stream refuses them."""
+    """astream() awaits async functions, as nodes and as models; stream() refuses them."""
 
     async def later(_: Any) -> str:
         await asyncio.sleep(0)
@@ -327,8 +327,8 @@ asking: ContextVar[str] = ContextVar("asking", default="nobody")
 
 
 @pytest.mark.parametrize("timeout", [None, 60])
-def test_the_context_of_the_reader(workflow: Workflow, stream: Any, timeout: Any) -> None:
-    """Nodes see the context variables of whoever reads the first event."""
+def test_nodes_see_the_readers_context(workflow: Workflow, stream: Any, timeout: Any) -> None:
+    """Nodes see the context variables of the reader of the first event."""
     workflow.add_node(FunctionNode("a", lambda _: asking.get(), timeout=timeout))
     workflow.add_node(LLMNode("b", lambda _: asking.get(), "x", timeout=timeout))
     token = asking.set("Ada")
@@ -339,8 +339,8 @@ def test_the_context_of_the_reader(workflow: Workflow, stream: Any, timeout: Any
     assert last.result == {"a": "Ada", "b": "Ada"}
 
 
-def test_a_stream_needs_no_event_loop() -> None:
-    """asyncio, which costs 62 ms, is not imported by a program that does not use it."""
+def test_stream_does_not_import_asyncio() -> None:
+    """stream() does not import asyncio, which takes 62 ms."""
     program = (
         "import sys; from fibonacci import LLMNode, Workflow; workflow = Workflow('flow'); "
         "workflow.add_node(LLMNode('n', 'echo', 'x', timeout=60)); "
@@ -351,7 +351,7 @@ def test_a_stream_needs_no_event_loop() -> None:
 
 
 def test_events_are_values() -> None:
-    """Events are frozen, compare by value, and are matched by position; no text is in a repr."""
+    """Events are frozen, compare by value, match by position, and show no text in their repr."""
     event = NodeText("n", "secret")
     assert "secret" not in f"{event} {NodeFinished('n', 'secret')}"
     with pytest.raises(attrs.exceptions.FrozenInstanceError):

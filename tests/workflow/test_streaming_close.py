@@ -1,4 +1,4 @@
-"""Closing a stream early: the run stops where it is."""
+"""Closing a stream early stops its run."""
 
 import asyncio
 import time
@@ -21,22 +21,22 @@ from fibonacci import (
 from fibonacci.plugin import Completion, ModelRequest, TextDelta
 
 
-def test_closing_stops_the_model(workflow: Workflow, stream: Any) -> None:
-    """When close returns, the model's stream is closed, and nothing will be written."""
+def test_close_stops_the_model(workflow: Workflow, stream: Any) -> None:
+    """When close() returns, the model's stream is closed, and nothing will be written."""
     model = Endless()
     workflow.add_node(LLMNode("n", model, "x", memory_write="k", retry=3))
     events = stream(workflow)
     until(events, NodeText)
     events.close()
     assert (model.said, model.closed) == (1, 1)
-    time.sleep(0.05)  # what must not happen would happen now
+    time.sleep(0.05)  # time for what must not happen
     assert (model.said, workflow.memory.list_keys()) == (1, [])
     assert list(events) == []
 
 
 @pytest.mark.parametrize("timeout", [None, 60])
-def test_closing_stops_all_models(stream: Any, timeout: float | None) -> None:
-    """The same for many nodes at once, also for those with a timeout."""
+def test_close_stops_all_models(stream: Any, timeout: float | None) -> None:
+    """close() stops the models of many nodes at once, also of those with a timeout."""
     workflow, model = Workflow("flow"), Endless()
     for number in range(10):
         workflow.add_node(LLMNode(f"n{number}", model, "x", timeout=timeout))
@@ -48,7 +48,7 @@ def test_closing_stops_all_models(stream: Any, timeout: float | None) -> None:
     assert soon(lambda: model.closed == 10)
 
 
-def test_leaving_the_loop(workflow: Workflow) -> None:
+def test_leaving_a_loop_closes_the_stream(workflow: Workflow) -> None:
     """A break, or an exception in the loop's body, closes the stream at once."""
     model = Endless()
     workflow.add_node(LLMNode("n", model, "x"))
@@ -63,8 +63,8 @@ def test_leaving_the_loop(workflow: Workflow) -> None:
     assert model.closed == 2
 
 
-def test_leaving_an_async_loop(workflow: Workflow) -> None:
-    """The loop closes what is left; aclosing does it at once."""
+def test_leaving_an_async_loop_closes_the_stream(workflow: Workflow) -> None:
+    """aclosing() closes a stream at once; without it the event loop closes it later."""
     model = Endless()
     workflow.add_node(LLMNode("n", model, "x"))
 
@@ -85,8 +85,8 @@ def test_leaving_an_async_loop(workflow: Workflow) -> None:
 
 
 @pytest.mark.parametrize("how", ["cancel", "timeout"])
-def test_a_reader_that_is_cancelled(workflow: Workflow, how: str) -> None:
-    """A cancelled reader stops the run: models, async functions, and what would be written."""
+def test_cancelled_reader_stops_the_run(workflow: Workflow, how: str) -> None:
+    """A cancelled reader stops the run: models, async functions, and memory writes."""
     ended: list[str] = []
     begun = asyncio.Event()
     task: asyncio.Task[None]
@@ -117,7 +117,7 @@ def test_a_reader_that_is_cancelled(workflow: Workflow, how: str) -> None:
         task = asyncio.create_task(read())
         with pytest.raises(asyncio.CancelledError if how == "cancel" else TimeoutError):
             await task
-        # The loop closes in a task what is left of a generator.
+        # The loop closes the rest of a generator in a task.
         for left in asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait([left])
 
@@ -125,8 +125,8 @@ def test_a_reader_that_is_cancelled(workflow: Workflow, how: str) -> None:
     assert (model.closed, ended, workflow.memory.list_keys()) == (1, ["wait"], [])
 
 
-def test_cancelled_in_silence(workflow: Workflow) -> None:
-    """A model that says nothing is stopped at once, in async code."""
+def test_cancelled_reader_stops_a_silent_model(workflow: Workflow) -> None:
+    """A cancelled reader stops a model that emits nothing at once."""
     stopped: list[int] = []
 
     class Silent(Endless):
@@ -149,8 +149,8 @@ def test_cancelled_in_silence(workflow: Workflow) -> None:
     asyncio.run(main())
 
 
-def test_a_node_that_would_be_tried_again(workflow: Workflow, stream: Any) -> None:
-    """No attempt is made after the end, also where the pause before it had begun."""
+def test_no_retry_after_close(workflow: Workflow, stream: Any) -> None:
+    """No attempt starts after close(), even if the pause before it had begun."""
     calls: list[float] = []
 
     def flaky(_: Any) -> None:
@@ -166,15 +166,17 @@ def test_a_node_that_would_be_tried_again(workflow: Workflow, stream: Any) -> No
     until(events, NodeText, "beside")
     events.close()
     closed = time.monotonic()
-    time.sleep(0.7)  # longer than the pause: what must not happen would happen now
+    time.sleep(0.7)  # longer than the pause: time for what must not happen
     assert all(call < closed for call in calls)
     # On a machine so slow that the pause was over before the end, there was another attempt.
     assert len(calls) == 1 or closed - calls[0] > 0.5
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit])
-def test_an_interruption_in_a_node(workflow: Workflow, kind: type[BaseException]) -> None:
-    """What a node raises comes out where the stream is read, whatever it is."""
+def test_stream_raises_interruptions_of_a_node(
+    workflow: Workflow, kind: type[BaseException]
+) -> None:
+    """A stream raises what a node raises, whatever it is."""
 
     def interrupted(_: Any) -> None:
         raise kind

@@ -1,4 +1,4 @@
-"""Streams of random graphs: their events are well formed, and their result is execute's."""
+"""Streams of random graphs: their events are in order, their result equals execute()'s."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -32,7 +32,7 @@ from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 
 @attrs.frozen
 class Plan:
-    """What one node of a random graph does."""
+    """One node of a random graph."""
 
     kind: str
     needs: frozenset[int]
@@ -149,16 +149,16 @@ class Reader:
         self.state = after
 
     def check(self, output: Any) -> None:
-        told = {"function": "", "json": "[]", "text": output}
-        assert self.text == told[self.plan.kind]
+        caught = {"function": "", "json": "[]", "text": output}
+        assert self.text == caught[self.plan.kind]
         assert self.attempt == (1 if self.plan.kind == "function" else len(self.plan.sizes) + 1)
 
 
 def result_of(graph: list[Plan], events: list[Event]) -> ExecutionResult:
     """The result at the end of events that are well formed."""
     readers = {f"n{number}": Reader(plan) for number, plan in enumerate(graph)}
-    *told, last = events
-    for event in told:
+    *caught, last = events
+    for event in caught:
         assert not isinstance(event, WorkflowFinished)
         reader = readers[event.node_id]
         if isinstance(event, NodeStarted):
@@ -176,7 +176,7 @@ async def collected(workflow: Workflow) -> list[Event]:
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(graph=graphs(), limit=st.sampled_from([None, 1, 2]))
 def test_random_graphs(graph: list[Plan], limit: int | None) -> None:
-    """Each node's events keep the grammar, its pieces are its output, the result is execute's."""
+    """Each node's events are in order, its deltas are its output, and results equal execute()'s."""
     workflow = built(graph, limit)
     executed = workflow.execute()
     streamed = result_of(graph, list(workflow.stream()))
@@ -212,8 +212,10 @@ def read_some_in_a_loop(workflow: Workflow, count: int) -> list[Event]:
     beginning=st.sampled_from([read_some, read_some_in_a_loop]),
     stop=st.integers(0, 80),
 )
-def test_closing_anywhere(graph: list[Plan], limit: int | None, beginning: Any, stop: int) -> None:
-    """Wherever a stream is closed: each node has written all of its records, or none."""
+def test_close_anywhere_writes_all_or_nothing(
+    graph: list[Plan], limit: int | None, beginning: Any, stop: int
+) -> None:
+    """Wherever a stream is closed, each node has written all of its records, or none."""
     workflow = built(graph, limit)
     workflow.memory.clear()
     read = beginning(workflow, stop)

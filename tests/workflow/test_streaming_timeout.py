@@ -1,4 +1,4 @@
-"""Timeouts of streams: of a model that trickles, of one that is silent, and of a slow reader."""
+"""Timeouts of streams: slow models, silent models, and slow readers."""
 
 import asyncio
 import time
@@ -52,7 +52,7 @@ class Trickle(Model):
 
 
 class Silent(Trickle):
-    """Says nothing until it is told to."""
+    """Yields nothing until the test lets it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,20 +82,20 @@ class Stubborn(Trickle):
 
 @pytest.mark.parametrize("whose", ["node", "workflow"])
 @pytest.mark.parametrize("kind", [Trickle, Silent, Stubborn])
-def test_a_stream_without_an_end(stream: Any, kind: type[Trickle], whose: str) -> None:
+def test_endless_model_stream_times_out(stream: Any, kind: type[Trickle], whose: str) -> None:
     """A stream ends at the deadline, whatever its model does; nothing is written."""
     model = kind()
     workflow = Workflow("flow", timeout=0.2 if whose == "workflow" else None)
     timeout = 0.2 if whose == "node" else None
     workflow.add_node(LLMNode("n", model, "x", timeout=timeout, memory_write="k", retry=3))
     start = time.monotonic()
-    with pytest.raises((NodeExecutionError, WorkflowTimeoutError)) as told:
+    with pytest.raises((NodeExecutionError, WorkflowTimeoutError)) as caught:
         list(stream(workflow))
     assert time.monotonic() - start < 5
     if whose == "workflow":
-        assert isinstance(told.value, WorkflowTimeoutError)
+        assert isinstance(caught.value, WorkflowTimeoutError)
     else:
-        assert isinstance(told.value.__cause__, WorkflowTimeoutError)
+        assert isinstance(caught.value.__cause__, WorkflowTimeoutError)
     if isinstance(model, Silent):
         model.go.set()
     else:
@@ -103,23 +103,23 @@ def test_a_stream_without_an_end(stream: Any, kind: type[Trickle], whose: str) -
     assert workflow.memory.list_keys() == []
 
 
-def test_a_late_piece_of_what_was_left_behind(workflow: Workflow) -> None:
-    """A model that speaks after its deadline is closed, and not heard."""
+def test_late_delta_is_dropped(workflow: Workflow) -> None:
+    """A model that yields a delta after its deadline is closed, and the delta is dropped."""
     model = Silent()
     workflow.add_node(LLMNode("n", model, "x", timeout=0.1))
     workflow.add_node(FunctionNode("beside", lambda _: model.closed.wait(60)))
-    told: list[Any] = []
+    caught: list[Any] = []
 
     def read() -> None:
         for event in workflow.stream():
-            told.append(event)
-            if len(told) == 2:
+            caught.append(event)
+            if len(caught) == 2:
                 time.sleep(0.2)
                 model.go.set()
 
     with pytest.raises(NodeExecutionError):
         read()
-    assert told[2:] == [NodeFinished("beside", True)]
+    assert caught[2:] == [NodeFinished("beside", True)]
 
 
 class Halting(Trickle):
@@ -149,21 +149,23 @@ class Halting(Trickle):
         pytest.param("workflow", Trickle, marks=pytest.mark.long),
     ],
 )
-def test_a_slow_reader(stream: Any, whose: str, kind: type[Trickle]) -> None:
-    """The time that a reader takes counts: a node whose answer waited for it too long is late."""
+def test_slow_reader_counts_towards_the_timeout(
+    stream: Any, whose: str, kind: type[Trickle]
+) -> None:
+    """The time that a reader takes counts: a node whose deltas wait for too long times out."""
     model = kind()
     workflow = Workflow("flow", timeout=0.5 if whose == "workflow" else None)
     workflow.add_node(LLMNode("n", model, "x", timeout=0.5 if whose == "node" else None))
     events = stream(workflow)
     assert [next(events), next(events)] == [NodeStarted("n"), NodeText("n", "word ")]
     time.sleep(0.6)
-    with pytest.raises((NodeExecutionError, WorkflowTimeoutError), match="longer than its timeout"):
+    with pytest.raises((NodeExecutionError, WorkflowTimeoutError), match="exceeded its timeout"):
         list(events)
     assert model.closed.wait(60)
 
 
-def test_a_slow_reader_of_what_is_done(workflow: Workflow, stream: Any) -> None:
-    """A node that had its output in time is not late, however late that is read."""
+def test_slow_reader_of_a_finished_node(workflow: Workflow, stream: Any) -> None:
+    """A node that had its output in time does not time out, however late that is read."""
     workflow.add_node(FunctionNode("n", lambda _: 1, timeout=0.3, memory_write="k"))
     for event in stream(workflow):
         if isinstance(event, NodeStarted | NodeFinished):
@@ -171,8 +173,8 @@ def test_a_slow_reader_of_what_is_done(workflow: Workflow, stream: Any) -> None:
     assert workflow.memory.get("k") == 1
 
 
-def test_in_time(stream: Any) -> None:
-    """What ends in time is not touched by its timeouts."""
+def test_stream_within_its_timeouts(stream: Any) -> None:
+    """A stream that ends in time is not affected by its timeouts."""
     workflow = Workflow("flow", timeout=60)
     workflow.add_node(LLMNode("n", "echo", "fine", timeout=30))
     *_, last = stream(workflow)

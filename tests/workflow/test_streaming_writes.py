@@ -1,4 +1,4 @@
-"""Closing a stream early: memory is written whole, or not at all."""
+"""Closing a stream early: a node's memory is written completely, or not at all."""
 
 import asyncio
 import gc
@@ -23,8 +23,8 @@ from fibonacci import (
 from fibonacci.plugin._runtime import threads as workers
 
 
-def test_after_the_output_was_read(workflow: Workflow, stream: Any) -> None:
-    """Whoever has read an output, and does not want it, closes: it is not written."""
+def test_close_after_the_output_was_read(workflow: Workflow, stream: Any) -> None:
+    """A stream that is closed after its output was read does not write it."""
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_write="k"))
     workflow.add_node(FunctionNode("after", lambda _: 1, dependencies=["n"], memory_write="l"))
     events = stream(workflow)
@@ -34,15 +34,15 @@ def test_after_the_output_was_read(workflow: Workflow, stream: Any) -> None:
     assert workflow.memory.list_keys() == []
 
 
-def test_a_function_that_goes_on(workflow: Workflow, stream: Any) -> None:
-    """What a function returns after the end is dropped, and so is the run when it has returned."""
+def test_result_after_close_is_dropped(workflow: Workflow, stream: Any) -> None:
+    """What a function returns after close() is dropped, and the run ends with the function."""
     begun, go, ended = Event(), Event(), Event()
 
     class Given:
         pass
 
-    given = Given()
-    kept = weakref.ref(given)
+    form = Given()
+    reference = weakref.ref(form)
 
     def late(_: Any) -> None:
         begun.set()
@@ -52,20 +52,20 @@ def test_a_function_that_goes_on(workflow: Workflow, stream: Any) -> None:
     workflow.add_node(FunctionNode("n", late, memory_write="k"))
     workflow.add_node(FunctionNode("after", lambda _: 1, dependencies=["n"], memory_write="l"))
     workflow.add_node(LLMNode("beside", Endless(), "x"))
-    events = stream(workflow, {"given": given})
-    del given
+    events = stream(workflow, {"form": form})
+    del form
     while not begun.is_set():
         until(events, NodeText, "beside")
     events.close()
-    assert kept() is not None
+    assert reference() is not None
     go.set()
     assert ended.wait(60)
-    assert soon(lambda: gc.collect() >= 0 and kept() is None)
+    assert soon(lambda: gc.collect() >= 0 and reference() is None)
     assert workflow.memory.list_keys() == []
 
 
-def test_a_write_that_has_begun(stream: Any) -> None:
-    """A node that writes its first record writes its last, before close returns."""
+def test_close_waits_for_a_write(stream: Any) -> None:
+    """A node that writes its first record writes its last before close() returns."""
     store = Slow()
     workflow = Workflow("flow", MemoryConfig(store))
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_write=["first", "second"]))
@@ -79,8 +79,8 @@ def test_a_write_that_has_begun(stream: Any) -> None:
     assert workflow.memory.list_keys() == ["first", "second"]
 
 
-def test_a_write_that_has_begun_where_the_reader_is_cancelled() -> None:
-    """The same where a task is cancelled while it waits for an event."""
+def test_cancelled_reader_waits_for_a_write() -> None:
+    """A cancelled reader waits until a node that writes has written its last record."""
     store = Slow()
     workflow = Workflow("flow", MemoryConfig(store))
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_write=["first", "second"]))
@@ -97,8 +97,8 @@ def test_a_write_that_has_begun_where_the_reader_is_cancelled() -> None:
     assert workflow.memory.list_keys() == ["first", "second"]
 
 
-def test_a_reader_that_is_cancelled_over_and_over() -> None:
-    """A reader that does not wait for the end, either, leaves no record half written."""
+def test_repeated_cancellation_does_not_split_a_write() -> None:
+    """A reader that is cancelled repeatedly leaves no node's records half written."""
     store = Slow()
     workflow = Workflow("flow", MemoryConfig(store))
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_write=["first", "second"]))
@@ -146,7 +146,7 @@ def read_all_in_a_loop(workflow: Workflow) -> None:
 
 @pytest.mark.parametrize("read", [read_all, read_all_in_a_loop])
 def test_no_write_begins_after_an_interruption(workflow: Workflow, read: Any) -> None:
-    """Where a node raises what is no Exception, it is raised at once, and no other node writes."""
+    """If a node raises KeyboardInterrupt, it is raised at once, and no other node writes."""
     begun, go, ended = Event(), Event(), Event()
 
     def leave(_: Any) -> None:
@@ -160,17 +160,17 @@ def test_no_write_begins_after_an_interruption(workflow: Workflow, read: Any) ->
 
     workflow.add_node(FunctionNode("n", leave))
     workflow.add_node(FunctionNode("beside", beside, memory_write="k"))
-    with pytest.raises(SystemExit) as told:
+    with pytest.raises(SystemExit) as caught:
         read(workflow)
-    assert told.value.code == 3
+    assert caught.value.code == 3
     go.set()
     assert ended.wait(60)
     time.sleep(0.05)
     assert workflow.memory.list_keys() == []
 
 
-def test_closing_beside_everything(workflow: Workflow) -> None:
-    """Wherever a stream is closed, no memory is written after that, and no thread is left over."""
+def test_nothing_is_written_after_close(workflow: Workflow) -> None:
+    """Wherever a stream is closed, nothing is written after that, and no thread is left."""
     for number in range(3):
         workflow.add_node(FunctionNode(f"f{number}", lambda _: 1, memory_write=f"k{number}"))
         workflow.add_node(

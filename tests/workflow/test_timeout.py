@@ -1,4 +1,4 @@
-"""Timeouts, of a node and of a workflow: what is late is left behind, and writes nothing."""
+"""Timeouts of nodes and workflows: what exceeds them is abandoned, and writes nothing."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ from fibonacci.plugin import Address, Completion, Model, ModelRequest
 
 
 class Late:
-    """A function, and a model, that answers when it is told to."""
+    """A function, and a model, that returns when the test lets it."""
 
     def __init__(self) -> None:
         self.go = Event()
@@ -36,8 +36,8 @@ class Late:
 
 
 @pytest.mark.parametrize("kind", ["function", "model"])
-def test_a_late_node(workflow: Workflow, execute: Any, kind: str) -> None:
-    """A node over its timeout fails in time; what its function returns later is dropped."""
+def test_node_timeout(workflow: Workflow, execute: Any, kind: str) -> None:
+    """A node that exceeds its timeout fails in time; its function's later result is dropped."""
     late, after = Late(), []
     node: Any = (
         FunctionNode("n", late, timeout=0.1, memory_write="k", retry=3)
@@ -47,55 +47,55 @@ def test_a_late_node(workflow: Workflow, execute: Any, kind: str) -> None:
     workflow.add_node(node)
     workflow.add_node(FunctionNode("after", lambda _: after.append(1), dependencies=["n"]))
     start = time.monotonic()
-    with pytest.raises(NodeExecutionError, match=r"took longer than its timeout of 0.1 s") as told:
+    with pytest.raises(NodeExecutionError, match=r"exceeded its timeout of 0.1 s") as caught:
         execute(workflow)
     assert time.monotonic() - start < 5
-    assert isinstance(told.value.cause, WorkflowTimeoutError)
+    assert isinstance(caught.value.cause, WorkflowTimeoutError)
     late.go.set()
     assert late.ended.wait(60)
     assert (after, workflow.memory.list_keys()) == ([], [])
 
 
 @pytest.mark.parametrize("kind", ["function", "model"])
-def test_a_late_workflow(execute: Any, kind: str) -> None:
-    """A run over the workflow's timeout is a WorkflowTimeoutError that names the node."""
+def test_workflow_timeout(execute: Any, kind: str) -> None:
+    """A run that exceeds the workflow's timeout is a WorkflowTimeoutError that names the node."""
     late = Late()
     workflow = Workflow("flow", timeout=0.1)
     node: Any = FunctionNode("n", late) if kind == "function" else LLMNode("n", late, "x")
     workflow.add_node(node)
     start = time.monotonic()
-    with pytest.raises(WorkflowTimeoutError, match=r"timeout of 0.1 s; node 'n' had not ended"):
+    with pytest.raises(WorkflowTimeoutError, match=r"timeout of 0.1 s; node 'n' was still running"):
         execute(workflow)
     assert time.monotonic() - start < 5
     late.go.set()
 
 
 @pytest.mark.parametrize("whose", ["node", "workflow"])
-def test_one_except_for_all_timeouts(execute: Any, whose: str) -> None:
-    """A timeout, of a node or a run, is caught by its name, and tells what the others gave."""
+def test_workflow_timeout_error_covers_both_timeouts(execute: Any, whose: str) -> None:
+    """WorkflowTimeoutError covers node and run timeouts, and has the other nodes' results."""
     late = Late()
     workflow = Workflow("flow", timeout=0.1 if whose == "workflow" else None)
     workflow.add_node(FunctionNode("first", lambda _: 1))
     timeout = 0.1 if whose == "node" else None
     workflow.add_node(FunctionNode("n", late, dependencies=["first"], timeout=timeout))
-    with pytest.raises(WorkflowTimeoutError) as told:
+    with pytest.raises(WorkflowTimeoutError) as caught:
         execute(workflow)
     late.go.set()
-    assert isinstance(told.value, NodeExecutionError)
-    assert (told.value.node_id, told.value.results) == ("n", {"first": 1})
-    assert list(told.value.trace) == ["first"]
+    assert isinstance(caught.value, NodeExecutionError)
+    assert (caught.value.node_id, caught.value.results) == ("n", {"first": 1})
+    assert list(caught.value.trace) == ["first"]
 
 
-def test_a_timeout_inside_a_function(workflow: Workflow, execute: Any) -> None:
-    """A function whose own workflow was late has failed; this run was not late."""
+def test_timeout_of_a_nested_workflow(workflow: Workflow, execute: Any) -> None:
+    """A function whose nested workflow timed out has failed; the outer run has not timed out."""
     late = Late()
     inner = Workflow("inner", timeout=0.05)
     inner.add_node(FunctionNode("deep", late))
     workflow.add_node(FunctionNode("n", lambda _: inner.execute()))
-    with pytest.raises(NodeExecutionError, match="WorkflowTimeoutError") as told:
+    with pytest.raises(NodeExecutionError, match="WorkflowTimeoutError") as caught:
         execute(workflow)
     late.go.set()
-    assert not isinstance(told.value, WorkflowTimeoutError)
+    assert not isinstance(caught.value, WorkflowTimeoutError)
 
 
 class HastyLoop(asyncio.SelectorEventLoop):
@@ -106,8 +106,8 @@ class HastyLoop(asyncio.SelectorEventLoop):
 
 
 @pytest.mark.parametrize("kind", ["function", "model"])
-def test_a_timer_that_rings_early(kind: str) -> None:
-    """A workflow is told as late also where the event loop's timers ring a little early."""
+def test_early_timer_is_still_a_timeout(kind: str) -> None:
+    """A timeout is reported as one even if the event loop's timers fire a little early."""
     late = Late()
     workflow = Workflow("flow", timeout=0.1)
     node: Any = FunctionNode("n", late) if kind == "function" else LLMNode("n", late, "x")
@@ -121,14 +121,14 @@ def test_a_timer_that_rings_early(kind: str) -> None:
 
     with (
         asyncio.Runner(loop_factory=HastyLoop) as runner,
-        pytest.raises(WorkflowTimeoutError, match=r"timeout of 0.1 s; node 'n' had not ended"),
+        pytest.raises(WorkflowTimeoutError, match=r"timeout of 0.1 s; node 'n' was still running"),
     ):
         runner.run(execute())
     late.go.set()
 
 
-def test_a_late_async_function(workflow: Workflow) -> None:
-    """An async function that is late is cancelled."""
+def test_late_async_function_is_cancelled(workflow: Workflow) -> None:
+    """An async function that exceeds its timeout is cancelled."""
     cancelled: list[int] = []
 
     async def late(_: Any) -> None:
@@ -144,8 +144,8 @@ def test_a_late_async_function(workflow: Workflow) -> None:
     assert cancelled == [1]
 
 
-def test_in_time(execute: Any) -> None:
-    """What ends in time is not touched by its timeouts, whatever it returns or raises."""
+def test_run_within_its_timeouts(execute: Any) -> None:
+    """A run that ends in time is not affected by its timeouts, whatever it returns or raises."""
     workflow = Workflow("flow", timeout=60)
     workflow.add_node(FunctionNode("n", lambda _: "fine", timeout=30))
     workflow.add_node(LLMNode("m", lambda request: request.prompt, "{{n}}", timeout=30))
@@ -159,8 +159,8 @@ def test_in_time(execute: Any) -> None:
         execute(workflow)
 
 
-def test_a_timeout_error_of_its_own(workflow: Workflow) -> None:
-    """A TimeoutError that an async function raises in time is its own."""
+def test_timeout_error_of_an_async_function(workflow: Workflow) -> None:
+    """A TimeoutError that an async function raises in time is reported as its own."""
 
     async def fail(_: Any) -> None:
         raise TimeoutError
@@ -170,8 +170,8 @@ def test_a_timeout_error_of_its_own(workflow: Workflow) -> None:
         asyncio.run(workflow.aexecute())
 
 
-def test_models_see_the_deadline(workflow: Workflow, execute: Any) -> None:
-    """A request tells when its answer is due: the earlier of the node's and the workflow's."""
+def test_request_has_the_deadline(workflow: Workflow, execute: Any) -> None:
+    """A request has the earlier of the node's and the workflow's deadline."""
     seen: list[float | None] = []
 
     def model(request: Any) -> str:
@@ -192,8 +192,8 @@ def test_models_see_the_deadline(workflow: Workflow, execute: Any) -> None:
         assert bound - 5 < left <= bound
 
 
-def test_a_cancelled_call_in_a_thread(workflow: Workflow) -> None:
-    """What a late plain function returns, or raises, into a loop that went on is dropped."""
+def test_late_result_of_a_sync_function_is_dropped(workflow: Workflow) -> None:
+    """The late result or exception of a sync function is dropped while the loop goes on."""
     late = Late()
     workflow.add_node(FunctionNode("n", late, timeout=0.05))
 
@@ -207,8 +207,8 @@ def test_a_cancelled_call_in_a_thread(workflow: Workflow) -> None:
     asyncio.run(main())
 
 
-def test_what_failed_first_is_told(execute: Any) -> None:
-    """A node that failed in time is told, also where the run's time is over by then."""
+def test_first_failure_is_reported(execute: Any) -> None:
+    """A node that failed in time is reported, even if the run's timeout has passed by then."""
     workflow = Workflow("flow", timeout=0.3)
 
     def bad(_: Any) -> None:
@@ -221,7 +221,7 @@ def test_what_failed_first_is_told(execute: Any) -> None:
 
 
 def test_nothing_starts_after_the_deadline(execute: Any) -> None:
-    """A function is not called where the run's time was over before its turn came."""
+    """A function is not called if the run's deadline passed before its turn."""
 
     class Slow(LocalStore):
         def read_many(self, addresses: Sequence[Address], *, deadline: float) -> Any:
@@ -237,17 +237,17 @@ def test_nothing_starts_after_the_deadline(execute: Any) -> None:
     assert called == []
 
 
-def test_whose_timeout_it_was(execute: Any) -> None:
-    """The chained cause of a late workflow does not speak of a timeout of None seconds."""
+def test_cause_names_the_timeout_that_was_exceeded(execute: Any) -> None:
+    """The cause of a workflow's timeout does not mention a node timeout of None seconds."""
     workflow = Workflow("flow", timeout=0.1)
     workflow.add_node(FunctionNode("n", lambda _: time.sleep(0.3)))
-    with pytest.raises(WorkflowTimeoutError) as told:
+    with pytest.raises(WorkflowTimeoutError) as caught:
         execute(workflow)
-    assert "None" not in str(told.value.__cause__)
+    assert "None" not in str(caught.value.__cause__)
 
 
-def test_a_late_function_that_swallows_its_cancellation(workflow: Workflow) -> None:
-    """What an async function returns after its timeout is dropped, though it would not end."""
+def test_late_function_that_swallows_its_cancellation(workflow: Workflow) -> None:
+    """What an async function returns after its timeout is dropped, even if it was not cancelled."""
 
     async def stubborn(_: Any) -> str:
         try:
@@ -262,20 +262,20 @@ def test_a_late_function_that_swallows_its_cancellation(workflow: Workflow) -> N
     assert workflow.memory.list_keys() == []
 
 
-def test_a_function_that_raises_what_a_timeout_raises(workflow: Workflow) -> None:
-    """A TimeoutError of a function's own, within its time, is told as its own."""
+def test_timeout_error_of_a_function(workflow: Workflow) -> None:
+    """A TimeoutError that a function raises within its time is reported as its own."""
 
     async def refused(_: Any) -> None:
         raise TimeoutError
 
     workflow.add_node(FunctionNode("n", refused, timeout=5))
-    with pytest.raises(NodeExecutionError, match=r"node 'n' failed: TimeoutError") as told:
+    with pytest.raises(NodeExecutionError, match=r"node 'n' failed: TimeoutError") as caught:
         asyncio.run(workflow.aexecute())
-    assert isinstance(told.value.cause, TimeoutError)
+    assert isinstance(caught.value.cause, TimeoutError)
 
 
 class Obedient(Model):
-    """A model that raises at the request's deadline, as its contract asks."""
+    """A model that raises at the request's deadline, as its contract requires."""
 
     def complete(self, request: ModelRequest) -> Completion:
         assert request.deadline is not None
@@ -283,35 +283,35 @@ class Obedient(Model):
         raise ModelError("late", retryable=True)
 
 
-def test_a_model_that_heeds_the_deadline(workflow: Workflow, execute: Any) -> None:
-    """Whoever looks at the clock first, the model or the run, the error is the same."""
+def test_model_that_raises_at_the_deadline(workflow: Workflow, execute: Any) -> None:
+    """A model that raises at the deadline gives the same error as the run's own timer."""
     workflow.add_node(LLMNode("n", Obedient(), "x", timeout=0.01))
     for _ in range(20):
-        with pytest.raises(NodeExecutionError) as told:
+        with pytest.raises(NodeExecutionError) as caught:
             execute(workflow)
-        assert isinstance(told.value.cause, WorkflowTimeoutError)
+        assert isinstance(caught.value.cause, WorkflowTimeoutError)
 
 
-def test_memory_that_is_late_is_told_as_late(execute: Any) -> None:
-    """A node whose time runs out while it reads memory is told as late, not as unlucky."""
+def test_slow_memory_is_a_timeout(execute: Any) -> None:
+    """A node whose time runs out while it reads memory times out."""
 
-    given: list[float] = []
+    form: list[float] = []
 
     class Away(LocalStore):
         def read_many(self, addresses: Any, *, deadline: float) -> Any:
-            given.append(deadline - time.monotonic())
+            form.append(deadline - time.monotonic())
             time.sleep(max(0.0, deadline - time.monotonic()))
             raise BackendUnavailableError("away")
 
     workflow = Workflow("flow", MemoryConfig(Away()))
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_read=["k"], timeout=0.1))
-    with pytest.raises(NodeExecutionError, match=r"longer than its timeout of 0.1 s"):
+    with pytest.raises(NodeExecutionError, match=r"exceeded its timeout of 0.1 s"):
         execute(workflow)
-    assert all(seconds <= 0.1 for seconds in given)
+    assert all(seconds <= 0.1 for seconds in form)
 
 
-def test_memory_that_is_away_is_told_as_away(execute: Any) -> None:
-    """A fault of the store within the node's time is told as it is (C29)."""
+def test_unavailable_memory_is_no_timeout(execute: Any) -> None:
+    """An error of the store within the node's time is the cause of its error (C29)."""
 
     class Away(LocalStore):
         def read_many(self, addresses: Any, *, deadline: float) -> Any:

@@ -15,9 +15,8 @@ from fibonacci._workflow.events import (
     NodeText,
     WorkflowFinished,
 )
-from fibonacci._workflow.literal import literal
-from fibonacci._workflow.memory_forms import MemoryRead, MemoryWrite
-from fibonacci._workflow.nodes import FunctionNode, LLMNode, Node
+from fibonacci._workflow.memory_spec import MemoryRead, MemoryWrite
+from fibonacci._workflow.nodes import FunctionNode, LLMNode, Node, literal
 from fibonacci._workflow.result import ExecutionResult, NodeTrace
 from fibonacci._workflow.retry import Retry
 from fibonacci._workflow.workflow import Workflow

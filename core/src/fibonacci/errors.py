@@ -22,12 +22,12 @@
     │   └── CorruptRecordError        the stored bytes are not a record
     ├── EncryptionError               a value can't be sealed
     │   └── DecryptionError           a value can't be opened
-    ├── TemplateError                 a template is none, or asks for what is not there
-    ├── ModelError                    a model did not answer
-    └── WorkflowError                 a workflow can't run, or did not come to its end
+    ├── TemplateError                 a template is invalid, or a value is missing
+    ├── ModelError                    a model returned no usable completion
+    └── WorkflowError                 a workflow can't run, or did not finish
         ├── WorkflowValidationError   its nodes don't fit together
-        └── NodeExecutionError        a node failed; the others' results are in it
-            └── WorkflowTimeoutError  a node, or the whole run, took too long
+        └── NodeExecutionError        a node failed; it has the others' results
+            └── WorkflowTimeoutError  a node, or the whole run, exceeded its timeout
 
 A message says what is wrong, where, and how to mend it. No built-in exception is shadowed, and no
 driver's exception leaks: it is chained as ``__cause__``, or left out where its text may quote a URL
@@ -168,10 +168,10 @@ class DecryptionError(EncryptionError):
 
 
 class TemplateError(FibonacciError):
-    """A template can't be compiled, or asks for a value that is not there.
+    """A template can't be compiled, or references a value that does not exist.
 
-    It can't be compiled: raised by ``add_node``. Has ``line`` and ``column`` (from 1), the ``name``
-    that is missing, and the ``nearest`` one that is there.
+    ``add_node`` raises it if the template can't be compiled. ``line`` and ``column`` count from 1;
+    ``name`` is the missing name, and ``nearest`` the most similar one that exists.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class TemplateError(FibonacciError):
         name: str | None = None,
         nearest: str | None = None,
     ) -> None:
-        """Say where in the template it is, which name it is about, and which name is near it."""
+        """``line`` and ``column`` count from 1; ``name`` is missing, ``nearest`` exists."""
         super().__init__(message)
         self.line = line
         self.column = column
@@ -192,12 +192,12 @@ class TemplateError(FibonacciError):
 
 
 class ModelError(FibonacciError):
-    """A model did not answer, or not as it was asked to.
+    """A model did not complete the request, or its completion is not usable.
 
-    ``retryable`` says whether another try may help, ``retry_after`` in how many seconds at the
-    earliest; ``Retry`` heeds both. ``answer`` is the whole text of an answer that was refused, for
-    whoever wants to see it: it is in no message and in no repr. Chained to the NodeExecutionError
-    of its node.
+    ``retryable`` says whether another attempt may succeed, and ``retry_after`` after how many
+    seconds at the earliest; ``Retry`` honors both. ``answer`` is the whole text of a completion
+    that was rejected; no message and no repr shows it. It is the cause of its node's
+    NodeExecutionError.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class ModelError(FibonacciError):
         retry_after: float | None = None,
         answer: str | None = None,
     ) -> None:
-        """Say whether another try may help, and in how many seconds at the earliest."""
+        """``retryable``: another attempt may succeed, after ``retry_after`` seconds or more."""
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
@@ -216,25 +216,24 @@ class ModelError(FibonacciError):
 
 
 class WorkflowError(FibonacciError):
-    """A workflow can't run, or did not come to its end."""
+    """A workflow can't run, or did not finish."""
 
 
 class WorkflowValidationError(WorkflowError, ValueError):
-    """A node is wrong in itself, or the nodes don't fit together; nothing was run."""
+    """A node is invalid, or the nodes don't fit together; nothing was run."""
 
 
 class NodeExecutionError(WorkflowError):
     """A node failed, after all its attempts; ``node_id`` says which, and ``cause`` why.
 
-    It has written no memory. ``results`` holds the outputs of the nodes that came to their end
-    (what those wrote is written), ``trace`` how each of them went, as in an ExecutionResult, and
-    ``usage`` their tokens together.
+    The node has written no memory. ``results`` holds the outputs of the nodes that succeeded (their
+    memory writes stay), ``trace`` how each of them ran, as in an ExecutionResult, and ``usage``
+    the sum of their tokens.
 
-    The message repeats what our errors say, and what the function of a FunctionNode raised. Of an
-    exception that comes out of a model or a driver it tells the type alone: its text may quote a
-    key or a prompt. All of it survives pickling; a cause that can't be pickled becomes an Exception
-    that says its type and text, and an output that can't be, or an attribute that others added, is
-    left out.
+    The message includes the text of Fibonacci's errors, and of what the function of a FunctionNode
+    raised. Of an exception of a model or a driver it includes only the type: its text may quote a
+    key or a prompt. The error can be pickled: a cause that can't be becomes an Exception with its
+    type and text, and an output or an added attribute that can't be is left out.
     """
 
     def __init__(
@@ -247,7 +246,7 @@ class NodeExecutionError(WorkflowError):
         trace: "dict[str, object] | None" = None,
         usage: object = None,
     ) -> None:
-        """Say which node it was, and why; and keep what is known of those that ended."""
+        """``node_id`` failed because of ``cause``; the others are about nodes that succeeded."""
         super().__init__(message)
         self.node_id = node_id
         self.cause = cause
@@ -256,20 +255,20 @@ class NodeExecutionError(WorkflowError):
         self.usage = usage
 
     def __setstate__(self, state: "dict[str, object] | None") -> None:
-        """Take over what was pickled, and chain the cause again."""
+        """Restore the pickled state, and chain the cause again."""
         super().__setstate__(state)
         self.__cause__ = self.cause
 
     def __copy__(self) -> "NodeExecutionError":
-        """Copy it as it is: nothing has to be pickled for that."""
-        again = type(self)(*self.args)
-        again.__setstate__(self.__dict__)
-        return again
+        """Copy all attributes, whether or not they can be pickled."""
+        copy = type(self)(*self.args)
+        copy.__setstate__(self.__dict__)
+        return copy
 
 
 class WorkflowTimeoutError(NodeExecutionError):
-    """A node took longer than its timeout, or the whole run longer than the workflow's.
+    """A node exceeded its timeout, or the whole run exceeded the workflow's.
 
-    ``node_id`` is the node that had not ended. It writes nothing; what others wrote before is
-    written. ``except NodeExecutionError`` catches it too: ask for this one first.
+    ``node_id`` is the node that was still running. It writes nothing; what other nodes wrote before
+    stays. ``except NodeExecutionError`` catches it too: put this one first.
     """

@@ -230,7 +230,7 @@ def test_a_temperature_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     workflow = Workflow("w")
     workflow.add_node(LLMNode("n", "claude-x", "Hi", temperature=0.5))
-    with pytest.raises(ValueError, match="does not take temperature"):
+    with pytest.raises(ValueError, match="does not support temperature"):
         workflow.validate()
 
 

@@ -1,1 +1,1 @@
-"""Workflows: what users make, and what holds their memory."""
+"""Workflows: nodes, the graph of their dependencies, and how a run executes them."""

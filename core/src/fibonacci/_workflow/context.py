@@ -1,4 +1,4 @@
-"""What a function of a FunctionNode is called with."""
+"""NodeContext: the argument of a FunctionNode's function."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
@@ -11,44 +11,43 @@ from fibonacci.plugin._runtime.suggestions import did_you_mean
 
 
 class UndeclaredError(WorkflowValidationError, KeyError):
-    """A function asked for the output of a node that its own does not wait for."""
+    """A function read the output of a node that its own does not depend on."""
 
     __str__ = Exception.__str__  # a KeyError's puts quotes around
 
 
 class Results(dict[str, Any]):
-    """The outputs of a node's dependencies. It says what to do about one that is not there."""
+    """The outputs of a node's dependencies. The error for a missing one says how to fix it."""
 
     __slots__ = ("of",)
 
     of: tuple[str, Collection[str]]
-    """The node that reads them, and all nodes of the workflow."""
+    """The id of the node that reads them, and those of all nodes of the workflow."""
 
-    def __missing__(self, asked: object) -> NoReturn:
+    def __missing__(self, key: object) -> NoReturn:
         """Raise UndeclaredError, which names the fix."""
         node_id, nodes = self.of
-        others = [one for one in nodes if one != node_id]
-        if asked in others:
+        others = [other for other in nodes if other != node_id]
+        if key in others:
             raise UndeclaredError(
-                f"node {node_id!r} reads the result of {asked!r}: "
-                f"add dependencies={[*self, asked]!r}"
+                f"node {node_id!r} reads the result of {key!r}: add dependencies={[*self, key]!r}"
             )
         raise UndeclaredError(
-            f"node {node_id!r} reads the result of {asked!r}, and there is no such node "
-            f"before it.{did_you_mean(asked, others)}"
+            f"node {node_id!r} reads the result of {key!r}, but there is no such node "
+            f"before it.{did_you_mean(key, others)}"
         )
 
 
 @attrs.frozen(kw_only=True)
 class NodeContext:
-    """One run, as a function sees it."""
+    """What a function gets of its run."""
 
     inputs: Mapping[str, Any] = attrs.field(repr=False)
     """The inputs of the execution."""
     results: Mapping[str, Any] = attrs.field(repr=False)
     """The outputs of its ``dependencies``, by id; a KeyError for another names the fix."""
     memory_values: Mapping[str, Any] = attrs.field(repr=False)
-    """The values of ``memory_read``, by name; without those that are not there."""
+    """The values of ``memory_read``, by name; without those that are missing."""
     user_id: str | None
     """The user of the execution."""
     organization_id: str
@@ -59,6 +58,6 @@ class NodeContext:
     def memory(self) -> RunMemory:
         """The workflow's memory, bound to this run: its user scope is that of the run's user.
 
-        A verb without a scope is about the run's user where it has one, else about the workflow.
+        A call without a scope uses that of the run's user if there is one, else the workflow's.
         """
         return self._make_memory()

@@ -1,4 +1,4 @@
-"""What a streamed run tells, in the order in which it happens."""
+"""The events of a streamed run."""
 
 from typing import Any, TypeAlias
 
@@ -10,16 +10,16 @@ from fibonacci._workflow.result import ExecutionResult
 
 @attrs.frozen
 class NodeStarted:
-    """A node starts: what it waited for has ended."""
+    """A node starts: its dependencies have ended."""
 
     node_id: str
 
 
 @attrs.frozen
 class NodeText:
-    """A piece of an LLM node's answer; joined, the pieces of an attempt are the whole answer.
+    """A delta of an LLM node's completion; joined, the deltas of an attempt are its whole text.
 
-    With ``output_format="json"`` they are the JSON's text.
+    With ``output_format="json"`` that is the JSON text.
     """
 
     node_id: str
@@ -29,16 +29,16 @@ class NodeText:
 
 @attrs.frozen
 class NodeRetried:
-    """An attempt failed, and another follows: the node's pieces so far are void."""
+    """An attempt failed, and another follows: discard the node's deltas so far."""
 
     node_id: str
     attempt: int
-    """Which attempt follows: 2, 3, …"""
+    """The number of the attempt that follows: 2, 3, …"""
 
 
 @attrs.frozen
 class NodeFinished:
-    """A node has its output; it has written nothing yet."""
+    """A node has its output; it has not written any memory yet."""
 
     node_id: str
     output: Any = attrs.field(repr=False)
@@ -46,16 +46,16 @@ class NodeFinished:
 
 @attrs.frozen
 class MemoryWritten:
-    """A node wrote its output, to all that its ``memory_write`` names."""
+    """A node has written its output to all records of its ``memory_write``."""
 
     node_id: str
     keys: tuple[MemoryKey, ...]
-    """Where; the value is the node's output."""
+    """The records; their value is the node's output."""
 
 
 @attrs.frozen
 class WorkflowFinished:
-    """All nodes have ended; always the last event."""
+    """All nodes have ended; this is always the last event."""
 
     result: ExecutionResult
     """What ``execute`` returns."""

@@ -1,33 +1,43 @@
-"""The error of a run that failed: what it tells, and what of it reaches another process."""
+"""The error of a failed run: its message, and which parts of it are pickled."""
 
 import copyreg
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from fibonacci._workflow.compiled_node import CompiledFunctionNode, CompiledNode
 from fibonacci._workflow.result import ExecutionResult
-from fibonacci._workflow.run import Run
-from fibonacci._workflow.schedule import Failure
-from fibonacci._workflow.step import FunctionStep
+from fibonacci._workflow.run import WorkflowRun
 from fibonacci.errors import FibonacciError, NodeExecutionError, WorkflowTimeoutError
 from fibonacci.plugin._runtime.signals import raise_for_signal
 
 F = TypeVar("F", bound=NodeExecutionError)
 
 
-def told(run: Run, failure: Failure) -> BaseException:
-    """The error for a run that failed, its cause chained."""
-    node_id, cause = failure.step.node.id, failure.cause
+class Failure(NamedTuple):
+    """A node that failed."""
+
+    node: CompiledNode
+    cause: BaseException
+    is_overdue: bool
+    """Whether the run's own deadline had passed by then."""
+
+
+def build_error(run: WorkflowRun, failure: Failure) -> BaseException:
+    """Return the error of a failed run, its cause chained."""
+    node_id, cause = failure.node.node.id, failure.cause
     if not isinstance(cause, Exception):
         return cause
-    kind, text = NodeExecutionError, f"node {node_id!r} failed: {_text_of(cause)}"
-    if failure.overdue:
+    error_class, text = NodeExecutionError, f"node {node_id!r} failed: {_message_of(cause)}"
+    if failure.is_overdue:
         text = (
-            f"the workflow took longer than its timeout of {run.timeout} s; "
-            f"node {node_id!r} had not ended"
+            f"the workflow exceeded its timeout of {run.timeout} s; "
+            f"node {node_id!r} was still running"
         )
-    if failure.overdue or (isinstance(cause, WorkflowTimeoutError) and not _is_own(cause)):
-        kind = WorkflowTimeoutError
-    ended = ExecutionResult(dict(run.records), run.began_at - run.began)
-    fault = kind(
+    if failure.is_overdue or (
+        isinstance(cause, WorkflowTimeoutError) and not _is_from_function(cause)
+    ):
+        error_class = WorkflowTimeoutError
+    ended = ExecutionResult(dict(run.outcomes), run.clock_offset)
+    error = error_class(
         text,
         node_id=node_id,
         cause=cause,
@@ -35,48 +45,52 @@ def told(run: Run, failure: Failure) -> BaseException:
         trace={**ended.trace},
         usage=ended.usage,
     )
-    fault.__cause__ = cause
-    return fault
+    error.__cause__ = cause
+    return error
 
 
-def _text_of(cause: Exception) -> str:
-    """What may be told of a cause: of others' code the type alone, as its text may quote a key."""
-    if isinstance(cause, FibonacciError) or _is_own(cause):
-        return _described(cause)
+def _message_of(cause: Exception) -> str:
+    """Return what may be shown of a cause; of a library's only its type: a text may quote a key."""
+    if isinstance(cause, FibonacciError) or _is_from_function(cause):
+        return _type_and_text(cause)
     return type(cause).__name__
 
 
-def _is_own(cause: Exception) -> bool:
-    """Say whether it came out of a FunctionNode's function: what that raises, its author knows."""
-    step = cause.__traceback__
-    while step is not None and step.tb_frame.f_code is not FunctionStep.ask.__code__:
-        step = step.tb_next
-    return step is not None
+def _is_from_function(cause: Exception) -> bool:
+    """Return whether a FunctionNode's function raised it: its author knows what is in the text."""
+    frame = cause.__traceback__
+    while frame is not None and frame.tb_frame.f_code is not CompiledFunctionNode.attempt.__code__:
+        frame = frame.tb_next
+    return frame is not None
 
 
-def _described(fault: BaseException) -> str:
-    name = type(fault).__name__
+def _type_and_text(error: BaseException) -> str:
+    name = type(error).__name__
     try:
-        text = str(fault)
+        text = str(error)
     except Exception as raised:  # noqa: BLE001 - its own __str__ may do anything
         raise_for_signal(raised)
         text = ""
     return f"{name}: {text[:1_000]}" if text else name
 
 
-def _reduced(fault: F) -> tuple[type[F], tuple[Any, ...], dict[str, Any]]:
-    """Pickle an error with all of it that can be pickled."""
-    cause = fault.cause
-    if cause is not None and not _survives(cause):
-        cause = Exception(_described(cause))
-    results = {name: output for name, output in fault.results.items() if _survives(output)}
-    own = {"cause": cause, "results": results}
-    more = {name: one for name, one in vars(fault).items() if name not in own and _survives(one)}
-    return type(fault), fault.args, {**more, **own}
+def _reduce(error: F) -> tuple[type[F], tuple[Any, ...], dict[str, Any]]:
+    """Reduce an error to the parts of it that can be pickled."""
+    cause = error.cause
+    if cause is not None and not _is_picklable(cause):
+        cause = Exception(_type_and_text(cause))
+    results = {name: output for name, output in error.results.items() if _is_picklable(output)}
+    state = {"cause": cause, "results": results}
+    others = {
+        name: value
+        for name, value in vars(error).items()
+        if name not in state and _is_picklable(value)
+    }
+    return type(error), error.args, {**others, **state}
 
 
-def _survives(value: object) -> bool:
-    """Say whether it comes out of a pickle again; nothing is read but what was just written."""
+def _is_picklable(value: object) -> bool:
+    """Return whether a pickle of it can be loaded; only what was just dumped is loaded."""
     import pickle  # noqa: TID251
 
     try:
@@ -88,5 +102,5 @@ def _survives(value: object) -> bool:
 
 
 # Not as their __reduce__: the errors import nothing.
-copyreg.pickle(NodeExecutionError, _reduced)
-copyreg.pickle(WorkflowTimeoutError, _reduced)
+copyreg.pickle(NodeExecutionError, _reduce)
+copyreg.pickle(WorkflowTimeoutError, _reduce)

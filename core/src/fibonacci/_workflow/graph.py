@@ -1,125 +1,201 @@
-"""The graph of a workflow: who waits for whom, from dependencies and from templates."""
+"""The graph of a workflow: which node waits for which, and what each of them reads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 import attrs
 
+from fibonacci._memory.addresses import validate_name
 from fibonacci._memory.reads import ReadSpec
-from fibonacci._workflow.foresight import Foreseen, foreseen
-from fibonacci._workflow.memory_use import RecordWrite
-from fibonacci._workflow.reads import Reads
-from fibonacci._workflow.step import FunctionStep, Step
-from fibonacci._workflow.texts import Demand
-from fibonacci._workflow.unscoped import UnscopedKeys
-from fibonacci.errors import WorkflowValidationError
+from fibonacci._workflow.compiled_node import (
+    CompiledFunctionNode,
+    CompiledNode,
+    TemplateUse,
+    literals,
+)
+from fibonacci._workflow.early_checks import EarlyCheck, early_checks
+from fibonacci._workflow.memory_spec import RecordWrite
+from fibonacci.errors import InvalidKeyError, WorkflowValidationError
 from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin.templating import Template
 
 
 @attrs.frozen(kw_only=True)
 class Graph:
-    """Steps that fit together."""
+    """Nodes that fit together."""
 
-    steps: Mapping[str, Step]
-    first: tuple[Step, ...]
-    """Those that wait for none."""
-    after: Mapping[str, tuple[Step, ...]]
-    """Of each step, those that wait for it."""
-    needs: Mapping[str, int]
-    """Of each step that waits, for how many."""
-    reads: Mapping[str, Reads]
-    """What each step reads."""
-    inputs: Mapping[str, Demand]
-    """The inputs that the run surely needs, and a text that asks for each."""
-    users: tuple[str, ...]
+    nodes: Mapping[str, CompiledNode]
+    roots: tuple[CompiledNode, ...]
+    """The nodes without dependencies."""
+    dependents: Mapping[str, tuple[CompiledNode, ...]]
+    """The nodes that wait for each node."""
+    indegree: Mapping[str, int]
+    """How many dependencies each node has that has any."""
+    reads: Mapping[str, "NodeReads"]
+    """What each node reads."""
+    inputs: Mapping[str, TemplateUse]
+    """The inputs that every run needs, and a text that references each."""
+    user_scope_uses: tuple[str, ...]
     """What needs a user id, in words."""
-    asynchronous: str | None
-    """The id of a node that can run in the async voice alone, if there is one."""
-    foreseen: tuple[Foreseen, ...]
-    """What the inputs alone decide."""
+    async_node_id: str | None
+    """A node that only an async runtime can run, if there is one."""
+    early_checks: tuple[EarlyCheck, ...]
+    """What the inputs decide before any node runs."""
     has_functions: bool
-    """Whether a function may change what is in the inputs, before a later node looks."""
+    """Whether a function may change the inputs before a later node uses them."""
 
 
-def make_graph(steps: Mapping[str, Step]) -> Graph:
-    """Return the graph of these steps.
+def build_graph(nodes: Mapping[str, CompiledNode]) -> Graph:
+    """Return the graph of these nodes.
 
     Raises WorkflowValidationError, with all unknown ids, or with the cycle.
     """
-    if not steps:
+    if not nodes:
         raise WorkflowValidationError("the workflow has no nodes: add one with add_node(...)")
-    faults = [fault for step in steps.values() for fault in _unknown(step, steps)]
-    if faults:
-        raise WorkflowValidationError("\n".join(faults))
-    needs = {node_id: step.needs for node_id, step in steps.items()}
-    _refuse_cycles(needs)
-    after: dict[str, list[Step]] = {node_id: [] for node_id in steps}
-    for node_id, step in steps.items():
-        for need in needs[node_id]:
-            after[need].append(step)
+    problems = [problem for node in nodes.values() for problem in _unknown_ids(node, nodes)]
+    if problems:
+        raise WorkflowValidationError("\n".join(problems))
+    dependencies = {node_id: node.dependencies for node_id, node in nodes.items()}
+    _check_acyclic(dependencies)
+    dependents: dict[str, list[CompiledNode]] = {node_id: [] for node_id in nodes}
+    for node_id, node in nodes.items():
+        for dependency in dependencies[node_id]:
+            dependents[dependency].append(node)
+    unscoped = UnscopedKeys.of(nodes.values())
     return Graph(
-        steps=steps,
-        first=tuple(steps[node_id] for node_id in steps if not needs[node_id]),
-        after={node_id: tuple(waiting) for node_id, waiting in after.items()},
-        needs={node_id: len(needs[node_id]) for node_id in steps if needs[node_id]},
-        reads=_reads(steps),
-        inputs={name: demand for step in steps.values() for name, demand in step.texts.inputs},
-        users=tuple(use for step in steps.values() for use in _for_a_user(step)),
-        asynchronous=next((one.node.id for one in steps.values() if one.asynchronous), None),
-        foreseen=foreseen(steps.values()),
-        has_functions=any(isinstance(one, FunctionStep) for one in steps.values()),
+        nodes=nodes,
+        roots=tuple(nodes[node_id] for node_id in nodes if not dependencies[node_id]),
+        dependents={node_id: tuple(waiting) for node_id, waiting in dependents.items()},
+        indegree={
+            node_id: len(dependencies[node_id]) for node_id in nodes if dependencies[node_id]
+        },
+        reads={node_id: NodeReads.of(node, unscoped) for node_id, node in nodes.items()},
+        inputs={name: use for node in nodes.values() for name, use in node.templates.inputs},
+        user_scope_uses=tuple(use for node in nodes.values() for use in _user_scope_uses(node)),
+        async_node_id=next((node.node.id for node in nodes.values() if node.needs_async), None),
+        early_checks=early_checks(nodes.values()),
+        has_functions=any(isinstance(node, CompiledFunctionNode) for node in nodes.values()),
     )
 
 
-def _reads(steps: Mapping[str, Step]) -> dict[str, Reads]:
-    unscoped = UnscopedKeys.of(
-        written
-        for step in steps.values()
-        for written in zip(step.node.memory_write, step.keys, strict=True)
-    )
-    return {
-        node_id: Reads.of(step.node.memory_read, step.read_keys, unscoped)
-        for node_id, step in steps.items()
-    }
-
-
-def _unknown(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
-    for node_id in step.node.dependencies:
-        if node_id not in steps:
+def _unknown_ids(node: CompiledNode, nodes: Mapping[str, CompiledNode]) -> Iterator[str]:
+    for node_id in node.node.dependencies:
+        if node_id not in nodes:
             yield (
-                f"node {step.node.id!r} depends on {node_id!r}, and there is no such node."
-                f"{did_you_mean(node_id, steps)}"
+                f"node {node.node.id!r} depends on {node_id!r}, but there is no such node."
+                f"{did_you_mean(node_id, nodes)}"
             )
-    for node_id, (reference, text) in step.texts.nodes.items():
-        if node_id not in steps:
-            hint = did_you_mean(node_id, (*steps, "input", "memory"))
-            ways = (
-                f" An input is input.{node_id}, a memory memory.{node_id}; "
-                f"a prompt that is no template is fibonacci.literal(...)"
+    for node_id, (reference, text) in node.templates.nodes.items():
+        if node_id not in nodes:
+            hint = did_you_mean(node_id, (*nodes, "input", "memory"))
+            alternatives = (
+                f" An input is input.{node_id}, a memory value is memory.{node_id}; "
+                f"a prompt that is not a template is fibonacci.literal(...)"
             )
             yield (
-                f"{text}: line {reference.line}, column {reference.column} asks for {node_id!r}, "
-                f"and there is no such node.{hint or ways}"
+                f"{text}: line {reference.line}, column {reference.column} references {node_id!r}, "
+                f"but there is no such node.{hint or alternatives}"
             )
 
 
-def _refuse_cycles(needs: Mapping[str, frozenset[str]]) -> None:
+def _check_acyclic(dependencies: Mapping[str, frozenset[str]]) -> None:
     try:
-        TopologicalSorter(needs).prepare()
-    except CycleError as fault:
-        # It lists each node before the one that needs it, which is the way that data would go.
+        TopologicalSorter(dependencies).prepare()
+    except CycleError as error:
+        # It lists each node before the one that depends on it, in the direction of the data.
         raise WorkflowValidationError(
-            f"the nodes wait for each other: {' -> '.join(fault.args[1])}. "
-            f"Take one of these dependencies or references out"
+            f"dependency cycle: {' -> '.join(error.args[1])}. "
+            f"Remove one of these dependencies or references"
         ) from None
 
 
-def _for_a_user(step: Step) -> Iterator[str]:
+def _user_scope_uses(node: CompiledNode) -> Iterator[str]:
     uses: tuple[tuple[str, tuple[ReadSpec | RecordWrite, ...]], ...] = (
-        ("reads", tuple(step.node.memory_read)),
-        ("writes", tuple(step.node.memory_write)),
+        ("reads", tuple(node.node.memory_read)),
+        ("writes", tuple(node.node.memory_write)),
     )
     for verb, records in uses:
-        for one in records:
-            if one.scope == "user":
-                yield f"node {step.node.id!r} {verb} {one.key!r} in user scope"
+        for record in records:
+            if record.scope == "user":
+                yield f"node {node.node.id!r} {verb} {record.key!r} in user scope"
+
+
+@attrs.frozen
+class NodeReads:
+    """What one node reads from memory."""
+
+    reads: tuple[ReadSpec, ...]
+    """In the order of its ``memory_read``; a key that is a template is still its source here."""
+    templates: Mapping[int, Template]
+    """The keys that have to be rendered, by their index."""
+    _unscoped: "UnscopedKeys"
+
+    @classmethod
+    def of(cls, node: CompiledNode, unscoped: "UnscopedKeys") -> "NodeReads":
+        """Return what a node reads in a graph that writes these keys without a scope."""
+        reads = (
+            read if index in node.read_keys else unscoped.restrict(read)
+            for index, read in enumerate(node.node.memory_read)
+        )
+        return cls(tuple(reads), node.read_keys, unscoped)
+
+    def render(self, namespace: Mapping[str, Any]) -> Sequence[ReadSpec]:
+        """Return the reads of one run. Raises TemplateError or InvalidKeyError."""
+        reads = list(self.reads)
+        for index, template in self.templates.items():
+            read = reads[index]
+            what = f"memory_read: the key of {read.name!r}"
+            key = validate_name(template.render(namespace), what, InvalidKeyError)
+            reads[index] = self._unscoped.restrict(attrs.evolve(read, key=key))
+        return reads
+
+
+@attrs.frozen
+class UnscopedKeys:
+    """The keys that the nodes of a graph write without a scope: those are read where they go.
+
+    Without a scope, a run with a user writes to that user, and one without to the workflow. A read
+    that fell back from the user to the workflow would put what somebody wrote in a run without a
+    user into the prompt of the next user.
+    """
+
+    _literals: tuple[tuple[str, ...] | None, ...]
+    """The literal parts of each such key; None if it can be any text."""
+
+    @classmethod
+    def of(cls, nodes: Iterable[CompiledNode]) -> "UnscopedKeys":
+        """Collect the keys of these nodes."""
+        return cls(
+            tuple(
+                literals(template)
+                for node in nodes
+                for write, template in zip(node.node.memory_write, node.write_keys, strict=True)
+                if write.scope is None
+            )
+        )
+
+    def restrict(self, read: ReadSpec) -> ReadSpec:
+        """Return the read, from the nearest scope only if its key may be one of these."""
+        if read.scope is not None or not any(_matches(read.key, key) for key in self._literals):
+            return read
+        return attrs.evolve(read, nearest=True)
+
+
+def _matches(key: str, literals: tuple[str, ...] | None) -> bool:
+    """Return whether a template with these literal parts may render to the key."""
+    if literals is None:
+        return True
+    first, *between = literals
+    if not between:
+        return key == first
+    last = between.pop()
+    position, end = len(first), len(key) - len(last)
+    if position > end or not (key.startswith(first) and key.endswith(last)):
+        return False
+    for part in between:
+        found = key.find(part, position, end)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return True

@@ -1,4 +1,4 @@
-"""The inputs of an execution: all that can be wrong with them is told before anything runs."""
+"""The inputs of an execution, which are validated before anything runs."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,71 +10,70 @@ from fibonacci.plugin._orjson import dumps, option
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.suggestions import did_you_mean
 
-_PASSED: Final = option("DATACLASS")
+_PASS_THROUGH: Final = option("DATACLASS")
 
 
-def checked_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> dict[str, Any]:
+def validate_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a copy of the inputs. Raises InvalidArgumentError."""
     if inputs is not None and not isinstance(inputs, Mapping):
         raise InvalidArgumentError(
             f"inputs must be a dict of values by name, not {type(inputs).__name__}"
         )
-    given = dict(inputs or {})
-    if not all(isinstance(name, str) for name in given):
-        raise InvalidArgumentError("inputs must have text as names")
-    if given:
-        _check_text(given)
+    copy = dict(inputs or {})
+    if not all(isinstance(name, str) for name in copy):
+        raise InvalidArgumentError("the names of inputs must be text")
+    if copy:
+        _check_text(copy)
     for name, (reference, text) in graph.inputs.items():
-        if name not in given:
+        if name not in copy:
             raise InvalidArgumentError(
-                f"the input {name!r} is missing: {text} asks for it in line {reference.line}."
-                f"{did_you_mean(name, given)} Pass inputs={{{name!r}: ...}}"
+                f"the input {name!r} is missing: {text} uses it in line {reference.line}."
+                f"{did_you_mean(name, copy)} Pass inputs={{{name!r}: ...}}"
             )
-    return given
+    return copy
 
 
-def _check_text(given: dict[str, Any]) -> None:
-    """Refuse text that no memory can store: a model would be asked, and the turn be lost.
+def _check_text(inputs: dict[str, Any]) -> None:
+    """Refuse text that no memory can store: its node would fail after its model was paid.
 
-    What memory could store is looked through; any other object is for functions, as it is.
+    JSON values are searched for it; any other object is for functions, as it is.
     """
     try:
-        dumps(given, None, _PASSED)
-    except TypeError as fault:  # such text, or something else that is no JSON; or no orjson
-        raise_for_signal(fault)
-        _look_through(given)
+        dumps(inputs, None, _PASS_THROUGH)
+    except TypeError as error:  # such text, or something else that is no JSON; or no orjson
+        raise_for_signal(error)
+        _search(inputs)
 
 
 _Path = tuple[Any, Any]
-"""The path of what is around, or None; and the key or index from there."""
+"""The path of the container, or None; and the key or index in it."""
 
 
-def _look_through(given: dict[str, Any]) -> None:
-    left: list[tuple[_Path, Any]] = [((None, "input"), given)]
+def _search(inputs: dict[str, Any]) -> None:
+    stack: list[tuple[_Path, Any]] = [((None, "input"), inputs)]
     seen: set[int] = set()
-    while left:
-        path, value = left.pop()
+    while stack:
+        path, value = stack.pop()
         if issubclass(type(value), str):
-            _check_one(value, path, "has")
+            _check_surrogates(value, path, "has")
         elif issubclass(type(value), dict | list | tuple) and id(value) not in seen:
             seen.add(id(value))
-            parts = _parts(value)
-            for key, _ in parts:
+            items = _items(value)
+            for key, _ in items:
                 if issubclass(type(key), str):
-                    _check_one(key, path, "has a key with")
-            left += [((path, key), part) for key, part in reversed(parts)]
+                    _check_surrogates(key, path, "has a key with")
+            stack += [((path, key), item) for key, item in reversed(items)]
 
 
-def _parts(value: Any) -> list[tuple[Any, Any]]:
-    """What a plain container holds, whatever a subclass would show."""
-    kind = type(value)
-    if issubclass(kind, dict):
+def _items(value: Any) -> list[tuple[Any, Any]]:
+    """Return what a container holds, even if a subclass would return something else."""
+    if issubclass(type(value), dict):
         return list(dict.items(value))
-    parts = list.__iter__(value) if issubclass(kind, list) else tuple.__iter__(value)
-    return list(enumerate(parts))
+    is_list = issubclass(type(value), list)
+    return list(enumerate(list.__iter__(value) if is_list else tuple.__iter__(value)))
 
 
-def _check_one(text: str, path: _Path | None, has: str) -> None:
+def _check_surrogates(text: str, path: _Path | None, has: str) -> None:
     position = lone_surrogate(text)
     if position is None:
         return

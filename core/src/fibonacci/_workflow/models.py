@@ -1,16 +1,16 @@
-"""From what a node names as its model to a model."""
+"""Finding the model of a node: by name, by prefix, or from a function."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from fibonacci._discovery import claimant, find_plugin, has_plugin
 from fibonacci._workflow.nodes import LLMNode
-from fibonacci._workflow.voice import plain_answer
+from fibonacci._workflow.runtime import reject_awaitable
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin.models import Completion, Model, ModelRequest, ModelSettings
 
 OPTIONAL = ("temperature", "stop")
-"""Fields of a request that not every model heeds."""
+"""Options of a request that not every model supports."""
 
 
 class FunctionModel(Model):
@@ -22,40 +22,41 @@ class FunctionModel(Model):
         self._function = function
 
     def complete(self, request: ModelRequest) -> Completion:
-        return _whole(plain_answer(self._function(request)))
+        return _to_completion(reject_awaitable(self._function(request)))
 
     async def acomplete(self, request: ModelRequest) -> Completion:
-        from fibonacci._workflow.async_voice import awaited
+        from fibonacci._workflow.async_runtime import call_async
 
-        return _whole(await awaited(self._function, request))
+        return _to_completion(await call_async(self._function, request))
 
 
 def find_model(model: Any) -> Model:
-    """Return the model that a node names. Raises PluginError or ConfigurationError."""
+    """Return a node's model. Raises PluginError or ConfigurationError."""
     if isinstance(model, Model):
         return model
     if not isinstance(model, str):
         return FunctionModel(model)
     provider, _, rest = model.partition(":")
     claims = None if has_plugin("models", provider) else claimant("models", model)
-    # Of the provider itself it is known by now, or its search finds it, or says what is missing.
+    # Without a plugin that claims the name, find_plugin finds the provider's, or says what to
+    # install.
     settings = ModelSettings(model=model if claims else rest or model)
     found: Model = find_plugin("models", claims or provider).ask(settings, Model)
     return found
 
 
-def refusals(node: LLMNode, model: Model) -> Iterator[str]:
-    """Say what the node sets and the model does not heed."""
-    for field in OPTIONAL:
-        if getattr(node, field) not in (None, ()) and field not in model.supported_options:
-            yield f"node {node.id!r}: its model does not take {field}: leave it out"
+def unsupported_options(node: LLMNode, model: Model) -> Iterator[str]:
+    """Yield a message for each option that the node sets and the model does not support."""
+    for option in OPTIONAL:
+        if getattr(node, option) not in (None, ()) and option not in model.supported_options:
+            yield f"node {node.id!r}: its model does not support {option}: leave it out"
 
 
-def _whole(answer: Any) -> Completion:
-    if isinstance(answer, Completion):
-        return answer
-    if isinstance(answer, str):
-        return Completion(text=str.__str__(answer))
+def _to_completion(result: Any) -> Completion:
+    if isinstance(result, Completion):
+        return result
+    if isinstance(result, str):
+        return Completion(text=str.__str__(result))
     raise WorkflowValidationError(
-        f"a function as a model must return text or a Completion, not {type(answer).__name__}"
+        f"a function as a model must return text or a Completion, not {type(result).__name__}"
     )

@@ -1,4 +1,4 @@
-"""What an execution returns: outputs by node, how it went, and what it cost."""
+"""ExecutionResult: the outputs of a run by node, its trace and its usage."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from fibonacci.plugin.models import Usage
 
 @attrs.frozen(kw_only=True)
 class NodeTrace:
-    """How one node went; no value of memory, no prompt and no answer is in it."""
+    """How one node ran; it holds no value of memory, no prompt and no completion."""
 
     node_id: str
     start: float
@@ -19,7 +19,7 @@ class NodeTrace:
     end: float
     """Seconds since the epoch; with ``start``, measured on a clock that is never set back."""
     attempts: int
-    """How often it was tried, the last time with success."""
+    """How many attempts it took; the last one succeeded."""
     read: tuple[MemoryKey, ...]
     """The records that were found for its ``memory_read``."""
     written: tuple[MemoryKey, ...]
@@ -28,13 +28,13 @@ class NodeTrace:
     """Tokens of the attempt that succeeded."""
 
 
-class Record(NamedTuple):
-    """What a run notes of a node that has come to its end."""
+class NodeOutcome(NamedTuple):
+    """What a run records of a node that has succeeded."""
 
     output: Any
     usage: Usage
     start: float
-    """As all moments here, a reading of the monotonic clock, in seconds."""
+    """Like ``end``, a reading of the monotonic clock, in seconds."""
     end: float
     attempts: int
     read: tuple[MemoryKey, ...]
@@ -42,48 +42,48 @@ class Record(NamedTuple):
 
 
 class ExecutionResult(Mapping[str, Any]):
-    """Outputs by node id: text, or what a function returned or an answer in JSON held."""
+    """Outputs by node id: text, the JSON value of a completion, or what a function returned."""
 
-    __slots__ = ("_clock", "_records")
+    __slots__ = ("_clock_offset", "_outcomes")
 
-    def __init__(self, records: Mapping[str, Record], clock: float) -> None:
-        """Made by a workflow; ``clock`` is what the wall clock is ahead of the monotonic one."""
-        self._records = records
-        self._clock = clock
+    def __init__(self, outcomes: Mapping[str, NodeOutcome], clock_offset: float) -> None:
+        """``clock_offset``: seconds that the wall clock is ahead of the monotonic one."""
+        self._outcomes = outcomes
+        self._clock_offset = clock_offset
 
     @property
     def trace(self) -> dict[str, NodeTrace]:
-        """How each node went, by its id."""
+        """How each node ran, by its id."""
         return {
             node_id: NodeTrace(
                 node_id=node_id,
-                start=one.start + self._clock,
-                end=one.end + self._clock,
-                attempts=one.attempts,
-                read=one.read,
-                written=one.written,
-                usage=one.usage,
+                start=outcome.start + self._clock_offset,
+                end=outcome.end + self._clock_offset,
+                attempts=outcome.attempts,
+                read=outcome.read,
+                written=outcome.written,
+                usage=outcome.usage,
             )
-            for node_id, one in self._records.items()
+            for node_id, outcome in self._outcomes.items()
         }
 
     @property
     def usage(self) -> Usage:
         """Tokens of all nodes together."""
-        return sum((one.usage for one in self._records.values()), Usage())
+        return sum((outcome.usage for outcome in self._outcomes.values()), Usage())
 
     def __getitem__(self, node_id: str) -> Any:
         """Return the output of a node."""
-        return self._records[node_id].output
+        return self._outcomes[node_id].output
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the ids, in the order in which the nodes were added."""
-        return iter(self._records)
+        return iter(self._outcomes)
 
     def __len__(self) -> int:
-        """How many nodes there were."""
-        return len(self._records)
+        """Return how many nodes there are."""
+        return len(self._outcomes)
 
     def __repr__(self) -> str:
-        """The ids alone: outputs may hold what a log should not."""
-        return f"<ExecutionResult of {', '.join(self._records) or 'no nodes'}>"
+        """Only the ids: outputs may hold what must not be logged."""
+        return f"<ExecutionResult of {', '.join(self._outcomes) or 'no nodes'}>"

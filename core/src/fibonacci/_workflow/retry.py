@@ -1,4 +1,4 @@
-"""Retry: how often a node is tried, after what, and how long it waits in between."""
+"""Retry: how many attempts a node has, after which errors, and how long it waits between them."""
 
 import random
 from collections.abc import Callable
@@ -7,94 +7,146 @@ from typing import Any, Final
 
 import attrs
 
-from fibonacci._workflow.transient import is_transient
-from fibonacci.errors import ModelError, WorkflowValidationError
+from fibonacci._workflow.timeouts import is_number
+from fibonacci.errors import (
+    BackendUnavailableError,
+    ConflictError,
+    FibonacciError,
+    ModelError,
+    WorkflowValidationError,
+)
 
 On = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
-"""Which exceptions: a class or several, as ``except`` takes them, or a function that says."""
+"""Which exceptions: a class or several, as ``except`` takes them, or a predicate."""
 
-LONGEST_PAUSE: Final = 60.0
-"""Seconds: no pause grows beyond it, unless a provider asks for a longer one."""
+MAX_BACKOFF: Final = 60.0
+"""Seconds: no wait grows beyond it, unless a provider requests a longer one."""
+
+MAX_RETRY_AFTER: Final = 3_600.0
+"""Seconds: a node fails instead of waiting longer, whatever a provider requests."""
 
 
-def _seconds(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 86_400:
+def _check_seconds(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    if not is_number(value) or not 0 <= value < 86_400:
         raise WorkflowValidationError(
             f"{attribute.name} must be a number of seconds, from 0 to a day"
         )
 
 
-def _attempts(_: Any, __: Any, value: Any) -> None:
+def _check_attempts(_: Any, __: Any, value: Any) -> None:
     if type(value) is not int or not 1 <= value <= 100:
         raise WorkflowValidationError("retry takes from 1 to 100 attempts, as a whole number")
 
 
-def _share(_: Any, __: Any, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+def _check_share(_: Any, __: Any, value: Any) -> None:
+    if not is_number(value) or not 0 <= value <= 1:
         raise WorkflowValidationError("jitter must be a number from 0 to 1")
 
 
-def _on(_: Any, __: Any, value: Any) -> None:
+def _check_on(_: Any, __: Any, value: Any) -> None:
     classes = value if isinstance(value, tuple) else (value,)
     if isinstance(value, tuple | type):
-        fits = bool(classes) and all(_is_exception(one) for one in classes)
+        is_valid = bool(classes) and all(_is_exception_class(item) for item in classes)
     else:
-        fits = value is None or (callable(value) and not _is_async(value))
-    if not fits:
+        is_valid = value is None or (callable(value) and not _is_coroutine_function(value))
+    if not is_valid:
         raise WorkflowValidationError(
-            "on must be a class of exceptions such as KeyError, a tuple of them, or a plain "
-            "function that takes an exception and says whether to try again"
+            "on must be an exception class such as KeyError, a tuple of them, or a sync function "
+            "that takes an exception and returns whether to retry"
         )
 
 
-def _is_async(given: Any) -> bool:
-    return iscoroutinefunction(given) or iscoroutinefunction(type(given).__call__)
+def _is_coroutine_function(value: Any) -> bool:
+    return iscoroutinefunction(value) or iscoroutinefunction(type(value).__call__)
 
 
-def _is_exception(given: Any) -> bool:
-    return isinstance(given, type) and issubclass(given, Exception)
+def _is_exception_class(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Exception)
 
 
 @attrs.frozen(kw_only=True)
 class Retry:
-    """How often a node is tried, and after what: a model or a function may do it the second time.
+    """How many attempts a node has, and after which errors: the next one may well succeed.
 
     Memory is written after the attempt that succeeds, and only then.
     Raises WorkflowValidationError.
     """
 
-    attempts: int = attrs.field(default=3, validator=_attempts)
+    attempts: int = attrs.field(default=3, validator=_check_attempts)
     """In all, the first included."""
-    backoff: float = attrs.field(default=0.5, validator=_seconds)
-    """Seconds to wait before the second attempt; each further pause is twice as long."""
-    jitter: float = attrs.field(default=0.5, validator=_share)
-    """The part of each pause that is left to chance, so that many runs get out of step."""
-    on: On | None = attrs.field(default=None, validator=_on)
+    backoff: float = attrs.field(default=0.5, validator=_check_seconds)
+    """Seconds to wait before the second attempt; each further wait is twice as long."""
+    jitter: float = attrs.field(default=0.5, validator=_check_share)
+    """The share of each wait that is random, so that many runs get out of step."""
+    on: On | None = attrs.field(default=None, validator=_check_on)
     """Which exceptions are followed by another attempt: a class, a tuple of them, or a function of
-    the exception. None: those that may pass by themselves, and no mistakes of the program
-    (``KeyError``, ``TypeError``, ``ValueError`` and the like)."""
+    the exception. None: those that may be transient, and no programming errors (``KeyError``,
+    ``TypeError``, ``ValueError`` and the like)."""
 
-    def applies_to(self, fault: Exception) -> bool:
-        """Say whether another attempt may follow this fault."""
+    def applies_to(self, error: Exception) -> bool:
+        """Return whether another attempt may follow this error."""
         if self.on is None:
-            return is_transient(fault)
+            return is_retryable(error)
         if isinstance(self.on, type | tuple):
-            return isinstance(fault, self.on)
-        return bool(self.on(fault))
+            return isinstance(error, self.on)
+        return bool(self.on(error))
 
-    def pause(self, attempt: int, fault: Exception) -> float:
-        """Return the seconds to wait after this attempt; a provider may have asked for more."""
-        longest: float = min(self.backoff * 2 ** (attempt - 1), LONGEST_PAUSE)
+    def pause(self, attempt: int, error: Exception) -> float:
+        """Return the seconds to wait after this attempt; a provider may have requested more."""
+        longest: float = min(self.backoff * 2 ** (attempt - 1), MAX_BACKOFF)
         chosen = longest * (1 - self.jitter * random.random())  # noqa: S311 - no secret
-        asked = fault.retry_after if isinstance(fault, ModelError) else None
-        return max(chosen, asked or 0.0)
+        requested = error.retry_after if isinstance(error, ModelError) else None
+        return max(chosen, requested or 0.0)
 
 
-ONCE: Final = Retry(attempts=1)
+NO_RETRY: Final = Retry(attempts=1)
 
 
-def checked_retry(given: int | Retry | None) -> Retry:
-    """Return the retry that a node was given: a number of attempts, a Retry, or None for one."""
-    if given is None:
-        return ONCE
-    return given if isinstance(given, Retry) else Retry(attempts=given)
+def to_retry(value: int | Retry | None) -> Retry:
+    """Return the Retry of a node: of a number of attempts, or of None for one attempt."""
+    if value is None:
+        return NO_RETRY
+    return value if isinstance(value, Retry) else Retry(attempts=value)
+
+
+_PROGRAMMING_ERRORS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    RecursionError,
+    ReferenceError,
+    StopAsyncIteration,
+    StopIteration,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Warning,
+)
+"""What Python raises if the program or its input is wrong: the next attempt would raise it too."""
+
+_PERMANENT_OS_ERRORS: Final = {"SSLCertVerificationError", "UnsupportedOperation"}
+"""By name, as importing ``ssl`` takes time."""
+
+
+def is_retryable(error: Exception) -> bool:
+    """Return whether the error may be transient: the same work may succeed a little later.
+
+    What is neither ours nor a programming error counts as transient: a client's own exceptions,
+    most of which are about the network, have nothing in common but ``Exception``.
+    """
+    if isinstance(error, ModelError):
+        return error.retryable
+    if isinstance(error, FibonacciError):
+        # Nothing was written. All others are about arguments, settings or stored bytes, or the
+        # write may have been applied: OutcomeUnknownError.
+        return isinstance(error, BackendUnavailableError | ConflictError)
+    if isinstance(error, ExceptionGroup):
+        return all(map(is_retryable, error.exceptions))
+    names = {base.__name__ for base in type(error).__mro__}
+    if isinstance(error, OSError) and names.isdisjoint(_PERMANENT_OS_ERRORS):
+        return True  # also if it is a ValueError: a response that is not JSON, in requests
+    return not isinstance(error, _PROGRAMMING_ERRORS)

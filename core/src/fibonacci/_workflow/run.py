@@ -1,72 +1,66 @@
-"""One run of a workflow: what came in, whom it is for, and how far it is."""
+"""WorkflowRun: the state of one execution, which its workers share."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from time import monotonic, time
 from typing import Any
 
 import attrs
 
 from fibonacci._memory.manager import MemoryManager, RunMemory
-from fibonacci._memory.reads import ReadResult, ReadSpec, Spaces
-from fibonacci._workflow.channel import Channel
-from fibonacci._workflow.reads import Reads
-from fibonacci._workflow.result import Record
-from fibonacci._workflow.voice import Abandoned, Voice
+from fibonacci._memory.reads import MemoryKey, Spaces, default_scope
+from fibonacci._workflow.result import NodeOutcome
+from fibonacci._workflow.runtime import RunCancelled, Runtime
+from fibonacci._workflow.streaming import Channel
+from fibonacci._workflow.timeouts import has_passed
+from fibonacci.plugin.address import Scope
 from fibonacci.plugin.models import Model
 
 
 @attrs.define(kw_only=True, eq=False)
-class Run:
-    """One run; shared by its strands, which may be in several threads."""
+class WorkflowRun:
+    """One execution of a workflow; its workers may be in several threads."""
 
-    voice: Voice
+    runtime: Runtime
     store: MemoryManager
     spaces: Spaces
     inputs: Mapping[str, Any]
-    nodes: Collection[str]
-    """The ids of all nodes."""
+    node_ids: Collection[str]
     models: Mapping[str, Model]
-    """Of each node that asks one."""
-    reads: Mapping[str, Reads]
-    """What each node reads."""
+    """The model of each LLMNode, by the node's id."""
     timeout: float | None
     """Seconds that the run may take."""
     channel: Channel | None = None
-    """To whoever follows it, if anybody does."""
+    """To the reader of a stream, if there is one."""
     outputs: dict[str, Any] = attrs.field(factory=dict)
-    records: dict[str, Record] = attrs.field(factory=dict)
-    abandoned: bool = False
-    """Nobody waits for it any more: no node starts, and no memory is written."""
-    began: float = attrs.field(factory=monotonic)
-    began_at: float = attrs.field(factory=time)
+    outcomes: dict[str, NodeOutcome] = attrs.field(factory=dict)
+    is_cancelled: bool = False
+    """The caller has left: no node starts, and no memory is written."""
+    started_monotonic: float = attrs.field(factory=monotonic)
+    started_at: float = attrs.field(factory=time)
     """Seconds since the epoch."""
     deadline: float | None = attrs.field(init=False)
     """When it has to end, on the monotonic clock."""
+    clock_offset: float = attrs.field(init=False)
+    """Seconds that the wall clock is ahead of the monotonic one."""
     _memory: RunMemory | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.deadline = None if self.timeout is None else self.began + self.timeout
+        self.deadline = None if self.timeout is None else self.started_monotonic + self.timeout
+        self.clock_offset = self.started_at - self.started_monotonic
 
-    def until(self, timeout: float | None) -> float | None:
-        """Return when what starts now and may take so long has to end: with the run at latest."""
-        if timeout is None:
-            return self.deadline
-        own = monotonic() + timeout
-        return own if self.deadline is None else min(own, self.deadline)
-
-    def check(self) -> None:
-        """Raise Abandoned, or what is meant for the run's caller, where nothing may go on."""
-        if self.abandoned or (self.channel is not None and self.channel.is_closed):
-            raise Abandoned
-        self.voice.check()
+    def raise_if_cancelled(self) -> None:
+        """Raise RunCancelled, or the pending cancellation of the run's caller."""
+        if self.is_cancelled or (self.channel is not None and self.channel.is_closed):
+            raise RunCancelled
+        self.runtime.raise_pending_cancellation()
 
     def is_overdue(self) -> bool:
-        """Say whether the run's own time is over."""
-        return self.deadline is not None and monotonic() >= self.deadline
+        """Return whether the run's own deadline has passed."""
+        return has_passed(self.deadline)
 
-    def namespace(self, recalled: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the templates of a node may ask for."""
-        return {**self.outputs, "input": self.inputs, "memory": recalled}
+    def namespace(self, memory_values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the templates of a node may reference."""
+        return {**self.outputs, "input": self.inputs, "memory": memory_values}
 
     def memory(self) -> RunMemory:
         """Return the memory bound to this run."""
@@ -74,13 +68,20 @@ class Run:
             self._memory = self.store._for_run(self.spaces)
         return self._memory
 
-    async def recall(self, wanted: Sequence[ReadSpec], deadline: float | None) -> ReadResult:
-        """Read what a node wants from memory, in one request."""
-        return await self.store._read_specs(
-            wanted, self.spaces, deadline=deadline, is_sync=self.voice.plainly
-        )
+    def async_memory(self) -> RunMemory:
+        """Return the memory whose async verbs this run's runtime can await."""
+        return self.memory()._for_runtime(is_sync=self.runtime.is_sync)
 
-    def end(self, node_id: str, record: Record) -> None:
-        """Note that a node has come to its end."""
-        self.records[node_id] = record
-        self.outputs[node_id] = record.output
+    def resolve_key(self, scope: Scope | None, key: str) -> MemoryKey:
+        """Return the record of a key; without a scope, that of the user, or of the workflow.
+
+        Raises InvalidKeyError or ScopeError.
+        """
+        scope = scope or default_scope(self.spaces)
+        self.memory()._check_key(scope, key)
+        return MemoryKey(scope, key)
+
+    def record_outcome(self, node_id: str, outcome: NodeOutcome) -> None:
+        """Store the outcome of a node that has succeeded."""
+        self.outcomes[node_id] = outcome
+        self.outputs[node_id] = outcome.output

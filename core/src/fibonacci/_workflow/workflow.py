@@ -1,4 +1,4 @@
-"""Workflow: nodes, and a memory that outlives their runs."""
+"""Workflow: nodes that run in the order of their dependencies, and a memory that they share."""
 
 from collections.abc import AsyncGenerator, Generator, Mapping
 from threading import Lock
@@ -9,15 +9,15 @@ from fibonacci._discovery import find_plugin
 from fibonacci._memory.addresses import validate_name
 from fibonacci._memory.config import MemoryConfig
 from fibonacci._memory.manager import MemoryManager
-from fibonacci._workflow import drawing, fields
+from fibonacci._memory_factory import create_memory
+from fibonacci._workflow import mermaid, streaming
+from fibonacci._workflow.compiled_node import CompiledNode, compile_node
 from fibonacci._workflow.events import Event
-from fibonacci._workflow.execution import Prepared, execute, prepare
 from fibonacci._workflow.nodes import Node
-from fibonacci._workflow.opening import open_memory
 from fibonacci._workflow.result import ExecutionResult
-from fibonacci._workflow.step import Step, make_step
-from fibonacci._workflow.stream import stream
-from fibonacci._workflow.voice import SyncVoice
+from fibonacci._workflow.runner import ExecutionPlan, execute, prepare
+from fibonacci._workflow.sync_runtime import SyncRuntime
+from fibonacci._workflow.timeouts import TIMEOUT_RULE, is_timeout
 from fibonacci.errors import ConfigurationError, WorkflowValidationError
 from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.models import Model
@@ -25,10 +25,10 @@ from fibonacci.plugin.templating import Engine, EngineSettings
 
 
 class Workflow:
-    """Nodes that ask models and call functions, and a memory that outlives their runs.
+    """Nodes that call models and functions, and a memory that outlives their runs.
 
-    Two workflows of the same name, prefix and store share their workflow scope. One object serves
-    all threads and event loops.
+    Two workflows of the same name, prefix and store share their workflow scope. A workflow may be
+    used by any number of threads and event loops at once.
     """
 
     def __init__(
@@ -43,56 +43,56 @@ class Workflow:
         max_concurrency: int | None = None,
         templating: str | Engine = "builtin",
     ) -> None:
-        """Make a workflow and its memory; the store is first connected to when it is used.
+        """Create a workflow and its memory; the first use of the memory connects to its store.
 
         Args:
-            name: whose the workflow scope is: up to 1,000 bytes of text.
-            memory_config: where the memory is; in this process if None.
-            description: what it is for, for its readers.
-            version: which version of it this is, for its readers.
-            organization_id: whose the organization scope is, if not the configuration's.
-            timeout: seconds until an execution gives its nodes up; None: no limit. A memory write
-                that has begun by then is ended, within the memory's own timeout.
-            max_concurrency: how many nodes may run side by side; None: as many as can.
-            templating: the engine of its texts: "builtin", "jinja", or an Engine of your own.
+            name: the owner of the workflow scope: up to 1,000 bytes of text.
+            memory_config: where the memory is stored; None: in this process.
+            description: what it is for, for people who read it.
+            version: its version, for people who read it.
+            organization_id: the owner of the organization scope; None: the configuration's.
+            timeout: seconds that an execution may take; None: no limit. A memory write that has
+                begun by then ends first, within the memory's own timeout.
+            max_concurrency: how many nodes may run at the same time; None: no limit.
+            templating: the engine of its templates: "builtin", "jinja", or your own Engine.
 
         Raises ConfigurationError, PluginError or EncryptionError.
         """
         self.name = validate_name(name, "the workflow's name", ConfigurationError)
-        self.description = fields.optional_text("description", description)
-        self.version = fields.optional_text("version", version)
-        self.timeout = fields.workflow_timeout(timeout)
-        self.max_concurrency = fields.optional_count("max_concurrency", max_concurrency)
-        config = _config(memory_config)
-        self._engine = _engine(templating)
-        self._adding = Lock()
-        self._steps: dict[str, Step] = {}
-        self._prepared: Prepared | None = None
+        self.description = _check_optional_text("description", description)
+        self.version = _check_optional_text("version", version)
+        self.timeout = _check_timeout(timeout)
+        self.max_concurrency = _check_optional_count("max_concurrency", max_concurrency)
+        config = _check_config(memory_config)
+        self._engine = _find_engine(templating)
+        self._add_lock = Lock()
+        self._nodes: dict[str, CompiledNode] = {}
+        self._plan: ExecutionPlan | None = None
         self._models: dict[str, Model] = {}
-        self.memory: MemoryManager = open_memory(config, self.name, organization_id)
+        self.memory: MemoryManager = create_memory(config, self.name, organization_id)
 
     def add_node(self, node: Node) -> None:
-        """Add a node. The order does not matter: who waits for whom is in the nodes.
+        """Add a node. The order does not matter: each node names its dependencies.
 
-        Raises TemplateError where a text of it is no template, or asks for memory that it does not
-        read; WorkflowValidationError where its id is taken.
+        Raises TemplateError if a text of it is not a valid template, or references memory that it
+        does not read; WorkflowValidationError if another node has its id.
         """
-        step = make_step(node, self._engine)
-        with self._adding:
-            if node.id in self._steps:
+        compiled = compile_node(node, self._engine)
+        with self._add_lock:
+            if node.id in self._nodes:
                 raise WorkflowValidationError(
-                    f"there is a node {node.id!r} already: give it another id"
+                    f"the workflow already has a node {node.id!r}: use another id"
                 )
             # A new dict: a run that has started keeps the old one.
-            self._steps = {**self._steps, node.id: step}
+            self._nodes = {**self._nodes, node.id: compiled}
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes, in the order in which they were added."""
-        return tuple(step.node for step in self._steps.values())
+        return tuple(compiled.node for compiled in self._nodes.values())
 
     def validate(self) -> None:
-        """Check all that ``execute`` checks before it runs anything: the graph, and the models.
+        """Check what ``execute`` checks before it runs anything: the graph and the models.
 
         Raises WorkflowValidationError, PluginError or ConfigurationError.
         """
@@ -104,21 +104,21 @@ class Workflow:
         user_id: str | None = None,
         organization_id: str | None = None,
     ) -> ExecutionResult:
-        """Run all nodes, each as soon as those that it waits for have ended.
+        """Run all nodes, each as soon as its dependencies have ended.
 
-        Nodes that don't wait for each other run side by side, in threads.
+        Nodes that don't depend on each other run concurrently, in threads.
 
         Args:
-            inputs: what templates find as ``{{input.name}}``, and functions as ``ctx.inputs``.
-            user_id: whose the user scope is in this run; None: it has none.
-            organization_id: whose the organization scope is, if not the workflow's own.
+            inputs: the values of ``{{input.name}}`` in templates, and of ``ctx.inputs``.
+            user_id: the owner of the user scope in this run; None: it has no user scope.
+            organization_id: the owner of the organization scope; None: the workflow's.
 
         Raises WorkflowValidationError, InvalidArgumentError, ScopeError or PluginError before
-        anything runs; NodeExecutionError where a node failed, with the results of the others; as
-        WorkflowTimeoutError where a timeout was over.
+        anything runs; NodeExecutionError if a node failed, with the results of the others;
+        WorkflowTimeoutError, which is one, if a timeout was exceeded.
         """
         return run_sync(
-            execute(self, self._prepare(), SyncVoice(), inputs, user_id, organization_id)
+            execute(self, self._prepare(), SyncRuntime(), inputs, user_id, organization_id)
         )
 
     async def aexecute(
@@ -127,11 +127,11 @@ class Workflow:
         user_id: str | None = None,
         organization_id: str | None = None,
     ) -> ExecutionResult:
-        """Run all nodes, as ``execute`` does, side by side in tasks; plain functions in threads."""
-        from fibonacci._workflow.async_voice import AsyncVoice
+        """Run all nodes as ``execute`` does, but in tasks; sync functions run in threads."""
+        from fibonacci._workflow.async_runtime import AsyncRuntime
 
-        voice = AsyncVoice()
-        return await execute(self, self._prepare(), voice, inputs, user_id, organization_id)
+        runtime = AsyncRuntime()
+        return await execute(self, self._prepare(), runtime, inputs, user_id, organization_id)
 
     def stream(
         self,
@@ -139,18 +139,18 @@ class Workflow:
         user_id: str | None = None,
         organization_id: str | None = None,
     ) -> Generator[Event]:
-        """Run as ``execute`` does, in threads of its own, and yield what happens when it happens.
+        """Run as ``execute`` does, in other threads, and yield each event when it happens.
 
-        The run waits at each event until it is asked for the next one, and the time that it waits
-        counts: a timeout passes meanwhile, too. A node writes its memory once its NodeFinished was
-        read. Closing the generator early (``close``, ``break``) stops the run where it is: a
-        model's stream is closed, and no node begins to write; a write that has begun is waited for.
+        The run waits at each event until the next one is requested, and its timeouts include that
+        wait. A node writes its memory once its NodeFinished was read. Closing the generator early
+        (``close``, ``break``) stops the run where it is: a model's stream is closed, and no node
+        begins to write; ``close`` waits for writes that have begun.
 
-        Raises what ``execute`` raises, when the first event is asked for or a later one.
+        Raises what ``execute`` raises, at the first event or a later one.
         """
-        return stream(
+        return streaming.stream(
             lambda channel: execute(
-                self, self._prepare(), SyncVoice(), inputs, user_id, organization_id, channel
+                self, self._prepare(), SyncRuntime(), inputs, user_id, organization_id, channel
             )
         )
 
@@ -160,30 +160,29 @@ class Workflow:
         user_id: str | None = None,
         organization_id: str | None = None,
     ) -> AsyncGenerator[Event]:
-        """Run as ``aexecute`` does, in tasks of its own, and yield what ``stream`` yields.
+        """Run as ``aexecute`` does, in other tasks, and yield what ``stream`` yields.
 
-        Whoever leaves the loop early closes the generator with ``contextlib.aclosing``: without,
-        the event loop closes it a little later.
+        To leave the loop early, wrap the generator in ``contextlib.aclosing``; without it, the
+        event loop closes the generator a little later.
         """
-        from fibonacci._workflow.async_stream import astream
-        from fibonacci._workflow.async_voice import AsyncVoice
+        from fibonacci._workflow.async_runtime import AsyncRuntime
 
-        return astream(
+        return streaming.astream(
             lambda channel: execute(
-                self, self._prepare(), AsyncVoice(), inputs, user_id, organization_id, channel
+                self, self._prepare(), AsyncRuntime(), inputs, user_id, organization_id, channel
             )
         )
 
     def to_mermaid(self) -> str:
-        """Return a drawing of the nodes and their memory, as the text of a Mermaid flowchart."""
-        return drawing.to_mermaid(self._steps)
+        """Return a Mermaid flowchart of the nodes and their memory, as text."""
+        return mermaid.to_mermaid(self._nodes)
 
-    def _prepare(self) -> Prepared:
-        steps, prepared = self._steps, self._prepared
-        # Another thread may add a node just now: what is prepared says of which nodes.
-        if prepared is None or not prepared.serves(steps):
-            self._prepared = prepared = prepare(steps, self._models)
-        return prepared
+    def _prepare(self) -> ExecutionPlan:
+        nodes, plan = self._nodes, self._plan
+        # Another thread may add a node meanwhile: a plan knows its nodes.
+        if plan is None or not plan.is_current(nodes):
+            self._plan = plan = prepare(nodes, self._models)
+        return plan
 
     def close(self) -> None:
         """Close the memory; see :meth:`MemoryManager.close`."""
@@ -224,7 +223,7 @@ class Workflow:
         return f"<Workflow {self.name!r}>"
 
 
-def _config(memory_config: Any) -> MemoryConfig:
+def _check_config(memory_config: Any) -> MemoryConfig:
     if memory_config is None:
         return MemoryConfig()
     if not isinstance(memory_config, MemoryConfig):
@@ -234,15 +233,34 @@ def _config(memory_config: Any) -> MemoryConfig:
     return memory_config
 
 
-def _engine(templating: str | Engine) -> Engine:
+def _find_engine(templating: str | Engine) -> Engine:
     if isinstance(templating, Engine):
         return templating
     if not isinstance(templating, str) or not templating:
         raise ConfigurationError(
-            f"templating must be an engine's name, such as 'builtin' or 'jinja', or an Engine; "
-            f"it is a {type(templating).__name__}"
+            f"templating must be an engine's name, such as 'builtin' or 'jinja', or an Engine, "
+            f"not {type(templating).__name__}"
         )
     engine: Engine = find_plugin("templating", templating).ask(
         EngineSettings(name=templating), Engine
     )
     return engine
+
+
+def _check_optional_text(name: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be text or None, not {type(value).__name__}")
+    return value
+
+
+def _check_optional_count(name: str, value: Any) -> int | None:
+    if value is not None and (type(value) is not int or value < 1):
+        raise ConfigurationError(f"{name} must be a whole number, 1 or more, or None")
+    return value
+
+
+def _check_timeout(value: Any) -> float | None:
+    if not is_timeout(value):
+        raise ConfigurationError(f"timeout must be {TIMEOUT_RULE}")
+    seconds: float | None = value
+    return seconds

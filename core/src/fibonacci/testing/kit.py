@@ -13,7 +13,7 @@ from fibonacci import MemoryManager, Workflow
 from fibonacci._builtin.local import LocalBackend, new_store
 from fibonacci._builtin.stops import up_to_stop
 from fibonacci._memory.store_handle import override_backend
-from fibonacci._workflow.overrides import overridden
+from fibonacci._workflow.overrides import install_override
 from fibonacci.errors import InvalidArgumentError, ModelError
 from fibonacci.plugin.models import Completion, Model, ModelRequest
 
@@ -76,7 +76,7 @@ def override_model(name: str, model: M) -> AbstractContextManager[M]:
 
     @contextmanager
     def override() -> Iterator[M]:
-        with overridden(name, model):
+        with install_override(name, model):
             yield model
 
     return _OnlyWith(override())

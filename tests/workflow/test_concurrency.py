@@ -1,4 +1,4 @@
-"""Side by side: nodes that don't wait for each other, and how many at once."""
+"""Nodes that don't depend on each other run concurrently, up to max_concurrency."""
 
 import asyncio
 import threading
@@ -16,8 +16,8 @@ from fibonacci.plugin._runtime import threads as workers
 
 
 @pytest.mark.parametrize("kind", ["function", "model"])
-def test_overlap(workflow: Workflow, execute: Any, kind: str) -> None:
-    """Eight nodes that need nothing run at once: each waits for all the others."""
+def test_independent_nodes_run_at_once(workflow: Workflow, execute: Any, kind: str) -> None:
+    """Eight nodes without dependencies run at once: each waits for all the others."""
     together = Barrier(8)
 
     def meet(_: Any) -> str:
@@ -33,8 +33,8 @@ def test_overlap(workflow: Workflow, execute: Any, kind: str) -> None:
     assert set(execute(workflow).values()) == {"met"}
 
 
-def test_overlap_in_the_middle(workflow: Workflow, execute: Any) -> None:
-    """What a node sets free runs at once, too, and as soon as it can."""
+def test_released_nodes_run_at_once(workflow: Workflow, execute: Any) -> None:
+    """Nodes that one node releases run at once, as soon as they can."""
     together = Barrier(3)
     workflow.add_node(FunctionNode("root", lambda _: 0))
     for node_id in "abc":
@@ -45,8 +45,8 @@ def test_overlap_in_the_middle(workflow: Workflow, execute: Any) -> None:
     assert execute(workflow)["end"] == 3
 
 
-def test_overlap_of_tasks(workflow: Workflow) -> None:
-    """Async functions run side by side in one loop, and plain functions beside them in threads."""
+def test_async_functions_overlap(workflow: Workflow) -> None:
+    """Async functions run concurrently in one loop, and sync functions beside them in threads."""
     met = 0
 
     async def main() -> None:
@@ -60,13 +60,13 @@ def test_overlap_of_tasks(workflow: Workflow) -> None:
                 everybody.set()
             await asyncio.wait_for(everybody.wait(), 10)
 
-        def plain(_: Any) -> None:
+        def sync_function(_: Any) -> None:
             asyncio.run_coroutine_threadsafe(meet(None), loop).result(10)
 
         for number in range(45):
             workflow.add_node(FunctionNode(f"n{number}", meet))
         for number in range(5):
-            workflow.add_node(FunctionNode(f"p{number}", plain))
+            workflow.add_node(FunctionNode(f"p{number}", sync_function))
         await workflow.aexecute()
 
     asyncio.run(main())
@@ -110,8 +110,8 @@ def test_max_concurrency(execute: Any, limit: int) -> None:
     assert crowd.most == limit
 
 
-def test_one_after_the_other(execute: Any) -> None:
-    """With max_concurrency=1, nodes that are ready run in the order in which they were added."""
+def test_max_concurrency_of_one(execute: Any) -> None:
+    """With max_concurrency=1, ready nodes run in the order in which they were added."""
     workflow = Workflow("flow", max_concurrency=1)
     order: list[str] = []
     for node_id in "cab":
@@ -121,8 +121,8 @@ def test_one_after_the_other(execute: Any) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, None])
-def test_workflows_inside_workflows(execute: Any, limit: int | None) -> None:
-    """A node may run another workflow, twenty deep, whatever the limit: nothing waits for ever."""
+def test_nested_workflows_do_not_deadlock(execute: Any, limit: int | None) -> None:
+    """A node may run another workflow, twenty deep, whatever the limit, without a deadlock."""
     inner: Workflow | None = None
     for level in range(20):
         workflow = Workflow(f"level-{level}", max_concurrency=limit)
@@ -138,8 +138,8 @@ def test_workflows_inside_workflows(execute: Any, limit: int | None) -> None:
     assert sum(execute(inner).values()) == 8
 
 
-def test_async_workflows_inside_async_workflows() -> None:
-    """The same with await."""
+def test_nested_async_workflows_do_not_deadlock() -> None:
+    """An async node may await another workflow, twenty deep, without a deadlock."""
     inner = Workflow("inner", max_concurrency=1)
     inner.add_node(FunctionNode("a", lambda _: 1))
     for level in range(10):
@@ -169,7 +169,7 @@ def graphs(draw: st.DrawFn) -> list[set[int]]:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(graph=graphs(), limit=st.sampled_from([None, 1, 2, 7]), order=st.randoms())
 def test_random_graphs(graph: list[set[int]], limit: int | None, order: Any) -> None:
-    """In any graph, each node runs once, after all that it needs; sync and async code agree."""
+    """In any graph, each node runs once, after its dependencies; sync and async code agree."""
     workflow = Workflow("random", max_concurrency=limit)
     ended: Counter[int] = Counter()
     crowd = Crowd()
@@ -190,23 +190,23 @@ def test_random_graphs(graph: list[set[int]], limit: int | None, order: Any) -> 
 
     nodes = [node(number) for number in range(len(graph))]
     order.shuffle(nodes)
-    for one in nodes:
-        workflow.add_node(one)
-    plain = workflow.execute()
+    for function_node in nodes:
+        workflow.add_node(function_node)
+    sync_result = workflow.execute()
     assert ended == dict.fromkeys(range(len(graph)), 1)
     ended.clear()
-    awaited = asyncio.run(workflow.aexecute())
+    async_result = asyncio.run(workflow.aexecute())
     assert ended == dict.fromkeys(range(len(graph)), 1)
-    assert dict(plain) == dict(awaited)
+    assert dict(sync_result) == dict(async_result)
     assert crowd.most <= (limit or len(graph))
     for number, needs in enumerate(graph):
         for need in needs:
-            assert plain.trace[f"n{need}"].end <= plain.trace[f"n{number}"].start
+            assert sync_result.trace[f"n{need}"].end <= sync_result.trace[f"n{number}"].start
 
 
-def test_a_thread_that_can_not_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system gives no more threads, a run ends, with an error of ours or its results."""
-    monkeypatch.setattr(workers, "_workers", workers.Workers())  # none is at rest in it
+def test_no_thread_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the system has no thread left, a run ends, with its results or a FibonacciError."""
+    monkeypatch.setattr(workers, "_workers", workers.Workers())  # it has no idle worker
     workflow, ended = Workflow("flow"), []
     started, go = Event(), Event()
 
@@ -226,8 +226,8 @@ def test_a_thread_that_can_not_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     def run() -> None:
         try:
             ended.append(workflow.execute())
-        except FibonacciError as fault:
-            ended.append(fault)
+        except FibonacciError as error:
+            ended.append(error)
 
     thread = Thread(target=run, daemon=True)
     thread.start()

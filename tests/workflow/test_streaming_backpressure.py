@@ -1,4 +1,4 @@
-"""The pace of a stream: the run waits at each event until it is asked for the next one."""
+"""A streamed run waits at each event until the next one is requested."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from fibonacci.plugin import Address, Completion, Model, ModelRequest, TextDelta
 
 
 class Counting(Model):
-    """Counts to a hundred, and how far it was asked to."""
+    """Streams a hundred numbers, and records how far it was read."""
 
     def __init__(self) -> None:
         self.said = 0
@@ -41,8 +41,8 @@ class Counting(Model):
             yield piece
 
 
-def test_a_model_does_not_run_ahead(workflow: Workflow) -> None:
-    """However slow the reader is, no piece is made before it is asked for."""
+def test_model_waits_for_the_reader(workflow: Workflow) -> None:
+    """However slow the reader is, a model generates no delta before it is requested."""
     model = Counting()
     workflow.add_node(LLMNode("n", model, "x"))
     read = 0
@@ -55,8 +55,8 @@ def test_a_model_does_not_run_ahead(workflow: Workflow) -> None:
     assert read == 100
 
 
-def test_a_model_does_not_run_ahead_of_a_task(workflow: Workflow) -> None:
-    """The same in a loop that goes on meanwhile."""
+def test_async_model_waits_for_the_reader(workflow: Workflow) -> None:
+    """An async model generates no delta before it is requested, while the loop goes on."""
     model = Counting()
     workflow.add_node(LLMNode("n", model, "x"))
 
@@ -74,7 +74,7 @@ def test_a_model_does_not_run_ahead_of_a_task(workflow: Workflow) -> None:
 
 
 class Watched(LocalStore):
-    """Knows how many operations are under way, and what was written."""
+    """Records how many operations are running, and what was written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Watched(LocalStore):
         self.busy -= 1
 
 
-def test_a_reader_holds_no_connection(stream: Any) -> None:
+def test_waiting_for_the_reader_uses_no_store(stream: Any) -> None:
     """While the run waits for its reader, the store is not in use."""
     store = Watched()
     workflow = Workflow("flow", MemoryConfig(store))
@@ -104,14 +104,14 @@ def test_a_reader_holds_no_connection(stream: Any) -> None:
     assert store.written == ["k"]
 
 
-def test_an_output_is_written_once_it_was_read(stream: Any) -> None:
-    """Whoever reads NodeFinished and no further has seen the output before it was written."""
+def test_output_is_written_after_it_was_read(stream: Any) -> None:
+    """A reader gets NodeFinished before the output is written."""
     store = Watched()
     workflow = Workflow("flow", MemoryConfig(store))
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_write=["a", "b"]))
     seen: list[tuple[type[Event], int]] = []
     for event in stream(workflow):
-        time.sleep(0.02)  # what must not happen would happen now
+        time.sleep(0.02)  # time for what must not happen
         seen.append((type(event), len(store.written)))
     assert seen[1:] == [(NodeFinished, 0), (MemoryWritten, 2), (WorkflowFinished, 2)]
 
@@ -139,8 +139,8 @@ class Meeting(Model):
         yield self.complete(request)
 
 
-def test_nodes_side_by_side(workflow: Workflow, stream: Any) -> None:
-    """Events of nodes that run at once come as they happen, mixed."""
+def test_events_of_concurrent_nodes_interleave(workflow: Workflow, stream: Any) -> None:
+    """Events of concurrent nodes come in the order in which they happen."""
     model = Meeting()
     workflow.add_node(LLMNode("a", model, "x"))
     workflow.add_node(LLMNode("b", model, "x"))
@@ -149,8 +149,8 @@ def test_nodes_side_by_side(workflow: Workflow, stream: Any) -> None:
     assert [event.text for event in said] == ["first ", "first ", "last", "last"]
 
 
-def test_two_readers_of_one_workflow(workflow: Workflow) -> None:
-    """Streams of one workflow in several threads know nothing of each other."""
+def test_streams_of_one_workflow_are_independent(workflow: Workflow) -> None:
+    """Streams of one workflow in several threads are independent."""
     workflow.add_node(LLMNode("n", Counting(), "x"))
     workflow.add_node(FunctionNode("who", lambda ctx: ctx.inputs["who"]))
     lock, found = Lock(), []
@@ -170,8 +170,8 @@ def test_two_readers_of_one_workflow(workflow: Workflow) -> None:
     assert sorted(found) == [(who, who, True) for who in range(8)]
 
 
-def test_streams_inside_streams(stream: Any) -> None:
-    """A node may follow another workflow, ten deep."""
+def test_nested_streams(stream: Any) -> None:
+    """A node may read the stream of another workflow, ten deep."""
     workflow = Workflow("inner")
     workflow.add_node(FunctionNode("n", lambda _: 1))
     for level in range(10):

@@ -1,4 +1,4 @@
-"""A memory that does not open fails the node, and no model is asked (C25, C29)."""
+"""Memory that can't be decrypted fails the node before a model is called (C25, C29)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,11 +23,11 @@ from fibonacci.plugin import Address, Space
 
 HISTORY = Address(Space("fibonacci:", "workflow", "w"), "history")
 
-asked: list[Any] = []
+requests: list[Any] = []
 
 
 def model(request: Any) -> str:
-    asked.append(request)
+    requests.append(request)
     return "an answer"
 
 
@@ -40,7 +40,7 @@ class Sealless(ToyCipher):
 
 @pytest.fixture(autouse=True)
 def ciphers() -> Iterator[None]:
-    asked.clear()
+    requests.clear()
     with (
         register_plugin("encryption", "toy", plugin(lambda settings: ToyCipher(settings.keys))),
         register_plugin("encryption", "shut", plugin(lambda settings: Sealless(settings.keys))),
@@ -92,10 +92,10 @@ SPOILT = {
 
 @pytest.mark.parametrize("default", [{}, {"default": "none"}], ids=["bare", "with a default"])
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
-def test_no_model_is_asked_with_what_does_not_open(
+def test_undecryptable_record_fails_the_node(
     execute: Any, store: LocalStore, spoil: Callable[[LocalStore], None], default: dict[str, Any]
 ) -> None:
-    """The node fails, whatever default it has, and so nothing of it reaches a model (C29)."""
+    """A record that can't be decrypted fails its node before a model is called (C29)."""
     spoil(store)
     workflow = workflow_of(store, "key")
     wanted: Any = {"key": "history", **default}
@@ -103,11 +103,11 @@ def test_no_model_is_asked_with_what_does_not_open(
     with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
     assert isinstance(caught.value.cause, DecryptionError)
-    assert asked == []
+    assert requests == []
 
 
-def test_no_model_is_asked_with_a_wrong_key(execute: Any, store: LocalStore) -> None:
-    """Neither by the node itself nor by one that depends on it (C29)."""
+def test_wrong_key_fails_the_node(execute: Any, store: LocalStore) -> None:
+    """With a wrong key neither the node nor its dependents call a model (C29)."""
     workflow = workflow_of(store, "another key")
     workflow.add_node(FunctionNode("first", lambda ctx: 1, memory_read=["history"]))
     workflow.add_node(LLMNode("then", model, "{{first}}"))
@@ -115,21 +115,21 @@ def test_no_model_is_asked_with_a_wrong_key(execute: Any, store: LocalStore) -> 
         execute(workflow)
     assert caught.value.node_id == "first"
     assert isinstance(caught.value.cause, DecryptionError)
-    assert asked == []
+    assert requests == []
 
 
-def test_no_model_is_asked_without_the_key(execute: Any, store: LocalStore) -> None:
-    """A workflow without encryption does not take what is sealed for text (C25, C29)."""
+def test_missing_key_fails_the_node(execute: Any, store: LocalStore) -> None:
+    """Without encryption an encrypted record is an error, and is not read as text (C25, C29)."""
     workflow = Workflow("w", MemoryConfig(store))
     workflow.add_node(LLMNode("chat", model, "{{memory.history}}", memory_read=["history"]))
     with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
     assert isinstance(caught.value.cause, DecryptionError)
-    assert asked == []
+    assert requests == []
 
 
-def test_a_node_builds_nothing_on_what_does_not_open(execute: Any, store: LocalStore) -> None:
-    """What it would append to stays as it is, and the node fails (C25, C28)."""
+def test_append_to_an_undecryptable_record(execute: Any, store: LocalStore) -> None:
+    """Appending to a record that can't be decrypted fails the node; the record stays (C25, C28)."""
     SPOILT["planted"](store)
     workflow = workflow_of(store, "key")
     write: MemoryWrite = {"key": "history", "mode": "append"}
@@ -140,8 +140,8 @@ def test_a_node_builds_nothing_on_what_does_not_open(execute: Any, store: LocalS
     assert store.read(HISTORY, deadline=0) == b'["planted"]'
 
 
-def test_an_answer_that_can_not_be_sealed_is_not_written(execute: Any, store: LocalStore) -> None:
-    """It fails the node, and nothing is stored in plain (C25, C28)."""
+def test_output_that_can_not_be_encrypted(execute: Any, store: LocalStore) -> None:
+    """An output that can't be encrypted fails the node; nothing is stored (C25, C28)."""
     before = store.read(HISTORY, deadline=0)
     workflow = workflow_of(store, "key", cipher="shut")
     workflow.add_node(LLMNode("chat", model, "hello", memory_write="history"))
@@ -151,7 +151,7 @@ def test_an_answer_that_can_not_be_sealed_is_not_written(execute: Any, store: Lo
     assert store.read(HISTORY, deadline=0) == before
 
 
-def test_no_workflow_is_made_without_the_plugin() -> None:
-    """A cipher that is not installed is an error at once, before anything is written (C25)."""
+def test_missing_cipher_plugin() -> None:
+    """Workflow() refuses a cipher that is not installed, before anything is written (C25)."""
     with pytest.raises(PluginNotFoundError, match="no-such"):
         Workflow("w", MemoryConfig(encryption_key="k", encrypt_values=True, encryption="no-such"))

@@ -1,4 +1,4 @@
-"""Streams that are left: as garbage, when Python ends, to another process or thread."""
+"""Streams that are not read to their end: garbage, exit of Python, forks, threads."""
 
 import gc
 import os
@@ -25,8 +25,8 @@ from fibonacci.plugin import Address
 from fibonacci.plugin._runtime import threads as workers
 
 
-def test_a_stream_that_is_garbage(workflow: Workflow) -> None:
-    """A stream that nobody can reach any more is closed, in whatever thread that is found."""
+def test_garbage_stream_is_closed(workflow: Workflow) -> None:
+    """A stream that is garbage is closed, in whatever thread it is collected."""
     model = Endless()
     collect, collected = Event(), Event()
 
@@ -50,8 +50,8 @@ def test_a_stream_that_is_garbage(workflow: Workflow) -> None:
     assert model.closed == 1
 
 
-def test_a_stream_that_is_garbage_while_it_writes() -> None:
-    """A node that writes, and in whose thread its own stream is found to be garbage, goes on."""
+def test_stream_collected_in_the_thread_of_its_writer() -> None:
+    """A node that writes goes on if its own stream is collected in its thread."""
     collected = Event()
 
     class Collecting(Slow):
@@ -100,17 +100,17 @@ assert writing.wait(60)
 """
 
 
-def test_a_stream_that_is_open_when_python_ends() -> None:
-    """It keeps nothing from its end: threads that are gone are not waited for."""
+def test_open_stream_does_not_block_exit() -> None:
+    """An open stream does not keep Python from ending: threads that are gone are not waited for."""
     left = subprocess.run(
         [sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=120
     )
     assert (left.returncode, left.stderr) == (0, "")
 
 
-def test_no_thread_for_the_run(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system gives no thread, an error of ours says so."""
-    monkeypatch.setattr(workers, "_workers", workers.Workers())  # none is at rest in it
+def test_stream_without_a_thread(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the system has no thread left, a stream raises WorkflowError."""
+    monkeypatch.setattr(workers, "_workers", workers.Workers())  # it has no idle worker
     workflow.add_node(FunctionNode("n", lambda _: 1))
     threading.stack_size(1 << 46)  # no system has that much: no thread starts
     try:
@@ -120,8 +120,8 @@ def test_no_thread_for_the_run(workflow: Workflow, monkeypatch: pytest.MonkeyPat
         threading.stack_size(0)
 
 
-def test_a_process_that_is_another(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a forked child, where the run's threads are not, nothing is waited for."""
+def test_close_in_a_forked_child(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a forked child, which lacks the run's threads, close() waits for nothing."""
     workflow.add_node(LLMNode("n", Endless(), "x"))
     events, others = workflow.stream(), workflow.stream()
     until(events, NodeText)
@@ -129,12 +129,12 @@ def test_a_process_that_is_another(workflow: Workflow, monkeypatch: pytest.Monke
     with monkeypatch.context() as child:
         child.setattr(os, "getpid", lambda: 0)
         others.close()
-        with pytest.raises(WorkflowError, match="a forked child can't follow it"):
+        with pytest.raises(WorkflowError, match="a forked child can't read a stream of its parent"):
             next(events)
 
 
-def test_closing_from_another_thread(workflow: Workflow) -> None:
-    """A stream is closed by whoever has it."""
+def test_close_from_another_thread(workflow: Workflow) -> None:
+    """Another thread may close a stream."""
     model = Endless()
     workflow.add_node(LLMNode("n", model, "x"))
     events = workflow.stream()

@@ -1,12 +1,12 @@
-"""to_mermaid: a workflow as a drawing."""
+"""to_mermaid(): a workflow as a Mermaid flowchart."""
 
 import re
 
 from fibonacci import FunctionNode, LLMNode, Workflow
 
 
-def test_a_drawing(workflow: Workflow) -> None:
-    """Nodes, who waits for whom, and the memory that they read and write."""
+def test_flowchart(workflow: Workflow) -> None:
+    """to_mermaid() draws nodes, their dependencies, and the memory that they read and write."""
     workflow.add_node(LLMNode("ask", "echo", "{{memory.history}}", memory_read=["history"]))
     workflow.add_node(
         FunctionNode("end", print, dependencies=["ask"], memory_write={"key": "n", "scope": "user"})
@@ -23,8 +23,8 @@ def test_a_drawing(workflow: Workflow) -> None:
     ]
 
 
-def test_one_record_is_drawn_once(workflow: Workflow) -> None:
-    """Two nodes that use one record share its drawing."""
+def test_shared_record_is_drawn_once(workflow: Workflow) -> None:
+    """A record that two nodes use is drawn once."""
     for node_id in ("a", "b"):
         workflow.add_node(
             FunctionNode(node_id, print, memory_write={"key": "k", "scope": "workflow"})
@@ -35,8 +35,8 @@ def test_one_record_is_drawn_once(workflow: Workflow) -> None:
 HOSTILE = ['"]; click n0 "javascript:x"', "a\nb", "<script>", "{{input.x}}", "#quot;", "é`|]"]
 
 
-def test_hostile_keys(workflow: Workflow) -> None:
-    """What could end a label, or mean something in it, stands there as an entity."""
+def test_hostile_keys_are_escaped(workflow: Workflow) -> None:
+    """Characters that could end a label, or mean something in it, are drawn as entities."""
     workflow.add_node(LLMNode("subgraph", "echo", "x", memory_write=HOSTILE))
     drawing = workflow.to_mermaid().splitlines()
     labels = [line for line in drawing if "[(" in line]
@@ -49,13 +49,13 @@ def test_hostile_keys(workflow: Workflow) -> None:
         assert written == key
 
 
-def test_a_workflow_without_nodes(workflow: Workflow) -> None:
-    """No nodes make an empty flowchart."""
+def test_empty_workflow(workflow: Workflow) -> None:
+    """A workflow without nodes is an empty flowchart."""
     assert workflow.to_mermaid() == "flowchart TD"
 
 
-def test_two_records_are_drawn_as_two(workflow: Workflow) -> None:
-    """The key "user: k" and the user's own "k" are two records in a drawing."""
+def test_different_records_are_drawn_apart(workflow: Workflow) -> None:
+    """The key "user: k" and the key "k" in user scope are drawn as two records."""
     workflow.add_node(
         FunctionNode(
             "n", print, memory_read=["user: k", {"key": "k", "scope": "user", "as": "own"}]

@@ -1,4 +1,4 @@
-"""output_format="json": the output is what the answer says."""
+"""output_format="json": the JSON value of a completion is the output."""
 
 import contextlib
 import pickle
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fibonacci import LLMNode, ModelError, NodeExecutionError, Retry, Workflow
-from fibonacci._workflow.answers import read_json
+from fibonacci._workflow.json_output import parse_json_output
 from fibonacci.plugin import Completion
 
 
@@ -50,7 +50,7 @@ ANSWERS: list[tuple[str, Any]] = [
     ('Red and green: ["red", "green"].', ["red", "green"]),
     ('As in [1] and [2, 3], there are 4: {"a": 1}', {"a": 1}),
     ('Both of [1]: [{"a": 1}, {"a": 2}]', [{"a": 1}, {"a": 2}]),
-    # behind thoughts
+    # after thoughts
     ('<think>{"b": 2}</think>{"a": 1}', {"a": 1}),
     ('Well, {"b": 2}?\n</thinking>\n```json\n{"a": 1}\n```', {"a": 1}),
     ('<reasoning>{"b": 2}</reasoning>{"a": 1}', {"a": 1}),
@@ -61,8 +61,8 @@ ANSWERS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("answer", "value"), ANSWERS, ids=range(len(ANSWERS)))
-def test_json(workflow: Workflow, execute: Any, answer: str, value: Any) -> None:
-    """The value that an answer holds is found, whatever stands around it."""
+def test_json_value_is_found(workflow: Workflow, execute: Any, answer: str, value: Any) -> None:
+    """The JSON value of a completion is found, whatever text surrounds it."""
     reading(workflow, answer)
     assert execute(workflow)["n"] == value
 
@@ -88,15 +88,19 @@ NO_JSON = [
 
 
 @pytest.mark.parametrize("answer", NO_JSON, ids=range(len(NO_JSON)))
-def test_what_is_no_json(workflow: Workflow, execute: Any, answer: str) -> None:
-    """An answer that is no JSON fails the attempt; nothing of it is in the error (C23)."""
+def test_completion_without_json_fails_the_attempt(
+    workflow: Workflow, execute: Any, answer: str
+) -> None:
+    """A completion without JSON fails the attempt; the error quotes none of it (C23)."""
     reading(workflow, answer)
-    with pytest.raises(NodeExecutionError, match="ModelError: the answer is not JSON") as told:
+    with pytest.raises(
+        NodeExecutionError, match="ModelError: the completion is not JSON"
+    ) as caught:
         execute(workflow)
-    cause = told.value.cause
+    cause = caught.value.cause
     assert isinstance(cause, ModelError)
     assert cause.retryable
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(caught.value)
     assert (cause.__cause__, cause.__context__) == (None, None)
 
 
@@ -108,21 +112,21 @@ SEVERAL = [
 
 
 @pytest.mark.parametrize("answer", SEVERAL, ids=range(len(SEVERAL)))
-def test_several_values_that_differ(workflow: Workflow, execute: Any, answer: str) -> None:
-    """Of two values that may be meant none is taken; the model may be asked again."""
+def test_different_values_are_ambiguous(workflow: Workflow, execute: Any, answer: str) -> None:
+    """A completion with two different JSON values is a retryable error."""
     reading(workflow, answer)
-    with pytest.raises(NodeExecutionError, match="several JSON values, and they differ") as told:
+    with pytest.raises(NodeExecutionError, match="several different JSON values") as caught:
         execute(workflow)
-    assert isinstance(told.value.cause, ModelError)
-    assert told.value.cause.retryable
+    assert isinstance(caught.value.cause, ModelError)
+    assert caught.value.cause.retryable
 
 
-def test_the_refused_answer_is_on_the_error(workflow: Workflow, execute: Any) -> None:
-    """Who catches the error can see what was refused; no repr, text or traceback shows it (C23)."""
+def test_rejected_completion_is_on_the_error(workflow: Workflow, execute: Any) -> None:
+    """ModelError.answer is the rejected completion; no repr, text or traceback shows it (C23)."""
     reading(workflow, "It is secret.")
-    with pytest.raises(NodeExecutionError) as told:
+    with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
-    cause = told.value.cause
+    cause = caught.value.cause
     assert isinstance(cause, ModelError)
     assert cause.answer == pickle.loads(pickle.dumps(cause)).answer == "It is secret."
     shown = "".join(
@@ -131,7 +135,7 @@ def test_the_refused_answer_is_on_the_error(workflow: Workflow, execute: Any) ->
         if "fibonacci" in step.filename and "tests" not in step.filename
         for line in (step.locals or {}).values()
     )
-    assert "secret" not in shown + repr(cause) + repr(told.value)
+    assert "secret" not in shown + repr(cause) + repr(caught.value)
 
 
 HOSTILE = [
@@ -150,32 +154,32 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("part", HOSTILE)
-def test_hostile_answers_take_no_time(part: str) -> None:
-    """A megabyte of anything is looked through at once."""
+def test_hostile_completions_are_scanned_in_linear_time(part: str) -> None:
+    """A megabyte of any text is scanned at once."""
     answer = Completion(text="x" + part * (1_000_000 // len(part)))
     start = time.monotonic()
     with contextlib.suppress(ModelError):
-        read_json(answer)
+        parse_json_output(answer)
     assert time.monotonic() - start < 5
 
 
-def test_another_attempt_may_mend_it(workflow: Workflow, execute: Any) -> None:
-    """With a retry the model is asked again, and what is JSON counts."""
+def test_completion_without_json_is_retried(workflow: Workflow, execute: Any) -> None:
+    """A node with a retry calls its model again after a completion without JSON."""
     reading(workflow, "Sure!", '{"a": 1}', retry=Retry(backoff=0), memory_write="k")
     result = execute(workflow)
     assert (result["n"], result.trace["n"].attempts) == ({"a": 1}, 2)
     assert workflow.memory.get("k") == {"a": 1}
 
 
-def test_parts_of_an_answer(workflow: Workflow, execute: Any) -> None:
-    """Templates find the parts of an answer by key and index."""
+def test_templates_use_parts_of_json_output(workflow: Workflow, execute: Any) -> None:
+    """Templates use parts of a JSON output by key and index."""
     reading(workflow, '{"cities": [{"name": "Zürich"}], "0": "digit"}')
     workflow.add_node(LLMNode("next", "echo", "{{n.cities.0.name}} {{n.0}} {{n.cities}}"))
     assert execute(workflow)["next"] == 'Zürich digit [{"name":"Zürich"}]'
 
 
-def test_a_part_that_is_not_there(workflow: Workflow, execute: Any) -> None:
-    """A part that an answer lacks is an error that names it, and what is near."""
+def test_missing_part_of_json_output(workflow: Workflow, execute: Any) -> None:
+    """The error of a part that a JSON output lacks names it, and a similar one."""
     reading(workflow, '{"citys": []}')
     workflow.add_node(LLMNode("next", "echo", "{{n.cities.0}}"))
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""From a MemoryConfig to a memory: the plugin is found, the URL read, the cipher made."""
+"""Creates a memory from a MemoryConfig: finds the plugin, parses the URL, creates the cipher."""
 
 import os
 import warnings
@@ -15,23 +15,25 @@ from fibonacci._memory.expiry import ttl_to_ms
 from fibonacci._memory.manager import MemoryManager
 from fibonacci._memory.operations.base import MemoryContext
 from fibonacci._memory.serializers import EncryptedSerializer, PlainSerializer, RecordSerializer
-from fibonacci._memory.shared_store import GivenStore
-from fibonacci._memory.sharing import Lease, lease
+from fibonacci._memory.shared_store import StoreInstanceBackend
+from fibonacci._memory.store_handle import StoreHandle, open_handle
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin.encryption import Cipher, CipherSettings
 from fibonacci.plugin.storage import Backend, Store, StoreSettings
 from fibonacci.plugin.url import StoreURL
 
 
-def open_memory(config: MemoryConfig, workflow: str, organization_id: str | None) -> MemoryManager:
-    """Return a memory with these settings; nothing is connected to yet.
+def create_memory(
+    config: MemoryConfig, workflow: str, organization_id: str | None
+) -> MemoryManager:
+    """Return a memory with these settings, without connecting to its store yet.
 
     Raises ConfigurationError or PluginError.
     """
     organization = _organization(config, organization_id)
     serializer = _serializer(config)
     context = MemoryContext(
-        handle=_lease(config),
+        handle=_open_handle(config),
         serializer=serializer,
         timeout=config.timeout,
         default_ttl_ms=None if config.default_ttl is None else ttl_to_ms(config.default_ttl),
@@ -39,61 +41,64 @@ def open_memory(config: MemoryConfig, workflow: str, organization_id: str | None
     return MemoryManager(config.key_prefix, workflow, organization, context)
 
 
-def _organization(config: MemoryConfig, given: str | None) -> str:
-    """The first that is given: by the workflow, the configuration, the environment."""
-    for named in (given, config.organization_id):
-        if named is not None:
-            return validate_name(named, "organization_id", ConfigurationError)
+def _organization(config: MemoryConfig, organization_id: str | None) -> str:
+    """Return the workflow's, else the configuration's, else the environment's."""
+    for owner in (organization_id, config.organization_id):
+        if owner is not None:
+            return validate_name(owner, "organization_id", ConfigurationError)
     variable = "FIBONACCI_ORGANIZATION_ID"
     text = clean_value(variable, os.environ.get(variable, "")) or "default"
     return validate_name(text, variable, ConfigurationError)
 
 
-def _lease(config: MemoryConfig) -> Lease:
+def _open_handle(config: MemoryConfig) -> StoreHandle:
     if isinstance(config.backend, Store):
-        given = config.backend
-        return lease(("given", id(given)), lambda: GivenStore(given))
+        store = config.backend
+        return open_handle(("instance", id(store)), lambda: StoreInstanceBackend(store))
     plugin = find_plugin("storage", config.backend)
     url = None if config.connection_url is None else StoreURL.parse(config.connection_url)
     settings = StoreSettings(url=url, options=config.options, timeout=config.timeout)
     backend: Backend = plugin.ask(settings, Backend)
-    same = _identity(settings) if backend.identity is None else (backend.identity, config.timeout)
-    return lease((plugin, *same), lambda: backend)
+    identity = backend.identity
+    shared = _settings_key(settings) if identity is None else (identity, config.timeout)
+    return open_handle((plugin, *shared), lambda: backend)
 
 
-def _identity(settings: StoreSettings) -> tuple[Hashable, ...]:
+def _settings_key(settings: StoreSettings) -> tuple[Hashable, ...]:
     try:
-        return (*_written(settings.url), _frozen(settings.options), settings.timeout)
+        return (*_url_key(settings.url), _freeze(settings.options), settings.timeout)
     except RecursionError:
-        raise ConfigurationError("options hold themselves, or are nested too deep") from None
+        raise ConfigurationError(
+            "options contain a reference cycle, or are nested too deep"
+        ) from None
 
 
-def _written(url: StoreURL | None) -> tuple[Hashable, ...]:
+def _url_key(url: StoreURL | None) -> tuple[Hashable, ...]:
     if url is None:
         return (None,)
     query = frozenset(url.query.items())
     return url.scheme, url.username, url.password, url.hosts, url.path, query
 
 
-def _frozen(value: Any) -> Hashable:
-    """A value of an option as part of a dict key: equal where it is equal and of the same type."""
+def _freeze(value: Any) -> Hashable:
+    """Return an option's value as part of a dict key: equal if it is equal and of the same type."""
     if isinstance(value, Mapping):
-        return frozenset((name, _frozen(part)) for name, part in value.items())
+        return frozenset((name, _freeze(item)) for name, item in value.items())
     if isinstance(value, list | tuple):
-        return tuple(map(_frozen, value))
+        return tuple(map(_freeze, value))
     if isinstance(value, str | int | float | None):
         return (type(value), value)
-    return _Same(value)
+    return _IdentityKey(value)
 
 
 @attrs.frozen(eq=False)
-class _Same:
-    """Anything else that is an option: equal to itself alone, and alive as long as its key is."""
+class _IdentityKey:
+    """Any other object that is an option: equal only to itself, and alive as long as its key."""
 
     value: Any
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.value is self.value
+        return isinstance(other, _IdentityKey) and other.value is self.value
 
     def __hash__(self) -> int:
         return id(self.value)
@@ -108,11 +113,11 @@ def _serializer(config: MemoryConfig) -> RecordSerializer:
         )
     if config.encryption_key is None:
         return PlainSerializer()
-    # A key without encrypt_values opens what is sealed while a store is converted back.
+    # A key without encrypt_values decrypts what is encrypted while a store is converted back.
     if not (config.encrypt_values or accepts_plaintext):
         warnings.warn(
-            "encryption_key is given, and encrypt_values is False: values are written in the "
-            "clear. Set encrypt_values=True, or leave the key out",
+            "encryption_key is set, but encrypt_values is False: values are stored in plaintext. "
+            "Set encrypt_values=True, or remove the key",
             UserWarning,
             stacklevel=4,
         )
@@ -129,5 +134,5 @@ def _cipher(config: MemoryConfig) -> Cipher:
     return cipher
 
 
-def _keys(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given or ())
+def _keys(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())

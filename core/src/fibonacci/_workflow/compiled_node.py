@@ -1,0 +1,368 @@
+"""A node as a workflow runs it: its templates and its schema are compiled."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import attrs
+
+from fibonacci._memory.addresses import validate_name
+from fibonacci._workflow.context import NodeContext, Results
+from fibonacci._workflow.json_output import Check, compile_schema, parse_json_output
+from fibonacci._workflow.nodes import RESERVED, FunctionNode, LiteralText, LLMNode, Node
+from fibonacci._workflow.run import WorkflowRun
+from fibonacci._workflow.runtime import is_async
+from fibonacci._workflow.streaming import stream_completion
+from fibonacci.errors import TemplateError, WorkflowValidationError
+from fibonacci.plugin._runtime.suggestions import nearest_name
+from fibonacci.plugin.models import Completion, ModelRequest, Usage
+from fibonacci.plugin.templating import Engine, Reference, Template
+
+_NO_USAGE: Final = Usage()
+_EMPTY_NAMESPACE: Final[Mapping[str, Mapping[str, str]]] = {"input": {}, "memory": {}}
+
+
+class AttemptResult(NamedTuple):
+    """What one attempt of a node returned."""
+
+    output: Any
+    usage: Usage
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class CompiledNode(ABC):
+    """One node, ready to run."""
+
+    node: Node
+    write_keys: tuple[Template, ...]
+    """The key of each record in the node's ``memory_write``."""
+    read_keys: Mapping[int, Template]
+    """The keys of its ``memory_read`` that are templates, by their index."""
+    templates: "NodeTemplates"
+
+    @property
+    def prompts(self) -> tuple[Template, ...]:
+        """The templates of what a model is sent."""
+        return ()
+
+    @property
+    def dependencies(self) -> frozenset[str]:
+        """Ids of the nodes that have to end before it starts."""
+        return frozenset((*self.node.dependencies, *self.templates.nodes))
+
+    @property
+    @abstractmethod
+    def needs_async(self) -> bool:
+        """Whether only an async runtime can run it."""
+
+    @abstractmethod
+    def build_request(
+        self, run: WorkflowRun, memory_values: Mapping[str, Any], deadline: float | None
+    ) -> Any:
+        """Return what each attempt sends or passes. Raises TemplateError."""
+
+    @abstractmethod
+    async def attempt(
+        self, run: WorkflowRun, request: Any, deadline: float | None
+    ) -> AttemptResult:
+        """Make one attempt. Raises NodeDeadlineExceeded, and what the model or function raises."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class CompiledLLMNode(CompiledNode):
+    """A node that sends a request to a model."""
+
+    node: LLMNode
+    late_keys: frozenset[int]
+    """The indexes of the ``write_keys`` that reference the node's own output."""
+    prompt: Template
+    system_prompt: Template | None
+    stop: tuple[str, ...]
+    check: Check | None
+    """Raises if an output does not match the node's schema."""
+
+    @property
+    def prompts(self) -> tuple[Template, ...]:
+        """The templates of what its model is sent."""
+        return (self.prompt,) if self.system_prompt is None else (self.prompt, self.system_prompt)
+
+    @property
+    def needs_async(self) -> bool:
+        """Whether its model is an async function."""
+        return is_async(self.node.model)
+
+    def build_request(
+        self, run: WorkflowRun, memory_values: Mapping[str, Any], deadline: float | None
+    ) -> ModelRequest:
+        """Render the prompts, once for all attempts."""
+        node, system, namespace = self.node, self.system_prompt, run.namespace(memory_values)
+        return ModelRequest(
+            prompt=self.prompt.render(namespace),
+            system_prompt=None if system is None else system.render(namespace),
+            max_tokens=node.max_tokens,
+            temperature=node.temperature,
+            stop=self.stop,
+            output_format=node.output_format,
+            output_schema=node.output_schema,
+            deadline=deadline,
+        )
+
+    async def attempt(
+        self, run: WorkflowRun, request: ModelRequest, deadline: float | None
+    ) -> AttemptResult:
+        """Send the request once."""
+        model = run.models[self.node.id]
+        if run.channel is None:
+            completion = await run.runtime.complete(model, request)
+        else:
+            completion = await stream_completion(
+                run.runtime, run.channel, self.node.id, model, request
+            )
+        if not isinstance(completion, Completion):
+            raise WorkflowValidationError(
+                f"a model must return a Completion, not {type(completion).__name__}"
+            )
+        if self.node.output_format == "text":
+            return AttemptResult(completion.text, completion.usage)
+        return AttemptResult(parse_json_output(completion, self.check), completion.usage)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class CompiledFunctionNode(CompiledNode):
+    """A node that calls a function."""
+
+    node: FunctionNode
+
+    @property
+    def needs_async(self) -> bool:
+        """Whether its function is async."""
+        return is_async(self.node.function)
+
+    def build_request(
+        self, run: WorkflowRun, memory_values: Mapping[str, Any], deadline: float | None
+    ) -> NodeContext:
+        """Collect what the function may see: only what its node declares."""
+        user = run.spaces.get("user")
+        results = Results({node_id: run.outputs[node_id] for node_id in self.node.dependencies})
+        results.of = self.node.id, run.node_ids
+        return NodeContext(
+            inputs=MappingProxyType(run.inputs),
+            results=MappingProxyType(results),
+            memory_values=MappingProxyType(memory_values),
+            user_id=user and user.owner,
+            organization_id=run.spaces["organization"].owner,
+            make_memory=run.memory,
+        )
+
+    async def attempt(
+        self, run: WorkflowRun, request: NodeContext, deadline: float | None
+    ) -> AttemptResult:
+        """Call the function once."""
+        return AttemptResult(
+            await run.runtime.call(self.node.function, request, deadline), _NO_USAGE
+        )
+
+
+def compile_node(node: Node, engine: Engine) -> CompiledNode:
+    """Compile a node.
+
+    Raises TemplateError if a text is not a template, or references memory that the node does not
+    read; WorkflowValidationError if it is not a node.
+    """
+    templates = NodeTemplates(node, engine)
+    if isinstance(node, LLMNode):
+        return _compile_llm_node(node, templates)
+    if isinstance(node, FunctionNode):
+        return CompiledFunctionNode(
+            node=node,
+            write_keys=templates.compile_write_keys(),
+            read_keys=templates.compile_read_keys(),
+            templates=templates,
+        )
+    raise WorkflowValidationError(
+        f"add_node takes an LLMNode or a FunctionNode, not {type(node).__name__}"
+    )
+
+
+def _compile_llm_node(node: LLMNode, templates: "NodeTemplates") -> CompiledLLMNode:
+    prompt, system = _compile_prompt(templates, "prompt", node.prompt), node.system_prompt
+    system_prompt = _compile_prompt(templates, "system_prompt", system) if system else None
+    write_keys = templates.compile_write_keys()
+    return CompiledLLMNode(
+        node=node,
+        prompt=prompt,
+        system_prompt=system_prompt,
+        stop=tuple(node.stop),
+        check=None if node.output_schema is None else compile_schema(node.output_schema),
+        write_keys=write_keys,
+        late_keys=_late_keys(node, write_keys),
+        read_keys=templates.compile_read_keys(),
+        templates=templates,
+    )
+
+
+def _compile_prompt(templates: "NodeTemplates", field: str, source: str | LiteralText) -> Template:
+    if isinstance(source, LiteralText):
+        return LiteralTemplate(source.text)
+    return templates.compile(field, source)
+
+
+def _late_keys(node: Node, keys: Sequence[Template]) -> frozenset[int]:
+    return frozenset(
+        index
+        for index, key in enumerate(keys)
+        if any(reference.root == node.id for reference in key.references)
+    )
+
+
+class LiteralTemplate(Template):
+    """Has no references, and renders to its text."""
+
+    references: tuple[Reference, ...] = ()
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def render(self, namespace: Mapping[str, Any]) -> str:
+        return self._text
+
+
+class TemplateUse(NamedTuple):
+    """One reference, and the text that has it."""
+
+    reference: Reference
+    text: str
+    """Such as "the prompt of node 'chat'"."""
+
+
+class NodeTemplates:
+    """Compiles the texts of one node. Its own output may be referenced in the keys it writes."""
+
+    def __init__(self, node: Node, engine: Engine) -> None:
+        """Start with none."""
+        self._node = node
+        self._engine = engine
+        self._uses: list[TemplateUse] = []
+
+    def compile(self, field: str, source: str) -> Template:
+        """Compile a text; raises TemplateError, which names it."""
+        return self._compile(field, source, self._check_memory)
+
+    def _compile(self, field: str, source: str, check: Callable[[Reference], None]) -> Template:
+        text = f"the {field} of node {self._node.id!r}"
+        try:
+            template = self._engine.compile(source)
+            for reference in template.references:
+                check(reference)
+        except TemplateError as error:
+            raise _prefixed(text, error) from None
+        self._uses += (TemplateUse(reference, text) for reference in template.references)
+        return template
+
+    def compile_write_keys(self) -> tuple[Template, ...]:
+        """Compile the keys of memory_write.
+
+        Raises WorkflowValidationError if one of them can never be valid.
+        """
+        keys = tuple(self.compile("memory_write", write.key) for write in self._node.memory_write)
+        for key in keys:
+            parts = literals(key)
+            if parts is not None and len(parts) == 1:
+                what = f"the memory_write of node {self._node.id!r}: the key"
+                validate_name(parts[0], what, WorkflowValidationError)
+        return keys
+
+    def compile_read_keys(self) -> dict[int, Template]:
+        """Compile the keys of memory_read; return those that are templates, by their index."""
+        keys: dict[int, Template] = {}
+        for index, read in enumerate(self._node.memory_read):
+            template = self._compile("memory_read", read.key, self._check_read_key)
+            if literals(template) == (read.key,):
+                continue
+            if read.name == read.key:
+                raise WorkflowValidationError(
+                    f"the memory_read of node {self._node.id!r}: the key {read.key!r} is a "
+                    f"template and needs a name: {{'key': {read.key!r}, 'as': 'name'}}"
+                )
+            keys[index] = template
+        return keys
+
+    @property
+    def nodes(self) -> dict[str, TemplateUse]:
+        """The ids that are referenced, and where; without its own id in the keys it writes."""
+        own = f"the memory_write of node {self._node.id!r}"
+        return {
+            use.reference.root: use
+            for use in self._uses
+            if use.reference.root not in RESERVED
+            and (use.reference.root, use.text) != (self._node.id, own)
+        }
+
+    @property
+    def inputs(self) -> Iterator[tuple[str, TemplateUse]]:
+        """The inputs that rendering always needs, and where."""
+        for use in self._uses:
+            reference = use.reference
+            if reference.root == "input" and reference.path and reference.unconditional:
+                yield str(reference.path[0]), use
+
+    def _check_read_key(self, reference: Reference) -> None:
+        """Refuse what is not known yet when the key is read."""
+        unknown = {"memory": "before memory is read", self._node.id: "before the node has run"}
+        if reference.root in unknown:
+            raise _reference_error(
+                reference,
+                f"references {reference.name} {unknown[reference.root]}: the key of a read can "
+                f"only use inputs and the outputs of other nodes",
+            )
+
+    def _check_memory(self, reference: Reference) -> None:
+        """Refuse memory that the node does not read."""
+        if reference.root != "memory":
+            return
+        names = {read.name for read in self._node.memory_read}
+        if not reference.path:
+            raise _reference_error(
+                reference, "references all memory: name a key, as in memory.history"
+            )
+        name = str(reference.path[0])
+        if name not in names:
+            nearest = nearest_name(name, names)
+            hint = f" Did you mean memory.{nearest}?" if nearest else ""
+            raise _reference_error(
+                reference,
+                f"references memory.{name}, which the node does not read: "
+                f"add {name!r} to its memory_read.{hint}",
+                nearest and f"memory.{nearest}",
+            )
+
+
+def _reference_error(
+    reference: Reference, problem: str, nearest: str | None = None
+) -> TemplateError:
+    line, column = reference.line, reference.column
+    return TemplateError(
+        f"line {line}, column {column} {problem}",
+        line=line,
+        column=column,
+        name=reference.name,
+        nearest=nearest,
+    )
+
+
+def _prefixed(text: str, error: TemplateError) -> TemplateError:
+    return TemplateError(
+        f"{text}: {error}",
+        line=error.line,
+        column=error.column,
+        name=error.name,
+        nearest=error.nearest,
+    )
+
+
+def literals(template: Template) -> tuple[str, ...] | None:
+    """Return the literal parts of every text that a template renders; None: not known."""
+    if template.literals is None and not template.references:
+        return (template.render(_EMPTY_NAMESPACE),)
+    return template.literals
