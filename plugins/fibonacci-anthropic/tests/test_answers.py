@@ -112,10 +112,10 @@ def test_counts_that_are_none(wire: Wire, model: AnthropicModel, ask: Ask) -> No
     [
         (
             {"type": "refusal", "category": "bio", "explanation": "words of the prompt"},
-            r"go on \(bio\);",
+            r"refused to continue \(bio\);",
         ),
-        ({"type": "refusal", "category": "words of the prompt"}, "go on;"),
-        (None, "go on;"),
+        ({"type": "refusal", "category": "words of the prompt"}, "refused to continue;"),
+        (None, "refused to continue;"),
     ],
 )
 def test_a_refusal_is_no_answer(

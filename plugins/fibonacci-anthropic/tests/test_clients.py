@@ -18,7 +18,7 @@ from httpx2 import ConnectTimeout
 
 from fibonacci.plugin import Completion, ModelRequest, TextDelta
 from fibonacci_anthropic import AnthropicModel
-from fibonacci_anthropic.names import Addresses
+from fibonacci_anthropic.transport import ResolvingBackend
 
 from .conftest import KEY, Ask
 from .wire import HANG_UP, SILENCE, Wire, answer, chunk, events, head, start, text
@@ -121,7 +121,7 @@ def test_a_loop_whose_threads_are_busy(wire: Wire, monkeypatch: pytest.MonkeyPat
 def test_a_name_that_is_not_looked_up_in_time() -> None:
     """It counts as a connection that took too long."""
     with pytest.raises(ConnectTimeout):
-        asyncio.run(Addresses(None).connect_tcp("localhost", 443, timeout=0))
+        asyncio.run(ResolvingBackend(None).connect_tcp("localhost", 443, timeout=0))
 
 
 def test_a_loop_that_is_closed_without_notice(wire: Wire, model: AnthropicModel) -> None:
@@ -151,7 +151,7 @@ def test_one_loop_after_the_other(wire: Wire, model: AnthropicModel) -> None:
         gc.collect()
     assert [str(one.message) for one in caught] == []
     assert [asked.connection for asked in wire.asked] == [0, 0, 1, 1, 2, 2]
-    assert model._clients._native.pop_all() == []
+    assert model._clients._async_clients.pop_all() == []
 
 
 def test_loops_in_two_threads(wire: Wire, model: AnthropicModel) -> None:
@@ -317,6 +317,6 @@ def test_an_address_that_answers_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
                 raise TimeoutError
             return host, timeout
 
-    monkeypatch.setattr("fibonacci_anthropic.names.aresolve_host", resolved)
-    host, left = asyncio.run(Addresses(Inner()).connect_tcp("localhost", 443, timeout=60))
+    monkeypatch.setattr("fibonacci_anthropic.transport.aresolve_host", resolved)
+    host, left = asyncio.run(ResolvingBackend(Inner()).connect_tcp("localhost", 443, timeout=60))
     assert (host, left > 50) == ("127.0.0.1", True)

@@ -12,9 +12,8 @@ from services.certificates import certificates
 from fibonacci.errors import ModelError
 from fibonacci.plugin import ModelRequest
 from fibonacci_anthropic import AnthropicModel
-from fibonacci_anthropic.access import find_access
-from fibonacci_anthropic.faults import telling
-from fibonacci_anthropic.secret import Secret
+from fibonacci_anthropic.credentials import Secret, find_credentials
+from fibonacci_anthropic.faults import map_errors
 
 from .conftest import KEY, Ask
 from .wire import SILENCE, Reply, Wire, answer, chunk, event, events, head, start, text
@@ -78,10 +77,10 @@ def test_a_timer_that_rings_early() -> None:
     async def late() -> None:
         raise TimeoutError
 
-    access = find_access(Secret(KEY), Secret("http://127.0.0.1:1"))
+    access = find_credentials(Secret(KEY), Secret("http://127.0.0.1:1"))
     hours = ModelRequest(prompt="Hi", deadline=monotonic() + 3_600)
     with pytest.raises(ModelError, match="deadline"):
-        asyncio.run(telling(late(), hours, access))
+        asyncio.run(map_errors(late(), hours, access))
 
 
 def test_a_deadline_that_is_kept(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
@@ -97,7 +96,7 @@ def test_a_stream_that_does_not_end(
 
     The client leaves in the midst of the silence.
     """
-    monkeypatch.setattr("fibonacci_anthropic.line.PATIENCE", 0.05)
+    monkeypatch.setattr("fibonacci_anthropic.stream.DRAIN_TIMEOUT", 0.05)
     wire.plays([head(), *map(chunk, events("whole")), SILENCE], answer("next"))
     assert ask(model, ModelRequest(prompt="Hi")).text == "whole"
     assert wire.left.wait(60)
@@ -108,9 +107,9 @@ def test_a_silence_without_a_deadline(
     wire: Wire, model: AnthropicModel, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service that says nothing for too long is given up, deadline or not."""
-    monkeypatch.setattr("fibonacci_anthropic.line.SILENCE", 0.2)
+    monkeypatch.setattr("fibonacci_anthropic.stream.IDLE_TIMEOUT", 0.2)
     wire.plays([head(), chunk(start()), SILENCE])
-    with pytest.raises(ModelError, match="silent for too long") as caught:
+    with pytest.raises(ModelError, match="did not respond in time") as caught:
         ask(model, ModelRequest(prompt="Hi"))
     assert caught.value.retryable
 

@@ -75,7 +75,7 @@ def test_statuses(
     """A status says whether another try may help; the error has it, its kind and its words."""
     error = fault(wire, model, ask, status(code, kind, "max_tokens: 9 > 8.", request_id="req_1"))
     assert str(error).startswith(
-        f"anthropic: the service answered with an error, {code} {kind}: "
+        f"anthropic: the service returned an error, {code} {kind}: "
         "max_tokens: 9 > 8 (request req_1)"
     )
     assert error.retryable is retryable
@@ -143,15 +143,13 @@ def test_words_that_quote_are_left_out(
 ) -> None:
     """A service that repeats what it was told, or a part of it, is not repeated."""
     error = fault(wire, model, ask, status(400, "invalid_request_error", words))
-    assert str(error) == (
-        "anthropic: the service answered with an error, 400 invalid_request_error"
-    )
+    assert str(error) == ("anthropic: the service returned an error, 400 invalid_request_error")
 
 
 def test_a_kind_that_quotes_is_left_out(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
     """What should be a name and is none is left out, too; long words are cut."""
     error = fault(wire, model, ask, status(400, HI.prompt, "w" * 1000, request_id=HI.prompt))
-    said = "anthropic: the service answered with an error, 400: " + "w" * 300
+    said = "anthropic: the service returned an error, 400: " + "w" * 300
     assert str(error) == said
 
 
@@ -163,14 +161,14 @@ def test_a_refusal_that_is_no_json(
 ) -> None:
     """A proxy in between answers in its own way."""
     error = fault(wire, model, ask, [head(502, "text/html"), chunk(body), LAST])
-    assert str(error) == "anthropic: the service answered with an error, 502"
+    assert str(error) == "anthropic: the service returned an error, 502"
     assert error.retryable
 
 
 def test_a_status_that_is_neither(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
     """A redirection to nowhere is a refusal, too."""
     error = fault(wire, model, ask, [head(304), LAST])
-    assert str(error) == "anthropic: the service answered with an error, 304"
+    assert str(error) == "anthropic: the service returned an error, 304"
     assert not error.retryable
 
 
@@ -191,7 +189,7 @@ def test_an_error_inside_a_stream(
     broken = event("error", error={"type": kind, "message": "Overloaded"})
     error = fault(wire, model, ask, list(stream([start(), *text("half"), broken])))
     assert str(error) == (
-        f"anthropic: the service answered with an error, in the stream {kind}: Overloaded"
+        f"anthropic: the service returned an error, in the stream {kind}: Overloaded"
     )
     assert error.retryable is retryable
 
@@ -244,9 +242,9 @@ def test_what_is_no_answer(wire: Wire, model: AnthropicModel, ask: Ask, said: by
     """What can't be read is an error that quotes nothing of it."""
     error = fault(wire, model, ask, [head(), chunk(said), LAST])
     assert str(error) in {
-        "anthropic: the answer broke off",
-        "anthropic: the answer can't be read: JSONDecodeError",
-        "anthropic: the answer can't be read: UnicodeDecodeError",
+        "anthropic: the response was cut off",
+        "anthropic: the response can't be parsed: JSONDecodeError",
+        "anthropic: the response can't be parsed: UnicodeDecodeError",
     }
     assert error.retryable
 
@@ -282,7 +280,7 @@ def test_a_certificate_that_is_not_trusted(tmp_path: Path, ask: Ask) -> None:
     context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
     with Wire(context) as wire:
         model = AnthropicModel("claude-x", api_key=KEY, base_url=wire.url)
-        told = r"do not hold: .*(issuer|self-signed|verify).* SSL_CERT_FILE$"
+        told = r"verification failed: .*(issuer|self-signed|verify).* set SSL_CERT_FILE to .* authority$"
         with pytest.raises(ModelError, match=told) as caught:
             ask(model, HI)
         assert not caught.value.retryable

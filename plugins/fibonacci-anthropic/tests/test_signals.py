@@ -12,7 +12,7 @@ import pytest
 
 from fibonacci.plugin import ModelRequest, TextDelta
 from fibonacci_anthropic import AnthropicModel
-from fibonacci_anthropic.question import question
+from fibonacci_anthropic.messages import request_body
 
 from .wire import SILENCE, Wire, answer, chunk, events, head, start, text
 
@@ -100,5 +100,5 @@ def test_a_schema_that_is_interrupted() -> None:
 
     request = ModelRequest(prompt="Hi", output_format="json", output_schema=Interrupting())
     with interrupted(None, fault), pytest.raises(SoftTimeLimitExceeded) as caught:
-        question("claude-x", request)
+        request_body("claude-x", request)
     assert caught.value is fault

@@ -51,12 +51,12 @@ def test_a_model_near_its_end(
     wire: Wire, ask: Ask, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One warning for a model and process, which stops no answer even where warnings are errors."""
-    monkeypatch.setattr("fibonacci_anthropic.end_of_life._told", set())
+    monkeypatch.setattr("fibonacci_anthropic.messages._warned_models", set())
     old, day = next(iter(DEPRECATED_MODELS.items()))
     wire.plays(*[answer("yes")] * 3)
     for _ in range(3):
         assert ask(AnthropicModel(old, api_key=KEY, base_url=wire.url), SECRET).text == "yes"
     told = [one for one in caplog.records if one.name == "fibonacci_anthropic"]
     assert [(one.levelname, one.getMessage()) for one in told] == [
-        ("WARNING", f"the model {old} is switched off on {day}: move to a newer one")
+        ("WARNING", f"the model {old} reaches its end of life on {day}: move to a newer model")
     ]

@@ -43,7 +43,7 @@ def test_a_socks_proxy_without_its_package(monkeypatch: pytest.MonkeyPatch, name
     """The variable is named, and two ways out."""
     monkeypatch.setenv(name, "socks5://user:hunter2@127.0.0.1:1080")
     assert refused() == (
-        f"anthropic: {name} names a SOCKS proxy, and that needs another package: "
+        f"anthropic: {name} is a SOCKS proxy, which requires another package: "
         f"pip install 'httpx2[socks]'. Or unset {name}"
     )
 
@@ -63,7 +63,7 @@ def test_a_proxy_that_is_none(monkeypatch: pytest.MonkeyPatch, url: str) -> None
     """What the client can't be made with is told, and not quoted."""
     monkeypatch.setenv("HTTP_PROXY", url)
     assert refused() == (
-        "anthropic: HTTP_PROXY names no proxy that can be used: write http://host:port, or unset "
+        "anthropic: HTTP_PROXY is not the URL of a supported proxy: write http://host:port, or unset "
         "HTTP_PROXY"
     )
 
@@ -102,7 +102,7 @@ def test_exceptions_that_are_no_hosts(
 ) -> None:
     """What no client can be made with is told, also where no proxy is named; its login is not."""
     monkeypatch.setenv("NO_PROXY", f"localhost, {entry}")
-    assert refused().startswith(f"anthropic: NO_PROXY names {host!r}, which the SDK can't read")
+    assert refused().startswith(f"anthropic: the SDK can't parse {host!r} in NO_PROXY")
     monkeypatch.setenv("NO_PROXY", f"{entry},*")
     workflow([]).validate()
 
