@@ -63,8 +63,8 @@ def test_a_proxy_that_is_none(monkeypatch: pytest.MonkeyPatch, url: str) -> None
     """What the client can't be made with is told, and not quoted."""
     monkeypatch.setenv("HTTP_PROXY", url)
     assert refused() == (
-        "anthropic: HTTP_PROXY is not the URL of a supported proxy: write http://host:port, or unset "
-        "HTTP_PROXY"
+        "anthropic: HTTP_PROXY is not the URL of a supported proxy: write http://host:port, or "
+        "unset HTTP_PROXY"
     )
 
 

@@ -280,8 +280,8 @@ def test_a_certificate_that_is_not_trusted(tmp_path: Path, ask: Ask) -> None:
     context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
     with Wire(context) as wire:
         model = AnthropicModel("claude-x", api_key=KEY, base_url=wire.url)
-        told = r"verification failed: .*(issuer|self-signed|verify).* set SSL_CERT_FILE to .* authority$"
-        with pytest.raises(ModelError, match=told) as caught:
+        reason = r"verification failed: .*(issuer|self-signed|verify).* set SSL_CERT_FILE to "
+        with pytest.raises(ModelError, match=reason) as caught:
             ask(model, HI)
         assert not caught.value.retryable
         assert not wire.asked

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from fibonacci_crypto import AesGcmCipher, passphrase
+from fibonacci_crypto import AesGcmCipher, keys
 from fibonacci_crypto.derivations import Derivations
-from fibonacci_crypto.keys import read_keys
+from fibonacci_crypto.key_sources import read_keys
 
 RAW = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
@@ -58,7 +58,7 @@ def derived(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> list[bytes]:
     salts: list[bytes] = []
     monkeypatch.setattr(QuickArgon2id, "salts", salts, raising=False)
     monkeypatch.setattr(QuickArgon2id, "clock", clock, raising=False)
-    monkeypatch.setattr(passphrase, "Argon2id", QuickArgon2id)
+    monkeypatch.setattr(keys, "Argon2id", QuickArgon2id)
     return salts
 
 

@@ -23,7 +23,7 @@ GOLDENS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "goldens" / "v1.json").read_text()
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning")
 
 
 def hkdf_sha512(key: bytes, salt: bytes, info: bytes) -> bytes:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fibonacci.errors import DecryptionError
 from fibonacci_crypto import AesGcmCipher
 from fibonacci_crypto.derivations import Derivations
-from fibonacci_crypto.keys import read_keys
+from fibonacci_crypto.key_sources import read_keys
 
 pytestmark = pytest.mark.bare  # thousands of records, and no line that others leave out
 
@@ -166,7 +166,7 @@ def test_any_other_address(aad: bytes):
             CIPHER.open(RECORDS[0], aad)
 
 
-@pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning")
+@pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning")
 def test_changed_records_of_a_passphrase(restart: Restart, derived: list[bytes], clock: Any):
     """Their salts cost a quarter of one processor's time, and no more."""
     cipher, mutator = restart("correct horse battery staple"), Mutator(seed=2)

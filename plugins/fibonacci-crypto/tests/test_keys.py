@@ -15,15 +15,14 @@ from hypothesis import strategies as st
 from fibonacci import generate_key
 from fibonacci.errors import ConfigurationError
 from fibonacci_crypto import AesGcmCipher
-from fibonacci_crypto.keys import read_keys
-from fibonacci_crypto.master import MasterKey
-from fibonacci_crypto.passphrase import Passphrase
+from fibonacci_crypto.key_sources import read_keys
+from fibonacci_crypto.keys import MasterKey, Passphrase
 
 Restart = Callable[..., AesGcmCipher]
 
 RAW = bytes(range(32))
 PASSPHRASE = "canary horse battery staple"
-WARNED = pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning")
+WARNED = pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning")
 
 
 def refusal(*texts: str) -> str:
@@ -38,7 +37,7 @@ def refusal(*texts: str) -> str:
 def the_same(text: str) -> bool:
     """Say whether the text is the key RAW."""
     (key,) = read_keys([text])
-    return isinstance(key, MasterKey) and key.head == MasterKey(RAW).head
+    return isinstance(key, MasterKey) and key.prefix == MasterKey(RAW).prefix
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,7 @@ def test_both_alphabets_of_base64_are_read():
     one, two = read_keys([standard, safe])
     assert isinstance(one, MasterKey)
     assert isinstance(two, MasterKey)
-    assert one.head == two.head
+    assert one.prefix == two.prefix
     with pytest.warns(UserWarning, match="passphrase"):
         assert read_keys(["-" + standard[1:]]) == [Passphrase("-" + standard[1:])]
 
@@ -72,11 +71,11 @@ def test_both_alphabets_of_base64_are_read():
 @settings(deadline=None)
 def test_every_key_is_read_as_itself(raw: bytes):
     """All 32 bytes arrive, whatever the spelling."""
-    expected = MasterKey(raw).head
+    expected = MasterKey(raw).prefix
     spellings = [base64.urlsafe_b64encode(raw), base64.b64encode(raw), raw.hex().encode()]
     for key in read_keys([text.decode() for text in spellings]):
         assert isinstance(key, MasterKey)
-        assert key.head == expected
+        assert key.prefix == expected
 
 
 def test_generate_key_makes_keys():
@@ -117,9 +116,9 @@ def test_a_passphrase_that_seals_is_warned_of_once():
     (warning,) = caught
     assert warning.filename == __file__
     assert str(warning.message) == (
-        "the encryption key is no key of 32 bytes, and serves as a passphrase: Argon2id makes it "
+        "the encryption key is not a 32-byte key and is used as a passphrase: Argon2id makes it "
         "slow to guess, but not strong. "
-        "Make a key: python -c 'import fibonacci; print(fibonacci.generate_key())'"
+        "Generate a key: python -c 'import fibonacci; print(fibonacci.generate_key())'"
     )
 
 
@@ -127,7 +126,7 @@ def test_the_warning_may_be_an_error():
     """Where warnings are errors, it is one of ours, with the same text."""
     with pytest.raises(ConfigurationError) as caught:  # as in all of these tests
         read_keys([PASSPHRASE])
-    assert str(caught.value).startswith("the encryption key is no key of 32 bytes, and serves as")
+    assert str(caught.value).startswith("the encryption key is not a 32-byte key and is used as a")
     assert PASSPHRASE not in str(caught.value)
 
 
@@ -144,7 +143,7 @@ def test_a_short_passphrase_is_refused(text: str):
     message = refusal(RAW.hex(), text)
     assert message.startswith(
         "encryption key 2 is neither 32 bytes in base64 or hex, nor a passphrase of at least 16 "
-        "characters. Make a key: python -c"
+        "characters. Generate a key: python -c"
     )
     assert text not in message
 
@@ -152,7 +151,7 @@ def test_a_short_passphrase_is_refused(text: str):
 @pytest.mark.parametrize("text", ["a" * 16, "a" * 44, "0" * 64, "☂" * 100, "x", ""])
 def test_one_character_repeated_is_refused(text: str):
     """Also where it would be a key of 32 bytes."""
-    assert refusal(text).startswith("encryption key 1 is empty, or one character repeated. Make")
+    assert refusal(text).startswith("encryption key 1 is empty, or one character repeated. Gen")
 
 
 @pytest.mark.parametrize("raw", [bytes(32), b"\xff" * 32, b"\x5a" * 32])
@@ -169,7 +168,7 @@ def test_one_byte_repeated_is_refused(raw: bytes, spelt: Callable[[bytes], bytes
 def test_a_passphrase_is_text(half: int):
     """Half of a surrogate pair has no bytes; a variable that is no UTF-8 holds such."""
     assert refusal(f"a passphrase with {chr(half)} in it") == (
-        "encryption key 1 is not Unicode text: it holds half of a surrogate pair"
+        "encryption key 1 is not Unicode text: it contains half a surrogate pair"
     )
 
 
@@ -186,7 +185,7 @@ def test_nothing_shows_a_key(restart: Restart, derived: list[bytes]):
     shown += [
         repr(vars(cipher._ring)),
         repr(vars(cipher._ring._derivations)),
-        repr(cipher._sealing),
+        repr(cipher._sealing_session),
     ]
     for change in (b"", b"\xf1FM\x01\x01\0" + os.urandom(200), cipher.seal(b"1", b"") + b"0"):
         try:

@@ -10,9 +10,9 @@ import pytest
 
 from fibonacci.errors import ConfigurationError, DecryptionError, EncryptionError
 from fibonacci.plugin import CipherSettings
-from fibonacci_crypto import AesGcmCipher, fibonacci_encryption, passphrase
-from fibonacci_crypto.derivations import SALTS_KEPT, STRANGERS_KEPT, Derivations
-from fibonacci_crypto.keys import read_keys
+from fibonacci_crypto import AesGcmCipher, fibonacci_encryption, keys
+from fibonacci_crypto.derivations import MAX_SALTS, MAX_UNMATCHED_SALTS, Derivations
+from fibonacci_crypto.key_sources import read_keys
 
 from .conftest import QuickArgon2id
 
@@ -22,7 +22,7 @@ PHRASE, OTHER = "correct horse battery staple", "another horse battery staple"
 RAW = "e" * 63 + "f"
 AAD = b"an address"
 
-pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning")
 
 
 def kdf_salt(sealed: bytes) -> bytes:
@@ -141,7 +141,7 @@ def test_a_stranger_is_derived_once(restart: Restart, derived: list[bytes]):
     cipher = restart(PHRASE)
     sealed = planted(cipher.seal(b"v", AAD), 1)
     for _ in range(100):
-        assert "Add what sealed it" in refused(cipher, sealed)
+        assert "Append the record's key or passphrase" in refused(cipher, sealed)
     assert len(derived) == 2
 
 
@@ -187,28 +187,28 @@ def test_a_salt_met_in_a_changed_record_first(restart: Restart, derived: list[by
 
 def test_salts_are_remembered_within_bounds(restart: Restart, derived: list[bytes]):
     """1,024 of them; the one that was not used for longest is derived anew."""
-    assert SALTS_KEPT == 1_024
-    sealed = [restart(PHRASE).seal(b"v", AAD) for _ in range(SALTS_KEPT + 1)]
+    assert MAX_SALTS == 1_024
+    sealed = [restart(PHRASE).seal(b"v", AAD) for _ in range(MAX_SALTS + 1)]
     cipher = restart(PHRASE)
     del derived[:]
     for one in sealed[:-1]:
         cipher.open(one, AAD)
-    cipher._opening.cache_clear()  # sessions are remembered for themselves
+    cipher._opening_session.cache_clear()  # sessions are remembered for themselves
     for one in (sealed[0], sealed[-1], sealed[0]):
         cipher.open(one, AAD)
     assert derived == [kdf_salt(one) for one in sealed]
     cipher.open(sealed[1], AAD)
-    assert derived[SALTS_KEPT + 1 :] == [kdf_salt(sealed[1])]
+    assert derived[MAX_SALTS + 1 :] == [kdf_salt(sealed[1])]
 
 
 def test_strangers_are_remembered_within_bounds(restart: Restart, derived: list[bytes], clock: Any):
     """1,024 of them, too; and however many come, they push out no salt of ours."""
     cipher = restart(PHRASE)
     sealed = cipher.seal(b"v", AAD)
-    for number in range(STRANGERS_KEPT + 1):
+    for number in range(MAX_UNMATCHED_SALTS + 1):
         refused(cipher, planted(sealed, number))
         clock.now += 60
-    assert len(derived) == 1 + STRANGERS_KEPT + 1 == 1_026
+    assert len(derived) == 1 + MAX_UNMATCHED_SALTS + 1 == 1_026
     refused(cipher, planted(sealed, 1))
     assert len(derived) == 1_026
     refused(cipher, planted(sealed, 0))
@@ -248,12 +248,13 @@ class Lacking:
 def test_a_machine_that_can_not_derive(restart: Restart, monkeypatch: pytest.MonkeyPatch):
     """An error of ours, that says what is missing, and holds nothing of the passphrase."""
     sealed, cipher = restart(PHRASE).seal(b"v", AAD), restart(PHRASE)
-    monkeypatch.setattr(passphrase, "Argon2id", Lacking)
+    monkeypatch.setattr(keys, "Argon2id", Lacking)
     with pytest.raises(EncryptionError) as caught:
         cipher.seal(b"v", AAD)
     assert str(caught.value) == (
-        "no key can be derived from the passphrase here (MemoryError): Argon2id needs 64 MiB, and "
-        "an OpenSSL that has it. A key of fibonacci.generate_key() needs neither"
+        "no key can be derived from the passphrase (MemoryError): Argon2id requires 64 MiB of "
+        "memory and an OpenSSL that supports it. A key from fibonacci.generate_key() requires "
+        "neither"
     )
     assert not isinstance(caught.value, DecryptionError | ConfigurationError)
     assert refused(cipher, sealed) == str(caught.value)
@@ -276,7 +277,7 @@ def test_a_derivation_that_is_interrupted(
     before, cipher = signal.signal(signal.SIGUSR1, handler), restart(PHRASE)
     try:
         with monkeypatch.context() as interrupting:
-            interrupting.setattr(passphrase, "Argon2id", Interrupting)
+            interrupting.setattr(keys, "Argon2id", Interrupting)
             interrupting.setattr(Interrupting, "salts", [], raising=False)
             with pytest.raises(type(fault)) as caught:
                 cipher.seal(b"v", AAD)
@@ -290,7 +291,7 @@ def test_a_derivation_that_failed_is_no_stranger(restart: Restart, monkeypatch: 
     """It is tried anew when the machine has memory again."""
     sealed, cipher = restart(PHRASE).seal(b"v", AAD), restart(PHRASE)
     with monkeypatch.context() as lacking:
-        lacking.setattr(passphrase, "Argon2id", Lacking)
+        lacking.setattr(keys, "Argon2id", Lacking)
         for _ in range(10):
             refused(cipher, sealed)
     assert cipher.open(sealed, AAD) == b"v"

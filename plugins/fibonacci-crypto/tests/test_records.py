@@ -15,7 +15,7 @@ VALUE = bytes(range(256)) * 4
 PASSPHRASE = "correct horse battery staple"
 OTHER = "e" * 63 + "f"
 
-pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning")
 
 
 def refused(cipher: AesGcmCipher, sealed: bytes, aad: bytes = HERE) -> str:
@@ -129,7 +129,7 @@ def test_another_key_opens_nothing(restart: Restart):
     sealed = restart().seal(VALUE, HERE)
     assert refused(restart(OTHER), sealed) == (
         "the record was sealed with the key d1b7464286aa8d76, and this memory has the key "
-        "6435fb497dd5ebec. Add what sealed it to the end of the list encryption_key=[...]"
+        "6435fb497dd5ebec. Append the record's key or passphrase to encryption_key=[...]"
     )
 
 
@@ -137,14 +137,14 @@ def test_another_passphrase_opens_nothing(restart: Restart, derived: list[bytes]
     """The error says that it was a passphrase."""
     sealed = restart(PASSPHRASE).seal(VALUE, HERE)
     message = refused(restart("another horse battery"), sealed)
-    assert "with a passphrase, as the key " + sealed[6:14].hex() in message
-    assert "this memory has a passphrase. Add" in message
-    assert "has the key d1b7464286aa8d76. Add" in refused(restart(), sealed)
+    assert "with a passphrase, key id " + sealed[6:14].hex() in message
+    assert "this memory has a passphrase. Append" in message
+    assert "has the key d1b7464286aa8d76. Append" in refused(restart(), sealed)
 
 
 def test_a_key_is_no_passphrase_of_its_own(restart: Restart, derived: list[bytes]):
     """A record sealed with a key does not open with a passphrase, nor the other way round."""
-    assert "has a passphrase. Add" in refused(restart(PASSPHRASE), restart().seal(VALUE, HERE))
+    assert "has a passphrase. Append" in refused(restart(PASSPHRASE), restart().seal(VALUE, HERE))
 
 
 def test_the_first_key_seals_and_all_open(restart: Restart, derived: list[bytes]):
@@ -157,7 +157,7 @@ def test_the_first_key_seals_and_all_open(restart: Restart, derived: list[bytes]
     message = refused(both, new.seal(VALUE, HERE))
     assert "the key 6435fb497dd5ebec, the key " in message
     assert message.count("the key ") == 3
-    assert ", 2 passphrases. Add" in message
+    assert ", 2 passphrases. Append" in message
 
 
 def test_a_record_is_current_if_the_first_key_sealed_it(restart: Restart):
@@ -185,16 +185,16 @@ def test_too_large_a_value_is_an_error_of_ours(cipher: AesGcmCipher):
         (b"", "was not sealed by fibonacci-crypto"),
         (b"\x80", "was not sealed by fibonacci-crypto"),
         (b"\xf1FN\x01\x01" + bytes(200), "was not sealed by fibonacci-crypto"),
-        (b"\xf1FM", "was cut off"),
-        (b"\xf1FM\x01\x01", "was cut off"),
-        (b"\xf1FM\x01\x01" + bytes(72), "was cut off"),
-        (b"\xf1FM\x01\x11" + bytes(89), "was cut off"),
-        (b"\xf1FM\x02\x01" + bytes(200), "does not know: a newer one sealed it"),
-        (b"\xf1FM\x01\x02" + bytes(200), "does not know: a newer one sealed it"),
-        (b"\xf1FM\x01\x01\x01" + bytes(200), "does not know: a newer one sealed it"),
-        (b"\xf1FM\x01\x11" + bytes(9) + b"\x02" + bytes(200), "a newer one sealed it"),
+        (b"\xf1FM", "is truncated"),
+        (b"\xf1FM\x01\x01", "is truncated"),
+        (b"\xf1FM\x01\x01" + bytes(72), "is truncated"),
+        (b"\xf1FM\x01\x11" + bytes(89), "is truncated"),
+        (b"\xf1FM\x02\x01" + bytes(200), "does not support: a newer release sealed it"),
+        (b"\xf1FM\x01\x02" + bytes(200), "does not support: a newer release sealed it"),
+        (b"\xf1FM\x01\x01\x01" + bytes(200), "does not support: a newer release sealed it"),
+        (b"\xf1FM\x01\x11" + bytes(9) + b"\x02" + bytes(200), "a newer release sealed it"),
         (b"\xf1FM\x01\x01" + bytes(73), "sealed with the key 0000000000000000, and this"),
-        (b"\xf1FM\x01\x11" + bytes(9) + b"\x01" + bytes(80), "with a passphrase, as the key 00"),
+        (b"\xf1FM\x01\x11" + bytes(9) + b"\x01" + bytes(80), "with a passphrase, key id 00"),
     ],
 )
 def test_what_is_no_record_of_ours(restart: Restart, record: bytes, reason: str):

@@ -12,8 +12,8 @@ from forks import in_child
 
 from fibonacci.errors import DecryptionError
 from fibonacci_crypto import AesGcmCipher
-from fibonacci_crypto.cipher import SESSIONS_KEPT
-from fibonacci_crypto.session import SESSION_LIMIT
+from fibonacci_crypto.cipher import MAX_SESSIONS
+from fibonacci_crypto.keys import SESSION_LIMIT
 
 Restart = Callable[..., AesGcmCipher]
 
@@ -54,7 +54,7 @@ def test_the_limit_is_a_million(restart: Restart):
     assert SESSION_LIMIT == 1_048_576
     cipher = restart()
     first = cipher.seal(b"", AAD)
-    session = cipher._sealing
+    session = cipher._sealing_session
     assert session is not None
     for _ in range(SESSION_LIMIT - 2):
         next(session.numbers)
@@ -85,10 +85,10 @@ def test_threads_share_a_cipher(restart: Restart):
 def test_sessions_of_others_are_remembered_within_bounds(restart: Restart):
     """A store of many processes' records does not fill the memory of the one that reads it."""
     reader, writer = restart(), restart(session_limit=1)
-    sealed = [writer.seal(b"v", AAD) for _ in range(SESSIONS_KEPT + 100)]
+    sealed = [writer.seal(b"v", AAD) for _ in range(MAX_SESSIONS + 100)]
     for _ in range(2):
         assert all(reader.open(one, AAD) == b"v" for one in sealed)
-    assert reader._opening.cache_info().currsize == SESSIONS_KEPT == 1_024
+    assert reader._opening_session.cache_info().currsize == MAX_SESSIONS == 1_024
 
 
 def test_a_cipher_goes_when_it_is_dropped(restart: Restart):
@@ -107,9 +107,9 @@ def test_a_refused_header_is_not_remembered(restart: Restart):
     """Else whoever plants records would push out the sessions in use."""
     reader, sealed = restart(), restart().seal(b"v", AAD)
     for number in range(10):
-        with pytest.raises(DecryptionError, match="header of the record was changed"):
+        with pytest.raises(DecryptionError, match="header was modified"):
             reader.open(sealed[:45] + bytes([sealed[45] ^ 1 + number]) + sealed[46:], AAD)
-    assert reader._opening.cache_info().currsize == 0
+    assert reader._opening_session.cache_info().currsize == 0
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")

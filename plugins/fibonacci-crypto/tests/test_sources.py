@@ -8,15 +8,14 @@ import pytest
 from fibonacci import generate_key
 from fibonacci.errors import ConfigurationError
 from fibonacci_crypto import AesGcmCipher
-from fibonacci_crypto.keys import read_keys
-from fibonacci_crypto.master import MasterKey
-from fibonacci_crypto.passphrase import Passphrase
+from fibonacci_crypto.key_sources import read_keys
+from fibonacci_crypto.keys import MasterKey, Passphrase
 
 Restart = Callable[..., AesGcmCipher]
 
 RAW = bytes(range(32))
 PASSPHRASE = "canary horse battery staple"
-WARNED = pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning")
+WARNED = pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning")
 
 
 def refusal(*texts: str) -> str:
@@ -31,7 +30,7 @@ def refusal(*texts: str) -> str:
 def the_same(text: str) -> bool:
     """Say whether the text is the key RAW."""
     (key,) = read_keys([text])
-    return isinstance(key, MasterKey) and key.head == MasterKey(RAW).head
+    return isinstance(key, MasterKey) and key.prefix == MasterKey(RAW).prefix
 
 
 @WARNED
@@ -89,14 +88,14 @@ def test_a_list_may_mix_them_all(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "the environment variable A_KEY is to hold the encryption key, and is not set"),
-        ("", "the environment variable A_KEY is to hold the encryption key, and is not set"),
+        (None, "the environment variable A_KEY for the encryption key is not set"),
+        ("", "the environment variable A_KEY for the encryption key is not set"),
         ("\n", "encryption key 1, from the environment variable A_KEY, is empty, or one "),
         ("canary-short", "encryption key 1, from the environment variable A_KEY, is neither 32 "),
-        ("env:A_KEY", "the environment variable A_KEY must hold the key itself, and not where "),
-        ("file:/canary", "the environment variable A_KEY must hold the key itself, and not where"),
-        (PASSPHRASE + "\n2", "the environment variable A_KEY has several lines, and a key has one"),
-        (PASSPHRASE + "\r2", "the environment variable A_KEY has several lines, and a key has one"),
+        ("env:A_KEY", "the environment variable A_KEY must contain the key itself, not the "),
+        ("file:/canary", "the environment variable A_KEY must contain the key itself, not the"),
+        (PASSPHRASE + "\n2", "the environment variable A_KEY has several lines, but a key is one"),
+        (PASSPHRASE + "\r2", "the environment variable A_KEY has several lines, but a key is one"),
         ("00" * 32, "encryption key 1, from the environment variable A_KEY, is empty, or one char"),
         ("ab" * 32, "encryption key 1, from the environment variable A_KEY, is one byte repeated"),
         ("\udcff" + "canary" * 3, "encryption key 1, from the environment variable A_KEY, is not "),
@@ -118,7 +117,7 @@ def test_a_wrong_key_in_the_environment(
 def test_what_is_no_name_of_a_variable_is_not_repeated(text: str):
     """A key may stand there by mistake."""
     assert refusal(text) == (
-        "the encryption key starts with env:, and what follows is no name of an environment "
+        "the encryption key starts with env:, but is not followed by the name of an environment "
         "variable: write env:NAME"
     )
 
@@ -152,7 +151,7 @@ def test_a_variable_whose_name_could_be_a_key(monkeypatch: pytest.MonkeyPatch):
     ("content", "reason"),
     [
         (None, "No such file or directory"),
-        (b"canary \xff and more of it", "it is not text in UTF-8"),
+        (b"canary \xff and more of it", "it is not UTF-8 text"),
         (b"canary" * 1_000, "it has more than 4,096 characters"),
     ],
 )
@@ -183,6 +182,6 @@ def test_a_file_of_several_keys_is_refused(tmp_path: Path):
     """A list says which of them seals."""
     (tmp_path / "keys").write_text(f"{RAW.hex()}\n{PASSPHRASE}\n")
     assert refusal(f"file:{tmp_path}/keys") == (
-        f"the file '{tmp_path}/keys' has several lines, and a key has one. Several keys are a "
-        f"list: encryption_key=['file:/new', 'file:/old']"
+        f"the file '{tmp_path}/keys' has several lines, but a key is one line. For several "
+        f"keys pass a list: encryption_key=['file:/new', 'file:/old']"
     )

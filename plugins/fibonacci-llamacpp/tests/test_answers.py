@@ -9,8 +9,8 @@ import pytest
 from fibonacci import LLMNode, Workflow
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
-from fibonacci_llamacpp.engine import Engine
 from fibonacci_llamacpp.model import LlamaModel
+from fibonacci_llamacpp.server import ModelServer
 
 from .questions import ENDLESS, SAID
 
@@ -43,8 +43,8 @@ def test_a_node_names_it() -> None:
 
 def test_an_answer_ends_with_the_context(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     """Where prompt and answer fill the context, the answer ends as if at max_tokens."""
-    monkeypatch.setattr("fibonacci_llamacpp.worker.CONTEXT", 256)
-    small = LlamaModel(Engine(weights))
+    monkeypatch.setattr("fibonacci_llamacpp.worker.CONTEXT_SIZE", 256)
+    small = LlamaModel(ModelServer(weights))
     answer = small.complete(ENDLESS)
     assert 255 <= answer.usage.input_tokens + answer.usage.output_tokens <= 257
     assert answer.stop_reason == "max_tokens"
@@ -112,7 +112,7 @@ def test_json_fits_the_schema(wise: Model) -> None:
 
 def test_a_prompt_over_the_context_is_refused(model: Model) -> None:
     """The error names both sizes, and asks for no other try."""
-    with pytest.raises(ModelError, match=r"has 5\d\d\d tokens, .* take 4096.*Shorten") as caught:
+    with pytest.raises(ModelError, match=r"has 5\d\d\d tokens, .* has 4096, .*Shorten") as caught:
         model.complete(ModelRequest(prompt="word " * 5000))
     assert not caught.value.retryable
 

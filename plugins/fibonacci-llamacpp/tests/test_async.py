@@ -11,8 +11,8 @@ import pytest
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Model, ModelRequest, TextDelta
-from fibonacci_llamacpp.engine import Engine
-from fibonacci_llamacpp.model import LlamaModel, _run
+from fibonacci_llamacpp.model import LlamaModel
+from fibonacci_llamacpp.server import ModelServer
 from fibonacci_llamacpp.worker import SLOTS
 
 from .questions import ENDLESS, SHORT, TOKENS
@@ -58,7 +58,7 @@ def test_many_at_once(model: Model) -> None:
 
 def test_a_loop_whose_threads_are_busy(weights: Path) -> None:
     """What an application does in its loop's threads keeps nobody from loading a model, once."""
-    model, is_over = LlamaModel(Engine(weights)), threading.Event()
+    model, is_over = LlamaModel(ModelServer(weights)), threading.Event()
     request = attrs.evolve(SHORT, max_tokens=1, deadline=monotonic() + 20)
 
     async def ask() -> int:
@@ -121,9 +121,3 @@ def test_the_deadline(model: Model) -> None:
 
     asyncio.run(ask(0.2))
     asyncio.run(ask(-1))
-
-
-def test_sync_code_never_waits_for_a_loop() -> None:
-    """Where it would have to, it says so instead of hanging."""
-    with pytest.raises(AssertionError, match="never waits"):
-        _run(asyncio.sleep(0))

@@ -7,8 +7,8 @@ import pytest
 from fibonacci.errors import ConfigurationError, ModelError
 from fibonacci.plugin import ModelRequest, ModelSettings
 from fibonacci_llamacpp import fibonacci_model
-from fibonacci_llamacpp.engine import Engine
 from fibonacci_llamacpp.model import LlamaModel
+from fibonacci_llamacpp.server import ModelServer
 from fibonacci_llamacpp.weights import find_weights
 
 
@@ -106,6 +106,6 @@ def test_a_missing_library(
     why = f"{missing}: cannot open shared object file"
     (tmp_path / "xllamacpp.py").write_text(f"raise ImportError({why!r})")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    model = LlamaModel(Engine(find_weights("smollm2")))
+    model = LlamaModel(ModelServer(find_weights("smollm2")))
     with pytest.raises(ModelError, match=rf"can't be imported: {missing}: .*{mend}"):
         model.complete(ModelRequest(prompt="Hi"))

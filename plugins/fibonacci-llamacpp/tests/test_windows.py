@@ -26,8 +26,8 @@ except Exception as fault:
 def test_it_is_told_before_anything_runs() -> None:
     """When the workflow is checked, and not by an import that fails."""
     assert run_without_forks(PROGRAM) == (
-        "ConfigurationError('llamacpp: this system has no Unix sockets, on which its server "
-        "answers: take Linux or macOS')\n"
+        "ConfigurationError('llamacpp: this system has no Unix sockets, which its server "
+        "requires: use Linux or macOS')\n"
     )
 
 

@@ -1,9 +1,9 @@
-"""From a request to the tokens that the model reads, and from its tokens to the answer.
+"""From a request to the tokens of a prompt, and from the model's output to a completion.
 
 The model's own chat template makes one text of the system prompt and the prompt, with markers
-between them (``<|im_start|>user``). If what a user or a memory said were read like the rest of
-it, it could hold such markers, and forge a turn of another speaker. So the template is filled
-with placeholders, and what belongs in their place is tokenised by itself, with markers unread.
+between them (``<|im_start|>user``). If the text of a user or of a memory were tokenized like the
+rest, it could contain such markers and forge a message of another role. So the template is filled
+with placeholders, and the texts that replace them are tokenized apart, as plain text.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, ModelRequest, TextDelta, Usage
-from fibonacci_llamacpp.wire import Wire
+from fibonacci_llamacpp.client import Client
 
 SYSTEM: Final = "PLACEHOLDERFORTHESYSTEMPROMPT"
 USER: Final = "PLACEHOLDERFORTHEPROMPT"
@@ -21,45 +21,47 @@ USER: Final = "PLACEHOLDERFORTHEPROMPT"
 STOP_REASONS: Final[dict[str, Any]] = {"eos": "end", "limit": "max_tokens", "word": "stop"}
 
 
-async def answer(wire: Wire, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion, None]:
-    """Yield the pieces of the answer, and the whole. Raises ModelError."""
-    prompt = await prompt_tokens(wire, request)
-    pieces: list[str] = []
-    async with aclosing(wire.events("/completion", _question(request, prompt))) as events:
+async def stream_completion(
+    client: Client, request: ModelRequest
+) -> AsyncGenerator[TextDelta | Completion, None]:
+    """Yield deltas, then the completion. Raises ModelError."""
+    prompt = await prompt_tokens(client, request)
+    texts: list[str] = []
+    async with aclosing(client.stream("/completion", _completion_body(request, prompt))) as events:
         async for event in events:
             if event["content"]:
-                pieces.append(event["content"])
+                texts.append(event["content"])
                 yield TextDelta(event["content"])
             if event["stop"]:
                 usage = Usage(input_tokens=len(prompt), output_tokens=event["tokens_predicted"])
                 reason = STOP_REASONS.get(event["stop_type"])
-                yield Completion(text="".join(pieces), usage=usage, stop_reason=reason)
+                yield Completion(text="".join(texts), usage=usage, stop_reason=reason)
 
 
-async def prompt_tokens(wire: Wire, request: ModelRequest) -> list[int]:
-    """Return the filled template as tokens, in which every marker is the template's own."""
-    said = {USER: request.prompt}
+async def prompt_tokens(client: Client, request: ModelRequest) -> list[int]:
+    """Return the tokens of the filled template, in which every marker is the template's own."""
+    texts = {USER: request.prompt}
     messages = [{"role": "user", "content": USER}]
     if request.system_prompt is not None:
-        said[SYSTEM] = request.system_prompt
+        texts[SYSTEM] = request.system_prompt
         messages.insert(0, {"role": "system", "content": SYSTEM})
-    filled = (await wire.call("/apply-template", {"messages": messages}))["prompt"]
+    filled = (await client.request("/apply-template", {"messages": messages}))["prompt"]
     parts = re.split(f"({SYSTEM}|{USER})", filled)
-    if not said.keys() <= set(parts):
+    if not texts.keys() <= set(parts):
         raise ModelError("llamacpp: the model's chat template leaves out the prompt")
     tokens: list[int] = []
-    for at, part in enumerate(parts):
+    for index, part in enumerate(parts):
         body = {
-            "content": said.get(part, part),
-            "add_special": at == 0,  # as this model wants texts to begin
-            "parse_special": part not in said,
+            "content": texts.get(part, part),
+            "add_special": index == 0,  # the model's token for the beginning of a text
+            "parse_special": part not in texts,
         }
-        tokens += (await wire.call("/tokenize", body))["tokens"]
+        tokens += (await client.request("/tokenize", body))["tokens"]
     return tokens
 
 
-def _question(request: ModelRequest, prompt: list[int]) -> dict[str, Any]:
-    question: dict[str, Any] = {
+def _completion_body(request: ModelRequest, prompt: list[int]) -> dict[str, Any]:
+    body: dict[str, Any] = {
         "prompt": prompt,
         "n_predict": request.max_tokens,
         "temperature": request.temperature or 0,
@@ -68,5 +70,5 @@ def _question(request: ModelRequest, prompt: list[int]) -> dict[str, Any]:
     }
     if request.output_format == "json":
         schema = request.output_schema
-        question["json_schema"] = {"type": "object"} if schema is None else dict(schema)
-    return question
+        body["json_schema"] = {"type": "object"} if schema is None else dict(schema)
+    return body

@@ -3,19 +3,19 @@
 from collections.abc import Callable
 from threading import Thread
 
-from fibonacci_crypto.recent import Recent
+from fibonacci_crypto.lru_cache import LRUCache
 
 
-def table(*names: str) -> Recent[str, int]:
+def table(*names: str) -> LRUCache[str, int]:
     """A table for three, with these put in."""
-    recent = Recent[str, int](3)
+    cache = LRUCache[str, int](3)
     for number, name in enumerate(names):
-        recent.put(name, number)
-    return recent
+        cache.put(name, number)
+    return cache
 
 
-def kept(recent: Recent[str, int]) -> set[str]:
-    return {name for name in "abcd" if name in recent}
+def kept(cache: LRUCache[str, int]) -> set[str]:
+    return {name for name in "abcd" if name in cache}
 
 
 def test_the_oldest_goes_first():
@@ -26,26 +26,26 @@ def test_the_oldest_goes_first():
 
 def test_what_was_asked_for_stays():
     """To get is to use."""
-    recent = table("a", "b", "c")
-    assert recent.get("a") == 0
-    recent.put("d", 9)
-    assert kept(recent) == {"a", "c", "d"}
+    cache = table("a", "b", "c")
+    assert cache.get("a") == 0
+    cache.put("d", 9)
+    assert kept(cache) == {"a", "c", "d"}
 
 
 def test_what_was_put_again_stays():
     """To put is to use, and the entry is the new one."""
-    recent = table("a", "b", "c", "a", "d")
-    assert kept(recent) == {"a", "c", "d"}
-    assert recent.get("a") == 3
+    cache = table("a", "b", "c", "a", "d")
+    assert kept(cache) == {"a", "c", "d"}
+    assert cache.get("a") == 3
 
 
 def test_to_look_is_not_to_use():
     """``in`` changes nothing, and what is not there is None."""
-    recent = table("a", "b", "c")
-    assert "a" in recent
-    recent.put("d", 9)
-    assert recent.get("a") is None
-    assert kept(recent) == {"b", "c", "d"}
+    cache = table("a", "b", "c")
+    assert "a" in cache
+    cache.put("d", 9)
+    assert cache.get("a") is None
+    assert kept(cache) == {"b", "c", "d"}
 
 
 class Name:
@@ -62,7 +62,7 @@ class Name:
 
 def test_a_look_up_amid_a_look_up():
     """The thread that has the table in hand may use it: it does not wait for itself."""
-    table: Recent[object, int] = Recent(8)
+    table: LRUCache[object, int] = LRUCache(8)
     table.put("k", 1)
     found = []
 

@@ -10,18 +10,24 @@ import pytest
 from fibonacci.errors import DecryptionError
 from fibonacci_crypto import AesGcmCipher
 from fibonacci_crypto.derivations import Derivations
-from fibonacci_crypto.keys import read_keys
-from fibonacci_crypto.pace import CREDIT, CROWD, PATIENCE, SHARE, Pace
+from fibonacci_crypto.key_sources import read_keys
+from fibonacci_crypto.rate_limit import (
+    BURST,
+    CPU_SHARE,
+    MAX_WAITERS,
+    WAIT_TIMEOUT,
+    DerivationLimiter,
+)
 
 from .conftest import SECONDS, Clock
 from .test_passphrases import AAD, OTHER, PHRASE, Restart, kdf_salt, planted, refused
 
-NOT_TRIED = "no key was derived for the salt of this record: many others were tried just now"
-STRANGER = "this memory has a passphrase. Add"
-FREE = round(CREDIT / (SECONDS / SHARE - SECONDS))
+NOT_TRIED = "no key was derived for the salt of this record, because too many other salts"
+STRANGER = "this memory has a passphrase. Append"
+FREE = round(BURST / (SECONDS / CPU_SHARE - SECONDS))
 """Salts that open nothing before the next one waits."""
 
-pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning")
 
 
 def test_planted_records_lock_nobody_out(
@@ -35,7 +41,7 @@ def test_planted_records_lock_nobody_out(
         assert STRANGER in refused(mine, planted(good, number))
     began = clock()
     assert mine.open(good, AAD) == b"good"
-    assert clock() - began <= SECONDS / SHARE
+    assert clock() - began <= SECONDS / CPU_SHARE
     assert kdf_salt(mine.seal(b"v", AAD)) == kdf_salt(good)
     for number in range(8, 80):
         assert STRANGER in refused(mine, planted(good, number))
@@ -55,7 +61,7 @@ def test_planted_records_take_a_quarter_of_a_processor(
         cipher = AesGcmCipher(read_keys([PHRASE]), derivations)
         assert STRANGER in refused(cipher, planted(sealed, number))
     assert len(derived) == 100
-    assert len(derived) * SECONDS <= SHARE * (clock() - began + CREDIT) + SECONDS
+    assert len(derived) * SECONDS <= CPU_SHARE * (clock() - began + BURST) + SECONDS
 
 
 def test_a_salt_that_is_known_never_waits(
@@ -93,28 +99,28 @@ def test_an_event_loop_never_waits(restart: Restart, derived: list[bytes], clock
 
 def test_a_reader_whose_turn_does_not_come(clock: Clock) -> None:
     """Its time is limited, and it is told that nothing was tried."""
-    pace = Pace(clock, clock.sleep)
-    pace.failed(100)
+    limiter = DerivationLimiter(clock, clock.sleep)
+    limiter.record_failure(100)
     began = clock()
     with pytest.raises(DecryptionError, match=NOT_TRIED):
-        pace.wait(pace.patience())
-    assert clock() - began == pytest.approx(PATIENCE, abs=0.1)
+        limiter.wait(limiter.deadline())
+    assert clock() - began == pytest.approx(WAIT_TIMEOUT, abs=0.1)
 
 
-def waiting(pace: Pace, told: Callable[[], object]) -> Thread:
+def waiting(limiter: DerivationLimiter, told: Callable[[], object]) -> Thread:
     """A thread that waits for its turn."""
 
     def wait() -> None:
         try:
-            pace.wait(pace.patience())
+            limiter.wait(limiter.deadline())
         except DecryptionError:
             return
         told()
 
-    before = pace._waiting[-1:]
+    before = limiter._waiters[-1:]
     thread = Thread(target=wait)
     thread.start()
-    while pace._waiting[-1:] == before and thread.is_alive():
+    while limiter._waiters[-1:] == before and thread.is_alive():
         sleep(0.001)
     return thread
 
@@ -127,24 +133,24 @@ def test_who_came_last_is_first(clock: Clock) -> None:
         clock.sleep(seconds)
         if not served:
             served.append("later")
-            pace.wait(pace.patience())  # while the first one waits, as another thread would
+            limiter.wait(limiter.deadline())  # while the first one waits, as another thread would
 
-    pace = Pace(clock, sleep)
-    pace.failed((CREDIT + 1) * SHARE)
-    pace.wait(pace.patience())
+    limiter = DerivationLimiter(clock, sleep)
+    limiter.record_failure((BURST + 1) * CPU_SHARE)
+    limiter.wait(limiter.deadline())
     assert served == ["later"]
 
 
 def test_few_threads_wait() -> None:
     """Where more come, who waits longest is refused: no flood takes all threads there are."""
     clock, served = Clock(), []
-    pace = Pace(clock, lambda _: sleep(0.001))
-    pace.failed(100)
-    threads = [waiting(pace, lambda: served.append(1)) for _ in range(CROWD + 3)]
+    limiter = DerivationLimiter(clock, lambda _: sleep(0.001))
+    limiter.record_failure(100)
+    threads = [waiting(limiter, lambda: served.append(1)) for _ in range(MAX_WAITERS + 3)]
     for thread in threads[:3]:
         thread.join()
     assert all(thread.is_alive() for thread in threads[3:])
-    clock.now += PATIENCE
+    clock.now += WAIT_TIMEOUT
     for thread in threads:
         thread.join()
     assert served == []

@@ -10,11 +10,11 @@ from forks import in_child
 
 from fibonacci_crypto import AesGcmCipher
 from fibonacci_crypto.derivations import Derivations
-from fibonacci_crypto.keys import read_keys
-from fibonacci_crypto.turn import PATIENCE, Turn
+from fibonacci_crypto.forks import FORK_TIMEOUT, ForkSafeLock
+from fibonacci_crypto.key_sources import read_keys
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning"),
+    pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning"),
     # Forking beside threads is what is tested.
     pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning"),
 ]
@@ -98,7 +98,7 @@ def test_forks_beside_threads_that_open(derived: list[bytes]):
     cipher, faults = restarted(), []
 
     def open_all() -> bool:
-        cipher._opening.cache_clear()  # so that each goes through the tables
+        cipher._opening_session.cache_clear()  # so that each goes through the tables
         opened = [cipher.open(one, b"") for one in sealed] == [b"%d" % n for n in range(50)]
         faults.extend([] if opened else [1])
         return opened
@@ -123,33 +123,33 @@ def test_forks_beside_threads_that_seal():
 
 def test_a_fork_does_not_wait_for_ever():
     """A thread that is stuck keeps nobody from forking, and its lock stays its own."""
-    assert PATIENCE == 5
-    turn, held, done = Turn(patience=0.05), Event(), Event()
+    assert FORK_TIMEOUT == 5
+    lock, held, done = ForkSafeLock(timeout=0.05), Event(), Event()
 
     def stuck() -> None:
-        with turn.lock:
+        with lock.lock:
             held.set()
             done.wait()
 
     thread = Thread(target=stuck)
     thread.start()
     held.wait()
-    turn.hold()
-    turn.release()
-    assert not turn.lock.acquire(blocking=False)
+    lock.acquire_before_fork()
+    lock.release_after_fork()
+    assert not lock.lock.acquire(blocking=False)
     done.set()
     thread.join()
-    assert turn.lock.acquire(blocking=False)
-    turn.lock.release()
+    assert lock.lock.acquire(blocking=False)
+    lock.lock.release()
 
 
 def test_the_thread_that_derives_may_fork():
     """In the handler of a signal, say: it does not wait for itself."""
-    turn = Turn()
-    with turn.lock:
-        turn.hold()
-        turn.release()
-    thread = Thread(target=turn.lock.acquire)
+    lock = ForkSafeLock()
+    with lock.lock:
+        lock.acquire_before_fork()
+        lock.release_after_fork()
+    thread = Thread(target=lock.lock.acquire)
     thread.start()
     thread.join(60)
     assert not thread.is_alive()
