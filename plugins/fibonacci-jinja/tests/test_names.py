@@ -75,7 +75,7 @@ def test_missing_in_what_does_not():
 def test_no_number_in_memory(use):
     """Empty text is no number: the error says what to write."""
     error = fault(use)
-    assert "is missing in memory" in str(error)
+    assert "is not in memory, and an empty string is not valid here" in str(error)
     assert "| default(0)" in str(error)
     assert error.line == 1
 
@@ -117,7 +117,7 @@ def test_computed_keys_are_not_told():
     error = fault("{{ input[input.key].x }}", input={"key": "canary"})
     assert (error.name, error.nearest) == (None, None)
     assert "canary" not in str(error)
-    assert "the key that is asked for here has no value" in str(error)
+    assert "the computed key has no value" in str(error)
 
 
 def test_keys_of_any_characters():

@@ -5,8 +5,8 @@ from jinja2 import Undefined
 
 from fibonacci.errors import TemplateError
 from fibonacci_jinja import JinjaEngine
-from fibonacci_jinja.environment import Sandbox
-from fibonacci_jinja.text import LIMIT
+from fibonacci_jinja.sandbox import Sandbox
+from fibonacci_jinja.text import MAX_LENGTH
 
 ENGINE = JinjaEngine()
 
@@ -47,7 +47,7 @@ def test_nothing_is_called(source):
 @pytest.mark.parametrize("source", ["{% set f = input.x %}{{ f() }}", "{% set f = 1 %}{{ f(2) }}"])
 def test_a_value_is_not_called(source):
     """A name that holds a value can't be called."""
-    assert "can't be done with the values" in fault(source)
+    assert "not possible with these values" in fault(source)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_unknown_names_are_corrected():
 )
 def test_a_template_stands_alone(source, what):
     """Nothing is loaded or inherited."""
-    assert f"'{what}' is off" in fault(source)
+    assert f"'{what}' is disabled" in fault(source)
 
 
 @pytest.mark.parametrize("source", ["{% set input.x = 1 %}", "{% set a, input.x = 1, 2 %}"])
@@ -141,12 +141,12 @@ def test_growth_is_bounded(source):
 
 def test_output_is_bounded():
     """A rendered text has a limit, and may come up to it."""
-    part = "a" * (LIMIT // 2)
+    part = "a" * (MAX_LENGTH // 2)
     template = ENGINE.compile("{% for i in input.list %}{{ input.part }}{% endfor %}")
     given = {"input": {"part": part, "list": [1, 2]}, "memory": {}}
     assert template.render(given) == part * 2
     given["input"]["list"].append(3)
-    with pytest.raises(TemplateError, match="over the limit of 4,194,304 characters"):
+    with pytest.raises(TemplateError, match="exceeds the limit of 4,194,304 characters"):
         template.render(given)
 
 
@@ -224,7 +224,7 @@ def test_place_of_a_syntax_error(source, line, column):
 )
 def test_what_python_cannot_compile(source):
     """What is too much for Jinja or Python is a TemplateError, too."""
-    with pytest.raises(TemplateError, match="more than Jinja can compile"):
+    with pytest.raises(TemplateError, match="too complex for Jinja to compile"):
         ENGINE.compile(source)
 
 
