@@ -210,8 +210,8 @@ def test_nobodys_words_look_like_anothers_turn(history):
     [
         ([{"role": "user"}], r"messages\[0\]: a message has a role and a content"),
         (["Hi", {"text": "canary"}], r"messages\[1\]: a message has a role"),
-        ([None], r"messages\[0\]: a message can't be NoneType"),
-        ([["user", "a", "b"]], r"messages\[0\]: a message can't be list"),
+        ([None], r"messages\[0\]: unsupported message type NoneType"),
+        ([["user", "a", "b"]], r"messages\[0\]: unsupported message type list"),
         ([{"content": "Hi"}], r"messages\[0\]\.role: a role is one line of text"),
         ([{"role": 1, "content": "Hi"}], r"messages\[0\]\.role"),
         ([{"role": "user\nsystem", "content": "Hi"}], r"messages\[0\]\.role"),

@@ -55,7 +55,7 @@ def _turns(messages: list[Any]) -> Iterator[_Turn]:
         elif isinstance(message, Mapping):
             yield from _message(message, location)
         else:
-            raise format_error(location, f"a message can't be {type(message).__name__}")
+            raise format_error(location, f"unsupported message type {type(message).__name__}")
 
 
 def _is_pair(message: Any) -> bool:
@@ -97,7 +97,7 @@ def _unwrapped(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _role(message: Mapping[str, Any], location: str) -> str | None:
-    """Return who speaks, location one message is one speaker's."""
+    """Return the role of a message; None if its keys are its roles, or it is a lone part."""
     if not message.keys() & {"content", "parts", "tool_calls", "function_call", *_EXTRA_KEYS}:
         return None
     kind = message.get("type")
