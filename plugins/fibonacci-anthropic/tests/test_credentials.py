@@ -1,4 +1,4 @@
-"""The key and the address: looked for before any work, and never told."""
+"""The API key and the URL: validated before any work, and never quoted."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from fibonacci.plugin import ModelRequest, ModelSettings
 from fibonacci_anthropic import AnthropicModel, fibonacci_model
 
 from .conftest import KEY
-from .wire import Wire, answer
+from .fake_service import FakeService, answer
 
 HI = ModelRequest(prompt="Hi")
 KEY_PROBLEM = "(contains|holds|stands)"
@@ -21,22 +21,22 @@ def make(model: str = "claude-x") -> AnthropicModel:
 
 
 @pytest.mark.parametrize("name", ["claude-x", "anthropic:claude-x", "anthropic:other"])
-def test_a_workflow_finds_it_by_name(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch, name: str
+def test_workflow_finds_the_model_by_name(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """A name that starts with claude- is enough; anthropic: takes any."""
+    """A model name that starts with claude- or anthropic: selects this plugin."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", wire.url)
-    wire.plays(answer("yes"))
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", service.url)
+    service.add_replies(answer("yes"))
     with Workflow("w") as workflow:
         workflow.add_node(LLMNode("n", name, "Hi"))
         assert workflow.execute()["n"] == "yes"
-    assert wire.asked[0].body["model"] == name.removeprefix("anthropic:")
+    assert service.requests[0].body["model"] == name.removeprefix("anthropic:")
     assert {"claude-", "anthropic"} <= {info.name for info in plugins() if info.kind == "models"}
 
 
-def test_without_a_key_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The missing key is told before any work, with two ways to mend it."""
+def test_missing_key_is_reported_before_any_node_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an API key no node runs; the error names two fixes."""
     done: list[str] = []
     workflow = Workflow("w")
     workflow.add_node(LLMNode("first", lambda _: done.append("x") or "x", "Hi"))
@@ -50,42 +50,46 @@ def test_without_a_key_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("key", ["", None])
-def test_an_empty_key_is_none(monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
-    """An empty variable, and an empty argument, are no key; an argument is not filled up."""
+def test_empty_key_is_no_key(monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
+    """An empty variable or argument is no key; the argument is not replaced by the variable."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "" if key is None else KEY)
     with pytest.raises(ConfigurationError, match="no API key"):
         AnthropicModel("claude-x", api_key=key)
 
 
-def test_a_token_in_the_place_of_a_key(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK's other variable is heeded where there is no key."""
+def test_auth_token_is_used_without_a_key(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ANTHROPIC_AUTH_TOKEN is used if there is no API key."""
     monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "token-1234567890")
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", wire.url)
-    wire.plays(answer("yes"), answer("yes"))
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", service.url)
+    service.add_replies(answer("yes"), answer("yes"))
     make().complete(HI)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     make().complete(HI)
-    sent = [asked.headers["authorization"] for asked in wire.asked]
+    sent = [received.headers["authorization"] for received in service.requests]
     assert sent == ["Bearer token-1234567890", f"Bearer {KEY}"]
 
 
-def test_a_profile_of_the_sdk(wire: Wire, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without a key, whatever else the SDK finds is used: here a profile on disk."""
-    folder = tmp_path / "profiles"
-    write_profile(folder, monkeypatch)
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", wire.url)
-    wire.plays(answer("yes"))
-    assert make().complete(HI).text == "yes"
-    assert wire.asked[0].headers["authorization"] == "Bearer profile-token"
-
-
-def test_a_profile_that_is_taken_away(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_sdk_profile_is_used_without_a_key(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What the SDK can't log in with any more is an error of ours, which waiting does not mend."""
+    """Without a key the SDK's own credentials are used, here a profile on disk."""
     folder = tmp_path / "profiles"
     write_profile(folder, monkeypatch)
-    model = AnthropicModel("claude-x", base_url=wire.url)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", service.url)
+    service.add_replies(answer("yes"))
+    assert make().complete(HI).text == "yes"
+    assert service.requests[0].headers["authorization"] == "Bearer profile-token"
+
+
+def test_removed_profile_raises_a_permanent_error(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A profile removed after the model was created raises a ModelError that is not retryable."""
+    folder = tmp_path / "profiles"
+    write_profile(folder, monkeypatch)
+    model = AnthropicModel("claude-x", base_url=service.url)
     (folder / "credentials" / "mine.json").unlink()
     with pytest.raises(ModelError, match="the SDK got no credentials: ") as caught:
         model.complete(HI)
@@ -108,8 +112,8 @@ PROFILE = {
 }
 
 
-def test_a_profile_that_is_broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A profile that is named and can't be used is told when the model is made."""
+def test_broken_profile_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An unusable SDK profile raises ConfigurationError when the model is created."""
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("ANTHROPIC_PROFILE", "nowhere")
     with pytest.raises(ConfigurationError, match=r"profile or identity can't be used"):
@@ -129,8 +133,8 @@ def test_a_profile_that_is_broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "$ANTHROPIC_API_KEY",
     ],
 )
-def test_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
-    """What can't stand in a header, or what a shell left around it, is refused, and not quoted."""
+def test_malformed_key_is_refused_and_not_quoted(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    """A key with characters or quotes that no key has is refused, and not quoted."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", bad)
     with pytest.raises(ConfigurationError, match=rf"ANTHROPIC_API_KEY {KEY_PROBLEM}") as caught:
         make()
@@ -140,35 +144,35 @@ def test_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "reason"),
     [
         ("https://gateway\n", "contains a space, a line break"),
         ("'https://gateway'", "stands in quotes"),
         ("https://${GATEWAY}", "holds the name of a variable"),
     ],
 )
-def test_an_address_that_a_shell_left_something_around(
-    monkeypatch: pytest.MonkeyPatch, url: str, told: str
+def test_url_with_shell_leftovers_is_refused(
+    monkeypatch: pytest.MonkeyPatch, url: str, reason: str
 ) -> None:
-    """The variable is named."""
+    """The error for a URL in quotes or with a variable's name names the setting."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
-    with pytest.raises(ConfigurationError, match=f"ANTHROPIC_BASE_URL {told}"):
+    with pytest.raises(ConfigurationError, match=f"ANTHROPIC_BASE_URL {reason}"):
         make()
 
 
 @pytest.mark.parametrize(
-    ("host", "told"),
+    ("host", "reason"),
     [("a" * 64, "is too long"), ("a..b", "has an empty part"), ("<gateway>", "may hold letters")],
 )
-def test_a_host_that_nobody_can_find(host: str, told: str) -> None:
-    """What no look-up can find is refused before one is made."""
-    with pytest.raises(ConfigurationError, match=f"the host in base_url {told}"):
+def test_invalid_host_is_refused(host: str, reason: str) -> None:
+    """A host name that can't be resolved is refused without a lookup."""
+    with pytest.raises(ConfigurationError, match=f"the host in base_url {reason}"):
         AnthropicModel("claude-x", api_key=KEY, base_url=f"https://{host}/v1")
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reason"),
     [
         ("claude-x:latest", "leave :latest out of the model's name"),
         ("anthropic:claude-x:latest", "leave :latest out of the model's name"),
@@ -176,11 +180,11 @@ def test_a_host_that_nobody_can_find(host: str, told: str) -> None:
         ("anthropic:'claude-x'", "the model's name stands in quotes"),
     ],
 )
-def test_a_name_that_no_model_has(name: str, told: str) -> None:
-    """Ollama's models have tags, and what comes from a variable may have more around it."""
+def test_malformed_model_name_is_refused(name: str, reason: str) -> None:
+    """A model name with a tag, quotes or a line end is refused."""
     workflow = Workflow("w")
     workflow.add_node(LLMNode("n", name, "Hi"))
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=reason):
         workflow.validate()
 
 
@@ -199,35 +203,35 @@ def test_a_name_that_no_model_has(name: str, told: str) -> None:
         "http://x y",
     ],
 )
-def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """An address that is no http or https URL is refused when the model is made."""
-    told = "contains a space" if " " in url else "is not an http or https URL"
-    with pytest.raises(ConfigurationError, match=f"base_url {told}"):
+def test_invalid_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """A URL that is not http or https is refused when the model is created."""
+    reason = "contains a space" if " " in url else "is not an http or https URL"
+    with pytest.raises(ConfigurationError, match=f"base_url {reason}"):
         AnthropicModel("claude-x", api_key=KEY, base_url=url)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    with pytest.raises(ConfigurationError, match=f"ANTHROPIC_BASE_URL {told}"):
+    with pytest.raises(ConfigurationError, match=f"ANTHROPIC_BASE_URL {reason}"):
         make()
 
 
-def test_a_password_in_the_address() -> None:
-    """It would go out in the place of the key; it is refused, and not quoted."""
+def test_url_with_credentials_is_refused_and_not_quoted() -> None:
+    """A URL with a password is refused, as it would replace the key, and is not quoted."""
     with pytest.raises(ConfigurationError, match="base_url must not contain a user name") as caught:
         AnthropicModel("claude-x", api_key=KEY, base_url="https://u:hunter2@gateway")
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["anthropic", "anthropic:", "claude-"])
-def test_a_name_that_names_no_model(name: str) -> None:
-    """The provider alone is no model."""
+def test_name_without_a_model_is_refused(name: str) -> None:
+    """A provider prefix without a model name is refused."""
     workflow = Workflow("w")
     workflow.add_node(LLMNode("n", name, "Hi"))
     with pytest.raises(ConfigurationError, match="name a model"):
         workflow.validate()
 
 
-def test_a_temperature_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The API takes none, so a node that sets one is refused before anything runs."""
+def test_temperature_is_refused_before_any_node_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node with a temperature is refused before anything runs, as the API takes none."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     workflow = Workflow("w")
     workflow.add_node(LLMNode("n", "claude-x", "Hi", temperature=0.5))
@@ -235,8 +239,8 @@ def test_a_temperature_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         workflow.validate()
 
 
-def test_nothing_shows_the_key() -> None:
-    """No repr of what holds it has it."""
+def test_reprs_do_not_show_the_key() -> None:
+    """No repr of an object that holds the key shows it."""
     model = AnthropicModel("claude-x", api_key=KEY)
     assert repr(model) == "AnthropicModel('claude-x')"
     assert KEY not in f"{model!r} {model._credentials!r} {model._clients!r}"

@@ -1,4 +1,4 @@
-"""What is logged: a model's end of life, and never a prompt, an answer or a key."""
+"""Logging: a model's end of life, and never a prompt, a completion or a key."""
 
 import logging
 
@@ -9,34 +9,37 @@ from anthropic.resources.messages import DEPRECATED_MODELS
 from fibonacci.plugin import ModelRequest
 from fibonacci_anthropic import AnthropicModel
 
-from .conftest import KEY, Ask
-from .wire import Wire, answer, status
+from .conftest import KEY, Complete
+from .fake_service import FakeService, answer, status
 
 SECRET = ModelRequest(prompt="prompt-hunter2", system_prompt="system-hunter2", max_tokens=7)
 
 
-def test_no_log_has_what_was_said(
-    wire: Wire, model: AnthropicModel, ask: Ask, caplog: pytest.LogCaptureFixture
+def test_no_log_record_has_prompt_completion_or_key(
+    service: FakeService,
+    model: AnthropicModel,
+    complete: Complete,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Not at DEBUG, not of any logger, not after a failure."""
+    """No logger records a prompt, a completion or a key, at DEBUG or after an error."""
     caplog.set_level(logging.DEBUG)
-    wire.plays(answer("answer-hunter2"), status(529))
-    ask(model, SECRET)
+    service.add_replies(answer("answer-hunter2"), status(529))
+    complete(model, SECRET)
     with pytest.raises(Exception, match="529"):
-        ask(model, SECRET)
+        complete(model, SECRET)
     assert caplog.text
     assert "hunter2" not in caplog.text
     assert KEY not in caplog.text
 
 
-def test_the_logs_of_others_are_whole(
-    wire: Wire, model: AnthropicModel, caplog: pytest.LogCaptureFixture
+def test_log_of_other_clients_is_unchanged(
+    service: FakeService, model: AnthropicModel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A client that the application made itself logs as it always did."""
-    wire.plays(answer("yes"), answer("yes"))
+    """Requests of a client that the application created are logged as usual."""
+    service.add_replies(answer("yes"), answer("yes"))
     model.complete(SECRET)
     caplog.set_level(logging.DEBUG)
-    client = anthropic.Anthropic(api_key=KEY, base_url=wire.url)
+    client = anthropic.Anthropic(api_key=KEY, base_url=service.url)
     with (
         client,
         client.messages.create(
@@ -47,16 +50,21 @@ def test_the_logs_of_others_are_whole(
     assert "'content': 'own'" in caplog.text
 
 
-def test_a_model_near_its_end(
-    wire: Wire, ask: Ask, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_deprecated_model_is_logged_once(
+    service: FakeService,
+    complete: Complete,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One warning for a model and process, which stops no answer even where warnings are errors."""
+    """A deprecated model is logged once per process, and its requests succeed."""
     monkeypatch.setattr("fibonacci_anthropic.messages._warned_models", set())
     old, day = next(iter(DEPRECATED_MODELS.items()))
-    wire.plays(*[answer("yes")] * 3)
+    service.add_replies(*[answer("yes")] * 3)
     for _ in range(3):
-        assert ask(AnthropicModel(old, api_key=KEY, base_url=wire.url), SECRET).text == "yes"
-    told = [one for one in caplog.records if one.name == "fibonacci_anthropic"]
-    assert [(one.levelname, one.getMessage()) for one in told] == [
+        assert (
+            complete(AnthropicModel(old, api_key=KEY, base_url=service.url), SECRET).text == "yes"
+        )
+    records = [record for record in caplog.records if record.name == "fibonacci_anthropic"]
+    assert [(record.levelname, record.getMessage()) for record in records] == [
         ("WARNING", f"the model {old} reaches its end of life on {day}: move to a newer model")
     ]

@@ -1,12 +1,12 @@
-"""The wire of Anthropic's Messages API, played from a script: real sockets, the service's bytes.
+"""A fake of Anthropic's Messages API with scripted replies: real sockets, the service's bytes.
 
-    with Wire() as wire:
-        wire.plays(answer("Hel", "lo"), status(429, "rate_limit_error", retry_after=1))
-        ...                                  # the first two requests to wire.url
-        assert wire.asked[0].body["model"] == "claude-x"
+    with FakeService() as service:
+        service.add_replies(answer("Hel", "lo"), status(429, "rate_limit_error", retry_after=1))
+        ...                                  # the first two requests to service.url
+        assert service.requests[0].body["model"] == "claude-x"
 
-A reply is a list of steps: bytes are sent, a number is a pause in seconds, during which it is seen
-if the client leaves; HANG_UP closes the connection.
+A reply is a list of steps: bytes are sent; a number is a pause in seconds, which ends early if the
+client disconnects; DISCONNECT closes the connection.
 """
 
 import json
@@ -22,7 +22,7 @@ from typing import Any, Final, Self
 import attrs
 from services import ports
 
-HANG_UP: Final = None
+DISCONNECT: Final = None
 SILENCE: Final = 30.0
 
 Step = bytes | float | None
@@ -30,45 +30,45 @@ Reply = Sequence[Step]
 
 
 @attrs.frozen
-class Asked:
-    """A request as it came."""
+class ReceivedRequest:
+    """A request as the service received it."""
 
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
     connection: int
-    """Which connection it came on, counted from 0."""
+    """The number of its connection, counted from 0."""
 
 
-class Left(Exception):  # noqa: N818
+class Disconnected(Exception):  # noqa: N818
     """The client closed the connection."""
 
 
-class Wire:
-    """A server in threads. Each request gets the next reply of the script, else its own answer."""
+class FakeService:
+    """A server in threads. Each request gets the next scripted reply, else that of ``respond``."""
 
     def __init__(
         self,
         context: ssl.SSLContext | None = None,
         *,
-        answers: Callable[[dict[str, Any]], Reply] | None = None,
+        respond: Callable[[dict[str, Any]], Reply] | None = None,
     ) -> None:
         self.port = ports.claim()
         self.url = f"http{'s' if context else ''}://{ports.LOOPBACK}:{self.port}"
-        self.asked: list[Asked] = []
-        self.left = threading.Event()
+        self.requests: list[ReceivedRequest] = []
+        self.disconnected = threading.Event()
         """Set when a client closes its connection in a pause of a reply."""
         self.paused = threading.Event()
         """Set when a pause begins."""
         self._context = context
-        self._answers = answers
+        self._respond = respond
         self._script: deque[Reply] = deque()
         self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server((ports.LOOPBACK, self.port))
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
-    def plays(self, *replies: Reply) -> None:
-        """Add to the script."""
+    def add_replies(self, *replies: Reply) -> None:
+        """Append replies to the script."""
         self._script.extend(replies)
 
     def __enter__(self) -> Self:
@@ -78,9 +78,9 @@ class Wire:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for one in list(self._sockets):
+        for client in list(self._sockets):
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                client.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         ports.release(self.port)
 
@@ -103,19 +103,19 @@ class Wire:
                 client = self._context.wrap_socket(client, server_side=True)
                 self._sockets.add(client)
             with client, client.makefile("rb") as lines:
-                while asked := _request(lines, number):
-                    self.asked.append(asked)
-                    reply = self._reply(asked.body)
+                while received := _request(lines, number):
+                    self.requests.append(received)
+                    reply = self._reply(received.body)
                     self._play(client, reply)
-                    if HANG_UP in reply:  # what came meanwhile is not read
+                    if DISCONNECT in reply:  # later requests are not read
                         break
-        except (Left, OSError, ValueError):
-            self.left.set()
+        except (Disconnected, OSError, ValueError):
+            self.disconnected.set()
 
     def _reply(self, body: dict[str, Any]) -> Reply:
-        if self._script or self._answers is None:
+        if self._script or self._respond is None:
             return self._script.popleft()
-        return self._answers(body)
+        return self._respond(body)
 
     def _play(self, client: socket.socket, reply: Reply) -> None:
         for step in reply:
@@ -128,28 +128,28 @@ class Wire:
                     self.paused.set()
                     readable, _, _ = select.select([client], [], [], seconds)
                     if readable:
-                        raise Left
+                        raise Disconnected
 
 
-def _request(lines: Any, connection: int) -> Asked | None:
+def _request(lines: Any, connection: int) -> ReceivedRequest | None:
     first = lines.readline()
     if not first:
         return None
     headers = {}
     while (line := lines.readline()) != b"\r\n":
         if not line:
-            raise Left  # in the midst of its request, as who is cancelled does
+            raise Disconnected  # within its request, as a cancelled client does
         name, _, value = line.decode().partition(":")
         headers[name.lower()] = value.strip()
     size = int(headers.get("content-length", 0))
     sent = lines.read(size)
     if len(sent) < size:
-        raise Left
-    return Asked(first.split()[1].decode(), headers, json.loads(sent or "{}"), connection)
+        raise Disconnected
+    return ReceivedRequest(first.split()[1].decode(), headers, json.loads(sent or "{}"), connection)
 
 
 def event(kind: str, **fields: Any) -> bytes:
-    """One event of a stream."""
+    """Return one event of a stream."""
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
 
 
@@ -159,7 +159,7 @@ def start(**usage: int) -> bytes:
 
 
 def block(kind: str, *deltas: dict[str, Any], index: int = 0, **fields: Any) -> list[bytes]:
-    """The events of one block of content."""
+    """Return the events of one block of content."""
     return [
         event("content_block_start", index=index, content_block={"type": kind, **fields}),
         *(event("content_block_delta", index=index, delta=delta) for delta in deltas),
@@ -168,7 +168,7 @@ def block(kind: str, *deltas: dict[str, Any], index: int = 0, **fields: Any) -> 
 
 
 def text(*pieces: str) -> list[bytes]:
-    return block("text", *({"type": "text_delta", "text": one} for one in pieces), text="")
+    return block("text", *({"type": "text_delta", "text": piece} for piece in pieces), text="")
 
 
 def end(reason: str = "end_turn", output_tokens: int = 2, **delta: Any) -> list[bytes]:
@@ -178,12 +178,12 @@ def end(reason: str = "end_turn", output_tokens: int = 2, **delta: Any) -> list[
 
 
 def events(*pieces: str) -> list[bytes]:
-    """The events of a whole answer."""
+    """Return the events of a complete response."""
     return [start(input_tokens=5, output_tokens=1), *text(*pieces), *end()]
 
 
 def head(code: int = 200, kind: str = "text/event-stream", **headers: object) -> bytes:
-    """The head of an answer in chunks; a header's name has _ for -."""
+    """Return the head of a chunked response; a header's name has _ instead of -."""
     more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     return (
         f"HTTP/1.1 {code} Said\r\ncontent-type: {kind}\r\n{more}transfer-encoding: chunked\r\n\r\n"
@@ -198,7 +198,7 @@ LAST: Final = b"0\r\n\r\n"
 
 
 def stream(parts: Sequence[Step]) -> Iterator[Step]:
-    """An answer that is streamed; pauses may stand between the events."""
+    """Yield a streamed response; there may be pauses between the events."""
     yield head()
     for part in parts:
         yield chunk(part) if isinstance(part, bytes) else part
@@ -206,11 +206,11 @@ def stream(parts: Sequence[Step]) -> Iterator[Step]:
 
 
 def answer(*pieces: str) -> Reply:
-    """A whole answer, as it should be."""
+    """Return a complete response."""
     return list(stream(events(*pieces)))
 
 
 def status(code: int, kind: str = "error", message: str = "words", **headers: object) -> Reply:
-    """A refusal."""
+    """Return an error response."""
     error = {"type": "error", "error": {"type": kind, "message": message}}
     return [head(code, "application/json", **headers), chunk(json.dumps(error).encode()), LAST]
