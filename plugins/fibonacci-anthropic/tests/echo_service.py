@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from .fake_service import SILENCE, Reply, chunk, end, head, start, status, stream, text
+from .fake_service import SILENCE, Reply, chunk, end, error_response, head, start, stream, text
 
 SLOW: Final = "a question that takes long"
 ENDLESS: Final = "a question without an end"
@@ -18,9 +18,9 @@ def echo(body: dict[str, Any]) -> Reply:
     if prompt == ENDLESS:
         return [head(), chunk(start()), *[chunk(text("on and ")[1]), 0.01] * 2000]
     if prompt == REFUSED:
-        return status(400, "invalid_request_error", f"no: {prompt}")
+        return error_response(400, "invalid_request_error", f"no: {prompt}")
     if prompt == BUSY:
-        return status(429, "rate_limit_error", f"later: {prompt}", retry_after=1)
+        return error_response(429, "rate_limit_error", f"later: {prompt}", retry_after=1)
     return list(stream(repeated_events(f"You said: {prompt}", body)))
 
 

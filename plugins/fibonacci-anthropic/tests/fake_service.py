@@ -1,7 +1,7 @@
 """A fake of Anthropic's Messages API with scripted replies: real sockets, the service's bytes.
 
     with FakeService() as service:
-        service.add_replies(answer("Hel", "lo"), status(429, "rate_limit_error", retry_after=1))
+        service.add_replies(response("Hel", "lo"), error_response(429, "rate_limit_error"))
         ...                                  # the first two requests to service.url
         assert service.requests[0].body["model"] == "claude-x"
 
@@ -205,12 +205,14 @@ def stream(parts: Sequence[Step]) -> Iterator[Step]:
     yield LAST
 
 
-def answer(*pieces: str) -> Reply:
+def response(*pieces: str) -> Reply:
     """Return a complete response."""
     return list(stream(events(*pieces)))
 
 
-def status(code: int, kind: str = "error", message: str = "words", **headers: object) -> Reply:
+def error_response(
+    code: int, kind: str = "error", message: str = "words", **headers: object
+) -> Reply:
     """Return an error response."""
     error = {"type": "error", "error": {"type": kind, "message": message}}
     return [head(code, "application/json", **headers), chunk(json.dumps(error).encode()), LAST]

@@ -21,7 +21,17 @@ from fibonacci_anthropic import AnthropicModel
 from fibonacci_anthropic.transport import ResolvingBackend
 
 from .conftest import KEY, Complete
-from .fake_service import DISCONNECT, SILENCE, FakeService, answer, chunk, events, head, start, text
+from .fake_service import (
+    DISCONNECT,
+    SILENCE,
+    FakeService,
+    chunk,
+    events,
+    head,
+    response,
+    start,
+    text,
+)
 
 HI = ModelRequest(prompt="Hi")
 
@@ -43,7 +53,7 @@ assert not {"anthropic", "httpx2", "pydantic", "asyncio"} & set(sys.modules)
 
 def test_models_share_a_connection(service: FakeService, complete: Complete) -> None:
     """Models with the same key and URL use one connection in turn."""
-    service.add_replies(*[answer("yes")] * 6)
+    service.add_replies(*[response("yes")] * 6)
     models = [AnthropicModel(name, api_key=KEY, base_url=service.url) for name in ("claude-a", "b")]
     for _ in range(3):
         for model in models:
@@ -55,7 +65,7 @@ def test_stale_connection_is_replaced(
     service: FakeService, model: AnthropicModel, complete: Complete
 ) -> None:
     """A request on a connection that the server has just closed is sent over a new one."""
-    service.add_replies(answer("yes"), [DISCONNECT], answer("again"))
+    service.add_replies(response("yes"), [DISCONNECT], response("again"))
     assert [complete(model, HI).text for _ in range(2)] == ["yes", "again"]
     assert [received.connection for received in service.requests] == [0, 0, 1]
 
@@ -64,13 +74,13 @@ def test_connections_closed_after_each_response(
     service: FakeService, model: AnthropicModel, complete: Complete
 ) -> None:
     """A server that closes each connection without notice serves all requests."""
-    service.add_replies(*[[*answer("yes"), DISCONNECT]] * 20)
+    service.add_replies(*[[*response("yes"), DISCONNECT]] * 20)
     assert [complete(model, HI).text for _ in range(20)] == ["yes"] * 20
 
 
 def test_clients_are_not_shared_across_keys(service: FakeService) -> None:
     """Models with different keys send their own key."""
-    service.add_replies(answer("yes"), answer("yes"))
+    service.add_replies(response("yes"), response("yes"))
     for key in ("key-a", "key-b"):
         AnthropicModel("claude-x", api_key=key, base_url=service.url).complete(HI)
     sent = [received.headers["authorization"] for received in service.requests]
@@ -79,7 +89,7 @@ def test_clients_are_not_shared_across_keys(service: FakeService) -> None:
 
 def test_threads_share_a_client(service: FakeService, model: AnthropicModel) -> None:
     """Eight threads that send their first requests at once share one client."""
-    service.add_replies(*[answer("yes")] * 40)
+    service.add_replies(*[response("yes")] * 40)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: model.complete(HI).text, range(40)))
     assert answers == ["yes"] * 40
@@ -88,7 +98,7 @@ def test_threads_share_a_client(service: FakeService, model: AnthropicModel) -> 
 
 def test_tasks_share_a_client(service: FakeService, model: AnthropicModel) -> None:
     """Tasks of one loop that send their first requests at once share one client."""
-    service.add_replies(*[answer("yes")] * 20)
+    service.add_replies(*[response("yes")] * 20)
 
     async def complete() -> list[Completion]:
         return await asyncio.gather(*[model.acomplete(HI) for _ in range(20)])
@@ -105,7 +115,7 @@ def test_busy_executor_does_not_block_resolution(
     monkeypatch.setenv("NO_PROXY", "localhost")
     url = service.url.replace("127.0.0.1", "localhost")
     model = AnthropicModel("claude-x", api_key=KEY, base_url=url)
-    service.add_replies(answer("yes"))
+    service.add_replies(response("yes"))
     is_over = Event()
 
     async def complete() -> Completion:
@@ -128,7 +138,7 @@ def test_slow_resolution_is_a_connect_timeout() -> None:
 
 def test_loop_closed_without_cleanup(service: FakeService, model: AnthropicModel) -> None:
     """After a loop was closed without cleanup, the next loop gets a new client."""
-    service.add_replies(answer("yes"), answer("again"))
+    service.add_replies(response("yes"), response("again"))
     loop = asyncio.new_event_loop()
     assert loop.run_until_complete(model.acomplete(HI)).text == "yes"
     with warnings.catch_warnings():
@@ -140,7 +150,7 @@ def test_loop_closed_without_cleanup(service: FakeService, model: AnthropicModel
 
 def test_each_loop_has_its_own_client(service: FakeService, model: AnthropicModel) -> None:
     """Each event loop has its own client, which is closed with the loop without a warning."""
-    service.add_replies(*[answer("yes")] * 6)
+    service.add_replies(*[response("yes")] * 6)
 
     async def complete() -> None:
         for _ in range(2):
@@ -158,7 +168,7 @@ def test_each_loop_has_its_own_client(service: FakeService, model: AnthropicMode
 
 def test_concurrent_loops_are_independent(service: FakeService, model: AnthropicModel) -> None:
     """Event loops that run in several threads at once do not share a client."""
-    service.add_replies(*[answer("yes")] * 20)
+    service.add_replies(*[response("yes")] * 20)
 
     def complete(_: int) -> list[str]:
         async def complete_five() -> list[str]:
@@ -172,7 +182,7 @@ def test_concurrent_loops_are_independent(service: FakeService, model: Anthropic
 
 def test_last_model_closes_the_connections(service: FakeService) -> None:
     """The connections are closed when the last model is collected."""
-    service.add_replies(answer("yes"))
+    service.add_replies(response("yes"))
     model = AnthropicModel("claude-x", api_key=KEY, base_url=service.url)
     model.complete(HI)
     with warnings.catch_warnings(record=True) as caught:
@@ -224,12 +234,12 @@ def test_stored_exception_keeps_no_generators_alive(
         stream = model.astream(HI)
         assert await anext(stream) == TextDelta("Hel")
         generators = _generators_of_httpx()
-        with pytest.raises(ValueError, match="enough") as kept:
+        with pytest.raises(ValueError, match="enough") as caught:
             await stream.athrow(ValueError("enough"))
-        for _ in range(100):  # the loop ends one after the other
+        for _ in range(100):  # the loop ends them one by one
             await asyncio.sleep(0)
         assert generators
-        assert [one() for one in generators if one()] == [], kept
+        assert [generator() for generator in generators if generator()] == [], caught
 
     asyncio.run(break_off())
 
@@ -237,9 +247,9 @@ def test_stored_exception_keeps_no_generators_alive(
 def _generators_of_httpx() -> list[weakref.ref[Any]]:
     gc.collect()
     return [
-        weakref.ref(one)
-        for one in gc.get_objects()
-        if isinstance(one, AsyncGeneratorType) and "httpx2" in one.ag_code.co_filename
+        weakref.ref(item)
+        for item in gc.get_objects()
+        if isinstance(item, AsyncGeneratorType) and "httpx2" in item.ag_code.co_filename
     ]
 
 
@@ -252,7 +262,7 @@ def test_unread_stream_sends_nothing(service: FakeService, model: AnthropicModel
 
 def test_event_loop_is_not_blocked(service: FakeService, model: AnthropicModel) -> None:
     """Other tasks run while a response is streamed."""
-    parts = [step for one in events("a", "b", "c") for step in (chunk(one), 0.02)]
+    parts = [step for event in events("a", "b", "c") for step in (chunk(event), 0.02)]
     service.add_replies([head(), *parts, b"0\r\n\r\n"])
 
     async def count() -> int:
@@ -272,7 +282,7 @@ def test_forked_child_opens_its_own_connections(
     service: FakeService, model: AnthropicModel
 ) -> None:
     """A child opens its own connections, sync and async, and its parent keeps its own."""
-    service.add_replies(*[answer("yes")] * 6)
+    service.add_replies(*[response("yes")] * 6)
     began = monotonic()
     model.complete(HI)
     with asyncio.Runner() as runner:
@@ -282,7 +292,7 @@ def test_forked_child_opens_its_own_connections(
         assert model.complete(HI).text == runner.run(model.acomplete(HI)).text == "yes"
     connections = [received.connection for received in service.requests]
     assert connections[:4] == [0, 1, 2, 3]
-    # httpx gives up a connection that was idle for 5 s: on a slow machine, before the parent asks.
+    # httpx gives up a connection that was idle for 5 s: on a slow machine, before the parent sends.
     assert connections[4:] == [0, 1] or monotonic() - began > 5
 
 
@@ -290,7 +300,8 @@ def test_fork_during_a_stream(service: FakeService, model: AnthropicModel) -> No
     """A stream closed in a forked child continues in the parent."""
     whole = events("one", "two")
     service.add_replies(
-        [head(), *map(chunk, whole[:3]), 0.5, *map(chunk, whole[3:]), b"0\r\n\r\n"], answer("child")
+        [head(), *map(chunk, whole[:3]), 0.5, *map(chunk, whole[3:]), b"0\r\n\r\n"],
+        response("child"),
     )
     stream = model.stream(HI)
     assert next(stream) == TextDelta("one")
@@ -305,7 +316,7 @@ def test_fork_during_a_stream(service: FakeService, model: AnthropicModel) -> No
 
 def test_fork_before_the_first_request(service: FakeService, model: AnthropicModel) -> None:
     """A forked child may send the first request."""
-    service.add_replies(answer("yes"), answer("yes"))
+    service.add_replies(response("yes"), response("yes"))
     in_child(lambda: model.complete(HI).text == "yes")
     assert model.complete(HI).text == "yes"
 

@@ -10,7 +10,7 @@ from fibonacci.plugin import ModelRequest, ModelSettings
 from fibonacci_anthropic import AnthropicModel, fibonacci_model
 
 from .conftest import KEY
-from .fake_service import FakeService, answer
+from .fake_service import FakeService, response
 
 HI = ModelRequest(prompt="Hi")
 KEY_PROBLEM = "(contains|holds|stands)"
@@ -27,7 +27,7 @@ def test_workflow_finds_the_model_by_name(
     """A model name that starts with claude- or anthropic: selects this plugin."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", service.url)
-    service.add_replies(answer("yes"))
+    service.add_replies(response("yes"))
     with Workflow("w") as workflow:
         workflow.add_node(LLMNode("n", name, "Hi"))
         assert workflow.execute()["n"] == "yes"
@@ -41,11 +41,11 @@ def test_missing_key_is_reported_before_any_node_runs(monkeypatch: pytest.Monkey
     workflow = Workflow("w")
     workflow.add_node(LLMNode("first", lambda _: done.append("x") or "x", "Hi"))
     workflow.add_node(LLMNode("n", "claude-x", "Hi", dependencies=["first"]))
-    for begin in (workflow.validate, workflow.execute):
+    for call in (workflow.validate, workflow.execute):
         with pytest.raises(
             ConfigurationError, match=r"Set ANTHROPIC_API_KEY, or pass one: .*api_key="
         ):
-            begin()
+            call()
     assert not done
 
 
@@ -63,7 +63,7 @@ def test_auth_token_is_used_without_a_key(
     """ANTHROPIC_AUTH_TOKEN is used if there is no API key."""
     monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "token-1234567890")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", service.url)
-    service.add_replies(answer("yes"), answer("yes"))
+    service.add_replies(response("yes"), response("yes"))
     make().complete(HI)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     make().complete(HI)
@@ -78,7 +78,7 @@ def test_sdk_profile_is_used_without_a_key(
     folder = tmp_path / "profiles"
     write_profile(folder, monkeypatch)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", service.url)
-    service.add_replies(answer("yes"))
+    service.add_replies(response("yes"))
     assert make().complete(HI).text == "yes"
     assert service.requests[0].headers["authorization"] == "Bearer profile-token"
 

@@ -20,11 +20,11 @@ from .fake_service import (
     SILENCE,
     FakeService,
     Reply,
-    answer,
     chunk,
     event,
     events,
     head,
+    response,
     start,
     text,
 )
@@ -67,12 +67,12 @@ def test_deadline_holds_however_slow_the_service_is(
     how: str, service: FakeService, model: AnthropicModel, complete: Complete
 ) -> None:
     """At the deadline the request raises ModelError, and its connection is closed."""
-    service.add_replies(answer("warm"), LATE[how])
+    service.add_replies(response("warm"), LATE[how])
     complete(model, ModelRequest(prompt="Hi"))
-    begin = monotonic()
+    started = monotonic()
     with pytest.raises(ModelError, match="deadline") as caught:
         complete(model, request())
-    assert SECONDS - EARLY <= monotonic() - begin < SECONDS + LATE_BY
+    assert SECONDS - EARLY <= monotonic() - started < SECONDS + LATE_BY
     assert caught.value.retryable
     assert service.disconnected.wait(60)
 
@@ -102,7 +102,7 @@ def test_request_within_the_deadline_succeeds(
     service: FakeService, model: AnthropicModel, complete: Complete
 ) -> None:
     """A deadline that is not reached changes nothing."""
-    service.add_replies(answer("yes"))
+    service.add_replies(response("yes"))
     assert complete(model, ModelRequest(prompt="Hi", deadline=monotonic() + 30)).text == "yes"
 
 
@@ -114,7 +114,7 @@ def test_complete_response_on_an_open_connection(
     The client disconnects during the pause.
     """
     monkeypatch.setattr("fibonacci_anthropic.stream.DRAIN_TIMEOUT", 0.05)
-    service.add_replies([head(), *map(chunk, events("whole")), SILENCE], answer("next"))
+    service.add_replies([head(), *map(chunk, events("whole")), SILENCE], response("next"))
     assert complete(model, ModelRequest(prompt="Hi")).text == "whole"
     assert service.disconnected.wait(60)
     assert complete(model, ModelRequest(prompt="Hi")).text == "next"
@@ -135,7 +135,7 @@ def test_deadline_includes_the_time_of_the_reader(
     model: AnthropicModel, service: FakeService
 ) -> None:
     """The deadline also holds between the deltas of a stream, for a slow reader."""
-    service.add_replies(answer("one", "two"))
+    service.add_replies(response("one", "two"))
     stream = model.stream(request())
     next(stream)
     sleep(SECONDS)
@@ -160,9 +160,9 @@ def test_deadline_holds_over_tls(secure_service: FakeService, complete: Complete
         secure_service,
         AnthropicModel("claude-x", api_key=KEY, base_url=secure_service.url),
     )
-    service.add_replies(answer("warm"), LATE["slow body"])
+    service.add_replies(response("warm"), LATE["slow body"])
     assert complete(model, ModelRequest(prompt="Hi")).text == "warm"
-    begin = monotonic()
+    started = monotonic()
     with pytest.raises(ModelError, match="deadline"):
         complete(model, request())
-    assert SECONDS - EARLY <= monotonic() - begin < SECONDS + LATE_BY
+    assert SECONDS - EARLY <= monotonic() - started < SECONDS + LATE_BY

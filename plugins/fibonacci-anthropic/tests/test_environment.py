@@ -7,7 +7,7 @@ import pytest
 from fibonacci import ConfigurationError, LLMNode, Workflow
 
 from .conftest import KEY
-from .fake_service import FakeService, answer
+from .fake_service import FakeService, response
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +29,9 @@ def create_workflow(done: list[str]) -> Workflow:
 def error_message() -> str:
     """Return the error of validate() and execute(), raised before any node ran."""
     messages, done = set(), list[str]()
-    for begin in (create_workflow(done).validate, create_workflow(done).execute):
+    for call in (create_workflow(done).validate, create_workflow(done).execute):
         with pytest.raises(ConfigurationError) as caught:
-            begin()
+            call()
         assert caught.value.__cause__ is None
         messages.add(str(caught.value))
     assert done == []
@@ -117,7 +117,7 @@ def test_no_proxy_hosts_bypass_the_proxy(
     excepted = "localhost,.corp,*.corp,::1,10.0.0.0/8,gateway:8080,http://gateway,,127.0.0.1"
     monkeypatch.setenv("no_proxy", excepted)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", service.url)
-    service.add_replies(answer("yes"))
+    service.add_replies(response("yes"))
     assert create_workflow([]).execute()["n"] == "yes"
 
 

@@ -21,14 +21,14 @@ from .fake_service import (
     LAST,
     FakeService,
     Reply,
-    answer,
     chunk,
     end,
+    error_response,
     event,
     events,
     head,
+    response,
     start,
-    status,
     stream,
     text,
 )
@@ -81,7 +81,10 @@ def test_status_decides_retryable(
 ) -> None:
     """The error has the status, type and message; the status decides whether it is retryable."""
     error = error_of(
-        service, model, complete, status(code, kind, "max_tokens: 9 > 8.", request_id="req_1")
+        service,
+        model,
+        complete,
+        error_response(code, kind, "max_tokens: 9 > 8.", request_id="req_1"),
     )
     assert str(error).startswith(
         f"anthropic: the service returned an error, {code} {kind}: "
@@ -93,7 +96,7 @@ def test_status_decides_retryable(
 
 def test_error_has_a_hint(service: FakeService, model: AnthropicModel, complete: Complete) -> None:
     """The error for a status with a known fix names the fix."""
-    error = error_of(service, model, complete, status(401, "authentication_error"))
+    error = error_of(service, model, complete, error_response(401, "authentication_error"))
     assert str(error).endswith("authentication_error: words. Check ANTHROPIC_API_KEY")
 
 
@@ -103,7 +106,7 @@ def test_should_retry_header_overrides_the_status(
 ) -> None:
     """The header x-should-retry takes precedence over the status."""
     code = 400 if retryable else 529
-    error = error_of(service, model, complete, status(code, x_should_retry=said))
+    error = error_of(service, model, complete, error_response(code, x_should_retry=said))
     assert error.retryable is retryable
 
 
@@ -128,7 +131,9 @@ def test_retry_after_in_seconds(
     seconds: float | None,
 ) -> None:
     """Retry-After in seconds is reported; an invalid value is ignored."""
-    error = error_of(service, model, complete, status(429, "rate_limit_error", retry_after=header))
+    error = error_of(
+        service, model, complete, error_response(429, "rate_limit_error", retry_after=header)
+    )
     assert error.retry_after == seconds
 
 
@@ -137,7 +142,9 @@ def test_retry_after_as_a_date(
 ) -> None:
     """Retry-After as a date is reported in seconds."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    error = error_of(service, model, complete, status(529, "overloaded_error", retry_after=date))
+    error = error_of(
+        service, model, complete, error_response(529, "overloaded_error", retry_after=date)
+    )
     assert error.retry_after is not None
     assert 80 < error.retry_after <= 90
 
@@ -157,7 +164,7 @@ def test_message_that_quotes_the_request_is_left_out(
     service: FakeService, model: AnthropicModel, complete: Complete, words: str
 ) -> None:
     """A message that quotes the prompt or the key, or a part of them, is left out."""
-    error = error_of(service, model, complete, status(400, "invalid_request_error", words))
+    error = error_of(service, model, complete, error_response(400, "invalid_request_error", words))
     assert str(error) == ("anthropic: the service returned an error, 400 invalid_request_error")
 
 
@@ -166,7 +173,7 @@ def test_invalid_type_and_request_id_are_left_out(
 ) -> None:
     """A type or request id that is not an identifier is left out; long messages are cut."""
     error = error_of(
-        service, model, complete, status(400, HI.prompt, "w" * 1000, request_id=HI.prompt)
+        service, model, complete, error_response(400, HI.prompt, "w" * 1000, request_id=HI.prompt)
     )
     said = "anthropic: the service returned an error, 400: " + "w" * 300
     assert str(error) == said
@@ -244,7 +251,7 @@ def test_truncated_response_is_retryable(way: int, complete: Complete) -> None:
             error = error_of(service, model, complete, truncated_replies(STREAM[:offset])[way])
             assert error.retryable, offset
             service.requests.clear()
-        service.add_replies(answer("all"))
+        service.add_replies(response("all"))
         assert complete(model, HI).text == "all"
 
 
@@ -328,14 +335,16 @@ def test_lax_certificate_is_accepted(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
     with FakeService(context) as service:
-        service.add_replies(answer("yes"))
+        service.add_replies(response("yes"))
         model = AnthropicModel("claude-x", api_key=KEY, base_url=service.url)
         assert complete(model, HI).text == "yes"
 
 
 def test_error_message_is_one_line(service: FakeService, model: AnthropicModel) -> None:
     """The service's message is reported as one line."""
-    service.add_replies(status(400, "invalid_request_error", "line one\nline two" + json.dumps({})))
+    service.add_replies(
+        error_response(400, "invalid_request_error", "line one\nline two" + json.dumps({}))
+    )
     with pytest.raises(ModelError, match=r"line one line two\{\}$"):
         model.complete(ModelRequest(prompt="Hi"))
 

@@ -10,7 +10,7 @@ from fibonacci.plugin import ModelRequest
 from fibonacci_anthropic import AnthropicModel
 
 from .conftest import KEY, Complete
-from .fake_service import FakeService, answer, status
+from .fake_service import FakeService, error_response, response
 
 SECRET = ModelRequest(prompt="prompt-hunter2", system_prompt="system-hunter2", max_tokens=7)
 
@@ -23,7 +23,7 @@ def test_no_log_record_has_prompt_completion_or_key(
 ) -> None:
     """No logger records a prompt, a completion or a key, at DEBUG or after an error."""
     caplog.set_level(logging.DEBUG)
-    service.add_replies(answer("answer-hunter2"), status(529))
+    service.add_replies(response("answer-hunter2"), error_response(529))
     complete(model, SECRET)
     with pytest.raises(Exception, match="529"):
         complete(model, SECRET)
@@ -36,7 +36,7 @@ def test_log_of_other_clients_is_unchanged(
     service: FakeService, model: AnthropicModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Requests of a client that the application created are logged as usual."""
-    service.add_replies(answer("yes"), answer("yes"))
+    service.add_replies(response("yes"), response("yes"))
     model.complete(SECRET)
     caplog.set_level(logging.DEBUG)
     client = anthropic.Anthropic(api_key=KEY, base_url=service.url)
@@ -59,7 +59,7 @@ def test_deprecated_model_is_logged_once(
     """A deprecated model is logged once per process, and its requests succeed."""
     monkeypatch.setattr("fibonacci_anthropic.messages._warned_models", set())
     old, day = next(iter(DEPRECATED_MODELS.items()))
-    service.add_replies(*[answer("yes")] * 3)
+    service.add_replies(*[response("yes")] * 3)
     for _ in range(3):
         assert (
             complete(AnthropicModel(old, api_key=KEY, base_url=service.url), SECRET).text == "yes"

@@ -9,13 +9,13 @@ from fibonacci.plugin import ModelRequest
 from fibonacci_anthropic import AnthropicModel
 
 from .conftest import KEY, Complete
-from .fake_service import FakeService, answer
+from .fake_service import FakeService, response
 
 OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
 def body_for(service: FakeService, model: AnthropicModel, **fields: Any) -> dict[str, Any]:
-    service.add_replies(answer("yes"))
+    service.add_replies(response("yes"))
     model.complete(ModelRequest(prompt="Hi", **fields))
     return service.requests[-1].body
 
@@ -24,7 +24,7 @@ def test_minimal_request_body(
     service: FakeService, model: AnthropicModel, complete: Complete
 ) -> None:
     """A request has the prompt as one user message, and no optional fields."""
-    service.add_replies(answer("yes"))
+    service.add_replies(response("yes"))
     assert complete(model, ModelRequest(prompt="Hi {{x}}", max_tokens=7)).text == "yes"
     (received,) = service.requests
     assert received.path == "/v1/messages"
@@ -90,7 +90,7 @@ def test_json_without_a_schema_sends_no_output_config(
 
 def test_base_url_with_a_path(service: FakeService) -> None:
     """The path of base_url precedes the API's path."""
-    service.add_replies(answer("yes"))
+    service.add_replies(response("yes"))
     model = AnthropicModel("claude-x", api_key=KEY, base_url=f"{service.url}/gateway/")
     model.complete(ModelRequest(prompt="Hi"))
     assert service.requests[0].path == "/gateway/v1/messages"
@@ -100,7 +100,7 @@ def test_large_prompt_is_sent_whole(
     service: FakeService, model: AnthropicModel, complete: Complete
 ) -> None:
     """A prompt of several megabytes is sent whole."""
-    service.add_replies(answer("yes"))
+    service.add_replies(response("yes"))
     prompt = "naïve 東京 " * 300_000
     complete(model, ModelRequest(prompt=prompt))
     assert service.requests[0].body["messages"][0]["content"] == prompt

@@ -7,7 +7,18 @@ from fibonacci.plugin import Completion, ModelRequest, TextDelta, Usage
 from fibonacci_anthropic import AnthropicModel
 
 from .conftest import Complete
-from .fake_service import FakeService, Step, answer, block, end, event, events, start, stream, text
+from .fake_service import (
+    FakeService,
+    Step,
+    block,
+    end,
+    event,
+    events,
+    response,
+    start,
+    stream,
+    text,
+)
 
 HI = ModelRequest(prompt="Hi")
 
@@ -146,7 +157,7 @@ def test_refusal_raises_model_error(
 
 def test_stream_ends_with_the_completion(service: FakeService, model: AnthropicModel) -> None:
     """stream() yields the deltas, then what complete() returns."""
-    service.add_replies(answer("Hel", "lo"), answer("Hel", "lo"))
+    service.add_replies(response("Hel", "lo"), response("Hel", "lo"))
     *pieces, completion = model.stream(HI)
     assert pieces == [TextDelta("Hel"), TextDelta("lo")]
     assert completion == model.complete(HI)

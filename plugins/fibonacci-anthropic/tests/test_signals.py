@@ -14,7 +14,7 @@ from fibonacci.plugin import ModelRequest, TextDelta
 from fibonacci_anthropic import AnthropicModel
 from fibonacci_anthropic.messages import request_body
 
-from .fake_service import SILENCE, FakeService, answer, chunk, events, head, start, text
+from .fake_service import SILENCE, FakeService, chunk, events, head, response, start, text
 
 HI = ModelRequest(prompt="Hi")
 
@@ -49,7 +49,7 @@ def test_interrupted_request_is_not_retried(
     service: FakeService, model: AnthropicModel, fault: Exception
 ) -> None:
     """An exception of a signal handler is raised unchanged, and the request is not resent."""
-    service.add_replies(answer("warm"), [SILENCE], answer("again"))
+    service.add_replies(response("warm"), [SILENCE], response("again"))
     model.complete(HI)
     service.paused.clear()
     with interrupted(service.paused, fault), pytest.raises(type(fault)) as caught:

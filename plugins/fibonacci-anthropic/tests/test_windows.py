@@ -3,7 +3,7 @@
 from windows import run_without_forks
 
 from .conftest import KEY
-from .fake_service import FakeService, answer
+from .fake_service import FakeService, response
 
 PROGRAM = """
 import sys
@@ -18,5 +18,5 @@ print(asyncio.run(model.acomplete(ModelRequest(prompt="Hi"))).text)
 
 def test_model_works_without_fork(service: FakeService) -> None:
     """A model completes in sync and async code on a system without os.fork."""
-    service.add_replies(answer("yes"), answer("yes"))
+    service.add_replies(response("yes"), response("yes"))
     assert run_without_forks(PROGRAM, KEY, service.url) == "yes\nyes\n"

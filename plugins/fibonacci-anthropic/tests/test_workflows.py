@@ -28,18 +28,18 @@ from .fake_service import (
     SILENCE,
     FakeService,
     Reply,
-    answer,
     chunk,
+    error_response,
     head,
+    response,
     start,
-    status,
     text,
 )
 
 Execute = Callable[..., Any]
 
 CUT: Reply = [head(), *map(chunk, [start(), *text("half an answer")]), DISCONNECT]
-BUSY = status(529, "overloaded_error", "Overloaded")
+BUSY = error_response(529, "overloaded_error", "Overloaded")
 
 
 def executed(workflow: Workflow, **arguments: Any) -> Any:
@@ -91,7 +91,7 @@ def test_third_attempt_succeeds(
     service: FakeService, model: AnthropicModel, execute: Execute
 ) -> None:
     """Two transient errors are retried; memory is written once, at the end."""
-    service.add_replies(BUSY, CUT, answer("whole"))
+    service.add_replies(BUSY, CUT, response("whole"))
     with workflow_of(model) as workflow:
         result = run(execute, workflow)
         assert result["n"] == "whole"
@@ -119,7 +119,7 @@ def test_permanent_error_is_not_retried(
     service: FakeService, model: AnthropicModel, execute: Execute
 ) -> None:
     """A request with a wrong key is sent once."""
-    service.add_replies(status(401, "authentication_error"))
+    service.add_replies(error_response(401, "authentication_error"))
     with workflow_of(model) as workflow, pytest.raises(NodeExecutionError, match="401"):
         run(execute, workflow)
     assert len(service.requests) == 1
@@ -129,23 +129,23 @@ def test_retry_waits_for_retry_after(
     service: FakeService, model: AnthropicModel, execute: Execute
 ) -> None:
     """The retry waits as long as the service's Retry-After."""
-    service.add_replies(status(429, "rate_limit_error", retry_after="0.7"), answer("yes"))
-    begin = monotonic()
+    service.add_replies(error_response(429, "rate_limit_error", retry_after="0.7"), response("yes"))
+    started = monotonic()
     with workflow_of(model, timeout=20) as workflow:
         assert run(execute, workflow)["n"] == "yes"
-    assert monotonic() - begin >= 0.7
+    assert monotonic() - started >= 0.7
 
 
 def test_retry_after_beyond_the_deadline_fails_at_once(
     service: FakeService, model: AnthropicModel, execute: Execute
 ) -> None:
     """A Retry-After beyond the node's timeout fails the node at once."""
-    service.add_replies(status(429, "rate_limit_error", retry_after=60))
-    begin = monotonic()
+    service.add_replies(error_response(429, "rate_limit_error", retry_after=60))
+    started = monotonic()
     late = pytest.raises(NodeExecutionError, match="429 rate_limit_error")
     with workflow_of(model, timeout=20) as workflow, late:
         run(execute, workflow)
-    assert monotonic() - begin < 10
+    assert monotonic() - started < 10
     assert len(service.requests) == 1
 
 
@@ -153,7 +153,7 @@ def test_node_timeout_ends_the_request(
     service: FakeService, model: AnthropicModel, execute: Execute
 ) -> None:
     """The node's timeout ends the run and the request."""
-    service.add_replies(answer("warm"), [head(), SILENCE])
+    service.add_replies(response("warm"), [head(), SILENCE])
     with workflow_of(model, timeout=0.5, memory_write=None) as workflow:
         with workflow_of(model) as warm:
             run(execute, warm)
@@ -167,7 +167,7 @@ def test_invalid_json_output_is_retried(
 ) -> None:
     """Output that is not JSON, or does not match the schema, is retried."""
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    service.add_replies(answer('{"n":'), answer('{"m": 1}'), answer('{"n": ', "1}"))
+    service.add_replies(response('{"n":'), response('{"m": 1}'), response('{"n": ', "1}"))
     fields = {"output_format": "json", "output_schema": schema}
     with workflow_of(model, **fields) as workflow:
         result = run(execute, workflow)
@@ -182,7 +182,7 @@ def test_independent_nodes_send_concurrently(execute: Execute) -> None:
 
     def reply(_: object) -> Reply:
         together.wait(20)
-        return answer("yes")
+        return response("yes")
 
     with FakeService(respond=reply) as service, Workflow("w") as workflow:
         model = AnthropicModel("claude-x", api_key=KEY, base_url=service.url)

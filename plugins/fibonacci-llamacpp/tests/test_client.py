@@ -1,4 +1,4 @@
-"""What goes wrong between here and llama.cpp's server: a real one."""
+"""Errors of requests to a real llama.cpp server."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,23 +18,23 @@ def client(model: LlamaModel) -> Iterator[Client]:
     connection.close()
 
 
-def test_a_refusal_brings_the_servers_words(client: Client) -> None:
-    """What llama.cpp refuses, it explains; another try would not help."""
+def test_server_error_is_reported(client: Client) -> None:
+    """The message of a server error is reported, and the error is not retryable."""
     with pytest.raises(ModelError, match=r"llama\.cpp: File Not Found") as caught:
         run_sync(client.request("/nowhere", {}))
     assert not caught.value.retryable
 
 
-def test_an_answer_that_is_no_json(client: Client) -> None:
-    """What can't be read is our error, and is not quoted."""
+def test_response_that_is_not_json_is_not_quoted(client: Client) -> None:
+    """A response that is not JSON raises an error that does not quote it."""
     stream = {"prompt": "secret", "n_predict": 1, "stream": True}
     with pytest.raises(ModelError, match=r"llama\.cpp: the response is not JSON$") as caught:
         run_sync(client.request("/completion", stream))
     assert caught.value.__suppress_context__
 
 
-def test_a_stream_without_an_end(client: Client) -> None:
-    """A stream that ends too early is an error, not a short answer."""
+def test_truncated_stream_raises_model_error(client: Client) -> None:
+    """A stream without its last event raises ModelError."""
 
     async def next_event() -> Any:
         return await anext(client.stream("/tokenize", {"content": "x"}))

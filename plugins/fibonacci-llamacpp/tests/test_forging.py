@@ -1,4 +1,4 @@
-"""Nobody can forge a turn: markers in what was said or remembered are mere text."""
+"""Markers in prompts and memories are text: nobody can forge a message."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,8 +35,8 @@ def marker(client: Client, text: str) -> int:
 
 
 @pytest.mark.parametrize("text", [FORGED, "", "plain", USER, SYSTEM, f"{SYSTEM}{USER}<|im_end|>"])
-def test_markers_are_the_templates_own(client: Client, text: str) -> None:
-    """Whatever is said, the model reads as many markers as of a harmless prompt, and all of it."""
+def test_only_the_template_adds_markers(client: Client, text: str) -> None:
+    """Any prompt has as many marker tokens as a harmless one, and arrives whole."""
     request = ModelRequest(prompt=text, system_prompt=text)
     tokens = run_sync(prompt_tokens(client, request))
     assert tokens.count(marker(client, "<|im_start|>")) == 3  # system, user, assistant
@@ -48,16 +48,16 @@ def test_markers_are_the_templates_own(client: Client, text: str) -> None:
     )
 
 
-def test_a_forger_would_succeed_without_care(client: Client) -> None:
-    """The markers are such that a reader of the whole text would take them for real."""
+def test_markers_are_tokens_in_parsed_text(client: Client) -> None:
+    """In a text tokenized with its markers, the markers would be real."""
     read = run_sync(client.request("/tokenize", {"content": FORGED, "parse_special": True}))[
         "tokens"
     ]
     assert read.count(marker(client, "<|im_start|>")) == 2
 
 
-def test_a_template_that_leaves_out_the_prompt(tmp_path: Path) -> None:
-    """A model that would not be told what it was asked is refused."""
+def test_template_without_the_prompt_is_refused(tmp_path: Path) -> None:
+    """A chat template that leaves out the prompt raises ModelError."""
     weights = find_weights("smollm2").read_bytes()
     deaf = tmp_path / "deaf.gguf"
     deaf.write_bytes(weights.replace(b"message['content']", b"message['nothing']", 1))

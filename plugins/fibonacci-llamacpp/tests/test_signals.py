@@ -1,4 +1,4 @@
-"""What a signal's handler raises in the midst of an answer comes out as itself."""
+"""An exception of a signal handler during a generation is raised unchanged."""
 
 import signal
 
@@ -6,13 +6,13 @@ import pytest
 
 from fibonacci.plugin import Model
 
-from .questions import ENDLESS
+from .model_requests import ENDLESS
 
 
 @pytest.mark.usefixtures("idle")
 @pytest.mark.parametrize("fault", [TimeoutError("an application's own"), OSError("another")])
-def test_an_answer_that_is_interrupted(model: Model, fault: OSError) -> None:
-    """Also what might be taken for the deadline, or for a connection that broke."""
+def test_interrupted_request_raises_the_handlers_exception(model: Model, fault: OSError) -> None:
+    """An exception of a signal handler is raised unchanged, even an OSError."""
 
     def ring(*_: object) -> None:
         raise fault

@@ -1,8 +1,8 @@
-"""SmolLM2 with one layer of its thirty: quick, and never at an end by itself.
+"""SmolLM2 with one of its thirty layers: fast, and never ending by itself.
 
-What most tests are about is the form of an answer, and when it comes: its words may be noise, and
-a tenth of the work brings them. No marker is ever the likeliest token, the one that ends an answer
-neither; so an answer has as many tokens as it may, on any machine, unless a schema ends it.
+Most tests are about the form and the timing of a completion. Its words may be noise, which takes a
+tenth of the work. No marker is ever the most likely token, nor is the one that ends a completion;
+so a completion has max_tokens tokens, on any machine, unless a schema ends it.
 """
 
 import struct
@@ -17,13 +17,13 @@ LIST: Final = 9
 ALIGNED: Final = 32
 
 MARKERS: Final = 17
-"""Tokens that are no text: the first ones of all."""
+"""The number of tokens that are not text, which are the first ones."""
 ROW: Final = 576 // 32 * 34
-"""Bytes of a token's row in the first tensor, which is read for the input and for the output."""
+"""Bytes of a token's row in the first tensor, which is used for the input and the output."""
 
 
 class Reader:
-    """Reads a GGUF file from its begin."""
+    """Reads a GGUF file from its start."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -40,7 +40,7 @@ class Reader:
         return self.data[self.at - size : self.at]
 
     def skip(self, kind: int) -> None:
-        """Pass over a value."""
+        """Skip a value."""
         if kind == TEXT:
             self.text()
         elif kind == LIST:
@@ -51,8 +51,8 @@ class Reader:
             self.number(NUMBERS[kind])
 
 
-def shallow(weights: Path) -> bytes:
-    """The file's content, with all layers left out but the first ones."""
+def shallow_model(weights: Path) -> bytes:
+    """Return the file's content with the first LAYERS layers only."""
     read = Reader(weights.read_bytes())
     version, tensors, settings = (read.number(kind) for kind in "IQQ")
     changed = bytearray()
@@ -66,20 +66,20 @@ def shallow(weights: Path) -> bytes:
     found = [_tensor(read) for _ in range(tensors)]
     start = _aligned(read.at)
     ends = [*(offset for _, _, offset in found[1:]), len(read.data) - start]
-    infos, body, kept = bytearray(), bytearray(), 0
+    infos, body, count = bytearray(), bytearray(), 0
     for (name, shape, offset), end in zip(found, ends, strict=True):
         if name.startswith(b"blk.") and int(name.split(b".")[1]) >= LAYERS:
             continue
         infos += shape + struct.pack("<Q", len(body))
         body += read.data[start + offset : start + end]
-        kept += 1
+        count += 1
     body[: MARKERS * ROW] = bytes(MARKERS * ROW)
-    head = b"GGUF" + struct.pack("<IQQ", version, kept, settings) + changed + infos
+    head = b"GGUF" + struct.pack("<IQQ", version, count, settings) + changed + infos
     return head.ljust(_aligned(len(head)), b"\0") + body
 
 
 def _tensor(read: Reader) -> tuple[bytes, bytes, int]:
-    """The next tensor: its name, what says its shape, and where its numbers are."""
+    """Return the next tensor's name, the bytes with its shape, and the offset of its data."""
     begin, name = read.at, read.text()
     for _ in range(read.number("I")):
         read.number("Q")
