@@ -1,4 +1,4 @@
-"""Salts that open nothing: they keep no good record from being read, and take little time."""
+"""Salts that match no passphrase: they take little time, and valid records still open."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,102 +20,100 @@ from fibonacci_crypto.rate_limit import (
 )
 
 from .conftest import SECONDS, Clock
-from .test_passphrases import AAD, OTHER, PHRASE, Restart, kdf_salt, planted, refused
+from .test_passphrases import AAD, OTHER, PHRASE, Restart, forged, kdf_salt, refused
 
 NOT_TRIED = "no key was derived for the salt of this record, because too many other salts"
-STRANGER = "this memory has a passphrase. Append"
+UNMATCHED = "this memory has a passphrase. Append"
 FREE = round(BURST / (SECONDS / CPU_SHARE - SECONDS))
-"""Salts that open nothing before the next one waits."""
+"""Unmatched salts that are tried before the next one waits."""
 
 pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning")
 
 
-def test_planted_records_lock_nobody_out(
+def test_valid_records_open_after_forged_ones(
     restart: Restart, derived: list[bytes], clock: Clock
 ) -> None:
-    """Right after eight, and after eighty, good records open in this store and in others."""
+    """After 8 and after 80 forged records, valid ones open in this store and in others."""
     good, theirs = restart(PHRASE).seal(b"good", AAD), restart(OTHER).seal(b"theirs", AAD)
     derivations = Derivations(clock, clock.sleep)
     mine, other = (AesGcmCipher(read_keys([text]), derivations) for text in (PHRASE, OTHER))
     for number in range(8):
-        assert STRANGER in refused(mine, planted(good, number))
-    began = clock()
+        assert UNMATCHED in refused(mine, forged(good, number))
+    started = clock()
     assert mine.open(good, AAD) == b"good"
-    assert clock() - began <= SECONDS / CPU_SHARE
+    assert clock() - started <= SECONDS / CPU_SHARE
     assert kdf_salt(mine.seal(b"v", AAD)) == kdf_salt(good)
     for number in range(8, 80):
-        assert STRANGER in refused(mine, planted(good, number))
-    began = clock()
+        assert UNMATCHED in refused(mine, forged(good, number))
+    started = clock()
     assert other.open(theirs, AAD) == b"theirs"
-    assert clock() - began == pytest.approx(SECONDS)  # and has not waited at all
+    assert clock() - started == pytest.approx(SECONDS)  # without waiting
 
 
-def test_planted_records_take_a_quarter_of_a_processor(
+def test_forged_records_take_a_quarter_of_a_cpu(
     restart: Restart, derived: list[bytes], clock: Clock
 ) -> None:
-    """Whoever plants one after the other is slowed down; a new memory is no help."""
+    """Forged records read in a row are slowed down, with new memories too."""
     sealed, derivations = restart(PHRASE).seal(b"v", AAD), Derivations(clock, clock.sleep)
     del derived[:]
-    began = clock()
+    started = clock()
     for number in range(100):
         cipher = AesGcmCipher(read_keys([PHRASE]), derivations)
-        assert STRANGER in refused(cipher, planted(sealed, number))
+        assert UNMATCHED in refused(cipher, forged(sealed, number))
     assert len(derived) == 100
-    assert len(derived) * SECONDS <= CPU_SHARE * (clock() - began + BURST) + SECONDS
+    assert len(derived) * SECONDS <= CPU_SHARE * (clock() - started + BURST) + SECONDS
 
 
-def test_a_salt_that_is_known_never_waits(
-    restart: Restart, derived: list[bytes], clock: Clock
-) -> None:
-    """Neither a good one nor a stranger; and good ones that are new make nobody wait."""
+def test_known_salts_never_wait(restart: Restart, derived: list[bytes], clock: Clock) -> None:
+    """Known salts, matched or not, never wait, and new valid ones cause no wait."""
     cipher = restart(PHRASE)
     good = [restart(PHRASE).seal(b"v", AAD) for _ in range(50)]
-    began = clock()
-    assert all(cipher.open(one, AAD) == b"v" for one in good)
-    assert clock() - began == pytest.approx(50 * SECONDS)
+    started = clock()
+    assert all(cipher.open(record, AAD) == b"v" for record in good)
+    assert clock() - started == pytest.approx(50 * SECONDS)
     for number in range(FREE):
-        assert STRANGER in refused(cipher, planted(good[0], number))
-    began = clock()
-    assert STRANGER in refused(cipher, planted(good[0], 1))
+        assert UNMATCHED in refused(cipher, forged(good[0], number))
+    started = clock()
+    assert UNMATCHED in refused(cipher, forged(good[0], 1))
     assert cipher.open(good[0], AAD) == b"v"
-    assert clock() == began
+    assert clock() == started
 
 
-def test_an_event_loop_never_waits(restart: Restart, derived: list[bytes], clock: Clock) -> None:
-    """It would hold up everybody: a salt that is new is not tried, and told so."""
+def test_event_loop_never_waits(restart: Restart, derived: list[bytes], clock: Clock) -> None:
+    """In an event loop a new salt is refused instead of waiting."""
     cipher = restart(PHRASE)
     good = restart(PHRASE).seal(b"good", AAD)
     for number in range(FREE):
-        refused(cipher, planted(good, number))
+        refused(cipher, forged(good, number))
 
     async def read() -> str:
         return refused(cipher, good)
 
-    began = clock()
+    started = clock()
     assert asyncio.run(read()).startswith(NOT_TRIED)
-    assert clock() == began
-    assert cipher.open(good, AAD) == b"good"  # a thread has waited
+    assert clock() == started
+    assert cipher.open(good, AAD) == b"good"  # a thread waits
 
 
-def test_a_reader_whose_turn_does_not_come(clock: Clock) -> None:
-    """Its time is limited, and it is told that nothing was tried."""
+def test_waiting_reader_times_out(clock: Clock) -> None:
+    """A waiting reader times out with an error that says that nothing was tried."""
     limiter = DerivationLimiter(clock, clock.sleep)
     limiter.record_failure(100)
-    began = clock()
+    started = clock()
     with pytest.raises(DecryptionError, match=NOT_TRIED):
         limiter.wait(limiter.deadline())
-    assert clock() - began == pytest.approx(WAIT_TIMEOUT, abs=0.1)
+    assert clock() - started == pytest.approx(WAIT_TIMEOUT, abs=0.1)
 
 
-def waiting(limiter: DerivationLimiter, told: Callable[[], object]) -> Thread:
-    """A thread that waits for its turn."""
+def waiting(limiter: DerivationLimiter, serve: Callable[[], object]) -> Thread:
+    """Return a thread that waits for the limiter."""
 
     def wait() -> None:
         try:
             limiter.wait(limiter.deadline())
         except DecryptionError:
             return
-        told()
+        serve()
 
     before = limiter._waiters[-1:]
     thread = Thread(target=wait)
@@ -125,15 +123,17 @@ def waiting(limiter: DerivationLimiter, told: Callable[[], object]) -> Thread:
     return thread
 
 
-def test_who_came_last_is_first(clock: Clock) -> None:
-    """So that a good record's reader is not behind all who read what somebody planted."""
+def test_last_reader_is_served_first(clock: Clock) -> None:
+    """The last reader to arrive is served first."""
     served = []
 
     def sleep(seconds: float) -> None:
         clock.sleep(seconds)
         if not served:
             served.append("later")
-            limiter.wait(limiter.deadline())  # while the first one waits, as another thread would
+            limiter.wait(
+                limiter.deadline()
+            )  # while the first reader waits, as another thread would
 
     limiter = DerivationLimiter(clock, sleep)
     limiter.record_failure((BURST + 1) * CPU_SHARE)
@@ -141,8 +141,8 @@ def test_who_came_last_is_first(clock: Clock) -> None:
     assert served == ["later"]
 
 
-def test_few_threads_wait() -> None:
-    """Where more come, who waits longest is refused: no flood takes all threads there are."""
+def test_number_of_waiting_threads_is_bounded() -> None:
+    """With more than MAX_WAITERS readers, the one that waits longest is refused."""
     clock, served = Clock(), []
     limiter = DerivationLimiter(clock, lambda _: sleep(0.001))
     limiter.record_failure(100)

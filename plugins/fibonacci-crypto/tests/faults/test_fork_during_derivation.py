@@ -1,4 +1,4 @@
-"""A fork while other threads derive, open or seal: the child does not hang (C21)."""
+"""A fork while other threads derive, open or seal does not hang the child (C21)."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from fibonacci_crypto.key_sources import read_keys
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning"),
-    # Forking beside threads is what is tested.
+    # These tests fork while threads run.
     pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning"),
 ]
 
@@ -28,7 +28,7 @@ def restarted(key: str = PHRASE, **settings: int) -> AesGcmCipher:
 
 @pytest.fixture(autouse=True)
 def restless() -> Iterator[None]:
-    """Threads take turns as often as they can, so that forks meet them anywhere."""
+    """Have threads switch as often as possible, so that forks interrupt them anywhere."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -37,7 +37,7 @@ def restless() -> Iterator[None]:
 
 @contextmanager
 def busy(work: Callable[[], object]) -> Iterator[None]:
-    """Two threads do the work again and again."""
+    """Run two threads that repeat the work."""
     done = Event()
 
     def repeat() -> None:
@@ -55,8 +55,8 @@ def busy(work: Callable[[], object]) -> Iterator[None]:
             thread.join()
 
 
-def test_forks_beside_a_derivation(derived: list[bytes]):
-    """A derivation comes to its end before the fork, and the child derives for itself."""
+def test_fork_during_a_derivation(derived: list[bytes]):
+    """A fork waits for a running derivation, and the child derives its own key."""
 
     def derive() -> bool:
         cipher = restarted()
@@ -67,8 +67,8 @@ def test_forks_beside_a_derivation(derived: list[bytes]):
             in_child(derive)
 
 
-def test_a_fork_waits_for_a_derivation_of_full_cost():
-    """And no longer: the next thread in the queue does not come first for ever."""
+def test_fork_waits_for_a_derivation_of_full_cost():
+    """A fork waits for one derivation at full cost."""
     cipher = restarted()
     thread = Thread(target=cipher.seal, args=(b"parent", b""))
     thread.start()
@@ -77,8 +77,8 @@ def test_a_fork_waits_for_a_derivation_of_full_cost():
     assert cipher.open(cipher.seal(b"parent", b""), b"") == b"parent"
 
 
-def test_threads_on_both_sides_derive_on(derived: list[bytes]):
-    """What the fork held is free again, in the parent and in the child."""
+def test_lock_is_free_in_parent_and_child(derived: list[bytes]):
+    """After a fork threads derive keys in the parent and in the child."""
 
     def in_a_thread() -> bool:
         sealed: list[bytes] = []
@@ -91,15 +91,15 @@ def test_threads_on_both_sides_derive_on(derived: list[bytes]):
     assert in_a_thread()
 
 
-def test_forks_beside_threads_that_open(derived: list[bytes]):
-    """Tables that other threads had in hand when it was forked are whole, and free."""
+def test_fork_during_opening(derived: list[bytes]):
+    """The caches are intact and unlocked in a child forked while threads open records."""
     writer = restarted(session_limit=1)
     sealed = [writer.seal(b"%d" % number, b"") for number in range(50)]
     cipher, faults = restarted(), []
 
     def open_all() -> bool:
-        cipher._opening_session.cache_clear()  # so that each goes through the tables
-        opened = [cipher.open(one, b"") for one in sealed] == [b"%d" % n for n in range(50)]
+        cipher._opening_session.cache_clear()  # so that each record uses the caches
+        opened = [cipher.open(record, b"") for record in sealed] == [b"%d" % n for n in range(50)]
         faults.extend([] if opened else [1])
         return opened
 
@@ -109,8 +109,8 @@ def test_forks_beside_threads_that_open(derived: list[bytes]):
     assert not faults
 
 
-def test_forks_beside_threads_that_seal():
-    """Large values, for which OpenSSL lets other threads run."""
+def test_fork_during_sealing():
+    """A child forked while threads seal large values seals and opens."""
     cipher, value = restarted("ab" * 31 + "cd"), bytes(2**20)
 
     def seal() -> bool:
@@ -121,8 +121,8 @@ def test_forks_beside_threads_that_seal():
             in_child(seal)
 
 
-def test_a_fork_does_not_wait_for_ever():
-    """A thread that is stuck keeps nobody from forking, and its lock stays its own."""
+def test_fork_times_out():
+    """A fork stops waiting for a stuck thread, whose lock remains its own."""
     assert FORK_TIMEOUT == 5
     lock, held, done = ForkSafeLock(timeout=0.05), Event(), Event()
 
@@ -143,8 +143,8 @@ def test_a_fork_does_not_wait_for_ever():
     lock.lock.release()
 
 
-def test_the_thread_that_derives_may_fork():
-    """In the handler of a signal, say: it does not wait for itself."""
+def test_deriving_thread_may_fork():
+    """The thread that holds the lock may fork, as in a signal handler."""
     lock = ForkSafeLock()
     with lock.lock:
         lock.acquire_before_fork()
