@@ -24,11 +24,11 @@ class SoftTimeLimitExceeded(Exception):  # noqa: N818 - as Celery calls it
 
 
 @contextmanager
-def interrupted(moment: Event | None, fault: Exception) -> Iterator[None]:
+def interrupted(moment: Event | None, error: Exception) -> Iterator[None]:
     """Have a signal handler raise this once the event is set, or when the signal comes."""
 
     def handler(number: int, frame: object) -> None:
-        raise fault
+        raise error
 
     def send() -> None:
         if moment is not None and moment.wait(60):
@@ -44,17 +44,17 @@ def interrupted(moment: Event | None, fault: Exception) -> Iterator[None]:
         signal.signal(signal.SIGUSR1, before)
 
 
-@pytest.mark.parametrize("fault", [SoftTimeLimitExceeded("soft"), TimeoutError("theirs")])
+@pytest.mark.parametrize("error", [SoftTimeLimitExceeded("soft"), TimeoutError("theirs")])
 def test_interrupted_request_is_not_retried(
-    service: FakeService, model: AnthropicModel, fault: Exception
+    service: FakeService, model: AnthropicModel, error: Exception
 ) -> None:
     """An exception of a signal handler is raised unchanged, and the request is not resent."""
     service.add_replies(response("warm"), [SILENCE], response("again"))
     model.complete(HI)
     service.paused.clear()
-    with interrupted(service.paused, fault), pytest.raises(type(fault)) as caught:
+    with interrupted(service.paused, error), pytest.raises(type(error)) as caught:
         model.complete(HI)
-    assert caught.value is fault
+    assert caught.value is error
     assert len(service.requests) == 2
     assert model.complete(HI).text == "again"
 
@@ -64,11 +64,11 @@ def test_interrupted_stream_raises_the_handlers_exception(
 ) -> None:
     """A stream interrupted after a delta raises the signal handler's exception."""
     service.add_replies([head(), *map(chunk, [start(), *text("Hel")]), SILENCE])
-    fault, stream = SoftTimeLimitExceeded("soft"), model.stream(HI)
+    error, stream = SoftTimeLimitExceeded("soft"), model.stream(HI)
     assert next(stream) == TextDelta("Hel")
-    with interrupted(service.paused, fault), pytest.raises(SoftTimeLimitExceeded) as caught:
+    with interrupted(service.paused, error), pytest.raises(SoftTimeLimitExceeded) as caught:
         next(stream)
-    assert caught.value is fault
+    assert caught.value is error
 
 
 def test_interrupted_drain_raises_the_handlers_exception(
@@ -76,10 +76,10 @@ def test_interrupted_drain_raises_the_handlers_exception(
 ) -> None:
     """Interrupted while it drains a stream, a request raises the handler's exception."""
     service.add_replies([head(), *map(chunk, events("all")), SILENCE])
-    fault = SoftTimeLimitExceeded("soft")
-    with interrupted(service.paused, fault), pytest.raises(SoftTimeLimitExceeded) as caught:
+    error = SoftTimeLimitExceeded("soft")
+    with interrupted(service.paused, error), pytest.raises(SoftTimeLimitExceeded) as caught:
         model.complete(HI)
-    assert caught.value is fault
+    assert caught.value is error
 
 
 def test_interrupted_event_loop_raises_the_handlers_exception(
@@ -87,26 +87,26 @@ def test_interrupted_event_loop_raises_the_handlers_exception(
 ) -> None:
     """A signal handler that raises in the event loop's thread ends the loop."""
     service.add_replies([head(), *map(chunk, [start(), *text("Hel")]), SILENCE])
-    fault = SoftTimeLimitExceeded("soft")
-    # Not uvloop, which hands what a handler raises to nobody.
+    error = SoftTimeLimitExceeded("soft")
+    # Not uvloop, which drops exceptions of signal handlers.
     with (
         asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner,
-        interrupted(service.paused, fault),
+        interrupted(service.paused, error),
         pytest.raises(SoftTimeLimitExceeded) as caught,
     ):
         runner.run(model.acomplete(HI))
-    assert caught.value is fault
+    assert caught.value is error
 
 
 def test_interrupted_schema_raises_the_handlers_exception() -> None:
     """A signal handler's exception during schema translation is raised unchanged."""
-    fault = SoftTimeLimitExceeded("soft")
+    error = SoftTimeLimitExceeded("soft")
 
     class Interrupting(dict[str, object]):
         def get(self, *_: object) -> object:
             os.kill(os.getpid(), signal.SIGUSR1)
 
     request = ModelRequest(prompt="Hi", output_format="json", output_schema=Interrupting())
-    with interrupted(None, fault), pytest.raises(SoftTimeLimitExceeded) as caught:
+    with interrupted(None, error), pytest.raises(SoftTimeLimitExceeded) as caught:
         request_body("claude-x", request)
-    assert caught.value is fault
+    assert caught.value is error

@@ -264,9 +264,9 @@ def test_failed_derivation_raises_encryption_error(
     assert refused(cipher, sealed) == str(caught.value)
 
 
-@pytest.mark.parametrize("fault", [ValueError("soft time limit"), MemoryError("theirs")])
+@pytest.mark.parametrize("error", [ValueError("soft time limit"), MemoryError("theirs")])
 def test_interrupted_derivation_raises_the_handlers_exception(
-    restart: Restart, monkeypatch: pytest.MonkeyPatch, fault: Exception
+    restart: Restart, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
     """A signal handler's exception is raised unchanged, and the next derivation succeeds."""
 
@@ -276,18 +276,18 @@ def test_interrupted_derivation_raises_the_handlers_exception(
             return b"never"
 
     def handler(*_: object) -> None:
-        raise fault
+        raise error
 
     before, cipher = signal.signal(signal.SIGUSR1, handler), restart(PHRASE)
     try:
         with monkeypatch.context() as interrupting:
             interrupting.setattr(keys, "Argon2id", Interrupting)
             interrupting.setattr(Interrupting, "salts", [], raising=False)
-            with pytest.raises(type(fault)) as caught:
+            with pytest.raises(type(error)) as caught:
                 cipher.seal(b"v", AAD)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert caught.value is fault
+    assert caught.value is error
     assert cipher.open(cipher.seal(b"v", AAD), AAD) == b"v"
 
 

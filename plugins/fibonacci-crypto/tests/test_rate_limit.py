@@ -131,9 +131,8 @@ def test_last_reader_is_served_first(clock: Clock) -> None:
         clock.sleep(seconds)
         if not served:
             served.append("later")
-            limiter.wait(
-                limiter.deadline()
-            )  # while the first reader waits, as another thread would
+            # While the first reader waits, as another thread would.
+            limiter.wait(limiter.deadline())
 
     limiter = DerivationLimiter(clock, sleep)
     limiter.record_failure((BURST + 1) * CPU_SHARE)

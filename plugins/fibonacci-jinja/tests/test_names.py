@@ -12,7 +12,7 @@ def render(source, **namespace):
     return ENGINE.compile(source).render({"input": {}, "memory": {}, **namespace})
 
 
-def fault(source, **namespace):
+def error_of(source, **namespace):
     with pytest.raises(TemplateError) as caught:
         render(source, **namespace)
     return caught.value
@@ -55,11 +55,11 @@ def test_value_missing_in_a_named_part_of_memory():
 
 def test_value_missing_elsewhere_is_an_error():
     """A value missing elsewhere is an error with the name in the template."""
-    error = fault(
+    error = error_of(
         "{% for m in input.list %}{{ m.nmae }}{% endfor %}", input={"list": [{"name": 1}]}
     )
     assert (error.name, error.nearest, error.column) == ("m.nmae", "m.name", 29)
-    assert fault("{% set m = [{}] %}{{ m[0].a }}").name == "m.0.a"
+    assert error_of("{% set m = [{}] %}{{ m[0].a }}").name == "m.0.a"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_value_missing_elsewhere_is_an_error():
 )
 def test_value_missing_in_memory_is_not_a_number(use):
     """The error for arithmetic with a missing value says how to provide a default."""
-    error = fault(use)
+    error = error_of(use)
     assert "is not in memory, and an empty string is not valid here" in str(error)
     assert "| default(0)" in str(error)
     assert error.line == 1
@@ -98,12 +98,12 @@ def test_missing_input_may_have_a_default():
         "{% for x in input.a %}{% endfor %}",
         "{{ input.a | default(input.a) }}",
     ):
-        assert fault(use).name == "input.a"
+        assert error_of(use).name == "input.a"
 
 
 def test_position_of_a_missing_value():
     """The error for a missing value has the position of the name, also in a block."""
-    error = fault(
+    error = error_of(
         "a\n{% if 1 %}\n  é {{ 1 +\n   input.user.nmae }}\n{% endif %}",
         input={"user": {"name": "canary"}},
     )
@@ -114,7 +114,7 @@ def test_position_of_a_missing_value():
 
 def test_computed_keys_are_not_quoted():
     """The error for a missing value does not quote a computed key."""
-    error = fault("{{ input[input.key].x }}", input={"key": "canary"})
+    error = error_of("{{ input[input.key].x }}", input={"key": "canary"})
     assert (error.name, error.nearest) == (None, None)
     assert "canary" not in str(error)
     assert "the computed key has no value" in str(error)
@@ -142,9 +142,9 @@ def test_ids_with_hyphens():
         ("b", ()),
         ("nodes", ("x",)),
     ]
-    error = fault("{{ nodes['my-nod'].text }}", **{"my-node": {}})
+    error = error_of("{{ nodes['my-nod'].text }}", **{"my-node": {}})
     assert (error.name, error.nearest) == ("my-nod", "my-node")
-    assert fault("{{ nodes['n'].txt }}", n={"text": 1}).name == "n.txt"
+    assert error_of("{{ nodes['n'].txt }}", n={"text": 1}).name == "n.txt"
 
 
 def test_nodes_with_a_dot():
@@ -156,7 +156,7 @@ def test_nodes_with_a_dot():
 @pytest.mark.parametrize("source", ["{{ nodes }}", "{{ nodes[0] }}", "{{ nodes[input.a] }}"])
 def test_nodes_requires_a_literal_id(source):
     """nodes alone, or with a computed id, is refused."""
-    assert "nodes takes the id of a node" in str(fault(source))
+    assert "nodes takes the id of a node" in str(error_of(source))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_nodes_requires_a_literal_id(source):
 )
 def test_name_with_a_hyphen_is_refused(source, name, better):
     """The error for a name with a hyphen shows the form in brackets."""
-    error = fault(source)
+    error = error_of(source)
     assert f"write {better}" in str(error)
     assert error.name in name
     assert error.line == 1
@@ -188,5 +188,5 @@ def test_subtraction():
 
 def test_self_is_refused():
     """The error for self, which Jinja reserves, names the alternative."""
-    assert "nodes['self']" in str(fault("{{ self.x }}"))
+    assert "nodes['self']" in str(error_of("{{ self.x }}"))
     assert render("{{ nodes['self'] }}", self=1) == "1"

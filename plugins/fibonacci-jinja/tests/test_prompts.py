@@ -183,10 +183,10 @@ def test_workflow_with_jinja():
 
 def test_exception_of_a_signal_handler_is_raised_unchanged():
     """An exception of a signal handler is raised unchanged."""
-    fault = ValueError("soft time limit")
+    error = ValueError("soft time limit")
 
     def handler(*_):
-        raise fault
+        raise error
 
     def history():
         signal.raise_signal(signal.SIGUSR1)
@@ -200,4 +200,4 @@ def test_exception_of_a_signal_handler_is_raised_unchanged():
             )
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert caught.value is fault
+    assert caught.value is error

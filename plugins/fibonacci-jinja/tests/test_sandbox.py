@@ -11,7 +11,7 @@ from fibonacci_jinja.text import MAX_LENGTH
 ENGINE = JinjaEngine()
 
 
-def fault(source, **namespace):
+def error_of(source, **namespace):
     filled = {"input": {"x": "canary", "n": 3, "list": [1]}, "memory": {}, **namespace}
     with pytest.raises(TemplateError) as caught:
         ENGINE.compile(source).render(filled)
@@ -41,13 +41,13 @@ def fault(source, **namespace):
 )
 def test_calls_are_refused(source):
     """Methods and functions are refused when the template is compiled."""
-    assert "no methods, and there are no functions" in fault(source)
+    assert "no methods, and there are no functions" in error_of(source)
 
 
 @pytest.mark.parametrize("source", ["{% set f = input.x %}{{ f() }}", "{% set f = 1 %}{{ f(2) }}"])
 def test_call_of_a_value_is_refused(source):
     """A call of a name that holds a value raises TemplateError."""
-    assert "not possible with these values" in fault(source)
+    assert "not possible with these values" in error_of(source)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_attributes_are_not_accessible(name):
         "{% for a in [1] %}{{ loop.NAME }}{% endfor %}",
         "{% for a in [1] %}{{ loop['_iterable'].NAME }}{% endfor %}",
     ):
-        fault(source.replace("NAME", name))
+        error_of(source.replace("NAME", name))
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_attributes_are_not_accessible(name):
 )
 def test_omitted_filters_are_unknown(name):
     """Omitted filters are unknown, also within a condition and in map."""
-    assert f"there is no filter '{name}'" in fault(f"{{{{ input.x | {name} }}}}")
-    assert f"there is no filter '{name}'" in fault(
+    assert f"there is no filter '{name}'" in error_of(f"{{{{ input.x | {name} }}}}")
+    assert f"there is no filter '{name}'" in error_of(
         f"{{% if 0 %}}{{{{ input.x | {name} }}}}{{% endif %}}"
     )
-    fault(f"{{{{ [input.x] | map('{name}') | list }}}}")
+    error_of(f"{{{{ [input.x] | map('{name}') | list }}}}")
 
 
 def test_unknown_filter_or_test_has_a_suggestion():
     """The error for a misspelt filter or test suggests the nearest one."""
-    assert "there is no filter 'uper'. Did you mean 'upper'?" in fault("{{ 1 | uper }}")
-    assert "there is no test 'defned'. Did you mean 'defined'?" in fault("{{ x is defned }}")
+    assert "there is no filter 'uper'. Did you mean 'upper'?" in error_of("{{ 1 | uper }}")
+    assert "there is no test 'defned'. Did you mean 'defined'?" in error_of("{{ x is defned }}")
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ def test_unknown_filter_or_test_has_a_suggestion():
 )
 def test_statements_that_load_templates_are_disabled(source, what):
     """Statements that load or extend templates are disabled."""
-    assert f"'{what}' is disabled" in fault(source)
+    assert f"'{what}' is disabled" in error_of(source)
 
 
 @pytest.mark.parametrize("source", ["{% set input.x = 1 %}", "{% set a, input.x = 1, 2 %}"])
 def test_values_are_read_only(source):
     """A template sets only its own names."""
-    assert "a name with a dot can't be set" in fault(source)
+    assert "a name with a dot can't be set" in error_of(source)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_values_are_read_only(source):
 )
 def test_results_are_bounded(source):
     """Powers, products, sums and joined texts are bounded."""
-    fault(source)
+    error_of(source)
 
 
 def test_output_is_bounded():
@@ -182,12 +182,12 @@ def test_arithmetic():
 )
 def test_any_failure_is_a_template_error(source):
     """Any failure is a TemplateError with a line, and without values."""
-    assert "line 3" in fault(f"\n\n{source}")
+    assert "line 3" in error_of(f"\n\n{source}")
 
 
 def test_column_of_a_failure():
     """The error has the position where its expression begins."""
-    error = fault("a\n{{ input.n }} {{ 1 + input.x }}")
+    error = error_of("a\n{{ input.n }} {{ 1 + input.x }}")
     assert "line 2, column 18" in error
 
 

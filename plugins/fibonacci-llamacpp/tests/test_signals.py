@@ -10,20 +10,20 @@ from .model_requests import ENDLESS
 
 
 @pytest.mark.usefixtures("idle")
-@pytest.mark.parametrize("fault", [TimeoutError("an application's own"), OSError("another")])
-def test_interrupted_request_raises_the_handlers_exception(model: Model, fault: OSError) -> None:
+@pytest.mark.parametrize("error", [TimeoutError("an application's own"), OSError("another")])
+def test_interrupted_request_raises_the_handlers_exception(model: Model, error: OSError) -> None:
     """An exception of a signal handler is raised unchanged, even an OSError."""
 
     def ring(*_: object) -> None:
-        raise fault
+        raise error
 
     before = signal.signal(signal.SIGALRM, ring)
     stream = model.stream(ENDLESS)
     try:
         next(stream)
         signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with pytest.raises(type(fault)) as caught:
+        with pytest.raises(type(error)) as caught:
             list(stream)
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert caught.value is fault
+    assert caught.value is error

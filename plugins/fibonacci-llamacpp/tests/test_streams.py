@@ -48,7 +48,7 @@ def test_deadline_ends_the_generation(model: Model) -> None:
 def test_deadline_holds_while_a_prompt_is_processed(full_model: Model) -> None:
     """A long prompt does not keep the model busy after the deadline.
 
-    All slots are given one that takes twenty seconds to read; the next question is answered soon.
+    All slots get a prompt that takes twenty seconds to process; the next request completes sooner.
     """
     for _ in range(SLOTS):
         prompt = "All work and no play. " * 500

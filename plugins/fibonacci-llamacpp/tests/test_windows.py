@@ -18,8 +18,8 @@ workflow = Workflow("w")
 workflow.add_node(LLMNode("n", "llamacpp:smollm2", "Hi"))
 try:
     workflow.validate()
-except Exception as fault:
-    print(repr(fault))
+except Exception as error:
+    print(repr(error))
 """
 
 

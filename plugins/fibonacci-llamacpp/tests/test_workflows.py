@@ -37,8 +37,8 @@ def test_stream_yields_tokens(workflow: Workflow) -> None:
     """A streamed run yields tokens that join to what execute returns, sync and async."""
     executed = workflow.execute()
     for events in (list(workflow.stream()), asyncio.run(collected(workflow))):
-        *told, last = events
-        pieces = [event.text for event in told if isinstance(event, NodeText)]
+        *deltas, last = events
+        pieces = [event.text for event in deltas if isinstance(event, NodeText)]
         assert len(pieces) > 5
         assert "".join(pieces) == executed["sea"]
         assert isinstance(last, WorkflowFinished)

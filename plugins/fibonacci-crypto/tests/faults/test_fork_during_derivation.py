@@ -95,18 +95,18 @@ def test_fork_during_opening(derived: list[bytes]):
     """The caches are intact and unlocked in a child forked while threads open records."""
     writer = restarted(session_limit=1)
     sealed = [writer.seal(b"%d" % number, b"") for number in range(50)]
-    cipher, faults = restarted(), []
+    cipher, failures = restarted(), []
 
     def open_all() -> bool:
         cipher._opening_session.cache_clear()  # so that each record uses the caches
         opened = [cipher.open(record, b"") for record in sealed] == [b"%d" % n for n in range(50)]
-        faults.extend([] if opened else [1])
+        failures.extend([] if opened else [1])
         return opened
 
     with busy(open_all):
         for _ in range(20):
             in_child(open_all)
-    assert not faults
+    assert not failures
 
 
 def test_fork_during_sealing():
