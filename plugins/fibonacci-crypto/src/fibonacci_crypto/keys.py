@@ -15,7 +15,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fibonacci.errors import DecryptionError, EncryptionError
 from fibonacci.plugin.runtime import raise_for_signal
-from fibonacci_crypto import layout
+from fibonacci_crypto.layout import (
+    KEY_ID,
+    KEY_ID_SIZE,
+    NONCE_SIZE,
+    SESSION_SALT_SIZE,
+    key_prefix,
+    passphrase_prefix,
+)
 
 KEY_SIZE: Final = 32
 
@@ -35,7 +42,7 @@ class Session:
         """Take the key, and the header of all records that it seals."""
         self._aead = AESGCM(key)
         self._nonce_start = len(header)
-        self._nonce_end = len(header) + layout.NONCE_SIZE
+        self._nonce_end = len(header) + NONCE_SIZE
         self.header = header
         self.numbers = count(1)
         """Numbers the records: ``next`` is atomic, so no two threads get the same number."""
@@ -44,7 +51,7 @@ class Session:
         """Return the record (NIST SP 800-38D, random 96-bit nonce). Raises EncryptionError."""
         header = self.header
         try:
-            nonce = os.urandom(layout.NONCE_SIZE)
+            nonce = os.urandom(NONCE_SIZE)
             return header + nonce + self._aead.encrypt(nonce, plain, header + aad)
         except (OverflowError, OSError) as error:
             raise_for_signal(error)
@@ -61,7 +68,7 @@ class Session:
             raise_for_signal(error)
             raise DecryptionError(
                 f"the record was modified, truncated or moved after it was sealed with the key "
-                f"{self.header[layout.KEY_ID].hex()}: restore it, or overwrite it"
+                f"{self.header[KEY_ID].hex()}: restore it, or overwrite it"
             ) from None
 
 
@@ -73,11 +80,11 @@ class MasterKey:
     def __init__(self, key: bytes, kdf_salt: bytes | None = None) -> None:
         """Take the key; and the salt if it was derived from a passphrase."""
         self._key = key
-        self.key_id = hmac.digest(key, _KEY_ID_LABEL, sha256)[: layout.KEY_ID_SIZE]
+        self.key_id = hmac.digest(key, _KEY_ID_LABEL, sha256)[: KEY_ID_SIZE]
         self.prefix = (
-            layout.key_prefix(self.key_id)
+            key_prefix(self.key_id)
             if kdf_salt is None
-            else layout.passphrase_prefix(self.key_id, kdf_salt)
+            else passphrase_prefix(self.key_id, kdf_salt)
         )
 
     def __repr__(self) -> str:
@@ -86,7 +93,7 @@ class MasterKey:
 
     def new_session(self) -> Session:
         """Return a session with a new random salt."""
-        return self.session(os.urandom(layout.SESSION_SALT_SIZE))
+        return self.session(os.urandom(SESSION_SALT_SIZE))
 
     def session(self, salt: bytes) -> Session:
         """Return the session of this salt (HKDF, RFC 5869, with SHA-512)."""
