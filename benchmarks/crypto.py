@@ -43,7 +43,7 @@ def contenders() -> dict[str, Callable[[], object]]:
         return drawn + aead.encrypt(drawn, VALUE, ADDRESS)
 
     def open_new() -> bytes:
-        ours._opening.cache_clear()
+        ours._opening_session.cache_clear()
         return ours.open(sealed, ADDRESS)
 
     return {

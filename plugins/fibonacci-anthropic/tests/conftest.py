@@ -1,4 +1,4 @@
-"""The service, twice: played from a script, and as a real model of llama.cpp's server."""
+"""The service as a scripted fake, and as a real model of llama.cpp's server."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -11,25 +11,25 @@ from services.certificates import certificates
 from fibonacci.plugin import Completion, Model, ModelRequest
 from fibonacci_anthropic import AnthropicModel
 
-from .wire import Wire
+from .fake_service import FakeService
 
 KEY = "sk-secret-key-0123456789"
 
-Ask = Callable[[Model, ModelRequest], Completion]
+Complete = Callable[[Model, ModelRequest], Completion]
 
 
 @pytest.fixture(scope="session")
-def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of one certificate: to read all that a machine trusts costs 34 ms, a client each."""
+def certificate_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of one certificate: to read all of the machine's costs each client 34 ms."""
     return certificates(tmp_path_factory.mktemp("authority")).ca
 
 
 @pytest.fixture(autouse=True)
-def a_bare_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, one_authority: Path
+def clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certificate_authority: Path
 ) -> None:
-    """No key, no address, no profile of whoever runs the tests, and nearly nobody trusted."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(one_authority))
+    """No key, URL or profile of the user who runs the tests, and one trusted certificate."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate_authority))
     for name in ("API_KEY", "AUTH_TOKEN", "BASE_URL", "PROFILE", "IDENTITY_TOKEN"):
         monkeypatch.delenv(f"ANTHROPIC_{name}", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -37,34 +37,34 @@ def a_bare_environment(
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    """A service that says what the test has it say."""
-    with Wire() as wire:
-        yield wire
+def service() -> Iterator[FakeService]:
+    """A service with scripted replies."""
+    with FakeService() as service:
+        yield service
 
 
 @pytest.fixture
-def model(wire: Wire) -> AnthropicModel:
-    """A model at that service."""
-    return AnthropicModel("claude-x", api_key=KEY, base_url=wire.url)
+def model(service: FakeService) -> AnthropicModel:
+    """A model of the scripted service."""
+    return AnthropicModel("claude-x", api_key=KEY, base_url=service.url)
 
 
 @pytest.fixture(scope="session")
 def local_model() -> Iterator[llama.Llama]:
-    """A real model at the other end of the wire."""
+    """A real model with llama.cpp's Messages API."""
     with llama.serving() as server:
         yield server
 
 
 @pytest.fixture(params=["sync", "async"])
-def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
-    """Asks a model in one mode, and in the other."""
+def complete(request: pytest.FixtureRequest) -> Iterator[Complete]:
+    """Calls a model in sync and in async code."""
     if request.param == "sync":
         yield lambda model, request: model.complete(request)
     else:
         with asyncio.Runner() as runner:
-            yield lambda model, request: runner.run(_awaited(model, request))
+            yield lambda model, request: runner.run(_acomplete(model, request))
 
 
-async def _awaited(model: Model, request: ModelRequest) -> Completion:
+async def _acomplete(model: Model, request: ModelRequest) -> Completion:
     return await model.acomplete(request)

@@ -1,4 +1,4 @@
-"""The reference's complete example as it is written: Redis, the SDK, and a real model behind it."""
+"""The reference's complete example unchanged: Redis, the SDK, and a real model."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ EXAMPLE = REFERENCE.split("## Complete Example")[1].split("```python\n")[1].spli
 URL = "redis://localhost:6379/0"
 
 USERS = {"ada": "zebra", "bob": "walrus"}
-"""Each user has a word that the other one never says."""
+"""Each user's word is not in the other user's messages."""
 FEW, MANY = 3, 11
 
 Chat = Callable[[str, str], str]
@@ -29,7 +29,7 @@ Chat = Callable[[str, str], str]
 def example(
     local_model: Llama, own_valkey: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, Any]]:
-    """The names of the example; the server's address is ours, and all else is the reference's."""
+    """The names that the example defines; only the server's URL is replaced."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", local_model.url)
     assert EXAMPLE.count(URL) == 1
@@ -43,13 +43,13 @@ def example(
 
 
 @contextmanager
-def as_it_is_written(names: dict[str, Any]) -> Iterator[Chat]:
+def unchanged(names: dict[str, Any]) -> Iterator[Chat]:
     yield names["chat_with_user"]
 
 
 @contextmanager
 def in_an_event_loop(names: dict[str, Any]) -> Iterator[Chat]:
-    """The same with ``await``."""
+    """The example in async code."""
     workflow: Workflow = names["workflow"]
 
     async def chat(user_id: str, message: str) -> str:
@@ -68,7 +68,7 @@ def in_an_event_loop(names: dict[str, Any]) -> Iterator[Chat]:
 
 @contextmanager
 def streamed(names: dict[str, Any]) -> Iterator[Chat]:
-    """The same, and each word is seen as it is said."""
+    """The example with a streamed run."""
     workflow: Workflow = names["workflow"]
 
     def execute(inputs: dict[str, str], user_id: str) -> dict[str, str]:
@@ -85,18 +85,18 @@ def streamed(names: dict[str, Any]) -> Iterator[Chat]:
 @pytest.mark.parametrize(
     ("mode", "turns"),
     [
-        (as_it_is_written, FEW),
-        pytest.param(as_it_is_written, MANY, marks=pytest.mark.long),
+        (unchanged, FEW),
+        pytest.param(unchanged, MANY, marks=pytest.mark.long),
         pytest.param(in_an_event_loop, MANY, marks=pytest.mark.long),
         pytest.param(streamed, MANY, marks=pytest.mark.long),
     ],
 )
-def test_two_users_talk(
+def test_two_users_have_separate_histories(
     mode: Callable[[dict[str, Any]], AbstractContextManager[Chat]],
     turns: int,
     example: dict[str, Any],
 ) -> None:
-    """Turns of two users: the last twenty messages of each, and no word of the other."""
+    """Each user's history has the last twenty messages, and none of the other user's."""
     said: dict[str, list[dict[str, str]]] = {user: [] for user in USERS}
     with mode(example) as chat:
         for turn in range(turns):
@@ -104,9 +104,9 @@ def test_two_users_talk(
                 message = f"{word} {turn}"
                 said[user].append({"role": "user", "content": message})
                 said[user].append({"role": "assistant", "content": chat(user, message)})
-        kept = {user: example["workflow"].memory.for_user(user).get("history") for user in USERS}
+        stored = {user: example["workflow"].memory.for_user(user).get("history") for user in USERS}
     for user, other in (("ada", "walrus"), ("bob", "zebra")):
-        assert kept[user] == said[user][-20:]
-        assert len(kept[user]) == min(20, 2 * turns)
-        assert all(one["content"] for one in kept[user])
-        assert other not in str(kept[user])
+        assert stored[user] == said[user][-20:]
+        assert len(stored[user]) == min(20, 2 * turns)
+        assert all(message["content"] for message in stored[user])
+        assert other not in str(stored[user])

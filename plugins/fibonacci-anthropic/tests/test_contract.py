@@ -8,14 +8,14 @@ from fibonacci.testing import ProviderContract
 from fibonacci_anthropic import AnthropicModel
 
 from .conftest import KEY
-from .echo import BUSY, ENDLESS, REFUSED, SLOW, echo
-from .wire import Wire
+from .echo_service import BUSY, ENDLESS, REFUSED, SLOW, echo
+from .fake_service import FakeService
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Wire]:
-    """A service that answers by itself."""
-    with Wire(answers=echo) as service:
+def service() -> Iterator[FakeService]:
+    """A service that repeats each prompt."""
+    with FakeService(respond=echo) as service:
         yield service
 
 
@@ -29,7 +29,7 @@ class TestAnthropic(ProviderContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def model(cls, service: Wire) -> AnthropicModel:
-        """The model at that service; the SDK is there already, as it takes seconds to import."""
+    def model(cls, service: FakeService) -> AnthropicModel:
+        """A model of that service; the SDK is imported before, as that takes seconds."""
         importlib.import_module("anthropic")
         return AnthropicModel("claude-x", api_key=KEY, base_url=service.url)

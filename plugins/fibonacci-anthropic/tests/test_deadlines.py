@@ -1,4 +1,4 @@
-"""An answer that is late is an error at the deadline, and the request ends."""
+"""Deadlines: a late response raises an error at the deadline and ends the request."""
 
 import asyncio
 import ssl
@@ -12,18 +12,28 @@ from services.certificates import certificates
 from fibonacci.errors import ModelError
 from fibonacci.plugin import ModelRequest
 from fibonacci_anthropic import AnthropicModel
-from fibonacci_anthropic.access import find_access
-from fibonacci_anthropic.faults import telling
-from fibonacci_anthropic.secret import Secret
+from fibonacci_anthropic.credentials import Secret, find_credentials
+from fibonacci_anthropic.faults import map_errors
 
-from .conftest import KEY, Ask
-from .wire import SILENCE, Reply, Wire, answer, chunk, event, events, head, start, text
+from .conftest import KEY, Complete
+from .fake_service import (
+    SILENCE,
+    FakeService,
+    Reply,
+    chunk,
+    event,
+    events,
+    head,
+    response,
+    start,
+    text,
+)
 
 SECONDS = 0.25
 EARLY = 0.002
-"""Seconds by which a timer of uvloop may ring too early."""
+"""Seconds by which a timer of uvloop may fire too early."""
 LATE_BY = 1.5
-"""Seconds after the deadline in which the error has come; what is played takes longer yet."""
+"""Seconds after the deadline by which the error is raised; the replies take longer."""
 
 
 def request() -> ModelRequest:
@@ -31,7 +41,7 @@ def request() -> ModelRequest:
 
 
 def trickle(data: bytes, pause: float = 0.05) -> Reply:
-    """The same bytes, one by one."""
+    """Return a reply with the bytes one by one."""
     return [step for at in range(len(data)) for step in (data[at : at + 1], pause)]
 
 
@@ -40,84 +50,92 @@ LATE: dict[str, Reply] = {
     "slow head": trickle(head()),
     "head, then silence": [head(), SILENCE],
     "slow body": [head(), *trickle(b"".join(map(chunk, events("a long answer"))))],
-    "pings for ever": [head(), *[chunk(event("ping")), 0.05] * 600],
-    "text for ever": [head(), chunk(start()), *[chunk(text("x")[1]), 0.05] * 600],
+    "pings forever": [head(), *[chunk(event("ping")), 0.05] * 600],
+    "text forever": [head(), chunk(start()), *[chunk(text("x")[1]), 0.05] * 600],
     "slow refusal": [head(529, "application/json"), *trickle(chunk(b'{"error": {"type": "x"}}'))],
 }
 
 
 @pytest.fixture(autouse=True, scope="module")
 def warm() -> None:
-    """The first client imports the SDK, for seconds: that is not what is measured here."""
+    """Import the SDK, which takes seconds that are not measured here."""
     import anthropic  # noqa: F401
 
 
 @pytest.mark.parametrize("how", LATE)
-def test_the_deadline(how: str, wire: Wire, model: AnthropicModel, ask: Ask) -> None:
-    """However a service wastes the time, the deadline holds, and the connection is closed."""
-    wire.plays(answer("warm"), LATE[how])
-    ask(model, ModelRequest(prompt="Hi"))
-    begin = monotonic()
+def test_deadline_holds_however_slow_the_service_is(
+    how: str, service: FakeService, model: AnthropicModel, complete: Complete
+) -> None:
+    """At the deadline the request raises ModelError, and its connection is closed."""
+    service.add_replies(response("warm"), LATE[how])
+    complete(model, ModelRequest(prompt="Hi"))
+    started = monotonic()
     with pytest.raises(ModelError, match="deadline") as caught:
-        ask(model, request())
-    assert SECONDS - EARLY <= monotonic() - begin < SECONDS + LATE_BY
+        complete(model, request())
+    assert SECONDS - EARLY <= monotonic() - started < SECONDS + LATE_BY
     assert caught.value.retryable
-    assert wire.left.wait(60)
+    assert service.disconnected.wait(60)
 
 
-def test_a_deadline_that_has_passed(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
-    """Nothing is asked after the deadline."""
+def test_expired_deadline_sends_nothing(
+    service: FakeService, model: AnthropicModel, complete: Complete
+) -> None:
+    """After its deadline no request is sent."""
     with pytest.raises(ModelError, match="deadline"):
-        ask(model, ModelRequest(prompt="Hi", deadline=monotonic() - 1))
-    assert not wire.asked
+        complete(model, ModelRequest(prompt="Hi", deadline=monotonic() - 1))
+    assert not service.requests
 
 
-def test_a_timer_that_rings_early() -> None:
-    """A timer of the event loop that rings just before the deadline is the deadline's."""
+def test_early_timer_counts_as_the_deadline() -> None:
+    """A TimeoutError of the loop just before the deadline is reported as the deadline."""
 
     async def late() -> None:
         raise TimeoutError
 
-    access = find_access(Secret(KEY), Secret("http://127.0.0.1:1"))
+    credentials = find_credentials(Secret(KEY), Secret("http://127.0.0.1:1"))
     hours = ModelRequest(prompt="Hi", deadline=monotonic() + 3_600)
     with pytest.raises(ModelError, match="deadline"):
-        asyncio.run(telling(late(), hours, access))
+        asyncio.run(map_errors(late(), hours, credentials))
 
 
-def test_a_deadline_that_is_kept(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
-    """In time, the deadline changes nothing."""
-    wire.plays(answer("yes"))
-    assert ask(model, ModelRequest(prompt="Hi", deadline=monotonic() + 30)).text == "yes"
-
-
-def test_a_stream_that_does_not_end(
-    wire: Wire, model: AnthropicModel, ask: Ask, monkeypatch: pytest.MonkeyPatch
+def test_request_within_the_deadline_succeeds(
+    service: FakeService, model: AnthropicModel, complete: Complete
 ) -> None:
-    """An answer that is whole is given, though its connection stays open; it is used no more.
+    """A deadline that is not reached changes nothing."""
+    service.add_replies(response("yes"))
+    assert complete(model, ModelRequest(prompt="Hi", deadline=monotonic() + 30)).text == "yes"
 
-    The client leaves in the midst of the silence.
+
+def test_complete_response_on_an_open_connection(
+    service: FakeService, model: AnthropicModel, complete: Complete, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A complete response is returned though its connection stays open; it is not reused.
+
+    The client disconnects during the pause.
     """
-    monkeypatch.setattr("fibonacci_anthropic.line.PATIENCE", 0.05)
-    wire.plays([head(), *map(chunk, events("whole")), SILENCE], answer("next"))
-    assert ask(model, ModelRequest(prompt="Hi")).text == "whole"
-    assert wire.left.wait(60)
-    assert ask(model, ModelRequest(prompt="Hi")).text == "next"
+    monkeypatch.setattr("fibonacci_anthropic.stream.DRAIN_TIMEOUT", 0.05)
+    service.add_replies([head(), *map(chunk, events("whole")), SILENCE], response("next"))
+    assert complete(model, ModelRequest(prompt="Hi")).text == "whole"
+    assert service.disconnected.wait(60)
+    assert complete(model, ModelRequest(prompt="Hi")).text == "next"
 
 
-def test_a_silence_without_a_deadline(
-    wire: Wire, model: AnthropicModel, ask: Ask, monkeypatch: pytest.MonkeyPatch
+def test_idle_timeout_without_a_deadline(
+    service: FakeService, model: AnthropicModel, complete: Complete, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service that says nothing for too long is given up, deadline or not."""
-    monkeypatch.setattr("fibonacci_anthropic.line.SILENCE", 0.2)
-    wire.plays([head(), chunk(start()), SILENCE])
-    with pytest.raises(ModelError, match="silent for too long") as caught:
-        ask(model, ModelRequest(prompt="Hi"))
+    """A silent service times out without a deadline, too."""
+    monkeypatch.setattr("fibonacci_anthropic.stream.IDLE_TIMEOUT", 0.2)
+    service.add_replies([head(), chunk(start()), SILENCE])
+    with pytest.raises(ModelError, match="did not respond in time") as caught:
+        complete(model, ModelRequest(prompt="Hi"))
     assert caught.value.retryable
 
 
-def test_a_reader_that_is_slow(model: AnthropicModel, wire: Wire) -> None:
-    """The deadline holds between the pieces of a stream, too: that of the caller's own time."""
-    wire.plays(answer("one", "two"))
+def test_deadline_includes_the_time_of_the_reader(
+    model: AnthropicModel, service: FakeService
+) -> None:
+    """The deadline also holds between the deltas of a stream, for a slow reader."""
+    service.add_replies(response("one", "two"))
     stream = model.stream(request())
     next(stream)
     sleep(SECONDS)
@@ -126,22 +144,25 @@ def test_a_reader_that_is_slow(model: AnthropicModel, wire: Wire) -> None:
 
 
 @pytest.fixture
-def secure_wire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """The same service with TLS, as the real one."""
-    made = certificates(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(made.ca))
+def secure_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeService]:
+    """A scripted service with TLS."""
+    files = certificates(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(files.ca))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
-    with Wire(context) as wire:
-        yield wire
+    with FakeService(context) as service:
+        yield service
 
 
-def test_the_deadline_over_tls(secure_wire: Wire, ask: Ask) -> None:
-    """The same holds where the connection is encrypted."""
-    wire, model = secure_wire, AnthropicModel("claude-x", api_key=KEY, base_url=secure_wire.url)
-    wire.plays(answer("warm"), LATE["slow body"])
-    assert ask(model, ModelRequest(prompt="Hi")).text == "warm"
-    begin = monotonic()
+def test_deadline_holds_over_tls(secure_service: FakeService, complete: Complete) -> None:
+    """The deadline holds for a slow response over TLS."""
+    service, model = (
+        secure_service,
+        AnthropicModel("claude-x", api_key=KEY, base_url=secure_service.url),
+    )
+    service.add_replies(response("warm"), LATE["slow body"])
+    assert complete(model, ModelRequest(prompt="Hi")).text == "warm"
+    started = monotonic()
     with pytest.raises(ModelError, match="deadline"):
-        ask(model, request())
-    assert SECONDS - EARLY <= monotonic() - begin < SECONDS + LATE_BY
+        complete(model, request())
+    assert SECONDS - EARLY <= monotonic() - started < SECONDS + LATE_BY

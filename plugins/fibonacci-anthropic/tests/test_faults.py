@@ -1,4 +1,4 @@
-"""What goes wrong on the way: whether another try may help, and no word of what was said."""
+"""Errors: whether they are retryable, and that they quote nothing."""
 
 import json
 import ssl
@@ -15,20 +15,20 @@ from fibonacci.errors import ModelError
 from fibonacci.plugin import ModelRequest
 from fibonacci_anthropic import AnthropicModel
 
-from .conftest import KEY, Ask
-from .wire import (
-    HANG_UP,
+from .conftest import KEY, Complete
+from .fake_service import (
+    DISCONNECT,
     LAST,
+    FakeService,
     Reply,
-    Wire,
-    answer,
     chunk,
     end,
+    error_response,
     event,
     events,
     head,
+    response,
     start,
-    status,
     stream,
     text,
 )
@@ -37,16 +37,18 @@ DISTANT = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
 HI = ModelRequest(prompt="the prompt is secret", system_prompt="hunter2")
 
 
-def fault(wire: Wire, model: AnthropicModel, ask: Ask, reply: Reply) -> ModelError:
-    """The error that a reply leads to; it, and all that hangs on it, quotes nothing."""
-    wire.plays(reply)
+def error_of(
+    service: FakeService, model: AnthropicModel, complete: Complete, reply: Reply
+) -> ModelError:
+    """Return the error for a reply, after checking that it and its attributes quote nothing."""
+    service.add_replies(reply)
     with pytest.raises(ModelError) as caught:
-        ask(model, HI)
+        complete(model, HI)
     error = caught.value
     assert error.__cause__ is error.__context__ is None
     for secret in (KEY, HI.prompt, "hunter2"):
         assert secret not in f"{error!r} {error} {vars(error)}"
-    assert len(wire.asked) == 1  # tried once
+    assert len(service.requests) == 1  # tried once
     return error
 
 
@@ -69,32 +71,42 @@ def fault(wire: Wire, model: AnthropicModel, ask: Ask, reply: Reply) -> ModelErr
         (529, "overloaded_error", True),
     ],
 )
-def test_statuses(
-    wire: Wire, model: AnthropicModel, ask: Ask, code: int, kind: str, retryable: bool
+def test_status_decides_retryable(
+    service: FakeService,
+    model: AnthropicModel,
+    complete: Complete,
+    code: int,
+    kind: str,
+    retryable: bool,
 ) -> None:
-    """A status says whether another try may help; the error has it, its kind and its words."""
-    error = fault(wire, model, ask, status(code, kind, "max_tokens: 9 > 8.", request_id="req_1"))
+    """The error has the status, type and message; the status decides whether it is retryable."""
+    error = error_of(
+        service,
+        model,
+        complete,
+        error_response(code, kind, "max_tokens: 9 > 8.", request_id="req_1"),
+    )
     assert str(error).startswith(
-        f"anthropic: the service answered with an error, {code} {kind}: "
+        f"anthropic: the service returned an error, {code} {kind}: "
         "max_tokens: 9 > 8 (request req_1)"
     )
     assert error.retryable is retryable
     assert error.retry_after is None
 
 
-def test_how_to_mend_it(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
-    """Where a status tells what to do, the error does."""
-    error = fault(wire, model, ask, status(401, "authentication_error"))
+def test_error_has_a_hint(service: FakeService, model: AnthropicModel, complete: Complete) -> None:
+    """The error for a status with a known fix names the fix."""
+    error = error_of(service, model, complete, error_response(401, "authentication_error"))
     assert str(error).endswith("authentication_error: words. Check ANTHROPIC_API_KEY")
 
 
 @pytest.mark.parametrize(("said", "retryable"), [("true", True), ("false", False)])
-def test_the_service_may_say_whether_to_try_again(
-    wire: Wire, model: AnthropicModel, ask: Ask, said: str, retryable: bool
+def test_should_retry_header_overrides_the_status(
+    service: FakeService, model: AnthropicModel, complete: Complete, said: str, retryable: bool
 ) -> None:
-    """Its word counts more than the status."""
+    """The header x-should-retry takes precedence over the status."""
     code = 400 if retryable else 529
-    error = fault(wire, model, ask, status(code, x_should_retry=said))
+    error = error_of(service, model, complete, error_response(code, x_should_retry=said))
     assert error.retryable is retryable
 
 
@@ -112,17 +124,27 @@ def test_the_service_may_say_whether_to_try_again(
     ],
 )
 def test_retry_after_in_seconds(
-    wire: Wire, model: AnthropicModel, ask: Ask, header: str, seconds: float | None
+    service: FakeService,
+    model: AnthropicModel,
+    complete: Complete,
+    header: str,
+    seconds: float | None,
 ) -> None:
-    """The service says when to try again at the earliest; what is no number is left out."""
-    error = fault(wire, model, ask, status(429, "rate_limit_error", retry_after=header))
+    """Retry-After in seconds is reported; an invalid value is ignored."""
+    error = error_of(
+        service, model, complete, error_response(429, "rate_limit_error", retry_after=header)
+    )
     assert error.retry_after == seconds
 
 
-def test_retry_after_as_a_date(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
-    """The header may hold a date, too."""
+def test_retry_after_as_a_date(
+    service: FakeService, model: AnthropicModel, complete: Complete
+) -> None:
+    """Retry-After as a date is reported in seconds."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    error = fault(wire, model, ask, status(529, "overloaded_error", retry_after=date))
+    error = error_of(
+        service, model, complete, error_response(529, "overloaded_error", retry_after=date)
+    )
     assert error.retry_after is not None
     assert 80 < error.retry_after <= 90
 
@@ -138,39 +160,43 @@ def test_retry_after_as_a_date(wire: Wire, model: AnthropicModel, ask: Ask) -> N
         f"bad key {KEY[:12]}...",
     ],
 )
-def test_words_that_quote_are_left_out(
-    wire: Wire, model: AnthropicModel, ask: Ask, words: str
+def test_message_that_quotes_the_request_is_left_out(
+    service: FakeService, model: AnthropicModel, complete: Complete, words: str
 ) -> None:
-    """A service that repeats what it was told, or a part of it, is not repeated."""
-    error = fault(wire, model, ask, status(400, "invalid_request_error", words))
-    assert str(error) == (
-        "anthropic: the service answered with an error, 400 invalid_request_error"
+    """A message that quotes the prompt or the key, or a part of them, is left out."""
+    error = error_of(service, model, complete, error_response(400, "invalid_request_error", words))
+    assert str(error) == ("anthropic: the service returned an error, 400 invalid_request_error")
+
+
+def test_invalid_type_and_request_id_are_left_out(
+    service: FakeService, model: AnthropicModel, complete: Complete
+) -> None:
+    """A type or request id that is not an identifier is left out; long messages are cut."""
+    error = error_of(
+        service, model, complete, error_response(400, HI.prompt, "w" * 1000, request_id=HI.prompt)
     )
-
-
-def test_a_kind_that_quotes_is_left_out(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
-    """What should be a name and is none is left out, too; long words are cut."""
-    error = fault(wire, model, ask, status(400, HI.prompt, "w" * 1000, request_id=HI.prompt))
-    said = "anthropic: the service answered with an error, 400: " + "w" * 300
+    said = "anthropic: the service returned an error, 400: " + "w" * 300
     assert str(error) == said
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"<html>the prompt is secret</html>", b"[]", b'{"error": 5}', b"\xff\xfe", b"{"]
 )
-def test_a_refusal_that_is_no_json(
-    wire: Wire, model: AnthropicModel, ask: Ask, body: bytes
+def test_error_response_that_is_not_json(
+    service: FakeService, model: AnthropicModel, complete: Complete, body: bytes
 ) -> None:
-    """A proxy in between answers in its own way."""
-    error = fault(wire, model, ask, [head(502, "text/html"), chunk(body), LAST])
-    assert str(error) == "anthropic: the service answered with an error, 502"
+    """An error response of a proxy that is not JSON is reported by its status."""
+    error = error_of(service, model, complete, [head(502, "text/html"), chunk(body), LAST])
+    assert str(error) == "anthropic: the service returned an error, 502"
     assert error.retryable
 
 
-def test_a_status_that_is_neither(wire: Wire, model: AnthropicModel, ask: Ask) -> None:
-    """A redirection to nowhere is a refusal, too."""
-    error = fault(wire, model, ask, [head(304), LAST])
-    assert str(error) == "anthropic: the service answered with an error, 304"
+def test_redirection_is_an_error(
+    service: FakeService, model: AnthropicModel, complete: Complete
+) -> None:
+    """A redirection without a location raises ModelError."""
+    error = error_of(service, model, complete, [head(304), LAST])
+    assert str(error) == "anthropic: the service returned an error, 304"
     assert not error.retryable
 
 
@@ -184,49 +210,49 @@ def test_a_status_that_is_neither(wire: Wire, model: AnthropicModel, ask: Ask) -
         ("invalid_request_error", False),
     ],
 )
-def test_an_error_inside_a_stream(
-    wire: Wire, model: AnthropicModel, ask: Ask, kind: str, retryable: bool
+def test_error_event_in_a_stream(
+    service: FakeService, model: AnthropicModel, complete: Complete, kind: str, retryable: bool
 ) -> None:
-    """A stream that has begun well may end in an error, which has no status of its own."""
+    """An error event in a stream is retryable by its type, as it has no status."""
     broken = event("error", error={"type": kind, "message": "Overloaded"})
-    error = fault(wire, model, ask, list(stream([start(), *text("half"), broken])))
+    error = error_of(service, model, complete, list(stream([start(), *text("half"), broken])))
     assert str(error) == (
-        f"anthropic: the service answered with an error, in the stream {kind}: Overloaded"
+        f"anthropic: the service returned an error, in the stream {kind}: Overloaded"
     )
     assert error.retryable is retryable
 
 
-WHOLE = b"".join(events("the prompt", " is secret"))
+STREAM = b"".join(events("the prompt", " is secret"))
 
 
-def cut_offsets() -> list[int]:
-    """Every 23rd byte of an answer, up to the last but one that counts."""
-    return list(range(0, len(WHOLE) - 1, 23))
+def truncation_offsets() -> list[int]:
+    """Return every 23rd offset of a response, without the last byte that counts."""
+    return list(range(0, len(STREAM) - 1, 23))
 
 
-def how_it_is_cut(data: bytes) -> list[Reply]:
-    """In chunks that end well or not, at a length that is known, and at a connection's end."""
+def truncated_replies(data: bytes) -> list[Reply]:
+    """Return replies cut off in a complete chunk, in a chunk, by length and by connection end."""
     kind = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
     return [
         [head(), chunk(data), LAST],
-        [head(), chunk(data), HANG_UP],
-        [head(), chunk(WHOLE)[: len(data)], HANG_UP],
-        [kind + b"content-length: %d\r\n\r\n" % len(WHOLE), data, HANG_UP],
-        [kind + b"connection: close\r\n\r\n", data, HANG_UP],
+        [head(), chunk(data), DISCONNECT],
+        [head(), chunk(STREAM)[: len(data)], DISCONNECT],
+        [kind + b"content-length: %d\r\n\r\n" % len(STREAM), data, DISCONNECT],
+        [kind + b"connection: close\r\n\r\n", data, DISCONNECT],
     ]
 
 
 @pytest.mark.parametrize("way", range(5))
-def test_an_answer_that_is_cut(way: int, ask: Ask) -> None:
-    """Wherever an answer is cut, it is no answer, and another try may help."""
-    with Wire() as wire:
-        model = AnthropicModel("claude-x", api_key=KEY, base_url=wire.url)
-        for offset in cut_offsets():
-            error = fault(wire, model, ask, how_it_is_cut(WHOLE[:offset])[way])
+def test_truncated_response_is_retryable(way: int, complete: Complete) -> None:
+    """A response cut off at any byte raises a retryable ModelError."""
+    with FakeService() as service:
+        model = AnthropicModel("claude-x", api_key=KEY, base_url=service.url)
+        for offset in truncation_offsets():
+            error = error_of(service, model, complete, truncated_replies(STREAM[:offset])[way])
             assert error.retryable, offset
-            wire.asked.clear()
-        wire.plays(answer("all"))
-        assert ask(model, HI).text == "all"
+            service.requests.clear()
+        service.add_replies(response("all"))
+        assert complete(model, HI).text == "all"
 
 
 @pytest.mark.parametrize(
@@ -240,13 +266,15 @@ def test_an_answer_that_is_cut(way: int, ask: Ask) -> None:
         b"",
     ],
 )
-def test_what_is_no_answer(wire: Wire, model: AnthropicModel, ask: Ask, said: bytes) -> None:
-    """What can't be read is an error that quotes nothing of it."""
-    error = fault(wire, model, ask, [head(), chunk(said), LAST])
+def test_invalid_response_is_not_quoted(
+    service: FakeService, model: AnthropicModel, complete: Complete, said: bytes
+) -> None:
+    """A response that can't be parsed raises an error that does not quote it."""
+    error = error_of(service, model, complete, [head(), chunk(said), LAST])
     assert str(error) in {
-        "anthropic: the answer broke off",
-        "anthropic: the answer can't be read: JSONDecodeError",
-        "anthropic: the answer can't be read: UnicodeDecodeError",
+        "anthropic: the response was cut off",
+        "anthropic: the response can't be parsed: JSONDecodeError",
+        "anthropic: the response can't be parsed: UnicodeDecodeError",
     }
     assert error.retryable
 
@@ -254,43 +282,47 @@ def test_what_is_no_answer(wire: Wire, model: AnthropicModel, ask: Ask, said: by
 @pytest.mark.parametrize(
     "reply",
     [
-        [HANG_UP],
-        [b"HTTP/1.1 200", HANG_UP],
+        [DISCONNECT],
+        [b"HTTP/1.1 200", DISCONNECT],
         [b"the prompt is secret\r\n\r\n"],
         [b"SSH-2.0\r\n\r\n"],
     ],
 )
-def test_what_is_no_http(wire: Wire, model: AnthropicModel, ask: Ask, reply: list[Any]) -> None:
-    """A connection that breaks before the answer may be better the next time."""
-    error = fault(wire, model, ask, reply)
+def test_invalid_http_is_retryable(
+    service: FakeService, model: AnthropicModel, complete: Complete, reply: list[Any]
+) -> None:
+    """A connection that breaks before the response raises a retryable ModelError."""
+    error = error_of(service, model, complete, reply)
     assert str(error).startswith("anthropic: the connection broke: ")
     assert error.retryable
 
 
-def test_nobody_listens(ask: Ask) -> None:
-    """A refused connection is an error that says so."""
+def test_refused_connection(complete: Complete) -> None:
+    """A refused connection raises a retryable ModelError."""
     model = AnthropicModel("claude-x", api_key=KEY, base_url=f"http://127.0.0.1:{ports.claim()}")
     with pytest.raises(ModelError, match="the connection broke") as caught:
-        ask(model, HI)
+        complete(model, HI)
     assert caught.value.retryable
 
 
-def test_a_certificate_that_is_not_trusted(tmp_path: Path, ask: Ask) -> None:
-    """The service's certificate is checked; nothing is sent where it is a stranger's."""
+def test_untrusted_certificate(tmp_path: Path, complete: Complete) -> None:
+    """An untrusted certificate raises ModelError, and nothing is sent."""
     certificates(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
-    with Wire(context) as wire:
-        model = AnthropicModel("claude-x", api_key=KEY, base_url=wire.url)
-        told = r"do not hold: .*(issuer|self-signed|verify).* SSL_CERT_FILE$"
-        with pytest.raises(ModelError, match=told) as caught:
-            ask(model, HI)
+    with FakeService(context) as service:
+        model = AnthropicModel("claude-x", api_key=KEY, base_url=service.url)
+        reason = r"verification failed: .*(issuer|self-signed|verify).* set SSL_CERT_FILE to "
+        with pytest.raises(ModelError, match=reason) as caught:
+            complete(model, HI)
         assert not caught.value.retryable
-        assert not wire.asked
+        assert not service.requests
 
 
-def test_rules_of_newer_pythons(tmp_path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate of old, as proxies of companies show them, is taken where it is trusted."""
+def test_lax_certificate_is_accepted(
+    tmp_path: Path, complete: Complete, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trusted certificate that breaks a rule of VERIFY_X509_STRICT is accepted."""
     plain = ssl.create_default_context
 
     def strict(*args: Any, **kwargs: Any) -> ssl.SSLContext:
@@ -302,22 +334,26 @@ def test_rules_of_newer_pythons(tmp_path: Path, ask: Ask, monkeypatch: pytest.Mo
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates(tmp_path, lax=True).ca))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
-    with Wire(context) as wire:
-        wire.plays(answer("yes"))
-        model = AnthropicModel("claude-x", api_key=KEY, base_url=wire.url)
-        assert ask(model, HI).text == "yes"
+    with FakeService(context) as service:
+        service.add_replies(response("yes"))
+        model = AnthropicModel("claude-x", api_key=KEY, base_url=service.url)
+        assert complete(model, HI).text == "yes"
 
 
-def test_an_error_is_data(wire: Wire, model: AnthropicModel) -> None:
-    """What an error says is JSON's own text, cut to one line."""
-    wire.plays(status(400, "invalid_request_error", "line one\nline two" + json.dumps({})))
+def test_error_message_is_one_line(service: FakeService, model: AnthropicModel) -> None:
+    """The service's message is reported as one line."""
+    service.add_replies(
+        error_response(400, "invalid_request_error", "line one\nline two" + json.dumps({}))
+    )
     with pytest.raises(ModelError, match=r"line one line two\{\}$"):
         model.complete(ModelRequest(prompt="Hi"))
 
 
-def test_a_stream_that_breaks_tells_its_pieces_first(wire: Wire, model: AnthropicModel) -> None:
-    """The pieces that came are given; then comes the error, and never the whole."""
-    wire.plays([head(), *map(chunk, [start(), *text("half")]), HANG_UP], list(stream(end())))
+def test_broken_stream_yields_its_deltas_first(service: FakeService, model: AnthropicModel) -> None:
+    """A stream that breaks yields the deltas received, then raises, and has no completion."""
+    service.add_replies(
+        [head(), *map(chunk, [start(), *text("half")]), DISCONNECT], list(stream(end()))
+    )
     pieces = model.stream(HI)
     assert next(pieces).text == "half"
     with pytest.raises(ModelError, match="broke"):

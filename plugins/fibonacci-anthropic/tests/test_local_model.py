@@ -1,4 +1,4 @@
-"""The whole way, with a real model at its end: the SDK, HTTP, llama.cpp's server."""
+"""The SDK and HTTP with a real model, of llama.cpp's server."""
 
 import asyncio
 
@@ -9,35 +9,35 @@ from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, ModelRequest, TextDelta
 from fibonacci_anthropic import AnthropicModel
 
-from .conftest import Ask
+from .conftest import Complete
 
 STORY = ModelRequest(prompt="Tell me a story about a ship.", max_tokens=12)
 
 
 @pytest.fixture
 def model(local_model: Llama) -> AnthropicModel:
-    """The real model; it answers to any name."""
+    """The real model, which accepts any name."""
     return AnthropicModel("claude-x", api_key=KEY, base_url=local_model.url)
 
 
-def test_it_answers(model: AnthropicModel, ask: Ask) -> None:
-    """A question brings words, the tokens that it took, and why it ended."""
-    answer = ask(model, STORY)
+def test_completion_has_text_and_usage(model: AnthropicModel, complete: Complete) -> None:
+    """The completion has a text, token counts and a stop reason."""
+    answer = complete(model, STORY)
     assert answer.text
     assert answer.usage.input_tokens > 10
     assert 2 <= answer.usage.output_tokens <= 12
     assert answer.stop_reason == "end"
 
 
-def test_no_more_tokens_than_allowed(model: AnthropicModel, ask: Ask) -> None:
-    """The answer ends at max_tokens, and says so."""
-    answer = ask(model, ModelRequest(prompt=STORY.prompt, max_tokens=2))
+def test_max_tokens_limits_the_completion(model: AnthropicModel, complete: Complete) -> None:
+    """The completion ends at max_tokens with that stop reason."""
+    answer = complete(model, ModelRequest(prompt=STORY.prompt, max_tokens=2))
     assert answer.usage.output_tokens == 2
     assert answer.stop_reason == "max_tokens"
 
 
-def test_it_streams(model: AnthropicModel) -> None:
-    """Many pieces, and the whole that they make; in sync and async code."""
+def test_stream_yields_deltas_and_the_completion(model: AnthropicModel) -> None:
+    """The deltas of a stream join to the completion's text, in sync and async code."""
 
     async def collected() -> list[TextDelta | Completion]:
         return [piece async for piece in model.astream(STORY)]
@@ -48,15 +48,15 @@ def test_it_streams(model: AnthropicModel) -> None:
         assert "".join(piece.text for piece in pieces) == whole.text
 
 
-def test_the_system_prompt_reaches_it(model: AnthropicModel, ask: Ask) -> None:
-    """What the model is told about its part is read with the prompt."""
-    told = ModelRequest(prompt=STORY.prompt, system_prompt="You are a pirate.", max_tokens=2)
+def test_system_prompt_reaches_the_model(model: AnthropicModel, complete: Complete) -> None:
+    """The system prompt adds input tokens."""
+    pirate = ModelRequest(prompt=STORY.prompt, system_prompt="You are a pirate.", max_tokens=2)
     plain = ModelRequest(prompt=STORY.prompt, system_prompt="x", max_tokens=2)
-    assert ask(model, told).usage.input_tokens > ask(model, plain).usage.input_tokens
+    assert complete(model, pirate).usage.input_tokens > complete(model, plain).usage.input_tokens
 
 
-def test_a_key_that_it_does_not_know(local_model: Llama, ask: Ask) -> None:
-    """A wrong key is refused by the server, and the error says what to check."""
+def test_wrong_key_is_refused(local_model: Llama, complete: Complete) -> None:
+    """The error for a wrong key says what to check."""
     model = AnthropicModel("claude-x", api_key="another-key", base_url=local_model.url)
     with pytest.raises(ModelError, match=r"401 authentication_error: .*Check ANTHROPIC_API_KEY"):
-        ask(model, STORY)
+        complete(model, STORY)

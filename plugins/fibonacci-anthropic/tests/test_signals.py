@@ -1,4 +1,4 @@
-"""What a signal's handler raises in the midst of a request comes out as itself."""
+"""An exception of a signal handler during a request is raised unchanged."""
 
 import asyncio
 import os
@@ -12,9 +12,9 @@ import pytest
 
 from fibonacci.plugin import ModelRequest, TextDelta
 from fibonacci_anthropic import AnthropicModel
-from fibonacci_anthropic.question import question
+from fibonacci_anthropic.messages import request_body
 
-from .wire import SILENCE, Wire, answer, chunk, events, head, start, text
+from .fake_service import SILENCE, FakeService, chunk, events, head, response, start, text
 
 HI = ModelRequest(prompt="Hi")
 
@@ -24,11 +24,11 @@ class SoftTimeLimitExceeded(Exception):  # noqa: N818 - as Celery calls it
 
 
 @contextmanager
-def interrupted(moment: Event | None, fault: Exception) -> Iterator[None]:
-    """Have a handler raise this as soon as the moment has come, or when the signal does."""
+def interrupted(moment: Event | None, error: Exception) -> Iterator[None]:
+    """Have a signal handler raise this once the event is set, or when the signal comes."""
 
     def handler(number: int, frame: object) -> None:
-        raise fault
+        raise error
 
     def send() -> None:
         if moment is not None and moment.wait(60):
@@ -44,61 +44,69 @@ def interrupted(moment: Event | None, fault: Exception) -> Iterator[None]:
         signal.signal(signal.SIGUSR1, before)
 
 
-@pytest.mark.parametrize("fault", [SoftTimeLimitExceeded("soft"), TimeoutError("theirs")])
-def test_a_request_that_is_interrupted(wire: Wire, model: AnthropicModel, fault: Exception) -> None:
-    """It is not taken for a connection that broke while it rested, and not sent again."""
-    wire.plays(answer("warm"), [SILENCE], answer("again"))
+@pytest.mark.parametrize("error", [SoftTimeLimitExceeded("soft"), TimeoutError("theirs")])
+def test_interrupted_request_is_not_retried(
+    service: FakeService, model: AnthropicModel, error: Exception
+) -> None:
+    """An exception of a signal handler is raised unchanged, and the request is not resent."""
+    service.add_replies(response("warm"), [SILENCE], response("again"))
     model.complete(HI)
-    wire.paused.clear()
-    with interrupted(wire.paused, fault), pytest.raises(type(fault)) as caught:
+    service.paused.clear()
+    with interrupted(service.paused, error), pytest.raises(type(error)) as caught:
         model.complete(HI)
-    assert caught.value is fault
-    assert len(wire.asked) == 2
+    assert caught.value is error
+    assert len(service.requests) == 2
     assert model.complete(HI).text == "again"
 
 
-def test_a_stream_that_is_interrupted(wire: Wire, model: AnthropicModel) -> None:
-    """So is one whose first words are there."""
-    wire.plays([head(), *map(chunk, [start(), *text("Hel")]), SILENCE])
-    fault, stream = SoftTimeLimitExceeded("soft"), model.stream(HI)
+def test_interrupted_stream_raises_the_handlers_exception(
+    service: FakeService, model: AnthropicModel
+) -> None:
+    """A stream interrupted after a delta raises the signal handler's exception."""
+    service.add_replies([head(), *map(chunk, [start(), *text("Hel")]), SILENCE])
+    error, stream = SoftTimeLimitExceeded("soft"), model.stream(HI)
     assert next(stream) == TextDelta("Hel")
-    with interrupted(wire.paused, fault), pytest.raises(SoftTimeLimitExceeded) as caught:
+    with interrupted(service.paused, error), pytest.raises(SoftTimeLimitExceeded) as caught:
         next(stream)
-    assert caught.value is fault
+    assert caught.value is error
 
 
-def test_the_end_of_an_answer_that_is_interrupted(wire: Wire, model: AnthropicModel) -> None:
-    """Even where nothing but the end of the stream is waited for."""
-    wire.plays([head(), *map(chunk, events("all")), SILENCE])
-    fault = SoftTimeLimitExceeded("soft")
-    with interrupted(wire.paused, fault), pytest.raises(SoftTimeLimitExceeded) as caught:
+def test_interrupted_drain_raises_the_handlers_exception(
+    service: FakeService, model: AnthropicModel
+) -> None:
+    """Interrupted while it drains a stream, a request raises the handler's exception."""
+    service.add_replies([head(), *map(chunk, events("all")), SILENCE])
+    error = SoftTimeLimitExceeded("soft")
+    with interrupted(service.paused, error), pytest.raises(SoftTimeLimitExceeded) as caught:
         model.complete(HI)
-    assert caught.value is fault
+    assert caught.value is error
 
 
-def test_a_loop_that_is_interrupted(wire: Wire, model: AnthropicModel) -> None:
-    """A handler of the event loop's own thread ends the loop, as it would without us."""
-    wire.plays([head(), *map(chunk, [start(), *text("Hel")]), SILENCE])
-    fault = SoftTimeLimitExceeded("soft")
-    # Not uvloop, which hands what a handler raises to nobody.
+def test_interrupted_event_loop_raises_the_handlers_exception(
+    service: FakeService, model: AnthropicModel
+) -> None:
+    """A signal handler that raises in the event loop's thread ends the loop."""
+    service.add_replies([head(), *map(chunk, [start(), *text("Hel")]), SILENCE])
+    error = SoftTimeLimitExceeded("soft")
+    # Not uvloop, which drops exceptions of signal handlers.
     with (
         asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner,
-        interrupted(wire.paused, fault),
+        interrupted(service.paused, error),
         pytest.raises(SoftTimeLimitExceeded) as caught,
     ):
         runner.run(model.acomplete(HI))
-    assert caught.value is fault
+    assert caught.value is error
 
 
-def test_a_schema_that_is_interrupted() -> None:
-    """What a handler raises while a schema is translated is no fault of the schema."""
-    fault = SoftTimeLimitExceeded("soft")
+def test_interrupted_schema_raises_the_handlers_exception() -> None:
+    """A signal handler's exception during schema translation is raised unchanged."""
+    error = SoftTimeLimitExceeded("soft")
 
     class Interrupting(dict[str, object]):
         def get(self, *_: object) -> object:
             os.kill(os.getpid(), signal.SIGUSR1)
 
     request = ModelRequest(prompt="Hi", output_format="json", output_schema=Interrupting())
-    with interrupted(None, fault), pytest.raises(SoftTimeLimitExceeded) as caught:
-        question("claude-x", request)
-    assert caught.value is fault
+    with interrupted(None, error), pytest.raises(SoftTimeLimitExceeded) as caught:
+        request_body("claude-x", request)
+    assert caught.value is error

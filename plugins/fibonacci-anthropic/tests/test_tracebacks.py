@@ -1,4 +1,4 @@
-"""Tools that show the variables of the functions an error came through show no key."""
+"""Local variables in tracebacks, as error trackers record them, do not hold the key."""
 
 from pathlib import Path
 from traceback import TracebackException
@@ -14,15 +14,15 @@ OURS = str(Path(fibonacci_anthropic.__file__).parent)
 
 
 def shown(error: BaseException) -> str:
-    """What a traceback with variables shows of our functions."""
-    told = TracebackException.from_exception(error, capture_locals=True)
-    ours = [frame.locals for frame in told.stack if frame.filename.startswith(OURS)]
+    """Return the local variables of our functions in a traceback."""
+    traceback = TracebackException.from_exception(error, capture_locals=True)
+    ours = [frame.locals for frame in traceback.stack if frame.filename.startswith(OURS)]
     assert ours
     return str(ours)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "arguments",
     [
         {"api_key": "hunter2 hunter2"},
         {"api_key": "hunter2", "base_url": "ftp://hunter2"},
@@ -30,10 +30,10 @@ def shown(error: BaseException) -> str:
         {"api_key": "hunter2", "base_url": "https://hunter2:no-port"},
     ],
 )
-def test_what_is_given(given: dict[str, str]) -> None:
-    """Neither the argument that is bad, nor the one beside it."""
+def test_arguments_are_hidden(arguments: dict[str, str]) -> None:
+    """No traceback variable holds the key or the URL passed as arguments."""
     with pytest.raises(ConfigurationError) as caught:
-        AnthropicModel("claude-x", **given)
+        AnthropicModel("claude-x", **arguments)
     assert "hunter2" not in shown(caught.value)
 
 
@@ -47,10 +47,10 @@ def test_what_is_given(given: dict[str, str]) -> None:
         {"ANTHROPIC_API_KEY": "hunter2", "SSL_CERT_FILE": "/nowhere"},
     ],
 )
-def test_what_is_in_the_environment(
+def test_environment_variables_are_hidden(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
 ) -> None:
-    """The same where it is not given."""
+    """No traceback variable holds the key or a URL from the environment."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:

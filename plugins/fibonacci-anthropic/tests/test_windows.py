@@ -1,9 +1,9 @@
-"""A system without forks has Claude as well."""
+"""The plugin on a system without os.fork."""
 
 from windows import run_without_forks
 
 from .conftest import KEY
-from .wire import Wire, answer
+from .fake_service import FakeService, response
 
 PROGRAM = """
 import sys
@@ -16,7 +16,7 @@ print(asyncio.run(model.acomplete(ModelRequest(prompt="Hi"))).text)
 """
 
 
-def test_a_prompt_is_answered(wire: Wire) -> None:
-    """in sync and async code."""
-    wire.plays(answer("yes"), answer("yes"))
-    assert run_without_forks(PROGRAM, KEY, wire.url) == "yes\nyes\n"
+def test_model_works_without_fork(service: FakeService) -> None:
+    """A model completes in sync and async code on a system without os.fork."""
+    service.add_replies(response("yes"), response("yes"))
+    assert run_without_forks(PROGRAM, KEY, service.url) == "yes\nyes\n"

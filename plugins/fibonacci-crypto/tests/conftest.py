@@ -1,4 +1,4 @@
-"""Ciphers as after a restart, a clock to turn, and an Argon2 that takes no time."""
+"""Ciphers as after a restart, a fake clock, and a fast Argon2."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from fibonacci_crypto import AesGcmCipher, passphrase
+from fibonacci_crypto import AesGcmCipher, keys
 from fibonacci_crypto.derivations import Derivations
-from fibonacci_crypto.keys import read_keys
+from fibonacci_crypto.key_sources import read_keys
 
 RAW = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 
 class Clock:
-    """Counts seconds when it is told to."""
+    """A clock that the tests advance."""
 
     now = 1_000.0
 
@@ -29,9 +29,9 @@ SECONDS = 0.2
 
 
 class QuickArgon2id:
-    """OpenSSL's own, with little memory, and a list of the salts it was given.
+    """OpenSSL's Argon2id with little memory, which records its salts.
 
-    By the clock of the tests it takes as long as with all its memory.
+    By the fake clock it takes as long as with full memory.
     """
 
     salts: list[bytes]
@@ -48,23 +48,23 @@ class QuickArgon2id:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The clock of the ciphers."""
+    """The fake clock of the ciphers."""
     return Clock()
 
 
 @pytest.fixture
 def derived(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> list[bytes]:
-    """Argon2 takes no time; here are the salts it was given."""
+    """The salts passed to a fast Argon2id."""
     salts: list[bytes] = []
     monkeypatch.setattr(QuickArgon2id, "salts", salts, raising=False)
     monkeypatch.setattr(QuickArgon2id, "clock", clock, raising=False)
-    monkeypatch.setattr(passphrase, "Argon2id", QuickArgon2id)
+    monkeypatch.setattr(keys, "Argon2id", QuickArgon2id)
     return salts
 
 
 @pytest.fixture
 def restart(clock: Clock) -> Callable[..., AesGcmCipher]:
-    """Makes ciphers that know nothing of each other, as after a restart of the process."""
+    """Creates ciphers that share no state, as after a restart of the process."""
 
     def cipher(*keys: str, **settings: Any) -> AesGcmCipher:
         return AesGcmCipher(read_keys(keys or (RAW,)), Derivations(clock, clock.sleep), **settings)

@@ -1,4 +1,4 @@
-"""libFuzzer, guided by coverage, looks for bytes that `open` does not refuse as it should.
+"""libFuzzer, guided by coverage, looks for bytes that `open` does not refuse correctly.
 
 fuzz_open.py CORPUS [OPTION...]     the options are libFuzzer's: https://llvm.org/docs/LibFuzzer.html
 """
@@ -13,7 +13,7 @@ with atheris.instrument_imports(include=["fibonacci", "fibonacci_crypto"]):
 
 
 def main(corpus: Path, options: list[str]) -> None:
-    """Start from records of all sorts; end with an error at the first bytes that are misread."""
+    """Start from various records; end with an error at the first bytes that are misread."""
     corpus.mkdir(exist_ok=True)
     for number, record in enumerate(RECORDS):
         (corpus / str(number)).write_bytes(record)

@@ -1,6 +1,6 @@
-"""Records as they were, are, and will be: the format written down again, in one straight line.
+"""The record format, implemented a second time from its documentation.
 
-``goldens/v1.json`` is kept for ever: each of its records must open with each release.
+``goldens/v1.json`` is permanent: each of its records must open with every release.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ GOLDENS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "goldens" / "v1.json").read_text()
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning")
 
 
 def hkdf_sha512(key: bytes, salt: bytes, info: bytes) -> bytes:
-    """One block of RFC 5869."""
+    """Return one block of RFC 5869."""
     extracted = hmac.digest(salt, key, hashlib.sha512)
     return hmac.digest(extracted, info + b"\x01", hashlib.sha512)
 
@@ -38,10 +38,10 @@ def argon2id(passphrase: bytes, salt: bytes) -> bytes:
     return argon2.derive(passphrase)
 
 
-def sealed_by_hand(
+def record_by_format(
     key: bytes, kdf_salt: bytes | None, session_salt: bytes, nonce: bytes, plain: bytes, aad: bytes
 ) -> bytes:
-    """The record, from the table in the README alone."""
+    """Return the record, by the table in the README only."""
     key_id = hmac.digest(key, b"fibonacci/mem/key-id/v1", hashlib.sha256)[:8]
     if kdf_salt is None:
         head = bytes.fromhex("f1464d010100") + key_id
@@ -60,24 +60,24 @@ def unhex(golden: dict[str, Any], *names: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("golden", GOLDENS, ids=lambda golden: golden["name"])
-def test_a_golden_record_opens(restart: Restart, golden: dict[str, Any]):
-    """And is what the straight line makes of its parts, byte for byte."""
+def test_golden_record_opens(restart: Restart, golden: dict[str, Any]):
+    """A golden record opens, and equals the record computed from the documented format."""
     record, plain, key = unhex(golden, "record", "plain", "key")
     kdf_salt, session_salt, nonce = unhex(golden, "kdf_salt", "session_salt", "nonce")
     aad = encode_parts(*golden["address"])
     assert restart(golden["written"]).open(record, aad) == plain
-    assert sealed_by_hand(key, kdf_salt, session_salt, nonce, plain, aad) == record
+    assert record_by_format(key, kdf_salt, session_salt, nonce, plain, aad) == record
 
 
-def test_the_key_of_a_golden_passphrase():
-    """Argon2id gives the key that stands in the file."""
+def test_key_of_the_golden_passphrase():
+    """Argon2id derives the key in the golden file."""
     (golden,) = [golden for golden in GOLDENS if golden["name"] == "passphrase"]
     salt, key = unhex(golden, "kdf_salt", "key")
     assert argon2id(golden["written"].encode(), salt) == key
 
 
-def test_a_header_is_that_of_the_first_design(restart: Restart):
-    """Key id and commitment for the key 00…1f and the salt 20…3f, worked out before this code."""
+def test_header_matches_the_first_design(restart: Restart):
+    """Key id and commitment equal those computed before this implementation."""
     (golden,) = [golden for golden in GOLDENS if golden["name"] == "key in base64"]
     assert golden["record"][:156] == (
         "f1464d010100d1b7464286aa8d76202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e"
@@ -86,18 +86,18 @@ def test_a_header_is_that_of_the_first_design(restart: Restart):
 
 
 @pytest.mark.parametrize("size", [0, 1, 16, 1_000])
-def test_what_is_sealed_now_is_what_the_straight_line_makes(restart: Restart, size: int):
-    """With the salt and the nonce that were drawn."""
+def test_sealed_record_matches_the_format(restart: Restart, size: int):
+    """A record sealed with a key equals the one computed from the documented format."""
     plain, aad = b"\xa5" * size, encode_parts("p:", "global", "", "k")
     sealed = restart().seal(plain, aad)
     salt, nonce = sealed[14:46], sealed[78:90]
-    assert sealed_by_hand(bytes(range(32)), None, salt, nonce, plain, aad) == sealed
+    assert record_by_format(bytes(range(32)), None, salt, nonce, plain, aad) == sealed
 
 
-def test_what_is_sealed_with_a_passphrase_is_what_the_straight_line_makes(restart: Restart):
-    """With the salts and the nonce that were drawn, and Argon2id at its full cost."""
+def test_record_of_a_passphrase_matches_the_format(restart: Restart):
+    """A record sealed with a passphrase equals the one computed from the format."""
     aad = encode_parts("p:", "global", "", "k")
     sealed = restart("your-32-byte-key-here...").seal(b'"value"', aad)
     kdf_salt, salt, nonce = sealed[15:31], sealed[31:63], sealed[95:107]
     key = argon2id(b"your-32-byte-key-here...", kdf_salt)
-    assert sealed_by_hand(key, kdf_salt, salt, nonce, b'"value"', aad) == sealed
+    assert record_by_format(key, kdf_salt, salt, nonce, b'"value"', aad) == sealed

@@ -1,4 +1,4 @@
-"""Bytes from whoever can write the store: refused in time, by an error of ours, all of them."""
+"""Forged and damaged records: each raises DecryptionError in bounded time."""
 
 import gc
 import random
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from fibonacci.errors import DecryptionError
 from fibonacci_crypto import AesGcmCipher
 from fibonacci_crypto.derivations import Derivations
-from fibonacci_crypto.keys import read_keys
+from fibonacci_crypto.key_sources import read_keys
 
-pytestmark = pytest.mark.bare  # thousands of records, and no line that others leave out
+pytestmark = pytest.mark.bare  # thousands of records, and no additional coverage
 
 Restart = Callable[..., AesGcmCipher]
 
@@ -31,11 +31,11 @@ RECORDS = [
 ]
 OURS = {record: bytes(size) for record, size in zip(RECORDS, (0, 1, 100, 1_024), strict=False)}
 LIMIT = 0.05
-"""Seconds that a record may take, of this thread's own time on the processor."""
+"""Seconds of this thread's CPU time that a record may take."""
 
 
 def try_to_open(record: bytes, cipher: AesGcmCipher = CIPHER) -> None:
-    """It opens if it is one of ours, as we sealed it; all else is a DecryptionError."""
+    """Check that a record opens if it is one of ours, and else raises DecryptionError."""
     try:
         plain = cipher.open(record, AAD)
     except DecryptionError:
@@ -45,7 +45,7 @@ def try_to_open(record: bytes, cipher: AesGcmCipher = CIPHER) -> None:
 
 
 class Mutator:
-    """Changes records as those do who hope that something breaks."""
+    """Mutates records as an attacker might."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -59,41 +59,41 @@ class Mutator:
             )(record)
         return bytes(record)
 
-    def place(self, record: bytearray) -> int:
-        """More often than not in the header."""
+    def position(self, record: bytearray) -> int:
+        """Return a position, most often in the header."""
         return self.chance.randrange(min(len(record), self.chance.choice((8, 96, 2_000))) or 1)
 
     def flip(self, record: bytearray) -> None:
-        for at in [self.place(record)][: len(record)]:
+        for at in [self.position(record)][: len(record)]:
             record[at] ^= 1 << self.chance.randrange(8)
 
     def set(self, record: bytearray) -> None:
-        for at in [self.place(record)][: len(record)]:
+        for at in [self.position(record)][: len(record)]:
             record[at] = self.chance.choice((0, 1, 2, 0x11, 0x7F, 0x80, 0xF1, 0xFF))
 
     def cut(self, record: bytearray) -> None:
-        at = self.place(record)
+        at = self.position(record)
         del record[at : self.chance.choice((at + 1, at + 16, None))]
 
     def insert(self, record: bytearray) -> None:
-        at = self.place(record)
+        at = self.position(record)
         record[at:at] = self.chance.randbytes(self.chance.choice((1, 4, 16, 300)))
 
     def swap(self, record: bytearray) -> None:
-        one, two = sorted((self.place(record), self.place(record)))
+        one, two = sorted((self.position(record), self.position(record)))
         record[one:two] = record[one:two][::-1]
 
     def repeat(self, record: bytearray) -> None:
         record *= self.chance.choice((2, 3))
 
     def splice(self, record: bytearray) -> None:
-        other, at = self.chance.choice(RECORDS), self.place(record)
+        other, at = self.chance.choice(RECORDS), self.position(record)
         record[at:] = other[self.chance.choice((at, 0, 14, 46, 78)) :]
 
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    """A run of the collector, in a process with all the tests in it, takes longer than a record."""
+    """Disable the garbage collector, whose run takes longer than a record."""
     gc.disable()
     yield
     gc.enable()
@@ -106,12 +106,12 @@ def seconds_for(record: bytes) -> float:
 
 
 def slowest(records: int, seed: int) -> float:
-    """Try so many; return the seconds that the slowest took, however often it is tried."""
+    """Try that many records; return the seconds of the slowest, the best of five tries."""
     mutator, longest = Mutator(seed), 0.0
     for _ in range(records):
         record = mutator.mutated()
         seconds = seconds_for(record)
-        if seconds > LIMIT:  # a virtual machine may have stood still
+        if seconds > LIMIT:  # a virtual machine may have paused
             seconds = min(seconds_for(record) for _ in range(5))
         longest = max(longest, seconds)
     return longest
@@ -120,16 +120,16 @@ def slowest(records: int, seed: int) -> float:
 @pytest.mark.parametrize(
     "records", [20_000, pytest.param(1_000_000, marks=pytest.mark.long)], ids="{:,}".format
 )
-def test_changed_records(records: int, no_collector: None):
-    """None opens, none breaks anything, and none takes over 50 ms."""
+def test_mutated_records_are_refused_in_time(records: int, no_collector: None):
+    """Mutated records raise DecryptionError within 50 ms."""
     assert slowest(records, seed=1) < LIMIT
     assert all(CIPHER.open(record, AAD) == plain for record, plain in OURS.items())
 
 
 @given(st.binary(max_size=300))
 @settings(max_examples=300, deadline=None)
-def test_any_bytes(record: bytes):
-    """What has nothing to do with a record."""
+def test_random_bytes_are_refused(record: bytes):
+    """Random bytes raise DecryptionError."""
     try_to_open(record)
 
 
@@ -141,17 +141,17 @@ def test_any_bytes(record: bytes):
     st.binary(max_size=200),
 )
 @settings(max_examples=300, deadline=None)
-def test_any_bytes_behind_a_start_like_ours(
+def test_random_bytes_after_a_valid_prefix_are_refused(
     magic: bytes, suite: bytes, flags: bytes, key_id: bytes, rest: bytes
 ):
-    """Every field that is looked at, right and wrong."""
+    """Random bytes after valid or invalid header fields raise DecryptionError."""
     try_to_open(magic + suite + flags + key_id + rest)
 
 
 @given(record=st.sampled_from(RECORDS), data=st.data())
 @settings(max_examples=300, deadline=None)
-def test_any_part_replaced_by_any_bytes(record: bytes, data: st.DataObject):
-    """Hypothesis looks for what a table of changes has not."""
+def test_any_replaced_part_is_refused(record: bytes, data: st.DataObject):
+    """A record with any part replaced raises DecryptionError."""
     start = data.draw(st.integers(0, len(record)))
     end = data.draw(st.integers(start, len(record)))
     try_to_open(record[:start] + data.draw(st.binary(max_size=40)) + record[end:])
@@ -159,18 +159,20 @@ def test_any_part_replaced_by_any_bytes(record: bytes, data: st.DataObject):
 
 @given(aad=st.binary(max_size=100))
 @settings(deadline=None)
-def test_any_other_address(aad: bytes):
-    """A record opens at its address alone."""
+def test_any_other_address_is_refused(aad: bytes):
+    """A record does not open at another address."""
     if aad != AAD:
         with pytest.raises(DecryptionError):
             CIPHER.open(RECORDS[0], aad)
 
 
-@pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning")
-def test_changed_records_of_a_passphrase(restart: Restart, derived: list[bytes], clock: Any):
-    """Their salts cost a quarter of one processor's time, and no more."""
+@pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning")
+def test_mutated_records_of_a_passphrase_cost_little(
+    restart: Restart, derived: list[bytes], clock: Any
+):
+    """Mutated records of a passphrase take at most a quarter of one CPU's time."""
     cipher, mutator = restart("correct horse battery staple"), Mutator(seed=2)
-    began = clock()
+    started = clock()
     sealed = [cipher.seal(bytes(size), AAD) for size in (0, 1_000)]
     for _ in range(5_000):
         record = bytearray(mutator.chance.choice(sealed))
@@ -179,5 +181,5 @@ def test_changed_records_of_a_passphrase(restart: Restart, derived: list[bytes],
         if record not in sealed:
             with pytest.raises(DecryptionError):
                 cipher.open(bytes(record), AAD)
-    assert len(derived) * 0.2 < 0.25 * (clock() - began) + 2
-    assert [len(cipher.open(one, AAD)) for one in sealed] == [0, 1_000]
+    assert len(derived) * 0.2 < 0.25 * (clock() - started) + 2
+    assert [len(cipher.open(record, AAD)) for record in sealed] == [0, 1_000]

@@ -1,4 +1,4 @@
-"""The cipher behind a memory, found by its name."""
+"""The cipher in a memory, selected by its name."""
 
 import os
 import subprocess
@@ -16,28 +16,28 @@ def memory(name: str, keys: str | list[str]):
     return Workflow("w", config).memory
 
 
-def test_it_is_found_by_its_name():
-    """``MemoryConfig(encryption="aes-256-gcm")``, the default, is this plugin."""
+def test_plugin_is_found_by_name():
+    """encryption="aes-256-gcm", the default, selects this plugin."""
     found = {info.name: info.distribution for info in plugins() if info.kind == "encryption"}
     assert found["aes-256-gcm"] == "fibonacci-crypto"
 
 
-def test_values_come_back():
-    """What was set is what is read, by another workflow with the same key too."""
+def test_values_are_readable_with_the_same_key():
+    """A value is read back, also by another workflow with the same key."""
     key = generate_key()
     assert memory("round", key).set("k", {"secret": SECRET})
     assert memory("round", key).get("k") == {"secret": SECRET}
 
 
-def test_another_key_opens_nothing():
-    """C24: a wrong key is an error, never a default."""
+def test_wrong_key_raises_an_error():
+    """A wrong key raises DecryptionError instead of returning a default (C24)."""
     memory("other", generate_key()).set("k", SECRET)
     with pytest.raises(DecryptionError, match=r"was sealed with the key [0-9a-f]{16}, and this"):
         memory("other", generate_key()).get("k", default="default")
 
 
-def test_core_loads_no_cryptography():
-    """Not at import, not for a plain memory, not to make a key: only when a cipher is asked for."""
+def test_core_imports_no_cryptography():
+    """cryptography is imported when a cipher is created, not before."""
     code = (
         "import sys, fibonacci; fibonacci.generate_key(); fibonacci.plugins();"
         "fibonacci.Workflow('w', fibonacci.MemoryConfig()).memory.set('k', 1);"

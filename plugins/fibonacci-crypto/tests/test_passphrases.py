@@ -1,4 +1,4 @@
-"""Passphrases: one derivation a salt, one salt where it can be, and little work for nothing."""
+"""Passphrases: one derivation per salt, few salts, and little work for forged records."""
 
 import random
 import signal
@@ -10,9 +10,9 @@ import pytest
 
 from fibonacci.errors import ConfigurationError, DecryptionError, EncryptionError
 from fibonacci.plugin import CipherSettings
-from fibonacci_crypto import AesGcmCipher, fibonacci_encryption, passphrase
-from fibonacci_crypto.derivations import SALTS_KEPT, STRANGERS_KEPT, Derivations
-from fibonacci_crypto.keys import read_keys
+from fibonacci_crypto import AesGcmCipher, fibonacci_encryption, keys
+from fibonacci_crypto.derivations import MAX_SALTS, MAX_UNMATCHED_SALTS, Derivations
+from fibonacci_crypto.key_sources import read_keys
 
 from .conftest import QuickArgon2id
 
@@ -22,15 +22,15 @@ PHRASE, OTHER = "correct horse battery staple", "another horse battery staple"
 RAW = "e" * 63 + "f"
 AAD = b"an address"
 
-pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is no key:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:the encryption key is not a 32-byte:UserWarning")
 
 
 def kdf_salt(sealed: bytes) -> bytes:
     return sealed[15:31]
 
 
-def planted(sealed: bytes, number: int) -> bytes:
-    """The record under a salt that nobody knows."""
+def forged(sealed: bytes, number: int) -> bytes:
+    """Return the record with a salt that matches no passphrase."""
     return sealed[:15] + number.to_bytes(16, "big") + sealed[31:]
 
 
@@ -40,29 +40,29 @@ def refused(cipher: AesGcmCipher, sealed: bytes) -> str:
     return str(caught.value)
 
 
-def test_nothing_is_derived_before_it_is_needed(restart: Restart, derived: list[bytes]):
-    """A cipher that is made and not used costs nothing; its first record costs once."""
+def test_derivation_is_lazy(restart: Restart, derived: list[bytes]):
+    """An unused cipher derives nothing; the first record derives once."""
     cipher = restart(PHRASE)
     assert derived == []
     sealed = [cipher.seal(b"v", AAD) for _ in range(10)]
-    assert all(cipher.open(one, AAD) == b"v" for one in sealed)
+    assert all(cipher.open(record, AAD) == b"v" for record in sealed)
     assert derived == [kdf_salt(sealed[0])]
 
 
 def test_sessions_share_a_salt(restart: Restart, derived: list[bytes]):
-    """A session that ends costs no new derivation."""
+    """A new session derives nothing."""
     cipher = restart(PHRASE, session_limit=1)
     assert len({cipher.seal(b"v", AAD)[31:63] for _ in range(10)}) == 10
     assert len(derived) == 1
 
 
-def test_each_process_draws_its_own_salt(restart: Restart, derived: list[bytes]):
-    """Where no record says otherwise."""
+def test_each_process_has_its_own_salt(restart: Restart, derived: list[bytes]):
+    """A process that has opened no record seals with its own salt."""
     assert len({kdf_salt(restart(PHRASE).seal(b"v", AAD)) for _ in range(20)}) == 20
 
 
-def test_a_salt_is_taken_over(restart: Restart, derived: list[bytes]):
-    """Who opens a record before it seals one, seals under the same salt: a store has few."""
+def test_salt_of_an_opened_record_is_reused(restart: Restart, derived: list[bytes]):
+    """A process that opens a record before it seals one seals with that record's salt."""
     first = restart(PHRASE)
     sealed = first.seal(b"0", AAD)
     for number in range(20):
@@ -73,33 +73,33 @@ def test_a_salt_is_taken_over(restart: Restart, derived: list[bytes]):
     assert len(derived) == 21
 
 
-def test_the_salt_of_the_first_record_stays(restart: Restart, derived: list[bytes]):
-    """What is opened later changes nothing."""
+def test_salt_of_the_first_record_is_used(restart: Restart, derived: list[bytes]):
+    """The salt of the first opened record is used, whatever is opened later."""
     cipher, one, two = restart(PHRASE), restart(PHRASE), restart(PHRASE)
     first, second = one.seal(b"1", AAD), two.seal(b"2", AAD)
     assert cipher.open(first, AAD) + cipher.open(second, AAD) + cipher.open(first, AAD) == b"121"
     assert kdf_salt(cipher.seal(b"v", AAD)) == kdf_salt(first)
 
 
-def test_the_salt_of_another_passphrase_is_not_taken_over(restart: Restart, derived: list[bytes]):
-    """Each passphrase of a list has its own."""
+def test_salt_of_another_passphrase_is_not_reused(restart: Restart, derived: list[bytes]):
+    """Each passphrase of a list has its own salt."""
     sealed = restart(OTHER).seal(b"v", AAD)
     cipher = restart(PHRASE, OTHER)
     assert cipher.open(sealed, AAD) == b"v"
     assert kdf_salt(cipher.seal(b"v", AAD)) != kdf_salt(sealed)
 
 
-def test_a_process_has_one_salt(derived: list[bytes]):
-    """All the workflows of a process derive a passphrase's key once, between them."""
-    settings = CipherSettings(name="aes-256-gcm", keys=("a passphrase of this test alone",))
+def test_process_has_one_salt(derived: list[bytes]):
+    """All ciphers of a process derive a passphrase's key once."""
+    settings = CipherSettings(name="aes-256-gcm", keys=("a passphrase of this test only",))
     ciphers = [fibonacci_encryption(settings) for _ in range(5)]
     sealed = [cipher.seal(b"v", AAD) for cipher in ciphers]
-    assert all(cipher.open(one, AAD) == b"v" for cipher in ciphers for one in sealed)
+    assert all(cipher.open(record, AAD) == b"v" for cipher in ciphers for record in sealed)
     assert derived == [kdf_salt(sealed[0])]
 
 
-def test_a_record_is_current_under_the_salt_in_use(restart: Restart, derived: list[bytes]):
-    """So to seal all records anew leaves a store with one salt, and its readers with one KDF."""
+def test_record_is_current_with_the_salt_in_use(restart: Restart, derived: list[bytes]):
+    """Only records with the current salt are current, so rewrapping leaves one salt."""
     one, two = restart(PHRASE), restart(PHRASE)
     mine, theirs = one.seal(b"v", AAD), two.seal(b"v", AAD)
     assert one.is_current(mine)
@@ -110,21 +110,23 @@ def test_a_record_is_current_under_the_salt_in_use(restart: Restart, derived: li
 
 
 @pytest.mark.parametrize("processes", [20, pytest.param(200, marks=pytest.mark.long)])
-def test_restarts_read_each_other(restart: Restart, derived: list[bytes], processes: int):
-    """Each seals before it opens, so each has a salt of its own; and each opens the others'."""
+def test_restarted_processes_open_each_others_records(
+    restart: Restart, derived: list[bytes], processes: int
+):
+    """Processes that seal first have their own salts, and open each other's records."""
     ciphers = [restart(PHRASE) for _ in range(processes)]
     sealed = [cipher.seal(b"%d" % number, AAD) for number, cipher in enumerate(ciphers)]
     assert len(set(map(kdf_salt, sealed))) == processes
     for _ in range(2):
         for cipher in ciphers:
-            opened = [cipher.open(one, AAD) for one in sealed]
+            opened = [cipher.open(record, AAD) for record in sealed]
             assert opened == [b"%d" % number for number in range(processes)]
     assert len(derived) == processes**2
 
 
 @pytest.mark.long
 def test_two_hundred_restarts_at_full_cost(restart: Restart):
-    """Argon2id with its 64 MiB: a hundred that begin with a write, and as many with a read."""
+    """Two hundred processes with full Argon2id open each other's records."""
     writers = [restart(PHRASE) for _ in range(100)]
     sealed = [cipher.seal(b"%d" % number, AAD) for number, cipher in enumerate(writers)]
     for number in range(100):
@@ -132,41 +134,39 @@ def test_two_hundred_restarts_at_full_cost(restart: Restart):
         assert reader.open(sealed[number], AAD) == b"%d" % number
         sealed.append(reader.seal(b"%d" % (100 + number), AAD))
     last = restart(PHRASE)
-    assert [last.open(one, AAD) for one in sealed] == [b"%d" % number for number in range(200)]
+    assert [last.open(record, AAD) for record in sealed] == [
+        b"%d" % number for number in range(200)
+    ]
     assert len(set(map(kdf_salt, sealed))) == 100
 
 
-def test_a_stranger_is_derived_once(restart: Restart, derived: list[bytes]):
-    """A record that does not open, and is read again and again, costs no more."""
+def test_unmatched_salt_is_derived_once(restart: Restart, derived: list[bytes]):
+    """Reading a record that does not open again derives nothing."""
     cipher = restart(PHRASE)
-    sealed = planted(cipher.seal(b"v", AAD), 1)
+    sealed = forged(cipher.seal(b"v", AAD), 1)
     for _ in range(100):
-        assert "Add what sealed it" in refused(cipher, sealed)
+        assert "Append the record's key or passphrase" in refused(cipher, sealed)
     assert len(derived) == 2
 
 
-def test_a_rotated_passphrase_is_not_counted(restart: Restart, derived: list[bytes]):
-    """Records of the old one are no strangers, though the new one does not open them."""
+def test_rotated_passphrase_is_not_limited(restart: Restart, derived: list[bytes]):
+    """Records of an old passphrase in the list do not count as failures."""
     old = [restart(OTHER).seal(b"v", AAD) for _ in range(20)]
     cipher = restart(PHRASE, OTHER)
-    assert all(cipher.open(one, AAD) == b"v" for one in old)
+    assert all(cipher.open(record, AAD) == b"v" for record in old)
     assert len(derived) == 20 + 2 * 20
 
 
-def test_a_salt_that_one_passphrase_knows_is_tried_with_the_others(
-    clock: Any, derived: list[bytes], restart: Restart
-):
-    """Another workflow of the process met the record first, and had only one of them."""
+def test_salt_is_tried_with_each_passphrase(clock: Any, derived: list[bytes], restart: Restart):
+    """A salt that one passphrase did not match is tried with the others."""
     sealed, derivations = restart(OTHER).seal(b"v", AAD), Derivations(clock, clock.sleep)
     refused(AesGcmCipher(read_keys([PHRASE]), derivations), sealed)
     assert AesGcmCipher(read_keys([PHRASE, OTHER]), derivations).open(sealed, AAD) == b"v"
     assert derived == [kdf_salt(sealed)] * 3
 
 
-def test_a_known_salt_costs_nothing_whatever_else_is_changed(
-    restart: Restart, derived: list[bytes]
-):
-    """A key id that is not the salt's is refused by what is known."""
+def test_known_salt_derives_nothing(restart: Restart, derived: list[bytes]):
+    """A record with a known salt and a modified key id is refused without a derivation."""
     cipher = restart(PHRASE)
     sealed = cipher.seal(b"v", AAD)
     for bit in range(64):
@@ -176,8 +176,8 @@ def test_a_known_salt_costs_nothing_whatever_else_is_changed(
     assert cipher.open(sealed, AAD) == b"v"
 
 
-def test_a_salt_met_in_a_changed_record_first(restart: Restart, derived: list[bytes]):
-    """A key id that was changed makes a stranger of it; a whole record of it opens all the same."""
+def test_salt_found_first_in_a_modified_record(restart: Restart, derived: list[bytes]):
+    """A valid record opens even if its salt was first found in a modified record."""
     sealed, cipher = restart(PHRASE).seal(b"v", AAD), restart(PHRASE)
     refused(cipher, sealed[:6] + bytes(8) + sealed[14:])
     assert cipher.open(sealed, AAD) == b"v"
@@ -185,40 +185,42 @@ def test_a_salt_met_in_a_changed_record_first(restart: Restart, derived: list[by
     assert derived == [kdf_salt(sealed)] * 2
 
 
-def test_salts_are_remembered_within_bounds(restart: Restart, derived: list[bytes]):
-    """1,024 of them; the one that was not used for longest is derived anew."""
-    assert SALTS_KEPT == 1_024
-    sealed = [restart(PHRASE).seal(b"v", AAD) for _ in range(SALTS_KEPT + 1)]
+def test_salts_are_cached_within_bounds(restart: Restart, derived: list[bytes]):
+    """The keys of 1,024 salts are cached; the least recently used is evicted."""
+    assert MAX_SALTS == 1_024
+    sealed = [restart(PHRASE).seal(b"v", AAD) for _ in range(MAX_SALTS + 1)]
     cipher = restart(PHRASE)
     del derived[:]
-    for one in sealed[:-1]:
-        cipher.open(one, AAD)
-    cipher._opening.cache_clear()  # sessions are remembered for themselves
-    for one in (sealed[0], sealed[-1], sealed[0]):
-        cipher.open(one, AAD)
-    assert derived == [kdf_salt(one) for one in sealed]
+    for record in sealed[:-1]:
+        cipher.open(record, AAD)
+    cipher._opening_session.cache_clear()  # sessions have their own cache
+    for record in (sealed[0], sealed[-1], sealed[0]):
+        cipher.open(record, AAD)
+    assert derived == [kdf_salt(record) for record in sealed]
     cipher.open(sealed[1], AAD)
-    assert derived[SALTS_KEPT + 1 :] == [kdf_salt(sealed[1])]
+    assert derived[MAX_SALTS + 1 :] == [kdf_salt(sealed[1])]
 
 
-def test_strangers_are_remembered_within_bounds(restart: Restart, derived: list[bytes], clock: Any):
-    """1,024 of them, too; and however many come, they push out no salt of ours."""
+def test_unmatched_salts_are_cached_within_bounds(
+    restart: Restart, derived: list[bytes], clock: Any
+):
+    """The keys of 1,024 unmatched salts are cached, and evict no matched one."""
     cipher = restart(PHRASE)
     sealed = cipher.seal(b"v", AAD)
-    for number in range(STRANGERS_KEPT + 1):
-        refused(cipher, planted(sealed, number))
+    for number in range(MAX_UNMATCHED_SALTS + 1):
+        refused(cipher, forged(sealed, number))
         clock.now += 60
-    assert len(derived) == 1 + STRANGERS_KEPT + 1 == 1_026
-    refused(cipher, planted(sealed, 1))
+    assert len(derived) == 1 + MAX_UNMATCHED_SALTS + 1 == 1_026
+    refused(cipher, forged(sealed, 1))
     assert len(derived) == 1_026
-    refused(cipher, planted(sealed, 0))
+    refused(cipher, forged(sealed, 0))
     assert len(derived) == 1_027
     assert cipher.open(sealed, AAD) == b"v"
     assert len(derived) == 1_027
 
 
 def test_threads_derive_a_salt_once(restart: Restart, derived: list[bytes]):
-    """Whoever comes while it is derived waits for it."""
+    """Threads that need the same salt at once derive its key once."""
     sealed = [restart(PHRASE).seal(b"v", AAD) for _ in range(10)]
     cipher, together, opened = restart(PHRASE), Barrier(8), []
     del derived[:]
@@ -239,31 +241,34 @@ def test_threads_derive_a_salt_once(restart: Restart, derived: list[bytes]):
 
 
 class Lacking:
-    """An OpenSSL without Argon2, or a machine without memory."""
+    """An Argon2id without enough memory."""
 
     def __init__(self, **_: object) -> None:
         raise MemoryError("canary")
 
 
-def test_a_machine_that_can_not_derive(restart: Restart, monkeypatch: pytest.MonkeyPatch):
-    """An error of ours, that says what is missing, and holds nothing of the passphrase."""
+def test_failed_derivation_raises_encryption_error(
+    restart: Restart, monkeypatch: pytest.MonkeyPatch
+):
+    """A failed derivation raises an error that names the requirements, not the passphrase."""
     sealed, cipher = restart(PHRASE).seal(b"v", AAD), restart(PHRASE)
-    monkeypatch.setattr(passphrase, "Argon2id", Lacking)
+    monkeypatch.setattr(keys, "Argon2id", Lacking)
     with pytest.raises(EncryptionError) as caught:
         cipher.seal(b"v", AAD)
     assert str(caught.value) == (
-        "no key can be derived from the passphrase here (MemoryError): Argon2id needs 64 MiB, and "
-        "an OpenSSL that has it. A key of fibonacci.generate_key() needs neither"
+        "no key can be derived from the passphrase (MemoryError): Argon2id requires 64 MiB of "
+        "memory and an OpenSSL that supports it. A key from fibonacci.generate_key() requires "
+        "neither"
     )
     assert not isinstance(caught.value, DecryptionError | ConfigurationError)
     assert refused(cipher, sealed) == str(caught.value)
 
 
-@pytest.mark.parametrize("fault", [ValueError("soft time limit"), MemoryError("theirs")])
-def test_a_derivation_that_is_interrupted(
-    restart: Restart, monkeypatch: pytest.MonkeyPatch, fault: Exception
+@pytest.mark.parametrize("error", [ValueError("soft time limit"), MemoryError("theirs")])
+def test_interrupted_derivation_raises_the_handlers_exception(
+    restart: Restart, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
-    """What a signal's handler raises comes out as itself, and the next one goes on."""
+    """A signal handler's exception is raised unchanged, and the next derivation succeeds."""
 
     class Interrupting(QuickArgon2id):
         def derive(self, text: bytes) -> bytes:
@@ -271,26 +276,26 @@ def test_a_derivation_that_is_interrupted(
             return b"never"
 
     def handler(*_: object) -> None:
-        raise fault
+        raise error
 
     before, cipher = signal.signal(signal.SIGUSR1, handler), restart(PHRASE)
     try:
         with monkeypatch.context() as interrupting:
-            interrupting.setattr(passphrase, "Argon2id", Interrupting)
+            interrupting.setattr(keys, "Argon2id", Interrupting)
             interrupting.setattr(Interrupting, "salts", [], raising=False)
-            with pytest.raises(type(fault)) as caught:
+            with pytest.raises(type(error)) as caught:
                 cipher.seal(b"v", AAD)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert caught.value is fault
+    assert caught.value is error
     assert cipher.open(cipher.seal(b"v", AAD), AAD) == b"v"
 
 
-def test_a_derivation_that_failed_is_no_stranger(restart: Restart, monkeypatch: pytest.MonkeyPatch):
-    """It is tried anew when the machine has memory again."""
+def test_failed_derivation_is_not_cached(restart: Restart, monkeypatch: pytest.MonkeyPatch):
+    """A failed derivation is tried again at the next read."""
     sealed, cipher = restart(PHRASE).seal(b"v", AAD), restart(PHRASE)
     with monkeypatch.context() as lacking:
-        lacking.setattr(passphrase, "Argon2id", Lacking)
+        lacking.setattr(keys, "Argon2id", Lacking)
         for _ in range(10):
             refused(cipher, sealed)
     assert cipher.open(sealed, AAD) == b"v"

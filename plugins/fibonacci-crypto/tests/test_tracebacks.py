@@ -1,4 +1,4 @@
-"""Tools that show the variables of the functions an error came through show no key."""
+"""Local variables in tracebacks, as error trackers record them, do not hold a key."""
 
 from pathlib import Path
 from traceback import TracebackException
@@ -15,13 +15,13 @@ PHRASE = "CANARY horse battery staple"
 OURS = str(Path(fibonacci_crypto.__file__).parent)
 
 
-def shown(*keys: str) -> str:
+def traceback_locals(*keys: str) -> str:
     """What a traceback with variables shows of our functions, when the keys are refused."""
     settings = CipherSettings(name="aes-256-gcm", keys=keys)
     with pytest.raises(ConfigurationError) as caught:
         fibonacci_encryption(settings)
-    told = TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in told.stack if frame.filename.startswith(OURS)]
+    traceback = TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame.locals for frame in traceback.stack if frame.filename.startswith(OURS)]
     assert ours
     return str(ours)
 
@@ -39,22 +39,22 @@ def shown(*keys: str) -> str:
         ("env:A_KEY",),
     ],
 )
-def test_keys_that_are_refused(monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]):
-    """Neither the one that is bad, nor those beside it, nor one where its place should stand."""
+def test_refused_keys_are_hidden(monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]):
+    """No traceback variable holds a refused key, or another key of the list."""
     monkeypatch.setenv("A_KEY", "env:CANARY")
-    assert "CANARY" not in shown(*keys)
+    assert "CANARY" not in traceback_locals(*keys)
 
 
 @pytest.mark.parametrize(
     "content", [b"CANARY\nCANARY", b"CANARY" * 1_000, b"CANARY\xff", b"file:CANARY", b"CANARY"]
 )
-def test_files_that_are_refused(tmp_path: Path, content: bytes):
-    """Nor what stands in a file that holds no key."""
+def test_contents_of_refused_files_are_hidden(tmp_path: Path, content: bytes):
+    """No traceback variable holds the content of a refused key file."""
     (tmp_path / "key").write_bytes(content)
-    assert "CANARY" not in shown(KEY, f"file:{tmp_path}/key")
+    assert "CANARY" not in traceback_locals(KEY, f"file:{tmp_path}/key")
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_warning_that_is_an_error():
-    """Nor a passphrase of which there is a warning."""
-    assert "CANARY" not in shown(PHRASE)
+def test_passphrase_is_hidden_if_its_warning_is_an_error():
+    """No traceback variable holds the passphrase if its warning is an error."""
+    assert "CANARY" not in traceback_locals(PHRASE)

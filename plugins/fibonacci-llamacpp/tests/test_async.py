@@ -1,4 +1,4 @@
-"""The async mode: native, no thread, and the event loop stays free."""
+"""Async code: no threads, and the event loop is not blocked."""
 
 import asyncio
 import threading
@@ -11,78 +11,78 @@ import pytest
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Model, ModelRequest, TextDelta
-from fibonacci_llamacpp.engine import Engine
-from fibonacci_llamacpp.model import LlamaModel, _run
+from fibonacci_llamacpp.model import LlamaModel
+from fibonacci_llamacpp.server import ModelServer
 from fibonacci_llamacpp.worker import SLOTS
 
-from .questions import ENDLESS, SHORT, TOKENS
+from .model_requests import ENDLESS, SHORT, TOKENS
 
 
-def test_sync_and_async_say_the_same(model: Model) -> None:
-    """What `acomplete` and `astream` bring is what `complete` and `stream` bring."""
+def test_sync_and_async_return_the_same(model: Model) -> None:
+    """acomplete and astream return what complete and stream return."""
 
-    async def ask() -> None:
+    async def run() -> None:
         assert await model.acomplete(SHORT) == model.complete(SHORT)
         assert [piece async for piece in model.astream(SHORT)] == list(model.stream(SHORT))
 
-    asyncio.run(ask())
+    asyncio.run(run())
 
 
-def test_the_event_loop_is_free(model: Model) -> None:
-    """While an answer comes, other tasks run, and no thread was started for it."""
+def test_event_loop_is_not_blocked(model: Model) -> None:
+    """Other tasks run during a generation, and no thread is started for it."""
 
     async def work_beside() -> None:
         threads = threading.active_count()
-        asking = asyncio.create_task(model.acomplete(ENDLESS))
+        task = asyncio.create_task(model.acomplete(ENDLESS))
         for _ in range(50):
             await asyncio.sleep(0.001)
-            assert not asking.done()
+            assert not task.done()
             assert threading.active_count() == threads
-        asking.cancel()
+        task.cancel()
         with suppress(asyncio.CancelledError):
-            await asking
+            await task
 
     model.complete(ModelRequest(prompt="Hi", max_tokens=1))
     asyncio.run(work_beside())
 
 
-def test_many_at_once(model: Model) -> None:
-    """More tasks than slots all get their answers."""
+def test_more_tasks_than_slots(model: Model) -> None:
+    """More tasks than slots all complete."""
 
-    async def ask() -> list[int]:
+    async def run() -> list[int]:
         answers = await asyncio.gather(*[model.acomplete(SHORT) for _ in range(SLOTS + 3)])
         return [answer.usage.output_tokens for answer in answers]
 
-    assert asyncio.run(ask()) == [TOKENS] * (SLOTS + 3)
+    assert asyncio.run(run()) == [TOKENS] * (SLOTS + 3)
 
 
-def test_a_loop_whose_threads_are_busy(weights: Path) -> None:
-    """What an application does in its loop's threads keeps nobody from loading a model, once."""
-    model, is_over = LlamaModel(Engine(weights)), threading.Event()
+def test_busy_executor_does_not_block_loading(weights: Path) -> None:
+    """A model is loaded, once, even if all threads of the loop's executor are busy."""
+    model, is_over = LlamaModel(ModelServer(weights)), threading.Event()
     request = attrs.evolve(SHORT, max_tokens=1, deadline=monotonic() + 20)
 
-    async def ask() -> int:
+    async def run() -> int:
         loop = asyncio.get_running_loop()
         busy = [loop.run_in_executor(None, is_over.wait, 60) for _ in range(64)]
         before = threading.active_count()
-        asking = [asyncio.create_task(model.acomplete(request)) for _ in range(SLOTS)]
+        tasks = [asyncio.create_task(model.acomplete(request)) for _ in range(SLOTS)]
         await asyncio.sleep(0.01)
         started = threading.active_count() - before
         try:
-            await asyncio.gather(*asking)
+            await asyncio.gather(*tasks)
         finally:
             is_over.set()
             await asyncio.gather(*busy)
         return started
 
-    assert asyncio.run(ask()) <= 1
+    assert asyncio.run(run()) <= 1
 
 
 @pytest.mark.usefixtures("idle")
-def test_a_cancelled_task_ends_the_generation(model: Model) -> None:
-    """A task that is cancelled in the middle of an answer frees the model."""
+def test_cancelled_task_ends_the_generation(model: Model) -> None:
+    """Cancelling a task during a generation frees its slot."""
 
-    async def ask() -> None:
+    async def run() -> None:
         tasks = [asyncio.create_task(model.acomplete(ENDLESS)) for _ in range(SLOTS - 1)]
         async with aclosing(model.astream(ENDLESS)) as beside:  # tells that they are answered
             for _ in range(3):
@@ -94,36 +94,30 @@ def test_a_cancelled_task_ends_the_generation(model: Model) -> None:
                 await task
             assert task.cancelled()
 
-    asyncio.run(ask())
+    asyncio.run(run())
 
 
 @pytest.mark.usefixtures("idle")
-def test_a_stream_that_is_left_ends_the_generation(model: Model) -> None:
-    """Leaving the loop over a stream frees the model."""
+def test_leaving_a_stream_ends_the_generation(model: Model) -> None:
+    """Leaving the loop over a stream frees its slot."""
 
-    async def ask() -> None:
+    async def run() -> None:
         for _ in range(SLOTS):
             async for piece in model.astream(ENDLESS):
                 assert isinstance(piece, TextDelta)
                 break
 
-    asyncio.run(ask())
+    asyncio.run(run())
 
 
 @pytest.mark.usefixtures("idle")
-def test_the_deadline(model: Model) -> None:
-    """At the deadline there is an error that says so; a passed one asks nothing."""
+def test_deadline(model: Model) -> None:
+    """At the deadline a request raises ModelError; after it nothing is sent."""
 
-    async def ask(seconds: float) -> None:
+    async def run(seconds: float) -> None:
         request = attrs.evolve(ENDLESS, deadline=monotonic() + seconds)
         with pytest.raises(ModelError, match="deadline"):
             await model.acomplete(request)
 
-    asyncio.run(ask(0.2))
-    asyncio.run(ask(-1))
-
-
-def test_sync_code_never_waits_for_a_loop() -> None:
-    """Where it would have to, it says so instead of hanging."""
-    with pytest.raises(AssertionError, match="never waits"):
-        _run(asyncio.sleep(0))
+    asyncio.run(run(0.2))
+    asyncio.run(run(-1))

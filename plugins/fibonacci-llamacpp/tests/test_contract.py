@@ -6,11 +6,11 @@ from fibonacci.plugin import Model, ModelRequest, ModelSettings
 from fibonacci.testing import ProviderContract
 from fibonacci_llamacpp import fibonacci_model
 
-from .questions import ENDLESS, SAID
+from .model_requests import ENDLESS, SENTENCE
 
 
 class TestLlamacpp(ProviderContract):
-    request = SAID
+    request = SENTENCE
     endless = slow = ENDLESS
     failing = ((ModelRequest(prompt="words and " * 3_000), False),)
     modes = ("mixed",)  # both of them, by turns

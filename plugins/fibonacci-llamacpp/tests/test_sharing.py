@@ -1,4 +1,4 @@
-"""One model for a process and file: shared, forked, let go, and silent."""
+"""One server per process and file: shared, forked, released, and silent."""
 
 import asyncio
 import gc
@@ -18,11 +18,10 @@ import pytest
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Model, ModelRequest, ModelSettings, TextDelta
 from fibonacci_llamacpp import fibonacci_model
-from fibonacci_llamacpp.engine import Engine
 from fibonacci_llamacpp.model import LlamaModel
-from fibonacci_llamacpp.server import LONGEST_SOCKET
+from fibonacci_llamacpp.server import MAX_SOCKET_PATH, ModelServer
 
-from .questions import ENDLESS, SHORT, TOKENS
+from .model_requests import ENDLESS, SHORT, TOKENS
 
 SCRIPT = """
 import os, sys
@@ -57,25 +56,25 @@ def run(weights: Path) -> Run:
     return run
 
 
-def test_two_workflows_share_one(model: LlamaModel, weights: Path) -> None:
-    """Models of the same file are loaded once."""
+def test_models_of_a_file_share_a_server(model: LlamaModel, weights: Path) -> None:
+    """Models of the same file share one server."""
     other = fibonacci_model(ModelSettings(model=str(weights)))
-    assert other._engine is model._engine
+    assert other._server is model._server
 
 
-def test_threads(model: Model) -> None:
-    """Six threads ask at once, and each gets its answer."""
+def test_threads_complete_concurrently(model: Model) -> None:
+    """Six threads that send requests at once get their completions."""
     requests = [attrs.evolve(SHORT, prompt=f"Tell me about {n}.") for n in range(6)]
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(model.complete, requests))
     assert [answer.usage.output_tokens for answer in answers] == [TOKENS] * 6
 
 
-def test_it_is_let_go_with_the_last_user(weights: Path) -> None:
-    """Without a user the model's process ends, and its socket is gone."""
-    model = LlamaModel(Engine(weights))
+def test_last_model_stops_the_process(weights: Path) -> None:
+    """The process ends and its socket is removed when the last model is collected."""
+    model = LlamaModel(ModelServer(weights))
     model.complete(SHORT)
-    server = model._engine.server(None)
+    server = model._server.process(None)
     assert Path(server._folder).stat().st_mode & 0o777 == 0o700
     del model
     gc.collect()
@@ -83,81 +82,81 @@ def test_it_is_let_go_with_the_last_user(weights: Path) -> None:
     assert not Path(server._folder).exists()
 
 
-def test_a_long_temporary_folder(
+def test_long_temporary_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, weights: Path
 ) -> None:
-    """Where a socket's path would be too long, it stands in /tmp."""
-    deep = tmp_path / ("x" * LONGEST_SOCKET)
+    """The socket is in /tmp if its path in the temporary folder would be too long."""
+    deep = tmp_path / ("x" * MAX_SOCKET_PATH)
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
-    model = LlamaModel(Engine(weights))
+    model = LlamaModel(ModelServer(weights))
     assert model.complete(SHORT).text
-    assert Path(model._engine.server(None)._folder).parent == Path("/tmp")
+    assert Path(model._server.process(None)._folder).parent == Path("/tmp")
     assert not list(deep.iterdir())
 
 
-def test_a_model_that_dies_is_loaded_again(weights: Path) -> None:
-    """An answer that breaks off is an error that another try may mend, and it does."""
-    model = LlamaModel(Engine(weights))
+def test_crashed_process_is_restarted(weights: Path) -> None:
+    """A crash raises a retryable ModelError, and the next request restarts the process."""
+    model = LlamaModel(ModelServer(weights))
     stream = model.stream(ENDLESS)
     next(stream)
-    process = model._engine.server(None)._process
+    process = model._server.process(None)._process
     process.kill()
-    with pytest.raises(ModelError, match="bro") as caught:
+    with pytest.raises(ModelError, match=r"connection broke|cut off") as caught:
         list(stream)
     assert caught.value.retryable
     process.wait()
     assert model.complete(SHORT).text
 
 
-def test_a_socket_that_is_gone(weights: Path) -> None:
-    """What the system says about a connection is told as an error of ours."""
-    model = LlamaModel(Engine(weights))
-    shutil.rmtree(model._engine.server(None)._folder)
+def test_missing_socket_is_retryable(weights: Path) -> None:
+    """A missing socket raises a retryable ModelError with the system's reason."""
+    model = LlamaModel(ModelServer(weights))
+    shutil.rmtree(model._server.process(None)._folder)
     with pytest.raises(ModelError, match=r"connection broke: .*No such file") as caught:
         model.complete(SHORT)
     assert caught.value.retryable
 
 
-def test_the_deadline_holds_while_the_model_is_loaded(run: Run, weights: Path) -> None:
-    """Who can't wait for the load gets an error; the load goes on for the others."""
-    model = LlamaModel(Engine(weights))
+def test_deadline_holds_while_the_model_is_loaded(run: Run, weights: Path) -> None:
+    """A request times out while the model is loaded; loading continues for others."""
+    model = LlamaModel(ModelServer(weights))
     for complete in (model.complete, lambda request: asyncio.run(model.acomplete(request))):
         with pytest.raises(ModelError, match="deadline"):
             complete(ModelRequest(prompt="Hi", deadline=monotonic() + 0.01))
-    loading = model._engine._server
+    loading = model._server._process
     assert loading is not None
     assert model.complete(SHORT).text
-    assert model._engine.server(None)._process is loading._process
+    assert model._server.process(None)._process is loading._process
 
 
-def test_the_deadline_holds_behind_a_load(weights: Path) -> None:
-    """Who waits behind another's load is held to the own deadline."""
-    model = LlamaModel(Engine(weights))
+def test_deadline_holds_for_waiters_of_a_load(weights: Path) -> None:
+    """A request that waits for another thread's load times out at its own deadline."""
+    model = LlamaModel(ModelServer(weights))
     with ThreadPoolExecutor(1) as pool:
-        model._engine._lock.acquire()
+        model._server._lock.acquire()
         late = ModelRequest(prompt="Hi", deadline=monotonic() + 0.3)
         waiting = pool.submit(model.complete, late)
         with pytest.raises(ModelError, match="deadline"):
             waiting.result()
-        model._engine._lock.release()
+        model._server._lock.release()
 
 
-def test_a_program_that_is_no_python(
+def test_invalid_executable_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, weights: Path
 ) -> None:
-    """Where sys.executable can't be started, the error says so, and nothing is left behind."""
+    """The error for an invalid sys.executable names it, and no file is left behind."""
     monkeypatch.setattr(sys, "executable", "/nowhere/app")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    model = LlamaModel(Engine(weights))
+    model = LlamaModel(ModelServer(weights))
     with pytest.raises(ModelError, match=r"can't start sys\.executable, '/nowhere/app': No such"):
         model.complete(SHORT)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_worker_listens_on_no_port(model: LlamaModel) -> None:
-    """Nobody can reach the model by the network."""
-    pid = model._engine.server(None)._process.pid
+def test_worker_listens_on_no_port(model: LlamaModel) -> None:
+    """The worker has a Unix socket and no TCP socket."""
+    pid = model._server.process(None)._process.pid
     sockets = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
     assert any(name.startswith("socket:") for name in sockets)
     for table in ("tcp", "tcp6"):
@@ -165,10 +164,10 @@ def test_the_worker_listens_on_no_port(model: LlamaModel) -> None:
             assert f"socket:[{row.split()[9]}]" not in sockets
 
 
-def test_a_killed_program_leaves_nothing(run: Run) -> None:
-    """When a program is killed, its worker ends, and removes the socket."""
+def test_worker_of_a_killed_program_ends(run: Run) -> None:
+    """The worker of a killed program ends, and removes its socket."""
     done = run("""
-print(model._engine.server(None)._folder, model._engine.server(None)._process.pid, flush=True)
+print(model._server.process(None)._folder, model._server.process(None)._process.pid, flush=True)
 os.kill(os.getpid(), 9)
 """)
     folder, pid = done.stdout.split()
@@ -179,14 +178,14 @@ os.kill(os.getpid(), 9)
     assert not Path("/proc", pid).exists()
 
 
-def test_the_program_ends_in_mid_answer_and_nothing_is_printed(run: Run) -> None:
-    """A program that ends is not held up by an answer; llama.cpp never says a word."""
+def test_program_ends_during_a_generation_silently(run: Run) -> None:
+    """A program ends without waiting for a generation, and llama.cpp prints nothing."""
     done = run("")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_fork_in_mid_answer(model: Model) -> None:
-    """A child answers by itself, and what it closes, its parent still has."""
+def test_fork_during_a_stream(model: Model) -> None:
+    """A stream closed in a forked child continues in the parent."""
     stream = model.stream(ENDLESS)
     next(stream)
     child = os.fork()
@@ -202,8 +201,8 @@ def test_a_fork_in_mid_answer(model: Model) -> None:
     assert model.complete(SHORT).usage.output_tokens == TOKENS
 
 
-def test_a_forked_child_loads_its_own(run: Run) -> None:
-    """A child answers by itself, goes its way, and leaves its parent's model and answer alone."""
+def test_forked_child_starts_its_own_process(run: Run) -> None:
+    """A forked child starts its own process, and leaves its parent's alone."""
     done = run("""
 child = os.fork()
 short = ModelRequest(prompt="Hi", max_tokens=3)
@@ -218,8 +217,8 @@ print(model.complete(short).usage.output_tokens)
     assert (done.returncode, done.stdout, done.stderr) == (0, "3\n3\n", "")
 
 
-def test_a_forked_child_that_asks_nothing(run: Run) -> None:
-    """A child that never asks ends as usual."""
+def test_idle_forked_child_exits_normally(run: Run) -> None:
+    """A forked child that sends no request exits as usual."""
     done = run("""
 child = os.fork()
 if not child:
@@ -229,8 +228,8 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_signals_stay_the_programs_own(run: Run) -> None:
-    """Ctrl-C in the terminal interrupts the program, not the model; SIGTERM still ends it."""
+def test_signals_go_to_the_program(run: Run) -> None:
+    """SIGINT interrupts the program, not the worker; SIGTERM ends the program."""
     done = run("""
 import signal
 try:
@@ -244,8 +243,8 @@ signal.raise_signal(signal.SIGTERM)
     assert done.stdout == "TextDelta\n"
 
 
-def test_a_fork_before_the_first_prompt(weights: Path, tmp_path: Path) -> None:
-    """A child may be the first to ask; the parent's model is then still to be loaded."""
+def test_fork_before_the_first_request(weights: Path, tmp_path: Path) -> None:
+    """A forked child may send the first request."""
     copy = shutil.copyfile(weights, tmp_path / "copy.gguf")
     model = fibonacci_model(ModelSettings(model=str(copy)))
     child = os.fork()

@@ -1,4 +1,4 @@
-"""What a signal's handler raises in the midst of an answer comes out as itself."""
+"""An exception of a signal handler during a generation is raised unchanged."""
 
 import signal
 
@@ -6,24 +6,24 @@ import pytest
 
 from fibonacci.plugin import Model
 
-from .questions import ENDLESS
+from .model_requests import ENDLESS
 
 
 @pytest.mark.usefixtures("idle")
-@pytest.mark.parametrize("fault", [TimeoutError("an application's own"), OSError("another")])
-def test_an_answer_that_is_interrupted(model: Model, fault: OSError) -> None:
-    """Also what might be taken for the deadline, or for a connection that broke."""
+@pytest.mark.parametrize("error", [TimeoutError("an application's own"), OSError("another")])
+def test_interrupted_request_raises_the_handlers_exception(model: Model, error: OSError) -> None:
+    """An exception of a signal handler is raised unchanged, even an OSError."""
 
     def ring(*_: object) -> None:
-        raise fault
+        raise error
 
     before = signal.signal(signal.SIGALRM, ring)
     stream = model.stream(ENDLESS)
     try:
         next(stream)
         signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with pytest.raises(type(fault)) as caught:
+        with pytest.raises(type(error)) as caught:
             list(stream)
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert caught.value is fault
+    assert caught.value is error

@@ -1,4 +1,4 @@
-"""A system without Unix sockets has no llama.cpp of ours, and is told so."""
+"""The plugin on a system without Unix sockets."""
 
 import socket
 
@@ -18,21 +18,21 @@ workflow = Workflow("w")
 workflow.add_node(LLMNode("n", "llamacpp:smollm2", "Hi"))
 try:
     workflow.validate()
-except Exception as fault:
-    print(repr(fault))
+except Exception as error:
+    print(repr(error))
 """
 
 
-def test_it_is_told_before_anything_runs() -> None:
-    """When the workflow is checked, and not by an import that fails."""
+def test_missing_unix_sockets_are_reported_by_validate() -> None:
+    """validate() reports a system without Unix sockets."""
     assert run_without_forks(PROGRAM) == (
-        "ConfigurationError('llamacpp: this system has no Unix sockets, on which its server "
-        "answers: take Linux or macOS')\n"
+        "ConfigurationError('llamacpp: this system has no Unix sockets, which its server "
+        "requires: use Linux or macOS')\n"
     )
 
 
-def test_a_socket_that_the_system_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the sockets that count, and not the system's name."""
+def test_unix_sockets_are_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without Unix sockets is refused, whatever its name."""
     monkeypatch.delattr(socket, "AF_UNIX")
     with pytest.raises(ConfigurationError, match="no Unix sockets"):
         fibonacci_model(ModelSettings(model="smollm2"))

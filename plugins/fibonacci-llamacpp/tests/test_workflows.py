@@ -1,4 +1,4 @@
-"""Streams of workflows whose model is real."""
+"""Streams of workflows with a real model."""
 
 import asyncio
 from contextlib import aclosing, closing
@@ -9,7 +9,7 @@ from fibonacci import Event, LLMNode, NodeStarted, NodeText, Workflow, WorkflowF
 from fibonacci.plugin import Model
 from fibonacci_llamacpp.worker import SLOTS
 
-from .questions import ENDLESS
+from .model_requests import ENDLESS
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ async def collected(workflow: Workflow) -> list[Event]:
     return [event async for event in workflow.astream()]
 
 
-def test_an_answer_comes_in_pieces(workflow: Workflow) -> None:
-    """Both modes tell a real answer token by token; joined, it is what execute returns."""
+def test_stream_yields_tokens(workflow: Workflow) -> None:
+    """A streamed run yields tokens that join to what execute returns, sync and async."""
     executed = workflow.execute()
     for events in (list(workflow.stream()), asyncio.run(collected(workflow))):
-        *told, last = events
-        pieces = [event.text for event in told if isinstance(event, NodeText)]
+        *deltas, last = events
+        pieces = [event.text for event in deltas if isinstance(event, NodeText)]
         assert len(pieces) > 5
         assert "".join(pieces) == executed["sea"]
         assert isinstance(last, WorkflowFinished)
@@ -47,8 +47,8 @@ def test_an_answer_comes_in_pieces(workflow: Workflow) -> None:
 
 
 @pytest.mark.usefixtures("idle")
-def test_closing_frees_the_model(endless: Workflow) -> None:
-    """Whoever closes a stream after the first piece frees the model for the next at once."""
+def test_closing_a_run_frees_the_model(endless: Workflow) -> None:
+    """Closing a streamed run after a delta frees its slot at once."""
     for _ in range(SLOTS):
         with closing(endless.stream()) as events:
             assert next(events) == NodeStarted("n")
@@ -57,8 +57,8 @@ def test_closing_frees_the_model(endless: Workflow) -> None:
 
 
 @pytest.mark.usefixtures("idle")
-def test_closing_frees_the_model_in_a_loop(endless: Workflow) -> None:
-    """The same for a task that is cancelled in mid-stream."""
+def test_cancelling_a_run_frees_the_model(endless: Workflow) -> None:
+    """Cancelling a task within a streamed run frees its slot at once."""
 
     said = asyncio.Event()
 

@@ -1,6 +1,6 @@
-"""The SDK's clients: one for all threads, one for each event loop, new ones after a fork.
+"""The SDK's clients: one for all threads, one per event loop, new ones after a fork.
 
-The SDK is imported when the first of them is made: that takes seconds.
+The first client imports the SDK, which takes seconds.
 """
 
 import weakref
@@ -17,132 +17,140 @@ from fibonacci.plugin.runtime import (
     keep_alive_in_child,
     run_in_thread,
 )
-from fibonacci_anthropic.access import Access
-from fibonacci_anthropic.call import awatch, is_ours, watch
-from fibonacci_anthropic.names import look_up_names
+from fibonacci_anthropic.credentials import Credentials
+from fibonacci_anthropic.transport import (
+    atrace_connections,
+    in_our_request,
+    resolve_in_threads,
+    trace_connections,
+)
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
     from anthropic import Anthropic, AsyncAnthropic
 
-QUOTES: Final = "anthropic._base_client"
-"""The SDK's logger that logs each request whole at DEBUG, with the prompt in it."""
+REQUEST_LOGGER: Final = "anthropic._base_client"
+"""The SDK's logger, which logs each request with its prompt at DEBUG."""
 
 
 class Clients:
-    """The clients for one access. Idle connections are kept, and used again."""
+    """The clients for one set of credentials. Idle connections are pooled and reused."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
-        self._native: Final = PerLoop(_close, abandon=_leave)
-        self._begin()
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._async_clients: Final = PerLoop(_close, abandon=_abandon)
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._lock = RLock()
-        self._trusted: SSLContext | None = None
-        self._trusting: SingleFlight[SSLContext] = SingleFlight(TaskWaiter)
-        self._plain: Anthropic | None = None
-        self._ending: weakref.finalize[[], Clients] | None = None
+        self._ssl_context: SSLContext | None = None
+        self._ssl_context_flight: SingleFlight[SSLContext] = SingleFlight(TaskWaiter)
+        self._blocking_client: Anthropic | None = None
+        self._finalizer: weakref.finalize[[], Clients] | None = None
 
-    def plain(self) -> "Anthropic":
+    def blocking_client(self) -> "Anthropic":
         """Return the client for all threads."""
         with self._lock:
-            if self._plain is None:
-                self._plain = _make_plain(self._access, self._trust())
-                self._ending = weakref.finalize(self, self._plain.close)
-            return self._plain
+            if self._blocking_client is None:
+                self._blocking_client = _create_blocking(
+                    self._credentials, self._load_ssl_context()
+                )
+                self._finalizer = weakref.finalize(self, self._blocking_client.close)
+            return self._blocking_client
 
-    async def native(self) -> "AsyncAnthropic":
+    async def async_client(self) -> "AsyncAnthropic":
         """Return the client for the running event loop."""
-        client = self._native.get()
-        return await self._new_native() if client is None else client
+        client = self._async_clients.get()
+        return await self._new_async_client() if client is None else client
 
-    async def _new_native(self) -> "AsyncAnthropic":
-        # In one thread: the import and the certificates would hold up the loop.
-        trusted = await self._trusting.do(lambda: run_in_thread(self._trust), deadline=inf)
-        client = self._native.get()  # another task may have been faster
+    async def _new_async_client(self) -> "AsyncAnthropic":
+        # In a thread: the import and reading the certificates would block the loop.
+        ssl_context = await self._ssl_context_flight.do(
+            lambda: run_in_thread(self._load_ssl_context), deadline=inf
+        )
+        client = self._async_clients.get()  # another task may have been faster
         if client is None:
-            client = _make_native(self._access, trusted)
-            self._native.add(client)
+            client = _create_async(self._credentials, ssl_context)
+            self._async_clients.add(client)
         return client
 
-    def _trust(self) -> "SSLContext":
-        """Return whom to trust; read once for all clients, as it takes 0.1 seconds."""
+    def _load_ssl_context(self) -> "SSLContext":
+        """Return the TLS context, created once for all clients, as that takes 0.1 seconds."""
         from ssl import VERIFY_X509_STRICT
 
-        import anthropic  # noqa: F401 - the long import, here where it holds up no event loop
+        import anthropic  # noqa: F401 - the slow import, here where it blocks no event loop
         from httpx2 import create_ssl_context
 
         with self._lock:
-            if self._trusted is None:
-                self._trusted = create_ssl_context()
-                # The SDK insists on it where SSL_CERT_FILE is set, and Python is 3.13 or later: the
-                # authority of a proxy of one's own mostly breaks a rule.
-                self._trusted.verify_flags &= ~VERIFY_X509_STRICT
-            return self._trusted
+            if self._ssl_context is None:
+                self._ssl_context = create_ssl_context()
+                # The SDK is strict if SSL_CERT_FILE is set and Python is 3.13 or later, but the
+                # certificate authorities of private proxies mostly break a rule.
+                self._ssl_context.verify_flags &= ~VERIFY_X509_STRICT
+            return self._ssl_context
 
     def reset_after_fork(self) -> None:
-        """Start anew, in a forked child; the parent's connections are the parent's."""
-        if self._ending is not None:
-            self._ending.detach()
-        keep_alive_in_child(self._plain)
-        self._native.leave_to_parent()
-        self._begin()
+        """Start with new clients in a forked child; the connections stay the parent's."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        keep_alive_in_child(self._blocking_client)
+        self._async_clients.leave_to_parent()
+        self._reset()
 
 
 async def _close(client: "AsyncAnthropic") -> None:
     await client.close()
 
 
-def _leave(client: "AsyncAnthropic") -> None:
-    """Let it be collected, which closes its sockets: no client can be closed without its loop."""
+def _abandon(client: "AsyncAnthropic") -> None:
+    """Leave its sockets to garbage collection: no client can be closed without its loop."""
 
 
-def _make_plain(access: Access, trusted: "SSLContext") -> "Anthropic":
+def _create_blocking(credentials: Credentials, ssl_context: "SSLContext") -> "Anthropic":
     import anthropic
 
-    drop_log_records([QUOTES], is_ours)
-    hooks = {"request": [watch]}
-    http_client = anthropic.DefaultHttpxClient(event_hooks=hooks, verify=trusted)
-    return anthropic.Anthropic(**_arguments(access), http_client=http_client)
+    drop_log_records([REQUEST_LOGGER], in_our_request)
+    hooks = {"request": [trace_connections]}
+    http_client = anthropic.DefaultHttpxClient(event_hooks=hooks, verify=ssl_context)
+    return anthropic.Anthropic(**_arguments(credentials), http_client=http_client)
 
 
-def _make_native(access: Access, trusted: "SSLContext") -> "AsyncAnthropic":
+def _create_async(credentials: Credentials, ssl_context: "SSLContext") -> "AsyncAnthropic":
     import anthropic
 
-    drop_log_records([QUOTES], is_ours)
-    hooks = {"request": [awatch]}
-    http_client = anthropic.DefaultAsyncHttpxClient(event_hooks=hooks, verify=trusted)
-    look_up_names(http_client)
-    client = anthropic.AsyncAnthropic(**_arguments(access), http_client=http_client)
+    drop_log_records([REQUEST_LOGGER], in_our_request)
+    hooks = {"request": [atrace_connections]}
+    http_client = anthropic.DefaultAsyncHttpxClient(event_hooks=hooks, verify=ssl_context)
+    resolve_in_threads(http_client)
+    client = anthropic.AsyncAnthropic(**_arguments(credentials), http_client=http_client)
     client._platform = _platform()
     return client
 
 
 def _platform() -> Any:
-    """What the SDK tells the service of this machine; None: it looks itself.
+    """Return what the SDK reports to the service about this machine; None leaves it to the SDK.
 
-    It would, in one of the loop's own threads, and those may be busy for ever.
+    The SDK would compute it in one of the loop's own threads, which may be busy forever.
     """
     from anthropic import _base_client as sdk
 
-    find = getattr(sdk, "get_platform", None)
-    return find and find()
+    get_platform = getattr(sdk, "get_platform", None)
+    return get_platform and get_platform()
 
 
-def _arguments(access: Access) -> dict[str, Any]:
-    return {  # what is None is left to the SDK; retries are core's
-        "api_key": access.api_key,
-        "auth_token": access.auth_token,
-        "base_url": access.base_url,
+def _arguments(credentials: Credentials) -> dict[str, Any]:
+    return {  # None leaves a choice to the SDK; core does the retries
+        "api_key": credentials.api_key,
+        "auth_token": credentials.auth_token,
+        "base_url": credentials.base_url,
         "max_retries": 0,
     }
 
 
-def shared_clients(access: Access) -> Clients:
-    """Return this process's clients for the access."""
-    return _clients.get(access, lambda: Clients(access))
+def shared_clients(credentials: Credentials) -> Clients:
+    """Return this process's clients for the credentials."""
+    return _clients.get(credentials, lambda: Clients(credentials))
 
 
 _clients: Final = SharedByKey[Clients]()

@@ -1,21 +1,20 @@
-"""The model that core sees, in both voices."""
+"""The model that core calls, sync and async."""
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from typing import ClassVar
 
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, run_sync
-from fibonacci_anthropic.access import find_access
 from fibonacci_anthropic.clients import shared_clients
-from fibonacci_anthropic.conversation import Conversation
-from fibonacci_anthropic.line import Line, LoopLine
-from fibonacci_anthropic.secret import Secret
+from fibonacci_anthropic.credentials import Secret, find_credentials
+from fibonacci_anthropic.environment import check_environment
+from fibonacci_anthropic.stream import AsyncEventStream, BlockingEventStream, MessageStream
 
 
 class AnthropicModel(Model):
     """A model of Anthropic's Messages API, for ``LLMNode(model=...)``.
 
-    Named by text (``"claude-…"``) it has the environment's key; made by hand, the one given.
+    ``LLMNode(model="claude-…")`` creates one with the environment's API key.
     """
 
     # The API takes no temperature since its version of October 2026, and neither does its SDK.
@@ -24,56 +23,60 @@ class AnthropicModel(Model):
     def __init__(
         self, model: str, *, api_key: str | None = None, base_url: str | None = None
     ) -> None:
-        """Look for the key and the address; nothing is sent.
+        """Find the API key and the URL; nothing is sent.
 
         Args:
             model: the model's name at the service.
-            api_key: in the place of ``ANTHROPIC_API_KEY`` and all else that the SDK looks for.
-            base_url: where the service is, in the place of ``ANTHROPIC_BASE_URL``.
+            api_key: overrides ``ANTHROPIC_API_KEY`` and the SDK's other credentials.
+            base_url: the service's URL, overrides ``ANTHROPIC_BASE_URL``.
 
         Raises ConfigurationError.
         """
         self._model = model
-        given = Secret(api_key), Secret(base_url)
+        arguments = Secret(api_key), Secret(base_url)
         del api_key, base_url  # or an error's traceback could show them
-        self._access = find_access(*given)
-        self._clients = shared_clients(self._access)
+        self._credentials = find_credentials(*arguments)
+        check_environment()
+        self._clients = shared_clients(self._credentials)
 
     def __repr__(self) -> str:
         return f"AnthropicModel({self._model!r})"
 
     def complete(self, request: ModelRequest) -> Completion:
-        """Return the answer. Raises ModelError."""
-        *_, whole = self.stream(request)
-        assert isinstance(whole, Completion)
-        return whole
+        """Return the completion. Raises ModelError."""
+        *_, completion = self.stream(request)
+        assert isinstance(completion, Completion)
+        return completion
 
     async def acomplete(self, request: ModelRequest) -> Completion:
-        """Return the answer; if the task is cancelled, the request ends."""
-        async with aclosing(self.astream(request)) as pieces:
-            *_, whole = [piece async for piece in pieces]
-        assert isinstance(whole, Completion)
-        return whole
+        """Return the completion; cancelling the task ends the request. Raises ModelError."""
+        async with aclosing(self.astream(request)) as items:
+            *_, completion = [item async for item in items]
+        assert isinstance(completion, Completion)
+        return completion
 
     def stream(self, request: ModelRequest) -> Generator[TextDelta | Completion]:
-        """Yield the answer as it comes, and the whole; closed early, the request ends."""
-        talk = self._conversation(Line, request)
+        """Yield deltas, then the completion; closing the generator ends the request."""
+        stream = self._message_stream(BlockingEventStream, request)
         try:
-            run_sync(talk.ask(self._model))
-            while (piece := run_sync(talk.piece())) is not None:
-                yield piece
+            run_sync(stream.send(self._model))
+            while (item := run_sync(stream.next_item())) is not None:
+                yield item
         finally:
-            run_sync(talk.close())
+            run_sync(stream.close())
 
     async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
-        """Yield what ``stream`` yields; closed or cancelled, the request ends."""
-        talk = self._conversation(LoopLine, request)
+        """Yield what ``stream`` yields; closing or cancelling ends the request."""
+        stream = self._message_stream(AsyncEventStream, request)
         try:
-            await talk.ask(self._model)
-            while (piece := await talk.piece()) is not None:
-                yield piece
+            await stream.send(self._model)
+            while (item := await stream.next_item()) is not None:
+                yield item
         finally:
-            await talk.close()
+            await stream.close()
 
-    def _conversation(self, kind: type[Line], request: ModelRequest) -> Conversation:
-        return Conversation(kind(self._clients, request.deadline), self._access, request)
+    def _message_stream(
+        self, event_stream: type[BlockingEventStream], request: ModelRequest
+    ) -> MessageStream:
+        events = event_stream(self._clients, request.deadline)
+        return MessageStream(events, self._credentials, request)

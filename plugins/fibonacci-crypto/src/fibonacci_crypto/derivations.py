@@ -1,4 +1,4 @@
-"""Keys from passphrases: derived once a salt, and never often for nothing."""
+"""Keys derived from passphrases: once per salt, and at a limited rate for unknown salts."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -6,24 +6,23 @@ from time import monotonic, sleep
 from typing import Final
 
 from fibonacci.errors import DecryptionError, EncryptionError
+from fibonacci_crypto.forks import DERIVATION_LOCK
+from fibonacci_crypto.keys import MasterKey, Passphrase
 from fibonacci_crypto.layout import KDF_SALT_SIZE
-from fibonacci_crypto.master import MasterKey
-from fibonacci_crypto.pace import Pace
-from fibonacci_crypto.passphrase import Passphrase
-from fibonacci_crypto.recent import Recent
-from fibonacci_crypto.turn import DERIVING
+from fibonacci_crypto.lru_cache import LRUCache
+from fibonacci_crypto.rate_limit import DerivationLimiter
 
-SALTS_KEPT: Final = 1_024
-"""Salts that opened a record, and whose keys are remembered."""
+MAX_SALTS: Final = 1_024
+"""Salts of opened records whose keys are cached."""
 
-STRANGERS_KEPT: Final = 1_024
-"""The same of salts that opened nothing: to read a planted record again costs nothing."""
+MAX_UNMATCHED_SALTS: Final = 1_024
+"""Salts that opened nothing, cached so that reading a forged record again costs nothing."""
 
 
 class Derivations:
-    """What a process derived from its passphrases, for all its ciphers.
+    """A process's keys derived from passphrases, shared by all its ciphers.
 
-    One derivation runs at a time: a crowd of readers takes 64 MiB, not 64 MiB each.
+    One derivation runs at a time: concurrent readers take 64 MiB together, not each.
     """
 
     def __init__(
@@ -31,96 +30,102 @@ class Derivations:
         clock: Callable[[], float] = monotonic,
         sleep: Callable[[float], object] = sleep,
     ) -> None:
-        """Remember nothing yet. Both count seconds."""
+        """Start with empty caches. Both arguments count seconds."""
         self._clock = clock
         self._sleep = sleep
-        self._keys: Recent[tuple[Passphrase, bytes], MasterKey] = Recent(SALTS_KEPT)
-        self._strangers: Recent[tuple[Passphrase, bytes], MasterKey] = Recent(STRANGERS_KEPT)
-        self._sealing: Recent[Passphrase, MasterKey] = Recent(SALTS_KEPT)
-        self._paces: Recent[tuple[Passphrase, ...], Pace] = Recent(SALTS_KEPT)
+        self._keys: LRUCache[tuple[Passphrase, bytes], MasterKey] = LRUCache(MAX_SALTS)
+        self._unmatched: LRUCache[tuple[Passphrase, bytes], MasterKey] = LRUCache(
+            MAX_UNMATCHED_SALTS
+        )
+        self._sealing_keys: LRUCache[Passphrase, MasterKey] = LRUCache(MAX_SALTS)
+        self._limiters: LRUCache[tuple[Passphrase, ...], DerivationLimiter] = LRUCache(MAX_SALTS)
 
     def sealing_key(self, passphrase: Passphrase) -> MasterKey:
         """Return the key to seal with: of the first salt that opened a record, else of a new one.
 
         Raises EncryptionError.
         """
-        known = self._sealing.get(passphrase)
-        if known is not None:
-            return known
-        with DERIVING.lock:
-            if (known := self._sealing.get(passphrase)) is None:
+        key = self._sealing_keys.get(passphrase)
+        if key is not None:
+            return key
+        with DERIVATION_LOCK.lock:
+            if (key := self._sealing_keys.get(passphrase)) is None:
                 salt = os.urandom(KDF_SALT_SIZE)
-                known = self._kept(passphrase, salt, passphrase.derive(salt))
-            return known
+                key = self._store(passphrase, salt, passphrase.derive(salt))
+            return key
 
-    def known_sealing_key(self, passphrase: Passphrase) -> MasterKey | None:
-        """Return the same if it is known already, else None."""
-        return self._sealing.get(passphrase)
+    def cached_sealing_key(self, passphrase: Passphrase) -> MasterKey | None:
+        """Return the key to seal with, None if it has not been derived yet."""
+        return self._sealing_keys.get(passphrase)
 
     def opening_key(
         self, passphrases: Sequence[Passphrase], salt: bytes, key_id: bytes
     ) -> MasterKey | None:
-        """Return the key that has this id, by one of the passphrases; None if none gives it.
+        """Return the key with this id, derived from one of the passphrases; None if none has it.
 
-        Raises DecryptionError, also where it would have to wait for too long.
+        Raises DecryptionError, also if it would have to wait for too long.
         """
-        pace = self._pace(tuple(passphrases))
-        end = pace.patience()
-        while (known := self._known(passphrases, salt, key_id)) is None:
+        limiter = self._limiter(tuple(passphrases))
+        deadline = limiter.deadline()
+        while (key := self._cached(passphrases, salt, key_id)) is None:
             untried = self._untried(passphrases, salt)
             if not untried:
                 return None
-            pace.wait(end)
-            with DERIVING.lock:
+            limiter.wait(deadline)
+            with DERIVATION_LOCK.lock:
                 # Others may have been faster: with this salt, or with one that opened nothing.
-                if untried == self._untried(passphrases, salt) and pace.is_free():
-                    return self._derived(untried, salt, key_id, pace)
-        return known
+                if untried == self._untried(passphrases, salt) and limiter.is_open():
+                    return self._derive(untried, salt, key_id, limiter)
+        return key
 
-    def _pace(self, passphrases: tuple[Passphrase, ...]) -> Pace:
-        """Return the pace of all memories with these passphrases: others have their own."""
-        pace = self._paces.get(passphrases)
-        if pace is None:
-            pace = Pace(self._clock, self._sleep)
-            self._paces.put(passphrases, pace)
-        return pace
+    def _limiter(self, passphrases: tuple[Passphrase, ...]) -> DerivationLimiter:
+        """Return the limiter shared by all memories with these passphrases."""
+        limiter = self._limiters.get(passphrases)
+        if limiter is None:
+            limiter = DerivationLimiter(self._clock, self._sleep)
+            self._limiters.put(passphrases, limiter)
+        return limiter
 
     def _untried(self, passphrases: Sequence[Passphrase], salt: bytes) -> list[Passphrase]:
         return [
-            one
-            for one in passphrases
-            if (one, salt) not in self._keys and (one, salt) not in self._strangers
+            passphrase
+            for passphrase in passphrases
+            if (passphrase, salt) not in self._keys and (passphrase, salt) not in self._unmatched
         ]
 
-    def _known(
+    def _cached(
         self, passphrases: Sequence[Passphrase], salt: bytes, key_id: bytes
     ) -> MasterKey | None:
         for passphrase in passphrases:
-            at = passphrase, salt
-            key = self._keys.get(at) or self._strangers.get(at)
+            cache_key = passphrase, salt
+            key = self._keys.get(cache_key) or self._unmatched.get(cache_key)
             if key is not None and key.key_id == key_id:
-                return self._kept(passphrase, salt, key)
+                return self._store(passphrase, salt, key)
         return None
 
-    def _derived(
-        self, passphrases: Sequence[Passphrase], salt: bytes, key_id: bytes, pace: Pace
+    def _derive(
+        self,
+        passphrases: Sequence[Passphrase],
+        salt: bytes,
+        key_id: bytes,
+        limiter: DerivationLimiter,
     ) -> MasterKey | None:
-        began, strangers = self._clock(), []
+        started, unmatched = self._clock(), []
         for passphrase in passphrases:
             try:
                 key = passphrase.derive(salt)
-            except EncryptionError as fault:
-                raise DecryptionError(str(fault)) from None
+            except EncryptionError as error:
+                raise DecryptionError(str(error)) from None
             if key.key_id == key_id:
-                return self._kept(passphrase, salt, key)
-            strangers.append((passphrase, key))
-        for passphrase, key in strangers:
-            self._strangers.put((passphrase, salt), key)
-        pace.failed(self._clock() - began)
+                return self._store(passphrase, salt, key)
+            unmatched.append((passphrase, key))
+        for passphrase, key in unmatched:
+            self._unmatched.put((passphrase, salt), key)
+        limiter.record_failure(self._clock() - started)
         return None
 
-    def _kept(self, passphrase: Passphrase, salt: bytes, key: MasterKey) -> MasterKey:
+    def _store(self, passphrase: Passphrase, salt: bytes, key: MasterKey) -> MasterKey:
         self._keys.put((passphrase, salt), key)
-        if passphrase not in self._sealing:
-            self._sealing.put(passphrase, key)
+        if passphrase not in self._sealing_keys:
+            self._sealing_keys.put(passphrase, key)
         return key

@@ -1,30 +1,70 @@
-"""What a forked child may not share with its parent."""
+"""What a forked child must not share with its parent."""
 
-from typing import Protocol
+from contextlib import suppress
+from threading import RLock
+from typing import Final, Protocol
 from weakref import WeakSet
 
 from fibonacci.plugin.runtime import on_fork
 
+FORK_TIMEOUT: Final = 5.0
+"""Seconds that a fork waits for a derivation at most."""
 
-class Renewable(Protocol):
-    """Holds a lock, or a session."""
 
-    def renew(self) -> None:
+class Resettable(Protocol):
+    """An object with a lock or a session."""
+
+    def reset_after_fork(self) -> None:
         """Replace it."""
         ...
 
 
-_renewables: "WeakSet[Renewable]" = WeakSet()
+_resettables: "WeakSet[Resettable]" = WeakSet()
 
 
-def renew_in_children(renewable: Renewable) -> None:
-    """Have it renewed in each child that is forked, before anything else runs there."""
-    _renewables.add(renewable)
+def reset_in_children(resettable: Resettable) -> None:
+    """Have it reset in each forked child, before anything else runs there."""
+    _resettables.add(resettable)
 
 
-def _renew() -> None:
-    for renewable in list(_renewables):
-        renewable.renew()
+def _reset_after_fork() -> None:
+    for resettable in list(_resettables):
+        resettable.reset_after_fork()
 
 
-on_fork(after_in_child=_renew)
+class ForkSafeLock:
+    """A lock that a fork waits for, and that is free in the child.
+
+    OpenSSL has internal locks and no fork hooks: a child that is forked while another thread
+    fetches Argon2 hangs when it derives a key itself. In an experiment one child in 30 did.
+    """
+
+    def __init__(self, timeout: float = FORK_TIMEOUT) -> None:
+        """Have forks wait up to ``timeout`` seconds."""
+        self._timeout = timeout
+        # Reentrant, as a signal handler may fork in the thread that derives.
+        self.lock = RLock()
+
+    def acquire_before_fork(self) -> None:
+        """Wait until no derivation runs."""
+        self.lock.acquire(timeout=self._timeout)
+
+    def release_after_fork(self) -> None:
+        """Release the lock in the parent."""
+        with suppress(RuntimeError):  # the fork timed out, and another thread has the lock
+            self.lock.release()
+
+    def reset_after_fork(self) -> None:
+        """Replace the lock in the child: the thread that held it does not exist there."""
+        self.lock = RLock()
+
+
+DERIVATION_LOCK: Final = ForkSafeLock()
+"""Held while a key is derived: one derivation at a time, and none during a fork."""
+
+on_fork(after_in_child=_reset_after_fork)
+on_fork(
+    before=DERIVATION_LOCK.acquire_before_fork,
+    after_in_parent=DERIVATION_LOCK.release_after_fork,
+    after_in_child=DERIVATION_LOCK.reset_after_fork,
+)

@@ -1,4 +1,4 @@
-"""The sealed record, byte by byte.
+"""The layout of a sealed record, byte by byte.
 
 ::
 
@@ -16,8 +16,8 @@
     +76  n      the value, AES-256-GCM
     +n   16     tag
 
-The *head* is what stands before the session salt, and says with which key to open. The *header* is
-what stands before the nonce, and is the same in all records of a session.
+The *prefix* is what precedes the session salt, and identifies the key. The *header* is what
+precedes the nonce, and is the same in all records of a session.
 """
 
 from typing import Final, NamedTuple
@@ -39,61 +39,61 @@ NONCE_SIZE: Final = 12
 SUITE: Final = slice(4, 5)
 KEY_ID: Final = slice(6, 14)
 
-_HEAD_SIZES: Final = {WITH_KEY: 14, WITH_PASSPHRASE: 31}
+_PREFIX_SIZES: Final = {WITH_KEY: 14, WITH_PASSPHRASE: 31}
 
-HEADER_SIZES: Final = {suite: size + 64 for suite, size in _HEAD_SIZES.items()}
+HEADER_SIZES: Final = {suite: size + 64 for suite, size in _PREFIX_SIZES.items()}
 """Bytes before the nonce, by suite."""
 
-SMALLEST_HEADER: Final = min(HEADER_SIZES.values())
+MIN_HEADER_SIZE: Final = min(HEADER_SIZES.values())
 
 
-def head_with_key(key_id: bytes) -> bytes:
-    """Return how records sealed with a key begin."""
+def key_prefix(key_id: bytes) -> bytes:
+    """Return the prefix of records sealed with a key."""
     return MAGIC + VERSION + WITH_KEY + FLAGS + key_id
 
 
-def head_with_passphrase(key_id: bytes, kdf_salt: bytes) -> bytes:
-    """Return how records sealed with a passphrase begin."""
+def passphrase_prefix(key_id: bytes, kdf_salt: bytes) -> bytes:
+    """Return the prefix of records sealed with a passphrase."""
     return MAGIC + VERSION + WITH_PASSPHRASE + FLAGS + key_id + ARGON2ID + kdf_salt
 
 
 class Header(NamedTuple):
-    """What a header says of the keys."""
+    """The fields of a header that identify its keys."""
 
     key_id: bytes
     kdf_salt: bytes | None
-    """None where no passphrase is in play."""
+    """None if the record was sealed with a key."""
     session_salt: bytes
 
 
-def parse(header: bytes) -> Header:
-    """Return the parts of a header; DecryptionError where it is none that this release knows.
+def parse_header(header: bytes) -> Header:
+    """Return the fields of a header. Raises DecryptionError if this release can't read it.
 
-    The commitment is not among them: who derives the key compares the header as a whole.
+    The commitment is not among them: after deriving the key, callers compare the whole header.
     """
     if not header.startswith(MAGIC):
         raise DecryptionError(
-            "the record was not sealed by fibonacci-crypto, or its first bytes were changed: open "
-            "it with the encryption that sealed it, or set it anew"
+            "the record was not sealed by fibonacci-crypto, or its first bytes were modified: open "
+            "it with the encryption that sealed it, or overwrite it"
         )
-    if len(header) < SMALLEST_HEADER:
-        raise DecryptionError(_CUT)
+    if len(header) < MIN_HEADER_SIZE:
+        raise DecryptionError(_TRUNCATED)
     suite = header[SUITE]
-    if suite not in _HEAD_SIZES or header[3:6] != VERSION + suite + FLAGS:
+    if suite not in _PREFIX_SIZES or header[3:6] != VERSION + suite + FLAGS:
         raise DecryptionError(_UNKNOWN)
     if len(header) < HEADER_SIZES[suite]:
-        raise DecryptionError(_CUT)
+        raise DecryptionError(_TRUNCATED)
     kdf_salt = None
     if suite == WITH_PASSPHRASE:
         if header[14:15] != ARGON2ID:
             raise DecryptionError(_UNKNOWN)
         kdf_salt = header[15:31]
-    start = _HEAD_SIZES[suite]
+    start = _PREFIX_SIZES[suite]
     return Header(header[KEY_ID], kdf_salt, header[start : start + SESSION_SALT_SIZE])
 
 
-_CUT: Final = "the record was cut off: not even its header is whole. Restore it, or set it anew"
+_TRUNCATED: Final = "the record is truncated: its header is incomplete. Restore it, or overwrite it"
 _UNKNOWN: Final = (
-    "the record has a format that this fibonacci-crypto does not know: a newer one sealed it, or "
-    "its header was changed. Upgrade: pip install --upgrade fibonacci-crypto"
+    "the record has a format that this fibonacci-crypto does not support: a newer release sealed "
+    "it, or its header was modified. Upgrade: pip install --upgrade fibonacci-crypto"
 )

@@ -10,5 +10,5 @@ FIBONACCI_SPEC_VERSION = 1
 
 @hookimpl
 def fibonacci_templating(settings: EngineSettings) -> Engine:
-    """Return the engine."""
+    """Return the template engine."""
     return JinjaEngine()

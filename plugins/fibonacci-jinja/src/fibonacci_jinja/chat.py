@@ -1,148 +1,154 @@
-"""The filter ``chat``: messages, in the forms in which people keep them, as lines of a chat."""
+"""The filter ``chat``: renders messages, in the formats of services and libraries, as lines."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, Final
 
-from fibonacci_jinja.parts import Part, call, item, parts, refuse, values
-from fibonacci_jinja.text import LIMIT, RefusedError, joined, text
+from fibonacci_jinja.message_parts import (
+    Part,
+    content_parts,
+    format_error,
+    standalone_part,
+    tool_call,
+    value_parts,
+)
+from fibonacci_jinja.text import MAX_LENGTH, RefusedError, join_texts, to_text
 
-_SPEAKERS: Final = frozenset(
+_ROLES: Final = frozenset(
     {"user", "assistant", "system", "developer", "tool", "function"}
     | {"human", "ai", "model", "bot"}
 )
-_EXTRAS: Final = ("refusal", "audio", "reasoning_content")
+_EXTRA_KEYS: Final = ("refusal", "audio", "reasoning_content")
 _LINE_END: Final = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 _Turn = tuple[str | None, str]
-"""Who says it, if that is known, and what."""
+"""The role, if it is known, and the text."""
 
 
 def chat(messages: Any) -> str:
     """Return a chat as lines of ``role: content``.
 
-    Only what has a new speaker begins at the left margin: further lines of a message are indented,
-    so nobody's words look like another one's turn.
+    Only a new turn begins at the left margin: further lines of a message are indented, so that the
+    text of one role can't look like the turn of another.
     """
     if isinstance(messages, str | Mapping) or not isinstance(messages, Iterable):
         raise RefusedError(f"chat takes a list of messages, not {type(messages).__name__}")
-    lines = map(_line, _turns(list(islice(messages, LIMIT))))
-    return joined(chain.from_iterable((line, "\n") for line in lines))[:-1]
+    lines = map(_line, _turns(list(islice(messages, MAX_LENGTH))))
+    return join_texts(chain.from_iterable((line, "\n") for line in lines))[:-1]
 
 
 def _line(turn: _Turn) -> str:
-    speaker, said = turn
-    return ("- " if speaker is None else f"{speaker}: ") + _LINE_END.sub("\n  ", said)
+    role, content = turn
+    return ("- " if role is None else f"{role}: ") + _LINE_END.sub("\n  ", content)
 
 
 def _turns(messages: list[Any]) -> Iterator[_Turn]:
-    firsts = [one[0] for one in messages if _is_pair(one)]
-    of_roles = all(isinstance(one, str) and one in _SPEAKERS for one in firsts)
+    firsts = [message[0] for message in messages if _is_pair(message)]
+    have_roles = all(isinstance(first, str) and first in _ROLES for first in firsts)
     for index, message in enumerate(messages):
-        where = f"messages[{index}]"
+        location = f"messages[{index}]"
         if isinstance(message, str):
             yield None, message
         elif _is_pair(message):
-            yield from _pair(message, where, of_roles)
+            yield from _pair(message, location, have_roles)
         elif isinstance(message, Mapping):
-            yield from _message(message, where)
+            yield from _message(message, location)
         else:
-            raise refuse(where, f"a message is no {type(message).__name__}")
+            raise format_error(location, f"unsupported message type {type(message).__name__}")
 
 
 def _is_pair(message: Any) -> bool:
     return isinstance(message, list | tuple) and len(message) == 2
 
 
-def _pair(pair: Any, where: str, of_roles: bool) -> Iterator[_Turn]:
-    """Yield what a pair says: a role and a content, or a user's words and the answer."""
-    if of_roles:
-        yield from _spoken(pair[0], parts(pair[1], f"{where}[1]"))
+def _pair(pair: Any, location: str, have_roles: bool) -> Iterator[_Turn]:
+    """Yield the turns of a pair: a role and its content, or a user's text and the reply."""
+    if have_roles:
+        yield from _turns_of(pair[0], content_parts(pair[1], f"{location}[1]"))
         return
-    for index, speaker in enumerate(("user", "assistant")):
-        yield from _spoken(speaker, _own(values(pair[index], f"{where}[{index}]")))
+    for index, role in enumerate(("user", "assistant")):
+        yield from _turns_of(role, _as_speaker(value_parts(pair[index], f"{location}[{index}]")))
 
 
-def _message(message: Mapping[str, Any], where: str) -> Iterator[_Turn]:
+def _message(message: Mapping[str, Any], location: str) -> Iterator[_Turn]:
     message = _unwrapped(message)
-    speaker = _speaker(message, where)
-    if speaker is not None:
-        yield from _spoken(speaker, _content(message, where))
+    role = _role(message, location)
+    if role is not None:
+        yield from _turns_of(role, _message_parts(message, location))
         return
-    alone = item(message, where)
-    if alone is not None:
-        yield from _spoken("assistant", [alone])
+    standalone = standalone_part(message, location)
+    if standalone is not None:
+        yield from _turns_of("assistant", [standalone])
         return
-    speakers = [key for key in message if key in _SPEAKERS]
-    if not speakers:
-        raise refuse(where, "a message has a role and a content, or is named by its speaker")
-    for key in speakers:
-        yield from _spoken(key, _own(values(message[key], f"{where}.{key}")))
+    roles = [key for key in message if key in _ROLES]
+    if not roles:
+        raise format_error(location, "a message has a role and a content, or its role as a key")
+    for key in roles:
+        yield from _turns_of(key, _as_speaker(value_parts(message[key], f"{location}.{key}")))
 
 
 def _unwrapped(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a message without what LangChain puts around it."""
+    """Return a message without LangChain's wrapper."""
     inner = message.get("kwargs" if message.get("type") == "constructor" else "data")
     if "content" in message or not isinstance(inner, Mapping) or "content" not in inner:
         return message
     return {"type": message.get("type"), **inner}
 
 
-def _speaker(message: Mapping[str, Any], where: str) -> str | None:
-    """Return who speaks, where one message is one speaker's."""
-    if not message.keys() & {"content", "parts", "tool_calls", "function_call", *_EXTRAS}:
+def _role(message: Mapping[str, Any], location: str) -> str | None:
+    """Return the role of a message; None if its keys are its roles, or it is a lone part."""
+    if not message.keys() & {"content", "parts", "tool_calls", "function_call", *_EXTRA_KEYS}:
         return None
     kind = message.get("type")
-    if "role" not in message and isinstance(kind, str) and kind in _SPEAKERS:
+    if "role" not in message and isinstance(kind, str) and kind in _ROLES:
         return kind
     role = message.get("role", "user" if "parts" in message else None)
-    if role is None and item(message, where):
+    if role is None and standalone_part(message, location):
         return None
     if not isinstance(role, str) or not role.strip() or not role.isprintable() or ":" in role:
-        raise refuse(f"{where}.role", "a role is one line of text without a colon")
-    return text(role)
+        raise format_error(f"{location}.role", "a role is one line of text without a colon")
+    return to_text(role)
 
 
-def _content(message: Mapping[str, Any], where: str) -> Iterator[Part]:
-    extras = list(_extras(message, where))
+def _message_parts(message: Mapping[str, Any], location: str) -> Iterator[Part]:
+    extras = list(_extra_parts(message, location))
     key = "parts" if message.get("parts") else "content"  # some have both, and more in the parts
     content = message.get(key)
     if not (extras and content == ""):
-        yield from parts(content, f"{where}.{key}")
+        yield from content_parts(content, f"{location}.{key}")
     yield from extras
 
 
-def _extras(message: Mapping[str, Any], where: str) -> Iterator[Part]:
-    """Yield what a message says beside its content."""
-    for key in _EXTRAS:
+def _extra_parts(message: Mapping[str, Any], location: str) -> Iterator[Part]:
+    """Yield the parts of a message outside its content."""
+    for key in _EXTRA_KEYS:
         if message.get(key):
-            yield from parts({key: message[key]}, f"{where}.{key}")
+            yield from content_parts({key: message[key]}, f"{location}.{key}")
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list | tuple):
-        raise refuse(f"{where}.tool_calls", "it is no list")
-    for index, called in enumerate(calls):
-        yield call(called, f"{where}.tool_calls[{index}]")
+        raise format_error(f"{location}.tool_calls", "it is not a list")
+    for index, call in enumerate(calls):
+        yield tool_call(call, f"{location}.tool_calls[{index}]")
     if message.get("function_call"):
-        yield call(message["function_call"], f"{where}.function_call")
+        yield tool_call(message["function_call"], f"{location}.function_call")
 
 
-def _own(said: Iterable[Part]) -> Iterator[Part]:
-    """Yield what a named speaker says as the speaker's: it may look like a tool's answer."""
-    return (part._replace(by_tool=False) for part in said)
+def _as_speaker(parts: Iterable[Part]) -> Iterator[Part]:
+    """Yield parts as the named role's own, even if they look like a tool's result."""
+    return (part._replace(by_tool=False) for part in parts)
 
 
-def _spoken(speaker: str, said: Iterable[Part]) -> Iterator[_Turn]:
-    """Yield a speaker's turn; what tools answer, in the middle of it, is the tools'."""
-    together: list[str] = []
-    found = list(said) or [Part("[empty]")]
-    for part in found:
+def _turns_of(role: str, parts: Iterable[Part]) -> Iterator[_Turn]:
+    """Yield a role's turns; the results of tools between them are turns of the tool."""
+    texts: list[str] = []
+    for part in list(parts) or [Part("[empty]")]:
         if not part.by_tool:
-            together.append(part.text)
+            texts.append(part.text)
             continue
-        if together:
-            yield speaker, " ".join(together)
-        together = []
+        if texts:
+            yield role, " ".join(texts)
+        texts = []
         yield "tool", part.text
-    if together:
-        yield speaker, " ".join(together)
+    if texts:
+        yield role, " ".join(texts)

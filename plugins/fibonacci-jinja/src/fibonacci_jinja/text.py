@@ -1,4 +1,4 @@
-"""What a value looks like in the text, wherever Jinja would write Python's own form of it."""
+"""The text form of values, wherever Jinja would use Python's ``str``."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -10,21 +10,21 @@ from jinja2.runtime import LoopContext
 
 from fibonacci.plugin import render_value
 
-LIMIT: Final = 4 * 1024 * 1024
+MAX_LENGTH: Final = 4 * 1024 * 1024
 """Characters that a rendered text may have. Long chats have some hundred thousand."""
 
 
 class RefusedError(TemplateRuntimeError):
-    """Something that templates may not do; the message quotes no value."""
+    """Raised for what templates must not do; the message quotes no value."""
 
 
-class Blank(ChainableUndefined):
-    """What is missing in memory: empty text, and so is everything below it."""
+class MissingMemoryValue(ChainableUndefined):
+    """A value that memory does not have: empty text, and so is everything below it."""
 
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Blank) or other == ""
+        return isinstance(other, MissingMemoryValue) or other == ""
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -33,41 +33,41 @@ class Blank(ChainableUndefined):
         return hash("")
 
 
-def text(value: Any) -> str:
-    """Return text as it is, and all else as compact JSON."""
+def to_text(value: Any) -> str:
+    """Return text unchanged, and every other value as compact JSON."""
     if type(value) is str:
         return value
     if isinstance(value, Undefined):
-        return str(value)  # raises, unless it is blank
+        return str(value)  # raises, unless the value is missing in memory
     try:
         return render_value(value)
     except TypeError:
-        return render_value(plain(value))
+        return render_value(to_json_value(value))
 
 
-def plain(value: Any) -> Any:
-    """Return a value that JSON has a form for: what filters make lazily becomes a list."""
+def to_json_value(value: Any) -> Any:
+    """Return a value that JSON can represent: the lazy iterators of filters become lists."""
     if isinstance(value, Undefined):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: plain(one) for key, one in value.items()}
+        return {key: to_json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple | Iterator) and not isinstance(value, LoopContext):
-        return [plain(one) for one in islice(value, LIMIT)]
+        return [to_json_value(item) for item in islice(value, MAX_LENGTH)]
     return value
 
 
-def joined(parts: Any) -> str:
-    """Return the parts as one text. Raises RefusedError where it is over the limit."""
-    found: list[str] = []
+def join_texts(parts: Any) -> str:
+    """Return the parts as one text. Raises RefusedError if it exceeds the limit."""
+    texts: list[str] = []
     size = 0
     for part in parts:
-        found.append(part)
+        texts.append(part)
         size += len(part)
-        if size > LIMIT:
-            raise RefusedError(f"the text is over the limit of {LIMIT:,} characters")
-    return "".join(found)
+        if size > MAX_LENGTH:
+            raise RefusedError(f"the text exceeds the limit of {MAX_LENGTH:,} characters")
+    return "".join(texts)
 
 
-def concatenated(parts: Any) -> str:
-    """Return what ``~`` does: the texts of all parts, one behind the other."""
-    return joined(map(text, parts))
+def concatenate(parts: Any) -> str:
+    """Return the result of Jinja's ``~``: the texts of all parts joined."""
+    return join_texts(map(to_text, parts))

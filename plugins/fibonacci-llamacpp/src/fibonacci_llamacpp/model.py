@@ -1,72 +1,66 @@
-"""The model that core sees. How it answers is written once, and spoken in both voices."""
+"""The model that core calls, sync and async: both run the same coroutines."""
 
-from collections.abc import AsyncGenerator, Awaitable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
-from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
-from fibonacci_llamacpp.dialogue import answer
-from fibonacci_llamacpp.engine import Engine
-from fibonacci_llamacpp.link import Link, LoopLink
-from fibonacci_llamacpp.wire import Wire
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, run_sync
+from fibonacci_llamacpp.client import AsyncConnection, BlockingConnection, Client
+from fibonacci_llamacpp.completion import stream_completion
+from fibonacci_llamacpp.server import ModelServer
 
-T = TypeVar("T")
-Pieces = AsyncGenerator[TextDelta | Completion, None]
+Items = AsyncGenerator[TextDelta | Completion, None]
 
 
 class LlamaModel(Model):
-    """A model of llama.cpp. Without a temperature it takes the likeliest token each time."""
+    """A model of llama.cpp. Without a temperature it picks the most likely token each time."""
 
     supported_options: ClassVar[frozenset[str]] = frozenset({"temperature", "stop"})
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, server: ModelServer) -> None:
+        self._server = server
 
     def complete(self, request: ModelRequest) -> Completion:
-        """Return the answer. Raises ModelError."""
-        return _run(_whole(self._pieces(Link, request)))
+        """Return the completion. Raises ModelError."""
+        return run_sync(_last(self._items(BlockingConnection, request)))
 
     async def acomplete(self, request: ModelRequest) -> Completion:
-        """Return the answer; if the task is cancelled, the generation ends."""
-        return await _whole(self._pieces(LoopLink, request))
+        """Return the completion; cancelling the task ends the generation. Raises ModelError."""
+        return await _last(self._items(AsyncConnection, request))
 
     def stream(self, request: ModelRequest) -> Generator[TextDelta | Completion]:
-        """Yield the answer token by token, and the whole; closed early, the generation ends."""
-        pieces = self._pieces(Link, request)
+        """Yield deltas, then the completion; closing the generator ends the generation."""
+        items = self._items(BlockingConnection, request)
         try:
-            while (piece := _run(anext(pieces, None))) is not None:
-                yield piece
+            while (item := run_sync(_next(items))) is not None:
+                yield item
         finally:
-            _run(pieces.aclose())
+            run_sync(items.aclose())
 
     async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
-        """Yield what ``stream`` yields; closed or cancelled, the generation ends."""
-        async with aclosing(self._pieces(LoopLink, request)) as pieces:
-            async for piece in pieces:
-                yield piece
+        """Yield what ``stream`` yields; closing or cancelling ends the generation."""
+        async with aclosing(self._items(AsyncConnection, request)) as items:
+            async for item in items:
+                yield item
 
-    async def _pieces(self, kind: type[Link], request: ModelRequest) -> Pieces:
-        link = await kind.open(self._engine, request.deadline)
+    async def _items(
+        self, connection_type: type[BlockingConnection], request: ModelRequest
+    ) -> Items:
+        connection = await connection_type.open(self._server, request.deadline)
         try:
-            async with aclosing(answer(Wire(link), request)) as pieces:
-                async for piece in pieces:
-                    yield piece
+            async with aclosing(stream_completion(Client(connection), request)) as items:
+                async for item in items:
+                    yield item
         finally:
-            link.close()
+            connection.close()
 
 
-async def _whole(answering: Pieces) -> Completion:
-    async with aclosing(answering) as pieces:
-        *_, whole = [piece async for piece in pieces]
-    assert isinstance(whole, Completion)
-    return whole
+async def _next(items: Items) -> TextDelta | Completion | None:
+    return await anext(items, None)
 
 
-def _run(awaitable: Awaitable[T]) -> T:
-    """Run what stands on a blocking link, and so never waits for an event loop."""
-    try:
-        next(awaitable.__await__())
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    raise AssertionError("a blocking link never waits")
+async def _last(generator: Items) -> Completion:
+    async with aclosing(generator) as items:
+        *_, completion = [item async for item in items]
+    assert isinstance(completion, Completion)
+    return completion

