@@ -12,7 +12,7 @@ from .fake_service import FakeService, response
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None but those of a test."""
+    """Remove the proxies of the machine that runs the tests."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -181,7 +181,7 @@ def test_path_that_is_not_a_file(path: str):
 
 
 def test_file_of_several_keys_is_refused(tmp_path: Path):
-    """A file of several keys is refused, as a list says which one seals."""
+    """A file of several keys is refused, as a list defines which one seals."""
     (tmp_path / "keys").write_text(f"{RAW.hex()}\n{PASSPHRASE}\n")
     assert error_message(f"file:{tmp_path}/keys") == (
         f"the file '{tmp_path}/keys' has several lines, but a key is one line. For several "

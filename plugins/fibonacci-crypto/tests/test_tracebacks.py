@@ -16,7 +16,7 @@ OURS = str(Path(fibonacci_crypto.__file__).parent)
 
 
 def traceback_locals(*keys: str) -> str:
-    """What a traceback with variables shows of our functions, when the keys are refused."""
+    """Return the local variables of our functions in the traceback for refused keys."""
     settings = CipherSettings(name="aes-256-gcm", keys=keys)
     with pytest.raises(ConfigurationError) as caught:
         fibonacci_encryption(settings)

@@ -13,7 +13,7 @@ class TestLlamacpp(ProviderContract):
     request = SENTENCE
     endless = slow = ENDLESS
     failing = ((ModelRequest(prompt="words and " * 3_000), False),)
-    modes = ("mixed",)  # both of them, by turns
+    modes = ("mixed",)  # sync and async calls alternate
     patience = 60
     grace = 1.5
 

@@ -39,7 +39,7 @@ Run = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def run(weights: Path) -> Run:
-    """Runs a program that is in the midst of an answer."""
+    """Runs a program that has started a generation."""
 
     def run(script: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SCRIPT + script]

@@ -22,7 +22,7 @@ def workflow(model: Model) -> Workflow:
 
 @pytest.fixture
 def endless(model: Model) -> Workflow:
-    """One node, whose answer takes ten seconds, and is remembered when it is there."""
+    """A workflow of one node, whose completion takes ten seconds and is written to memory."""
     node = LLMNode("n", model, ENDLESS.prompt, max_tokens=ENDLESS.max_tokens, memory_write="k")
     workflow = Workflow("endless")
     workflow.add_node(node)

@@ -80,7 +80,7 @@ class MasterKey:
     def __init__(self, key: bytes, kdf_salt: bytes | None = None) -> None:
         """Take the key; and the salt if it was derived from a passphrase."""
         self._key = key
-        self.key_id = hmac.digest(key, _KEY_ID_LABEL, sha256)[: KEY_ID_SIZE]
+        self.key_id = hmac.digest(key, _KEY_ID_LABEL, sha256)[:KEY_ID_SIZE]
         self.prefix = (
             key_prefix(self.key_id)
             if kdf_salt is None
