@@ -56,7 +56,7 @@ for _name in [*BROKEN, *BROKEN_ASYNC]:
 
 for _name in HISTORIES:
     # As many as it takes: what is drawn depends on all constants of the sources.
-    globals()[f"TestHistory{_name}"] = suite(_name, AnyHistory, examples=400)
+    globals()[f"TestHistory{_name}"] = suite(_name, AnyHistory, max_examples=400)
 
 SOUND = ["MinimalStore"]
 DEFECTS = [*BROKEN, *BROKEN_ASYNC, *(f"History{name}" for name in HISTORIES)]
