@@ -19,7 +19,7 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci._memory.lines import IN_A_ROW
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 from .distant import Distant
 
@@ -47,7 +47,7 @@ def test_threads_stand_in_line(distant: Distant, far: MemoryManager):
     """So do threads, whichever memory of the store they have."""
     others = MemoryConfig(distant, timeout=60, default_ttl=60)
     with Workflow("w", others) as other:
-        in_threads([lambda: far.increment("n"), lambda: other.memory.increment("n")] * 20)
+        run_concurrently([lambda: far.increment("n"), lambda: other.memory.increment("n")] * 20)
     assert far.get("n") == 40
     assert distant.asked.count("swap") == 40
 
@@ -147,7 +147,7 @@ def test_a_fork_while_others_wait(far: MemoryManager):
         for _ in range(25):
             far.increment("n")
 
-    in_threads([busy] * 4 + [lambda: far.update("n", fork, default=0)])
+    run_concurrently([busy] * 4 + [lambda: far.update("n", fork, default=0)])
     assert far.get("n") >= 1_100  # and one for each child
 
 

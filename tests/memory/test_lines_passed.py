@@ -20,7 +20,7 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci.plugin import Address
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 from .distant import Distant
 
@@ -159,7 +159,7 @@ def test_changes_crosswise(far: MemoryManager):
 
         return fn
 
-    in_threads(
+    run_concurrently(
         [
             lambda: far.update("a", change("b"), default=0),
             lambda: far.update("b", change("a"), default=0),

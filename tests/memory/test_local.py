@@ -10,7 +10,7 @@ import pytest
 from fibonacci import ConfigurationError, MemoryConfig, Workflow
 from fibonacci._builtin.local import LocalBackend, LocalStore
 from fibonacci.plugin import Address, Space
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 SPACE = Space("p:", "workflow", "w")
 NEVER = float("inf")
@@ -41,7 +41,7 @@ def test_threads_that_compare_and_set() -> None:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        in_threads([count] * 4)
+        run_concurrently([count] * 4)
     finally:
         sys.setswitchinterval(interval)
     assert store.read(address, deadline=NEVER) == b"80000"

@@ -15,7 +15,7 @@ from fibonacci import MemoryConfig, Workflow, generate_key
 from fibonacci._builtin import catalog, local
 from fibonacci._builtin.local import LocalStore
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 pytestmark = pytest.mark.bare  # its trace function takes the place of coverage's
 
@@ -69,7 +69,7 @@ def of_its_own(work: Callable[[], None]) -> None:
         look_at_all()
         work()
 
-    in_threads([looked_at])
+    run_concurrently([looked_at])
 
 
 def look_at_all() -> None:

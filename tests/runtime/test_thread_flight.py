@@ -9,7 +9,7 @@ import pytest
 
 from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.runtime import DeadlineExceeded, TaskWaiter, ThreadSingleFlight, ThreadWaiter
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 
 def soon(seconds=5.0):
@@ -50,7 +50,7 @@ def test_once_for_all(work):
         threading.Timer(0.05, work.go.set).start()
         found.append(asyncio.run(task()))
 
-    in_threads([lambda: found.append(flight.do(deadline=soon()))] * 20, begun)
+    run_concurrently([lambda: found.append(flight.do(deadline=soon()))] * 20, begun)
     assert found == [1] * 21
 
 

@@ -11,11 +11,11 @@ from .questions import ENDLESS, SAID
 
 class TestLlamacpp(ProviderContract):
     request = SAID
-    endless = slow = ENDLESS
-    failing = ((ModelRequest(prompt="words and " * 3_000), False),)
+    endless_request = slow_request = ENDLESS
+    failing_requests = ((ModelRequest(prompt="words and " * 3_000), False),)
     modes = ("mixed",)  # both of them, by turns
-    patience = 60
-    grace = 1.5
+    response_timeout = 60
+    deadline_slack = 1.5
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Any
 
 from fibonacci.errors import FibonacciError
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run_sync
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 from fibonacci_postgres import PostgresBackend, fibonacci_storage
 
 TIMEOUT = 5.0
@@ -144,7 +144,7 @@ class Crew:
             args = (reads(space) | writes(space, self._value))[verb]
             attempts[verb] = Attempt(self.stores[verb], verb, *args, timeout=timeout)
 
-        in_threads([lambda verb=verb: work(verb) for verb in VERBS])
+        run_concurrently([lambda verb=verb: work(verb) for verb in VERBS])
         return attempts
 
     def go_on(self) -> None:

@@ -15,7 +15,7 @@ from services.standalone import Standalone
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 TIMEOUT = 0.55
 """More than the grace: who takes a deadline's time twice is late."""
@@ -106,7 +106,7 @@ class Crew:
                 else:
                     faults[verb] = None
 
-        in_threads([lambda verb=verb: work(verb) for verb in VERBS])
+        run_concurrently([lambda verb=verb: work(verb) for verb in VERBS])
         return faults
 
     def go_on(self) -> None:

@@ -45,7 +45,7 @@ class OneAtATime(Sound):
 class LocksForEver(Sound):
     """A child that is forked while a thread holds the lock waits for it for ever."""
 
-    patience = 0.5
+    fork_timeout = 0.5
 
     def __init__(self, keys):
         super().__init__(keys)

@@ -5,10 +5,10 @@ import os
 import pytest
 
 from fibonacci.errors import DecryptionError
-from fibonacci.testing.cipher.bench import AAD, PLAIN, Bench
+from fibonacci.testing.cipher.fixtures import AAD, PLAIN, ContractFixtures
 
 
-class Keys(Bench):
+class KeyTests(ContractFixtures):
     """C24: with more than one key, and while keys change."""
 
     def test_another_key(self) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from fibonacci.errors import ConfigurationError, DecryptionError, EncryptionError
 from fibonacci.plugin import Cipher
-from fibonacci.testing.cipher.bench import AAD, PLAIN, Bench
+from fibonacci.testing.cipher.fixtures import AAD, PLAIN, ContractFixtures
 
 
-class Secrecy(Bench):
+class SecrecyTests(ContractFixtures):
     """C23."""
 
     def test_no_key_in_repr(self) -> None:
@@ -49,7 +49,7 @@ class Secrecy(Bench):
 
     def test_unfit_key(self) -> None:
         """A text that is no key is refused when the cipher is made, and not told (C23)."""
-        for unfit in self.unfit:
+        for unfit in self.invalid_keys:
             for keys in ([unfit], [self.keys[0], unfit]):
                 with pytest.raises((ConfigurationError, EncryptionError)) as caught:
                     self.cipher_of(*keys)
@@ -80,10 +80,10 @@ def decoded(key: str) -> Iterator[str]:
         return
 
 
-def told(fault: BaseException) -> str:
+def told(error: BaseException) -> str:
     """Return all that a log could print of an error and of what is behind it."""
-    texts = ["".join(traceback.format_exception(fault))]
-    seen: BaseException | None = fault
+    texts = ["".join(traceback.format_exception(error))]
+    seen: BaseException | None = error
     while seen is not None:
         texts += [str(seen), repr(seen), repr(vars(seen))]
         seen = seen.__cause__ or seen.__context__

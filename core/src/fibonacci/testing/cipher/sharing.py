@@ -7,9 +7,9 @@ from threading import Event, Thread
 import pytest
 
 from fibonacci.plugin import Cipher
-from fibonacci.testing.cipher.bench import AAD, PLAIN, Bench
-from fibonacci.testing.store.fork import forked
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.cipher.fixtures import AAD, PLAIN, ContractFixtures
+from fibonacci.testing.store.lifecycle import forked
+from fibonacci.testing.threads import run_concurrently
 
 THREADS = 8
 TIMES = 100
@@ -17,7 +17,7 @@ TIMES = 100
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 
 
-class Sharing(Bench):
+class SharingTests(ContractFixtures):
     """C21."""
 
     def test_threads(self, box: Cipher) -> None:
@@ -34,7 +34,7 @@ class Sharing(Bench):
 
             return seal_and_open
 
-        in_threads([work(number) for number in range(THREADS)])
+        run_concurrently([work(number) for number in range(THREADS)])
         assert len({one for own in sealed for one in own}) == 2 * THREADS * TIMES
 
     @forks
@@ -48,7 +48,7 @@ class Sharing(Bench):
             with os.fdopen(writing, "wb") as told:
                 told.writelines(box.seal(PLAIN, AAD) for _ in range(20))
 
-        with forked(child, self.patience):
+        with forked(child, self.fork_timeout):
             own = [box.seal(PLAIN, AAD) for _ in range(20)]
         os.close(writing)
         with os.fdopen(reading, "rb") as told:
@@ -76,7 +76,7 @@ class Sharing(Bench):
             sealer.start()
         try:
             for _ in range(5):
-                with forked(child, self.patience):
+                with forked(child, self.fork_timeout):
                     pass
         finally:
             enough.set()

@@ -1,4 +1,4 @@
-"""How long records live, and who decides."""
+"""Expiry: which method sets it, and that an expired record is absent."""
 
 import math
 import time
@@ -7,12 +7,11 @@ from itertools import cycle
 import pytest
 
 from fibonacci import NO_EXPIRY, MemoryManager
-from fibonacci.plugin import ABSENT, Address
-from fibonacci.testing.store.bench import Bench
-from fibonacci.testing.store.spoken import Raw
+from fibonacci.plugin import ABSENT, KEEP_TTL, Address
+from fibonacci.testing.store.fixtures import ContractFixtures, StoreUnderTest
 
 
-class Lifetimes(Bench):
+class ExpiryTests(ContractFixtures):
     """C11 and C13: how long records live, and who decides."""
 
     def test_live_until_then(self, memory: MemoryManager) -> None:
@@ -30,15 +29,15 @@ class Lifetimes(Bench):
     def test_gone_afterwards(self, memory: MemoryManager) -> None:
         """A ttl of 50 ms ends after 50 ms, not after a second (C11)."""
         memory.set("k", 1, ttl=0.05)
-        time.sleep(0.05 + self.grace)
+        time.sleep(0.05 + self.expiry_slack)
         assert memory.get("k") is None
 
     @pytest.mark.parametrize("method", ["write", "write_many", "compare_and_set", "touch"])
-    def test_never_shorter(self, raw: Raw, method: str) -> None:
+    def test_never_shorter(self, raw_store: StoreUnderTest, method: str) -> None:
         """A record is there until all of its ttl has passed, to the millisecond (C11)."""
         enough = time.monotonic() + 0.07
         for number, ttl_ms in enumerate(cycle(range(1, 8))):
-            passed = time_until_gone(raw, method, raw.address(str(number)), ttl_ms)
+            passed = time_until_gone(raw_store, method, raw_store.address(str(number)), ttl_ms)
             assert passed >= ttl_ms, f"a ttl of {ttl_ms} ms was over after {passed} ms"
             if time.monotonic() > enough:
                 break
@@ -64,30 +63,30 @@ class Lifetimes(Bench):
     def test_shortest_life(self, memory: MemoryManager) -> None:
         """A ttl under a millisecond is rounded up to one, and then over (C11)."""
         memory.set("k", 1, ttl=1e-9)
-        time.sleep(0.001 + self.grace)
+        time.sleep(0.001 + self.expiry_slack)
         assert memory.get("k") is None
 
     def test_set_gives_a_new_expiry(self, memory: MemoryManager) -> None:
         """A set replaces the expiry as well: by a longer one, a shorter one, or none (C13)."""
-        memory.set("longer", 1, ttl=self.short)
+        memory.set("longer", 1, ttl=self.short_ttl)
         memory.set("longer", 2, ttl=60)
-        memory.set("none", 1, ttl=self.short)
+        memory.set("none", 1, ttl=self.short_ttl)
         memory.set("none", 2)
         memory.set("shorter", 1, ttl=60)
-        memory.set("shorter", 2, ttl=self.short)
+        memory.set("shorter", 2, ttl=self.short_ttl)
         memory.set("some", 1)
-        memory.set("some", 2, ttl=self.short)
-        self.outlive()
+        memory.set("some", 2, ttl=self.short_ttl)
+        self.wait_for_expiry()
         assert memory.get_many(["longer", "none", "shorter", "some"]) == {"longer": 2, "none": 2}
         assert memory.ttl("none") == math.inf
 
     def test_set_many_gives_a_new_expiry(self, memory: MemoryManager) -> None:
         """A batch gives each of its records the new expiry (C13)."""
         memory.set("a", 1)
-        memory.set("c", 1, ttl=self.short)
-        memory.set_many({"a": 2, "b": 2}, ttl=self.short)
+        memory.set("c", 1, ttl=self.short_ttl)
+        memory.set_many({"a": 2, "b": 2}, ttl=self.short_ttl)
         memory.set_many({"c": 2})
-        self.outlive()
+        self.wait_for_expiry()
         assert memory.list_keys() == ["c"]
         assert memory.ttl("c") == math.inf
 
@@ -109,7 +108,7 @@ class Lifetimes(Bench):
         """A record that was changed still expires when it was to expire at first (C13)."""
         memory.set("k", 1, ttl=0.1)
         memory.increment("k")
-        time.sleep(0.1 + self.grace)
+        time.sleep(0.1 + self.expiry_slack)
         assert memory.get("k") is None
 
     def test_changes_create_with_a_ttl(self, memory: MemoryManager) -> None:
@@ -126,7 +125,7 @@ class Lifetimes(Bench):
     def test_reads_keep_the_expiry(self, memory: MemoryManager) -> None:
         """Reading a record in any way does not lengthen its life (C13)."""
         memory.set("k", 1, ttl=0.1)
-        end = time.monotonic() + 0.1 + self.grace
+        end = time.monotonic() + 0.1 + self.expiry_slack
         while time.monotonic() < end:
             memory.get("k")
             memory.get_many(["k"])
@@ -135,53 +134,53 @@ class Lifetimes(Bench):
             memory.list_keys()
         assert memory.exists("k") is False
 
-    def test_store_keeps_the_expiry(self, memory: MemoryManager, raw: Raw) -> None:
+    def test_store_keeps_the_expiry(self, memory: MemoryManager, raw_store: StoreUnderTest) -> None:
         """A store keeps the expiry it was given, and none it was not given (C13)."""
-        raw.write(raw.address("none"), b"1")
-        raw.write(raw.address("some"), b"1", 60_000)
-        assert raw.remaining_ttl_ms(raw.address("none")) is None
-        left = raw.remaining_ttl_ms(raw.address("some"))
+        raw_store.write(raw_store.address("none"), b"1")
+        raw_store.write(raw_store.address("some"), b"1", 60_000)
+        assert raw_store.remaining_ttl_ms(raw_store.address("none")) is None
+        left = raw_store.remaining_ttl_ms(raw_store.address("some"))
         assert isinstance(left, int)
         assert 40_000 < left <= 60_000
-        assert raw.remaining_ttl_ms(raw.address("absent")) is ABSENT
+        assert raw_store.remaining_ttl_ms(raw_store.address("absent")) is ABSENT
         assert memory.ttl("absent") is None
 
 
-def time_until_gone(raw: Raw, method: str, address: Address, ttl_ms: int) -> float:
+def time_until_gone(raw_store: StoreUnderTest, method: str, address: Address, ttl_ms: int) -> float:
     """Give a record a ttl and read it until it is gone, or may be; return the milliseconds.
 
     They include the calls: a slow machine sees a longer life, never a shorter one. A step of the
     wall clock, which some stores go by, counts as time that passed.
     """
     if method in ("compare_and_set", "touch"):
-        raw.write(address, b"1")
+        raw_store.write(address, b"1")
     start, wall_start = time.monotonic_ns(), time.time_ns()
-    give_ttl(raw, method, address, ttl_ms)
+    give_ttl(raw_store, method, address, ttl_ms)
     while True:
-        gone = raw.read(address) is None
+        gone = raw_store.read(address) is None
         passed = max(time.monotonic_ns() - start, time.time_ns() - wall_start) / 1_000_000
         if gone or passed >= ttl_ms:
             return passed
 
 
-def give_ttl(raw: Raw, method: str, address: Address, ttl_ms: int) -> None:
+def give_ttl(raw_store: StoreUnderTest, method: str, address: Address, ttl_ms: int) -> None:
     """Give a record a ttl by the store's method; the last two need a record that is there."""
     if method == "write":
-        raw.write(address, b"1", ttl_ms)
+        raw_store.write(address, b"1", ttl_ms)
     elif method == "write_many":
-        raw.write_many([(address, b"1")], ttl_ms)
+        raw_store.write_many([(address, b"1")], ttl_ms)
     elif method == "compare_and_set":
-        assert raw.compare_and_set(address, b"1", b"2", ttl_ms) is True
+        assert raw_store.compare_and_set(address, b"1", b"2", ttl_ms) is True
     else:
-        assert raw.touch(address, ttl_ms) is True
+        assert raw_store.touch(address, ttl_ms) is True
 
 
-class Touch(Bench):
+class TouchTests(ContractFixtures):
     """C12 and C13: a new expiry for the record that is there."""
 
     def test_touch_lengthens(self, memory: MemoryManager) -> None:
         """Touching a live record gives it the new expiry, and leaves its value (C13)."""
-        memory.set("k", {"a": 1}, ttl=self.short + 1)
+        memory.set("k", {"a": 1}, ttl=self.short_ttl + 1)
         assert memory.touch("k", 60) is True
         assert memory.get("k") == {"a": 1}
         assert 40 < (memory.ttl("k") or 0) <= 60
@@ -189,8 +188,8 @@ class Touch(Bench):
     def test_touch_shortens(self, memory: MemoryManager) -> None:
         """Touching may end a life sooner, also one without an end (C13)."""
         memory.set("k", 1)
-        assert memory.touch("k", self.short) is True
-        self.outlive()
+        assert memory.touch("k", self.short_ttl) is True
+        self.wait_for_expiry()
         assert memory.exists("k") is False
         assert memory.list_keys() == []
 
@@ -205,9 +204,115 @@ class Touch(Bench):
         assert memory.touch("k", 60) is False
         assert memory.list_keys() == []
 
-    def test_touch_leaves_the_bytes(self, raw: Raw) -> None:
+    def test_touch_leaves_the_bytes(self, raw_store: StoreUnderTest) -> None:
         """Touching leaves the bytes as they are, whatever they are (C13)."""
         for data in (b"", b"\x00\xff", b"{oops", b"x" * 10_000):
-            raw.write(raw.address("k"), data)
-            assert raw.touch(raw.address("k"), 60_000) is True
-            assert raw.read(raw.address("k")) == data
+            raw_store.write(raw_store.address("k"), data)
+            assert raw_store.touch(raw_store.address("k"), 60_000) is True
+            assert raw_store.read(raw_store.address("k")) == data
+
+
+class ExpiredTests(ContractFixtures):
+    """C12: each test finds the record "k" expired a moment ago."""
+
+    @pytest.fixture
+    def late(self, memory: MemoryManager) -> MemoryManager:
+        """A memory with one record, which has just expired."""
+        memory.set("k", 1, ttl=self.short_ttl)
+        self.wait_for_expiry()
+        return memory
+
+    def test_expired_get(self, late: MemoryManager) -> None:
+        """An expired record is not returned (C12)."""
+        assert late.get("k", default="absent") == "absent"
+
+    def test_expired_get_many(self, late: MemoryManager) -> None:
+        """An expired record is not returned in a batch (C12)."""
+        late.set("live", 2)
+        assert late.get_many(["k", "live"]) == {"live": 2}
+
+    def test_expired_exists(self, late: MemoryManager) -> None:
+        """An expired record does not exist (C12)."""
+        assert late.exists("k") is False
+
+    def test_expired_delete(self, late: MemoryManager) -> None:
+        """Deleting an expired record says False (C12, C14)."""
+        assert late.delete("k") is False
+
+    def test_expired_delete_many(self, late: MemoryManager) -> None:
+        """An expired record is not counted among the deleted ones (C12, C14)."""
+        late.set("live", 2)
+        assert late.delete_many(["k", "live"]) == 1
+
+    def test_expired_list(self, late: MemoryManager) -> None:
+        """An expired record is not listed (C12)."""
+        late.set("live", 2)
+        assert late.list_keys() == ["live"]
+        assert list(late.iter_keys()) == ["live"]
+
+    def test_expired_ttl(self, late: MemoryManager) -> None:
+        """An expired record has no ttl (C12)."""
+        assert late.ttl("k") is None
+
+    def test_expired_touch(self, late: MemoryManager) -> None:
+        """Touching an expired record says False, and does not bring it back (C12)."""
+        assert late.touch("k", 60) is False
+        assert late.touch("k", NO_EXPIRY) is False
+        assert late.get("k") is None
+        assert late.list_keys() == []
+
+    def test_expired_add(self, late: MemoryManager) -> None:
+        """Adding where a record expired stores the value, without the old expiry (C12, C13)."""
+        assert late.add("k", 2) is True
+        assert late.get("k") == 2
+        assert late.ttl("k") == math.inf
+
+    def test_expired_append(self, late: MemoryManager) -> None:
+        """Appending to an expired record starts a new list, with a new expiry (C12, C13)."""
+        assert late.append("k", "a", ttl=60) == 1
+        assert late.get("k") == ["a"]
+        assert 50 < (late.ttl("k") or 0) <= 60
+
+    def test_expired_increment(self, late: MemoryManager) -> None:
+        """Incrementing an expired record starts from 0, without the old expiry (C12, C13)."""
+        assert late.increment("k", 5) == 5
+        assert late.ttl("k") == math.inf
+
+    def test_expired_update(self, late: MemoryManager) -> None:
+        """Updating an expired record starts from the default (C12)."""
+        assert late.update("k", lambda value: [value], default="none") == ["none"]
+        assert late.get("k") == ["none"]
+
+    def test_expired_set(self, late: MemoryManager) -> None:
+        """Setting an expired record makes a new one, without the old expiry (C12, C13)."""
+        late.set("k", 2)
+        assert late.ttl("k") == math.inf
+        assert late.list_keys() == ["k"]
+
+    def test_expired_compare_and_set(self, late: MemoryManager, raw_store: StoreUnderTest) -> None:
+        """A compare-and-set that expects an expired record's bytes fails (C12, C16)."""
+        address = raw_store.address("k")
+        assert raw_store.compare_and_set(address, b"1", b"2") is False
+        assert raw_store.compare_and_set(address, b"1", b"2", KEEP_TTL) is False
+        assert late.get("k") is None
+
+    def test_expired_compare_with_absent(
+        self, late: MemoryManager, raw_store: StoreUnderTest
+    ) -> None:
+        """A compare-and-set takes an expired record as absent, its expiry too (C12, C16)."""
+        address = raw_store.address("k")
+        assert raw_store.compare_and_set(address, ABSENT, b"2", KEEP_TTL) is True
+        assert raw_store.remaining_ttl_ms(address) is None
+        assert late.get("k") == 2
+
+    def test_expired_store_methods(self, late: MemoryManager, raw_store: StoreUnderTest) -> None:
+        """Each method of a store takes an expired record as absent (C12)."""
+        address = raw_store.address("k")
+        late.set("live", 2)
+        assert raw_store.read(address) is None
+        assert raw_store.read_many([address]) == [None]
+        assert raw_store.remaining_ttl_ms(address) is ABSENT
+        assert raw_store.exists(address) is False
+        assert raw_store.keys(address.space, limit=1) == ["live"]
+        assert raw_store.touch(address, None) is False
+        assert raw_store.remove(address) is False

@@ -3,17 +3,21 @@
 import pytest
 
 from fibonacci import MemoryManager
-from fibonacci.testing.store.bench import Bench
-from fibonacci.testing.store.samples import HOSTILE
-from fibonacci.testing.store.spoken import Raw, call, together
+from fibonacci.testing.store.fixtures import (
+    ContractFixtures,
+    StoreUnderTest,
+    call,
+    call_concurrently,
+)
+from fibonacci.testing.store.values import HOSTILE
 
 
-class Listing(Bench):
+class ListingTests(ContractFixtures):
     """C14 and C15."""
 
     def test_many_keys(self, memory: MemoryManager) -> None:
         """A listing is complete and sorted, however many keys there are (C14)."""
-        keys = sorted(f"k{number}" for number in range(self.many))
+        keys = sorted(f"k{number}" for number in range(self.bulk_size))
         memory.set_many(dict.fromkeys(keys, 0))
         assert memory.list_keys() == keys
         assert list(memory.iter_keys()) == keys
@@ -87,7 +91,7 @@ class Listing(Bench):
             for number in range(60)
             for verb, value in (("set", (1,)), ("delete", ()))
         ]
-        listings = together(
+        listings = call_concurrently(
             memory, [one for change in changes for one in (change, call("list_keys"))]
         )
         for listed in listings[1::2]:
@@ -97,56 +101,56 @@ class Listing(Bench):
             assert listed == sorted(set(listed))
 
 
-class Pages(Bench):
+class PageTests(ContractFixtures):
     """C14 on the store: pages that add up to the listing."""
 
     @pytest.mark.parametrize("limit", [1, 3, 10, 100])
-    def test_pages(self, raw: Raw, limit: int) -> None:
+    def test_pages(self, raw_store: StoreUnderTest, limit: int) -> None:
         """Pages hold at most so many keys as asked, and add up to all of them in order (C14)."""
         keys = sorted([*HOSTILE[:20], "�", "😀", "\U0010ffff"])
-        raw.write_many([(raw.address(key), b"0") for key in keys])
-        pages = list(raw.pages(raw.space(), limit=limit))
+        raw_store.write_many([(raw_store.address(key), b"0") for key in keys])
+        pages = list(raw_store.pages(raw_store.space(), limit=limit))
         assert all(len(page.keys) <= limit for page in pages)
         assert [key for page in pages for key in page.keys] == keys
 
-    def test_prefixes(self, raw: Raw) -> None:
+    def test_prefixes(self, raw_store: StoreUnderTest) -> None:
         """A scan takes its prefix literally, whatever characters are in it (C15)."""
-        raw.write_many([(raw.address(key), b"0") for key in HOSTILE])
+        raw_store.write_many([(raw_store.address(key), b"0") for key in HOSTILE])
         for prefix in [*HOSTILE, "x", "k" * 500]:
             starting = sorted(key for key in HOSTILE if key.startswith(prefix))
-            assert raw.keys(raw.space(), prefix, limit=4) == starting, prefix
+            assert raw_store.keys(raw_store.space(), prefix, limit=4) == starting, prefix
 
-    def test_pages_while_removing(self, raw: Raw) -> None:
+    def test_pages_while_removing(self, raw_store: StoreUnderTest) -> None:
         """Keys that stay are listed although listed ones are removed between pages (C14)."""
         keys = [f"{number:03}" for number in range(60)]
-        raw.write_many([(raw.address(key), b"0") for key in keys])
+        raw_store.write_many([(raw_store.address(key), b"0") for key in keys])
         listed: list[str] = []
-        for page in raw.pages(raw.space(), limit=7):
+        for page in raw_store.pages(raw_store.space(), limit=7):
             listed += page.keys
             for key in page.keys:
-                raw.remove(raw.address(key))
+                raw_store.remove(raw_store.address(key))
         assert listed == keys
 
-    def test_pages_while_adding(self, raw: Raw) -> None:
+    def test_pages_while_adding(self, raw_store: StoreUnderTest) -> None:
         """Keys that stay are listed once although others are added between pages (C14)."""
         keys = [f"{number:03}" for number in range(60)]
-        raw.write_many([(raw.address(key), b"0") for key in keys])
+        raw_store.write_many([(raw_store.address(key), b"0") for key in keys])
         listed: list[str] = []
-        for number, page in enumerate(raw.pages(raw.space(), limit=7)):
+        for number, page in enumerate(raw_store.pages(raw_store.space(), limit=7)):
             listed += page.keys
-            raw.write(raw.address(f"000-{number}"), b"0")
+            raw_store.write(raw_store.address(f"000-{number}"), b"0")
         assert [key for key in listed if "-" not in key] == keys
         assert listed == sorted(set(listed))
 
-    def test_pages_over_expired(self, raw: Raw) -> None:
+    def test_pages_over_expired(self, raw_store: StoreUnderTest) -> None:
         """Expired records between live ones end no listing (C12, C14)."""
         for number in range(40):
-            ttl_ms = self.short_ms if number % 10 else None
-            raw.write(raw.address(f"{number:03}"), b"0", ttl_ms)
-        self.outlive()
-        assert raw.keys(raw.space(), limit=3) == ["000", "010", "020", "030"]
+            ttl_ms = self.short_ttl_ms if number % 10 else None
+            raw_store.write(raw_store.address(f"{number:03}"), b"0", ttl_ms)
+        self.wait_for_expiry()
+        assert raw_store.keys(raw_store.space(), limit=3) == ["000", "010", "020", "030"]
 
-    def test_empty_space(self, raw: Raw) -> None:
+    def test_empty_space(self, raw_store: StoreUnderTest) -> None:
         """A space without records has an empty listing, with an end (C14)."""
-        assert raw.keys(raw.space()) == []
-        assert raw.keys(raw.space(), "a") == []
+        assert raw_store.keys(raw_store.space()) == []
+        assert raw_store.keys(raw_store.space(), "a") == []

@@ -1,4 +1,4 @@
-"""For tests of an app: a memory that is thrown away, and models that say what the test wants.
+"""Test doubles for an application's tests: a memory that is thrown away, and scripted models.
 
 Nothing of this needs pytest.
 """

@@ -1,4 +1,4 @@
-"""The bench that a cipher is tested on: what to test, and the keys to test it with."""
+"""What a test of a cipher works with, and the keys it uses."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ AAD: Final = encode_parts("fibonacci:", "user", "ann", "history")
 PLAIN: Final = b'{"ssn":"123-45-6789"}'
 
 
-class Bench:
+class ContractFixtures:
     """What a contract's class may set, and the tools of its tests."""
 
     cipher: str
@@ -25,9 +25,9 @@ class Bench:
         urlsafe_b64encode(sha256(bytes([number])).digest()).decode() for number in range(3)
     ]
     """Three keys, as users write them: by default, 32 random bytes each in URL-safe base64."""
-    unfit: ClassVar[Sequence[str]] = ("hunter2",)
+    invalid_keys: ClassVar[Sequence[str]] = ("hunter2",)
     """Texts that are no keys."""
-    patience: ClassVar[float] = 15.0
+    fork_timeout: ClassVar[float] = 15.0
     """Seconds that a forked child may take."""
 
     fibonacci_contract: ClassVar[str] = "CipherContract"

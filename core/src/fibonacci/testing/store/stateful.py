@@ -1,4 +1,4 @@
-"""Any history of calls: the memory is compared with a dict, call by call."""
+"""Random histories of calls: the memory is compared with a dict, call by call."""
 
 import math
 from fnmatch import fnmatchcase
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from fibonacci import NO_EXPIRY, MemoryManager, WrongTypeError
-from fibonacci.testing.store.bench import Bench, Opener
+from fibonacci.testing.store.fixtures import ContractFixtures, MemoryFactory
 
 PLACES: list[dict[str, Any]] = [
     {},
@@ -37,11 +37,11 @@ values = st.recursive(
 amounts = st.integers(-10, 10) | st.sampled_from([0.5, 2**64])
 
 
-class Machine(RuleBasedStateMachine):
+class MemoryMachine(RuleBasedStateMachine):
     """Every verb, in all scopes, against a dict of the live records."""
 
     memory: MemoryManager
-    bench: Bench
+    contract: ContractFixtures
 
     def __init__(self) -> None:
         super().__init__()
@@ -186,39 +186,39 @@ class Machine(RuleBasedStateMachine):
     @rule(place=places, given=st.lists(keys, min_size=1, max_size=4), value=values)
     def expire(self, place: dict[str, Any], given: list[str], value: Any) -> None:
         for key in given:
-            self.memory.set(key, value, ttl=self.bench.short, **place)
+            self.memory.set(key, value, ttl=self.contract.short_ttl, **place)
             self.records.pop(_at(place, key), None)
-        self.bench.outlive()
+        self.contract.wait_for_expiry()
         self.expired += 1
 
 
-class AnyHistory(Bench):
+class HistoryTests(ContractFixtures):
     """C7, C12 to C16, all at once."""
 
-    def test_any_history(self, opener: Opener) -> None:
+    def test_any_history(self, memory_factory: MemoryFactory) -> None:
         """After any history of calls the memory holds what a dict would hold (C7, C12, C14)."""
 
-        class Bound(Machine):
-            bench = self
+        class Bound(MemoryMachine):
+            contract = self
 
             def __init__(self) -> None:
                 super().__init__()
                 number = len(histories)
                 histories.append(number)
-                self.memory = opener.memory(prefix=f"{number}:")
+                self.memory = memory_factory.new_memory(prefix=f"{number}:")
 
         histories: list[int] = []
         run_state_machine_as_test(
             Bound,
             settings=settings(
-                max_examples=self.examples,
+                max_examples=self.max_examples,
                 stateful_step_count=40,
                 deadline=None,
                 database=None,
                 derandomize=True,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
                 print_blob=False,
-                phases=[Phase.generate, *([Phase.shrink] if self.shrink else [])],
+                phases=[Phase.generate, *([Phase.shrink] if self.shrink_failures else [])],
             ),
         )
 

@@ -1,4 +1,4 @@
-"""The bench that an engine is tested on: what to test, and how its templates are written."""
+"""What a test of a template engine works with."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -9,21 +9,26 @@ from fibonacci._discovery import find_plugin
 from fibonacci.plugin import Engine, EngineSettings
 
 
-class Bench:
+class ContractFixtures:
     """What a contract's class may set, and the tools of its tests."""
 
     engine: str | Engine
     """The engine's name, as users write it; or an Engine."""
 
-    opening: ClassVar[str] = "{{ "
+    reference_start: ClassVar[str] = "{{ "
     """What stands before a name."""
-    closing: ClassVar[str] = " }}"
+    reference_end: ClassVar[str] = " }}"
     """What stands behind it."""
-    special: ClassVar[str] = "{}"
+    special_characters: ClassVar[str] = "{}"
     """Characters that text may not hold without a meaning."""
-    literals: ClassVar[Mapping[str, str]] = {'{{ "{{" }}': "{{", '{{ "}}" }}': "}}"}
+    escapes: ClassVar[Mapping[str, str]] = {'{{ "{{" }}': "{{", '{{ "}}" }}': "}}"}
     """How a template says what else has a meaning, and what comes of it."""
-    malformed: ClassVar[Sequence[str]] = ("{{ }}", "{{ input. }}", "{{ input..x }}", "{{ x y }}")
+    invalid_templates: ClassVar[Sequence[str]] = (
+        "{{ }}",
+        "{{ input. }}",
+        "{{ input..x }}",
+        "{{ x y }}",
+    )
     """Texts that are no templates."""
 
     fibonacci_contract: ClassVar[str] = "EngineContract"
@@ -41,7 +46,7 @@ class Bench:
 
     def at(self, name: str) -> str:
         """Return the place of a value, as this engine writes it."""
-        return f"{self.opening}{name}{self.closing}"
+        return f"{self.reference_start}{name}{self.reference_end}"
 
     def shown(self, compiler: Engine, name: str, **namespace: Any) -> str:
         """Return what stands in the text for a name; ``input`` and ``memory`` are there."""

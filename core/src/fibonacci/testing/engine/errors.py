@@ -1,19 +1,60 @@
-"""Sharing: one template for all threads, and values that rendering leaves alone."""
+"""Errors of templates; and one template for all threads."""
 
 from collections import defaultdict
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+import pytest
+
+from fibonacci.errors import TemplateError
 from fibonacci.plugin import Engine
-from fibonacci.testing.engine.bench import Bench
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.engine.fixtures import ContractFixtures
+from fibonacci.testing.threads import run_concurrently
+
+
+class ErrorTests(ContractFixtures):
+    """C27: what is no template."""
+
+    def test_malformed(self, compiler: Engine) -> None:
+        """What can't be read is an error with line and column, and is told when compiled (C27)."""
+        for text in self.invalid_templates:
+            with pytest.raises(TemplateError) as caught:
+                compiler.compile(f"fine\nfine {text} fine")
+            self.check(caught.value, line=2)
+
+    def test_never_closed(self, compiler: Engine) -> None:
+        """A name whose end is missing is such an error, and no text (C27)."""
+        with pytest.raises(TemplateError) as caught:
+            compiler.compile(f"fine\n\n{self.reference_start}input.x")
+        self.check(caught.value, line=3)
+
+    def test_good_after_bad(self, compiler: Engine) -> None:
+        """An engine that refused a text compiles the next one (C27)."""
+        with pytest.raises(TemplateError):
+            compiler.compile(self.invalid_templates[0])
+        assert self.shown(compiler, "input.x", input={"x": 1}) == "1"
+
+    def test_good_after_missing(self, compiler: Engine) -> None:
+        """A template that missed a value renders the next time (C26)."""
+        template = compiler.compile(f"a{self.at('input.x')}")
+        with pytest.raises(TemplateError):
+            template.render({"input": {}, "memory": {}})
+        assert template.render({"input": {"x": 1}, "memory": {}}) == "a1"
+
+    def check(self, error: TemplateError, line: int) -> None:
+        """Compare the place with where the error is."""
+        assert error.line == line
+        assert type(error.column) is int
+        assert error.column >= 1
+        assert f"line {line}, column {error.column}" in str(error)
+
 
 THREADS = 8
 TIMES = 100
 
 
-class Sharing(Bench):
+class SharingTests(ContractFixtures):
     """C27: templates are objects that many use."""
 
     def test_threads(self, compiler: Engine) -> None:
@@ -30,7 +71,7 @@ class Sharing(Bench):
 
             return render
 
-        in_threads([work(number) for number in range(THREADS)])
+        run_concurrently([work(number) for number in range(THREADS)])
 
     def test_compiling_in_threads(self, compiler: Engine) -> None:
         """One engine compiles in many threads at once (C27)."""
@@ -43,7 +84,7 @@ class Sharing(Bench):
 
             return compile_and_render
 
-        in_threads([work(number) for number in range(THREADS)])
+        run_concurrently([work(number) for number in range(THREADS)])
 
     def test_nothing_is_kept(self, compiler: Engine) -> None:
         """A template knows nothing of the values that it was given before (C27)."""
