@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from fibonacci.errors import TemplateError
-from fibonacci.plugin._runtime.advice import advice
+from fibonacci.plugin._runtime.errors import conversion_hint
 from fibonacci.plugin.hookspecs import hookimpl
 from fibonacci.plugin.templating import (
     Engine,
@@ -143,7 +143,7 @@ def _written(value: Any, reference: Reference) -> str:
     try:
         return render_value(value, strict=reference.root != "memory")
     except (TypeError, ValueError, RecursionError):
-        way = "" if isinstance(value, Mapping | list | tuple) else advice(type(value))
+        way = "" if isinstance(value, Mapping | list | tuple) else conversion_hint(type(value))
         raise TemplateError(
             f"line {reference.line}, column {reference.column}: JSON has no form for what "
             f"{reference.name!r} is, or holds ({type(value).__name__}){way}",

@@ -17,7 +17,7 @@ from fibonacci._discovery.installed import hidden, installed, look_again
 from fibonacci._discovery.kinds import KINDS, Kind
 from fibonacci._discovery.plugin import Plugin, State
 from fibonacci.errors import PluginConflictError, PluginNotFoundError
-from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.errors import did_you_mean
 
 
 @attrs.frozen(kw_only=True)

@@ -8,7 +8,7 @@ from typing import Final
 
 from fibonacci._discovery.metadata import normalised
 from fibonacci._discovery.plugin import Plugin
-from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.errors import did_you_mean
 
 VARIABLE: Final = "FIBONACCI_BLOCK_PLUGINS"
 

@@ -10,7 +10,7 @@ import pluggy
 from fibonacci._discovery.kinds import Kind
 from fibonacci.errors import FibonacciError, PluginIncompatibleError, PluginLoadError
 from fibonacci.plugin import hookspecs
-from fibonacci.plugin._origin import origin
+from fibonacci.plugin._runtime.errors import error_origin
 from fibonacci.plugin._runtime.signals import raise_for_signal
 
 State = Literal["available", "blocked", "conflict", "loaded", "failed"]
@@ -126,7 +126,7 @@ class Plugin:
             raise
         except (Exception, SystemExit) as fault:  # noqa: BLE001 - whatever a plugin raises
             # The fault's own text stays out: a driver's may quote the URL with the password.
-            raise PluginLoadError(f"{self.label} failed to start: {origin(fault)}") from None
+            raise PluginLoadError(f"{self.label} failed to start: {error_origin(fault)}") from None
         if not isinstance(answer, expected):
             raise PluginLoadError(
                 f"{self.label} returned {type(answer).__name__}, where {expected.__name__} is due"

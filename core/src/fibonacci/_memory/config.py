@@ -9,7 +9,7 @@ import attrs
 
 from fibonacci._memory import environment, fields
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin._runtime.frames import without_frames
+from fibonacci.plugin._runtime.errors import without_frames
 from fibonacci.plugin.storage import Store
 
 

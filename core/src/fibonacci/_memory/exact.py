@@ -10,7 +10,7 @@ import attrs
 
 from fibonacci.errors import SerializationError
 from fibonacci.plugin._orjson import orjson
-from fibonacci.plugin._runtime.advice import advice
+from fibonacci.plugin._runtime.errors import conversion_hint
 
 DEPTH_LIMIT: Final = 254
 """How many containers may stand around a value, an empty container included; orjson's limit."""
@@ -160,7 +160,7 @@ class _Walk:
                 raise self._refusal(f"is {name}, for which JSON has no form")
             return number
         refused = f"is of type {kind.__name__}, for which JSON has no form"
-        raise self._refusal(refused + advice(kind))
+        raise self._refusal(refused + conversion_hint(kind))
 
     def _refusal(self, fault: str) -> SerializationError:
         """The error, with the path: dict keys may stand in it, and nothing else of the value."""

@@ -8,7 +8,7 @@ import attrs
 from fibonacci._memory.addresses import checked_name
 from fibonacci._memory.expiry import milliseconds
 from fibonacci.errors import ConfigurationError, InvalidArgumentError
-from fibonacci.plugin._runtime.shells import shell_syntax_problem
+from fibonacci.plugin._runtime.shell_syntax import shell_syntax_problem
 from fibonacci.plugin.address import prefix_problem
 from fibonacci.plugin.storage import Store
 from fibonacci.plugin.url import StoreURL

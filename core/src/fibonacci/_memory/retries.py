@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError
-from fibonacci.plugin._runtime.backoff import backoff
+from fibonacci.plugin._runtime.timing import backoff
 from fibonacci.plugin.storage import AsyncStore
 
 LONGEST_PAUSE: Final = 0.25

@@ -9,11 +9,11 @@ from fibonacci._memory.lines import Lines
 from fibonacci._memory.retries import retried
 from fibonacci._memory.threads import Threaded, ThreadLimit
 from fibonacci.errors import FibonacciError, StorageError
-from fibonacci.plugin._origin import origin
 from fibonacci.plugin._run import run_sync
+from fibonacci.plugin._runtime.errors import error_origin
 from fibonacci.plugin._runtime.forks import keep_alive_in_child
-from fibonacci.plugin._runtime.patches import refuse_eventlet, refuse_late_patches
-from fibonacci.plugin._runtime.per_loop import PerLoop
+from fibonacci.plugin._runtime.platforms import refuse_eventlet, refuse_late_patches
+from fibonacci.plugin._runtime.sharing import LoopLocal
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter
 from fibonacci.plugin.storage import AsyncStore, Backend, BlockingStore, Store
@@ -77,7 +77,7 @@ class SharedStore:
             connected = _connected(self.backend.create_async_store)
             store = self._in_threads() if connected is None else connected
             store = _in_line(retried(store), Lines(TaskWaiter))
-            self._native.add(store)
+            self._native.set(store)
             return store
 
     def _in_threads(self) -> Threaded:
@@ -95,7 +95,7 @@ class SharedStore:
     def forget(self) -> None:
         """Start anew in a forked child."""
         keep_alive_in_child(self._store, self._threads)
-        self._native.leave_to_parent()
+        self._native.reset_after_fork()
         self._store = self._threads = None
         self.lines.forget()
         self._lock = RLock()
@@ -113,7 +113,7 @@ def guarded(verb: str, call: "Callable[[], S]") -> "S":
         raise
     except Exception as fault:  # noqa: BLE001 - whatever a backend raises
         raise_for_signal(fault)
-        told = origin(fault)
+        told = error_origin(fault)
     # Its own text stays out: a driver's may quote the URL with the password.
     raise StorageError(f"the backend failed to {verb}: {told}")
 
@@ -141,8 +141,8 @@ def _in_line(store: AsyncStore, lines: Lines) -> AsyncStore:
     return store
 
 
-def _per_loop() -> PerLoop[AsyncStore]:
-    return PerLoop(lambda store: store.close(), abandon=_abandon)
+def _per_loop() -> LoopLocal[AsyncStore]:
+    return LoopLocal(lambda store: store.close(), close_nowait=_abandon)
 
 
 def _abandon(store: AsyncStore) -> None:

@@ -7,10 +7,9 @@ from typing import Any, Final, TypeVar
 
 from fibonacci.errors import BackendUnavailableError
 from fibonacci.plugin._run import run_sync
-from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
-from fibonacci.plugin._runtime.fair_queue import FairQueue
 from fibonacci.plugin._runtime.threads import NoThreadError, run_in_thread
-from fibonacci.plugin._runtime.waiters import TaskWaiter
+from fibonacci.plugin._runtime.timing import DeadlineExceeded
+from fibonacci.plugin._runtime.waiters import TaskWaiter, WaitQueue
 from fibonacci.plugin.storage import AsyncStore
 
 CALLS_TO_SERVER: Final = 64
@@ -42,11 +41,11 @@ class _Permits:
         self._limit = limit
         self._given: list[weakref.ref[_Permit]] = []
         # One for each event loop: a loop that stands still holds up no other one.
-        self._queues: weakref.WeakSet[FairQueue[_Permit]] = weakref.WeakSet()
+        self._queues: weakref.WeakSet[WaitQueue[_Permit]] = weakref.WeakSet()
 
-    def queue(self) -> "FairQueue[_Permit]":
+    def queue(self) -> "WaitQueue[_Permit]":
         """Return a queue for the tasks of the running loop."""
-        queue = FairQueue(self._take, TaskWaiter)
+        queue = WaitQueue(self._take, TaskWaiter)
         self._queues.add(queue)
         return queue
 
@@ -62,7 +61,7 @@ class _Permits:
 
     def _dropped(self, _: "weakref.ref[_Permit]") -> None:
         for queue in list(self._queues):
-            queue.wake()
+            queue.wake_first()
 
 
 class _Permit:
@@ -73,7 +72,7 @@ def _in_thread(name: str, *, writes: bool = False) -> Any:
     async def call(store: "Threaded", *args: Any, deadline: float, **kwargs: Any) -> Any:
         queue = store.writes if writes else store.reads
         try:
-            permit = await queue.get(deadline)
+            permit = await queue.acquire(deadline)
         except DeadlineExceeded:
             raise BackendUnavailableError(
                 "the store was not asked: other calls of this process kept it busy until the "

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from fibonacci._workflow.voice import Overdue, Strand, Voice, Work, is_async
-from fibonacci.plugin._runtime.deadlines import timeout_at
 from fibonacci.plugin._runtime.threads import run_in_thread
+from fibonacci.plugin._runtime.timing import timeout_at
 from fibonacci.plugin.models import Completion, Model, ModelRequest, TextDelta
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from fibonacci._workflow.schedule import Failure, Schedule
 from fibonacci._workflow.step import Step
 from fibonacci._workflow.voice import Voice
 from fibonacci.errors import ScopeError, WorkflowValidationError
-from fibonacci.plugin._runtime.patches import refuse_late_patches
+from fibonacci.plugin._runtime.platforms import refuse_late_patches
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin.models import Model
 

@@ -13,7 +13,7 @@ from fibonacci._workflow.step import FunctionStep, Step
 from fibonacci._workflow.texts import Demand
 from fibonacci._workflow.unscoped import UnscopedKeys
 from fibonacci.errors import WorkflowValidationError
-from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.errors import did_you_mean
 
 
 @attrs.frozen(kw_only=True)

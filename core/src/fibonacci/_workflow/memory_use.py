@@ -11,7 +11,7 @@ from fibonacci._memory.expiry import milliseconds
 from fibonacci._memory.recall import Wanted
 from fibonacci._workflow.memory_forms import Mode, ReadForm, WriteForm
 from fibonacci.errors import FibonacciError, WorkflowValidationError
-from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.errors import did_you_mean
 from fibonacci.plugin.address import SCOPES, Address, Scope, Space
 
 MODES: Final[tuple[Mode, ...]] = ("set", "append", "increment")

@@ -7,7 +7,7 @@ from fibonacci._memory.addresses import checked_name
 from fibonacci._workflow.fields import RESERVED
 from fibonacci._workflow.nodes import Node
 from fibonacci.errors import TemplateError, WorkflowValidationError
-from fibonacci.plugin._runtime.suggestions import nearest_name
+from fibonacci.plugin._runtime.errors import nearest_name
 from fibonacci.plugin.templating import Engine, Reference, Template
 
 _NOTHING: Final[Mapping[str, Mapping[str, str]]] = {"input": {}, "memory": {}}

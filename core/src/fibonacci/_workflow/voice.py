@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin._run import run_sync
-from fibonacci.plugin._runtime.threads import NoThreadError, outcome, submit_to_thread
+from fibonacci.plugin._runtime.threads import NoThreadError, capture_outcome, submit_to_thread
 from fibonacci.plugin.models import Completion, Model, ModelRequest, TextDelta
 
 T = TypeVar("T")
@@ -173,7 +173,7 @@ def _bounded(work: Callable[[], T], deadline: float) -> T:
     """Do the work in a thread that can be left behind. Raises Overdue."""
     answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
     work_here = partial(copy_context().run, work)
-    submit_to_thread(lambda: answers.put(outcome(work_here)))
+    submit_to_thread(lambda: answers.put(capture_outcome(work_here)))
     try:
         answer, fault = answers.get(timeout=max(0.0, deadline - monotonic()))
     except Empty:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from fibonacci.errors import ConflictError
-from fibonacci.plugin._runtime.backoff import backoff
+from fibonacci.plugin._runtime.timing import backoff
 from fibonacci.plugin.address import Address, Space
 
 

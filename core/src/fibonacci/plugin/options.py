@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin._runtime.frames import without_frames
-from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.errors import did_you_mean, without_frames
 from fibonacci.plugin.storage import StoreSettings
 
 Reader = Callable[[Any], Any]
@@ -16,20 +15,20 @@ with the rule that it breaks; the message must not hold the value, as it may be 
 def read_options(
     settings: StoreSettings,
     readers: Mapping[str, Reader],
-    elsewhere: Mapping[str, str] | None = None,
+    foreign_options: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the options that were given, read and checked.
 
-    ``elsewhere`` has options of other tools, and what to write instead of each: "write …".
+    ``foreign_options`` maps options of other tools to what to write instead: "write …".
 
     Raises ConfigurationError where one is unknown, breaks its rule, or is given twice with two
     values.
     """
     try:
-        return _read_all(settings, readers, elsewhere or {})
+        return _read_all(settings, readers, foreign_options or {})
     except ConfigurationError as caught:
-        fault = without_frames(caught)
-    raise fault
+        error = without_frames(caught)
+    raise error
 
 
 def bool_option(value: Any) -> bool:
@@ -58,12 +57,12 @@ def text_option(value: Any) -> str:
 
 
 def _read_all(
-    settings: StoreSettings, readers: Mapping[str, Reader], elsewhere: Mapping[str, str]
+    settings: StoreSettings, readers: Mapping[str, Reader], foreign_options: Mapping[str, str]
 ) -> dict[str, Any]:
     query = settings.url.query if settings.url else {}
     for name in (*query, *settings.options):
-        if name not in readers and name in elsewhere:
-            raise ConfigurationError(f"the backend has no option {name!r}: {elsewhere[name]}")
+        if name not in readers and name in foreign_options:
+            raise ConfigurationError(f"the backend has no option {name!r}: {foreign_options[name]}")
     found = {name: _read(name, value, readers) for name, value in query.items()}
     for name, given in settings.options.items():
         value = _read(name, given, readers)
@@ -83,5 +82,5 @@ def _read(name: str, value: Any, readers: Mapping[str, Reader]) -> Any:
         )
     try:
         return readers[name](value)
-    except (ValueError, TypeError) as fault:
-        raise ConfigurationError(f"option {name!r} {fault}") from None
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"option {name!r} {error}") from None

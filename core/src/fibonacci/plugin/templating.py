@@ -17,7 +17,7 @@ import attrs
 
 from fibonacci.errors import TemplateError
 from fibonacci.plugin._orjson import dumps, option
-from fibonacci.plugin._runtime.suggestions import nearest_name
+from fibonacci.plugin._runtime.errors import nearest_name
 
 _STRICT: Final = option("DATACLASS", "DATETIME")
 

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 import attrs
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin._foreign import foreign_form
-from fibonacci.plugin._runtime.frames import without_frames
-from fibonacci.plugin._runtime.shells import shell_syntax_problem
+from fibonacci.plugin._foreign_urls import foreign_url_hint
+from fibonacci.plugin._runtime.errors import without_frames
+from fibonacci.plugin._runtime.shell_syntax import shell_syntax_problem
 
 Host = tuple[str, int | None]
 
@@ -74,7 +74,7 @@ class StoreURL:
         if not found or not _SCHEME.fullmatch(scheme) or rest == ":memory:":
             raise _malformed(
                 shell_syntax_problem(text)
-                or foreign_form(text)
+                or foreign_url_hint(text)
                 or "does not start like redis://host:port/db or sqlite:///file.db"
             )
         _check_characters(text)
@@ -115,7 +115,7 @@ def _check_characters(text: str) -> None:
         raise _malformed("has a space or a control character in it; write a space %20")
     if "#" in text:
         told = f"has a '#' in it; in a password or a name write it %23. {_QUOTING}"
-        raise _malformed(foreign_form(text) or told)
+        raise _malformed(foreign_url_hint(text) or told)
     if _BAD_ESCAPE.search(text):
         raise _malformed(
             f"has a '%' that no two hex digits follow; write a '%' itself as %25. {_QUOTING}"

@@ -17,7 +17,7 @@ import attrs
 
 from fibonacci.plugin._async_store import ABSENT, KEEP_TTL, Absent, AsyncStore, KeepTTL
 from fibonacci.plugin._run import run_sync
-from fibonacci.plugin._runtime.expiry import expires_at_ms, now_ms, remaining_ttl_ms
+from fibonacci.plugin._runtime.timing import expires_at_ms, now_ms, remaining_ttl_ms
 from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import BlockingStore, Store
 

@@ -9,8 +9,8 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 from fibonacci.plugin.runtime import (
-    PerLoop,
-    SharedByKey,
+    LoopLocal,
+    SharedObjects,
     SingleFlight,
     TaskWaiter,
     drop_log_records,
@@ -35,7 +35,7 @@ class Clients:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._native: Final = PerLoop(_close, abandon=_leave)
+        self._native: Final = LoopLocal(_close, close_nowait=_leave)
         self._begin()
 
     def _begin(self) -> None:
@@ -64,7 +64,7 @@ class Clients:
         client = self._native.get()  # another task may have been faster
         if client is None:
             client = _make_native(self._access, trusted)
-            self._native.add(client)
+            self._native.set(client)
         return client
 
     def _trust(self) -> "SSLContext":
@@ -87,7 +87,7 @@ class Clients:
         if self._ending is not None:
             self._ending.detach()
         keep_alive_in_child(self._plain)
-        self._native.leave_to_parent()
+        self._native.reset_after_fork()
         self._begin()
 
 
@@ -142,7 +142,7 @@ def _arguments(access: Access) -> dict[str, Any]:
 
 def shared_clients(access: Access) -> Clients:
     """Return this process's clients for the access."""
-    return _clients.get(access, lambda: Clients(access))
+    return _clients.get_or_create(access, lambda: Clients(access))
 
 
-_clients: Final = SharedByKey[Clients]()
+_clients: Final = SharedObjects[Clients]()

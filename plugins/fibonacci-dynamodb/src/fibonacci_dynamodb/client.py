@@ -62,7 +62,7 @@ class Client:
         self.where: Final = settings.where
         self._settings = settings
         self._tools: Tools | None = None
-        self._making = ThreadSingleFlight(self._make, joined_for=JOINED_FOR)
+        self._making = ThreadSingleFlight(self._make, max_join_age=JOINED_FOR)
 
     def ask(
         self, operation: str, request: dict[str, Any], *, changes: bool, deadline: float

@@ -31,7 +31,7 @@ class Login(Credentials):  # type: ignore[misc]
         self._chain = session.get_component("credential_provider")
         self._source: Credentials | None = None
         self._frozen: ReadOnlyCredentials = super().get_frozen_credentials()
-        self._finding = ThreadSingleFlight(self._find, joined_for=JOINED_FOR)
+        self._finding = ThreadSingleFlight(self._find, max_join_age=JOINED_FOR)
         session.register_component("credential_provider", self)
 
     def load_credentials(self) -> "Login":
@@ -56,7 +56,7 @@ class Login(Credentials):  # type: ignore[misc]
         if source and not (isinstance(source, RefreshableCredentials) and source.refresh_needed()):
             return
         if source and not source.refresh_needed(MUST_RENEW):
-            self._finding.begin()
+            self._finding.start()
         else:
             self._finding.do(deadline=deadline)
 

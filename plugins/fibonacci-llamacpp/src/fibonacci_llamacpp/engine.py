@@ -10,7 +10,7 @@ from typing import Final
 from fibonacci.errors import ModelError
 from fibonacci.plugin.runtime import (
     DeadlineExceeded,
-    SharedByKey,
+    SharedObjects,
     SingleFlight,
     TaskWaiter,
     run_in_thread,
@@ -85,7 +85,7 @@ class Engine:
 
 def shared_engine(weights: Path) -> Engine:
     """Return this process's engine for the file."""
-    return _engines.get(weights, lambda: Engine(weights))
+    return _engines.get_or_create(weights, lambda: Engine(weights))
 
 
-_engines: Final = SharedByKey[Engine]()
+_engines: Final = SharedObjects[Engine]()

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 from weakref import ref
 
-from fibonacci.plugin.runtime import FairQueue, IdlePool, NoThreadError, submit_to_thread
+from fibonacci.plugin.runtime import IdlePool, NoThreadError, WaitQueue, submit_to_thread
 from fibonacci_postgres.abandoned import end
 from fibonacci_postgres.link import Link
 from fibonacci_postgres.places import Places
@@ -29,7 +29,7 @@ class Pool:
         # None of them refers to the pool: nobody else does, so its connections go with it.
         self._idle = IdlePool[Link](max_idle=limit, max_age=IDLE_LIMIT)
         places = Places(limit, partial(_wake, ref(self)))
-        self._queue = FairQueue(partial(_next, self._idle, places), voice.waiter)
+        self._queue = WaitQueue(partial(_next, self._idle, places), voice.waiter)
 
     async def take(
         self, connect: Callable[[Link, float], Awaitable[None]], deadline: float
@@ -38,7 +38,7 @@ class Pool:
 
         Raises DeadlineExceeded at the deadline.
         """
-        link = await self._queue.get(deadline)
+        link = await self._queue.acquire(deadline)
         if link.fd < 0:
             try:
                 await connect(link, deadline)
@@ -71,7 +71,7 @@ class Pool:
 
     def wake(self) -> None:
         """Have the first of those who wait look again."""
-        self._queue.wake()
+        self._queue.wake_first()
 
 
 def _next(idle: IdlePool[Link], places: Places) -> Link | None:

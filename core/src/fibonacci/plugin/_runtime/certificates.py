@@ -26,9 +26,9 @@ def ca_file_problem(file: str) -> str | None:
     try:
         state = os.stat(file)
         _read_authorities(file, (state.st_ctime_ns, state.st_ino))
-    except (OSError, ValueError) as fault:
-        raise_for_signal(fault)
-        return f"no certificate can be read from it: {_reason(fault)}"
+    except (OSError, ValueError) as error:
+        raise_for_signal(error)
+        return f"no certificate can be read from it: {_reason(error)}"
     return None
 
 
@@ -39,16 +39,16 @@ def ca_directory_problem(folders: str, *, hashed: bool = True) -> str | None:
     is looked at if ``hashed``.
     """
     names: list[str] = []
-    faults: list[Exception] = []
+    errors: list[Exception] = []
     given = [one for one in folders.split(os.pathsep) if one]  # OpenSSL passes over the others
     for one in given:
         try:
             names += os.listdir(one)
-        except (OSError, ValueError) as fault:
-            raise_for_signal(fault)
-            faults.append(fault)
-    if faults and len(faults) == len(given):
-        return f"no certificate can be read from it: {_reason(faults[0])}"
+        except (OSError, ValueError) as error:
+            raise_for_signal(error)
+            errors.append(error)
+    if errors and len(errors) == len(given):
+        return f"no certificate can be read from it: {_reason(errors[0])}"
     if hashed and not any(map(_HASHED.fullmatch, names)):
         return "no certificate in it has a name that OpenSSL looks for: run `openssl rehash` on it"
     return None
@@ -68,8 +68,8 @@ def trust_store_problem(*, folder_alone: bool = False) -> str | None:
     told: list[str | None] = []
     for name, look in looks.items():
         if given := os.environ.get(name):
-            fault = look(given)
-            told.append(fault and f"{name} names {given!r}, and {fault}. Mend it, or unset {name}")
+            error = look(given)
+            told.append(error and f"{name} names {given!r}, and {error}. Mend it, or unset {name}")
     if folder_alone:
         del told[1:]
     return told[0] if told and all(told) else None
@@ -89,13 +89,13 @@ def private_key_problem(
         if password is None and _holds(b"ENCRYPTED", key):
             return "the key in it is encrypted, and no password for it is given"
         _context().load_cert_chain(certificate, key, password or "")
-    except (OSError, ValueError) as fault:
-        raise_for_signal(fault)
-        if getattr(fault, "reason", "") == "KEY_VALUES_MISMATCH":
+    except (OSError, ValueError) as error:
+        raise_for_signal(error)
+        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
             return "the key in it is another certificate's"
-        if password is not None and type(fault).__name__ == "SSLError":
+        if password is not None and type(error).__name__ == "SSLError":
             return "no private key can be read from it with the password that is given"
-        return f"no private key can be read from it: {_reason(fault)}"
+        return f"no private key can be read from it: {_reason(error)}"
     return None
 
 
@@ -104,13 +104,13 @@ def _holds(sign: bytes, file: str) -> bool:
         return sign in opened.read()
 
 
-def verification_failure(fault: BaseException) -> str:
+def verification_failure(error: BaseException) -> str:
     """Return which rule a certificate breaks, of an ``ssl.SSLCertVerificationError``.
 
     Where it is one that Python insists on since 3.13 alone, that is said, too.
     """
-    rule = str(getattr(fault, "verify_message", "") or "it can't be verified").rstrip(".")
-    if getattr(fault, "verify_code", 0) not in _STRICT:
+    rule = str(getattr(error, "verify_message", "") or "it can't be verified").rstrip(".")
+    if getattr(error, "verify_code", 0) not in _STRICT:
         return rule
     return f"{rule}, a rule of RFC 5280 that Python insists on since 3.13 (VERIFY_X509_STRICT)"
 
@@ -127,7 +127,7 @@ def _context() -> "SSLContext":
     return SSLContext(PROTOCOL_TLS_CLIENT)
 
 
-def _reason(fault: Exception) -> str:
-    if type(fault).__name__ == "SSLError":
+def _reason(error: Exception) -> str:
+    if type(error).__name__ == "SSLError":
         return "there is none in PEM, or it is damaged"
-    return getattr(fault, "strerror", None) or "that is no path"
+    return getattr(error, "strerror", None) or "that is no path"

@@ -1,8 +1,17 @@
-"""Names and addresses of hosts that no look-up can find, told before any is made."""
+"""Hosts: whether a name is valid, and its IP addresses, looked up once for all callers."""
 
 import re
+import socket
+from functools import partial
 from ipaddress import ip_address
+from time import monotonic
 from typing import Final
+
+from fibonacci.plugin._run import run_sync
+from fibonacci.plugin._runtime.forks import on_fork
+from fibonacci.plugin._runtime.single_flight import ThreadSingleFlight
+from fibonacci.plugin._runtime.timing import DeadlineExceeded
+from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
 
 # An underscore is in no name of the DNS, but in names that Docker gives.
 _NAME: Final = re.compile(r"[\w.-]+", re.ASCII)
@@ -37,3 +46,66 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+JOINED_FOR: Final = 5.0
+"""Seconds during which callers join a look-up that runs.
+
+Without that, each request would leave a thread behind while the name servers are away; and if one
+look-up hung for ever, nobody would see that they are back.
+"""
+
+
+def resolve_host(host: str, *, deadline: float) -> list[str]:
+    """Return the IP addresses of a host, in the order in which to try them.
+
+    ``deadline`` is a reading of ``time.monotonic()``, in seconds. The system's resolver knows none,
+    so a thread waits for it, and is left behind at the deadline. An IP address is returned as it
+    is, with no look-up. Look up once for each new connection: no answer is kept.
+
+    Raises DeadlineExceeded, and another OSError where the host has no address: its ``strerror``
+    says why.
+    """
+    return run_sync(_addresses(host, ThreadWaiter, deadline))
+
+
+async def aresolve_host(host: str, *, deadline: float) -> list[str]:
+    """Return the same as :func:`resolve_host`, in an event loop, which goes on meanwhile."""
+    return await _addresses(host, TaskWaiter, deadline)
+
+
+async def _addresses(host: str, waiter_type: type[Waiter], deadline: float) -> list[str]:
+    if is_address(host):
+        return [host]
+    if monotonic() >= deadline:
+        raise DeadlineExceeded("there was no time to look the host's name up")
+    flight = _flight_to(host)
+    try:
+        return list(await flight.wait(waiter_type, deadline))
+    finally:
+        if not flight.is_running():  # no answer is kept
+            _flights.pop(host, None)
+
+
+_flights: Final[dict[str, ThreadSingleFlight[list[str]]]] = {}
+"""The look-ups that go on."""
+
+
+def _flight_to(host: str) -> ThreadSingleFlight[list[str]]:
+    flight = _flights.get(host)
+    if flight is None:
+        new = ThreadSingleFlight(partial(_look_up, host), max_join_age=JOINED_FOR)
+        flight = _flights.setdefault(host, new)
+    return flight
+
+
+def _look_up(host: str) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a part of it is empty, or too long
+        raise socket.gaierror(socket.EAI_NONAME, "that is no host's name") from None
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+# The threads that looked up are the parent's.
+on_fork(after_in_child=_flights.clear)

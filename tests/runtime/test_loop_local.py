@@ -2,7 +2,7 @@
 
 import asyncio
 
-from fibonacci.plugin.runtime import PerLoop
+from fibonacci.plugin.runtime import LoopLocal
 
 
 class Client:
@@ -15,12 +15,12 @@ class Client:
         await asyncio.sleep(0)
         self.ended = "closed"
 
-    def abandon(self):
+    def close_nowait(self):
         self.ended = "abandoned"
 
 
 def registry():
-    return PerLoop(Client.close, abandon=Client.abandon)
+    return LoopLocal(Client.close, close_nowait=Client.close_nowait)
 
 
 def test_closed_with_its_loop():
@@ -30,7 +30,7 @@ def test_closed_with_its_loop():
     async def use():
         assert clients.get() is None
         made.append(Client())
-        clients.add(made[-1])
+        clients.set(made[-1])
         assert clients.get() is made[-1]
 
     for _ in range(3):
@@ -44,7 +44,7 @@ def test_abandoned_by_its_loop():
     clients, first, second = registry(), Client(), Client()
 
     async def use(client):
-        clients.add(client)
+        clients.set(client)
 
     loop = asyncio.new_event_loop()
     loop.run_until_complete(use(first))
@@ -59,7 +59,7 @@ def test_taken_out():
     clients, client = registry(), Client()
 
     async def use():
-        clients.add(client)
+        clients.set(client)
         assert clients.pop_all() == [(asyncio.get_running_loop(), client)]
         assert clients.get() is None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from forks import in_child
 
-from fibonacci.plugin.runtime import PerLoop
+from fibonacci.plugin.runtime import LoopLocal
 
 
 class Resource:
@@ -18,16 +18,16 @@ class Resource:
     async def close(self) -> None:
         self.closed += 1
 
-    def abandon(self) -> None:
+    def close_nowait(self) -> None:
         self.abandoned += 1
 
 
-def per_loop() -> PerLoop[Resource]:
-    return PerLoop(Resource.close, Resource.abandon)
+def per_loop() -> LoopLocal[Resource]:
+    return LoopLocal(Resource.close, Resource.close_nowait)
 
 
-async def added(objects: PerLoop[Resource]) -> Resource:
-    objects.add(resource := Resource())
+async def added(objects: LoopLocal[Resource]) -> Resource:
+    objects.set(resource := Resource())
     assert objects.get() is resource
     return resource
 
@@ -61,7 +61,7 @@ def test_a_registry_that_is_let_go_closes_its_objects() -> None:
 def test_what_was_taken_out_is_not_closed() -> None:
     """It is its taker's; and what came after it in the same loop stays open with it."""
 
-    async def replace(take: Callable[[PerLoop[Resource]], object]) -> tuple[Resource, Resource]:
+    async def replace(take: Callable[[LoopLocal[Resource]], object]) -> tuple[Resource, Resource]:
         objects = per_loop()
         first = await added(objects)
         take(objects)
@@ -71,7 +71,7 @@ def test_what_was_taken_out_is_not_closed() -> None:
         assert (first.closed, second.closed) == (0, 0)
         return first, second
 
-    for take in (PerLoop.pop_all, PerLoop.leave_to_parent):
+    for take in (LoopLocal.pop_all, LoopLocal.reset_after_fork):
         first, second = asyncio.run(replace(take))
         assert (first.closed, second.closed) == (0, 1)
 
@@ -99,7 +99,7 @@ def test_a_forked_child_closes_nothing() -> None:
         resource = runner.run(added(objects))
 
         def begin_anew() -> bool:
-            objects.leave_to_parent()
+            objects.reset_after_fork()
             gc.collect()
             mine = asyncio.run(added(objects))
             return (resource.closed, mine.closed) == (0, 1)

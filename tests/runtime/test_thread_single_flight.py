@@ -38,7 +38,7 @@ def work():
 
 def test_once_for_all(work):
     """Threads that come together have the work done once, and a task that joins them, too."""
-    flight = ThreadSingleFlight(work, joined_for=60)
+    flight = ThreadSingleFlight(work, max_join_age=60)
     found = []
 
     async def task():
@@ -56,8 +56,8 @@ def test_once_for_all(work):
 
 def test_left_behind_and_joined_again(work):
     """Work that its caller has no time for goes on, and the next caller gets what it returns."""
-    flight = ThreadSingleFlight(work, joined_for=60)
-    flight.begin()
+    flight = ThreadSingleFlight(work, max_join_age=60)
+    flight.start()
     for _ in range(2):
         with pytest.raises(DeadlineExceeded):
             flight.do(deadline=soon(0.01))
@@ -67,7 +67,7 @@ def test_left_behind_and_joined_again(work):
 
 def test_begun_anew(work):
     """What hangs for too long is joined by nobody any more, nor is what is done."""
-    flight = ThreadSingleFlight(work, joined_for=0.0)
+    flight = ThreadSingleFlight(work, max_join_age=0.0)
     for _ in range(2):
         with pytest.raises(DeadlineExceeded):
             flight.do(deadline=soon(0.01))
@@ -82,7 +82,7 @@ def test_a_fault_of_ones_own():
     def fail():
         raise OSError(5, "it failed")
 
-    flight = ThreadSingleFlight(fail, joined_for=60)
+    flight = ThreadSingleFlight(fail, max_join_age=60)
     caught = []
     for _ in range(2):
         with pytest.raises(OSError, match="it failed") as raised:
@@ -99,8 +99,8 @@ def test_where_no_thread_can_be_started(monkeypatch):
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    monkeypatch.setattr("fibonacci.plugin._runtime.threads._workers._free", [])
-    flight = ThreadSingleFlight(threading.get_ident, joined_for=60)
+    monkeypatch.setattr("fibonacci.plugin._runtime.threads._workers._idle", [])
+    flight = ThreadSingleFlight(threading.get_ident, max_join_age=60)
     assert flight.do(deadline=soon()) == threading.get_ident()
 
 
@@ -110,19 +110,19 @@ def test_interrupted_at_the_start(monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    flight = ThreadSingleFlight(threading.get_ident, joined_for=60)
+    flight = ThreadSingleFlight(threading.get_ident, max_join_age=60)
     with monkeypatch.context() as patch:
-        patch.setattr("fibonacci.plugin._runtime.thread_flight.submit_to_thread", interrupted)
+        patch.setattr("fibonacci.plugin._runtime.single_flight.submit_to_thread", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            flight.begin()
+            flight.start()
     assert flight.do(deadline=soon()) != threading.get_ident()
 
 
 def test_woken_although_late():
     """A caller that joins in the moment in which the work ends is woken all the same."""
-    flight = ThreadSingleFlight(lambda: "done", joined_for=60)
+    flight = ThreadSingleFlight(lambda: "done", max_join_age=60)
 
-    flight.begin()
+    flight.start()
     ended = flight._running[os.getpid()]
     while not ended.done:
         time.sleep(0.001)

@@ -61,6 +61,6 @@ _FORMS: Final = (
 _READ: Final = [(re.compile(form, re.IGNORECASE | re.DOTALL), told) for form, told in _FORMS]
 
 
-def foreign_form(text: str) -> str | None:
+def foreign_url_hint(text: str) -> str | None:
     """Return what the text is where it is no URL, and what to write; None if that is not known."""
     return next((told for form, told in _READ if form.match(text)), None)

@@ -1,10 +1,12 @@
-"""Deadlines: readings of ``time.monotonic()``, in seconds, by which a call has to end."""
+"""Deadlines, pauses between attempts, and expiry."""
 
-from time import monotonic
+import random
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Final, overload
 
 if TYPE_CHECKING:
     from asyncio import Timeout
+
 
 TIMER_EARLY: Final = 0.002
 """Seconds by which uvloop's timers may ring too early: its clock counts whole milliseconds. At the
@@ -60,3 +62,32 @@ def timeout_at(deadline: float | None) -> "Timeout":
         return asyncio.timeout_at(None)
     left = deadline - monotonic()  # first: what comes between the two clocks makes it later only
     return asyncio.timeout_at(asyncio.get_running_loop().time() + left + TIMER_EARLY)
+
+
+def backoff(attempt: int, *, base: float, cap: float) -> float:
+    """Return the seconds to wait before the next attempt, random from 0 up to a bound.
+
+    The bound is ``base * 2**attempt`` seconds, ``cap`` at most; the first retry is attempt 1.
+    Random over the whole range ("full jitter"), so that callers which failed together do not come
+    again together: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter
+    """
+    bound: float = min(cap, base * 2 ** min(attempt, 30))
+    return random.uniform(0, bound)  # noqa: S311 - no secret
+
+
+def now_ms() -> int:
+    """Return the time now; a record is live while its expiry is above it."""
+    return time_ns() // 1_000_000
+
+
+def expires_at_ms(ttl_ms: int) -> int:
+    """Return when a record expires that is written now.
+
+    Call it when the write is about to be sent, after any wait.
+    """
+    return -(-time_ns() // 1_000_000) + ttl_ms
+
+
+def remaining_ttl_ms(expires_ms: int) -> int:
+    """Return the milliseconds until then, rounded down; 0 or less when it has expired."""
+    return expires_ms + time_ns() // -1_000_000

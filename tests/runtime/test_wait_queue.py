@@ -10,7 +10,7 @@ from time import monotonic, sleep
 import pytest
 
 from fibonacci.plugin._run import run_sync
-from fibonacci.plugin.runtime import DeadlineExceeded, FairQueue, TaskWaiter, ThreadWaiter, Waiter
+from fibonacci.plugin.runtime import DeadlineExceeded, TaskWaiter, ThreadWaiter, Waiter, WaitQueue
 
 from alarms import Alarm  # isort: skip
 import signal  # isort: skip
@@ -21,7 +21,7 @@ class Tools:
 
     def __init__(self, count: int, waiter: type[Waiter]) -> None:
         self.free = list(range(count))
-        self.queue = FairQueue(self.take, waiter)
+        self.queue = WaitQueue(self.take, waiter)
 
     def take(self):
         try:
@@ -31,7 +31,7 @@ class Tools:
 
     def give(self, tool):
         self.free.append(tool)
-        self.queue.wake()
+        self.queue.wake_first()
 
 
 def soon(seconds: float = 60):
@@ -46,7 +46,7 @@ def test_whoever_gives_back_stands_behind_those_who_wait():
 
         async def use(index):
             for _ in range(50):
-                tool = await tools.queue.get(soon())
+                tool = await tools.queue.acquire(soon())
                 counts[index] += 1
                 spread.append(max(counts) - min(counts))
                 await asyncio.sleep(0)
@@ -64,11 +64,11 @@ def test_whoever_gives_back_stands_behind_those_who_wait():
 def test_threads_are_served_in_the_order_in_which_they_came():
     """Threads that wait get the tool first come, first served; one that gives up lets others by."""
     tools, served = Tools(1, ThreadWaiter), []
-    tool = run_sync(tools.queue.get(soon()))
+    tool = run_sync(tools.queue.acquire(soon()))
 
     def use(name, seconds):
         try:
-            taken = run_sync(tools.queue.get(soon(seconds)))
+            taken = run_sync(tools.queue.acquire(soon(seconds)))
         except DeadlineExceeded:
             served.append(f"{name} was late")
         else:
@@ -76,10 +76,10 @@ def test_threads_are_served_in_the_order_in_which_they_came():
             tools.give(taken)
 
     threads = []
-    for place, (name, seconds) in enumerate([("a", 1), ("b", 60), ("c", 60)], 1):
+    for length, (name, seconds) in enumerate([("a", 1), ("b", 60), ("c", 60)], 1):
         threads.append(threading.Thread(target=use, args=(name, seconds)))
         threads[-1].start()
-        while len(tools.queue._waiting) < place:
+        while len(tools.queue._tickets) < length:
             sleep(0.001)
     while not served:
         sleep(0.001)
@@ -94,8 +94,8 @@ def test_a_cancelled_caller_passes_its_turn_on():
 
     async def work():
         tools = Tools(1, TaskWaiter)
-        tool = await tools.queue.get(soon())
-        first, second = (asyncio.ensure_future(tools.queue.get(soon())) for _ in range(2))
+        tool = await tools.queue.acquire(soon())
+        first, second = (asyncio.ensure_future(tools.queue.acquire(soon())) for _ in range(2))
         await asyncio.sleep(0)
         tools.give(tool)
         first.cancel()
@@ -119,10 +119,10 @@ def test_ten_thousand_callers():
             looks += 1
             return take()
 
-        tools.queue._take = counted
+        tools.queue._try_acquire = counted
 
         async def use():
-            tool = await tools.queue.get(soon())
+            tool = await tools.queue.acquire(soon())
             await asyncio.sleep(0)
             tools.give(tool)
 
@@ -141,7 +141,7 @@ class Loans:
 
     def __init__(self):
         self.given = []
-        self.queue = FairQueue(self.take, ThreadWaiter)
+        self.queue = WaitQueue(self.take, ThreadWaiter)
 
     def take(self):
         self.given = [one for one in self.given if one() is not None]
@@ -153,9 +153,9 @@ class Loans:
 
     def dropped(self, _):
         try:
-            self.queue.wake()
+            self.queue.wake_first()
         except Alarm:  # Python would drop it
-            self.queue.wake()
+            self.queue.wake_first()
 
 
 @pytest.mark.bare
@@ -167,7 +167,7 @@ def test_threads_and_signals():
 
     def use():
         while not ended.is_set():
-            run_sync(tools.queue.get(soon()))
+            run_sync(tools.queue.acquire(soon()))
 
     threads = [threading.Thread(target=use) for _ in range(4)]
     for thread in threads:
@@ -195,7 +195,7 @@ def test_threads_and_signals():
 def wait_until(struck, tools):
     """Wait for a tool, and another one, until an alarm has struck; Python may have dropped it."""
     while not struck:
-        run_sync(tools.queue.get(soon()))
+        run_sync(tools.queue.acquire(soon()))
 
 
 def test_a_caller_amid_its_own_wait():
@@ -203,12 +203,12 @@ def test_a_caller_amid_its_own_wait():
     tools = Tools(0, TaskWaiter)
 
     async def work():
-        other = asyncio.create_task(tools.queue.get(soon()))
+        other = asyncio.create_task(tools.queue.acquire(soon()))
         await asyncio.sleep(0)
-        outer = tools.queue.get(soon())
+        outer = tools.queue.acquire(soon())
         outer.send(None)  # it waits
         tools.give("first")
-        assert await tools.queue.get(soon()) == "first"
+        assert await tools.queue.acquire(soon()) == "first"
         outer.close()
         tools.give("second")
         assert await other == "second"
@@ -229,6 +229,6 @@ def test_another_thread_changes_the_queue():
             return super().values()
 
     tools = Tools(1, ThreadWaiter)
-    vars(tools.queue)["_waiting"] = Changing()
-    tools.queue.wake()
+    vars(tools.queue)["_tickets"] = Changing()
+    tools.queue.wake_first()
     assert looks == [1, 1]

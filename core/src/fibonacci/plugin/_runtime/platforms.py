@@ -1,10 +1,6 @@
-"""gevent and eventlet, which replace parts of Python with their own: what can't go well is refused.
+"""What fibonacci needs of Python and the system: no late patches, and ``select.poll``."""
 
-Neither is imported here: whoever patches has done so. Locks and queues are taken from Python when
-these modules are imported, so it is told by then whether greenlets wait for each other, or stop all
-others of their thread.
-"""
-
+import select
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -60,4 +56,16 @@ def refuse_eventlet() -> None:
         raise ConfigurationError(
             "a store on a server can't keep its deadlines under eventlet, which has no select.poll:"
             " use threads (gunicorn -k gthread, celery -P threads), or gevent"
+        )
+
+
+def require_poll(backend: str) -> None:
+    """Refuse a system without ``select.poll``, before anything is connected.
+
+    Raises ConfigurationError.
+    """
+    if not hasattr(select, "poll"):
+        raise ConfigurationError(
+            f"backend {backend!r} can't work here: this Python has no select.poll, which Windows "
+            f"lacks and eventlet takes away. Take Linux, macOS or WSL, or another backend"
         )

@@ -6,7 +6,7 @@ import os
 import pytest
 from forks import in_child
 
-from fibonacci.plugin.runtime import SharedByKey, keep_alive_in_child, on_fork
+from fibonacci.plugin.runtime import SharedObjects, keep_alive_in_child, on_fork
 
 
 class Engine:
@@ -19,23 +19,23 @@ class Engine:
         self.process = os.getpid()
 
 
-engines: SharedByKey[Engine] = SharedByKey()
+engines: SharedObjects[Engine] = SharedObjects()
 
 
 def test_one_for_each_key():
     """Users of one key share an object, which goes with the last of them."""
-    first, again, other = (engines.get(key, Engine) for key in ("a", "a", "b"))
+    first, again, other = (engines.get_or_create(key, Engine) for key in ("a", "a", "b"))
     assert first is again is not other
     del first, again
     gc.collect()
     assert list(engines._objects) == ["b"]
-    assert engines.get("b", Engine) is other
+    assert engines.get_or_create("b", Engine) is other
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_a_forked_child_begins_anew():
     """In a child each object is told, and what is left to the parent is kept alive there."""
-    engine = engines.get("a", Engine)
+    engine = engines.get_or_create("a", Engine)
     seen = []
 
     class Goodbye:
