@@ -5,11 +5,11 @@ Of a broken engine only the test that is about its defect is run, and has to fai
 
 from broken_engines import BROKEN, Soft
 
-from fibonacci._builtin.braces import BracesEngine
+from fibonacci._builtin.template_engine import BuiltinEngine
 from fibonacci.testing import EngineContract
 from fibonacci.testing.engine.rendering import AnyTextTests
 
-SOUND = {"BracesEngine": BracesEngine, "Soft": Soft}
+SOUND = {"BuiltinEngine": BuiltinEngine, "Soft": Soft}
 PROPERTIES = ["EscapesForHTML", "MakesNewlinesAlike", "WritesPython"]
 DEFECTS = [*BROKEN, *(f"Random{name}" for name in PROPERTIES)]
 TESTS = [name for name in dir(EngineContract) if name.startswith("test_")]

@@ -114,7 +114,7 @@ def test_threads_at_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(answers, key=int) == list(script.answers)
+    assert sorted(answers, key=int) == list(script.completions)
     with pytest.raises(PluginNotFoundError):
         in_sync(app("own:1"))
 
@@ -127,7 +127,7 @@ def test_what_a_script_may_hold() -> None:
         workflow = app("claude-sonnet-5-5", retry=Retry(attempts=2, backoff=0))
         result = in_sync(workflow)
         assert (result["n0"], result.usage.input_tokens) == ("Hello", 3)
-        with pytest.raises(NodeExecutionError, match="2 answers, and was asked for one more"):
+        with pytest.raises(NodeExecutionError, match="2 completions, and got one more request"):
             in_sync(workflow)
         assert len(script.requests) == 3
 
@@ -162,7 +162,7 @@ def test_what_is_no_override(name: Any, model: Any) -> None:
 @pytest.mark.parametrize("answer", [["Hello", "Bye"], None, KeyError, {"a": 1}, b"Hello"])
 def test_what_is_no_answer(answer: Any) -> None:
     """An answer that is neither text, Completion nor exception is refused, by its type."""
-    with pytest.raises(InvalidArgumentError, match="one by one") as told:
+    with pytest.raises(InvalidArgumentError, match="as arguments, such as") as told:
         ScriptedModel("Hello", answer)
     assert "Bye" not in str(told.value).partition("; one")[2]
 

@@ -93,7 +93,7 @@ def test_inputs_that_json_has_no_form_for(workflow: Workflow, execute: Any, make
     asked: list[Any] = []
     workflow.add_node(LLMNode("n", lambda request: asked.append(request) or "", "{{input.x}}"))
     with pytest.raises(
-        NodeExecutionError, match=r"JSON has no form for what 'input.x' is, or hold"
+        NodeExecutionError, match=r"JSON cannot represent 'input.x', or a value in it"
     ):
         execute(workflow, {"x": make()})
     assert asked == []

@@ -90,7 +90,7 @@ def test_inputs_that_nobody_asks_for(workflow: Workflow, execute: Any) -> None:
 def test_numbers_that_are_no_json(workflow: Workflow, value: Any) -> None:
     """NaN and Infinity are not written as null into a prompt: JSON has no form for them (C27)."""
     workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))
-    with pytest.raises(NodeExecutionError, match=r"JSON has no form for what 'input.x' is"):
+    with pytest.raises(NodeExecutionError, match=r"JSON cannot represent 'input.x'"):
         workflow.execute({"x": value})
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import attrs
 
-from fibonacci._builtin.braces import BracesTemplate
+from fibonacci._builtin.template_engine import BuiltinTemplate
 from fibonacci._memory.addresses import checked_name
 from fibonacci._workflow.step import Step
 from fibonacci.errors import InvalidKeyError
@@ -70,7 +70,7 @@ def _keys(step: Step) -> Iterator[Foreseen]:
 
 def _prompts(step: Step) -> Iterator[Foreseen]:
     for template in step.prompts:
-        known = template.of_inputs() if isinstance(template, BracesTemplate) else template
+        known = template.inputs_only() if isinstance(template, BuiltinTemplate) else template
         if known.references and _asks_for_inputs_alone(known):
             yield Foreseen(step, known, _names(known), _wholes(known))
 
@@ -81,7 +81,7 @@ def _asks_for_inputs_alone(template: Template) -> bool:
 
 def _wholes(template: Template) -> tuple[str, ...]:
     """The inputs that a template of ours takes as a whole; none if it takes a part of one."""
-    if not isinstance(template, BracesTemplate):
+    if not isinstance(template, BuiltinTemplate):
         return ()
     paths = [one.path for one in template.references]
     return tuple({str(path[0]) for path in paths}) if all(len(path) == 1 for path in paths) else ()

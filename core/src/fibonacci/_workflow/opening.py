@@ -56,7 +56,7 @@ def _lease(config: MemoryConfig) -> Lease:
     plugin = find_plugin("storage", config.backend)
     url = None if config.connection_url is None else StoreURL.parse(config.connection_url)
     settings = StoreSettings(url=url, options=config.options, timeout=config.timeout)
-    backend: Backend = plugin.ask(settings, Backend)
+    backend: Backend = plugin.call_hook(settings, Backend)
     same = _identity(settings) if backend.identity is None else (backend.identity, config.timeout)
     return lease((plugin, *same), lambda: backend)
 
@@ -123,7 +123,7 @@ def _envelope(config: MemoryConfig) -> Envelope:
 def _cipher(config: MemoryConfig) -> Cipher:
     # No key in a variable: an error's traceback could show it.
     settings = CipherSettings(name=config.encryption, keys=_keys(config.encryption_key))
-    cipher: Cipher = find_plugin("encryption", config.encryption).ask(settings, Cipher)
+    cipher: Cipher = find_plugin("encryption", config.encryption).call_hook(settings, Cipher)
     return cipher
 
 

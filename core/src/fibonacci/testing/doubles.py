@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
 from fibonacci import MemoryManager, Workflow
-from fibonacci._builtin.local import LocalBackend, new_store
-from fibonacci._builtin.stops import up_to_stop
+from fibonacci._builtin.local import LocalBackend, create_local_store
+from fibonacci._builtin.stop_sequences import truncate_at_stop
 from fibonacci._memory.sharing import substituted
 from fibonacci._workflow.overrides import overridden
 from fibonacci.errors import InvalidArgumentError, ModelError
@@ -22,56 +22,55 @@ M = TypeVar("M", bound=str | Model | Callable[[ModelRequest], Any])
 
 
 class ScriptedModel(Model):
-    """Gives one answer after the other, and keeps what it was asked.
+    """Returns one completion after the other, and records the requests.
 
-    A text or a Completion is the answer; an exception is raised. Whoever asks once more than there
-    are answers gets a ModelError. It takes all that any model may take, and serves all threads and
-    event loops; nodes that run side by side take their answers in the order in which they ask.
+    A text or a Completion is returned; an exception is raised. One request more than that raises
+    ModelError. The model takes every option, and serves all threads and event loops; nodes that
+    run in parallel get the completions in the order of their requests.
 
     Raises InvalidArgumentError.
     """
 
     supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
 
-    def __init__(self, *answers: str | Completion | Exception) -> None:
-        for one in answers:
-            if not isinstance(one, str | Completion | Exception):
+    def __init__(self, *completions: str | Completion | Exception) -> None:
+        for item in completions:
+            if not isinstance(item, str | Completion | Exception):
                 raise InvalidArgumentError(
-                    "ScriptedModel takes texts, Completions and exceptions, one by one, such as "
-                    f"ScriptedModel('Hello', 'Bye'); one is of type {type(one).__name__}"
+                    "ScriptedModel takes texts, Completions and exceptions as arguments, such as "
+                    f"ScriptedModel('Hello', 'Bye'); one is of type {type(item).__name__}"
                 )
-        self.answers = answers
+        self.completions = completions
         self.requests: list[ModelRequest] = []
-        """What it was asked so far, in order."""
+        """The requests so far, in order."""
         self._lock = Lock()
 
     def complete(self, request: ModelRequest) -> Completion:
         with self._lock:
-            turn = len(self.requests)
+            index = len(self.requests)
             self.requests.append(request)
-        if turn >= len(self.answers):
+        if index >= len(self.completions):
             raise ModelError(
-                f"the script has {len(self.answers)} answers, and was asked for one more"
+                f"the script has {len(self.completions)} completions, and got one more request"
             )
-        answer = self.answers[turn]
-        if isinstance(answer, Exception):
-            raise answer
-        return up_to_stop(answer, request.stop) if isinstance(answer, str) else answer
+        item = self.completions[index]
+        if isinstance(item, Exception):
+            raise item
+        return truncate_at_stop(item, request.stop) if isinstance(item, str) else item
 
     async def acomplete(self, request: ModelRequest) -> Completion:
         return self.complete(request)
 
 
 def override_model(name: str, model: M) -> AbstractContextManager[M]:
-    """Have a model, a function or a model of another name answer to this name; return it.
+    """Use another model, a function, or a model of another name for this name; return it.
 
-    Every workflow of the process asks it where a node says ``model="claude-sonnet-5-5"`` and the
-    name is that one, or matches a pattern as of ``fnmatch``: ``"claude-*"``, or ``"*"`` for all.
-    The provider that the name belongs to need not be installed and needs no key. Of several that
-    match, the one that came last answers. A run that has begun goes on with the models that it
-    has.
+    Every workflow of the process sends it the requests of nodes with this ``model=``. The name may
+    be a pattern of ``fnmatch``: ``"claude-*"``, or ``"*"`` for all. The provider of the name need
+    not be installed, and needs no key. The last of several overrides that match is used. A run
+    that has started goes on with its models.
 
-    Raises InvalidArgumentError, PluginError or ConfigurationError, as ``with`` is entered.
+    Raises InvalidArgumentError, PluginError or ConfigurationError when ``with`` is entered.
     """
 
     @contextmanager
@@ -83,24 +82,24 @@ def override_model(name: str, model: M) -> AbstractContextManager[M]:
 
 
 def fresh_memory() -> AbstractContextManager[MemoryManager]:
-    """Have every memory of the process be empty and in this process, until the end of ``with``.
+    """Use an empty in-process store for every memory of the process, until the end of ``with``.
 
-    It holds for workflows that exist and for those that are made meanwhile, whatever their
-    MemoryConfig says: nothing is connected to. They share one store, as workflows with equal
-    settings do, and the data is gone at the end. Settings are checked as ever, values sealed.
-    The memory that is returned is that of a workflow "test", to look at other scopes with.
+    This includes existing workflows and those created meanwhile, whatever their MemoryConfig:
+    nothing connects to a server. They share one store, as workflows with equal settings do, and
+    its data is deleted at the end. Settings are still checked, and values encrypted. The returned
+    memory is that of a workflow "test", which can read the other scopes.
     """
 
     @contextmanager
     def fresh() -> Iterator[MemoryManager]:
-        with substituted(LocalBackend(new_store())), Workflow("test") as workflow:
+        with substituted(LocalBackend(create_local_store())), Workflow("test") as workflow:
             yield workflow.memory
 
     return _OnlyWith(fresh())
 
 
 class _OnlyWith(AbstractContextManager[T]):
-    """A context manager that is no decorator: it would end before an async test begins."""
+    """A context manager that can't be a decorator: it would exit before an async test starts."""
 
     def __init__(self, inner: AbstractContextManager[T]) -> None:
         self._inner = inner

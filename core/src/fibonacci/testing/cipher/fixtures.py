@@ -36,7 +36,7 @@ class ContractFixtures:
     def cipher_of(cls, *keys: str) -> Cipher:
         """Return a new cipher with these keys, as core makes one for each workflow."""
         settings = CipherSettings(name=cls.cipher, keys=keys)
-        cipher: Cipher = find_plugin("encryption", cls.cipher).ask(settings, Cipher)
+        cipher: Cipher = find_plugin("encryption", cls.cipher).call_hook(settings, Cipher)
         return cipher
 
     @pytest.fixture

@@ -39,7 +39,7 @@ class ContractFixtures:
         """The engine under test."""
         if isinstance(cls.engine, Engine):
             return cls.engine
-        engine: Engine = find_plugin("templating", cls.engine).ask(
+        engine: Engine = find_plugin("templating", cls.engine).call_hook(
             EngineSettings(name=cls.engine), Engine
         )
         return engine

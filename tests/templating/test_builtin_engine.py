@@ -2,7 +2,7 @@
 
 import pytest
 
-from fibonacci._builtin.braces import BracesEngine
+from fibonacci._builtin.template_engine import BuiltinEngine
 from fibonacci._discovery import find_plugin
 from fibonacci.errors import TemplateError
 from fibonacci.plugin import Engine, EngineSettings, Reference
@@ -16,20 +16,20 @@ Respond naturally."""
 
 
 def render(source, **namespace):
-    template = BracesEngine().compile(source)
+    template = BuiltinEngine().compile(source)
     return template.render({"input": {}, "memory": {}, **namespace})
 
 
 def refused(source):
     with pytest.raises(TemplateError) as caught:
-        BracesEngine().compile(source)
+        BuiltinEngine().compile(source)
     return caught.value
 
 
 def test_it_is_the_engine_named_builtin():
     """Core registers it like any other plugin."""
     plugin = find_plugin("templating", "builtin")
-    assert isinstance(plugin.ask(EngineSettings(name="builtin"), Engine), BracesEngine)
+    assert isinstance(plugin.call_hook(EngineSettings(name="builtin"), Engine), BuiltinEngine)
 
 
 def test_the_prompt_of_the_reference():
@@ -50,7 +50,7 @@ def test_blanks_within_a_tag(tag):
 
 def test_place_of_a_name_below_its_tag():
     """Line and column are those of the name, not of its braces."""
-    (reference,) = BracesEngine().compile("é {{\n\n  memory.a.b }}").references
+    (reference,) = BuiltinEngine().compile("é {{\n\n  memory.a.b }}").references
     assert reference == Reference(root="memory", path=("a", "b"), line=3, column=3)
 
 
@@ -148,7 +148,7 @@ def test_advice_on_what_jinja_has(tag):
 
 def test_only_names_that_can_be_written_are_proposed():
     """A key that no template can name is not what was meant."""
-    template = BracesEngine().compile("{{ input.user_prefs }}")
+    template = BuiltinEngine().compile("{{ input.user_prefs }}")
     with pytest.raises(TemplateError) as caught:
         template.render({"input": {"user:prefs": 1, "user prefs": 2}, "memory": {}})
     assert caught.value.nearest is None
@@ -156,8 +156,8 @@ def test_only_names_that_can_be_written_are_proposed():
 
 def test_a_value_without_form_is_named():
     """The error names the place and the type, and quotes no value."""
-    template = BracesEngine().compile("a {{ node.x }}")
-    with pytest.raises(TemplateError, match="JSON has no form for what") as caught:
+    template = BuiltinEngine().compile("a {{ node.x }}")
+    with pytest.raises(TemplateError, match="JSON cannot represent") as caught:
         template.render({"input": {}, "memory": {}, "node": {"x": {"canary"}}})
     assert (caught.value.line, caught.value.column, caught.value.name) == (1, 6, "node.x")
     assert str(caught.value).endswith("(set): make it a sorted list")
@@ -166,7 +166,7 @@ def test_a_value_without_form_is_named():
 
 def test_a_part_without_form():
     """Where a part of a value has no form, the error says nothing of the whole, which has one."""
-    template = BracesEngine().compile("{{ node }}")
+    template = BuiltinEngine().compile("{{ node }}")
     with pytest.raises(TemplateError, match=r"holds \(dict\)$"):
         template.render({"input": {}, "memory": {}, "node": {"x": {1}}})
 
@@ -174,6 +174,6 @@ def test_a_part_without_form():
 def test_many_names():
     """Places are right in a long template, too."""
     source = "".join(f"line {number}\n{{{{ memory.k{number} }}}}" for number in range(2_000))
-    references = BracesEngine().compile(source).references
+    references = BuiltinEngine().compile(source).references
     assert [one.line for one in references] == list(range(2, 2_002))
     assert {one.column for one in references} == {4}

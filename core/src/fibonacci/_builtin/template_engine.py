@@ -29,26 +29,26 @@ _TAG: Final = re.compile(
     rf"\{{\{{{_SPACE}(?:(?P<path>{_PATH})|(?P<quote>[\"'])(?P<braces>\{{\{{|\}}\}})(?P=quote))"
     rf"{_SPACE}\}}\}}"
 )
-_GOOD_PART: Final = re.compile(rf"\{{\{{{_SPACE}(?:(?P<path>{_PATH})(?:(?P<dot>\.)|{_SPACE}))?")
-"""As much of a faulty tag as is right."""
+_VALID_START: Final = re.compile(rf"\{{\{{{_SPACE}(?:(?P<path>{_PATH})(?:(?P<dot>\.)|{_SPACE}))?")
+"""The valid start of an invalid tag."""
 
-_PLAIN: Final = "a prompt that is no template is fibonacci.literal(...)"
-_NAMES: Final = 'Names are such as input.message; a literal brace pair is {{ "{{" }}'
-_MORE: Final = 'Filters, calls and subscripts are for Workflow(templating="jinja")'
-_KEYS: Final = (
+_LITERAL_HINT: Final = "a prompt that is no template is fibonacci.literal(...)"
+_NAMES_HINT: Final = 'Names are such as input.message; a literal brace pair is {{ "{{" }}'
+_JINJA_HINT: Final = 'Filters, calls and subscripts are for Workflow(templating="jinja")'
+_KEYS_HINT: Final = (
     "Keys are letters, digits, _ and -, with dots between them: memory.history.0. "
     'Give any other key a name with "as" in memory_read'
 )
 
-_NO_KEY: Final = object()
-"""In no mapping: stands where a reference is more or less than one key below its root."""
+_MISSING: Final = object()
+"""A key of no mapping, for a reference that is not exactly one key below its root."""
 
 _Slot = tuple[int, str, object, Reference]
-"""Where a value goes among the parts, and the way to it: root, key, and the whole reference."""
+"""The index of a value among the parts, and its root, key and whole reference."""
 
 
-class BracesTemplate(Template):
-    """Parts of text, with a slot between them for each value."""
+class BuiltinTemplate(Template):
+    """Parts of text, with a slot for each value."""
 
     def __init__(self, parts: list[str], values: Mapping[int, Reference]) -> None:
         self.references = tuple(values.values())
@@ -57,10 +57,14 @@ class BracesTemplate(Template):
         self._values = values
         self._slots = [_slot(index, reference) for index, reference in values.items()]
 
-    def of_inputs(self) -> "BracesTemplate":
-        """Return the same with nothing in the place of all that is no input."""
-        inputs = {index: one for index, one in self._values.items() if one.root == "input"}
-        return BracesTemplate(self._parts, inputs)
+    def inputs_only(self) -> "BuiltinTemplate":
+        """Return the template with empty text instead of every value that is no input."""
+        inputs = {
+            index: reference
+            for index, reference in self._values.items()
+            if reference.root == "input"
+        }
+        return BuiltinTemplate(self._parts, inputs)
 
     def render(self, namespace: Mapping[str, Any]) -> str:
         parts = self._parts.copy()
@@ -70,12 +74,12 @@ class BracesTemplate(Template):
                 value = holder[key]
             else:
                 value = _find(namespace, reference)
-            parts[index] = value if type(value) is str else _written(value, reference)
+            parts[index] = value if type(value) is str else _render_value(value, reference)
         return "".join(parts)
 
 
-class BracesEngine(Engine):
-    """Compiles a text in one go; it keeps nothing."""
+class BuiltinEngine(Engine):
+    """Compiles a text in one pass; it has no state."""
 
     def compile(self, source: str) -> Template:
         parts: list[str] = []
@@ -85,19 +89,21 @@ class BracesEngine(Engine):
         while (start := source.find("{{", end)) >= 0:
             tag = _TAG.match(source, start)
             if tag is None:
-                _refuse(source, start, newlines)
+                _raise_syntax_error(source, start, newlines)
             parts.append(source[end:start])
             if tag["path"]:
-                values[len(parts)] = _reference(tag["path"], *_place(newlines, tag.start("path")))
+                values[len(parts)] = _reference(
+                    tag["path"], *_position(newlines, tag.start("path"))
+                )
             parts.append(tag["braces"] or "")
             end = tag.end()
-        return BracesTemplate([*parts, source[end:]], values)
+        return BuiltinTemplate([*parts, source[end:]], values)
 
 
 @hookimpl
 def fibonacci_templating(settings: EngineSettings) -> Engine:
     """Return the engine."""
-    return BracesEngine()
+    return BuiltinEngine()
 
 
 def _literals(parts: list[str], values: Mapping[int, Reference]) -> tuple[str, ...]:
@@ -108,7 +114,7 @@ def _literals(parts: list[str], values: Mapping[int, Reference]) -> tuple[str, .
 
 def _slot(index: int, reference: Reference) -> _Slot:
     path = reference.path
-    key = path[0] if len(path) == 1 and isinstance(path[0], str) else _NO_KEY
+    key = path[0] if len(path) == 1 and isinstance(path[0], str) else _MISSING
     return index, reference.root, key, reference
 
 
@@ -119,67 +125,67 @@ def _reference(path: str, line: int, column: int) -> Reference:
 
 
 def _find(namespace: Mapping[str, Any], reference: Reference) -> Any:
-    """Return the value; of memory, where it is missing, empty text."""
+    """Return the value; empty text if it is missing in memory."""
     value: Any = namespace
     for depth, key in enumerate((reference.root, *reference.path)):
-        found = get_child(value, key, _NO_KEY)
-        if found is _NO_KEY:
+        found = get_child(value, key, _MISSING)
+        if found is _MISSING:
             if reference.root == "memory":
                 return ""
             name = ".".join(reference.name.split(".")[: depth + 1])
-            known = _names(value)
+            known = _writable_keys(value)
             raise missing_value_error(name, known, line=reference.line, column=reference.column)
         value = found
     return value
 
 
-def _names(value: Any) -> list[str]:
-    """The keys that a template can write."""
+def _writable_keys(value: Any) -> list[str]:
+    """Return the keys that a template can refer to."""
     keys = value if isinstance(value, Mapping) else ()
     return [key for key in keys if isinstance(key, str) and re.fullmatch(_NAME, key)]
 
 
-def _written(value: Any, reference: Reference) -> str:
+def _render_value(value: Any, reference: Reference) -> str:
     try:
         return render_value(value, strict=reference.root != "memory")
     except (TypeError, ValueError, RecursionError):
-        way = "" if isinstance(value, Mapping | list | tuple) else conversion_hint(type(value))
+        hint = "" if isinstance(value, Mapping | list | tuple) else conversion_hint(type(value))
         raise TemplateError(
-            f"line {reference.line}, column {reference.column}: JSON has no form for what "
-            f"{reference.name!r} is, or holds ({type(value).__name__}){way}",
+            f"line {reference.line}, column {reference.column}: JSON cannot represent "
+            f"{reference.name!r}, or a value in it ({type(value).__name__}){hint}",
             line=reference.line,
             column=reference.column,
             name=reference.name,
         ) from None
 
 
-def _place(newlines: list[int], index: int) -> tuple[int, int]:
-    """Line and column of a character, both from 1."""
+def _position(newlines: list[int], index: int) -> tuple[int, int]:
+    """Return line and column of a character, both from 1."""
     line = bisect_left(newlines, index)
     return line + 1, index - (newlines[line - 1] if line else -1)
 
 
-def _refuse(source: str, start: int, newlines: list[int]) -> NoReturn:
-    """Raise the error for a tag that is none: where it stops being one, and what is due there."""
-    good = _GOOD_PART.match(source, start)
-    assert good is not None
-    end = good.end()
-    due = "}}" if good["path"] else "a name"
-    if good["dot"]:
-        due = "a key or an index"
+def _raise_syntax_error(source: str, start: int, newlines: list[int]) -> NoReturn:
+    """Raise the error for an invalid tag: where it goes wrong, and what is expected there."""
+    valid = _VALID_START.match(source, start)
+    assert valid is not None
+    end = valid.end()
+    expected = "}}" if valid["path"] else "a name"
+    if valid["dot"]:
+        expected = "a key or an index"
     if end == len(source):
-        line, column = _place(newlines, start)
-        told = f"this {{{{ is never closed: {due} is expected; {_PLAIN}"
+        line, column = _position(newlines, start)
+        message = f"this {{{{ is never closed: {expected} is expected; {_LITERAL_HINT}"
     else:
-        line, column = _place(newlines, end)
-        advice = _advice(source[end], good["path"])
-        told = f"{due} is expected, not {source[end]!r}. {advice}; {_PLAIN}"
+        line, column = _position(newlines, end)
+        hint = _syntax_hint(source[end], valid["path"])
+        message = f"{expected} is expected, not {source[end]!r}. {hint}; {_LITERAL_HINT}"
     raise TemplateError(
-        f"line {line}, column {column}: {told}", line=line, column=column, name=good["path"]
+        f"line {line}, column {column}: {message}", line=line, column=column, name=valid["path"]
     )
 
 
-def _advice(found: str, path: str | None) -> str:
+def _syntax_hint(found: str, path: str | None) -> str:
     if found in "|([":
-        return _MORE
-    return _NAMES if path is None else _KEYS
+        return _JINJA_HINT
+    return _NAMES_HINT if path is None else _KEYS_HINT
