@@ -116,7 +116,7 @@ def test_inputs_that_no_text_can_hold(
     workflow.add_node(LLMNode("first", paid, "x"))
     texts: Any = {"prompt": "x", field: prompt}
     workflow.add_node(LLMNode("last", "echo", dependencies=["first"], **texts))
-    with pytest.raises(NodeExecutionError, match=r"no form for what 'input\.x' is"):
+    with pytest.raises(NodeExecutionError, match=r"JSON cannot represent 'input\.x'"):
         execute(workflow, {"x": value})
     assert paid.times == 0
 
@@ -128,7 +128,7 @@ def test_an_input_that_is_too_deep(workflow: Workflow, paid: Asked) -> None:
         deep = [deep]
     workflow.add_node(LLMNode("first", paid, "x"))
     workflow.add_node(LLMNode("last", "echo", "{{first}}{{input.x}}"))
-    with pytest.raises(NodeExecutionError, match=r"no form for what 'input\.x' is"):
+    with pytest.raises(NodeExecutionError, match=r"JSON cannot represent 'input\.x'"):
         workflow.execute({"x": deep})
     assert paid.times == 0
 
