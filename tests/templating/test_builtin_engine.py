@@ -167,7 +167,7 @@ def test_a_value_without_form_is_named():
 def test_a_part_without_form():
     """Where a part of a value has no form, the error says nothing of the whole, which has one."""
     template = BuiltinEngine().compile("{{ node }}")
-    with pytest.raises(TemplateError, match=r"holds \(dict\)$"):
+    with pytest.raises(TemplateError, match=r"or a value in it \(dict\)$"):
         template.render({"input": {}, "memory": {}, "node": {"x": {1}}})
 
 

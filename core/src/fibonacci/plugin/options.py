@@ -8,8 +8,8 @@ from fibonacci.plugin._runtime.errors import did_you_mean, without_frames
 from fibonacci.plugin.storage import StoreSettings
 
 Reader = Callable[[Any], Any]
-"""Takes the option as given (from a URL always text) and returns its value, or raises ValueError
-with the rule that it breaks; the message must not hold the value, as it may be a secret."""
+"""Takes an option as the user wrote it (from a URL always text) and returns its value, or raises
+ValueError with the rule that it breaks. The message must not hold the value: it may be secret."""
 
 
 def read_options(
@@ -17,12 +17,11 @@ def read_options(
     readers: Mapping[str, Reader],
     foreign_options: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return the options that were given, read and checked.
+    """Return the options of the URL and the settings, converted and checked.
 
     ``foreign_options`` maps options of other tools to what to write instead: "write …".
 
-    Raises ConfigurationError where one is unknown, breaks its rule, or is given twice with two
-    values.
+    Raises ConfigurationError if an option is unknown, breaks its rule, or has two values.
     """
     try:
         return _read_all(settings, readers, foreign_options or {})
@@ -32,7 +31,7 @@ def read_options(
 
 
 def bool_option(value: Any) -> bool:
-    """Read true or false, as a bool or as text."""
+    """Convert true or false, as a bool or as text. Raises ValueError."""
     if isinstance(value, bool):
         return value
     if value not in ("true", "false"):
@@ -41,7 +40,7 @@ def bool_option(value: Any) -> bool:
 
 
 def int_option(value: Any) -> int:
-    """Read a whole number, 0 or more, as an int or as digits."""
+    """Convert a whole number, 0 or more, as an int or as digits. Raises ValueError."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -50,7 +49,7 @@ def int_option(value: Any) -> int:
 
 
 def text_option(value: Any) -> str:
-    """Read text that is not empty."""
+    """Return text that is not empty. Raises ValueError."""
     if not isinstance(value, str) or not value:
         raise ValueError("must be text, and not empty")
     return value
@@ -64,8 +63,8 @@ def _read_all(
         if name not in readers and name in foreign_options:
             raise ConfigurationError(f"the backend has no option {name!r}: {foreign_options[name]}")
     found = {name: _read(name, value, readers) for name, value in query.items()}
-    for name, given in settings.options.items():
-        value = _read(name, given, readers)
+    for name, raw_value in settings.options.items():
+        value = _read(name, raw_value, readers)
         if found.setdefault(name, value) != value:
             raise ConfigurationError(
                 f"option {name!r} has one value in the connection URL and another in options: "

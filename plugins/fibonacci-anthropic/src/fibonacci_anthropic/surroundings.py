@@ -22,7 +22,7 @@ def check_surroundings() -> None:
     for name, url in _proxies():
         _check_proxy(name, url)
     _check_exceptions()
-    if fault := trust_store_problem(folder_alone=True):
+    if fault := trust_store_problem(directory_only=True):
         raise ConfigurationError(f"anthropic: {fault}")
 
 

@@ -13,15 +13,14 @@ from fibonacci.plugin._runtime.single_flight import ThreadSingleFlight
 from fibonacci.plugin._runtime.timing import DeadlineExceeded
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
 
-# An underscore is in no name of the DNS, but in names that Docker gives.
+# DNS names have no underscore, but names that Docker creates do.
 _NAME: Final = re.compile(r"[\w.-]+", re.ASCII)
 
 
 def host_problem(host: str) -> str | None:
     """Return what is wrong with a host's name or IP address, None if nothing is.
 
-    The answer goes on behind a subject: "has an empty part, …". Whether there is such a host,
-    nobody is asked.
+    The result follows a subject: "has an empty part, …". No name server is queried.
     """
     if ":" in host:
         return None if is_address(host) else "is no IPv6 address"
@@ -40,7 +39,7 @@ def host_problem(host: str) -> str | None:
 
 
 def is_address(host: str) -> bool:
-    """Say whether it is an IP address, which nobody has to look up."""
+    """Return whether it is an IP address."""
     try:
         ip_address(host)
     except ValueError:
@@ -48,29 +47,29 @@ def is_address(host: str) -> bool:
     return True
 
 
-JOINED_FOR: Final = 5.0
-"""Seconds during which callers join a look-up that runs.
+MAX_JOIN_AGE: Final = 5.0
+"""Seconds during which callers join a running look-up.
 
-Without that, each request would leave a thread behind while the name servers are away; and if one
-look-up hung for ever, nobody would see that they are back.
+If callers did not join, each request would leave a thread waiting while the name servers are down.
+If they joined for ever, one hanging look-up would hide that the servers are back.
 """
 
 
 def resolve_host(host: str, *, deadline: float) -> list[str]:
     """Return the IP addresses of a host, in the order in which to try them.
 
-    ``deadline`` is a reading of ``time.monotonic()``, in seconds. The system's resolver knows none,
-    so a thread waits for it, and is left behind at the deadline. An IP address is returned as it
-    is, with no look-up. Look up once for each new connection: no answer is kept.
+    ``deadline`` is a reading of ``time.monotonic()``, in seconds. The system's resolver takes none,
+    so it runs in a thread, which goes on after the deadline. An IP address is returned as it is,
+    without a look-up. Call it once for each new connection: results are not cached.
 
-    Raises DeadlineExceeded, and another OSError where the host has no address: its ``strerror``
-    says why.
+    Raises DeadlineExceeded, and another OSError if the host has no address: its ``strerror`` says
+    why.
     """
     return run_sync(_addresses(host, ThreadWaiter, deadline))
 
 
 async def aresolve_host(host: str, *, deadline: float) -> list[str]:
-    """Return the same as :func:`resolve_host`, in an event loop, which goes on meanwhile."""
+    """Return the same as :func:`resolve_host`, without blocking the event loop."""
     return await _addresses(host, TaskWaiter, deadline)
 
 
@@ -83,18 +82,18 @@ async def _addresses(host: str, waiter_type: type[Waiter], deadline: float) -> l
     try:
         return list(await flight.wait(waiter_type, deadline))
     finally:
-        if not flight.is_running():  # no answer is kept
+        if not flight.is_running():  # results are not cached
             _flights.pop(host, None)
 
 
 _flights: Final[dict[str, ThreadSingleFlight[list[str]]]] = {}
-"""The look-ups that go on."""
+"""The running look-ups."""
 
 
 def _flight_to(host: str) -> ThreadSingleFlight[list[str]]:
     flight = _flights.get(host)
     if flight is None:
-        new = ThreadSingleFlight(partial(_look_up, host), max_join_age=JOINED_FOR)
+        new = ThreadSingleFlight(partial(_look_up, host), max_join_age=MAX_JOIN_AGE)
         flight = _flights.setdefault(host, new)
     return flight
 

@@ -1,4 +1,4 @@
-"""What a shell, a container platform or a secret's file was to take off a setting, and did not."""
+"""Quotes and variables in a setting that a shell or a container platform should have replaced."""
 
 import re
 from typing import Final
@@ -9,9 +9,9 @@ _UNFILLED: Final = re.compile(r"\$\{\w[^}]*\}|\$\(\w+\)|^\$[A-Z_][A-Z0-9_]*$", r
 
 
 def shell_syntax_problem(text: str) -> str | None:
-    """Return what is left around or in a setting that a shell was to see to, None if nothing is.
+    """Return which shell syntax is left in a setting; None if there is none.
 
-    The answer goes on behind a subject, and quotes nothing: "stands in quotes, …".
+    The result follows a subject, and quotes nothing: "stands in quotes, …".
     """
     if len(text) > 1 and text[0] + text[-1] in _QUOTES:
         return (

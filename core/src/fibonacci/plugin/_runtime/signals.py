@@ -1,4 +1,4 @@
-"""Exceptions that a signal handler raised in the midst of a call."""
+"""Exceptions that a signal handler raised during a call."""
 
 import inspect
 import signal
@@ -7,20 +7,20 @@ from types import FrameType, TracebackType
 
 
 def raise_for_signal(error: BaseException) -> None:
-    """Raise the exception of a signal handler again, if this is one, or came of one.
+    """Raise the exception of a signal handler again, if this is one, or was caused by one.
 
-    Between any two steps of a call Python may run a signal handler, and what that raises (Ctrl-C, a
-    soft time limit, an alarm) comes out of whatever was going on, such as a driver's ``send``. It
-    says nothing about the server or the record, and its caller waits for it. So call this first
-    wherever exceptions of a driver, or of anybody else's code, are made one of ours::
+    Python may run a signal handler between any two steps of a call. What it raises (Ctrl-C, a soft
+    time limit, an alarm) propagates from the running function, such as a driver's ``send``. It
+    says nothing about the server or the record, and the application waits for it. So call this
+    first wherever an exception of a driver, or of other foreign code, is turned into ours::
 
         try:
             reply = connection.exchange(request)
         except DriverError as error:
             raise_for_signal(error)
-            raise unanswered("the connection broke", server, maybe_applied=sent) from None
+            raise no_response_error("the connection broke", server, maybe_applied=sent) from None
 
-    Such an exception may strike after the last byte was sent: note that it is sent before it is.
+    Such an exception may come right after the last byte was sent: set ``sent`` before sending.
     """
     for one in _chain(error):
         if _is_from_handler(one) and not _is_handled_further_up(one, error):

@@ -13,11 +13,11 @@ TIMER_EARLY: Final = 0.002
 deadline everybody else looks at the monotonic clock, and would find that there is time left."""
 
 
-class DeadlineExceeded(TimeoutError):  # noqa: N818 - the term of the field
+class DeadlineExceeded(TimeoutError):  # noqa: N818 - the usual term
     """The deadline of a call has passed.
 
-    A class of its own: a TimeoutError can be an application's, raised by a signal handler in the
-    midst of the call, and is then nobody else's to handle.
+    A separate class: an application's signal handler may raise a TimeoutError during the call,
+    which must not be handled here.
     """
 
     def __init__(self, reason: str = "the time was up") -> None:
@@ -44,8 +44,8 @@ def seconds_left(deadline: float | None) -> float | None:
 def share_deadline(deadline: float, candidates: int) -> float:
     """Return the deadline for the next one of several candidates, such as addresses of a host.
 
-    Each gets an equal share of the time that is left, so that one that says nothing leaves time
-    for those after it. ``candidates`` counts those that were not tried yet, this one among them.
+    Each gets an equal share of the time that is left, so that one without a response leaves time
+    for the next. ``candidates`` is the number of those not tried yet, including this one.
     """
     now = monotonic()
     return now + (deadline - now) / candidates
@@ -56,7 +56,7 @@ def timeout_at(deadline: float | None) -> "Timeout":
 
     Its block ends with TimeoutError, never before the deadline, whatever loop runs.
     """
-    import asyncio  # only async programs pay for it: 62 ms
+    import asyncio  # lazily: it takes 62 ms
 
     if deadline is None:
         return asyncio.timeout_at(None)
