@@ -116,7 +116,7 @@ class ReachesAttributes(Soft):
         return template_engine._find(namespace, reference)
 
 
-@broken("test_key_named_as_a_method")
+@broken("test_key_named_like_a_method")
 class PrefersAttributes(Soft):
     """A method goes before the key of its name."""
 
@@ -150,7 +150,7 @@ class IndexesOnly(Soft):
         return template_engine._find(namespace, reference)
 
 
-@broken("test_form")
+@broken("test_value_form")
 class WritesPython(Soft):
     """Containers have Python's form."""
 
@@ -162,7 +162,7 @@ class WritesPython(Soft):
         )
 
 
-@broken("test_form")
+@broken("test_value_form")
 class EscapesCharacters(Soft):
     """All beyond ASCII is escaped within JSON."""
 
@@ -181,7 +181,7 @@ class EscapesForHTML(Soft):
         return html.escape(template_engine._render_value(value, reference))
 
 
-@broken("test_no_form")
+@broken("test_value_without_json_form")
 class WritesAnything(Soft):
     """What JSON has no form for has Python's."""
 
@@ -192,7 +192,7 @@ class WritesAnything(Soft):
             return repr(value)
 
 
-@broken("test_input")
+@broken("test_missing_input")
 class MissingInputIsEmpty(Soft):
     """A missing input is empty text."""
 
@@ -203,7 +203,7 @@ class MissingInputIsEmpty(Soft):
             return ""
 
 
-@broken("test_memory")
+@broken("test_missing_in_memory")
 class MissingMemoryRaises(Soft):
     """What is missing in memory is an error."""
 
@@ -218,7 +218,7 @@ class MissingMemoryRaises(Soft):
         return value
 
 
-@broken("test_falsy")
+@broken("test_falsy_values")
 class FalsyIsMissing(Soft):
     """What is false counts as missing."""
 
@@ -226,7 +226,7 @@ class FalsyIsMissing(Soft):
         return template_engine._find(namespace, reference) or ""
 
 
-@broken("test_input")
+@broken("test_missing_input")
 class TellsValues(BuiltinEngine):
     """The error quotes what there is."""
 
@@ -245,7 +245,7 @@ class TellsValues(BuiltinEngine):
         return wrapped
 
 
-@broken("test_each_time")
+@broken("test_repeated_reference")
 class ReportsOnce(BuiltinEngine):
     """A name that is written twice is reported once."""
 
@@ -255,7 +255,7 @@ class ReportsOnce(BuiltinEngine):
         return wrapped
 
 
-@broken("test_complete")
+@broken("test_all_references")
 class CountsColumnsFromZero(BuiltinEngine):
     """The first column is 0."""
 
@@ -267,7 +267,7 @@ class CountsColumnsFromZero(BuiltinEngine):
         return wrapped
 
 
-@broken("test_types")
+@broken("test_reference_types")
 class IndexesAreText(BuiltinEngine):
     """An index is reported as text."""
 
@@ -279,7 +279,7 @@ class IndexesAreText(BuiltinEngine):
         return wrapped
 
 
-@broken("test_never_closed")
+@broken("test_unclosed_reference")
 class LetsGo(BuiltinEngine):
     """A name without an end is text."""
 
@@ -292,7 +292,7 @@ class LetsGo(BuiltinEngine):
             raise
 
 
-@broken("test_malformed")
+@broken("test_invalid_template")
 class KeepsUnknownTags(BuiltinEngine):
     """What is no template is text."""
 
@@ -305,7 +305,7 @@ class KeepsUnknownTags(BuiltinEngine):
             return super().compile(source.replace("{{", "{"))
 
 
-@broken("test_threads")
+@broken("test_render_in_threads")
 class FillsInPlace(Soft):
     """The values are written into the template itself."""
 
@@ -323,7 +323,7 @@ class FillsInPlace(Soft):
         return wrapped
 
 
-@broken("test_nothing_is_changed")
+@broken("test_namespace_is_not_changed")
 class MakesWhatIsMissing(Soft):
     """Asking makes an item, where a mapping makes what it misses."""
 
@@ -335,7 +335,7 @@ class MakesWhatIsMissing(Soft):
         return template_engine._find(namespace, reference)
 
 
-@broken("test_nothing_is_kept")
+@broken("test_renderings_are_independent")
 class RemembersValues(Soft):
     """What is missing now is what it was the last time."""
 

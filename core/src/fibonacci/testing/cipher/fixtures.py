@@ -26,7 +26,7 @@ class ContractFixtures:
     ]
     """Three keys, as users write them: by default, 32 random bytes each in URL-safe base64."""
     invalid_keys: ClassVar[Sequence[str]] = ("hunter2",)
-    """Texts that are no keys."""
+    """Texts that are invalid keys."""
     fork_timeout: ClassVar[float] = 15.0
     """Seconds that a forked child may take."""
 
@@ -34,12 +34,12 @@ class ContractFixtures:
 
     @classmethod
     def cipher_of(cls, *keys: str) -> Cipher:
-        """Return a new cipher with these keys, as core makes one for each workflow."""
+        """Return a new cipher with these keys, as core creates one for each workflow."""
         settings = CipherSettings(name=cls.cipher, keys=keys)
         cipher: Cipher = find_plugin("encryption", cls.cipher).call_hook(settings, Cipher)
         return cipher
 
     @pytest.fixture
     def box(self) -> Cipher:
-        """A cipher with the first key alone."""
+        """A cipher with the first key only."""
         return self.cipher_of(self.keys[0])

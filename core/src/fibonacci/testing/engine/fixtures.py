@@ -16,20 +16,20 @@ class ContractFixtures:
     """The engine's name, as users write it; or an Engine."""
 
     reference_start: ClassVar[str] = "{{ "
-    """What stands before a name."""
+    """The start of a reference, before the name."""
     reference_end: ClassVar[str] = " }}"
-    """What stands behind it."""
+    """The end of a reference, after the name."""
     special_characters: ClassVar[str] = "{}"
-    """Characters that text may not hold without a meaning."""
+    """Characters that have a meaning in a template."""
     escapes: ClassVar[Mapping[str, str]] = {'{{ "{{" }}': "{{", '{{ "}}" }}': "}}"}
-    """How a template says what else has a meaning, and what comes of it."""
+    """Templates that escape special characters, and the text that they render."""
     invalid_templates: ClassVar[Sequence[str]] = (
         "{{ }}",
         "{{ input. }}",
         "{{ input..x }}",
         "{{ x y }}",
     )
-    """Texts that are no templates."""
+    """Invalid templates."""
 
     fibonacci_contract: ClassVar[str] = "EngineContract"
 
@@ -45,11 +45,11 @@ class ContractFixtures:
         return engine
 
     def at(self, name: str) -> str:
-        """Return the place of a value, as this engine writes it."""
+        """Return a reference, as this engine writes it."""
         return f"{self.reference_start}{name}{self.reference_end}"
 
     def shown(self, compiler: Engine, name: str, **namespace: Any) -> str:
-        """Return what stands in the text for a name; ``input`` and ``memory`` are there."""
+        """Return the rendered text of a reference; the namespace has ``input`` and ``memory``."""
         template = compiler.compile(f"<{self.at(name)}>")
         text = template.render({"input": {}, "memory": {}, **namespace})
         assert text[0] + text[-1] == "<>"

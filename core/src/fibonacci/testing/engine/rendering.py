@@ -50,18 +50,18 @@ class SinglePassTests(ContractFixtures):
 
     @pytest.mark.parametrize("text", TEXTS, ids=ascii)
     def test_text(self, compiler: Engine, text: str) -> None:
-        """Text comes out as it is, with every blank and newline (C27)."""
+        """Text is rendered as it is, with every space and newline (C27)."""
         assert compiler.compile(text).render({"input": {}, "memory": {}}) == text
 
     @pytest.mark.parametrize("text", TEXTS, ids=ascii)
     def test_text_around_a_value(self, compiler: Engine, text: str) -> None:
-        """Text beside a value comes out as it is, too (C27)."""
+        """Text beside a value is rendered as it is (C27)."""
         template = compiler.compile(f"{text}{self.at('input.x')}{text}{self.at('input.x')}{text}")
         rendered = template.render({"input": {"x": "-"}, "memory": {}})
         assert rendered == f"{text}-{text}-{text}"
 
-    def test_literals(self, compiler: Engine) -> None:
-        """What has a meaning can be said as text (C27)."""
+    def test_escapes(self, compiler: Engine) -> None:
+        """Special characters can be escaped (C27)."""
         for source, text in self.escapes.items():
             template = compiler.compile(f"a{source}b")
             assert template.render({"input": {}, "memory": {}}) == f"a{text}b"
@@ -69,14 +69,14 @@ class SinglePassTests(ContractFixtures):
 
     @pytest.mark.parametrize("value", TEMPLATES)
     def test_value_is_no_template(self, compiler: Engine, value: str) -> None:
-        """What stands in a value is never looked through for templates (C27)."""
-        filled = {"input": {"x": value, "secret": "told"}, "memory": {"secret": "told"}}
+        """A value is never searched for templates (C27)."""
+        filled = {"input": {"x": value, "secret": "shown"}, "memory": {"secret": "shown"}}
         assert self.shown(compiler, "input.x", **filled) == value
         assert self.shown(compiler, "node", node=value) == value
-        assert self.shown(compiler, "memory.x", memory={"x": value, "secret": "told"}) == value
+        assert self.shown(compiler, "memory.x", memory={"x": value, "secret": "shown"}) == value
 
-    def test_values_that_make_a_template(self, compiler: Engine) -> None:
-        """Values side by side make no template, nor with the text around them (C27)."""
+    def test_joined_values_are_no_template(self, compiler: Engine) -> None:
+        """Adjacent values make no template, alone or with the text around them (C27)."""
         open_, close = self.at("input.open"), self.at("input.close")
         template = compiler.compile(f"{open_} input.x {close}{open_}{close}")
         start, end = self.reference_start, self.reference_end
@@ -85,7 +85,7 @@ class SinglePassTests(ContractFixtures):
         assert rendered == f"{start} input.x {end}{start}{end}"
 
     def test_long_value(self, compiler: Engine) -> None:
-        """A text of a million characters arrives whole (C27)."""
+        """A text of a million characters is rendered whole (C27)."""
         long = "0123456789" * 100_000
         assert self.shown(compiler, "memory.long", memory={"long": long}) == long
 
@@ -127,8 +127,8 @@ class ValueFormTests(ContractFixtures):
     """C27: what values look like."""
 
     @pytest.mark.parametrize(("value", "text"), WRITTEN, ids=ascii)
-    def test_form(self, compiler: Engine, value: object, text: str) -> None:
-        """Text goes in as it is, all else as compact JSON that keeps every character (C27)."""
+    def test_value_form(self, compiler: Engine, value: object, text: str) -> None:
+        """Text is rendered as it is, any other value as compact JSON without escapes (C27)."""
         assert self.shown(compiler, "input.x", input={"x": value}) == text
         assert self.shown(compiler, "memory.x.y", memory={"x": {"y": value}}) == text
         assert self.shown(compiler, "node", node=value) == text
@@ -136,15 +136,15 @@ class ValueFormTests(ContractFixtures):
     @pytest.mark.parametrize(
         "value", [{1}, b"x", {1: object}, math.nan, math.inf, date(2025, 1, 23)], ids=repr
     )
-    def test_no_form(self, compiler: Engine, value: object) -> None:
-        """What JSON has no form for is an error that says where, and never Python's form (C27)."""
+    def test_value_without_json_form(self, compiler: Engine, value: object) -> None:
+        """A value that JSON cannot represent is an error with line and column (C27)."""
         template = compiler.compile(f"\n{self.at('node')}")
         with pytest.raises(TemplateError) as caught:
             template.render({"input": {}, "memory": {}, "node": value})
         assert (caught.value.line, caught.value.column) == (2, 1 + len(self.reference_start))
 
-    def test_too_deep(self, compiler: Engine) -> None:
-        """A value that holds itself is such an error, too (C27)."""
+    def test_recursive_value(self, compiler: Engine) -> None:
+        """A value that contains itself is an error with line and column (C27)."""
         loop: list[Any] = []
         loop.append(loop)
         with pytest.raises(TemplateError):
@@ -177,7 +177,7 @@ class AnyTextTests(ContractFixtures):
         check()
 
     def test_any_text_as_value(self, compiler: Engine) -> None:
-        """Any text arrives as it is, wherever it stands (C27)."""
+        """Any text is rendered as it is, in every position (C27)."""
 
         @_many
         @given(value=_TEXT, before=self._meaningless(), behind=self._meaningless())
@@ -191,7 +191,7 @@ class AnyTextTests(ContractFixtures):
         check()
 
     def test_any_value(self, compiler: Engine) -> None:
-        """Any value that JSON has a form for stands in that form (C27)."""
+        """Any value that JSON can represent is rendered as JSON (C27)."""
 
         @_many
         @given(value=_VALUE)

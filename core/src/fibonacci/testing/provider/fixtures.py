@@ -17,15 +17,15 @@ StreamItem = TextDelta | Completion
 
 
 class ModelStream(ABC):
-    """A stream that a test takes piece by piece."""
+    """A stream that a test takes item by item."""
 
     @abstractmethod
     def next(self) -> StreamItem:
-        """Return the next piece."""
+        """Return the next item."""
 
     @abstractmethod
     def rest(self) -> list[StreamItem]:
-        """Return all pieces that are left."""
+        """Return all remaining items."""
 
     @abstractmethod
     def close(self) -> None:
@@ -33,75 +33,75 @@ class ModelStream(ABC):
 
     @abstractmethod
     def throw(self, error: BaseException) -> None:
-        """Break it off by an exception, which comes back from it."""
+        """Throw an exception into it, which it raises."""
 
 
 @attrs.frozen
 class SyncStream(ModelStream):
     """What ``Model.stream`` returns."""
 
-    pieces: Generator[StreamItem]
+    items: Generator[StreamItem]
 
     def next(self) -> StreamItem:
-        return next(self.pieces)
+        return next(self.items)
 
     def rest(self) -> list[StreamItem]:
-        return list(self.pieces)
+        return list(self.items)
 
     def close(self) -> None:
-        self.pieces.close()
+        self.items.close()
 
     def throw(self, error: BaseException) -> None:
-        self.pieces.throw(error)
+        self.items.throw(error)
 
 
 @attrs.frozen
 class AsyncStream(ModelStream):
     """What ``Model.astream`` returns, on the mode's event loop."""
 
-    pieces: AsyncGenerator[StreamItem]
+    items: AsyncGenerator[StreamItem]
     mode: AsyncMode
 
     def next(self) -> StreamItem:
-        piece: StreamItem = self.mode.run(partial(anext, self.pieces))
-        return piece
+        item: StreamItem = self.mode.run(partial(anext, self.items))
+        return item
 
     def rest(self) -> list[StreamItem]:
-        pieces: list[StreamItem] = self.mode.run(partial(collect, self.pieces))
-        return pieces
+        items: list[StreamItem] = self.mode.run(partial(collect, self.items))
+        return items
 
     def close(self) -> None:
-        self.mode.run(self.pieces.aclose)
+        self.mode.run(self.items.aclose)
 
     def throw(self, error: BaseException) -> None:
-        self.mode.run(partial(self.pieces.athrow, error))
+        self.mode.run(partial(self.items.athrow, error))
 
 
 @attrs.frozen
 class ModelUnderTest:
-    """A model, asked in a mode."""
+    """A model that is called in one mode."""
 
     model: Model
     mode: CallMode
 
     def complete(self, request: ModelRequest) -> Completion:
-        """Return the whole answer."""
-        answer: Completion = self.mode.call(self.completion_call(request))
-        return answer
+        """Return the whole completion."""
+        completion: Completion = self.mode.call(self.completion_call(request))
+        return completion
 
     def stream(self, request: ModelRequest) -> list[StreamItem]:
         """Return all that the stream yields."""
-        pieces: list[StreamItem] = self.mode.call(self.stream_call(request))
-        return pieces
+        items: list[StreamItem] = self.mode.call(self.stream_call(request))
+        return items
 
     def completion_call(self, request: ModelRequest) -> CallPair:
-        """Return the call for the whole answer, to be made later."""
+        """Return the call for the whole completion, to be called later."""
         return CallPair(
             partial(self.model.complete, request), partial(self.model.acomplete, request)
         )
 
     def stream_call(self, request: ModelRequest) -> CallPair:
-        """Return the call for all pieces, to be made later."""
+        """Return the call for all items, to be called later."""
 
         async def call_async() -> list[StreamItem]:
             return await collect(self.model.astream(request))
@@ -109,7 +109,7 @@ class ModelUnderTest:
         return CallPair(lambda: list(self.model.stream(request)), call_async)
 
     def open_stream(self, request: ModelRequest) -> ModelStream:
-        """Return a stream of which nothing was taken yet."""
+        """Return a stream from which nothing was read yet."""
 
         async def call_async() -> ModelStream:
             assert isinstance(self.mode, AsyncMode)
@@ -125,9 +125,9 @@ class ModelUnderTest:
         return ModelUnderTest(self.model, mode)
 
 
-async def collect(pieces: AsyncGenerator[StreamItem]) -> list[StreamItem]:
-    """Return all pieces that are left."""
-    return [piece async for piece in pieces]
+async def collect(items: AsyncGenerator[StreamItem]) -> list[StreamItem]:
+    """Return all remaining items."""
+    return [item async for item in items]
 
 
 class ContractFixtures:
@@ -136,32 +136,32 @@ class ContractFixtures:
     model: Any
     """The model's name, as users write it; or a Model, or a fixture of this name."""
     request: ModelRequest = ModelRequest(prompt="Tell me about the sea, and ships.", max_tokens=24)
-    """A question whose answer has at least three words."""
+    """A request whose completion has at least three words."""
     endless_request: ModelRequest | None = None
-    """A question whose stream begins at once, and goes on for seconds; None: no answer does."""
+    """A request whose stream begins at once, and goes on for seconds; None: no completion does."""
     slow_request: ModelRequest | None = None
-    """A question that is not answered within two seconds; None: nothing is known to be."""
+    """A request that is not served within two seconds; None: nothing is known to be."""
     failing_requests: Sequence[tuple[ModelRequest, bool]] = ()
-    """Questions that fail, and whether another try may help; none: whatever is asked is answered.
+    """Requests that fail, and whether a retry may help; none: every request is served.
     Their prompts are of eight characters or more, as no error may quote them."""
     secrets: Sequence[str] = ()
-    """What no error and no repr may tell: the key to the service."""
+    """What no error and no repr may show: the key to the service."""
     deterministic: ClassVar[bool] = True
-    """Whether a question always has the same answer, also beside others; no model with dice."""
+    """Whether equal requests get equal completions, also concurrent ones: no random sampling."""
 
     modes: ClassVar[Sequence[str]] = tuple(CALL_MODES)
-    """In which modes to run."""
+    """The modes to run in."""
     response_timeout: ClassVar[float] = 15.0
-    """Seconds that any answer may take."""
+    """Seconds that any completion may take."""
     deadline_slack: ClassVar[float] = 0.5
-    """Seconds that an error may come after the deadline; more on a machine that is busy."""
+    """Seconds that an error may come after the deadline; more on a busy machine."""
     concurrent_streams: ClassVar[int] = 8
-    """Streams that are begun and closed: more than the model answers at once."""
+    """Streams that are begun and closed: more than the model completions at once."""
 
     fibonacci_contract: ClassVar[str] = "ProviderContract"
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each test once a mode."""
+        """Run each test in each mode."""
         if "mode" in metafunc.fixturenames and metafunc.cls is not None:
             metafunc.parametrize("mode", metafunc.cls.modes, indirect=True, scope="class")
 
@@ -175,7 +175,7 @@ class ContractFixtures:
     @pytest.fixture(scope="class")
     @classmethod
     def shared_model(cls) -> Model | None:
-        """The model, kept from test to test; None where a fixture has it."""
+        """The model, shared by the tests; None if a fixture creates it."""
         return find_model(cls.model) if isinstance(cls.model, str | Model) else None
 
     @pytest.fixture
@@ -191,32 +191,34 @@ class ContractFixtures:
 
     @pytest.fixture
     def mixed_provider(self, raw_model: Model) -> Iterator[ModelUnderTest]:
-        """The model under test, asked plainly and awaited by turns."""
+        """The model under test, called in sync and async code in turn."""
         with MixedMode() as mode:
             yield ModelUnderTest(raw_model, mode)
 
     def with_timeout(self, request: ModelRequest | None = None) -> ModelRequest:
-        """Return the question with a deadline, so that a model which hangs fails the test."""
+        """Return the request with a deadline, so that the test fails if the model hangs."""
         return attrs.evolve(request or self.request, deadline=monotonic() + self.response_timeout)
 
-    def check_completion(self, answer: Completion) -> Completion:
-        """Check what holds for any answer, and return it."""
-        assert isinstance(answer, Completion)
-        assert type(answer.text) is str
-        assert answer.stop_reason in ("end", "max_tokens", "stop", None)
-        return answer
+    def check_completion(self, completion: Completion) -> Completion:
+        """Check what holds for any completion, and return it."""
+        assert isinstance(completion, Completion)
+        assert type(completion.text) is str
+        assert completion.stop_reason in ("end", "max_tokens", "stop", None)
+        return completion
 
-    def check_stream(self, pieces: Sequence[StreamItem]) -> Completion:
-        """Check what holds for any stream, and return the whole answer at its end."""
-        *deltas, answer = pieces
-        assert isinstance(answer, Completion), "a stream ends with the whole answer"
-        texts = [piece.text for piece in deltas if isinstance(piece, TextDelta)]
-        assert len(texts) == len(deltas), "pieces come before the end, and one whole at it"
-        assert "".join(texts) == answer.text
-        return self.check_completion(answer)
+    def check_stream(self, items: Sequence[StreamItem]) -> Completion:
+        """Check what holds for any stream, and return the whole completion at its end."""
+        *deltas, completion = items
+        assert isinstance(completion, Completion), "a stream must end with the whole completion"
+        texts = [item.text for item in deltas if isinstance(item, TextDelta)]
+        assert len(texts) == len(deltas), (
+            "a stream must yield text deltas, and one completion at its end"
+        )
+        assert "".join(texts) == completion.text
+        return self.check_completion(completion)
 
     def check_equal(self, one: Completion, other: Completion) -> None:
-        """Check that two answers to one question are the same, as far as the model is steady."""
+        """Check that two completions to one request are the same, if the model is deterministic."""
         self.check_completion(one)
         self.check_completion(other)
         if self.deterministic:

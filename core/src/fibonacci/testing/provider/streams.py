@@ -15,22 +15,22 @@ class _BreakError(BaseException):
 class StreamTests(ContractFixtures):
     """C31."""
 
-    def test_closed_early(self, provider: ModelUnderTest) -> None:
-        """Streams that are closed early end, and leave the model to the next question (C31)."""
+    def test_stream_closed_early(self, provider: ModelUnderTest) -> None:
+        """A stream that is closed early ends, and the model serves the next request (C31)."""
         for _ in range(self.concurrent_streams):
             stream = provider.open_stream(self.with_timeout(self.endless_request))
             assert isinstance(stream.next(), TextDelta)
             stream.close()
         self.check_completion(provider.complete(self.with_timeout()))
 
-    def test_closed_unused(self, provider: ModelUnderTest) -> None:
-        """A stream of which nobody took a piece can be closed, too (C31)."""
+    def test_stream_closed_unused(self, provider: ModelUnderTest) -> None:
+        """A stream of which no item was taken can be closed (C31)."""
         for _ in range(self.concurrent_streams):
             provider.open_stream(self.with_timeout(self.endless_request)).close()
         self.check_completion(provider.complete(self.with_timeout()))
 
-    def test_broken_off(self, provider: ModelUnderTest) -> None:
-        """An exception that breaks a stream off comes through, and harms no other (C31)."""
+    def test_exception_thrown_into_stream(self, provider: ModelUnderTest) -> None:
+        """An exception thrown into a stream propagates, and harms no other request (C31)."""
         for _ in range(self.concurrent_streams):
             stream = provider.open_stream(self.with_timeout(self.endless_request))
             stream.next()
@@ -38,26 +38,26 @@ class StreamTests(ContractFixtures):
                 stream.throw(_BreakError())
         self.check_completion(provider.complete(self.with_timeout()))
 
-    def test_left_for_a_while(self, provider: ModelUnderTest) -> None:
-        """While a stream rests others are answered, and then it goes on (C31)."""
+    def test_paused_stream(self, provider: ModelUnderTest) -> None:
+        """While a stream is paused, others are served, and then it continues (C31)."""
         stream = provider.open_stream(self.with_timeout())
         first = stream.next()
-        answer = provider.complete(self.with_timeout())
-        self.check_equal(self.check_stream([first, *stream.rest()]), answer)
+        completion = provider.complete(self.with_timeout())
+        self.check_equal(self.check_stream([first, *stream.rest()]), completion)
 
-    def test_by_turns(self, provider: ModelUnderTest) -> None:
-        """Streams that are read by turns have their own pieces each (C31)."""
+    def test_interleaved_streams(self, provider: ModelUnderTest) -> None:
+        """Streams that are read in turn get their own items (C31)."""
         one, other = (
             provider.open_stream(self.with_timeout()),
             provider.open_stream(self.with_timeout()),
         )
-        pieces, others = [one.next()], [other.next()]
-        pieces += one.rest()
+        items, others = [one.next()], [other.next()]
+        items += one.rest()
         others += other.rest()
-        self.check_equal(self.check_stream(pieces), self.check_stream(others))
+        self.check_equal(self.check_stream(items), self.check_stream(others))
 
-    def test_cancelled(self, raw_model: Model) -> None:
-        """A call that is cancelled ends, and leaves the model to the next question (C31)."""
+    def test_cancelled_call(self, raw_model: Model) -> None:
+        """A call that is cancelled ends, and the model serves the next request (C31)."""
 
         async def cancel() -> list[Completion | BaseException]:
             asking = [

@@ -10,32 +10,32 @@ class AddressTests(ContractFixtures):
     """C1 to C5."""
 
     def test_hostile_keys(self, memory: MemoryManager) -> None:
-        """Keys of any characters, prefixes of one another included, hold a value each (C1, C2)."""
+        """Keys of any characters, even prefixes of one another, have their own values (C1, C2)."""
         for number, key in enumerate(HOSTILE):
             memory.set(key, number)
         assert [memory.get(key) for key in HOSTILE] == list(range(len(HOSTILE)))
 
     def test_hostile_keys_listed(self, memory: MemoryManager) -> None:
-        """Keys are listed as they were given, character by character (C1, C2, C14)."""
+        """Keys are listed as they were written, character by character (C1, C2, C14)."""
         memory.set_many(dict.fromkeys(HOSTILE, 0))
         assert memory.list_keys() == sorted(HOSTILE)
 
     def test_hostile_users(self, memory: MemoryManager) -> None:
-        """User ids of any characters have a memory each (C1, C2)."""
+        """User ids of any characters have their own memories (C1, C2)."""
         for number, user in enumerate(HOSTILE):
             memory.set("k", number, scope="user", user_id=user)
         found = [memory.get("k", scope="user", user_id=user) for user in HOSTILE]
         assert found == list(range(len(HOSTILE)))
 
     def test_hostile_workflows(self, memory_factory: MemoryFactory) -> None:
-        """Workflow names of any characters have a memory each (C1, C2)."""
+        """Workflow names of any characters have their own memories (C1, C2)."""
         memories = [memory_factory.new_memory(name) for name in HOSTILE]
         for number, memory in enumerate(memories):
             memory.set("k", number)
         assert [memory.get("k") for memory in memories] == list(range(len(HOSTILE)))
 
     def test_hostile_prefixes(self, memory_factory: MemoryFactory) -> None:
-        """Key prefixes that contain or continue one another part the memories (C1)."""
+        """Key prefixes that contain or continue one another separate the memories (C1)."""
         prefixes = ["", "a", "a:", "a:b", "A", "v1:w:w:", "v1:g::", "'", '"', "~!@#$^&()+=,.;<>/|`"]
         memories = [memory_factory.new_memory(prefix=prefix) for prefix in prefixes]
         for number, memory in enumerate(memories):
@@ -45,16 +45,16 @@ class AddressTests(ContractFixtures):
             assert memory.get("k") == number
             assert memory.list_keys() == ["k", f"only{number}"]
 
-    def test_scopes_part(self, memory: MemoryManager) -> None:
-        """The same key holds another value in each of the four scopes (C1)."""
+    def test_scopes_are_separate(self, memory: MemoryManager) -> None:
+        """The same key has its own value in each of the four scopes (C1)."""
         users = {"user": "w"}
         for scope in SCOPES:
             memory.set("k", scope, scope=scope, user_id=users.get(scope))
         found = [memory.get("k", scope=scope, user_id=users.get(scope)) for scope in SCOPES]
         assert found == list(SCOPES)
 
-    def test_crowded_addresses(self, raw_store: StoreUnderTest) -> None:
-        """Records whose parts join to the same text are read apart (C1)."""
+    def test_ambiguous_addresses(self, raw_store: StoreUnderTest) -> None:
+        """Records whose parts join to the same text are distinct (C1)."""
         addresses = crowded(raw_store.space().prefix)
         for address in addresses:
             raw_store.register(address.space)
@@ -62,8 +62,8 @@ class AddressTests(ContractFixtures):
         for one in addresses:
             assert raw_store.read(one) == one.text.encode(), one
 
-    def test_crowded_spaces(self, raw_store: StoreUnderTest) -> None:
-        """A space lists its own keys and no key of a neighbour (C1, C6)."""
+    def test_ambiguous_spaces(self, raw_store: StoreUnderTest) -> None:
+        """A space lists its own keys and no key of a similar space (C1, C6)."""
         addresses = crowded(raw_store.space().prefix)
         for address in addresses:
             raw_store.register(address.space)
@@ -72,8 +72,8 @@ class AddressTests(ContractFixtures):
             own = sorted(one.key for one in addresses if one.space == space)
             assert raw_store.keys(space) == own, space
 
-    def test_crowded_removals(self, raw_store: StoreUnderTest) -> None:
-        """Removing a record leaves those whose names are alike (C1)."""
+    def test_ambiguous_removals(self, raw_store: StoreUnderTest) -> None:
+        """Removing a record leaves records with similar names (C1)."""
         addresses = crowded(raw_store.space().prefix)
         for address in addresses:
             raw_store.register(address.space)
@@ -83,7 +83,7 @@ class AddressTests(ContractFixtures):
         assert raw_store.read_many(addresses[1::2]) == [b"0"] * len(addresses[1::2])
         assert raw_store.read_many(gone) == [None] * len(gone)
 
-    def test_largest_names(self, memory_factory: MemoryFactory) -> None:
+    def test_longest_names(self, memory_factory: MemoryFactory) -> None:
         """Key, owner and prefix may all be as long as the limits allow (C3)."""
         prefix = "p" * (128 - len(memory_factory.prefix))
         name = "漢" * 333 + "k"
@@ -140,12 +140,12 @@ class SpaceTests(ContractFixtures):
             assert memory.list_keys() == ["k", "v1:w:w:k"]
 
     def test_clear_empty(self, memory: MemoryManager) -> None:
-        """Clearing an empty scope is fine, and says True (C6, C14)."""
+        """Clearing an empty scope returns True (C6, C14)."""
         assert memory.clear() is True
         assert memory.clear() is True
 
-    def test_clear_takes_expiring_records(self, memory: MemoryManager) -> None:
-        """Clearing takes records with and without an expiry (C6)."""
+    def test_clear_removes_expiring_records(self, memory: MemoryManager) -> None:
+        """Clearing removes records with and without an expiry (C6)."""
         memory.set("a", 1)
         memory.set("b", 1, ttl=60)
         memory.clear()
@@ -154,7 +154,7 @@ class SpaceTests(ContractFixtures):
         assert memory.list_keys() == ["b"]
 
     def test_clear_many(self, memory: MemoryManager) -> None:
-        """Clearing takes all records of a scope, however many, and no neighbour's (C6)."""
+        """Clearing removes all records of a scope, in any number, and no other's (C6)."""
         memory.set_many({f"k{number}": number for number in range(self.bulk_size)})
         memory.set("k", 1, scope="user", user_id="w")
         assert memory.clear() is True
@@ -163,7 +163,7 @@ class SpaceTests(ContractFixtures):
         assert memory.list_keys(scope="user", user_id="w") == ["k"]
 
     def test_clear_in_steps(self, raw_store: StoreUnderTest) -> None:
-        """The steps of a store's clear come to an end, and empty the space (C6)."""
+        """The steps of a store's clear end, and empty the space (C6)."""
         space = raw_store.space()
         raw_store.write_many([(raw_store.address(f"{number:03}"), b"0") for number in range(50)])
         raw_store.write(raw_store.address("000", owner="w2"), b"0")

@@ -14,7 +14,7 @@ from fibonacci.testing.store.fixtures import ContractFixtures, StoreUnderTest
 class ExpiryTests(ContractFixtures):
     """C11 and C13: how long records live, and who decides."""
 
-    def test_live_until_then(self, memory: MemoryManager) -> None:
+    def test_present_before_expiry(self, memory: MemoryManager) -> None:
         """A record is there until its ttl is over, also of a fraction of a second (C11, C12)."""
         ttl = 0.25
         while True:
@@ -26,14 +26,14 @@ class ExpiryTests(ContractFixtures):
             ttl *= 2  # too slow a machine to have looked in time
         assert found == (1, True, ["k"])
 
-    def test_gone_afterwards(self, memory: MemoryManager) -> None:
+    def test_absent_after_expiry(self, memory: MemoryManager) -> None:
         """A ttl of 50 ms ends after 50 ms, not after a second (C11)."""
         memory.set("k", 1, ttl=0.05)
         time.sleep(0.05 + self.expiry_slack)
         assert memory.get("k") is None
 
     @pytest.mark.parametrize("method", ["write", "write_many", "compare_and_set", "touch"])
-    def test_never_shorter(self, raw_store: StoreUnderTest, method: str) -> None:
+    def test_ttl_is_never_shorter(self, raw_store: StoreUnderTest, method: str) -> None:
         """A record is there until all of its ttl has passed, to the millisecond (C11)."""
         enough = time.monotonic() + 0.07
         for number, ttl_ms in enumerate(cycle(range(1, 8))):
@@ -43,7 +43,7 @@ class ExpiryTests(ContractFixtures):
                 break
 
     def test_milliseconds(self, memory: MemoryManager) -> None:
-        """A ttl is kept to the millisecond, not rounded to seconds (C11)."""
+        """A ttl is exact to the millisecond, not rounded to seconds (C11)."""
         for ttl in (60.5, 0.9, 1.4):
             start = time.monotonic()
             memory.set("k", 1, ttl=ttl)
@@ -53,21 +53,21 @@ class ExpiryTests(ContractFixtures):
                 assert left is not None
                 assert ttl - passed - 0.05 <= left <= ttl
 
-    def test_long_lives(self, memory: MemoryManager) -> None:
+    def test_long_ttl(self, memory: MemoryManager) -> None:
         """A ttl may be as long as a hundred years (C11)."""
         century = 100 * 365.25 * 86_400
         memory.set("k", 1, ttl=century)
         assert memory.get("k") == 1
         assert century - 60 < (memory.ttl("k") or 0) <= century
 
-    def test_shortest_life(self, memory: MemoryManager) -> None:
-        """A ttl under a millisecond is rounded up to one, and then over (C11)."""
+    def test_shortest_ttl(self, memory: MemoryManager) -> None:
+        """A ttl under a millisecond is rounded up to one (C11)."""
         memory.set("k", 1, ttl=1e-9)
         time.sleep(0.001 + self.expiry_slack)
         assert memory.get("k") is None
 
-    def test_set_gives_a_new_expiry(self, memory: MemoryManager) -> None:
-        """A set replaces the expiry as well: by a longer one, a shorter one, or none (C13)."""
+    def test_set_replaces_the_expiry(self, memory: MemoryManager) -> None:
+        """The method set replaces the expiry by a longer one, a shorter one, or none (C13)."""
         memory.set("longer", 1, ttl=self.short_ttl)
         memory.set("longer", 2, ttl=60)
         memory.set("none", 1, ttl=self.short_ttl)
@@ -80,8 +80,8 @@ class ExpiryTests(ContractFixtures):
         assert memory.get_many(["longer", "none", "shorter", "some"]) == {"longer": 2, "none": 2}
         assert memory.ttl("none") == math.inf
 
-    def test_set_many_gives_a_new_expiry(self, memory: MemoryManager) -> None:
-        """A batch gives each of its records the new expiry (C13)."""
+    def test_set_many_replaces_the_expiry(self, memory: MemoryManager) -> None:
+        """The method set_many sets the expiry of each record (C13)."""
         memory.set("a", 1)
         memory.set("c", 1, ttl=self.short_ttl)
         memory.set_many({"a": 2, "b": 2}, ttl=self.short_ttl)
@@ -91,7 +91,7 @@ class ExpiryTests(ContractFixtures):
         assert memory.ttl("c") == math.inf
 
     def test_changes_keep_the_expiry(self, memory: MemoryManager) -> None:
-        """append, increment and update keep the expiry they find, whatever ttl they get (C13)."""
+        """The methods append, increment and update keep the expiry, whatever ttl they get (C13)."""
         memory.set("list", [1], ttl=60)
         memory.append("list", 2, ttl=9_999)
         memory.set("number", 1, ttl=60)
@@ -104,15 +104,15 @@ class ExpiryTests(ContractFixtures):
             assert 40 < (memory.ttl(key) or 0) <= 60
         assert memory.ttl("ever") == math.inf
 
-    def test_kept_expiry_is_over_in_time(self, memory: MemoryManager) -> None:
-        """A record that was changed still expires when it was to expire at first (C13)."""
+    def test_changed_record_expires(self, memory: MemoryManager) -> None:
+        """A record that was changed expires when it was to expire before (C13)."""
         memory.set("k", 1, ttl=0.1)
         memory.increment("k")
         time.sleep(0.1 + self.expiry_slack)
         assert memory.get("k") is None
 
     def test_changes_create_with_a_ttl(self, memory: MemoryManager) -> None:
-        """append, increment, update and add give a record that they create its ttl (C13)."""
+        """The methods append, increment, update and add set the ttl of a new record (C13)."""
         memory.append("list", 1, ttl=60)
         memory.increment("number", ttl=60)
         memory.update("value", lambda value: value, ttl=60)
@@ -123,7 +123,7 @@ class ExpiryTests(ContractFixtures):
         assert memory.ttl("ever") == math.inf
 
     def test_reads_keep_the_expiry(self, memory: MemoryManager) -> None:
-        """Reading a record in any way does not lengthen its life (C13)."""
+        """Reading a record in any way does not extend its ttl (C13)."""
         memory.set("k", 1, ttl=0.1)
         end = time.monotonic() + 0.1 + self.expiry_slack
         while time.monotonic() < end:
@@ -134,8 +134,8 @@ class ExpiryTests(ContractFixtures):
             memory.list_keys()
         assert memory.exists("k") is False
 
-    def test_store_keeps_the_expiry(self, memory: MemoryManager, raw_store: StoreUnderTest) -> None:
-        """A store keeps the expiry it was given, and none it was not given (C13)."""
+    def test_store_sets_the_expiry(self, memory: MemoryManager, raw_store: StoreUnderTest) -> None:
+        """A store sets exactly the requested expiry, or none (C13)."""
         raw_store.write(raw_store.address("none"), b"1")
         raw_store.write(raw_store.address("some"), b"1", 60_000)
         assert raw_store.remaining_ttl_ms(raw_store.address("none")) is None
@@ -178,34 +178,34 @@ def give_ttl(raw_store: StoreUnderTest, method: str, address: Address, ttl_ms: i
 class TouchTests(ContractFixtures):
     """C12 and C13: a new expiry for the record that is there."""
 
-    def test_touch_lengthens(self, memory: MemoryManager) -> None:
-        """Touching a live record gives it the new expiry, and leaves its value (C13)."""
+    def test_touch_extends_the_expiry(self, memory: MemoryManager) -> None:
+        """Touching a record extends its expiry, and keeps its value (C13)."""
         memory.set("k", {"a": 1}, ttl=self.short_ttl + 1)
         assert memory.touch("k", 60) is True
         assert memory.get("k") == {"a": 1}
         assert 40 < (memory.ttl("k") or 0) <= 60
 
-    def test_touch_shortens(self, memory: MemoryManager) -> None:
-        """Touching may end a life sooner, also one without an end (C13)."""
+    def test_touch_shortens_the_expiry(self, memory: MemoryManager) -> None:
+        """Touching can shorten a ttl, also of a record that never expires (C13)."""
         memory.set("k", 1)
         assert memory.touch("k", self.short_ttl) is True
         self.wait_for_expiry()
         assert memory.exists("k") is False
         assert memory.list_keys() == []
 
-    def test_touch_for_ever(self, memory: MemoryManager) -> None:
-        """Touching with NO_EXPIRY takes the expiry away (C13)."""
+    def test_touch_removes_the_expiry(self, memory: MemoryManager) -> None:
+        """Touching with NO_EXPIRY removes the expiry (C13)."""
         memory.set("k", 1, ttl=60)
         assert memory.touch("k", NO_EXPIRY) is True
         assert memory.ttl("k") == math.inf
 
     def test_touch_absent(self, memory: MemoryManager) -> None:
-        """Touching what is not there says False, and makes nothing (C14)."""
+        """Touching an absent record returns False, and creates nothing (C14)."""
         assert memory.touch("k", 60) is False
         assert memory.list_keys() == []
 
-    def test_touch_leaves_the_bytes(self, raw_store: StoreUnderTest) -> None:
-        """Touching leaves the bytes as they are, whatever they are (C13)."""
+    def test_touch_keeps_the_bytes(self, raw_store: StoreUnderTest) -> None:
+        """Touching keeps the bytes, whatever they are (C13)."""
         for data in (b"", b"\x00\xff", b"{oops", b"x" * 10_000):
             raw_store.write(raw_store.address("k"), data)
             assert raw_store.touch(raw_store.address("k"), 60_000) is True
@@ -236,7 +236,7 @@ class ExpiredTests(ContractFixtures):
         assert late.exists("k") is False
 
     def test_expired_delete(self, late: MemoryManager) -> None:
-        """Deleting an expired record says False (C12, C14)."""
+        """Deleting an expired record returns False (C12, C14)."""
         assert late.delete("k") is False
 
     def test_expired_delete_many(self, late: MemoryManager) -> None:
@@ -255,7 +255,7 @@ class ExpiredTests(ContractFixtures):
         assert late.ttl("k") is None
 
     def test_expired_touch(self, late: MemoryManager) -> None:
-        """Touching an expired record says False, and does not bring it back (C12)."""
+        """Touching an expired record returns False, and does not restore it (C12)."""
         assert late.touch("k", 60) is False
         assert late.touch("k", NO_EXPIRY) is False
         assert late.get("k") is None
@@ -284,7 +284,7 @@ class ExpiredTests(ContractFixtures):
         assert late.get("k") == ["none"]
 
     def test_expired_set(self, late: MemoryManager) -> None:
-        """Setting an expired record makes a new one, without the old expiry (C12, C13)."""
+        """Setting an expired record creates a new one, without the old expiry (C12, C13)."""
         late.set("k", 2)
         assert late.ttl("k") == math.inf
         assert late.list_keys() == ["k"]
@@ -306,7 +306,7 @@ class ExpiredTests(ContractFixtures):
         assert late.get("k") == 2
 
     def test_expired_store_methods(self, late: MemoryManager, raw_store: StoreUnderTest) -> None:
-        """Each method of a store takes an expired record as absent (C12)."""
+        """Each method of a store treats an expired record as absent (C12)."""
         address = raw_store.address("k")
         late.set("live", 2)
         assert raw_store.read(address) is None

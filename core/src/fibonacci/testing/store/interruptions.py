@@ -26,7 +26,7 @@ class InterruptTests(ContractFixtures):
     """C19."""
 
     def test_interrupted_calls(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
-        """After a call was interrupted or cancelled, each answer is still the asker's own (C19)."""
+        """After an interrupted or cancelled call, each call still gets its own result (C19)."""
         workflow = memory_factory.new_workflow()
         memory = memory_factory.memory_of(workflow)
         memory.set_many({key: [key] * 20 for key in KEYS})
@@ -187,7 +187,7 @@ class _Calls:
         return min(max(most, ROUNDS[0]), ROUNDS[-1])
 
     def check(self, verb: str, *, returned: bool) -> None:
-        """See what the call did, and that the next answers are their askers' own."""
+        """Check what the call did, and that the next calls get their own results."""
         turns, number = self.memory.get("turns"), self.memory.get("number")
         applied = {
             "append": sum(turn[0] == self._appended for turn in turns),
@@ -257,11 +257,11 @@ class _Alarm:
             out = self.raised is None or self.raised is self.dropped
             assert out, "what a signal handler raised was swallowed"
 
-    def unraisable(self, told: Any) -> None:
+    def unraisable(self, hook_args: Any) -> None:
         """Take note of what Python drops."""
-        if told.exc_value is not self.raised:
-            sys.__unraisablehook__(told)
-        self.dropped = told.exc_value
+        if hook_args.exc_value is not self.raised:
+            sys.__unraisablehook__(hook_args)
+        self.dropped = hook_args.exc_value
 
 
 @contextmanager

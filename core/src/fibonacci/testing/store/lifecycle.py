@@ -28,8 +28,8 @@ from fibonacci.testing.threads import run_concurrently
 class LifecycleTests(ContractFixtures):
     """C21 and C22."""
 
-    def test_closed(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
-        """After close every verb raises StorageError; closing twice is fine (C22)."""
+    def test_closed_memory(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """After close every method raises StorageError; closing twice is fine (C22)."""
         workflow = memory_factory.new_workflow()
         memory = memory_factory.memory_of(workflow)
         view = memory.for_user("u")
@@ -45,12 +45,12 @@ class LifecycleTests(ContractFixtures):
         with pytest.raises(StorageError):
             view.get("k")
 
-    def test_closed_unused(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+    def test_close_unused_memory(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
         """A memory that was never used can be closed (C22)."""
         workflow = memory_factory.new_workflow(timeout=self.timeout + 1)
         close_workflow(workflow, mode)
 
-    def test_shared(self, memory_factory: MemoryFactory) -> None:
+    def test_shared_memory(self, memory_factory: MemoryFactory) -> None:
         """Workflows of the same name share their memory, others only the wider scopes (C22)."""
         one, same, other = (
             memory_factory.new_memory(),
@@ -65,7 +65,7 @@ class LifecycleTests(ContractFixtures):
         assert other.get("k", scope="global") == 2
         assert other.get("k", scope="user", user_id="u") == 3
 
-    def test_closing_one(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+    def test_close_one_of_two(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
         """Closing one of two workflows leaves the other working (C22)."""
         settings: dict[str, Any] = {
             "timeout": self.timeout + 2
@@ -82,7 +82,7 @@ class LifecycleTests(ContractFixtures):
         assert memory.increment("k") == 2
 
     def test_records_outlive_workflows(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
-        """What a workflow wrote is there for the next, after the store was closed (C22)."""
+        """Records are there for the next workflow after the store was closed (C22)."""
         settings: dict[str, Any] = {"timeout": self.timeout + 3}
         first = memory_factory.new_workflow(**settings)
         memory_factory.memory_of(first).set("k", [1], ttl=60)
@@ -92,14 +92,14 @@ class LifecycleTests(ContractFixtures):
         assert memory.append("k", 2) == 2
         assert memory.list_keys() == ["k"]
 
-    def test_made_again_and_again(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+    def test_repeated_opening(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
         """A store may be opened and closed many times (C22)."""
         for number in range(10):
             workflow = memory_factory.new_workflow(timeout=self.timeout + 4)
             assert memory_factory.memory_of(workflow).increment("k") == number + 1
             close_workflow(workflow, mode)
 
-    def test_event_loops_in_a_row(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+    def test_successive_event_loops(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
         """One memory serves several event loops, one after the other, and then the first (C21)."""
         workflow = memory_factory.new_workflow()
         first = memory_factory.memory_of(workflow)
@@ -112,7 +112,7 @@ class LifecycleTests(ContractFixtures):
         assert first.get("k") == 4
 
     def test_threads(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
-        """One memory serves many threads at once, each with an event loop of its own (C21)."""
+        """One memory serves many threads at once, each with its own event loop (C21)."""
         workflow = memory_factory.new_workflow()
 
         def work(number: int) -> None:
@@ -130,10 +130,10 @@ class LifecycleTests(ContractFixtures):
             f"k{number}": [number, 9] for number in range(6)
         }
 
-    def test_lists_in_threads(self, memory: MemoryManager, raw_store: StoreUnderTest) -> None:
-        """Listings, batches and changes at the same time don't disturb each other (C21)."""
+    def test_concurrent_listings(self, memory: MemoryManager, raw_store: StoreUnderTest) -> None:
+        """Concurrent listings, batches and changes don't disturb each other (C21)."""
         memory.set_many({f"k{number}": number for number in range(20)})
-        answers = call_concurrently(
+        results = call_concurrently(
             memory,
             [
                 call("list_keys", pattern="k*"),
@@ -145,14 +145,14 @@ class LifecycleTests(ContractFixtures):
             ]
             * 10,
         )
-        assert answers[0::6] == [sorted(f"k{number}" for number in range(20))] * 10
-        assert answers[1::6] == [{"k1": 1, "k2": 2}] * 10
-        assert answers[4::6] == [True] * 10
-        assert answers[5::6] == [None] * 10
+        assert results[0::6] == [sorted(f"k{number}" for number in range(20))] * 10
+        assert results[1::6] == [{"k1": 1, "k2": 2}] * 10
+        assert results[4::6] == [True] * 10
+        assert results[5::6] == [None] * 10
         assert raw_store.read(raw_store.address("k3")) == b"3"
 
 
-PATIENCE = 15.0
+FORK_TIMEOUT = 15.0
 """Seconds that a child may take; one that hangs is killed."""
 
 
@@ -161,7 +161,7 @@ class ForkTests(ContractFixtures):
     """C21: forks."""
 
     def test_child_and_parent(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
-        """After a fork child and parent both use the memory, and get their own answers (C21)."""
+        """After a fork child and parent both use the memory, and get their own results (C21)."""
         workflow = memory_factory.new_workflow()
         memory = memory_factory.memory_of(workflow)
         memory.set_many({"ours": "parent", "n": 0})
@@ -181,7 +181,7 @@ class ForkTests(ContractFixtures):
         assert memory.get("ours") == "parent"
         assert memory.increment("n") == 1
 
-    def test_fork_amid_writes(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+    def test_fork_during_writes(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
         """A child that is forked while other threads write can use the memory at once (C21)."""
         workflow = memory_factory.new_workflow()
         memory = memory_factory.memory_of(workflow)
@@ -213,8 +213,10 @@ class ForkTests(ContractFixtures):
                 writer.join()
         assert memory.get("k") == 1
 
-    def test_children_change_together(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
-        """A child that comes back to a store of this machine loses no change of a record (C16)."""
+    def test_child_and_parent_change_a_record(
+        self, memory_factory: MemoryFactory, mode: CallMode
+    ) -> None:
+        """A child that shares a store with its parent loses no change of a record (C16)."""
         workflow = memory_factory.new_workflow()
         memory = memory_factory.memory_of(workflow)
         memory.set("n", 0)
@@ -234,9 +236,9 @@ class ForkTests(ContractFixtures):
 class forked:  # noqa: N801 - reads as a statement
     """Run work in a forked child during the block, and raise what it raised."""
 
-    def __init__(self, work: Callable[[], None], patience: float = PATIENCE) -> None:
+    def __init__(self, work: Callable[[], None], timeout: float = FORK_TIMEOUT) -> None:
         self._work = work
-        self._patience = patience
+        self._patience = timeout
 
     def __enter__(self) -> None:
         """Forks."""
@@ -253,20 +255,20 @@ class forked:  # noqa: N801 - reads as a statement
         """Wait for the child."""
         end = time.monotonic() + self._patience
         ended, status = os.waitpid(self._child, os.WNOHANG)
-        told = ""
+        message = ""
         while not ended:
             if time.monotonic() > end:
-                told = (
-                    f"the child hung for {self._patience:g} s: "
-                    f"a lock that is held at the fork stays held in the child"
+                message = (
+                    f"the child did not end within {self._patience:g} s: "
+                    f"a lock that is held at the fork stays locked in the child"
                 )
                 os.kill(self._child, signal.SIGKILL)
             time.sleep(0.002)
             ended, status = os.waitpid(self._child, os.WNOHANG)
         with os.fdopen(self._report) as report:
-            told += report.read()
+            message += report.read()
         if status:
-            raise AssertionError(told or f"the child died (status {status})")
+            raise AssertionError(message or f"the child died (status {status})")
 
 
 def _run_child(work: Callable[[], None], report: int) -> None:
@@ -274,7 +276,7 @@ def _run_child(work: Callable[[], None], report: int) -> None:
     try:
         work()
         code = 0
-    except BaseException:  # noqa: BLE001 - told to the parent
+    except BaseException:  # noqa: BLE001 - reported to the parent
         os.write(report, traceback.format_exc()[-4_000:].encode())
     finally:
         os._exit(code)

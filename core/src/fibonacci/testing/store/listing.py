@@ -16,7 +16,7 @@ class ListingTests(ContractFixtures):
     """C14 and C15."""
 
     def test_many_keys(self, memory: MemoryManager) -> None:
-        """A listing is complete and sorted, however many keys there are (C14)."""
+        """A listing is complete and sorted, for any number of keys (C14)."""
         keys = sorted(f"k{number}" for number in range(self.bulk_size))
         memory.set_many(dict.fromkeys(keys, 0))
         assert memory.list_keys() == keys
@@ -25,8 +25,8 @@ class ListingTests(ContractFixtures):
         assert memory.list_keys(pattern="k2*") == some
         assert memory.list_keys(pattern="*9") == [key for key in keys if key.endswith("9")]
 
-    def test_code_points(self, memory: MemoryManager) -> None:
-        """Keys are sorted by code point: not by UTF-16, and not as people sort (C14)."""
+    def test_code_point_order(self, memory: MemoryManager) -> None:
+        """Keys are sorted by code point, not by UTF-16 or locale (C14)."""
         keys = [
             "A",
             "Z",
@@ -45,13 +45,13 @@ class ListingTests(ContractFixtures):
             memory.set(key, 0)
         assert memory.list_keys() == keys
 
-    def test_numbers_as_text(self, memory: MemoryManager) -> None:
+    def test_digits_are_sorted_as_text(self, memory: MemoryManager) -> None:
         """Keys that are digits are sorted as text (C14)."""
         memory.set_many(dict.fromkeys(["10", "9", "1", "01", "-1"], 0))
         assert memory.list_keys() == ["-1", "01", "1", "10", "9"]
 
     def test_each_write_is_listed(self, memory: MemoryManager) -> None:
-        """A record is listed as soon as it is written, by whatever verb, and only once (C14)."""
+        """A record is listed once after any method wrote it (C14)."""
         memory.set("set", 1)
         memory.set("set", 2)
         memory.add("add", 1)
@@ -63,7 +63,7 @@ class ListingTests(ContractFixtures):
         assert memory.list_keys() == ["add", "append", "increment", "many", "set", "update"]
 
     def test_each_removal_is_unlisted(self, memory: MemoryManager) -> None:
-        """A record that was deleted is not listed, and one that came again is (C14)."""
+        """A deleted record is not listed; one that was written again is (C14)."""
         memory.set_many({"a": 1, "b": 1, "c": 1, "d": 1})
         memory.delete("a")
         memory.delete_many(["b", "c"])
@@ -71,8 +71,8 @@ class ListingTests(ContractFixtures):
         memory.set("b", 2)
         assert memory.list_keys() == ["b", "d"]
 
-    def test_answers(self, memory: MemoryManager) -> None:
-        """The answer to set is True; delete and exists say what was there (C14)."""
+    def test_results(self, memory: MemoryManager) -> None:
+        """The method set returns True; delete and exists return what was there (C14)."""
         assert memory.delete("k") is False
         assert memory.exists("k") is False
         assert memory.get("k") is None
@@ -83,8 +83,8 @@ class ListingTests(ContractFixtures):
         assert memory.get("k", default=[]) == []
         assert memory.list_keys() == []
 
-    def test_listed_while_written(self, memory: MemoryManager) -> None:
-        """A record that stays is in every listing while others come and go (C14)."""
+    def test_listing_during_writes(self, memory: MemoryManager) -> None:
+        """A record that stays is in every listing during other changes (C14)."""
         memory.set_many({f"stays{number}": 0 for number in range(10)})
         changes = [
             call(verb, f"{'a' if number % 3 else 'z'}{number % 7}", *value)
@@ -106,7 +106,7 @@ class PageTests(ContractFixtures):
 
     @pytest.mark.parametrize("limit", [1, 3, 10, 100])
     def test_pages(self, raw_store: StoreUnderTest, limit: int) -> None:
-        """Pages hold at most so many keys as asked, and add up to all of them in order (C14)."""
+        """Pages hold at most the limit of keys, and together all of them in order (C14)."""
         keys = sorted([*HOSTILE[:20], "�", "😀", "\U0010ffff"])
         raw_store.write_many([(raw_store.address(key), b"0") for key in keys])
         pages = list(raw_store.pages(raw_store.space(), limit=limit))
@@ -143,7 +143,7 @@ class PageTests(ContractFixtures):
         assert listed == sorted(set(listed))
 
     def test_pages_over_expired(self, raw_store: StoreUnderTest) -> None:
-        """Expired records between live ones end no listing (C12, C14)."""
+        """Expired records between others end no listing (C12, C14)."""
         for number in range(40):
             ttl_ms = self.short_ttl_ms if number % 10 else None
             raw_store.write(raw_store.address(f"{number:03}"), b"0", ttl_ms)

@@ -19,31 +19,31 @@ from fibonacci.testing.store.fixtures import (
 class AtomicUpdateTests(ContractFixtures):
     """C16: the verbs."""
 
-    def test_increments(self, memory: MemoryManager) -> None:
-        """Of many increments at the same time each counts once, and none twice (C16)."""
-        answers = call_concurrently(memory, [call("increment", "n")] * 120)
+    def test_concurrent_increments(self, memory: MemoryManager) -> None:
+        """Each of many concurrent increments counts once (C16)."""
+        results = call_concurrently(memory, [call("increment", "n")] * 120)
         assert memory.get("n") == 120
-        assert sorted(answers) == list(range(1, 121))
+        assert sorted(results) == list(range(1, 121))
 
-    def test_appends(self, memory: MemoryManager) -> None:
-        """Of many appends at the same time each item is in the list once (C16)."""
-        answers = call_concurrently(
+    def test_concurrent_appends(self, memory: MemoryManager) -> None:
+        """The items of many concurrent appends are each in the list once (C16)."""
+        results = call_concurrently(
             memory, [call("append", "list", number) for number in range(120)]
         )
         assert sorted(memory.get("list")) == list(range(120))
-        assert sorted(answers) == list(range(1, 121))
+        assert sorted(results) == list(range(1, 121))
 
-    def test_adds(self, memory: MemoryManager) -> None:
-        """Of many who add the same record one succeeds, and its value stays (C16)."""
+    def test_concurrent_adds(self, memory: MemoryManager) -> None:
+        """One of many concurrent adds of a record succeeds, and its value stays (C16)."""
         for record in range(8):
-            answers = call_concurrently(
+            results = call_concurrently(
                 memory, [call("add", f"k{record}", number) for number in range(16)]
             )
-            assert Counter(answers)[True] == 1
-            assert memory.get(f"k{record}") == answers.index(True)
+            assert Counter(results)[True] == 1
+            assert memory.get(f"k{record}") == results.index(True)
 
-    def test_updates(self, memory: MemoryManager) -> None:
-        """Of many updates at the same time none is lost, however often one is tried (C16)."""
+    def test_concurrent_updates(self, memory: MemoryManager) -> None:
+        """None of many concurrent updates is lost, however often one is retried (C16)."""
 
         def grow(value: list[int]) -> list[int]:
             return [*value, len(value)]
@@ -52,8 +52,8 @@ class AtomicUpdateTests(ContractFixtures):
         call_concurrently(memory, [call("update", "k", grow)] * 80)
         assert memory.get("k") == list(range(80))
 
-    def test_different_records(self, memory: MemoryManager) -> None:
-        """Many records changed at the same time don't get into one another (C16, C21)."""
+    def test_concurrent_changes_of_different_records(self, memory: MemoryManager) -> None:
+        """Concurrent changes of many records don't affect each other (C16, C21)."""
         call_concurrently(
             memory, [call("increment", f"n{number % 10}", number % 10) for number in range(200)]
         )
@@ -61,29 +61,29 @@ class AtomicUpdateTests(ContractFixtures):
             f"n{number}": number * 20 for number in range(10)
         }
 
-    def test_deletes(self, memory: MemoryManager) -> None:
-        """Of many who delete the same record one is told True (C14, C16)."""
+    def test_concurrent_deletes(self, memory: MemoryManager) -> None:
+        """One of many concurrent deletes of a record returns True (C14, C16)."""
         for _ in range(5):
             memory.set("k", 1)
-            answers = call_concurrently(memory, [call("delete", "k")] * 16)
-            assert Counter(answers) == {True: 1, False: 15}
+            results = call_concurrently(memory, [call("delete", "k")] * 16)
+            assert Counter(results) == {True: 1, False: 15}
 
     def test_touch_loses_no_change(self, memory: MemoryManager) -> None:
-        """Touching a record that others change takes no change back (C16)."""
+        """Touching a record during other changes undoes no change (C16)."""
         memory.set("n", 0)
         touch = call("touch", "n", 60)
         call_concurrently(memory, [call("increment", "n"), touch, touch] * 40)
         assert memory.get("n") == 40
 
-    def test_own_answers(self, memory: MemoryManager) -> None:
-        """Each of many readers gets the value that was asked for (C21)."""
+    def test_concurrent_reads(self, memory: MemoryManager) -> None:
+        """Each of many concurrent reads gets its own value (C21)."""
         memory.set_many({f"k{number}": number for number in range(20)})
         asked = [number % 20 for number in range(300)]
-        answers = call_concurrently(memory, [call("get", f"k{number}") for number in asked])
-        assert answers == asked
+        results = call_concurrently(memory, [call("get", f"k{number}") for number in asked])
+        assert results == asked
 
-    def test_update_in_update(self, memory: MemoryManager) -> None:
-        """A record that changes in the midst of an update is updated from its new value (C16)."""
+    def test_update_within_update(self, memory: MemoryManager) -> None:
+        """A record that changes during an update is updated from its new value (C16)."""
         other = iter([10, 20])
 
         def change(value: int) -> int:
@@ -104,15 +104,15 @@ WRONG = [ABSENT, b"", b"ol", b"old ", b"OLD", b"other"]
 class CompareAndSetTests(ContractFixtures):
     """C16: the primitive."""
 
-    def test_swap_matching(self, raw_store: StoreUnderTest) -> None:
-        """A compare-and-set writes where the bytes are as expected (C16)."""
+    def test_cas_equal(self, raw_store: StoreUnderTest) -> None:
+        """A compare-and-set writes if the bytes are as expected (C16)."""
         raw_store.write(raw_store.address("k"), b"old")
         assert raw_store.compare_and_set(raw_store.address("k"), b"old", b"new") is True
         assert raw_store.read(raw_store.address("k")) == b"new"
 
     @pytest.mark.parametrize("expected", WRONG, ids=repr)
-    def test_swap_not_matching(self, raw_store: StoreUnderTest, expected: bytes | Absent) -> None:
-        """A compare-and-set that expects anything else changes neither bytes nor expiry (C16)."""
+    def test_cas_unequal(self, raw_store: StoreUnderTest, expected: bytes | Absent) -> None:
+        """A compare-and-set that expects other bytes changes neither bytes nor expiry (C16)."""
         raw_store.write(raw_store.address("k"), b"old", 60_000)
         assert raw_store.compare_and_set(raw_store.address("k"), expected, b"new", None) is False
         assert raw_store.read(raw_store.address("k")) == b"old"
@@ -120,22 +120,22 @@ class CompareAndSetTests(ContractFixtures):
         assert isinstance(left, int)
         assert left <= 60_000
 
-    def test_swap_absent(self, raw_store: StoreUnderTest) -> None:
+    def test_cas_absent(self, raw_store: StoreUnderTest) -> None:
         """A compare-and-set that expects no record creates one, once (C16)."""
         assert raw_store.compare_and_set(raw_store.address("k"), ABSENT, b"1") is True
         assert raw_store.compare_and_set(raw_store.address("k"), ABSENT, b"2") is False
         assert raw_store.read(raw_store.address("k")) == b"1"
         assert raw_store.keys(raw_store.space()) == ["k"]
 
-    def test_swap_bytes_where_none_are(self, raw_store: StoreUnderTest) -> None:
-        """A compare-and-set that expects bytes makes nothing where there is no record (C16)."""
+    def test_cas_bytes_of_absent_record(self, raw_store: StoreUnderTest) -> None:
+        """A compare-and-set that expects bytes creates no record (C16)."""
         for expected in (b"", b"old"):
             assert raw_store.compare_and_set(raw_store.address("k"), expected, b"new") is False
         assert raw_store.read(raw_store.address("k")) is None
         assert raw_store.keys(raw_store.space()) == []
 
-    def test_swap_empty_bytes(self, raw_store: StoreUnderTest) -> None:
-        """Empty bytes are bytes, and no absence (C16)."""
+    def test_cas_empty_bytes(self, raw_store: StoreUnderTest) -> None:
+        """Empty bytes are bytes, and distinct from absence (C16)."""
         raw_store.write(raw_store.address("k"), b"")
         assert raw_store.exists(raw_store.address("k")) is True
         assert raw_store.read(raw_store.address("k")) == b""
@@ -144,7 +144,7 @@ class CompareAndSetTests(ContractFixtures):
         assert raw_store.compare_and_set(raw_store.address("k"), b"1", b"") is True
         assert raw_store.read(raw_store.address("k")) == b""
 
-    def test_swap_binary_and_large(self, raw_store: StoreUnderTest) -> None:
+    def test_cas_binary_and_large(self, raw_store: StoreUnderTest) -> None:
         """Bytes of any size and kind are compared to the last one (C16)."""
         for data in (bytes(range(256)), b"\x00", b"\x80\xff", b"x" * 100_000):
             raw_store.write(raw_store.address("k"), data)
@@ -158,14 +158,14 @@ class CompareAndSetTests(ContractFixtures):
             )
             assert raw_store.compare_and_set(raw_store.address("k"), data, b"new") is True
 
-    def test_swap_same_bytes(self, raw_store: StoreUnderTest) -> None:
+    def test_cas_same_bytes(self, raw_store: StoreUnderTest) -> None:
         """A compare-and-set that writes equal bytes writes their expiry, too (C13, C16)."""
         raw_store.write(raw_store.address("k"), b"1")
         assert raw_store.compare_and_set(raw_store.address("k"), b"1", b"1", 60_000) is True
         assert isinstance(raw_store.remaining_ttl_ms(raw_store.address("k")), int)
 
-    def test_swap_keep(self, raw_store: StoreUnderTest) -> None:
-        """KEEP leaves the expiry that there is, or none; on creation there is none (C13, C16)."""
+    def test_cas_keep_ttl(self, raw_store: StoreUnderTest) -> None:
+        """KEEP_TTL keeps the expiry of a record; a created record has none (C13, C16)."""
         raw_store.write(raw_store.address("some"), b"1", 60_000)
         raw_store.write(raw_store.address("none"), b"1")
         for key in ("some", "none"):
@@ -177,8 +177,8 @@ class CompareAndSetTests(ContractFixtures):
         assert raw_store.remaining_ttl_ms(raw_store.address("none")) is None
         assert raw_store.remaining_ttl_ms(raw_store.address("new")) is None
 
-    def test_swap_new_expiry(self, raw_store: StoreUnderTest) -> None:
-        """A compare-and-set gives the expiry that it is given, or takes it away (C13, C16)."""
+    def test_cas_new_expiry(self, raw_store: StoreUnderTest) -> None:
+        """A compare-and-set sets or removes the expiry (C13, C16)."""
         raw_store.write(raw_store.address("none"), b"1")
         raw_store.write(raw_store.address("some"), b"1", 60_000)
         assert (
@@ -199,7 +199,7 @@ class BatchTests(ContractFixtures):
     """C14 and C17."""
 
     def test_get_many(self, memory: MemoryManager) -> None:
-        """get_many returns the live records by key, in the order asked (C14)."""
+        """The method get_many returns records by key, in the order of the keys (C14)."""
         memory.set("a", 1)
         memory.set("b", None)
         memory.set("c", 3, ttl=60)
@@ -208,21 +208,21 @@ class BatchTests(ContractFixtures):
         assert memory.get_many([]) == {}
 
     def test_set_many(self, memory: MemoryManager) -> None:
-        """set_many stores each record, new and old ones (C14)."""
+        """The method set_many stores each record, new and old ones (C14)."""
         memory.set("a", "old")
         assert memory.set_many({"a": 1, "b": [2]}) is True
         assert memory.get_many(["a", "b"]) == {"a": 1, "b": [2]}
         assert memory.set_many({}) is True
 
     def test_delete_many(self, memory: MemoryManager) -> None:
-        """delete_many counts the live records that went, each once (C14)."""
+        """The method delete_many counts the removed records, each once (C14)."""
         memory.set_many({"a": 1, "b": 2, "c": 3})
         assert memory.delete_many(["a", "absent", "b", "a"]) == 2
         assert memory.list_keys() == ["c"]
         assert memory.delete_many([]) == 0
 
     def test_large_batches(self, memory: MemoryManager) -> None:
-        """A batch may be larger than what one request takes (C14, C17)."""
+        """A batch may be larger than one request of the backend (C14, C17)."""
         mapping = {f"k{number}": [number, "x" * 100] for number in range(230)}
         memory.set_many(mapping)
         keys = list(reversed(mapping))
@@ -232,7 +232,7 @@ class BatchTests(ContractFixtures):
         assert memory.get_many(keys) == {}
 
     def test_batch_in_a_scope(self, memory: MemoryManager) -> None:
-        """A batch touches the scope and the user that it names (C1, C6)."""
+        """A batch applies to the scope and the user that it names (C1, C6)."""
         memory.set("a", "workflow")
         memory.set_many({"a": 1, "b": 2}, scope="user", user_id="u")
         assert memory.get_many(["a", "b"]) == {"a": "workflow"}
@@ -241,8 +241,8 @@ class BatchTests(ContractFixtures):
         assert memory.delete_many(["a"], scope="user", user_id="u") == 1
         assert memory.get("a") == "workflow"
 
-    def test_store_reads_over_spaces(self, raw_store: StoreUnderTest) -> None:
-        """One read takes records of several spaces, repeated and absent ones too (C14)."""
+    def test_read_many_of_several_spaces(self, raw_store: StoreUnderTest) -> None:
+        """One read_many takes records of several spaces, repeated and absent ones too (C14)."""
         spaces = [raw_store.space(), raw_store.space("user", "u"), raw_store.space("global")]
         addresses = [Address(space, key) for key in ("b", "a") for space in spaces]
         raw_store.write_many([(one, one.text.encode()) for one in addresses])
@@ -253,8 +253,8 @@ class BatchTests(ContractFixtures):
         ]
         assert raw_store.read_many([]) == []
 
-    def test_store_writes_over_spaces(self, raw_store: StoreUnderTest) -> None:
-        """One write takes records of several spaces, and gives all the same expiry (C17)."""
+    def test_write_many_of_several_spaces(self, raw_store: StoreUnderTest) -> None:
+        """One write_many takes records of several spaces, with the same expiry (C17)."""
         addresses = [
             Address(space, "k") for space in (raw_store.space(), raw_store.space("user", "u"))
         ]
@@ -265,8 +265,8 @@ class BatchTests(ContractFixtures):
             assert 40_000 < left <= 60_000
         raw_store.write_many([])
 
-    def test_records_are_whole(self, memory: MemoryManager) -> None:
-        """Batches at the same time leave each record as one of them wrote it (C17)."""
+    def test_concurrent_batches(self, memory: MemoryManager) -> None:
+        """Concurrent batches leave each record as one of them wrote it (C17)."""
         keys = [f"k{number}" for number in range(10)]
         batches = [dict.fromkeys(keys, [number] * 50) for number in range(16)]
         reversed_too = [dict(reversed(list(batch.items()))) for batch in batches]
@@ -280,7 +280,7 @@ class BatchTests(ContractFixtures):
                 call("get_many", keys),
             )
         ]
-        answers = call_concurrently(memory, calls)
-        for found in [*answers[2::3], memory.get_many(keys)]:
+        results = call_concurrently(memory, calls)
+        for found in [*results[2::3], memory.get_many(keys)]:
             assert list(found) == keys
             assert all(value == [value[0]] * 50 for value in found.values())

@@ -170,8 +170,8 @@ class ValueTests(ContractFixtures):
             assert memory.set("k", value) is True
             assert repr(memory.get("k", default="no record")) == repr(value)
 
-    def test_bytes_exact(self, raw_store: StoreUnderTest) -> None:
-        """A store returns the very bytes it was given, empty and binary ones too (C7)."""
+    def test_exact_bytes(self, raw_store: StoreUnderTest) -> None:
+        """A store returns exactly the stored bytes, empty and binary ones included (C7)."""
         addresses = [raw_store.address(str(number)) for number in range(len(BYTES))]
         for address, data in zip(addresses, BYTES, strict=True):
             raw_store.write(address, data)
@@ -181,14 +181,14 @@ class ValueTests(ContractFixtures):
             assert found == data
         assert raw_store.read_many(addresses) == BYTES
 
-    def test_one_record_not_the_neighbours(self, memory: MemoryManager) -> None:
+    def test_shorter_value_replaces_longer(self, memory: MemoryManager) -> None:
         """Replacing a long value by a short one leaves nothing of the long one (C7)."""
         memory.set("k", "x" * 50_000)
         memory.set("k", "y")
         assert memory.get("k") == "y"
 
     def test_none(self, memory: MemoryManager) -> None:
-        """None is a value like any other, and no absence (C9)."""
+        """None is a value, and distinct from an absent record (C9)."""
         memory.set("k", None)
         assert memory.get("k", default="absent") is None
         assert memory.exists("k") is True
@@ -206,7 +206,7 @@ class ValueTests(ContractFixtures):
         assert memory.get("k") == [*value, "x"]
 
     def test_larger_value(self, memory: MemoryManager) -> None:
-        """A value of 2 MiB is stored whole, or refused and the old one stays (C10)."""
+        """A value of 2 MiB is stored whole, or refused while the old one stays (C10)."""
         value = "x" * 2**21
         memory.set("k", "old")
         try:
@@ -260,16 +260,16 @@ class CorruptRecordTests(ContractFixtures):
         assert memory.clear() is True
         assert raw_store.read(raw_store.address("2")) is None
 
-    def test_read_out_of_time(self, raw_store: StoreUnderTest) -> None:
-        """A read whose deadline has passed answers right or raises: never "absent" (C14, C18)."""
+    def test_read_past_deadline(self, raw_store: StoreUnderTest) -> None:
+        """A read past its deadline is right or raises: never "absent" (C14, C18)."""
         raw_store.write(raw_store.address("k"), b"1")
         for _ in range(3):
             with suppress(BackendUnavailableError):
                 assert raw_store.read(raw_store.address("k"), deadline=time.monotonic() - 1) == b"1"
             assert raw_store.read(raw_store.address("k")) == b"1"
 
-    def test_write_out_of_time(self, raw_store: StoreUnderTest) -> None:
-        """A write whose deadline has passed is done, or raises what became of it (C18)."""
+    def test_write_past_deadline(self, raw_store: StoreUnderTest) -> None:
+        """A write past its deadline is applied, or raises its outcome (C18)."""
         raw_store.write(raw_store.address("k"), b"old")
         possible = {b"new"}
         try:
@@ -281,7 +281,7 @@ class CorruptRecordTests(ContractFixtures):
         assert raw_store.read(raw_store.address("k")) in possible
 
     def test_unknown_option(self, memory_factory: MemoryFactory) -> None:
-        """An option that the backend does not have is refused, and its value not told (C23)."""
+        """An unknown option is refused, and its value not shown (C23)."""
         if not isinstance(self.backend, str):
             return
         options = {**self.options, "no_such_option": "hunter2"}
@@ -296,5 +296,5 @@ class CorruptRecordTests(ContractFixtures):
         url = memory_factory.config["connection_url"]
         password = StoreURL.parse(url).password if url else None
         raw_store.read(raw_store.address("k"))
-        told = f"{raw_store.store!r} {raw_store.store} {memory_factory.new_workflow()!r}"
-        assert not password or password not in told
+        shown = f"{raw_store.store!r} {raw_store.store} {memory_factory.new_workflow()!r}"
+        assert not password or password not in shown
