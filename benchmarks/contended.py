@@ -19,7 +19,7 @@ import redis
 import redis.asyncio
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 valkey: Any = importlib.import_module("services.valkey")
@@ -112,9 +112,10 @@ def compare(name: str, number: int, url: str, memory: MemoryManager) -> None:
         changes = number
     else:
         client = redis.Redis.from_url(url)
+        work = [several(lambda: watched(client))] * number
         found = [
-            measured(control, lambda: in_threads([several(lambda: watched(client))] * number)),
-            measured(control, lambda: in_threads([several(lambda: append(memory))] * number)),
+            measured(control, lambda: run_concurrently(work)),
+            measured(control, lambda: run_concurrently([several(lambda: append(memory))] * number)),
         ]
         changes = number * TIMES
     (base, base_commands), (ours, our_commands) = found

@@ -7,7 +7,7 @@ from typing import Any
 from measure import seconds_per_call
 from values import VALUES
 
-from fibonacci._builtin.braces import BracesEngine
+from fibonacci._builtin.template_engine import BuiltinEngine
 from fibonacci.plugin import render_value
 
 PROMPT = """Conversation history:
@@ -29,7 +29,7 @@ def namespace(history: Any) -> dict[str, Any]:
 def renderers(history: Any) -> dict[str, Callable[[], object]]:
     """Each makes the same text: a value is JSON where it is no text."""
     given, json = namespace(history), {"memory": {}, "input": {"message": MESSAGE}}
-    builtin = BracesEngine().compile(PROMPT)
+    builtin = BuiltinEngine().compile(PROMPT)
 
     def formatted() -> str:
         return FORMAT.format(render_value(history), MESSAGE)
@@ -69,7 +69,7 @@ def renderers(history: Any) -> dict[str, Callable[[], object]]:
 
 
 def compilers() -> dict[str, Callable[[], object]]:
-    found: dict[str, Callable[[], object]] = {"builtin": lambda: BracesEngine().compile(PROMPT)}
+    found: dict[str, Callable[[], object]] = {"builtin": lambda: BuiltinEngine().compile(PROMPT)}
     with suppress(ImportError):
         from fibonacci_jinja import JinjaEngine
 

@@ -130,13 +130,13 @@ def _class(of: type) -> Iterator[str]:
 
 
 def _contract(contract: type, which: str) -> Iterator[str]:
-    bench = next(one for one in contract.__mro__ if one.__name__ == "Bench")
+    fixtures = next(one for one in contract.__mro__ if one.__name__ == "ContractFixtures")
     name = contract.__name__
     yield f"### {name}"
     yield text_of(definition(contract))
     example = f"from fibonacci.testing import {name}\n\n\nclass TestMine({name}):\n    {which}"
     yield f"```\n{example}\n```"
-    rows = fields(definition(bench))
+    rows = fields(definition(fixtures))
     yield _table(row for row in rows if row.name != "fibonacci_contract")
 
 

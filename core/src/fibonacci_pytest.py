@@ -30,9 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Start to gather, where the report is asked for."""
     if config.getoption("--fibonacci-report"):
-        from fibonacci.testing.gatherer import Gatherer
+        from fibonacci.testing.report import ReportPlugin
 
-        config.pluginmanager.register(Gatherer(), "fibonacci-report")
+        config.pluginmanager.register(ReportPlugin(), "fibonacci-report")
 
 
 @pytest.fixture

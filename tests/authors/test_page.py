@@ -8,8 +8,7 @@ import pytest
 from fibonacci import errors, plugin
 from fibonacci.plugin import AsyncStore, Store, VersionedStore
 from fibonacci.testing import StoreContract
-from fibonacci.testing.clauses import PROMISES
-from fibonacci.testing.gatherer import clauses_of
+from fibonacci.testing.report import CLAUSES, cited_clauses
 
 PAGE = Path(__file__).parents[2] / "docs" / "write-a-backend.md"
 TEXT = PAGE.read_text("utf-8")
@@ -30,10 +29,10 @@ def test_clauses():
         for part in StoreContract.__mro__
         for name, test in vars(part).items()
         if name.startswith("test_")
-        for clause in clauses_of(test)
+        for clause in cited_clauses(test)
     }
     told = re.findall(r"^\| (C\d+) \| (.+?) \|", section("The contract"), re.MULTILINE)
-    assert told == [(clause, words) for clause, words in PROMISES.items() if clause in judged]
+    assert told == [(clause, words) for clause, words in CLAUSES.items() if clause in judged]
 
 
 def test_methods():

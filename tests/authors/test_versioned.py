@@ -204,7 +204,7 @@ def test_fault_passes(store, server, monkeypatch, fault):
 def test_lives_as_long_as_it_was_given(store, server, monkeypatch):
     """C11, C12: a record lives its milliseconds, in full, and at most one more."""
     now = 1_000_000_000_000_000_001
-    monkeypatch.setattr("fibonacci.plugin._runtime.expiry.time_ns", lambda: now)
+    monkeypatch.setattr("fibonacci.plugin._runtime.timing.time_ns", lambda: now)
     store.write(K, b"1", 5)
     now += 5_000_000 - 1
     assert store.read(K) == b"1"

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import attrs
 
-from fibonacci._builtin import braces
-from fibonacci._builtin.braces import BracesEngine
+from fibonacci._builtin import template_engine
+from fibonacci._builtin.template_engine import BuiltinEngine
 from fibonacci.errors import TemplateError
 from fibonacci.plugin import Template, get_child, missing_value_error
 
@@ -43,11 +43,11 @@ class Wrapped(Template):
 
 def insides(wrapped):
     """The parts and the slots of the sound template."""
-    assert isinstance(wrapped.template, braces.BracesTemplate)
+    assert isinstance(wrapped.template, template_engine.BuiltinTemplate)
     return wrapped.template._parts, wrapped.template._slots
 
 
-class Soft(BracesEngine):
+class Soft(BuiltinEngine):
     """A sound engine whose templates ask ``find`` for each value, and ``write`` for its form."""
 
     def compile(self, source):
@@ -63,12 +63,12 @@ class Soft(BracesEngine):
         wrapped.render = render
         return wrapped
 
-    find = staticmethod(braces._find)
-    write = staticmethod(braces._written)
+    find = staticmethod(template_engine._find)
+    write = staticmethod(template_engine._render_value)
 
 
 @broken("test_value_is_no_template")
-class RendersTwice(BracesEngine):
+class RendersTwice(BuiltinEngine):
     """What comes out is taken for a template once more."""
 
     def compile(self, source):
@@ -87,7 +87,7 @@ class RendersTwice(BracesEngine):
 
 
 @broken("test_text")
-class StripsTheLastNewline(BracesEngine):
+class StripsTheLastNewline(BuiltinEngine):
     """The newline at the end of a text is dropped."""
 
     def compile(self, source):
@@ -95,7 +95,7 @@ class StripsTheLastNewline(BracesEngine):
 
 
 @broken("test_text_around_a_value")
-class MakesNewlinesAlike(BracesEngine):
+class MakesNewlinesAlike(BuiltinEngine):
     """Each newline becomes LF."""
 
     def compile(self, source):
@@ -113,10 +113,10 @@ class ReachesAttributes(Soft):
             value = getattr(value, str(key), value) if found is value else found
             if callable(value):
                 return repr(value)
-        return braces._find(namespace, reference)
+        return template_engine._find(namespace, reference)
 
 
-@broken("test_key_named_as_a_method")
+@broken("test_key_named_like_a_method")
 class PrefersAttributes(Soft):
     """A method goes before the key of its name."""
 
@@ -126,11 +126,11 @@ class PrefersAttributes(Soft):
         for key in before:
             value = get_child(value, key, "")
         found = getattr(value, str(last), None) if reference.path else None
-        return repr(found) if found else braces._find(namespace, reference)
+        return repr(found) if found else template_engine._find(namespace, reference)
 
 
 @broken("test_case")
-class FoldsNames(BracesEngine):
+class FoldsNames(BuiltinEngine):
     """Names are compared without regard to case."""
 
     def compile(self, source):
@@ -147,23 +147,27 @@ class IndexesOnly(Soft):
             if isinstance(value, dict) and isinstance(key, int):
                 return ""
             value = get_child(value, key)
-        return braces._find(namespace, reference)
+        return template_engine._find(namespace, reference)
 
 
-@broken("test_form")
+@broken("test_value_form")
 class WritesPython(Soft):
     """Containers have Python's form."""
 
     def write(self, value, reference):
-        return str(value) if isinstance(value, list | dict) else braces._written(value, reference)
+        return (
+            str(value)
+            if isinstance(value, list | dict)
+            else template_engine._render_value(value, reference)
+        )
 
 
-@broken("test_form")
+@broken("test_value_form")
 class EscapesCharacters(Soft):
     """All beyond ASCII is escaped within JSON."""
 
     def write(self, value, reference):
-        text = braces._written(value, reference)
+        text = template_engine._render_value(value, reference)
         return (
             text if isinstance(value, str) else json.dumps(json.loads(text), separators=(",", ":"))
         )
@@ -174,32 +178,32 @@ class EscapesForHTML(Soft):
     """Text is escaped as for a web page."""
 
     def write(self, value, reference):
-        return html.escape(braces._written(value, reference))
+        return html.escape(template_engine._render_value(value, reference))
 
 
-@broken("test_no_form")
+@broken("test_value_without_json_form")
 class WritesAnything(Soft):
     """What JSON has no form for has Python's."""
 
     def write(self, value, reference):
         try:
-            return braces._written(value, reference)
+            return template_engine._render_value(value, reference)
         except TemplateError:
             return repr(value)
 
 
-@broken("test_input")
+@broken("test_missing_input")
 class MissingInputIsEmpty(Soft):
     """A missing input is empty text."""
 
     def find(self, namespace, reference):
         try:
-            return braces._find(namespace, reference)
+            return template_engine._find(namespace, reference)
         except TemplateError:
             return ""
 
 
-@broken("test_memory")
+@broken("test_missing_in_memory")
 class MissingMemoryRaises(Soft):
     """What is missing in memory is an error."""
 
@@ -214,16 +218,16 @@ class MissingMemoryRaises(Soft):
         return value
 
 
-@broken("test_falsy")
+@broken("test_falsy_values")
 class FalsyIsMissing(Soft):
     """What is false counts as missing."""
 
     def find(self, namespace, reference):
-        return braces._find(namespace, reference) or ""
+        return template_engine._find(namespace, reference) or ""
 
 
-@broken("test_input")
-class TellsValues(BracesEngine):
+@broken("test_missing_input")
+class TellsValues(BuiltinEngine):
     """The error quotes what there is."""
 
     def compile(self, source):
@@ -241,8 +245,8 @@ class TellsValues(BracesEngine):
         return wrapped
 
 
-@broken("test_each_time")
-class ReportsOnce(BracesEngine):
+@broken("test_repeated_reference")
+class ReportsOnce(BuiltinEngine):
     """A name that is written twice is reported once."""
 
     def compile(self, source):
@@ -251,8 +255,8 @@ class ReportsOnce(BracesEngine):
         return wrapped
 
 
-@broken("test_complete")
-class CountsColumnsFromZero(BracesEngine):
+@broken("test_all_references")
+class CountsColumnsFromZero(BuiltinEngine):
     """The first column is 0."""
 
     def compile(self, source):
@@ -263,8 +267,8 @@ class CountsColumnsFromZero(BracesEngine):
         return wrapped
 
 
-@broken("test_types")
-class IndexesAreText(BracesEngine):
+@broken("test_reference_types")
+class IndexesAreText(BuiltinEngine):
     """An index is reported as text."""
 
     def compile(self, source):
@@ -275,8 +279,8 @@ class IndexesAreText(BracesEngine):
         return wrapped
 
 
-@broken("test_never_closed")
-class LetsGo(BracesEngine):
+@broken("test_unclosed_reference")
+class LetsGo(BuiltinEngine):
     """A name without an end is text."""
 
     def compile(self, source):
@@ -288,8 +292,8 @@ class LetsGo(BracesEngine):
             raise
 
 
-@broken("test_malformed")
-class KeepsUnknownTags(BracesEngine):
+@broken("test_invalid_template")
+class KeepsUnknownTags(BuiltinEngine):
     """What is no template is text."""
 
     def compile(self, source):
@@ -301,7 +305,7 @@ class KeepsUnknownTags(BracesEngine):
             return super().compile(source.replace("{{", "{"))
 
 
-@broken("test_threads")
+@broken("test_render_in_threads")
 class FillsInPlace(Soft):
     """The values are written into the template itself."""
 
@@ -319,7 +323,7 @@ class FillsInPlace(Soft):
         return wrapped
 
 
-@broken("test_nothing_is_changed")
+@broken("test_namespace_is_not_changed")
 class MakesWhatIsMissing(Soft):
     """Asking makes an item, where a mapping makes what it misses."""
 
@@ -328,10 +332,10 @@ class MakesWhatIsMissing(Soft):
         for key in (reference.root, *reference.path):
             with suppress(KeyError, IndexError, TypeError):
                 value = value[key]
-        return braces._find(namespace, reference)
+        return template_engine._find(namespace, reference)
 
 
-@broken("test_nothing_is_kept")
+@broken("test_renderings_are_independent")
 class RemembersValues(Soft):
     """What is missing now is what it was the last time."""
 

@@ -31,8 +31,8 @@ def registered():
 
 
 for _name, _kind in {**BROKEN, **SOUND}.items():
-    _patience = getattr(_kind, "patience", CipherContract.patience)
-    _fields = {"cipher": _name.lower(), "patience": _patience}
+    _timeout = getattr(_kind, "fork_timeout", CipherContract.fork_timeout)
+    _fields = {"cipher": _name.lower(), "fork_timeout": _timeout}
     if _name in BROKEN:
         _fields |= {test: None for test in TESTS if test != _kind.test}
     globals()[f"Test{_name}"] = type(f"Test{_name}", (CipherContract,), _fields)

@@ -5,15 +5,15 @@ Of a broken engine only the test that is about its defect is run, and has to fai
 
 from broken_engines import BROKEN, Soft
 
-from fibonacci._builtin.braces import BracesEngine
+from fibonacci._builtin.template_engine import BuiltinEngine
 from fibonacci.testing import EngineContract
-from fibonacci.testing.engine.any_text import AnyText
+from fibonacci.testing.engine.rendering import AnyTextTests
 
-SOUND = {"BracesEngine": BracesEngine, "Soft": Soft}
+SOUND = {"BuiltinEngine": BuiltinEngine, "Soft": Soft}
 PROPERTIES = ["EscapesForHTML", "MakesNewlinesAlike", "WritesPython"]
 DEFECTS = [*BROKEN, *(f"Random{name}" for name in PROPERTIES)]
 TESTS = [name for name in dir(EngineContract) if name.startswith("test_")]
-RANDOM = {name: None for name in vars(AnyText) if name.startswith("test_")}
+RANDOM = {name: None for name in vars(AnyTextTests) if name.startswith("test_")}
 
 for _name, _engine in {**BROKEN, **SOUND}.items():
     _fields = {"engine": _engine(), **RANDOM}
@@ -22,5 +22,5 @@ for _name, _engine in {**BROKEN, **SOUND}.items():
     globals()[f"Test{_name}"] = type(f"Test{_name}", (EngineContract,), _fields)
 
 for _name in PROPERTIES:
-    _class = type(f"TestRandom{_name}", (AnyText,), {"engine": BROKEN[_name]()})
+    _class = type(f"TestRandom{_name}", (AnyTextTests,), {"engine": BROKEN[_name]()})
     globals()[_class.__name__] = _class

@@ -14,14 +14,14 @@ TESTS = [name for name in dir(ProviderContract) if name.startswith("test_")]
 for _name, _model in {**BROKEN, **SOUND}.items():
     _set = {
         "model": _model(),
-        "endless": ENDLESS if _model is not Plain else None,
-        "slow": SLOW,
-        "failing": [(BUSY, True), (WRONG, False)],
+        "endless_request": ENDLESS if _model is not Plain else None,
+        "slow_request": SLOW,
+        "failing_requests": [(BUSY, True), (WRONG, False)],
         "secrets": [KEY],
-        "patience": 2.0,
+        "response_timeout": 2.0,
     }
     if _name in SOUND:
-        _set["grace"] = 5.0  # beside many others; a broken one is late by less
+        _set["deadline_slack"] = 5.0  # beside many others; a broken one is late by less
     if _name in BROKEN:
         _set |= {test: None for test in TESTS if test != BROKEN[_name].test}
     globals()[f"Test{_name}"] = type(f"Test{_name}", (ProviderContract,), _set)

@@ -9,8 +9,8 @@ from minimal import MinimalStore, toy_plugin
 
 from fibonacci import register_plugin
 from fibonacci.testing import StoreContract
-from fibonacci.testing.gatherer import clauses_of
-from fibonacci.testing.store.machine import AnyHistory
+from fibonacci.testing.report import cited_clauses
+from fibonacci.testing.store.stateful import HistoryTests
 
 STORES = {**BROKEN, **BROKEN_ASYNC, "MinimalStore": MinimalStore}
 HISTORIES = ["FoldsCase", "WriteKeepsExpiry", "ListsUnsorted", "CountsAllRemoved"]
@@ -21,8 +21,8 @@ class Hasty:
     """Settings for stores that answer at once."""
 
     timeout = 0.5
-    short = grace = 0.01
-    many = 1_100
+    short_ttl = expiry_slack = 0.01
+    bulk_size = 1_100
 
     backend: str
     store: type
@@ -46,7 +46,7 @@ def suite(name, contract, **settings):
 
 def of_other_clauses(clause):
     """The tests that are not about a clause; nor do histories say which clause is broken."""
-    others = [test for test in TESTS if clause not in clauses_of(getattr(StoreContract, test))]
+    others = [test for test in TESTS if clause not in cited_clauses(getattr(StoreContract, test))]
     return dict.fromkeys([*others, "test_any_history"])
 
 
@@ -56,7 +56,7 @@ for _name in [*BROKEN, *BROKEN_ASYNC]:
 
 for _name in HISTORIES:
     # As many as it takes: what is drawn depends on all constants of the sources.
-    globals()[f"TestHistory{_name}"] = suite(_name, AnyHistory, examples=400)
+    globals()[f"TestHistory{_name}"] = suite(_name, HistoryTests, max_examples=400)
 
 SOUND = ["MinimalStore"]
 DEFECTS = [*BROKEN, *BROKEN_ASYNC, *(f"History{name}" for name in HISTORIES)]

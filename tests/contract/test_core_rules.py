@@ -25,9 +25,8 @@ from fibonacci import (
     ValueTooLargeError,
     WrongTypeError,
 )
-from fibonacci.testing.store.bench import Bench, Opener
-from fibonacci.testing.store.samples import HOSTILE
-from fibonacci.testing.store.spoken import Raw
+from fibonacci.testing.store.fixtures import ContractFixtures, MemoryFactory, StoreUnderTest
+from fibonacci.testing.store.values import HOSTILE
 
 UNFIT_KEYS = ["", "a\0", "\ud800", "k" * 1001, "漢" * 334, b"k", 1, None, ["k"]]
 
@@ -89,7 +88,7 @@ PATTERNS = [
 ]
 
 
-class TestAddresses(Bench):
+class TestAddresses(ContractFixtures):
     """C3 to C5: names, users and organizations."""
 
     backend = "memory"
@@ -109,11 +108,11 @@ class TestAddresses(Bench):
             memory.set_many({"a": 1, "b\0": 2})
         assert memory.list_keys() == []
 
-    def test_unfit_prefix(self, opener: Opener) -> None:
+    def test_unfit_prefix(self, memory_factory: MemoryFactory) -> None:
         """A key prefix over 128 characters, or with glob characters, is refused (C3)."""
         for prefix in ("p" * 129, "*", "a b", "é", "{", "%", "\\"):
             with pytest.raises(ConfigurationError):
-                opener.memory(prefix=prefix)
+                memory_factory.new_memory(prefix=prefix)
 
     def test_user_scope_needs_a_user(self, memory: MemoryManager) -> None:
         """User scope without a user id is an error, never a shared bucket (C4)."""
@@ -129,11 +128,11 @@ class TestAddresses(Bench):
                 memory.set("k", 1, scope=scope, user_id="u")
             assert memory.list_keys(scope=scope) == []
 
-    def test_organizations(self, opener: Opener) -> None:
+    def test_organizations(self, memory_factory: MemoryFactory) -> None:
         """Organizations have a memory each, shared by their workflows (C5)."""
-        one = opener.memory("w1", organization_id="one")
-        other = opener.memory("w2", organization_id="one")
-        foreign = opener.memory("w1", organization_id="One")
+        one = memory_factory.new_memory("w1", organization_id="one")
+        other = memory_factory.new_memory("w2", organization_id="one")
+        foreign = memory_factory.new_memory("w1", organization_id="One")
         one.set("k", 1, scope="organization")
         assert other.get("k", scope="organization") == 1
         assert foreign.get("k", scope="organization") is None
@@ -148,7 +147,7 @@ class TestAddresses(Bench):
             view.get("k", user_id="u")
 
 
-class TestValues(Bench):
+class TestValues(ContractFixtures):
     """C7 to C9, and C25: values, and bytes that hold none."""
 
     backend = "memory"
@@ -199,9 +198,11 @@ class TestValues(Bench):
             memory.set("k", "x" * 2**24)
         assert memory.get("k") == "old"
 
-    def test_corrupt_record_is_not_changed(self, memory: MemoryManager, raw: Raw) -> None:
+    def test_corrupt_record_is_not_changed(
+        self, memory: MemoryManager, raw_store: StoreUnderTest
+    ) -> None:
         """append, increment and update raise on corrupt bytes, and leave them (C8)."""
-        raw.write(raw.address("k"), b"{oops")
+        raw_store.write(raw_store.address("k"), b"{oops")
         with pytest.raises(CorruptRecordError):
             memory.append("k", 1)
         with pytest.raises(CorruptRecordError):
@@ -209,17 +210,19 @@ class TestValues(Bench):
         with pytest.raises(CorruptRecordError):
             memory.update("k", lambda value: value)
         assert memory.add("k", 1) is False
-        assert raw.read(raw.address("k")) == b"{oops"
+        assert raw_store.read(raw_store.address("k")) == b"{oops"
 
-    def test_sealed_record_is_not_read(self, memory: MemoryManager, raw: Raw) -> None:
+    def test_sealed_record_is_not_read(
+        self, memory: MemoryManager, raw_store: StoreUnderTest
+    ) -> None:
         """A sealed record raises where there is no key, and is not read as the default (C25)."""
         for data in SEALED:
-            raw.write(raw.address("k"), data)
+            raw_store.write(raw_store.address("k"), data)
             with pytest.raises(DecryptionError):
                 memory.get("k", default="default")
 
 
-class TestExpiry(Bench):
+class TestExpiry(ContractFixtures):
     """C11 and C13: ttls."""
 
     backend = "memory"
@@ -237,9 +240,9 @@ class TestExpiry(Bench):
         assert memory.get("k") == "old"
         assert memory.ttl("k") == math.inf
 
-    def test_default_ttl(self, opener: Opener) -> None:
+    def test_default_ttl(self, memory_factory: MemoryFactory) -> None:
         """A record gets the memory's default_ttl, unless its writer says otherwise (C13)."""
-        memory = opener.memory(default_ttl=60)
+        memory = memory_factory.new_memory(default_ttl=60)
         memory.set("set", 1)
         memory.add("add", 1)
         memory.increment("increment")
@@ -252,7 +255,7 @@ class TestExpiry(Bench):
         assert memory.ttl("ever") == math.inf
 
 
-class TestPatterns(Bench):
+class TestPatterns(ContractFixtures):
     """C15: patterns of keys."""
 
     backend = "memory"
@@ -274,7 +277,7 @@ class TestPatterns(Bench):
             assert list(memory.iter_keys(pattern)) == matching, pattern
 
 
-class TestChanges(Bench):
+class TestChanges(ContractFixtures):
     """C14 and C16: the arguments of changes and batches, and the types of what they change."""
 
     backend = "memory"

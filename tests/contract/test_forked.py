@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from fibonacci.testing.store.fork import forked
+from fibonacci.testing.store.lifecycle import forked
 
 
 def test_a_child_that_hangs():
     """It is killed, and the error says how long it was waited for, and what it may be."""
-    hung = r"^the child hung for 0\.05 s: a lock that is held"
-    with pytest.raises(AssertionError, match=hung), forked(lambda: time.sleep(60), patience=0.05):
+    hung = r"^the child did not end within 0\.05 s: a lock that is held"
+    with pytest.raises(AssertionError, match=hung), forked(lambda: time.sleep(60), timeout=0.05):
         pass
 
 

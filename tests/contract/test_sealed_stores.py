@@ -17,7 +17,7 @@ from services.standalone import Redis
 
 from fibonacci import DecryptionError, MemoryManager, generate_key
 from fibonacci.testing import StoreContract
-from fibonacci.testing.store.bench import Opener
+from fibonacci.testing.store.fixtures import MemoryFactory
 
 KEYS = [generate_key(), generate_key()]
 
@@ -26,28 +26,28 @@ class Sealed(StoreContract):
     """All values sealed, with the first of two keys."""
 
     modes: ClassVar[Sequence[Any]] = ("sync", "async")
-    many = 1_100
-    examples = 8
+    bulk_size = 1_100
+    max_examples = 8
 
     @pytest.fixture(autouse=True)
-    def sealed(self, opener: Opener) -> None:
+    def sealed(self, memory_factory: MemoryFactory) -> None:
         """Each workflow of the test seals; so comes before any memory is made."""
-        opener.config.update(encrypt_values=True, encryption_key=KEYS)
+        memory_factory.config.update(encrypt_values=True, encryption_key=KEYS)
 
-    def test_it_is_sealed(self, memory: MemoryManager, opener: Opener) -> None:
+    def test_it_is_sealed(self, memory: MemoryManager, memory_factory: MemoryFactory) -> None:
         """The memories of this suite do seal (C24)."""
         memory.set("k", 1)
         with pytest.raises(DecryptionError):
-            opener.memory(encrypt_values=False, encryption_key=None).get("k")
-        assert opener.memory(encryption_key=KEYS[::-1]).get("k") == 1
+            memory_factory.new_memory(encrypt_values=False, encryption_key=None).get("k")
+        assert memory_factory.new_memory(encryption_key=KEYS[::-1]).get("k") == 1
         with pytest.raises(DecryptionError):
-            opener.memory(encryption_key=KEYS[1]).get("k")
+            memory_factory.new_memory(encryption_key=KEYS[1]).get("k")
 
 
 for _name in dir(StoreContract):
     if (
         _name.startswith("test_")
-        and "raw" in inspect.signature(getattr(StoreContract, _name)).parameters
+        and "raw_store" in inspect.signature(getattr(StoreContract, _name)).parameters
     ):
         setattr(Sealed, _name, None)
 

@@ -149,7 +149,7 @@ def test_a_newer_version_of_the_hook_specs_is_refused(install: Install):
     with pytest.raises(PluginIncompatibleError) as caught:
         Workflow("w", MemoryConfig("new"))
     assert str(caught.value) == (
-        "backend 'new' (toy-new 3.1) speaks hook specs 2, and this fibonacci-core speaks 1. "
+        "backend 'new' (toy-new 3.1) requires hook spec version 2; this fibonacci-core supports 1. "
         "Upgrade it: pip install --upgrade fibonacci-core"
     )
     assert state_of("new") == "failed"
@@ -174,7 +174,7 @@ def test_a_version_that_is_no_version_is_refused(install: Install, name: str, li
     with pytest.raises(PluginIncompatibleError) as caught:
         Workflow("w", MemoryConfig(name))
     assert str(caught.value) == (
-        f"backend {name!r} (toy-{name} 1.0) does not say which hook specs it speaks: "
+        f"backend {name!r} (toy-{name} 1.0) does not declare a hook spec version: "
         f"it needs a line FIBONACCI_SPEC_VERSION = 1"
     )
 
@@ -238,7 +238,7 @@ def test_a_hook_that_returns_something_else_is_told(
     with pytest.raises(PluginLoadError) as caught:
         Workflow("w", MemoryConfig(name))
     assert str(caught.value) == (
-        f"backend {name!r} (toy-{name} 1.0) returned {returned}, where Backend is due"
+        f"backend {name!r} (toy-{name} 1.0) returned {returned} instead of Backend"
     )
     assert state_of(name) == "failed"
 

@@ -165,8 +165,8 @@ def test_a_folder_without_code_is_told(install: Install, site: Path):
     install("toy-hollow", storage={"hollow": "toy_hollow"})
     (site / "toy_hollow" / "__pycache__").mkdir(parents=True)
     assert refusal("hollow") == (
-        "backend 'hollow' (toy-hollow 1.0) failed to import: the folder toy_hollow holds no code. "
-        "Install it again: pip install --force-reinstall toy-hollow"
+        "backend 'hollow' (toy-hollow 1.0) failed to import: the folder toy_hollow contains no "
+        "code. Install it again: pip install --force-reinstall toy-hollow"
     )
 
 

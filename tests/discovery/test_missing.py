@@ -116,8 +116,14 @@ def test_a_store_that_there_is_no_backend_for_comes_with_those_that_there_are(na
         ("gpt-4o", "Installed: echo, scripted."),
         ("openai/gpt-4o", "Installed: echo, scripted."),
         ("anthropic/claude-x", "Did you mean 'anthropic:claude-x'?"),
-        ("bedrock/anthropic.claude-x", "write claude-sonnet-5-5, or anthropic: and a model's name"),
-        ("us.anthropic.claude-x-v2:0", "write claude-sonnet-5-5, or anthropic: and a model's name"),
+        (
+            "bedrock/anthropic.claude-x",
+            "write claude-sonnet-5-5, or anthropic: followed by a model's name",
+        ),
+        (
+            "us.anthropic.claude-x-v2:0",
+            "write claude-sonnet-5-5, or anthropic: followed by a model's name",
+        ),
         ("openrouter:anthropic/claude-x", "Installed: echo, scripted."),
     ],
 )

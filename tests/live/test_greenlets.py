@@ -14,7 +14,7 @@ from services.proxy import Proxy
 
 from fibonacci import BackendUnavailableError, ConfigurationError, MemoryConfig, Workflow
 from fibonacci._builtin.local import LocalStore
-from fibonacci.plugin._runtime import patches
+from fibonacci.plugin._runtime import platforms
 
 TOGETHER = """
 from gevent import joinall, monkey, sleep, spawn
@@ -174,7 +174,7 @@ class Far(LocalStore):
 def test_eventlet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under eventlet a store on a server is refused, with the way out; one in the process works."""
     patched(monkeypatch, "eventlet", ALL)
-    monkeypatch.setattr(patches, "_AT_IMPORT", True)
+    monkeypatch.setattr(platforms, "_AT_IMPORT", True)
     with pytest.raises(ConfigurationError, match=r"under eventlet.*use threads .*or gevent"):
         Workflow("w", MemoryConfig(Far())).memory.set("k", 1)
     assert Workflow("w", MemoryConfig(LocalStore())).memory.set("k", 1)
@@ -196,7 +196,7 @@ def test_nothing_patched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_of_gevent_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of gevent everything is needed, and what is missing is named; a store works with all."""
-    monkeypatch.setattr(patches, "_AT_IMPORT", True)
+    monkeypatch.setattr(platforms, "_AT_IMPORT", True)
     patched(monkeypatch, "gevent", ("select", "socket", "ssl", "time"))
     memory = Workflow("w", MemoryConfig(LocalStore())).memory
     with pytest.raises(ConfigurationError, match="and not queue, threading: "):

@@ -22,7 +22,7 @@ from fibonacci import (
 from fibonacci.plugin import Address, KeepTTL, Page, Space, Store
 
 
-def in_threads(work: Callable[[int], Any], threads: int = 8, times: int = 50) -> None:
+def run_concurrently(work: Callable[[int], Any], threads: int = 8, times: int = 50) -> None:
     """Do the work at once in several threads, several times each."""
     start = Barrier(threads)
 
@@ -37,13 +37,13 @@ def in_threads(work: Callable[[int], Any], threads: int = 8, times: int = 50) ->
 
 def test_threads_append_without_loss(memory: MemoryManager) -> None:
     """8 threads append 50 items each to one list: it has 400 items (C16)."""
-    in_threads(lambda number: memory.append("k", number))
+    run_concurrently(lambda number: memory.append("k", number))
     assert sorted(memory.get("k")) == list(range(400))
 
 
 def test_threads_increment_without_loss(memory: MemoryManager) -> None:
     """8 threads increment one number 50 times each: it is 400 (C16)."""
-    in_threads(lambda _: memory.increment("k"))
+    run_concurrently(lambda _: memory.increment("k"))
     assert memory.get("k") == 400
 
 
@@ -80,7 +80,9 @@ def test_tasks_increment_without_loss(memory: MemoryManager) -> None:
 def test_one_of_several_adds_wins(memory: MemoryManager) -> None:
     """add() returns True for exactly one of 8 threads that add the same key (C16)."""
     won: list[int] = []
-    in_threads(lambda number: won.append(number) if memory.add("k", number) else None, times=1)
+    run_concurrently(
+        lambda number: won.append(number) if memory.add("k", number) else None, times=1
+    )
     assert won == [memory.get("k")]
 
 

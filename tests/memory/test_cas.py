@@ -19,7 +19,7 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci._memory.cas import MAX_HANDOFFS
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 from .slow_store import SlowStore
 
@@ -49,7 +49,9 @@ def test_threads_queue_for_a_record(slow_store: SlowStore, slow_memory: MemoryMa
     """Threads that change one record write once each, whichever memory of the store they use."""
     others = MemoryConfig(slow_store, timeout=60, default_ttl=60)
     with Workflow("w", others) as other:
-        in_threads([lambda: slow_memory.increment("n"), lambda: other.memory.increment("n")] * 20)
+        run_concurrently(
+            [lambda: slow_memory.increment("n"), lambda: other.memory.increment("n")] * 20
+        )
     assert slow_memory.get("n") == 40
     assert slow_store.requests.count("cas") == 40
 
@@ -151,7 +153,7 @@ def test_child_has_its_own_queues(slow_memory: MemoryManager):
         for _ in range(25):
             slow_memory.increment("n")
 
-    in_threads([busy] * 4 + [lambda: slow_memory.update("n", fork, default=0)])
+    run_concurrently([busy] * 4 + [lambda: slow_memory.update("n", fork, default=0)])
     assert slow_memory.get("n") >= 1_100  # and one for each child
 
 

@@ -20,7 +20,7 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci.plugin import Address
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 from .slow_store import SlowStore
 
@@ -158,7 +158,7 @@ def test_updates_that_wait_for_each_other_end(slow_memory: MemoryManager):
 
         return fn
 
-    in_threads(
+    run_concurrently(
         [
             lambda: slow_memory.update("a", change("b"), default=0),
             lambda: slow_memory.update("b", change("a"), default=0),

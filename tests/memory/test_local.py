@@ -10,7 +10,7 @@ import pytest
 from fibonacci import ConfigurationError, MemoryConfig, Workflow
 from fibonacci._builtin.local import LocalBackend, LocalStore
 from fibonacci.plugin import Address, Space
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 SPACE = Space("p:", "workflow", "w")
 NEVER = float("inf")
@@ -41,7 +41,7 @@ def test_threads_that_compare_and_set() -> None:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        in_threads([count] * 4)
+        run_concurrently([count] * 4)
     finally:
         sys.setswitchinterval(interval)
     assert store.read(address, deadline=NEVER) == b"80000"
@@ -81,7 +81,7 @@ def test_expired_records_are_swept() -> None:
     store.write(Address(SPACE, "kept"), b"1", None, deadline=NEVER)
     for number in range(1_000):
         store.write(Address(SPACE, f"new{number % 10}"), b"1", 60_000, deadline=NEVER)
-    assert len(store._catalog.spaces) < 100
+    assert len(store._index.spaces) < 100
     assert len(store._records) == 11
 
 
@@ -92,7 +92,7 @@ def test_overwritten_expiries_are_forgotten() -> None:
         store.write(Address(SPACE, "k"), b"%d" % number, 60_000, deadline=NEVER)
     store.write(Address(SPACE, "forever"), b"1", None, deadline=NEVER)
     store.write(Address(SPACE, "k"), b"last", 60_000, deadline=NEVER)
-    assert len(store._catalog.due) < 200
+    assert len(store._index.expiry_heap) < 200
     store.clear(SPACE, deadline=NEVER)
     assert store._records == {}
 
@@ -133,7 +133,7 @@ def test_a_change_that_another_one_came_before() -> None:
     assert store.read(address, deadline=NEVER) == b"4"
 
 
-def test_a_record_that_is_written_while_the_catalog_is_replaced() -> None:
+def test_a_record_that_is_written_while_the_index_is_replaced() -> None:
     """A record is listed though what is known of all records was collected anew meanwhile."""
     store, ttl = LocalStore(), Meanwhile(60_000)
 
@@ -160,7 +160,7 @@ def test_empty_spaces_go(verb: str) -> None:
             store.clear(address.space, deadline=NEVER)
         assert store.scan(address.space, deadline=NEVER).keys == []
     assert store._records == {}
-    assert len(store._catalog.spaces) < 100
+    assert len(store._index.spaces) < 100
 
 
 def test_async_pauses_let_the_loop_go_on() -> None:

@@ -8,7 +8,7 @@ import pytest
 from forks import in_child
 
 from fibonacci import MemoryConfig, Workflow
-from fibonacci._builtin.local import LocalStore, new_store
+from fibonacci._builtin.local import LocalStore, create_local_store
 from fibonacci._builtin.locked import LockedStore
 from fibonacci.plugin import Address, Space
 
@@ -37,7 +37,7 @@ def amid_a_write(store: LocalStore, todo: Callable[[], object]) -> None:
 def test_the_store_locks_where_python_does_not(monkeypatch, enabled: bool, kind: type):
     """A build without a GIL has the store that locks, and the others pay nothing for it."""
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: enabled, raising=False)
-    assert type(new_store()) is kind
+    assert type(create_local_store()) is kind
     memory = Workflow("w", MemoryConfig(connection_url=f"memory://gil-{enabled}")).memory
     assert memory.add("n", 1)
     assert memory.increment("n", 2) == 3

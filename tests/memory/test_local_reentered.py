@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from fibonacci import MemoryConfig, Workflow, generate_key
-from fibonacci._builtin import catalog, local
+from fibonacci._builtin import local
 from fibonacci._builtin.local import LocalStore
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 pytestmark = pytest.mark.bare  # its trace function takes the place of coverage's
 
 SPACE = Space("p:", "workflow", "w")
 KEY = Address(SPACE, "k")
 NEVER = float("inf")
-FILES = {local.__file__, catalog.__file__}
+FILES = {local.__file__}
 
 CHANGES: dict[str, Callable[[LocalStore], object]] = {
     "write": lambda store: store.write(KEY, b"written", None, deadline=NEVER),
@@ -69,7 +69,7 @@ def of_its_own(work: Callable[[], None]) -> None:
         look_at_all()
         work()
 
-    in_threads([looked_at])
+    run_concurrently([looked_at])
 
 
 def look_at_all() -> None:
@@ -84,7 +84,7 @@ def store_with(data: bytes | None) -> LocalStore:
     store.write(Address(SPACE, "gone"), b"", 0, deadline=NEVER)
     store.write(Address(SPACE, "stays"), b"", None, deadline=NEVER)
     store.write(KEY, data or b"", None if data else 0, deadline=NEVER)
-    store._catalog.entered += 1_000
+    store._index.key_count += 1_000
     return store
 
 
@@ -95,8 +95,8 @@ def state(store: LocalStore) -> tuple[object, ...]:
     listed = store.scan(SPACE, deadline=NEVER).keys
     assert ("k" in listed) is (data is not None)
     for (space, key), (_, expires) in store._records.items():
-        assert key in store._catalog.spaces[space].all
-        assert expires is None or (expires, (space, key)) in store._catalog.due
+        assert key in store._index.spaces[space].all
+        assert expires is None or (expires, (space, key)) in store._index.expiry_heap
     return data, life is None, "stays" in listed
 
 

@@ -77,8 +77,8 @@ def test_url_is_parsed_and_decoded(text: str):
 
 
 MALFORMED = {
-    "redis://u:s3cret-canary%zzret@h": "has a '%' that no two hex digits follow",
-    "redis://u:s3cret-canary%@h": "has a '%' that no two hex digits follow",
+    "redis://u:s3cret-canary%zzret@h": "has a '%' that is not followed by two hex digits",
+    "redis://u:s3cret-canary%@h": "has a '%' that is not followed by two hex digits",
     "redis://u:s3cret-canary%4@h": "write a '%' itself as %25",
     "redis://u:s3cret-canary%FF@h": "has %-escapes that are not UTF-8",
     "redis://u:s3cret-canary%ED%A0%80@h": "has %-escapes that are not UTF-8",

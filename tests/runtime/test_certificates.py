@@ -69,16 +69,16 @@ def test_whom_openssl_trusts(made: Certificates, bad: Path, monkeypatch: pytest.
     monkeypatch.setenv("SSL_CERT_DIR", f"{bad}/none")
     assert trust_store_problem() == (
         f"SSL_CERT_DIR names '{bad}/none', and no certificate can be read from it: No such file or "
-        "directory. Mend it, or unset SSL_CERT_DIR"
+        "directory. Fix it, or unset SSL_CERT_DIR"
     )
     monkeypatch.setenv("SSL_CERT_DIR", str(bad))
     assert trust_store_problem() is None
-    assert "run `openssl rehash`" in (trust_store_problem(folder_alone=True) or "")
+    assert "run `openssl rehash`" in (trust_store_problem(directory_only=True) or "")
     monkeypatch.setenv("SSL_CERT_DIR", f"{bad}/none:{bad}:")  # OpenSSL looks into the others
     assert trust_store_problem() is None
     monkeypatch.setenv("SSL_CERT_FILE", f"{bad}/text")
     assert trust_store_problem() is None
-    assert (trust_store_problem(folder_alone=True) or "").startswith("SSL_CERT_FILE names ")
+    assert (trust_store_problem(directory_only=True) or "").startswith("SSL_CERT_FILE names ")
     monkeypatch.delenv("SSL_CERT_DIR")
     assert (trust_store_problem() or "").startswith("SSL_CERT_FILE names ")
     monkeypatch.setenv("SSL_CERT_FILE", str(made.ca))

@@ -83,7 +83,7 @@ def test_expiry_rounds_up(monkeypatch):
     """A record lives its whole ttl, wherever in a millisecond it is written."""
     for nanoseconds in (5_000_000, 5_000_001, 5_999_999):
         monkeypatch.setattr(time, "time_ns", lambda now=nanoseconds: now)
-        monkeypatch.setattr("fibonacci.plugin._runtime.expiry.time_ns", time.time_ns)
+        monkeypatch.setattr("fibonacci.plugin._runtime.timing.time_ns", time.time_ns)
         expires = expires_at_ms(1)
         assert now_ms() == 5
         assert expires * 1_000_000 >= nanoseconds + 1_000_000

@@ -75,7 +75,7 @@ def test_those_that_rested_as_long_are_closed(pool):
 def test_a_closed_pool_keeps_nothing():
     """Closing ends what is idle, and what comes back later; dropping is the owner's to define."""
     dropped = []
-    pool = IdlePool(max_idle=3, max_age=60, drop=dropped.append)
+    pool = IdlePool(max_idle=3, max_age=60, discard=dropped.append)
     first, second = Connection(), Connection()
     pool.push(first)
     pool.close()
@@ -86,6 +86,6 @@ def test_a_closed_pool_keeps_nothing():
 
 def test_another_thread_is_faster(pool):
     """A connection that another thread took in between is missed by nobody."""
-    pool._drop_first()
-    pool._drop_oldest(monotonic())
+    pool._discard_oldest()
+    pool._discard_expired(monotonic())
     assert pool.pop() is None

@@ -26,12 +26,12 @@ def threads_of(pool: Workers, tasks: int) -> list[Thread]:
         go.wait(10)
 
     for _ in range(tasks):
-        pool.hand_over(task)
+        pool.submit(task)
     while len(found) < tasks:
         time.sleep(0.001)
     go.set()
-    rest = min(tasks, workers.KEPT)
-    while len(pool._free) < rest and any(one.is_alive() for one in found):
+    rest = min(tasks, workers.MAX_IDLE)
+    while len(pool._idle) < rest and any(one.is_alive() for one in found):
         time.sleep(0.001)
     return found
 
@@ -52,30 +52,30 @@ def test_threads_are_used_again() -> None:
 
 def test_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that finds no task ends after a while."""
-    monkeypatch.setattr(workers, "REST", 0.02)
+    monkeypatch.setattr(workers, "IDLE_TIMEOUT", 0.02)
     pool = Workers()
     for thread in threads_of(pool, 5):
         thread.join(60)
         assert not thread.is_alive()
-    assert not pool._free
+    assert not pool._idle
 
 
 def test_so_many_are_kept() -> None:
     """Threads over the number that is kept end as soon as their tasks have."""
-    threads = threads_of(Workers(), workers.KEPT + 3)
+    threads = threads_of(Workers(), workers.MAX_IDLE + 3)
     for _ in range(500):
-        if sum(one.is_alive() for one in threads) == workers.KEPT:
+        if sum(one.is_alive() for one in threads) == workers.MAX_IDLE:
             break
         time.sleep(0.01)
-    assert sum(one.is_alive() for one in threads) == workers.KEPT
+    assert sum(one.is_alive() for one in threads) == workers.MAX_IDLE
 
 
 def test_a_thread_that_is_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread whose patience ends while somebody brings it a task stays, and takes the task."""
-    monkeypatch.setattr(workers, "REST", 0.3)
+    monkeypatch.setattr(workers, "IDLE_TIMEOUT", 0.3)
     pool = Workers()
     [thread] = threads_of(pool, 1)
-    pool._free.clear()  # what hand_over does first
+    pool._idle.clear()  # what submit does first
     time.sleep(0.6)
     assert thread.is_alive()
     done = Event()

@@ -118,7 +118,7 @@ def test_unserializable_input(
     workflow.add_node(LLMNode("first", paid, "x"))
     texts: Any = {"prompt": "x", field: prompt}
     workflow.add_node(LLMNode("last", "echo", dependencies=["first"], **texts))
-    with pytest.raises(NodeExecutionError, match=r"no form for what 'input\.x' is"):
+    with pytest.raises(NodeExecutionError, match=r"JSON cannot represent 'input\.x'"):
         execute(workflow, {"x": value})
     assert paid.requests == 0
 
@@ -130,7 +130,7 @@ def test_input_that_is_nested_too_deep(workflow: Workflow, paid: RecordingModel)
         deep = [deep]
     workflow.add_node(LLMNode("first", paid, "x"))
     workflow.add_node(LLMNode("last", "echo", "{{first}}{{input.x}}"))
-    with pytest.raises(NodeExecutionError, match=r"no form for what 'input\.x' is"):
+    with pytest.raises(NodeExecutionError, match=r"JSON cannot represent 'input\.x'"):
         workflow.execute({"x": deep})
     assert paid.requests == 0
 

@@ -93,7 +93,7 @@ def test_unserializable_input_fails_its_node(workflow: Workflow, execute: Any, m
     requests: list[Any] = []
     workflow.add_node(LLMNode("n", lambda request: requests.append(request) or "", "{{input.x}}"))
     with pytest.raises(
-        NodeExecutionError, match=r"JSON has no form for what 'input.x' is, or hold"
+        NodeExecutionError, match=r"JSON cannot represent 'input.x', or a value in it"
     ):
         execute(workflow, {"x": make()})
     assert requests == []

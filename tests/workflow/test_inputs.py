@@ -90,7 +90,7 @@ def test_unreferenced_inputs_are_allowed(workflow: Workflow, execute: Any) -> No
 def test_nan_and_infinity_are_refused(workflow: Workflow, value: Any) -> None:
     """NaN and Infinity are not rendered as null, as JSON can't represent them (C27)."""
     workflow.add_node(LLMNode("n", "echo", "{{input.x}}"))
-    with pytest.raises(NodeExecutionError, match=r"JSON has no form for what 'input.x' is"):
+    with pytest.raises(NodeExecutionError, match=r"JSON cannot represent 'input.x'"):
         workflow.execute({"x": value})
 
 

@@ -136,7 +136,7 @@ def test_provider_must_return_a_model() -> None:
 
     with (
         register_plugin("models", "broken", Broken()),
-        pytest.raises(PluginLoadError, match="returned str, where Model is due"),
+        pytest.raises(PluginLoadError, match="returned str instead of Model"),
     ):
         answer("broken:x")
 
@@ -218,20 +218,20 @@ def test_scripted(workflow: Workflow, execute: Any) -> None:
     workflow.add_node(LLMNode("a", 'scripted:["one", "two", "three"]', "x"))
     workflow.add_node(LLMNode("b", 'scripted:["one", "two", "three"]', "{{a}}"))
     assert execute(workflow) == {"a": "one", "b": "two"}
-    with pytest.raises(NodeExecutionError, match="ModelError: the script has 3 answers, and was"):
+    with pytest.raises(NodeExecutionError, match="ModelError: the script has 3 completions"):
         execute(workflow)
 
 
 @pytest.mark.parametrize("script", ["", ":", ":hello", ':{"a": 1}', ":[1]", ':["a"', ':"a"'])
 def test_script_must_be_a_json_list(script: str) -> None:
     """A script that is not a JSON list of texts is refused."""
-    with pytest.raises(ConfigurationError, match="takes its answers as a JSON list of texts"):
+    with pytest.raises(ConfigurationError, match="takes its completions as a JSON list of texts"):
         answer(f"scripted{script}")
 
 
 def test_empty_script_fails_the_first_request() -> None:
     """An empty script fails the first request."""
-    with pytest.raises(NodeExecutionError, match="the script has 0 answers"):
+    with pytest.raises(NodeExecutionError, match="the script has 0 completions"):
         answer("scripted:[]")
 
 

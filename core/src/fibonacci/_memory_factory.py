@@ -58,7 +58,7 @@ def _open_handle(config: MemoryConfig) -> StoreHandle:
     plugin = find_plugin("storage", config.backend)
     url = None if config.connection_url is None else StoreURL.parse(config.connection_url)
     settings = StoreSettings(url=url, options=config.options, timeout=config.timeout)
-    backend: Backend = plugin.ask(settings, Backend)
+    backend: Backend = plugin.call_hook(settings, Backend)
     identity = backend.identity
     shared = _settings_key(settings) if identity is None else (identity, config.timeout)
     return open_handle((plugin, *shared), lambda: backend)
@@ -130,7 +130,7 @@ def _serializer(config: MemoryConfig) -> RecordSerializer:
 def _cipher(config: MemoryConfig) -> Cipher:
     # No key in a variable: an error's traceback could show it.
     settings = CipherSettings(name=config.encryption, keys=_keys(config.encryption_key))
-    cipher: Cipher = find_plugin("encryption", config.encryption).ask(settings, Cipher)
+    cipher: Cipher = find_plugin("encryption", config.encryption).call_hook(settings, Cipher)
     return cipher
 
 

@@ -20,12 +20,12 @@ def service() -> Iterator[FakeService]:
 
 
 class TestAnthropic(ProviderContract):
-    endless = ModelRequest(prompt=ENDLESS)
-    slow = ModelRequest(prompt=SLOW)
-    failing = ((ModelRequest(prompt=REFUSED), False), (ModelRequest(prompt=BUSY), True))
+    endless_request = ModelRequest(prompt=ENDLESS)
+    slow_request = ModelRequest(prompt=SLOW)
+    failing_requests = ((ModelRequest(prompt=REFUSED), False), (ModelRequest(prompt=BUSY), True))
     secrets = (KEY,)
-    patience = 60
-    grace = 1.5
+    response_timeout = 60
+    deadline_slack = 1.5
 
     @pytest.fixture(scope="class")
     @classmethod

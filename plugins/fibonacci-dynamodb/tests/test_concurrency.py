@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from fibonacci import MemoryManager
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 from .aws_ledger import Ledger
 from .conftest import Open
@@ -37,7 +37,7 @@ def test_threads_lose_no_change(memory: MemoryManager):
             memory.increment("n")
             memory.append("turns", 1)
 
-    in_threads([work] * 8)
+    run_concurrently([work] * 8)
     assert memory.get("n") == 80
     assert memory.get("turns") == [1] * 80
 
@@ -81,6 +81,6 @@ def test_threads_share_one_client(table_url: str, open_memory: Open, ledger: Led
     """Threads that make the first call at once share one client, and create it once."""
     memory = open_memory(table_url, name="one client")
     added: list[bool] = []
-    in_threads([lambda: added.append(memory.add("k", 1))] * 8)
+    run_concurrently([lambda: added.append(memory.add("k", 1))] * 8)
     assert Counter(added) == {True: 1, False: 7}
     assert [name for name, _ in ledger.requests] == ["PutItem"] * 8

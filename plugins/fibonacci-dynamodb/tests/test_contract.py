@@ -10,8 +10,8 @@ from fibonacci.testing import StoreContract
 class TestDynamoDB(StoreContract):
     backend = "dynamodb"
     modes = mostly("mixed")
-    many = 1_100  # more than a page; moto takes its time
-    examples = 8
+    bulk_size = 1_100  # more than a page; moto takes its time
+    max_examples = 8
 
     @pytest.fixture(scope="class")
     @classmethod

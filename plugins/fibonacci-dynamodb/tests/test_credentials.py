@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from fibonacci import BackendUnavailableError, StorageError
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 from fibonacci_dynamodb.credentials import SigningCredentials
 
 from .aws_ledger import Ledger
@@ -126,7 +126,7 @@ def test_threads_share_one_fetch(
         until(runs.exists)
         memory.get("k")
 
-    in_threads([lambda: memory.get("k"), late, late])
+    run_concurrently([lambda: memory.get("k"), late, late])
     assert runs.read_text().count("run") == 1
 
 

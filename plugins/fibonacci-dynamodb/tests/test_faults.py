@@ -13,7 +13,7 @@ from services.proxy import Proxy
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import Store
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 from fibonacci_dynamodb import transport
 from fibonacci_dynamodb.connection import Connection
 
@@ -129,7 +129,7 @@ def test_ten_idle_connections_stay_open(store: Store, moto_proxy: Proxy):
         until(lambda: moto_proxy.open == 14)
         moto_proxy.heal()
 
-    in_threads([lambda: store.exists(ADDRESS, deadline=soon(30))] * 14, heal)
+    run_concurrently([lambda: store.exists(ADDRESS, deadline=soon(30))] * 14, heal)
     until(lambda: moto_proxy.open <= 10)
     assert moto_proxy.open == 10
     for _ in range(14):

@@ -11,7 +11,7 @@ import pytest
 from services.dynamodb import Moto
 
 from fibonacci import BackendUnavailableError, StorageError
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 from fibonacci_dynamodb.__main__ import main
 from fibonacci_dynamodb.schema import (
     cloudformation,
@@ -122,7 +122,7 @@ def test_threads_create_the_table_once(moto_server: Moto, open_store: OpenStore,
         until(lambda: "CreateTable" in [name for name, _ in ledger.requests])
         read(0.2)
 
-    in_threads([lambda: read(1.5), hasty, hasty])
+    run_concurrently([lambda: read(1.5), hasty, hasty])
     assert [name for name, _ in ledger.requests].count("CreateTable") == 1
 
 

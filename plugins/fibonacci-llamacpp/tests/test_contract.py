@@ -11,11 +11,11 @@ from .model_requests import ENDLESS, SENTENCE
 
 class TestLlamacpp(ProviderContract):
     request = SENTENCE
-    endless = slow = ENDLESS
-    failing = ((ModelRequest(prompt="words and " * 3_000), False),)
+    endless_request = slow_request = ENDLESS
+    failing_requests = ((ModelRequest(prompt="words and " * 3_000), False),)
     modes = ("mixed",)  # sync and async calls alternate
-    patience = 60
-    grace = 1.5
+    response_timeout = 60
+    deadline_slack = 1.5
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Any
 
 from fibonacci.errors import FibonacciError
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run_sync
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 from fibonacci_postgres import PostgresBackend, fibonacci_storage
 
 TIMEOUT = 5.0
@@ -145,7 +145,7 @@ class StorePerVerb:
             args = (reads(space) | writes(space, self._value))[verb]
             attempts[verb] = Attempt(self.stores[verb], verb, *args, timeout=timeout)
 
-        in_threads([lambda verb=verb: call(verb) for verb in VERBS])
+        run_concurrently([lambda verb=verb: call(verb) for verb in VERBS])
         return attempts
 
     def check_recovered(self) -> None:

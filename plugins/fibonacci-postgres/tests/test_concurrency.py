@@ -33,7 +33,7 @@ def memory(url: str) -> MemoryManager:
     return Workflow("w", MemoryConfig(backend="postgres", connection_url=url, timeout=20)).memory
 
 
-def in_threads(work: Callable[[int], object], workers: int = WORKERS) -> list[object]:
+def run_concurrently(work: Callable[[int], object], workers: int = WORKERS) -> list[object]:
     """Call a function in several threads at once, and return the errors they raised."""
     errors: list[object] = []
 
@@ -60,7 +60,7 @@ def test_threads_lose_no_update(postgres_url: str) -> None:
             shared.append("rounds", [number, round_number])
             shared.increment("n")
 
-    assert in_threads(work) == []
+    assert run_concurrently(work) == []
     assert shared.get("n") == WORKERS * ROUNDS
     assert len({tuple(round_number) for round_number in shared.get("rounds")}) == WORKERS * ROUNDS
 
@@ -123,7 +123,7 @@ def test_batches_do_not_deadlock(postgres_url: str) -> None:
             if round_number % 8 == 0:
                 stores[number].clear(SPACE)
 
-    assert in_threads(work) == []
+    assert run_concurrently(work) == []
     with psycopg.connect(postgres_url) as connection:
         found = connection.execute(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -143,7 +143,7 @@ def test_threads_share_max_connections(postgres_url: str, postgres_server: Datab
             store.write(A, b"1", None)
             most.append(count_connections(postgres_server, postgres_url))
 
-    assert in_threads(work) == []
+    assert run_concurrently(work) == []
     assert max(most) <= 2
     store.shut_down()
 
@@ -185,7 +185,7 @@ def test_pool_timeout_names_the_limit(postgres_url: str) -> None:
     store.write(A, b"1", None)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
-        reader = threading.Thread(target=in_threads, args=(lambda _: store.read(A), 1))
+        reader = threading.Thread(target=run_concurrently, args=(lambda _: store.read(A), 1))
         reader.start()
         waiting = "SELECT FROM pg_locks WHERE relation = 'fibonacci'::regclass AND NOT granted"
         wait_until(lambda: connection.execute(waiting).rowcount == 1)
@@ -205,7 +205,7 @@ def test_idle_connections_are_closed_after_a_burst(
         store.read(A)
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         threading.Timer(0.2, connection.rollback).start()
-        assert in_threads(lambda _: store.read(A), workers=5) == []
+        assert run_concurrently(lambda _: store.read(A), workers=5) == []
     assert count_connections(postgres_server, postgres_url) == 5
     end = time.monotonic() + 5
     while count_connections(postgres_server, postgres_url) > 1:

@@ -15,7 +15,7 @@ from services.standalone import Standalone
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 TIMEOUT = 0.55
 """More than the grace: a call that takes its timeout twice is late."""
@@ -106,7 +106,7 @@ class StoresOfVerbs:
                 else:
                     errors[verb] = None
 
-        in_threads([lambda verb=verb: work(verb) for verb in VERBS])
+        run_concurrently([lambda verb=verb: work(verb) for verb in VERBS])
         return errors
 
     def check_recovery(self) -> None:

@@ -18,7 +18,7 @@ import fibonacci_redis.blocking_node
 import fibonacci_redis.multiplex
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.plugin import Address, Space
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 if TYPE_CHECKING:
     from services.link import Direction, Link
@@ -76,7 +76,7 @@ def call(valkey_proxy: Proxy, mode: str) -> Iterator[Callable[..., list[Any]]]:
         def call(verb: str, *args: Any, times: int = 1) -> Any:
             if mode == "async":
                 return runner.run(together(verb, args, times))
-            return in_threads([lambda: getattr(memory, verb)(*args)] * times)
+            return run_concurrently([lambda: getattr(memory, verb)(*args)] * times)
 
         yield call
         call("clear")

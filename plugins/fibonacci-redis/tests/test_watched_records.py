@@ -5,7 +5,7 @@ from typing import Any
 from services.standalone import Redis
 
 from fibonacci.plugin import Address, Space
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 KEY = Address(Space("t:large:", "workflow", "w"), "k")
 LARGE = b"x" * 20_000
@@ -23,6 +23,6 @@ def test_concurrent_changes_are_all_applied(open_client: Any, valkey_server: Red
                 if store("compare_and_set", KEY, found, found + b"+", None):
                     break
 
-    in_threads([lambda store=store: grow(store) for store in stores])
+    run_concurrently([lambda store=store: grow(store) for store in stores])
     assert stores[0]("read", KEY) == LARGE + b"+" * 200
     assert stores[0]("remove", KEY) is True

@@ -43,7 +43,7 @@ class LogsValues(Sound):
         return super().seal(plain, aad)
 
 
-@broken("test_unfit_key")
+@broken("test_invalid_key")
 class TakesAnyKey(Sound):
     """A word is as good as a key."""
 
@@ -51,7 +51,7 @@ class TakesAnyKey(Sound):
         return sha256(key.encode()).digest()
 
 
-@broken("test_unfit_key")
+@broken("test_invalid_key")
 class QuotesWhatIsNoKey(Sound):
     """The error says what was given instead of a key."""
 

@@ -7,7 +7,7 @@ from threading import Lock
 from broken_ciphers.entry import Counting, Sound, broken
 
 
-@broken("test_child_seals_its_own")
+@broken("test_child_seals_differently")
 class CountsOnAfterAFork(Counting):
     """A process counts from a number of its own; its children go on where it was."""
 
@@ -41,11 +41,11 @@ class OneAtATime(Sound):
         return super().open(sealed, self.aad)
 
 
-@broken("test_fork_amid_sealing")
+@broken("test_fork_while_sealing")
 class LocksForEver(Sound):
     """A child that is forked while a thread holds the lock waits for it for ever."""
 
-    patience = 0.5
+    fork_timeout = 0.5
 
     def __init__(self, keys):
         super().__init__(keys)

@@ -8,7 +8,7 @@ from broken_models.sound import Plain, Sound, broken
 from fibonacci.plugin import Completion, TextDelta, Usage
 
 
-@broken("test_answer")
+@broken("test_completion")
 class ReturnsText(Plain):
     """The answer is text, and nothing beside it."""
 
@@ -16,7 +16,7 @@ class ReturnsText(Plain):
         return super().complete(request).text
 
 
-@broken("test_answer")
+@broken("test_completion")
 class MakesUpReasons(Sound):
     """The reason is the service's own word."""
 
@@ -24,7 +24,7 @@ class MakesUpReasons(Sound):
         return super().whole(request, text, count, "end_turn")
 
 
-@broken("test_pieces")
+@broken("test_stream_items")
 class NoWhole(Sound):
     """A stream just ends."""
 
@@ -36,7 +36,7 @@ class NoWhole(Sound):
         return whole
 
 
-@broken("test_pieces")
+@broken("test_stream_items")
 class WholeTwice(Sound):
     """A stream ends twice."""
 
@@ -47,7 +47,7 @@ class WholeTwice(Sound):
                 yield step
 
 
-@broken("test_pieces")
+@broken("test_stream_items")
 class DropsBlanks(Sound):
     """The pieces of a stream are stripped."""
 
@@ -56,7 +56,7 @@ class DropsBlanks(Sound):
             yield TextDelta(step.text.strip()) if isinstance(step, TextDelta) else step
 
 
-@broken("test_pieces_are_the_answer")
+@broken("test_stream_equals_completion")
 class StripsTheAnswer(Sound):
     """What complete returns is stripped, what a stream yields is not."""
 
@@ -69,7 +69,7 @@ class StripsTheAnswer(Sound):
         return attrs.evolve(answer, text=answer.text.rstrip(" .\n"))
 
 
-@broken("test_twins")
+@broken("test_sync_equals_async")
 class ForgetsTheReason(Sound):
     """What is awaited has no reason why it ended."""
 
@@ -77,7 +77,7 @@ class ForgetsTheReason(Sound):
         return attrs.evolve(await super().acomplete(request), stop_reason=None)
 
 
-@broken("test_nothing_is_kept")
+@broken("test_requests_are_independent")
 class GoesOn(Sound):
     """What was said before is part of the next question."""
 

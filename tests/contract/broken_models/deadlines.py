@@ -20,7 +20,7 @@ class TakesItsTime(Sound):
         return super().steps(request)
 
 
-@broken("test_deadline_of_a_stream")
+@broken("test_stream_deadline")
 class StreamsOn(Sound):
     """A deadline holds for whole answers alone."""
 
@@ -52,7 +52,7 @@ class TriesAtLeast(Sound):
         return super().steps(request)
 
 
-@broken("test_kept_deadline")
+@broken("test_distant_deadline")
 class CutsByTheClock(Sound):
     """With a deadline, an answer is shorter."""
 
@@ -62,7 +62,7 @@ class CutsByTheClock(Sound):
         return super().steps(request)
 
 
-@broken("test_after_the_deadline")
+@broken("test_request_after_timeout")
 class DiesOfLateness(Sound):
     """After a late answer there is no other."""
 
@@ -78,7 +78,7 @@ class DiesOfLateness(Sound):
         super().check(request)
 
 
-@broken("test_deadline_of_a_stream")
+@broken("test_stream_deadline")
 class LooksOnce(Sound):
     """The clock is looked at until the first word comes, and no more."""
 
@@ -92,7 +92,7 @@ class LooksOnce(Sound):
         return ["on "] * 300 if request.prompt.startswith("endless") else super().words(request)
 
 
-@broken("test_free_loop")
+@broken("test_event_loop_is_not_blocked")
 class HoldsUpTheLoop(Sound):
     """It awaits nothing: whoever shares its event loop waits with it."""
 
@@ -100,7 +100,7 @@ class HoldsUpTheLoop(Sound):
         return self.complete(request)
 
 
-@broken("test_free_loop")
+@broken("test_event_loop_is_not_blocked")
 class HoldsUpTheLoopAtEachPiece(Sound):
     """Whole answers are awaited, pieces are not."""
 

@@ -32,7 +32,7 @@ class NothingPasses(Sound):
             raise ModelError(str(fault)) from None
 
 
-@broken("test_failure_of_a_stream")
+@broken("test_stream_failure")
 class EndsQuietly(Sound):
     """A stream that fails is a stream that ends."""
 
@@ -47,7 +47,7 @@ class EndsQuietly(Sound):
         return whole
 
 
-@broken("test_when_to_try_again")
+@broken("test_retry_after")
 class TellsADate(Sound):
     """When to try again is a moment in the past, as a clock went wrong."""
 
@@ -57,7 +57,7 @@ class TellsADate(Sound):
         super().check(request)
 
 
-@broken("test_nothing_is_quoted")
+@broken("test_errors_quote_no_secret")
 class QuotesThePrompt(Sound):
     """The error says what was asked."""
 
@@ -67,7 +67,7 @@ class QuotesThePrompt(Sound):
         super().check(request)
 
 
-@broken("test_nothing_is_quoted")
+@broken("test_errors_quote_no_secret")
 class QuotesTheKey(Sound):
     """What stands behind the error has the key in it."""
 
@@ -88,7 +88,7 @@ class ShowsItsKey(Sound):
         return f"ShowsItsKey(key={KEY!r})"
 
 
-@broken("test_after_a_failure")
+@broken("test_request_after_failure")
 class StaysDown(Sound):
     """After a failure there is no answer."""
 
@@ -104,7 +104,7 @@ class StaysDown(Sound):
             raise
 
 
-@broken("test_nothing_is_logged")
+@broken("test_logs_quote_no_secret")
 class LogsRequests(Sound):
     """At the level DEBUG, each request is in the log."""
 
@@ -113,7 +113,7 @@ class LogsRequests(Sound):
         super().check(request)
 
 
-@broken("test_nothing_is_logged")
+@broken("test_logs_quote_no_secret")
 class LogsHeaders(Sound):
     """At the level DEBUG, the headers of a refused request are in the log."""
 

@@ -8,7 +8,7 @@ from broken_models.sound import Sound, broken
 from fibonacci.plugin import TextDelta
 
 
-@broken("test_accepts")
+@broken("test_supported_options")
 class AcceptsAList(Sound):
     """The fields have names of the service's own."""
 
@@ -40,7 +40,7 @@ class OnlyTheFirst(Sound):
         return super().stopped(text, stops[:1])
 
 
-@broken("test_stop_of_a_stream")
+@broken("test_stop_in_stream")
 class StreamsPastTheStop(Sound):
     """A stream says the text of stop, and then ends as if it had not."""
 
@@ -90,7 +90,7 @@ class NeedsASchema(Sound):
         return super().steps(request)
 
 
-@broken("test_request_is_left_alone")
+@broken("test_request_is_not_changed")
 class ClosesSchemas(Sound):
     """It closes the schema, which is the caller's."""
 

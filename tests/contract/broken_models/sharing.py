@@ -10,7 +10,7 @@ from broken_models.sound import Sound, broken
 from fibonacci.errors import ModelError
 
 
-@broken("test_many_at_once")
+@broken("test_concurrent_requests")
 class OnePlace(Sound):
     """The question stands in one place for all."""
 
@@ -20,7 +20,7 @@ class OnePlace(Sound):
         return super().complete(self.asked)
 
 
-@broken("test_many_streams_at_once")
+@broken("test_concurrent_streams")
 class OnePlaceForStreams(Sound):
     """The question of a stream stands in one place for all."""
 
@@ -31,7 +31,7 @@ class OnePlaceForStreams(Sound):
             yield piece
 
 
-@broken("test_event_loops_in_a_row")
+@broken("test_successive_event_loops")
 class OneLoop(Sound):
     """It belongs to the first event loop that it meets."""
 
@@ -77,7 +77,7 @@ class BornHere(Sound):
         super().check(request)
 
 
-@broken("test_fork_amid_a_stream")
+@broken("test_fork_during_stream")
 class SharesItsConnection(Sound):
     """Parent and child read their answers from one connection."""
 

@@ -12,7 +12,7 @@ from broken_models.sound import Sound, broken
 from fibonacci.plugin import Completion, TextDelta
 
 
-@broken("test_closed_early")
+@broken("test_stream_closed_early")
 class KeepsSlots(Sound):
     """Only a stream that was read to its end frees the model."""
 
@@ -24,7 +24,7 @@ class KeepsSlots(Sound):
         self.slots.release()
 
 
-@broken("test_closed_early")
+@broken("test_stream_closed_early")
 class KeepsAsyncSlots(Sound):
     """Only a stream that was awaited to its end frees the model."""
 
@@ -37,7 +37,7 @@ class KeepsAsyncSlots(Sound):
         self.slots.release()
 
 
-@broken("test_closed_unused")
+@broken("test_stream_closed_unused")
 class AsksTooEarly(Sound):
     """A stream takes its slot when it is made, and lets go once it was begun."""
 
@@ -53,7 +53,7 @@ class AsksTooEarly(Sound):
         return pieces()
 
 
-@broken("test_broken_off")
+@broken("test_exception_thrown_into_stream")
 class SwallowsAnything(Sound):
     """An exception within a stream is its end."""
 
@@ -62,7 +62,7 @@ class SwallowsAnything(Sound):
             yield from super().stream(request)
 
 
-@broken("test_left_for_a_while")
+@broken("test_paused_stream")
 class OneAtATime(Sound):
     """A stream that rests has the model to itself."""
 
@@ -77,7 +77,7 @@ class OneAtATime(Sound):
         return super().slot(attrs.evolve(request, deadline=monotonic() + 0.05))
 
 
-@broken("test_by_turns")
+@broken("test_interleaved_streams")
 class OneBuffer(Sound):
     """All streams collect their text in one place."""
 
@@ -91,7 +91,7 @@ class OneBuffer(Sound):
             yield (attrs.evolve(step, text=self.said) if isinstance(step, Completion) else step)
 
 
-@broken("test_cancelled")
+@broken("test_cancelled_call")
 class HoldsOn(Sound):
     """A call that is cancelled is not freed."""
 

@@ -1,8 +1,8 @@
-"""The offline model ``echo``: it says what it hears."""
+"""The offline model ``echo``: it returns the prompt."""
 
 from typing import ClassVar, Final
 
-from fibonacci._builtin.stops import up_to_stop
+from fibonacci._builtin.stop_sequences import truncate_at_stop
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin.hookspecs import hookimpl
 from fibonacci.plugin.models import Completion, Model, ModelRequest, ModelSettings
@@ -11,15 +11,15 @@ FIBONACCI_SPEC_VERSION: Final = 1
 
 
 class Echo(Model):
-    """Answers with the prompt, so that one can see what a node would send.
+    """Returns the prompt, which shows what a node would send.
 
-    It stands in for any model, and so takes what any model may.
+    It stands in for any model, and so takes every option.
     """
 
     supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
 
     def complete(self, request: ModelRequest) -> Completion:
-        return up_to_stop(request.prompt, request.stop)
+        return truncate_at_stop(request.prompt, request.stop)
 
 
 @hookimpl

@@ -9,48 +9,48 @@ from weakref import WeakSet
 from fibonacci._builtin.local import LocalStore
 from fibonacci.plugin._runtime.forks import on_fork
 
-_Verb = TypeVar("_Verb", bound=Callable[..., Any])
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-def _alone(verb: _Verb) -> _Verb:
-    """Keep other threads out while the verb runs."""
+def _locked(method: _Method) -> _Method:
+    """Hold the lock while the method runs."""
 
-    @wraps(verb)
-    def alone(self: "LockedStore", *args: Any, **kwargs: Any) -> Any:
+    @wraps(method)
+    def call_locked(self: "LockedStore", *args: Any, **kwargs: Any) -> Any:
         with self._lock:
-            return verb(self, *args, **kwargs)
+            return method(self, *args, **kwargs)
 
-    return cast("_Verb", alone)
+    return cast("_Method", call_locked)
 
 
 class LockedStore(LocalStore):
-    """Records in a dict that one thread at a time changes.
+    """Records in a dict that only one thread at a time changes.
 
-    The lock lets its own thread in again, for a signal handler or a finalizer in mid-call: those
-    are what the steps of LocalStore's changes are made for. A read is one step, and takes no lock.
+    The lock is reentrant, for a signal handler or a finalizer within a call: the atomic steps of
+    LocalStore allow for those. A read is one step, and takes no lock.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._unlock()
-        _all.add(self)
+        self._reset_lock()
+        _stores.add(self)
 
-    def _unlock(self) -> None:
-        """Begin with a lock that nobody has: a forked child has none of its parent's threads."""
+    def _reset_lock(self) -> None:
+        """Replace the lock: a forked child has none of the threads that may hold it."""
         self._lock = RLock()
 
-    write = _alone(LocalStore.write)
-    compare_and_set = _alone(LocalStore.compare_and_set)
-    remove = _alone(LocalStore.remove)
-    scan = _alone(LocalStore.scan)
-    touch = _alone(LocalStore.touch)
-    clear = _alone(LocalStore.clear)
+    write = _locked(LocalStore.write)
+    compare_and_set = _locked(LocalStore.compare_and_set)
+    remove = _locked(LocalStore.remove)
+    scan = _locked(LocalStore.scan)
+    touch = _locked(LocalStore.touch)
+    clear = _locked(LocalStore.clear)
 
 
-def _unlock_all() -> None:
-    for store in list(_all):
-        store._unlock()
+def _reset_after_fork() -> None:
+    for store in list(_stores):
+        store._reset_lock()
 
 
-_all: "WeakSet[LockedStore]" = WeakSet()
-on_fork(after_in_child=_unlock_all)
+_stores: "WeakSet[LockedStore]" = WeakSet()
+on_fork(after_in_child=_reset_after_fork)

@@ -1,11 +1,11 @@
-"""The offline model ``scripted:[...]``: it gives the answers of a list, one after the other."""
+"""The offline model ``scripted:[...]``: each request gets the next completion of a list."""
 
 import json
 from collections.abc import Sequence
 from itertools import count
 from typing import Any, ClassVar, Final
 
-from fibonacci._builtin.stops import up_to_stop
+from fibonacci._builtin.stop_sequences import truncate_at_stop
 from fibonacci.errors import ConfigurationError, ModelError
 from fibonacci.plugin.hookspecs import hookimpl
 from fibonacci.plugin.models import Completion, Model, ModelRequest, ModelSettings
@@ -14,39 +14,40 @@ FIBONACCI_SPEC_VERSION: Final = 1
 
 
 class Scripted(Model):
-    """Gives one answer after the other, in the order in which it is asked.
+    """Returns one completion after the other, in the order of the requests.
 
-    It stands in for any model, and so takes what any model may.
+    It stands in for any model, and so takes every option.
     """
 
     supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
 
-    def __init__(self, answers: Sequence[str]) -> None:
-        self._answers = answers
-        self._turn = count()
+    def __init__(self, completions: Sequence[str]) -> None:
+        self._completions = completions
+        self._index = count()
 
     def complete(self, request: ModelRequest) -> Completion:
-        turn = next(self._turn)
-        if turn >= len(self._answers):
+        index = next(self._index)
+        if index >= len(self._completions):
             raise ModelError(
-                f"the script has {len(self._answers)} answers, and was asked for one more"
+                f"the script has {len(self._completions)} completions, and got one more request"
             )
-        return up_to_stop(self._answers[turn], request.stop)
+        return truncate_at_stop(self._completions[index], request.stop)
 
 
 @hookimpl
 def fibonacci_model(settings: ModelSettings) -> Model:
-    """Return a model with the answers of a JSON list: ``scripted:["Hello", "Bye"]``."""
-    return Scripted(_answers(settings.model))
+    """Return a model with the completions of a JSON list: ``scripted:["Hello", "Bye"]``."""
+    return Scripted(_parse_completions(settings.model))
 
 
-def _answers(text: str) -> list[str]:
+def _parse_completions(text: str) -> list[str]:
     try:
-        answers: Any = json.loads(text)
+        completions: Any = json.loads(text)
     except (ValueError, RecursionError):
-        answers = None
-    if not isinstance(answers, list) or not all(isinstance(one, str) for one in answers):
+        completions = None
+    if not isinstance(completions, list) or not all(isinstance(text, str) for text in completions):
         raise ConfigurationError(
-            'a scripted model takes its answers as a JSON list of texts: scripted:["Hello", "Bye"]'
+            "a scripted model takes its completions as a JSON list of texts: "
+            'scripted:["Hello", "Bye"]'
         )
-    return answers
+    return completions

@@ -5,8 +5,8 @@ from functools import lru_cache
 from typing import Any, cast
 
 from fibonacci.errors import FibonacciError, InvalidKeyError, ScopeError
+from fibonacci.plugin._runtime.errors import did_you_mean
 from fibonacci.plugin._runtime.signals import raise_for_signal
-from fibonacci.plugin._runtime.suggestions import did_you_mean
 from fibonacci.plugin.address import SCOPES, Address, Scope, Space, name_problem
 
 

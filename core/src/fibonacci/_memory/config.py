@@ -11,8 +11,8 @@ from fibonacci._memory.addresses import validate_name
 from fibonacci._memory.environment import read_environment
 from fibonacci._memory.expiry import ttl_to_ms
 from fibonacci.errors import ConfigurationError, InvalidArgumentError
-from fibonacci.plugin._runtime.frames import without_frames
-from fibonacci.plugin._runtime.shells import shell_syntax_problem
+from fibonacci.plugin._runtime.errors import without_frames
+from fibonacci.plugin._runtime.shell_syntax import shell_syntax_problem
 from fibonacci.plugin.address import prefix_problem
 from fibonacci.plugin.storage import Store
 from fibonacci.plugin.url import StoreURL

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin._runtime.shells import shell_syntax_problem
-from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.errors import did_you_mean
+from fibonacci.plugin._runtime.shell_syntax import shell_syntax_problem
 
 PREFIX: Final = "FIBONACCI_MEMORY_"
 

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any, Final
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError
-from fibonacci.plugin._runtime.backoff import backoff
+from fibonacci.plugin._runtime.timing import backoff
 from fibonacci.plugin.storage import AsyncStore
 
 MAX_BACKOFF: Final = 0.25

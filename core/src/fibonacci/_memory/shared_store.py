@@ -9,11 +9,11 @@ from fibonacci._memory.cas import WriterQueues
 from fibonacci._memory.retries import add_retries
 from fibonacci._memory.thread_pool_store import ThreadLimits, ThreadPoolStore
 from fibonacci.errors import FibonacciError, StorageError
-from fibonacci.plugin._origin import origin
 from fibonacci.plugin._run import run_sync
+from fibonacci.plugin._runtime.errors import error_origin
 from fibonacci.plugin._runtime.forks import keep_alive_in_child
-from fibonacci.plugin._runtime.patches import refuse_eventlet, refuse_late_patches
-from fibonacci.plugin._runtime.per_loop import PerLoop
+from fibonacci.plugin._runtime.platforms import refuse_eventlet, refuse_late_patches
+from fibonacci.plugin._runtime.sharing import LoopLocal
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter
 from fibonacci.plugin.storage import AsyncStore, Backend, BlockingStore, Store
@@ -77,7 +77,7 @@ class SharedStore:
             created = _create(self.backend.create_async_store)
             store = self._create_thread_pool_store() if created is None else created
             store = _add_queues(add_retries(store), WriterQueues(TaskWaiter))
-            self._async_stores.add(store)
+            self._async_stores.set(store)
             return store
 
     def _create_thread_pool_store(self) -> ThreadPoolStore:
@@ -95,7 +95,7 @@ class SharedStore:
     def reset_after_fork(self) -> None:
         """Have a forked child create stores of its own."""
         keep_alive_in_child(self._store, self._thread_limits)
-        self._async_stores.leave_to_parent()
+        self._async_stores.reset_after_fork()
         self._store = self._thread_limits = None
         self.writer_queues.reset_after_fork()
         self._lock = RLock()
@@ -114,7 +114,7 @@ def translate_errors(action: str, call: "Callable[[], S]") -> "S":
         raise
     except Exception as error:  # noqa: BLE001 - whatever a backend raises
         raise_for_signal(error)
-        cause = origin(error)
+        cause = error_origin(error)
     # Without its own text: a driver's may quote the URL with the password.
     raise StorageError(f"the backend failed to {action}: {cause}")
 
@@ -142,8 +142,8 @@ def _add_queues(store: AsyncStore, queues: WriterQueues) -> AsyncStore:
     return store
 
 
-def _per_loop() -> PerLoop[AsyncStore]:
-    return PerLoop(lambda store: store.close(), abandon=_abandon)
+def _per_loop() -> LoopLocal[AsyncStore]:
+    return LoopLocal(lambda store: store.close(), close_nowait=_abandon)
 
 
 def _abandon(store: AsyncStore) -> None:

@@ -10,7 +10,7 @@ import attrs
 
 from fibonacci.errors import SerializationError
 from fibonacci.plugin._orjson import orjson
-from fibonacci.plugin._runtime.advice import advice
+from fibonacci.plugin._runtime.errors import conversion_hint
 
 MAX_DEPTH: Final = 254
 """How deep containers may be nested, an empty container included; orjson's limit."""
@@ -160,7 +160,7 @@ class _Copier:
                 raise self._error(f"is {name}, which JSON cannot represent")
             return number
         problem = f"is of type {kind.__name__}, which JSON cannot represent"
-        raise self._error(problem + advice(kind))
+        raise self._error(problem + conversion_hint(kind))
 
     def _error(self, problem: str) -> SerializationError:
         """The error, with the path: it may show dict keys, and nothing else of the value."""

@@ -7,10 +7,9 @@ from typing import Any, Final, TypeVar
 
 from fibonacci.errors import BackendUnavailableError
 from fibonacci.plugin._run import run_sync
-from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
-from fibonacci.plugin._runtime.fair_queue import FairQueue
 from fibonacci.plugin._runtime.threads import NoThreadError, run_in_thread
-from fibonacci.plugin._runtime.waiters import TaskWaiter
+from fibonacci.plugin._runtime.timing import DeadlineExceeded
+from fibonacci.plugin._runtime.waiters import TaskWaiter, WaitQueue
 from fibonacci.plugin.storage import AsyncStore
 
 MAX_SERVER_CALLS: Final = 64
@@ -42,11 +41,11 @@ class _Semaphore:
         self._limit = limit
         self._permits: list[weakref.ref[_Permit]] = []
         # One for each event loop: a loop that is blocked delays no other.
-        self._queues: weakref.WeakSet[FairQueue[_Permit]] = weakref.WeakSet()
+        self._queues: weakref.WeakSet[WaitQueue[_Permit]] = weakref.WeakSet()
 
-    def queue(self) -> "FairQueue[_Permit]":
+    def queue(self) -> "WaitQueue[_Permit]":
         """Return a queue for the tasks of the running loop."""
-        queue = FairQueue(self._acquire, TaskWaiter)
+        queue = WaitQueue(self._acquire, TaskWaiter)
         self._queues.add(queue)
         return queue
 
@@ -62,7 +61,7 @@ class _Semaphore:
 
     def _on_release(self, _: "weakref.ref[_Permit]") -> None:
         for queue in list(self._queues):
-            queue.wake()
+            queue.wake_first()
 
 
 class _Permit:
@@ -73,7 +72,7 @@ def _in_worker_thread(name: str, *, writes: bool = False) -> Any:
     async def call(store: "ThreadPoolStore", *args: Any, deadline: float, **kwargs: Any) -> Any:
         queue = store.writes if writes else store.reads
         try:
-            permit = await queue.get(deadline)
+            permit = await queue.acquire(deadline)
         except DeadlineExceeded:
             raise BackendUnavailableError(
                 "the request was not sent: other calls of this process kept the store busy until "

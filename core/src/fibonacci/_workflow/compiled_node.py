@@ -15,7 +15,7 @@ from fibonacci._workflow.run import WorkflowRun
 from fibonacci._workflow.runtime import is_async
 from fibonacci._workflow.streaming import stream_completion
 from fibonacci.errors import TemplateError, WorkflowValidationError
-from fibonacci.plugin._runtime.suggestions import nearest_name
+from fibonacci.plugin._runtime.errors import nearest_name
 from fibonacci.plugin.models import Completion, ModelRequest, Usage
 from fibonacci.plugin.templating import Engine, Reference, Template
 

@@ -7,7 +7,7 @@ import attrs
 
 from fibonacci._memory.manager import RunMemory
 from fibonacci.errors import WorkflowValidationError
-from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.errors import did_you_mean
 
 
 class UndeclaredError(WorkflowValidationError, KeyError):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import attrs
 
-from fibonacci._builtin.braces import BracesTemplate
+from fibonacci._builtin.template_engine import BuiltinTemplate
 from fibonacci._memory.addresses import validate_name
 from fibonacci._memory.reads import MemoryKey
 from fibonacci._workflow.compiled_node import CompiledLLMNode, CompiledNode
@@ -80,7 +80,7 @@ def _key_checks(node: CompiledNode) -> Iterator[EarlyCheck]:
 
 def _prompt_checks(node: CompiledNode) -> Iterator[EarlyCheck]:
     for prompt in node.prompts:
-        known = prompt.of_inputs() if isinstance(prompt, BracesTemplate) else prompt
+        known = prompt.inputs_only() if isinstance(prompt, BuiltinTemplate) else prompt
         if known.references and _uses_only_inputs(known):
             yield EarlyCheck(node, known, _input_names(known), _whole_inputs(known))
 
@@ -91,7 +91,7 @@ def _uses_only_inputs(template: Template) -> bool:
 
 def _whole_inputs(template: Template) -> tuple[str, ...]:
     """The inputs that a built-in template uses as a whole; none if it uses a part of one."""
-    if not isinstance(template, BracesTemplate):
+    if not isinstance(template, BuiltinTemplate):
         return ()
     paths = [reference.path for reference in template.references]
     return tuple({str(path[0]) for path in paths}) if all(len(path) == 1 for path in paths) else ()

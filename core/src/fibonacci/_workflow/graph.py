@@ -17,7 +17,7 @@ from fibonacci._workflow.compiled_node import (
 from fibonacci._workflow.early_checks import EarlyCheck, early_checks
 from fibonacci._workflow.memory_spec import RecordWrite
 from fibonacci.errors import InvalidKeyError, WorkflowValidationError
-from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.errors import did_you_mean
 from fibonacci.plugin.templating import Template
 
 

@@ -7,8 +7,8 @@ from fibonacci._memory.strict_json import lone_surrogate, path_to
 from fibonacci._workflow.graph import Graph
 from fibonacci.errors import InvalidArgumentError
 from fibonacci.plugin._orjson import dumps, option
+from fibonacci.plugin._runtime.errors import did_you_mean
 from fibonacci.plugin._runtime.signals import raise_for_signal
-from fibonacci.plugin._runtime.suggestions import did_you_mean
 
 _PASS_THROUGH: Final = option("DATACLASS")
 

@@ -10,7 +10,7 @@ from fibonacci._memory.addresses import validate_name
 from fibonacci._memory.expiry import TTL, ttl_to_ms
 from fibonacci._memory.reads import ReadSpec
 from fibonacci.errors import FibonacciError, WorkflowValidationError
-from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.errors import did_you_mean
 from fibonacci.plugin.address import SCOPES, Address, Scope, Space
 
 Mode = Literal["set", "append", "increment"]

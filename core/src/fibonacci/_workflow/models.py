@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fibonacci._discovery import claimant, find_plugin, has_plugin
+from fibonacci._discovery import find_plugin, has_plugin, match_prefix
 from fibonacci._workflow.nodes import LLMNode
 from fibonacci._workflow.runtime import reject_awaitable
 from fibonacci.errors import WorkflowValidationError
@@ -37,11 +37,11 @@ def find_model(model: Any) -> Model:
     if not isinstance(model, str):
         return FunctionModel(model)
     provider, _, rest = model.partition(":")
-    claims = None if has_plugin("models", provider) else claimant("models", model)
+    claims = None if has_plugin("models", provider) else match_prefix("models", model)
     # Without a plugin that claims the name, find_plugin finds the provider's, or says what to
     # install.
     settings = ModelSettings(model=model if claims else rest or model)
-    found: Model = find_plugin("models", claims or provider).ask(settings, Model)
+    found: Model = find_plugin("models", claims or provider).call_hook(settings, Model)
     return found
 
 

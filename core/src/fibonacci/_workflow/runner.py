@@ -36,7 +36,7 @@ from fibonacci._workflow.timeouts import (
     node_timeout_error,
 )
 from fibonacci.errors import ScopeError, StorageError, WorkflowTimeoutError, WorkflowValidationError
-from fibonacci.plugin._runtime.patches import refuse_late_patches
+from fibonacci.plugin._runtime.platforms import refuse_late_patches
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.threads import NoThreadError
 from fibonacci.plugin.models import Model

@@ -12,8 +12,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from fibonacci.errors import WorkflowTimeoutError
-from fibonacci.plugin._runtime.deadlines import timeout_at
-from fibonacci.plugin._runtime.threads import outcome, submit_to_thread
+from fibonacci.plugin._runtime.threads import capture_outcome, submit_to_thread
+from fibonacci.plugin._runtime.timing import timeout_at
 
 if TYPE_CHECKING:
     from asyncio import Timeout
@@ -70,7 +70,7 @@ def call_before(deadline: float, function: Callable[[], T]) -> T:
     """
     outcomes: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
     call = partial(copy_context().run, function)
-    submit_to_thread(lambda: outcomes.put(outcome(call)))
+    submit_to_thread(lambda: outcomes.put(capture_outcome(call)))
     try:
         result, error = outcomes.get(timeout=max(0.0, deadline - monotonic()))
     except Empty:

@@ -241,7 +241,7 @@ def _find_engine(templating: str | Engine) -> Engine:
             f"templating must be an engine's name, such as 'builtin' or 'jinja', or an Engine, "
             f"not {type(templating).__name__}"
         )
-    engine: Engine = find_plugin("templating", templating).ask(
+    engine: Engine = find_plugin("templating", templating).call_hook(
         EngineSettings(name=templating), Engine
     )
     return engine

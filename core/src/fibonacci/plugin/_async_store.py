@@ -1,4 +1,4 @@
-"""The store contract in the async voice, and the defaults, written here once for both voices."""
+"""The store contract for async code, and the default methods for sync and async code."""
 
 import time
 from abc import ABC, abstractmethod
@@ -10,46 +10,46 @@ from typing import Any, Final, Literal
 import attrs
 
 from fibonacci.errors import ConflictError
-from fibonacci.plugin._runtime.backoff import backoff
+from fibonacci.plugin._runtime.timing import backoff
 from fibonacci.plugin.address import Address, Space
 
 
-class Marker(Enum):
-    """Answers and arguments that stand beside ``None``."""
+class Sentinel(Enum):
+    """Results and arguments that are distinct from ``None`` and from every value."""
 
     ABSENT = "ABSENT"
     KEEP = "KEEP"
 
     def __repr__(self) -> str:
-        """The name alone."""
+        """Return the name."""
         return self.value
 
 
-ABSENT: Final = Marker.ABSENT
-"""No live record. An expired record is no live record, whether it was swept or not."""
+ABSENT: Final = Sentinel.ABSENT
+"""There is no unexpired record. An expired record that the server still holds is absent, too."""
 
-KEEP_TTL: Final = Marker.KEEP
-"""The expiry that the record has already; none, where there was no record."""
+KEEP_TTL: Final = Sentinel.KEEP
+"""Keep the current expiry of the record; a new record never expires."""
 
-Absent = Literal[Marker.ABSENT]
+Absent = Literal[Sentinel.ABSENT]
 """The type of ABSENT."""
 
-KeepTTL = Literal[Marker.KEEP]
-"""The type of KEEP."""
+KeepTTL = Literal[Sentinel.KEEP]
+"""The type of KEEP_TTL."""
 
 
 @attrs.frozen
 class Page:
-    """Some of a space's keys, in code-point order, and where to go on."""
+    """Some keys of a space, in code-point order, and the cursor of the next page."""
 
     keys: Sequence[str]
-    """Keys of live records; no key twice."""
+    """Keys of unexpired records, without duplicates."""
     cursor: str | None
-    """What the next ``scan`` takes; None at the end. A page may be empty and not be the last."""
+    """The argument for the next ``scan``; None at the end. An empty page need not be the last."""
 
 
 class AsyncStore(ABC):
-    """A store in the async voice: the methods of Store, awaited. One object serves one loop."""
+    """A store for async code: the methods of Store as coroutines. One object serves one loop."""
 
     clock: Literal["server", "client"] = "server"
     """See :attr:`Store.clock`."""

@@ -1,24 +1,25 @@
-"""Where a record lives: one value object, made once and handed down.
+"""Where a record lives: its address, an immutable value.
 
-A backend may lay records out as it likes, as long as two addresses never meet and a physical key
-decodes back to its address. Two ready forms do that: :attr:`Address.text` (printable, for stores
-with one flat key) and :func:`encode_parts` (bytes, for columns and for authenticated encryption).
+A backend may store records in any layout in which two addresses never share a record, and a
+physical key decodes back to its address. Two encodings do that: :attr:`Address.text` (printable,
+for stores with one flat key) and :func:`encode_parts` (bytes, for columns and for authenticated
+encryption).
 """
 
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 Scope = Literal["workflow", "user", "organization", "global"]
-"""Who sees a record."""
+"""Who can see a record."""
 
 SCOPES: tuple[Scope, ...] = ("workflow", "user", "organization", "global")
-"""All scopes, in the order of their reach."""
+"""All scopes, from the narrowest to the widest."""
 
 NAME_LIMIT = 1_000
-"""Bytes of UTF-8 that a key, an id or a name may have: what the tightest backend takes."""
+"""The maximum length of a key, an id or a name, in bytes of UTF-8: the strictest backend's."""
 
 PREFIX_LIMIT = 128
-"""Characters that a key prefix may have."""
+"""The maximum length of a key prefix, in characters."""
 
 _LETTERS: dict[Scope, str] = {scope: scope[0] for scope in SCOPES}
 _SCOPES: dict[str, Scope] = {letter: scope for scope, letter in _LETTERS.items()}
@@ -27,18 +28,18 @@ _SCOPES: dict[str, Scope] = {letter: scope for scope, letter in _LETTERS.items()
 # A named tuple, not an attrs class: stores look records up by these, and a tuple is hashed and
 # compared in C (33 ns a look-up against 103 ns).
 class Space(NamedTuple):
-    """All records of one owner: what ``clear`` and ``list_keys`` touch, and nothing else."""
+    """All records of one owner: what ``clear`` and ``list_keys`` work on."""
 
     prefix: str
     """The key prefix, as configured."""
     scope: Scope
-    """Which of the four it is."""
+    """The scope of its records."""
     owner: str
     """The workflow's name, the user's id, the organization's id, or "" for the global scope."""
 
     @property
     def text(self) -> str:
-        """The space as printable ASCII, the prefix literally in front."""
+        """The space as printable ASCII, which starts with the prefix as it is."""
         return f"{self.prefix}v1:{_LETTERS[self.scope]}:{quote(self.owner, safe='')}"
 
 
@@ -46,7 +47,7 @@ class Address(NamedTuple):
     """One record: its space, and its key in it."""
 
     space: Space
-    """Whose the record is."""
+    """The space of the record."""
     key: str
     """The key as the user wrote it."""
 
@@ -66,10 +67,10 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the address whose text this is, or None if it is none of ours.
+    """Return the address with this text, or None if it is no address's text.
 
-    Scanned keys go through here before they are listed or removed: text that only looks like an
-    address (another encoding of the same characters, say) belongs to somebody else.
+    Parse scanned keys before they are listed or removed: text that only looks like an address
+    (such as another encoding of the same characters) was written by another program.
     """
     head, *fields = text.rsplit(":", 3)
     if len(fields) != 3 or not head.endswith("v1") or fields[0] not in _SCOPES:
@@ -85,7 +86,7 @@ def parse_address(text: str) -> Address | None:
 def name_problem(name: str) -> str | None:
     """Return what is wrong with a key, an id or a workflow's name; None if nothing is.
 
-    A name is text as it is, without folding or trimming: "A" is not "a", and composed characters
+    A name is not folded, trimmed or normalized: "A" is not "a", and composed characters
     are not the decomposed ones.
     """
     if not name:
@@ -94,8 +95,8 @@ def name_problem(name: str) -> str | None:
         return f"has a NUL character in it, at position {name.index(chr(0))}"
     try:
         size = len(name.encode())
-    except UnicodeEncodeError as fault:
-        return f"has half of a surrogate pair in it, at position {fault.start}"
+    except UnicodeEncodeError as error:
+        return f"has half of a surrogate pair in it, at position {error.start}"
     if size > NAME_LIMIT:
         return f"has {size:,} bytes in UTF-8; it may have {NAME_LIMIT:,}"
     return None
@@ -115,10 +116,10 @@ def prefix_problem(prefix: str) -> str | None:
 
 
 def encode_parts(*parts: str) -> bytes:
-    """Return the parts as bytes, each behind its length: different parts, different bytes.
+    """Return the parts as bytes, each after its length: different parts give different bytes.
 
-    ``encode_parts(*space)`` and ``encode_parts(*space, key)`` are the forms to store or to
-    authenticate: four bytes of length, big-endian, then UTF-8.
+    Store or authenticate ``encode_parts(*space)`` and ``encode_parts(*space, key)``. Each part is
+    four bytes of length, big-endian, followed by its UTF-8.
     """
     encoded = [part.encode() for part in parts]
     return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)

@@ -7,10 +7,10 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class CipherSettings:
-    """What core hands to ``fibonacci_encryption``."""
+    """What core passes to ``fibonacci_encryption``."""
 
     name: str
-    """The cipher asked for, as in ``MemoryConfig(encryption=...)``."""
+    """The name of the cipher, as in ``MemoryConfig(encryption=...)``."""
     keys: tuple[str, ...] = attrs.field(repr=False)
     """The keys as the user wrote them, at least one: the first seals, all may open."""
 
@@ -22,23 +22,23 @@ class Cipher(ABC):
     def seal(self, plain: bytes, aad: bytes) -> bytes:
         """Return the value encrypted, authenticated, and bound to ``aad``.
 
-        The first byte must be 0x80 or above: no JSON text starts so, and it is how core tells
-        sealed records from plain ones. Raises EncryptionError.
+        The first byte must be 0x80 or above: no JSON text starts so, and core recognizes sealed
+        records by it. Raises EncryptionError.
         """
 
     @abstractmethod
     def open(self, sealed: bytes, aad: bytes) -> bytes:
         """Return the plain value.
 
-        Raises DecryptionError where the key is unknown, or where one bit of the bytes or of
-        ``aad`` is not what it was: a moved, cut or changed record never opens.
+        Raises DecryptionError if the key is unknown, or if one bit of the bytes or of ``aad`` was
+        changed: a moved, truncated or changed record never opens.
         """
 
     def is_current(self, sealed: bytes) -> bool:
-        """Say whether this is sealed with the first key, as ``seal`` would do it today.
+        """Return whether this is sealed with the first key, as ``seal`` does it now.
 
-        ``memory.rewrap()`` leaves such a record as it is, and seals all others anew. It is a look
-        at the record's head, and no check: the record may have been tampered with, which ``open``
-        will tell. The default says no, which is right for every cipher, and slower.
+        ``memory.rewrap()`` skips such a record, and seals all others again. Only the record's
+        header is read: whether the record was tampered with, ``open`` finds. The default is
+        False, which is right for every cipher, but slower.
         """
         return False

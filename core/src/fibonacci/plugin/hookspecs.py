@@ -1,4 +1,4 @@
-"""The hooks: all that core asks of a plugin, once, when a workflow is made.
+"""The hooks of plugins, which core calls when a workflow is created.
 
 A plugin is a module (or any object) that declares the version of these specs that it was written
 for, and implements the hook of its kind. Core finds it by an entry point whose *name* is the
@@ -20,7 +20,7 @@ from fibonacci.plugin.storage import Backend, StoreSettings
 from fibonacci.plugin.templating import Engine, EngineSettings
 
 SPEC_VERSION = 1
-"""What a plugin declares: ``FIBONACCI_SPEC_VERSION = 1``. It grows when a plugin must change."""
+"""What a plugin declares: ``FIBONACCI_SPEC_VERSION = 1``. It grows when plugins must change."""
 
 hookspec = pluggy.HookspecMarker("fibonacci")
 
@@ -32,9 +32,9 @@ hookimpl = pluggy.HookimplMarker("fibonacci")
 def fibonacci_storage(settings: StoreSettings) -> Backend:
     """Return the backend for these settings.
 
-    Called whenever a workflow with ``MemoryConfig(backend="shelf")`` is made; the backend goes
-    unused where another one like it has a store to share. Check the URL and the options here and
-    raise ConfigurationError; touch no network and no file::
+    Called when a workflow with ``MemoryConfig(backend="shelf")`` is created; the backend is not
+    used if the store of an equal one can be shared. Check the URL and the options here and raise
+    ConfigurationError; use no network and no file::
 
         @hookimpl
         def fibonacci_storage(settings):
@@ -48,7 +48,7 @@ def fibonacci_encryption(settings: CipherSettings) -> Cipher:
     """Return the cipher for these keys.
 
     Called once for each workflow with ``MemoryConfig(encrypt_values=True, encryption="box")``,
-    when it is made. Check the keys here and raise ConfigurationError, without a key in it::
+    when it is created. Check the keys here and raise ConfigurationError, without a key in it::
 
         @hookimpl
         def fibonacci_encryption(settings):
@@ -60,7 +60,7 @@ def fibonacci_encryption(settings: CipherSettings) -> Cipher:
 def fibonacci_templating(settings: EngineSettings) -> Engine:
     """Return the engine that compiles the texts of nodes.
 
-    Called when a workflow with ``Workflow(templating="mustache")`` is made::
+    Called when a workflow with ``Workflow(templating="mustache")`` is created::
 
         @hookimpl
         def fibonacci_templating(settings):
@@ -73,8 +73,8 @@ def fibonacci_model(settings: ModelSettings) -> Model:
     """Return the model of this name.
 
     Called once for each workflow that names ``parrot:grey``, before its first node runs. An entry
-    point whose name ends in "-" claims every model that starts so (``parrot-``); the longest wins.
-    Check the name and the key to the service here, and raise ConfigurationError::
+    point whose name ends in "-" matches every model with that prefix (``parrot-``); the longest
+    wins. Check the name and the key to the service here, and raise ConfigurationError::
 
         @hookimpl
         def fibonacci_model(settings):

@@ -1,7 +1,7 @@
-"""What a models plugin provides: a model that answers a prompt, at once or piece by piece.
+"""What a models plugin provides: a model that completes a prompt, whole or as a stream.
 
-Only ``complete`` has to be written. The async voice and the streams have defaults built on it:
-correct, and without the pieces.
+Only ``complete`` is required. The async and streaming methods have defaults that call it: correct,
+but the text arrives in one piece.
 """
 
 from abc import ABC, abstractmethod
@@ -16,42 +16,42 @@ from fibonacci.plugin._runtime.threads import run_in_thread
 
 @attrs.frozen(kw_only=True)
 class ModelSettings:
-    """What core hands to ``fibonacci_model``."""
+    """What core passes to ``fibonacci_model``."""
 
     model: str
-    """Which model: what stands behind ``provider:``, or the whole text where a prefix claims it."""
+    """The model's name: what follows ``provider:``, or the whole text if a prefix matched it."""
 
 
 @attrs.frozen(kw_only=True)
 class ModelRequest:
-    """One question to a model."""
+    """One request to a model."""
 
     prompt: str = attrs.field(repr=False)
-    """What the user's side says, rendered."""
+    """The user's message, rendered."""
     system_prompt: str | None = attrs.field(default=None, repr=False)
-    """What the model is told about its part, rendered."""
+    """The system message, rendered."""
     max_tokens: int = 1024
-    """Tokens that the answer may have."""
+    """The maximum number of tokens in the completion."""
     temperature: float | None = None
-    """How freely to choose words, from 0; None: as the provider chooses."""
+    """The sampling temperature, from 0; None: the provider's default."""
     stop: tuple[str, ...] = ()
-    """Texts at which the answer ends; they are no part of it."""
+    """Texts at which the completion ends; they are not part of it."""
     output_format: Literal["text", "json"] = "text"
-    """What the answer has to be; a provider that can make a model keep to JSON should."""
+    """The format of the completion; a provider that can enforce JSON should do so."""
     output_schema: Mapping[str, Any] | None = None
-    """The JSON Schema that an answer in JSON has to fit; core checks it in any case."""
+    """The JSON Schema for a completion in JSON; core always validates it."""
     deadline: float | None = None
-    """When the answer is due, as a reading of ``time.monotonic()`` in seconds; None: no limit."""
+    """When the completion is due: a reading of ``time.monotonic()``, in seconds; None: no limit."""
 
 
 @attrs.frozen(kw_only=True)
 class Usage:
-    """Tokens that were read and written; they add up."""
+    """Numbers of tokens; can be added."""
 
     input_tokens: int = 0
-    """Tokens of the prompt, with all that stands around it."""
+    """Tokens of the prompt and the system message."""
     output_tokens: int = 0
-    """Tokens of the answer."""
+    """Tokens of the completion."""
 
     def __add__(self, other: "Usage") -> "Usage":
         """Return the sum."""
@@ -63,56 +63,56 @@ class Usage:
 
 @attrs.frozen(kw_only=True)
 class Completion:
-    """A model's whole answer."""
+    """A model's whole completion."""
 
     text: str = attrs.field(repr=False, validator=attrs.validators.instance_of(str))
-    """All of it, as it is; in no repr."""
+    """The text; not in the repr."""
     usage: Usage = Usage()
-    """What it took; zeros where the provider does not count."""
+    """The tokens used; zeros if the provider does not count."""
     stop_reason: Literal["end", "max_tokens", "stop"] | None = None
-    """Why it ended: by itself, at ``max_tokens``, at a text of ``stop``; None where unknown."""
+    """Why it ended: by itself, at ``max_tokens``, at a text of ``stop``; None if unknown."""
 
 
 @attrs.frozen
 class TextDelta:
-    """A piece of an answer, as it comes."""
+    """A piece of a streamed completion."""
 
     text: str = attrs.field(repr=False)
-    """What the piece adds; in no repr."""
+    """The added text; not in the repr."""
 
 
 class Model(ABC):
-    """Answers prompts. One object serves all threads and event loops.
+    """Completes prompts. One object serves all threads and event loops.
 
-    A failure is a :class:`~fibonacci.errors.ModelError`, which says whether another try may help;
-    the model tries once. No key and no prompt stands in its text.
+    A failure is a :class:`~fibonacci.errors.ModelError`, which says whether a retry may help; the
+    model makes one attempt. The error's text holds no key and no prompt.
     """
 
     supported_options: ClassVar[frozenset[str]] = frozenset()
-    """The optional fields of a request that this model heeds: "temperature", "stop". A node that
-    sets another is refused before anything runs; nothing is ignored silently."""
+    """The optional fields of a request that this model supports: "temperature", "stop". A node that
+    sets another is refused before the run starts; no option is silently ignored."""
 
     @abstractmethod
     def complete(self, request: ModelRequest) -> Completion:
-        """Return the answer. Raises ModelError, at the request's deadline too."""
+        """Return the completion. Raises ModelError, also at the request's deadline."""
 
     async def acomplete(self, request: ModelRequest) -> Completion:
-        """Return the answer without holding up the event loop; by default, from a thread."""
+        """Return the completion without blocking the event loop; by default, from a thread."""
         return await run_in_thread(partial(self.complete, request))
 
     def stream(self, request: ModelRequest) -> Generator[TextDelta | Completion]:
-        """Yield the answer's pieces, and at the end the whole: the texts of the pieces joined.
+        """Yield the deltas of the text, and at the end the whole completion: their texts joined.
 
-        Closing the iterator early ends the request. Raises what ``complete`` raises.
+        Closing the generator early ends the request. Raises what ``complete`` raises.
         """
-        whole = self.complete(request)
-        if isinstance(whole, Completion):  # what is none, core tells
-            yield TextDelta(whole.text)
-        yield whole
+        completion = self.complete(request)
+        if isinstance(completion, Completion):  # core reports any other type
+            yield TextDelta(completion.text)
+        yield completion
 
     async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
-        """Yield what ``stream`` yields, without holding up the event loop."""
-        whole = await self.acomplete(request)
-        if isinstance(whole, Completion):
-            yield TextDelta(whole.text)
-        yield whole
+        """Yield what ``stream`` yields, without blocking the event loop."""
+        completion = await self.acomplete(request)
+        if isinstance(completion, Completion):
+            yield TextDelta(completion.text)
+        yield completion

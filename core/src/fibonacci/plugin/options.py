@@ -4,36 +4,34 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin._runtime.frames import without_frames
-from fibonacci.plugin._runtime.suggestions import did_you_mean
+from fibonacci.plugin._runtime.errors import did_you_mean, without_frames
 from fibonacci.plugin.storage import StoreSettings
 
 Reader = Callable[[Any], Any]
-"""Takes the option as given (from a URL always text) and returns its value, or raises ValueError
-with the rule that it breaks; the message must not hold the value, as it may be a secret."""
+"""Takes an option as the user wrote it (from a URL always text) and returns its value, or raises
+ValueError with the rule that it breaks. The message must not hold the value: it may be secret."""
 
 
 def read_options(
     settings: StoreSettings,
     readers: Mapping[str, Reader],
-    elsewhere: Mapping[str, str] | None = None,
+    foreign_options: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return the options that were given, read and checked.
+    """Return the options of the URL and the settings, converted and checked.
 
-    ``elsewhere`` has options of other tools, and what to write instead of each: "write …".
+    ``foreign_options`` maps options of other tools to what to write instead: "write …".
 
-    Raises ConfigurationError where one is unknown, breaks its rule, or is given twice with two
-    values.
+    Raises ConfigurationError if an option is unknown, breaks its rule, or has two values.
     """
     try:
-        return _read_all(settings, readers, elsewhere or {})
+        return _read_all(settings, readers, foreign_options or {})
     except ConfigurationError as caught:
-        fault = without_frames(caught)
-    raise fault
+        error = without_frames(caught)
+    raise error
 
 
 def bool_option(value: Any) -> bool:
-    """Read true or false, as a bool or as text."""
+    """Convert true or false, as a bool or as text. Raises ValueError."""
     if isinstance(value, bool):
         return value
     if value not in ("true", "false"):
@@ -42,7 +40,7 @@ def bool_option(value: Any) -> bool:
 
 
 def int_option(value: Any) -> int:
-    """Read a whole number, 0 or more, as an int or as digits."""
+    """Convert a whole number, 0 or more, as an int or as digits. Raises ValueError."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -51,22 +49,22 @@ def int_option(value: Any) -> int:
 
 
 def text_option(value: Any) -> str:
-    """Read text that is not empty."""
+    """Return text that is not empty. Raises ValueError."""
     if not isinstance(value, str) or not value:
         raise ValueError("must be text, and not empty")
     return value
 
 
 def _read_all(
-    settings: StoreSettings, readers: Mapping[str, Reader], elsewhere: Mapping[str, str]
+    settings: StoreSettings, readers: Mapping[str, Reader], foreign_options: Mapping[str, str]
 ) -> dict[str, Any]:
     query = settings.url.query if settings.url else {}
     for name in (*query, *settings.options):
-        if name not in readers and name in elsewhere:
-            raise ConfigurationError(f"the backend has no option {name!r}: {elsewhere[name]}")
+        if name not in readers and name in foreign_options:
+            raise ConfigurationError(f"the backend has no option {name!r}: {foreign_options[name]}")
     found = {name: _read(name, value, readers) for name, value in query.items()}
-    for name, given in settings.options.items():
-        value = _read(name, given, readers)
+    for name, raw_value in settings.options.items():
+        value = _read(name, raw_value, readers)
         if found.setdefault(name, value) != value:
             raise ConfigurationError(
                 f"option {name!r} has one value in the connection URL and another in options: "
@@ -83,5 +81,5 @@ def _read(name: str, value: Any, readers: Mapping[str, Reader]) -> Any:
         )
     try:
         return readers[name](value)
-    except (ValueError, TypeError) as fault:
-        raise ConfigurationError(f"option {name!r} {fault}") from None
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"option {name!r} {error}") from None

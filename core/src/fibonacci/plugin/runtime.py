@@ -4,7 +4,6 @@ Nothing of it has to be used. What takes a ``deadline`` takes a reading of ``tim
 seconds, and has ended by then.
 """
 
-from fibonacci.plugin._runtime.backoff import backoff
 from fibonacci.plugin._runtime.certificates import (
     ca_directory_problem,
     ca_file_problem,
@@ -12,47 +11,45 @@ from fibonacci.plugin._runtime.certificates import (
     trust_store_problem,
     verification_failure,
 )
-from fibonacci.plugin._runtime.deadlines import (
-    DeadlineExceeded,
-    seconds_left,
-    share_deadline,
-    timeout_at,
-)
-from fibonacci.plugin._runtime.expiry import expires_at_ms, now_ms, remaining_ttl_ms
-from fibonacci.plugin._runtime.fair_queue import FairQueue
+from fibonacci.plugin._runtime.errors import did_you_mean, no_response_error
 from fibonacci.plugin._runtime.forks import keep_alive_in_child, on_fork
-from fibonacci.plugin._runtime.hosts import host_problem
+from fibonacci.plugin._runtime.hosts import aresolve_host, host_problem, resolve_host
 from fibonacci.plugin._runtime.idle_pool import IdlePool
 from fibonacci.plugin._runtime.logs import drop_log_records
-from fibonacci.plugin._runtime.names import aresolve_host, resolve_host
-from fibonacci.plugin._runtime.outcomes import no_response_error
-from fibonacci.plugin._runtime.per_loop import PerLoop
-from fibonacci.plugin._runtime.registry import SharedByKey
-from fibonacci.plugin._runtime.shells import shell_syntax_problem
+from fibonacci.plugin._runtime.platforms import require_poll
+from fibonacci.plugin._runtime.sharing import LoopLocal, SharedObjects
+from fibonacci.plugin._runtime.shell_syntax import shell_syntax_problem
 from fibonacci.plugin._runtime.signals import raise_for_signal
-from fibonacci.plugin._runtime.single_flight import SingleFlight
-from fibonacci.plugin._runtime.suggestions import did_you_mean
-from fibonacci.plugin._runtime.systems import require_poll
-from fibonacci.plugin._runtime.thread_flight import ThreadSingleFlight
+from fibonacci.plugin._runtime.single_flight import SingleFlight, ThreadSingleFlight
 from fibonacci.plugin._runtime.threads import (
     NoThreadError,
     call_in_thread,
     run_in_thread,
     submit_to_thread,
 )
-from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
+from fibonacci.plugin._runtime.timing import (
+    DeadlineExceeded,
+    backoff,
+    expires_at_ms,
+    now_ms,
+    remaining_ttl_ms,
+    seconds_left,
+    share_deadline,
+    timeout_at,
+)
+from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter, WaitQueue
 
 __all__ = [
     "DeadlineExceeded",
-    "FairQueue",
     "IdlePool",
+    "LoopLocal",
     "NoThreadError",
-    "PerLoop",
-    "SharedByKey",
+    "SharedObjects",
     "SingleFlight",
     "TaskWaiter",
     "ThreadSingleFlight",
     "ThreadWaiter",
+    "WaitQueue",
     "Waiter",
     "aresolve_host",
     "backoff",

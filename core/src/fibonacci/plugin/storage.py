@@ -1,11 +1,11 @@
-"""What a storage plugin provides: a backend, and the store that it connects to.
+"""What a storage plugin provides: a backend, and the store that it creates.
 
-Bytes in, bytes out. Rules live above (JSON, patterns, limits, encryption, what a ttl may be); I/O
-lives here. Seven primitives are enough for a store that keeps the whole contract; every other
-method has a default built on them, correct and slower, which a backend may override.
+Bytes in, bytes out. Core applies the rules (JSON, patterns, limits, encryption, valid ttls); a
+store does the I/O. Seven methods are required for the whole contract. Every other method has a
+default that calls these: correct, but slower. A backend may override it.
 
 ``deadline`` is a reading of ``time.monotonic()``, in seconds. An operation that misses it raises
-BackendUnavailableError if it surely was not applied, OutcomeUnknownError if it may have been.
+BackendUnavailableError if it certainly was not applied, OutcomeUnknownError if it may have been.
 """
 
 from abc import ABC, abstractmethod
@@ -35,35 +35,35 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class StoreSettings:
-    """What core hands to ``fibonacci_storage``: no key prefix, no encryption key."""
+    """What core passes to ``fibonacci_storage``: no key prefix, no encryption key."""
 
     url: StoreURL | None
     """The connection URL, parsed; its repr and its ``str`` mask the password."""
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
-    """The backend's own options; more of them may stand in :attr:`StoreURL.query`, and
+    """The backend's own options; :attr:`StoreURL.query` may hold more of them.
     :func:`read_options` reads both."""
     timeout: float = 5.0
-    """Seconds that one request may take, connecting included."""
+    """Seconds that one request may take, including the time to connect."""
 
 
 class Store(ABC):
-    """A store in the sync voice. One object serves all threads of one process."""
+    """A store for sync code. One object serves all threads of one process."""
 
     clock: Literal["server", "client"] = "server"
-    """Whose clock decides that a record has expired."""
+    """Which clock decides that a record has expired."""
     retry_transient_errors: bool = True
-    """Whether its faults may pass by waiting, as those of a server. Core asks such a store again,
-    until the deadline: each read, each write that surely was not applied, and a lost ``write``,
-    ``write_many``, ``touch`` or ``clear``. A store itself tries once."""
+    """Whether its errors may be transient, as a server's are. Core then retries until the deadline:
+    each read, each write that certainly was not applied, and a ``write``, ``write_many``, ``touch``
+    or ``clear`` with unknown outcome. The store itself makes one attempt."""
     _in_process: bool = False
 
     @abstractmethod
     def read(self, address: Address, *, deadline: float) -> bytes | None:
-        """Return the live record's bytes, or None."""
+        """Return the bytes of the record, or None if there is no unexpired one."""
 
     @abstractmethod
     def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
-        """Create or replace the record, its expiry too: gone in ``ttl_ms``, or never (None)."""
+        """Create or replace the record; it expires in ``ttl_ms`` milliseconds, or never (None)."""
 
     @abstractmethod
     def compare_and_set(
@@ -75,19 +75,19 @@ class Store(ABC):
         *,
         deadline: float,
     ) -> bool:
-        """Write if the live record's bytes are ``expected``; say whether it was written.
+        """Write if the record's bytes are ``expected``; return whether it was written.
 
-        The comparison and the write are one atomic step. A lost answer is an OutcomeUnknownError,
-        never a second try.
+        The comparison and the write are one atomic step. If the response is lost, raise
+        OutcomeUnknownError and do not retry.
         """
 
     @abstractmethod
     def remove(self, address: Address, *, deadline: float) -> bool:
-        """Remove the record; say whether a live one went."""
+        """Remove the record; return whether there was an unexpired one."""
 
     @abstractmethod
     def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
-        """Return the milliseconds until the live record expires; None if it never does."""
+        """Return the milliseconds until the record expires; None if it never does."""
 
     @abstractmethod
     def scan(
@@ -99,45 +99,45 @@ class Store(ABC):
         limit: int = 1000,
         deadline: float,
     ) -> Page:
-        """Return the next page of the space's live keys that start with ``prefix``.
+        """Return the next page of the space's keys that start with ``prefix``.
 
-        Following the cursors lists each key that was live all the while exactly once, in
+        Following the cursors lists each key whose record exists throughout exactly once, in
         code-point order; a page has at most ``limit`` keys. A physical key that does not decode to
-        a key of this space was written by somebody else: it is left out, and is no error.
+        a key of this space was written by another program: it is skipped, and is no error.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of all connections. A store that is used afterwards may fail, or connect anew."""
+        """Close all connections. A store that is used afterwards may fail, or connect again."""
 
     def read_many(self, addresses: Sequence[Address], *, deadline: float) -> list[bytes | None]:
-        """Read records of any spaces; the answers stand in the order asked."""
+        """Read records of any spaces; the results have the order of the addresses."""
         return run_sync(AsyncStore.read_many(BlockingStore(self), addresses, deadline=deadline))
 
     def write_many(
         self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None, *, deadline: float
     ) -> None:
-        """Write records in any spaces, each of them whole; the batch is no transaction."""
+        """Write records of any spaces, each atomically; the batch is no transaction."""
         run_sync(AsyncStore.write_many(BlockingStore(self), items, ttl_ms, deadline=deadline))
 
     def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
-        """Remove records of any spaces; return how many live ones went."""
+        """Remove records of any spaces; return the number of unexpired ones."""
         return run_sync(AsyncStore.remove_many(BlockingStore(self), addresses, deadline=deadline))
 
     def exists(self, address: Address, *, deadline: float) -> bool:
-        """Say whether there is a live record."""
+        """Return whether there is an unexpired record."""
         return run_sync(AsyncStore.exists(BlockingStore(self), address, deadline=deadline))
 
     def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
-        """Give the live record a new expiry and leave its bytes; say whether there was one."""
+        """Set the expiry of the record and keep its bytes; return whether there was one."""
         return run_sync(AsyncStore.touch(BlockingStore(self), address, ttl_ms, deadline=deadline))
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
-        """Remove the space's next records, in key order; return where to go on, or None.
+        """Remove the space's next records, in key order; return the next cursor, or None.
 
-        Core follows the cursors until None, with a fresh deadline for each step, so a step is one
-        bounded request. In the end each record that was there at the start is gone or rewritten.
-        What ``scan`` leaves out may be removed or stay.
+        Core follows the cursors until None, with a new deadline for each step, so a step is one
+        bounded request. At the end each record that existed at the start is removed or rewritten.
+        What ``scan`` skips may be removed or not.
         """
         return run_sync(
             AsyncStore.clear(BlockingStore(self), space, cursor=cursor, deadline=deadline)
@@ -220,27 +220,28 @@ class BlockingStore(AsyncStore):
 
 
 class Backend(ABC):
-    """What ``fibonacci_storage`` returns: it has checked URL and options, and did no I/O."""
+    """What ``fibonacci_storage`` returns: its URL and options are checked, and it did no I/O."""
 
     identity: Hashable = None
-    """What tells this backend's store from others of the plugin: workflows with an equal one, and
-    the same timeout, share a store. None: the URL and the options as they were written, which is
-    right but where two spellings mean one place, or one spelling two."""
+    """What distinguishes this backend's store from others of the plugin: workflows with an equal
+    identity and the same timeout share a store. None: the URL and the options as written, which is
+    wrong only if two spellings mean the same store, or one spelling two stores."""
 
     @abstractmethod
     def create_store(self) -> Store | AsyncStore:
         """Return the store for sync code, without I/O: its first operation connects.
 
-        Either a Store, or an AsyncStore over connections that block, whose coroutines never
-        suspend: so a backend writes its operations once, as coroutines, for sync and async.
+        Either a Store, or a blocking store: an AsyncStore over connections that block, whose
+        coroutines never suspend. So a backend writes its operations once, as coroutines, for sync
+        and async code.
 
-        Core calls it once in a process, and again in a child after a fork. The parent's store is
-        kept alive in the child and not closed there: its connections are the parent's.
+        Core calls it once in a process, and again in a child after a fork. The child keeps the
+        parent's store alive and does not close it: its connections belong to the parent.
         """
 
     def create_async_store(self) -> AsyncStore | None:
         """Return the store for the running event loop, without I/O; core calls it once a loop.
 
-        None, the default, has core run the sync store in worker threads of its own.
+        With None, the default, core runs the sync store in its worker threads.
         """
         return None

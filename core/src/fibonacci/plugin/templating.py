@@ -1,9 +1,9 @@
 """What a templating plugin provides: an engine that compiles the texts of nodes.
 
-A template asks for values by name: ``input.message``, ``memory.history``, ``summarize`` or
-``decide.choice`` (the output of the node of that id). Core reads its references to draw the graph
-and to see which memory it needs; the engine renders it in one pass: what stands in a value is
-never looked through for templates again.
+A template refers to values by name: ``input.message``, ``memory.history``, ``summarize`` or
+``decide.choice`` (the output of the node with that id). Core uses the references to build the graph
+and to find which memory to read. The engine renders in one pass: a value is never searched for
+templates.
 """
 
 import json
@@ -17,61 +17,62 @@ import attrs
 
 from fibonacci.errors import TemplateError
 from fibonacci.plugin._orjson import dumps, option
-from fibonacci.plugin._runtime.suggestions import nearest_name
+from fibonacci.plugin._runtime.errors import nearest_name
 
 _STRICT: Final = option("DATACLASS", "DATETIME")
 
 
 @attrs.frozen(kw_only=True)
 class EngineSettings:
-    """What core hands to ``fibonacci_templating``."""
+    """What core passes to ``fibonacci_templating``."""
 
     name: str
-    """The engine asked for, as in ``Workflow(templating=...)``."""
+    """The name of the engine, as in ``Workflow(templating=...)``."""
 
 
 @attrs.frozen(kw_only=True)
 class Reference:
-    """One place in a template that asks for a value."""
+    """A use of a value in a template."""
 
     root: str
     """``"input"``, ``"memory"``, or the id of a node."""
     path: tuple[str | int, ...] = ()
-    """The way from the root, as far as it is written out: keys, and indexes of lists."""
+    """The path from the root, as far as it is constant: keys, and indexes of lists."""
     line: int
     """From 1."""
     column: int
     """Of the name's first character; from 1."""
     unconditional: bool = True
-    """Whether rendering surely asks for it; False inside a condition, a loop or a default."""
+    """Whether rendering always uses it; False inside a condition, a loop or a default."""
 
     @property
     def name(self) -> str:
-        """As it is written: ``memory.history.0``."""
+        """The reference as written: ``memory.history.0``."""
         return ".".join(map(str, (self.root, *self.path)))
 
 
 class Template(ABC):
-    """A text that was compiled. One object serves all threads and event loops."""
+    """A compiled text. One object serves all threads and event loops."""
 
     references: tuple[Reference, ...]
-    """Every place that asks for a value, in the order of the text."""
+    """Every use of a value, in the order of the text."""
     literals: tuple[str, ...] | None = None
-    """What stands in every text that it renders: how that begins, what follows in this order with
-    anything between, how it ends; one where it is always the same text. None: not known.
+    """The constant parts of every rendered text: its start, the parts that follow in this order
+    with anything between them, its end; one part if the text is constant. None: not known.
 
-    Core tells by it whether a key that one node writes can be one that another reads."""
+    Core uses them to find whether a node can write a key that another node reads."""
 
     @abstractmethod
     def render(self, namespace: Mapping[str, Any]) -> str:
-        """Return the text, with values in the place of names.
+        """Return the text, with values instead of references.
 
         The namespace holds ``input`` and ``memory``, both mappings, and the outputs of nodes by
-        their id. Text goes in as it is, all else as :func:`render_value` writes it. Names are keys
-        of mappings and indexes of lists, never attributes or methods; a number is also the key of
-        its digits. What is missing in ``memory`` is empty text; what is missing elsewhere is the
-        TemplateError of :func:`missing_value_error`, and so is a value that JSON has no form for.
-        Rendering changes nothing: not the namespace, not what is in it.
+        their id. Text is inserted as it is, any other value as :func:`render_value`
+        formats it. Names are keys of mappings and indexes of lists, never attributes or methods; an
+        index is also looked up as a text key. A missing value of ``memory`` is empty text; any
+        other missing value raises the TemplateError of :func:`missing_value_error`. A value that
+        JSON can't represent raises a TemplateError. Rendering does not change the namespace or its
+        values.
         """
 
 
@@ -82,16 +83,16 @@ class Engine(ABC):
     def compile(self, source: str) -> Template:
         """Return the template.
 
-        Raises TemplateError where it is none, with line and column, which its text tells too.
+        Raises TemplateError if it is invalid, with line and column, also in the text of the error.
         """
 
 
 def render_value(value: Any, *, strict: bool = True) -> str:
-    """Return what a value looks like in a rendered text: text as it is, else compact JSON.
+    """Return a value's form in a rendered text: text as it is, any other value as compact JSON.
 
-    Characters beyond ASCII stay as they are. Raises TypeError, ValueError or RecursionError for
-    what JSON has no form for. What comes from memory is JSON already: without ``strict`` it is not
-    looked through for NaN and Infinity, which takes as long as writing it.
+    Non-ASCII characters are not escaped. Raises TypeError, ValueError or RecursionError for what
+    JSON can't represent. A value from memory is valid JSON: pass ``strict=False`` to skip the check
+    for NaN and Infinity, which takes as long as formatting.
     """
     if type(value) is str:
         return value
@@ -101,7 +102,7 @@ def render_value(value: Any, *, strict: bool = True) -> str:
         written = dumps(value, _plain, _STRICT)
     except TypeError:  # an int beyond 64 bits, perhaps; or there is no orjson
         return _EXACT.encode(value)
-    # orjson writes null where a number is none; the standard library refuses that.
+    # orjson writes null for NaN and Infinity; the standard library refuses them.
     if strict and b"null" in written:
         _EXACT.encode(value)
     return written.decode()
@@ -110,12 +111,12 @@ def render_value(value: Any, *, strict: bool = True) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    # What orjson writes by itself; a UUID is there only where its module is.
+    # What orjson writes by itself; there is a UUID only if its module is imported.
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, getattr(sys.modules.get("uuid"), "UUID", ())):
         return str(value)
-    raise TypeError(f"JSON has no form for {type(value).__name__}")
+    raise TypeError(f"JSON cannot represent {type(value).__name__}")
 
 
 _EXACT: Final = json.JSONEncoder(
@@ -124,13 +125,13 @@ _EXACT: Final = json.JSONEncoder(
 
 
 def get_child(value: Any, key: str | int, default: Any = None) -> Any:
-    """Return what a value holds under a key or an index, or the default; nothing else is looked at.
+    """Return the child of a value at a key or an index, or the default.
 
-    A mapping is asked for the key, and for the digits of an index; a list for the item of an index
-    from 0 on. Attributes and methods are never seen, and nothing else holds anything.
+    A mapping is looked up by the key, or by the digits of an index; a list or tuple by an index of
+    0 or more. Attributes and methods are never used; other values have no children.
     """
     if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dicts first: fast
-        # By get: an item that is missing may be made by asking for it, as in a defaultdict.
+        # By get: a lookup with [] would create a missing item of a defaultdict.
         return value.get(str(key), default)
     if isinstance(value, list | tuple) and isinstance(key, int) and 0 <= key < len(value):
         return value[key]
@@ -142,8 +143,8 @@ def missing_value_error(
 ) -> TemplateError:
     """Return the error for a name that has no value.
 
-    ``name`` is as it is written, up to the key that is missing (``input.user.names``); ``known``
-    are the keys that could stand in the place of the last one (``name``, ``mail``).
+    ``name`` is the reference as written, up to the missing key (``input.user.names``); ``known``
+    are the existing keys there (``name``, ``mail``).
     """
     before, dot, last = name.rpartition(".")
     nearest = nearest_name(last, known)

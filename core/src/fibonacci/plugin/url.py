@@ -1,7 +1,7 @@
-"""Connection URLs, parsed here once, so that no driver ever sees a malformed one.
+"""Connection URLs, parsed here, so that no driver ever gets a malformed one.
 
-A driver quotes what it can't parse, and so prints passwords. The errors raised here name the part
-that is wrong, and never quote the URL.
+A driver quotes what it can't parse, passwords included. The errors raised here name the part that
+is wrong, and never quote the URL.
 """
 
 import re
@@ -11,9 +11,9 @@ from urllib.parse import unquote
 import attrs
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin._foreign import foreign_form
-from fibonacci.plugin._runtime.frames import without_frames
-from fibonacci.plugin._runtime.shells import shell_syntax_problem
+from fibonacci.plugin._foreign_urls import foreign_url_hint
+from fibonacci.plugin._runtime.errors import without_frames
+from fibonacci.plugin._runtime.shell_syntax import shell_syntax_problem
 
 Host = tuple[str, int | None]
 
@@ -23,50 +23,50 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%25[\w.~-]+)?\]|[^\[\]:]+)(?::([0-9]{0,5}))?", re.ASCII)
 
 
-# $NAME of a shell, and what a console shows in the place of a password that it does not know.
+# $NAME of a shell, and what a web console shows instead of a password.
 _PLACEHOLDER = re.compile(r"\$[A-Z_][A-Z0-9_]*|\[[A-Z _-]+\]|<[\w -]+>")
-_QUOTING = "urllib.parse.quote(password, safe='') writes it so"
+_QUOTING = "urllib.parse.quote(password, safe='') does so"
 
 
 @attrs.frozen(kw_only=True)
 class StoreURL:
-    """A connection URL, taken apart and decoded; comparable, and safe to print."""
+    """A connection URL, parsed and decoded; comparable, and safe to print."""
 
     scheme: str
     """In lower case."""
     username: str | None = None
-    """None where the URL has none, or an empty one."""
+    """None if the URL has none, or an empty one."""
     password: str | None = attrs.field(default=None, repr=False)
-    """None where the URL has none; in no repr."""
+    """None if the URL has none; not in the repr."""
     hosts: tuple[Host, ...] = ()
-    """Names and ports (None where the URL says none), as many as the URL lists."""
+    """Names and ports (None if the URL has none) of all hosts in the URL."""
     path: str = ""
-    """With its leading slash."""
+    """The path, with its leading slash."""
     query: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
-    """The options in it, each once, as text."""
+    """The options in the URL, as text."""
 
     def __str__(self) -> str:
-        """The URL with the password and all query values masked."""
+        """Return the URL with the password and all query values masked."""
         user = self.username or ""
         secret = ":***" if self.password is not None else ""
         login = f"{user}{secret}@" if user or secret else ""
-        hosts = ",".join(map(_written, self.hosts))
+        hosts = ",".join(map(_format_host, self.hosts))
         query = "&".join(f"{name}=***" for name in self.query)
         return f"{self.scheme}://{login}{hosts}{self.path}{'?' if query else ''}{query}"
 
     @classmethod
     def parse(cls, text: str) -> "StoreURL":
-        """Take a URL apart (RFC 3986, and several hosts with commas between them).
+        """Parse a URL (RFC 3986, with several hosts separated by commas).
 
-        Blanks and line ends around it do not count: a file with a secret mostly ends with one.
-        Raises ConfigurationError, without the text of the URL in it.
+        Whitespace around it is ignored: a file with a secret often ends with a newline.
+        Raises ConfigurationError, which does not quote the URL.
         """
         try:
             return cls._parse(text.strip())
         except ConfigurationError as caught:
-            fault = without_frames(caught)
+            error = without_frames(caught)
         del text
-        raise fault
+        raise error
 
     @classmethod
     def _parse(cls, text: str) -> "StoreURL":
@@ -74,7 +74,7 @@ class StoreURL:
         if not found or not _SCHEME.fullmatch(scheme) or rest == ":memory:":
             raise _malformed(
                 shell_syntax_problem(text)
-                or foreign_form(text)
+                or foreign_url_hint(text)
                 or "does not start like redis://host:port/db or sqlite:///file.db"
             )
         _check_characters(text)
@@ -100,35 +100,36 @@ class StoreURL:
             )
         return cls(
             scheme=scheme.lower(),
-            username=_decoded(username) if username else None,
-            password=_decoded(password) if at and colon else None,
-            hosts=tuple(_host(host) for host in hosts.split(",")) if hosts else (),
-            path=_decoded(slash + path),
-            query=_query(query),
+            username=_decode(username) if username else None,
+            password=_decode(password) if at and colon else None,
+            hosts=tuple(_parse_host(host) for host in hosts.split(",")) if hosts else (),
+            path=_decode(slash + path),
+            query=_parse_query(query),
         )
 
 
 def _check_characters(text: str) -> None:
-    if fault := shell_syntax_problem(text):
-        raise _malformed(f"{fault}. Where they are meant, write $ as %24. {_QUOTING}")
+    if problem := shell_syntax_problem(text):
+        raise _malformed(f"{problem}. Where they are meant, write $ as %24. {_QUOTING}")
     if any(character <= " " or character == "\x7f" for character in text):
         raise _malformed("has a space or a control character in it; write a space %20")
     if "#" in text:
-        told = f"has a '#' in it; in a password or a name write it %23. {_QUOTING}"
-        raise _malformed(foreign_form(text) or told)
+        problem = f"has a '#' in it; in a password or a name write it %23. {_QUOTING}"
+        raise _malformed(foreign_url_hint(text) or problem)
     if _BAD_ESCAPE.search(text):
         raise _malformed(
-            f"has a '%' that no two hex digits follow; write a '%' itself as %25. {_QUOTING}"
+            "has a '%' that is not followed by two hex digits; write a '%' itself as %25. "
+            f"{_QUOTING}"
         )
 
 
-def _written(host: Host) -> str:
+def _format_host(host: Host) -> str:
     name, port = host
     name = f"[{name}]" if ":" in name else name
     return name if port is None else f"{name}:{port}"
 
 
-def _host(text: str) -> Host:
+def _parse_host(text: str) -> Host:
     match = _HOST.fullmatch(text)
     if match is None:
         raise _malformed(
@@ -138,20 +139,20 @@ def _host(text: str) -> Host:
     name, port = match.groups()
     if port is not None and not 0 < int(port or 0) <= 65535:
         raise _malformed("has a port that is no number from 1 to 65535")
-    return _decoded(name.strip("[]")), int(port) if port else None
+    return _decode(name.strip("[]")), int(port) if port else None
 
 
-def _query(text: str) -> dict[str, str]:
+def _parse_query(text: str) -> dict[str, str]:
     query: dict[str, str] = {}
     for part in filter(None, text.split("&")):
-        name, _, value = (_decoded(piece) for piece in part.partition("="))
+        name, _, value = (_decode(piece) for piece in part.partition("="))
         if name in query:
             raise _malformed(f"has the option {name!r} twice")
         query[name] = value
     return query
 
 
-def _decoded(text: str) -> str:
+def _decode(text: str) -> str:
     try:
         plain = unquote(text, errors="strict")
     except UnicodeDecodeError:
@@ -161,5 +162,5 @@ def _decoded(text: str) -> str:
     return plain
 
 
-def _malformed(fault: str) -> ConfigurationError:
-    return ConfigurationError(f"the connection URL {fault}")
+def _malformed(problem: str) -> ConfigurationError:
+    return ConfigurationError(f"the connection URL {problem}")

@@ -1,12 +1,12 @@
-"""For servers that compare a version instead of bytes: etcd, Consul, NATS, object stores.
+"""For servers that compare versions instead of bytes: etcd, Consul, NATS, object stores.
 
 Such a server gives each record a token that changes with every write (a revision, an ETag), and
-writes or removes on the condition that the token is still the one that was read. The author of a
-backend provides that, as it is: a read with version, a conditional write, a conditional removal, a
-listing. All else of the store contract is made of these here, once for both voices.
+writes or removes on the condition that the token is unchanged since it was read. A backend
+implements just that: a read with version, a conditional write, a conditional removal, a listing.
+The rest of the store contract is implemented here with these, for sync and async code.
 
-Expiry is kept beside the record, to the millisecond and on this machine's clock: a server's own
-ttl, where it has one, counts seconds and sweeps late. It may sweep behind.
+The expiry is stored with the record, in milliseconds and on this machine's clock: a server's own
+ttl, if it has one, counts seconds and deletes late. The server may use it in addition.
 """
 
 from abc import abstractmethod
@@ -17,7 +17,7 @@ import attrs
 
 from fibonacci.plugin._async_store import ABSENT, KEEP_TTL, Absent, AsyncStore, KeepTTL
 from fibonacci.plugin._run import run_sync
-from fibonacci.plugin._runtime.expiry import expires_at_ms, now_ms, remaining_ttl_ms
+from fibonacci.plugin._runtime.timing import expires_at_ms, now_ms, remaining_ttl_ms
 from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import BlockingStore, Store
 
@@ -27,26 +27,26 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class VersionedRecord(Generic[V]):
-    """A record as the server holds it, live or expired."""
+    """A record as the server holds it, expired or not."""
 
     data: bytes = attrs.field(repr=False)
-    """The value's bytes; in no repr."""
+    """The value's bytes; not in the repr."""
     version: V
-    """The server's token; another one after each write, also of equal bytes."""
+    """The server's token, which changes with each write, even of equal bytes."""
     expires: int | None
-    """Milliseconds since the epoch, as :meth:`VersionedStore.write_if` was given; None: never."""
+    """Milliseconds since the epoch, as passed to :meth:`VersionedStore.write_if`; None: never."""
 
 
 def is_unexpired(expires: int | None) -> bool:
-    """Say whether what expires then is live now."""
+    """Return whether a record with this expiry, in milliseconds since the epoch, is unexpired."""
     return expires is None or now_ms() < expires
 
 
 class AsyncVersionedStore(AsyncStore, Generic[V]):
-    """A store in the async voice on a server with versions; see :class:`VersionedStore`."""
+    """A store for async code on a server with versions; see :class:`VersionedStore`."""
 
     clock: Literal["server", "client"] = "client"
-    """This machine's: it writes and compares the moments of expiry."""
+    """The client's: it writes and compares the expiries."""
 
     @abstractmethod
     async def read_record(self, address: Address, *, deadline: float) -> VersionedRecord[V] | None:
@@ -69,7 +69,7 @@ class AsyncVersionedStore(AsyncStore, Generic[V]):
         """See :meth:`VersionedStore.remove_if`."""
 
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
-        record = _live(await self.read_record(address, deadline=deadline))
+        record = _unexpired_or_none(await self.read_record(address, deadline=deadline))
         return None if record is None else record.data
 
     async def write(
@@ -86,84 +86,86 @@ class AsyncVersionedStore(AsyncStore, Generic[V]):
         *,
         deadline: float,
     ) -> bool:
-        async def swap(found: VersionedRecord[V] | None) -> bool | None:
-            live = _live(found)
-            if (ABSENT if live is None else live.data) != expected:
+        async def write_if_equal(found: VersionedRecord[V] | None) -> bool | None:
+            unexpired = _unexpired_or_none(found)
+            if (ABSENT if unexpired is None else unexpired.data) != expected:
                 return False
-            kept = None if live is None else live.expires
-            expires = kept if ttl_ms is KEEP_TTL else _expiry(ttl_ms)
-            # An expired record is no record, but the server holds it: its version is the condition.
+            current = None if unexpired is None else unexpired.expires
+            expires = current if ttl_ms is KEEP_TTL else _expiry(ttl_ms)
+            # The server may still hold an expired record: its version is the condition.
             version: V | Absent = ABSENT if found is None else found.version
-            wrote = self.write_if(address, version, data, expires, deadline=deadline)
-            return await wrote or None
+            written = self.write_if(address, version, data, expires, deadline=deadline)
+            return await written or None
 
-        return await self._settled(address, swap, deadline)
+        return await self._retry_on_conflict(address, write_if_equal, deadline)
 
     async def remove(self, address: Address, *, deadline: float) -> bool:
-        async def go(found: VersionedRecord[V] | None) -> bool | None:
+        async def remove_found(found: VersionedRecord[V] | None) -> bool | None:
             if found is None:
                 return False
-            live = is_unexpired(found.expires)
-            went = await self.remove_if(address, found.version, deadline=deadline)
-            return live if went else None
+            was_unexpired = is_unexpired(found.expires)
+            removed = await self.remove_if(address, found.version, deadline=deadline)
+            return was_unexpired if removed else None
 
-        return await self._settled(address, go, deadline)
+        return await self._retry_on_conflict(address, remove_found, deadline)
 
     async def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
-        record = _live(await self.read_record(address, deadline=deadline))
+        record = _unexpired_or_none(await self.read_record(address, deadline=deadline))
         if record is None:
             return ABSENT
         return None if record.expires is None else max(1, remaining_ttl_ms(record.expires))
 
     async def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
-        async def renew(found: VersionedRecord[V] | None) -> bool | None:
-            live = _live(found)
-            if live is None:
+        async def write_expiry(found: VersionedRecord[V] | None) -> bool | None:
+            unexpired = _unexpired_or_none(found)
+            if unexpired is None:
                 return False
             expires = _expiry(ttl_ms)
-            wrote = self.write_if(address, live.version, live.data, expires, deadline=deadline)
-            return await wrote or None
+            written = self.write_if(
+                address, unexpired.version, unexpired.data, expires, deadline=deadline
+            )
+            return await written or None
 
-        return await self._settled(address, renew, deadline)
+        return await self._retry_on_conflict(address, write_expiry, deadline)
 
-    async def _settled(
+    async def _retry_on_conflict(
         self,
         address: Address,
-        act: Callable[[VersionedRecord[V] | None], Awaitable[T | None]],
+        attempt_once: Callable[[VersionedRecord[V] | None], Awaitable[T | None]],
         deadline: float,
     ) -> T:
-        """Read and act, until nobody came between: None says that somebody did.
+        """Read the record and call ``attempt_once``, again while it returns None for a conflict.
 
-        A condition that failed is no answer yet: the other may have written the same bytes, or
-        renewed their expiry, or swept an expired record away. The next read tells.
+        A failed condition decides nothing: the other writer may have written the same bytes,
+        changed the expiry only, or deleted an expired record. The next read decides.
         """
         attempt = 0
         while True:
             found = await self.read_record(address, deadline=deadline)
-            settled = await act(found)
-            if settled is not None:
-                return settled
+            result = await attempt_once(found)
+            if result is not None:
+                return result
             attempt += 1
             await self.pause(attempt, address, deadline=deadline)
 
 
 class VersionedStore(Store, Generic[V]):
-    """A store in the sync voice on a server that compares versions.
+    """A store for sync code on a server that compares versions.
 
-    Write :meth:`read_record`, :meth:`write_if`, :meth:`remove_if`, ``scan`` and ``close``; the rest
-    is here. Each of them asks once: a condition that failed is ``False``, a lost answer
-    OutcomeUnknownError. Who comes between two steps is met again, after a random pause, until the
-    deadline; then it is a ConflictError.
+    Implement :meth:`read_record`, :meth:`write_if`, :meth:`remove_if`, ``scan`` and ``close``; the
+    rest is implemented here. Each of them sends one request: a failed condition is ``False``, a
+    lost response OutcomeUnknownError. After a conflict the operation is retried, with a random
+    backoff, until the deadline; then it raises ConflictError.
 
-    ``scan`` lists live keys alone: leave out those whose expiry :func:`is_unexpired` denies.
+    ``scan`` lists unexpired keys only: skip those for which :func:`is_unexpired` is false.
     """
 
     clock: Literal["server", "client"] = "client"
-    """This machine's: it writes and compares the moments of expiry."""
+    """The client's: it writes and compares the expiries."""
 
     @abstractmethod
     def read_record(self, address: Address, *, deadline: float) -> VersionedRecord[V] | None:
-        """Return what the server holds, or None. An expired record may be either."""
+        """Return the record, or None. For an expired record either is right."""
 
     @abstractmethod
     def write_if(
@@ -175,15 +177,15 @@ class VersionedStore(Store, Generic[V]):
         *,
         deadline: float,
     ) -> bool:
-        """Create or replace the record and its expiry if the condition holds; say whether it did.
+        """Create or replace the record if the condition holds; return whether it did.
 
-        ``version``: the record's version must be this one; ABSENT: the server must hold none, not
-        even an expired one; None: no condition. Condition and write are one step of the server's.
+        ``version``: the record must have this version; ABSENT: the server must hold no record, not
+        even an expired one; None: no condition. Condition and write are one atomic step.
         """
 
     @abstractmethod
     def remove_if(self, address: Address, version: V, *, deadline: float) -> bool:
-        """Remove the record if its version is this one; say whether it went."""
+        """Remove the record if it has this version; return whether it was removed."""
 
     def read(self, address: Address, *, deadline: float) -> bytes | None:
         return run_sync(_BlockingVersionedStore(self).read(address, deadline=deadline))
@@ -200,8 +202,8 @@ class VersionedStore(Store, Generic[V]):
         *,
         deadline: float,
     ) -> bool:
-        swap = _BlockingVersionedStore(self).compare_and_set
-        return run_sync(swap(address, expected, data, ttl_ms, deadline=deadline))
+        compare_and_set = _BlockingVersionedStore(self).compare_and_set
+        return run_sync(compare_and_set(address, expected, data, ttl_ms, deadline=deadline))
 
     def remove(self, address: Address, *, deadline: float) -> bool:
         return run_sync(_BlockingVersionedStore(self).remove(address, deadline=deadline))
@@ -214,7 +216,7 @@ class VersionedStore(Store, Generic[V]):
 
 
 class _BlockingVersionedStore(AsyncVersionedStore[V], BlockingStore):
-    """A sync store in the async shape: what is written above in the async voice, run on it."""
+    """A sync store as a blocking store: the methods of AsyncVersionedStore call it."""
 
     store: VersionedStore[V]
 
@@ -236,7 +238,7 @@ class _BlockingVersionedStore(AsyncVersionedStore[V], BlockingStore):
         return self.store.remove_if(address, version, deadline=deadline)
 
 
-def _live(record: VersionedRecord[V] | None) -> VersionedRecord[V] | None:
+def _unexpired_or_none(record: VersionedRecord[V] | None) -> VersionedRecord[V] | None:
     return record if record is not None and is_unexpired(record.expires) else None
 
 

@@ -22,7 +22,7 @@ The suites need pytest and hypothesis: ``pip install 'fibonacci-core[testing]'``
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fibonacci.testing.kit import ScriptedModel, fresh_memory, override_model
+from fibonacci.testing.doubles import ScriptedModel, fresh_memory, override_model
 
 if TYPE_CHECKING:
     from fibonacci.testing.cipher import CipherContract
@@ -48,11 +48,11 @@ def __getattr__(name: str) -> Any:
     package = f"fibonacci.testing.{name.removesuffix('Contract').lower()}"
     try:
         return getattr(import_module(package), name)
-    except ModuleNotFoundError as fault:
-        if (fault.name or "").startswith("fibonacci"):
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("fibonacci"):
             raise
         raise ModuleNotFoundError(
-            f"fibonacci.testing.{name} needs the package {fault.name}. "
+            f"fibonacci.testing.{name} needs the package {error.name}. "
             f"Install it: pip install 'fibonacci-core[testing]'",
-            name=fault.name,
-        ) from fault
+            name=error.name,
+        ) from error

@@ -1,6 +1,6 @@
-"""The three modes that a suite speaks in: sync, async, and both by turns.
+"""The three modes in which a suite calls: sync, async, and both in turn.
 
-A test is written once, in the sync style; its mode decides how each call is made.
+A test is written once, in sync style; its mode decides how each call is made.
 """
 
 import asyncio
@@ -10,17 +10,17 @@ from typing import Any, ClassVar
 
 import attrs
 
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.threads import run_concurrently
 
 WORKERS = 8
 
 
 @attrs.frozen
-class Question:
-    """One call, in sync and async code."""
+class CallPair:
+    """One call, as sync and as async code makes it."""
 
-    plain: Callable[[], Any]
-    awaited: Callable[[], Awaitable[Any]]
+    sync_call: Callable[[], Any]
+    async_call: Callable[[], Awaitable[Any]]
 
 
 class CallMode(ABC):
@@ -29,16 +29,16 @@ class CallMode(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def ask(self, question: Question) -> Any:
-        """Make the call, and return its answer."""
+    def call(self, pair: CallPair) -> Any:
+        """Make the call, and return its result."""
 
     @abstractmethod
-    def ask_together(self, questions: Sequence[Question]) -> list[Any]:
-        """Share the calls among eight workers that run at the same time; return all answers."""
+    def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
+        """Share the calls among eight concurrent workers; return all results, in order."""
 
     @abstractmethod
     def close(self) -> None:
-        """End the event loop, if there is one."""
+        """Close the event loop, if there is one."""
 
     def __enter__(self) -> "CallMode":
         """Return itself."""
@@ -48,111 +48,111 @@ class CallMode(ABC):
         """Close."""
         self.close()
 
-    def fresh(self) -> "CallMode":
-        """Return a mode of the same kind, with an event loop of its own."""
+    def new(self) -> "CallMode":
+        """Return a mode of the same kind, with its own event loop."""
         return type(self)()
 
 
 class SyncMode(CallMode):
-    """Calls are made plainly, those at the same time in threads."""
+    """Sync calls; concurrent ones in threads."""
 
     name = "sync"
 
-    def ask(self, question: Question) -> Any:
-        return question.plain()
+    def call(self, pair: CallPair) -> Any:
+        return pair.sync_call()
 
-    def ask_together(self, questions: Sequence[Question]) -> list[Any]:
-        answers: list[Any] = [None] * len(questions)
-        in_threads([_share(questions, answers, worker) for worker in range(WORKERS)])
-        return answers
+    def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
+        results: list[Any] = [None] * len(pairs)
+        run_concurrently([_sync_share(pairs, results, worker) for worker in range(WORKERS)])
+        return results
 
     def close(self) -> None:
         pass
 
 
 class AsyncMode(CallMode):
-    """Calls are awaited on an event loop that stays the same."""
+    """Async calls, all on one event loop."""
 
     name = "async"
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
 
-    def ask(self, question: Question) -> Any:
-        return self.run(question.awaited)
+    def call(self, pair: CallPair) -> Any:
+        return self.run(pair.async_call)
 
     def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        async def running() -> Any:
+        async def main() -> Any:
             return await work()
 
-        return self.loop.run_until_complete(running())
+        return self.loop.run_until_complete(main())
 
-    def ask_together(self, questions: Sequence[Question]) -> list[Any]:
-        answers: list[Any] = [None] * len(questions)
-        self.run(lambda: _all_shares(questions, answers, range(WORKERS)))
-        return answers
+    def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
+        results: list[Any] = [None] * len(pairs)
+        self.run(lambda: _run_async_shares(pairs, results, range(WORKERS)))
+        return results
 
     def close(self) -> None:
-        self.run(_settle)
+        self.run(_finish_tasks)
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
 
 
 class MixedMode(AsyncMode):
-    """One call is awaited, the next is made plainly, in the midst of the running event loop."""
+    """Async and sync calls in turn, the sync ones within the running event loop."""
 
     name = "mixed"
 
     def __init__(self) -> None:
         super().__init__()
-        self._turn = False
+        self._is_async = False
 
-    def ask(self, question: Question) -> Any:
-        self._turn = not self._turn
+    def call(self, pair: CallPair) -> Any:
+        self._is_async = not self._is_async
 
-        async def plainly() -> Any:
-            return question.plain()
+        async def call_within_loop() -> Any:
+            return pair.sync_call()
 
-        return self.run(question.awaited if self._turn else plainly)
+        return self.run(pair.async_call if self._is_async else call_within_loop)
 
-    def ask_together(self, questions: Sequence[Question]) -> list[Any]:
-        answers: list[Any] = [None] * len(questions)
-        plain = range(0, WORKERS, 2)
-        awaited = range(1, WORKERS, 2)
-        in_threads(
-            [_share(questions, answers, worker) for worker in plain],
-            meanwhile=lambda: self.run(lambda: _all_shares(questions, answers, awaited)),
+    def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
+        results: list[Any] = [None] * len(pairs)
+        in_threads = range(0, WORKERS, 2)
+        in_tasks = range(1, WORKERS, 2)
+        run_concurrently(
+            [_sync_share(pairs, results, worker) for worker in in_threads],
+            meanwhile=lambda: self.run(lambda: _run_async_shares(pairs, results, in_tasks)),
         )
-        return answers
+        return results
 
 
 CALL_MODES: dict[str, type[CallMode]] = {
-    kind.name: kind for kind in (SyncMode, AsyncMode, MixedMode)
+    mode.name: mode for mode in (SyncMode, AsyncMode, MixedMode)
 }
 
 
-def _share(questions: Sequence[Question], answers: list[Any], worker: int) -> Callable[[], None]:
+def _sync_share(pairs: Sequence[CallPair], results: list[Any], worker: int) -> Callable[[], None]:
     def work() -> None:
-        for index in range(worker, len(questions), WORKERS):
-            answers[index] = questions[index].plain()
+        for index in range(worker, len(pairs), WORKERS):
+            results[index] = pairs[index].sync_call()
 
     return work
 
 
-async def _all_shares(questions: Sequence[Question], answers: list[Any], workers: range) -> None:
+async def _run_async_shares(pairs: Sequence[CallPair], results: list[Any], workers: range) -> None:
     async def work(worker: int) -> None:
-        for index in range(worker, len(questions), WORKERS):
-            answers[index] = await questions[index].awaited()
+        for index in range(worker, len(pairs), WORKERS):
+            results[index] = await pairs[index].async_call()
 
     await asyncio.gather(*map(work, workers))
 
 
-async def _settle() -> None:
-    """Let the tasks that close connections end; a task that does not end is cancelled."""
+async def _finish_tasks() -> None:
+    """Let the tasks that close connections end; cancel those that do not."""
     await asyncio.sleep(0)
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    if others:
-        _, hanging = await asyncio.wait(others, timeout=1)
-        for task in hanging:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        _, pending = await asyncio.wait(tasks, timeout=1)
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*hanging, return_exceptions=True)
+        await asyncio.gather(*pending, return_exceptions=True)

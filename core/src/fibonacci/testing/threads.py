@@ -1,24 +1,24 @@
-"""Threads that start at one moment, and whose faults reach the test."""
+"""Threads that start together, and whose errors reach the test."""
 
 from collections.abc import Callable, Sequence
 from threading import Barrier, Thread
 
 
-def in_threads(
-    works: Sequence[Callable[[], object]], meanwhile: Callable[[], object] | None = None
+def run_concurrently(
+    functions: Sequence[Callable[[], object]], meanwhile: Callable[[], object] | None = None
 ) -> None:
-    """Run each work in a thread of its own, and raise the first fault of all."""
-    barrier = Barrier(len(works))
-    faults: list[BaseException] = []
+    """Run each function in its own thread, and raise the first error of all."""
+    barrier = Barrier(len(functions))
+    errors: list[BaseException] = []
 
-    def run(work: Callable[[], object]) -> None:
+    def run(function: Callable[[], object]) -> None:
         try:
             barrier.wait()
-            work()
-        except BaseException as fault:  # noqa: BLE001 - handed on below
-            faults.append(fault)
+            function()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            errors.append(error)
 
-    threads = [Thread(target=run, args=(work,)) for work in works]
+    threads = [Thread(target=run, args=(function,)) for function in functions]
     for thread in threads:
         thread.start()
     try:
@@ -27,5 +27,5 @@ def in_threads(
     finally:
         for thread in threads:
             thread.join()
-    if faults:
-        raise faults[0]
+    if errors:
+        raise errors[0]

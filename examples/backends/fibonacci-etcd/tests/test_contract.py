@@ -5,7 +5,7 @@ from fibonacci.testing import StoreContract
 
 class TestEtcd(StoreContract):
     backend = "etcd"
-    many = 1_100
+    bulk_size = 1_100
 
     @pytest.fixture
     def url(self, etcd):

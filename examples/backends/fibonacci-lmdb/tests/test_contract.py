@@ -10,7 +10,7 @@ MEMORY = "/dev/shm"  # thousands of commits, each a wait for the disk where ther
 
 class TestLmdb(StoreContract):
     backend = "lmdb"
-    many = 1_100
+    bulk_size = 1_100
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -9,8 +9,8 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 from fibonacci.plugin.runtime import (
-    PerLoop,
-    SharedByKey,
+    LoopLocal,
+    SharedObjects,
     SingleFlight,
     TaskWaiter,
     drop_log_records,
@@ -39,7 +39,7 @@ class Clients:
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self._async_clients: Final = PerLoop(_close, abandon=_abandon)
+        self._async_clients: Final = LoopLocal(_close, close_nowait=_abandon)
         self._reset()
 
     def _reset(self) -> None:
@@ -72,7 +72,7 @@ class Clients:
         client = self._async_clients.get()  # another task may have been faster
         if client is None:
             client = _create_async(self._credentials, ssl_context)
-            self._async_clients.add(client)
+            self._async_clients.set(client)
         return client
 
     def _load_ssl_context(self) -> "SSLContext":
@@ -95,7 +95,7 @@ class Clients:
         if self._finalizer is not None:
             self._finalizer.detach()
         keep_alive_in_child(self._blocking_client)
-        self._async_clients.leave_to_parent()
+        self._async_clients.reset_after_fork()
         self._reset()
 
 
@@ -150,7 +150,7 @@ def _arguments(credentials: Credentials) -> dict[str, Any]:
 
 def shared_clients(credentials: Credentials) -> Clients:
     """Return this process's clients for the credentials."""
-    return _clients.get(credentials, lambda: Clients(credentials))
+    return _clients.get_or_create(credentials, lambda: Clients(credentials))
 
 
-_clients: Final = SharedByKey[Clients]()
+_clients: Final = SharedObjects[Clients]()

@@ -22,7 +22,7 @@ def check_environment() -> None:
     for name, url in _proxies():
         _check_proxy(name, url)
     _check_no_proxy()
-    if problem := trust_store_problem(folder_alone=True):
+    if problem := trust_store_problem(directory_only=True):
         raise ConfigurationError(f"anthropic: {problem}")
 
 

@@ -62,7 +62,7 @@ class Client:
         self.label: Final = settings.label
         self._settings = settings
         self._bundle: ClientBundle | None = None
-        self._creating = ThreadSingleFlight(self._create_bundle, joined_for=JOIN_TIMEOUT)
+        self._creating = ThreadSingleFlight(self._create_bundle, max_join_age=JOIN_TIMEOUT)
 
     def execute(
         self, operation: str, request: dict[str, Any], *, changes: bool, deadline: float

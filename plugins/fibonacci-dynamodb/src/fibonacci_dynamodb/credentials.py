@@ -31,7 +31,7 @@ class SigningCredentials(Credentials):  # type: ignore[misc]
         self._provider = session.get_component("credential_provider")
         self._loaded: Credentials | None = None
         self._frozen: ReadOnlyCredentials = super().get_frozen_credentials()
-        self._fetching = ThreadSingleFlight(self._fetch, joined_for=JOIN_TIMEOUT)
+        self._fetching = ThreadSingleFlight(self._fetch, max_join_age=JOIN_TIMEOUT)
         session.register_component("credential_provider", self)
 
     def load_credentials(self) -> "SigningCredentials":
@@ -56,7 +56,7 @@ class SigningCredentials(Credentials):  # type: ignore[misc]
         if loaded and not (isinstance(loaded, RefreshableCredentials) and loaded.refresh_needed()):
             return
         if loaded and not loaded.refresh_needed(MANDATORY_REFRESH_SECONDS):
-            self._fetching.begin()
+            self._fetching.start()
         else:
             self._fetching.do(deadline=deadline)
 

@@ -21,7 +21,7 @@ from typing import Final
 from fibonacci.errors import ModelError
 from fibonacci.plugin.runtime import (
     DeadlineExceeded,
-    SharedByKey,
+    SharedObjects,
     SingleFlight,
     TaskWaiter,
     run_in_thread,
@@ -101,10 +101,10 @@ class ModelServer:
 
 def shared_model_server(weights: Path) -> ModelServer:
     """Return this process's server for the file."""
-    return _servers.get(weights, lambda: ModelServer(weights))
+    return _servers.get_or_create(weights, lambda: ModelServer(weights))
 
 
-_servers: Final = SharedByKey[ModelServer]()
+_servers: Final = SharedObjects[ModelServer]()
 
 
 class ServerProcess:

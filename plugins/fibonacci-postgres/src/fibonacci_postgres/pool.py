@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 from weakref import ref
 
-from fibonacci.plugin.runtime import FairQueue, IdlePool, NoThreadError, submit_to_thread
+from fibonacci.plugin.runtime import IdlePool, NoThreadError, WaitQueue, submit_to_thread
 from fibonacci_postgres.abandoned import cancel_and_close
 from fibonacci_postgres.connection import Connection
 from fibonacci_postgres.waiting import WaitStrategy
@@ -28,7 +28,7 @@ class ConnectionPool:
         # None of these refers to the pool, so its connections are freed together with it.
         self._idle = IdlePool[Connection](max_idle=max_connections, max_age=IDLE_TIMEOUT)
         slots = ConnectionSlots(max_connections, partial(_wake_pool, ref(self)))
-        self._queue = FairQueue(partial(_acquire, self._idle, slots), strategy.waiter)
+        self._queue = WaitQueue(partial(_acquire, self._idle, slots), strategy.waiter)
 
     async def getconn(
         self, connect: Callable[[Connection, float], Awaitable[None]], deadline: float
@@ -37,7 +37,7 @@ class ConnectionPool:
 
         Raises DeadlineExceeded at the deadline, and what ``connect`` raises.
         """
-        connection = await self._queue.get(deadline)
+        connection = await self._queue.acquire(deadline)
         if connection.fd < 0:
             try:
                 await connect(connection, deadline)
@@ -70,7 +70,7 @@ class ConnectionPool:
 
     def wake_next(self) -> None:
         """Have the first waiting caller look for a connection again."""
-        self._queue.wake()
+        self._queue.wake_first()
 
 
 def _acquire(idle: IdlePool[Connection], slots: "ConnectionSlots") -> Connection | None:

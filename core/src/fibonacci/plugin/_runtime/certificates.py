@@ -1,6 +1,6 @@
-"""Files of certificates and keys (PEM), looked at before a connection needs them.
+"""Files of certificates and keys (PEM), checked before a connection needs them.
 
-What the functions return goes on behind "…, and ", and quotes nothing of a file.
+The results are texts to append after "…, and "; they quote nothing of a file.
 """
 
 import os
@@ -26,59 +26,61 @@ def ca_file_problem(file: str) -> str | None:
     try:
         state = os.stat(file)
         _read_authorities(file, (state.st_ctime_ns, state.st_ino))
-    except (OSError, ValueError) as fault:
-        raise_for_signal(fault)
-        return f"no certificate can be read from it: {_reason(fault)}"
+    except (OSError, ValueError) as error:
+        raise_for_signal(error)
+        return f"no certificate can be read from it: {_reason(error)}"
     return None
 
 
-def ca_directory_problem(folders: str, *, hashed: bool = True) -> str | None:
-    """Return why OpenSSL finds no certificate in a folder (or several, as in PATH); None if it can.
+def ca_directory_problem(directories: str, *, check_names: bool = True) -> str | None:
+    """Return why OpenSSL finds no certificate in a directory (or several, as in PATH), or None.
 
-    There a file has to be named by the hash of its owner's name, as ``openssl rehash`` does; that
-    is looked at if ``hashed``.
+    OpenSSL finds a file by the hash of its subject's name, as ``openssl rehash`` names it; this is
+    checked if ``check_names``.
     """
     names: list[str] = []
-    faults: list[Exception] = []
-    given = [one for one in folders.split(os.pathsep) if one]  # OpenSSL passes over the others
-    for one in given:
+    errors: list[Exception] = []
+    paths = [path for path in directories.split(os.pathsep) if path]  # OpenSSL ignores empty ones
+    for path in paths:
         try:
-            names += os.listdir(one)
-        except (OSError, ValueError) as fault:
-            raise_for_signal(fault)
-            faults.append(fault)
-    if faults and len(faults) == len(given):
-        return f"no certificate can be read from it: {_reason(faults[0])}"
-    if hashed and not any(map(_HASHED.fullmatch, names)):
+            names += os.listdir(path)
+        except (OSError, ValueError) as error:
+            raise_for_signal(error)
+            errors.append(error)
+    if errors and len(errors) == len(paths):
+        return f"no certificate can be read from it: {_reason(errors[0])}"
+    if check_names and not any(map(_HASHED.fullmatch, names)):
         return "no certificate in it has a name that OpenSSL looks for: run `openssl rehash` on it"
     return None
 
 
-def trust_store_problem(*, folder_alone: bool = False) -> str | None:
-    """Return what is wrong with SSL_CERT_FILE or SSL_CERT_DIR, which name whom OpenSSL trusts.
+def trust_store_problem(*, directory_only: bool = False) -> str | None:
+    """Return what is wrong with SSL_CERT_FILE or SSL_CERT_DIR, which set whom OpenSSL trusts.
 
-    The answer is a sentence with the variable's name in it; None if nothing is wrong. OpenSSL looks
-    into both, and has a file by default as well, so a folder may hold nothing; unless a client
-    takes the ``folder_alone``, or the file.
+    The result is a sentence that names the variable; None if nothing is wrong. OpenSSL uses both,
+    and a default file, so the directory may be empty; unless a client uses the directory only
+    (``directory_only``) or the file only.
     """
-    looks: dict[str, Callable[[str], str | None]] = {
+    checks: dict[str, Callable[[str], str | None]] = {
         "SSL_CERT_FILE": ca_file_problem,
-        "SSL_CERT_DIR": partial(ca_directory_problem, hashed=folder_alone),
+        "SSL_CERT_DIR": partial(ca_directory_problem, check_names=directory_only),
     }
-    told: list[str | None] = []
-    for name, look in looks.items():
-        if given := os.environ.get(name):
-            fault = look(given)
-            told.append(fault and f"{name} names {given!r}, and {fault}. Mend it, or unset {name}")
-    if folder_alone:
-        del told[1:]
-    return told[0] if told and all(told) else None
+    problems: list[str | None] = []
+    for name, check in checks.items():
+        if path := os.environ.get(name):
+            problem = check(path)
+            problems.append(
+                problem and f"{name} names {path!r}, and {problem}. Fix it, or unset {name}"
+            )
+    if directory_only:
+        del problems[1:]
+    return problems[0] if problems and all(problems) else None
 
 
 def private_key_problem(
     key: str, *, certificate: str, password: Callable[[], str] | None = None
 ) -> str | None:
-    """Return why the key of a certificate can't be used; None if it can.
+    """Return why the private key of a certificate can't be used; None if it can.
 
     Both may be in one file; the certificate's was found to be good. ``password`` returns the key's,
     so that no frame holds it. Nobody is asked for one at the terminal.
@@ -89,13 +91,13 @@ def private_key_problem(
         if password is None and _holds(b"ENCRYPTED", key):
             return "the key in it is encrypted, and no password for it is given"
         _context().load_cert_chain(certificate, key, password or "")
-    except (OSError, ValueError) as fault:
-        raise_for_signal(fault)
-        if getattr(fault, "reason", "") == "KEY_VALUES_MISMATCH":
+    except (OSError, ValueError) as error:
+        raise_for_signal(error)
+        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
             return "the key in it is another certificate's"
-        if password is not None and type(fault).__name__ == "SSLError":
+        if password is not None and type(error).__name__ == "SSLError":
             return "no private key can be read from it with the password that is given"
-        return f"no private key can be read from it: {_reason(fault)}"
+        return f"no private key can be read from it: {_reason(error)}"
     return None
 
 
@@ -104,13 +106,13 @@ def _holds(sign: bytes, file: str) -> bool:
         return sign in opened.read()
 
 
-def verification_failure(fault: BaseException) -> str:
+def verification_failure(error: BaseException) -> str:
     """Return which rule a certificate breaks, of an ``ssl.SSLCertVerificationError``.
 
     Where it is one that Python insists on since 3.13 alone, that is said, too.
     """
-    rule = str(getattr(fault, "verify_message", "") or "it can't be verified").rstrip(".")
-    if getattr(fault, "verify_code", 0) not in _STRICT:
+    rule = str(getattr(error, "verify_message", "") or "it can't be verified").rstrip(".")
+    if getattr(error, "verify_code", 0) not in _STRICT:
         return rule
     return f"{rule}, a rule of RFC 5280 that Python insists on since 3.13 (VERIFY_X509_STRICT)"
 
@@ -127,7 +129,7 @@ def _context() -> "SSLContext":
     return SSLContext(PROTOCOL_TLS_CLIENT)
 
 
-def _reason(fault: Exception) -> str:
-    if type(fault).__name__ == "SSLError":
+def _reason(error: Exception) -> str:
+    if type(error).__name__ == "SSLError":
         return "there is none in PEM, or it is damaged"
-    return getattr(fault, "strerror", None) or "that is no path"
+    return getattr(error, "strerror", None) or "that is no path"

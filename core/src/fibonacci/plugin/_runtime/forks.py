@@ -1,4 +1,4 @@
-"""What becomes of a process's objects in a forked child."""
+"""What happens to the objects of a process in a forked child."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Final
 
 Hook = Callable[[], object]
 
-_of_parent: Final[list[object]] = []
+_inherited: Final[list[object]] = []
 """Kept alive in a forked child, for as long as that lives."""
 
 
@@ -16,9 +16,9 @@ def on_fork(
     before: Hook | None = None,
     after_in_parent: Hook | None = None,
 ) -> None:
-    """Have functions called around each ``os.fork``, as ``os.register_at_fork`` does it.
+    """Register functions to be called around each ``os.fork``, with ``os.register_at_fork``.
 
-    Nothing is done where a system has no fork, such as Windows.
+    Does nothing on a system without fork, such as Windows.
     """
     if not hasattr(os, "register_at_fork"):  # pragma: no cover - Windows
         return
@@ -29,10 +29,10 @@ def on_fork(
     os.register_at_fork(after_in_child=after_in_child)
 
 
-def keep_alive_in_child(*things: object) -> None:
-    """Keep a forked child's copies of its parent's objects from ever being closed.
+def keep_alive_in_child(*objects: object) -> None:
+    """Keep the parent's objects alive in a forked child, so that no finalizer closes them.
 
-    A driver's finalizer may say goodbye to the server on a connection that is the parent's, or
-    take a lock that another thread of the parent held.
+    A driver's finalizer could end the parent's session with the server, or wait for a lock that
+    another thread of the parent held.
     """
-    _of_parent.extend(things)
+    _inherited.extend(objects)

@@ -1,18 +1,26 @@
-"""Names and addresses of hosts that no look-up can find, told before any is made."""
+"""Hosts: whether a name is valid, and its IP addresses, looked up once for all callers."""
 
 import re
+import socket
+from functools import partial
 from ipaddress import ip_address
+from time import monotonic
 from typing import Final
 
-# An underscore is in no name of the DNS, but in names that Docker gives.
+from fibonacci.plugin._run import run_sync
+from fibonacci.plugin._runtime.forks import on_fork
+from fibonacci.plugin._runtime.single_flight import ThreadSingleFlight
+from fibonacci.plugin._runtime.timing import DeadlineExceeded
+from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter, Waiter
+
+# DNS names have no underscore, but names that Docker creates do.
 _NAME: Final = re.compile(r"[\w.-]+", re.ASCII)
 
 
 def host_problem(host: str) -> str | None:
     """Return what is wrong with a host's name or IP address, None if nothing is.
 
-    The answer goes on behind a subject: "has an empty part, …". Whether there is such a host,
-    nobody is asked.
+    The result follows a subject: "has an empty part, …". No name server is queried.
     """
     if ":" in host:
         return None if is_address(host) else "is no IPv6 address"
@@ -31,9 +39,72 @@ def host_problem(host: str) -> str | None:
 
 
 def is_address(host: str) -> bool:
-    """Say whether it is an IP address, which nobody has to look up."""
+    """Return whether it is an IP address."""
     try:
         ip_address(host)
     except ValueError:
         return False
     return True
+
+
+MAX_JOIN_AGE: Final = 5.0
+"""Seconds during which callers join a running look-up.
+
+If callers did not join, each request would leave a thread waiting while the name servers are down.
+If they joined for ever, one hanging look-up would hide that the servers are back.
+"""
+
+
+def resolve_host(host: str, *, deadline: float) -> list[str]:
+    """Return the IP addresses of a host, in the order in which to try them.
+
+    ``deadline`` is a reading of ``time.monotonic()``, in seconds. The system's resolver takes none,
+    so it runs in a thread, which goes on after the deadline. An IP address is returned as it is,
+    without a look-up. Call it once for each new connection: results are not cached.
+
+    Raises DeadlineExceeded, and another OSError if the host has no address: its ``strerror`` says
+    why.
+    """
+    return run_sync(_addresses(host, ThreadWaiter, deadline))
+
+
+async def aresolve_host(host: str, *, deadline: float) -> list[str]:
+    """Return the same as :func:`resolve_host`, without blocking the event loop."""
+    return await _addresses(host, TaskWaiter, deadline)
+
+
+async def _addresses(host: str, waiter_type: type[Waiter], deadline: float) -> list[str]:
+    if is_address(host):
+        return [host]
+    if monotonic() >= deadline:
+        raise DeadlineExceeded("there was no time to look the host's name up")
+    flight = _flight_to(host)
+    try:
+        return list(await flight.wait(waiter_type, deadline))
+    finally:
+        if not flight.is_running():  # results are not cached
+            _flights.pop(host, None)
+
+
+_flights: Final[dict[str, ThreadSingleFlight[list[str]]]] = {}
+"""The running look-ups."""
+
+
+def _flight_to(host: str) -> ThreadSingleFlight[list[str]]:
+    flight = _flights.get(host)
+    if flight is None:
+        new = ThreadSingleFlight(partial(_look_up, host), max_join_age=MAX_JOIN_AGE)
+        flight = _flights.setdefault(host, new)
+    return flight
+
+
+def _look_up(host: str) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a part of it is empty, or too long
+        raise socket.gaierror(socket.EAI_NONAME, "that is no host's name") from None
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+# The threads that looked up are the parent's.
+on_fork(after_in_child=_flights.clear)

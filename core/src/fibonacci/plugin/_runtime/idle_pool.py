@@ -1,4 +1,4 @@
-"""Connections at rest: the one used last is used first, and none for longer than is safe."""
+"""Idle connections: the one used last is used first, and none that was idle for too long."""
 
 from collections.abc import Callable, Iterator
 from time import monotonic
@@ -6,7 +6,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 
 class Poolable(Protocol):
-    """A connection that can rest in an idle pool."""
+    """A connection that an idle pool can hold."""
 
     idle_since: float
     """A reading of ``time.monotonic()``, which the pool sets."""
@@ -25,12 +25,12 @@ C = TypeVar("C", bound=Poolable)
 class IdlePool(Generic[C]):
     """A stack of idle connections, for threads and for tasks.
 
-    What stands between client and server (a NAT, a load balancer, a tunnel) forgets an idle
-    connection in silence, often in minutes: what is sent on it then is lost, and only a time-out
-    tells. So a connection that was idle for ``max_age`` seconds is closed instead of used.
+    A NAT, a load balancer or a tunnel between client and server drops an idle connection silently,
+    often within minutes: a request sent on it is lost, which only a timeout reveals. So a
+    connection that was idle for ``max_age`` seconds is closed instead of used.
 
     No lock is taken: appending to a list, and popping from it, is one step. A connection is either
-    in the list or in one caller's hands, so one that an exception loses is missed by nobody.
+    in the list or in use by one caller, so the pool never misses one that an exception loses.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class IdlePool(Generic[C]):
         *,
         max_idle: int,
         max_age: float,
-        drop: Callable[[C], object] = lambda connection: connection.close(),
+        discard: Callable[[C], object] = lambda connection: connection.close(),
     ) -> None:
-        """Keep at most ``max_idle`` connections; ``drop`` closes one, and frees what it took."""
+        """Hold at most ``max_idle`` connections; ``discard`` closes one and releases its slot."""
         self._max_idle = max_idle
         self._max_age: Final = max_age
-        self._drop: Final = drop
+        self._discard: Final = discard
         self._idle: list[C] = []
 
     def pop(self) -> C | None:
@@ -57,31 +57,31 @@ class IdlePool(Generic[C]):
             now = monotonic()
             if now - connection.idle_since < self._max_age and connection.is_reusable():
                 if idle:
-                    self._drop_oldest(now)
+                    self._discard_expired(now)
                 return connection
-            self._drop(connection)
+            self._discard(connection)
 
     def push(self, connection: C) -> None:
-        """Take a connection back, on which nothing is awaited any more."""
+        """Return a connection to the pool; no response may be pending on it."""
         connection.idle_since = monotonic()
         self._idle.append(connection)
         if len(self._idle) > self._max_idle:
-            self._drop_first()
+            self._discard_oldest()
 
     def clear_older_than(self, seconds: float) -> None:
-        """Close what was idle for so long.
+        """Close the connections that were idle for at least so many seconds.
 
-        For a connection that timed out after it had been idle: those which rested as long are most
-        likely lost as well, and each would cost another caller a time-out.
+        For a connection that timed out after it had been idle: those that were idle as long are
+        probably lost as well, and each would cost another caller a timeout.
         """
         limit = monotonic() - seconds
         while self._is_first_older(limit):
-            self._drop_first()
+            self._discard_oldest()
 
     def clear(self) -> None:
         """Close all that is idle."""
         for connection in self._take_all():
-            self._drop(connection)
+            self._discard(connection)
 
     def close(self) -> None:
         """Close all that is idle, and what comes back from now on."""
@@ -104,15 +104,15 @@ class IdlePool(Generic[C]):
         except IndexError:
             return None
 
-    def _drop_oldest(self, now: float) -> None:
+    def _discard_expired(self, now: float) -> None:
         """Close one that nobody needed for too long, after a burst of callers."""
         oldest = self._idle[:1]  # in one step: another thread may take it
         if oldest and now - oldest[0].idle_since >= self._max_age:
-            self._drop_first()
+            self._discard_oldest()
 
-    def _drop_first(self) -> None:
+    def _discard_oldest(self) -> None:
         try:
             connection = self._idle.pop(0)
         except IndexError:
             return
-        self._drop(connection)
+        self._discard(connection)

@@ -1,4 +1,4 @@
-"""Exceptions that a signal handler raised in the midst of a call."""
+"""Exceptions that a signal handler raised during a call."""
 
 import inspect
 import signal
@@ -6,46 +6,46 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 
-def raise_for_signal(fault: BaseException) -> None:
-    """Raise the exception of a signal handler again, if this is one, or came of one.
+def raise_for_signal(error: BaseException) -> None:
+    """Raise the exception of a signal handler again, if this is one, or was caused by one.
 
-    Between any two steps of a call Python may run a signal handler, and what that raises (Ctrl-C, a
-    soft time limit, an alarm) comes out of whatever was going on, such as a driver's ``send``. It
-    says nothing about the server or the record, and its caller waits for it. So call this first
-    wherever exceptions of a driver, or of anybody else's code, are made one of ours::
+    Python may run a signal handler between any two steps of a call. What it raises (Ctrl-C, a soft
+    time limit, an alarm) propagates from the running function, such as a driver's ``send``. It
+    says nothing about the server or the record, and the application waits for it. So call this
+    first wherever an exception of a driver, or of other foreign code, is turned into ours::
 
         try:
             reply = connection.exchange(request)
-        except DriverError as fault:
-            raise_for_signal(fault)
-            raise unanswered("the connection broke", server, maybe_applied=sent) from None
+        except DriverError as error:
+            raise_for_signal(error)
+            raise no_response_error("the connection broke", server, maybe_applied=sent) from None
 
-    Such an exception may strike after the last byte was sent: note that it is sent before it is.
+    Such an exception may come right after the last byte was sent: set ``sent`` before sending.
     """
-    for one in _chain(fault):
-        if _is_from_handler(one) and not _is_handled_further_up(one, fault):
+    for one in _chain(error):
+        if _is_from_handler(one) and not _is_handled_further_up(one, error):
             raise one
 
 
-def _chain(fault: BaseException) -> Iterator[BaseException]:
+def _chain(error: BaseException) -> Iterator[BaseException]:
     """The exception and those that it came of; a driver may have made another one of it."""
     seen: set[int] = set()
-    one: BaseException | None = fault
+    one: BaseException | None = error
     while one is not None and id(one) not in seen:
         seen.add(id(one))
         yield one
         one = one.__cause__ or one.__context__
 
 
-def _is_from_handler(fault: BaseException) -> bool:
-    if isinstance(fault, KeyboardInterrupt):  # Python's own handler is no function of Python's
-        return signal.getsignal(signal.SIGINT) is signal.default_int_handler or _has_frame(fault)
-    return _has_frame(fault)
+def _is_from_handler(error: BaseException) -> bool:
+    if isinstance(error, KeyboardInterrupt):  # Python's own handler is no function of Python's
+        return signal.getsignal(signal.SIGINT) is signal.default_int_handler or _has_frame(error)
+    return _has_frame(error)
 
 
-def _has_frame(fault: BaseException) -> bool:
+def _has_frame(error: BaseException) -> bool:
     """Say whether a handler is among the functions that it passed."""
-    trace: TracebackType | None = fault.__traceback__
+    trace: TracebackType | None = error.__traceback__
     handlers = _handlers_code() if trace else set()
     while trace is not None:
         frame = trace.tb_frame
@@ -84,13 +84,13 @@ def _was_given_its_caller(frame: FrameType) -> bool:
     )
 
 
-def _is_handled_further_up(origin: BaseException, fault: BaseException) -> bool:
+def _is_handled_further_up(origin: BaseException, error: BaseException) -> bool:
     """Say whether an application handles ``origin`` just now, and made this call while it does."""
-    if origin is fault or origin.__traceback__ is None or fault.__traceback__ is None:
+    if origin is error or origin.__traceback__ is None or error.__traceback__ is None:
         return False
     # The first frame of a traceback is the one that caught the exception.
     where = origin.__traceback__.tb_frame
-    frame = fault.__traceback__.tb_frame.f_back
+    frame = error.__traceback__.tb_frame.f_back
     while frame is not None:
         if frame is where:
             return True

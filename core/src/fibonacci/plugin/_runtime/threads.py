@@ -1,8 +1,7 @@
-"""Threads for what must not hold up its caller: made when they are needed, kept for a while.
+"""Threads for work that must not block its caller: started on demand, reused while idle.
 
 Not a ThreadPoolExecutor: that has a size, and a run that waits inside another one for a free
-thread would wait for ever. Here each task has a thread to itself, from the moment that it is
-handed over.
+thread would wait for ever. Here each task has its own thread as soon as it is submitted.
 """
 
 import sys
@@ -17,23 +16,23 @@ from threading import Thread
 from typing import Final, TypeVar, cast
 
 from fibonacci.plugin._run import run_sync
-from fibonacci.plugin._runtime.deadlines import DeadlineExceeded
 from fibonacci.plugin._runtime.forks import on_fork
-from fibonacci.plugin._runtime.patches import refuse_late_patches
+from fibonacci.plugin._runtime.platforms import refuse_late_patches
 from fibonacci.plugin._runtime.signals import raise_for_signal
+from fibonacci.plugin._runtime.timing import DeadlineExceeded
 from fibonacci.plugin._runtime.waiters import ThreadWaiter
 
-KEPT: Final = 32
-"""Threads at rest; one more that comes to rest ends."""
+MAX_IDLE: Final = 32
+"""Idle threads that wait for a task; one more ends."""
 
-REST: Final = 10.0
+IDLE_TIMEOUT: Final = 10.0
 """Seconds that a thread waits for a task before it ends."""
 
 T = TypeVar("T")
 
 
 class NoThreadError(OSError):
-    """The system starts no further thread, or Python is about to end; nothing was begun."""
+    """The system starts no further thread, or Python is about to end; no work has started."""
 
     def __init__(self, *, at_exit: bool) -> None:
         text = "Python is about to end" if at_exit else "the system starts no further thread"
@@ -51,50 +50,50 @@ class Workers:
 
     def __init__(self) -> None:
         self._tasks: SimpleQueue[Task] = SimpleQueue()
-        # One for each thread that has no task and none waiting for it; lists are atomic.
-        self._free: list[None] = []
+        # An item for each thread that has no task and none waiting for it; lists are atomic.
+        self._idle: list[None] = []
 
-    def hand_over(self, task: Task) -> None:
-        """Have a thread run the task, which must not raise. Nobody waits for it at exit.
+    def submit(self, task: Task) -> None:
+        """Run the task, which must not raise, in a thread that does not delay the exit of Python.
 
         Raises NoThreadError, and what `refuse_late_patches` raises.
         """
-        if sys.is_finalizing():  # threads at rest stay so
+        if sys.is_finalizing():  # idle threads run no more
             raise NoThreadError(at_exit=True)
         try:
-            self._free.pop()
+            self._idle.pop()
         except IndexError:
-            self._start_one()
+            self._start_thread()
         self._tasks.put(task)
 
-    def _start_one(self) -> None:
+    def _start_thread(self) -> None:
         refuse_late_patches()
         name = f"fibonacci-worker-{next(_numbers)}"
         thread = Thread(target=self._work, name=name, daemon=True)
         try:
             thread.start()
-        except RuntimeError as fault:
-            raise_for_signal(fault)
-            raise NoThreadError(at_exit="shutdown" in str(fault)) from fault
+        except RuntimeError as error:
+            raise_for_signal(error)
+            raise NoThreadError(at_exit="shutdown" in str(error)) from error
 
     def _work(self) -> None:
         while True:
             try:
-                task = self._tasks.get(timeout=REST)
+                task = self._tasks.get(timeout=IDLE_TIMEOUT)
             except Empty:
-                if self._may_leave():
+                if self._try_retire():
                     return
                 continue
             task()
-            del task  # or it would live until the next one comes
-            if len(self._free) >= KEPT:
+            del task  # or it would live until the next task
+            if len(self._idle) >= MAX_IDLE:
                 return
-            self._free.append(None)
+            self._idle.append(None)
 
-    def _may_leave(self) -> bool:
+    def _try_retire(self) -> bool:
         try:
-            self._free.pop()
-        except IndexError:  # somebody has just counted on this thread
+            self._idle.pop()
+        except IndexError:  # a task was just submitted to this thread
             return False
         return True
 
@@ -103,69 +102,69 @@ _workers = Workers()
 
 
 def submit_to_thread(task: Task) -> None:
-    """Have a thread run the task, which must not raise, and go on without it.
+    """Run the task, which must not raise, in a thread, and do not wait for it.
 
-    Nobody waits for it, at exit neither. The threads are shared by all workflows of the process.
-    RuntimeError where none can be started any more, as Python is about to end.
+    It does not delay the exit of Python. The threads are shared by all workflows of the process.
+    Raises NoThreadError.
     """
-    _workers.hand_over(task)
+    _workers.submit(task)
 
 
 async def run_in_thread(work: Callable[[], T]) -> T:
-    """Do the work in a thread, in a copy of this context; whoever is cancelled leaves it behind.
+    """Run the work in a thread, in a copy of this context; a cancelled caller stops waiting.
 
-    Not ``asyncio.to_thread``: that has few threads, which the application's own calls may keep
-    busy, and the end of the loop waits for them. Raises NoThreadError.
+    Not ``asyncio.to_thread``: it has few threads, which the application's own calls may
+    occupy, and the end of the loop waits for them. Raises NoThreadError.
     """
-    import asyncio  # only async programs pay for it: 62 ms
+    import asyncio  # lazily: it takes 62 ms
 
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
     context = copy_context()
 
-    def settle(answer: T | None, fault: BaseException | None) -> None:
+    def set_outcome(result: T | None, error: BaseException | None) -> None:
         if future.done():  # its caller was cancelled, or is late
             return
-        if fault is None:
-            future.set_result(cast(T, answer))
+        if error is None:
+            future.set_result(cast(T, result))
         else:
-            future.set_exception(fault)
+            future.set_exception(error)
 
     def task() -> None:
-        ended = outcome(partial(context.run, work))
+        outcome = capture_outcome(partial(context.run, work))
         with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(settle, *ended)
+            loop.call_soon_threadsafe(set_outcome, *outcome)
 
     submit_to_thread(task)
     return await future
 
 
-def outcome(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
-    """Do the work; return its answer, or what it raised, for whoever waits for it elsewhere."""
+def capture_outcome(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    """Run the work; return its result, or the exception that it raised, for the waiting caller."""
     try:
         return work(), None
     except StopIteration as stop:
-        # No future takes one; a coroutine would have made the same of it.
-        fault = RuntimeError("a function raised StopIteration")
-        fault.__cause__ = stop
-        return None, fault
-    except BaseException as fault:  # noqa: BLE001 - raised where it is waited for
-        return None, fault
+        # No future takes a StopIteration; a coroutine would raise the same RuntimeError.
+        error = RuntimeError("a function raised StopIteration")
+        error.__cause__ = stop
+        return None, error
+    except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+        return None, error
 
 
 def call_in_thread(work: Callable[[], T], *, deadline: float) -> T:
-    """Do the work in a thread, in a copy of this context; at the deadline, leave it behind there.
+    """Run the work in a thread, in a copy of this context; stop waiting for it at the deadline.
 
-    For what knows no deadline, and blocks. Where no thread can be started any more, as Python is
-    about to end, it is done in this one. Raises DeadlineExceeded, and NoThreadError where the
+    For blocking work that takes no deadline. It runs in the calling thread if Python is about to
+    end and starts no further thread. Raises DeadlineExceeded, and NoThreadError where the
     system starts no further thread.
     """
-    ended: list[tuple[T | None, BaseException | None]] = []
+    outcomes: list[tuple[T | None, BaseException | None]] = []
     waiter = ThreadWaiter()
-    work_here = partial(copy_context().run, work)
+    work_in_context = partial(copy_context().run, work)
 
     def task() -> None:
-        ended.append(outcome(work_here))
+        outcomes.append(capture_outcome(work_in_context))
         waiter.wake()
 
     try:
@@ -175,12 +174,12 @@ def call_in_thread(work: Callable[[], T], *, deadline: float) -> T:
             raise
         return work()
     run_sync(waiter.wait(deadline))
-    if not ended:
+    if not outcomes:
         raise DeadlineExceeded
-    answer, fault = ended[0]
-    if fault is not None:
-        raise fault
-    return cast(T, answer)
+    result, error = outcomes[0]
+    if error is not None:
+        raise error
+    return cast(T, result)
 
 
 def _reset_after_fork() -> None:

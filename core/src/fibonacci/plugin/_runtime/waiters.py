@@ -1,54 +1,56 @@
-"""Waiting for one event, in a thread or in a task. Safe from signal handlers and finalizers."""
+"""Waiting for one event, or for a resource. Safe from signal handlers and finalizers."""
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from math import inf
 from threading import TIMEOUT_MAX, Lock, get_ident
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from fibonacci.plugin._runtime.timing import DeadlineExceeded
 
 if TYPE_CHECKING:
     from asyncio import Future
 
 
 class Waiter(ABC):
-    """Waits for one event: made by the one that waits, woken by anybody."""
+    """Waits for one event: created by the caller that waits, woken by any other."""
 
     owner: Hashable
-    """The ``caller`` that made it."""
+    """The ``caller`` that created it."""
 
     @staticmethod
     @abstractmethod
     def caller() -> Hashable:
-        """Return which thread calls, or which task."""
+        """Return the identity of the calling thread or task."""
 
     @staticmethod
     @abstractmethod
     def domain() -> Hashable:
-        """Return what its callers have in common: the process, or the event loop."""
+        """Return what concurrent callers have in common: the process, or the event loop."""
 
     @abstractmethod
     def wake(self) -> None:
-        """Let ``wait`` return, also where it is called only later.
+        """Make ``wait`` return, also a ``wait`` that is called later.
 
-        From any thread, any number of times; it waits for nothing and raises nothing.
+        May be called from any thread, any number of times; never blocks, never raises.
         """
 
     @abstractmethod
     async def wait(self, deadline: float) -> None:
-        """Return when woken, or at the deadline: the caller looks at which it was.
+        """Return when woken, or at the deadline; the caller checks which it was.
 
-        ``math.inf`` is no deadline.
+        ``math.inf`` means no deadline.
         """
 
 
 class ThreadWaiter(Waiter):
     """Blocks its thread.
 
-    A bare lock, which has no lock of its own that a signal could leave taken, as
-    `threading.Event` has.
+    A bare lock: `threading.Event` has an inner lock, which a signal could leave taken.
     """
 
     caller = staticmethod(get_ident)
@@ -66,11 +68,11 @@ class ThreadWaiter(Waiter):
     async def wait(self, deadline: float) -> None:
         seconds = max(0.0, deadline - monotonic())
         if self._lock.acquire(timeout=seconds if seconds < TIMEOUT_MAX else -1):
-            self.wake()  # it stays so, for whoever waits again
+            self.wake()  # for a caller that waits again
 
 
 class TaskWaiter(Waiter):
-    """Suspends its task; made within the running event loop."""
+    """Suspends its task; created within the running event loop."""
 
     def __init__(self) -> None:
         import asyncio  # only async programs pay for it: 62 ms
@@ -125,3 +127,83 @@ class TaskWaiter(Waiter):
 def _end(wait: "Future[None]") -> None:
     if not wait.done():
         wait.set_result(None)
+
+
+T = TypeVar("T")
+
+
+class WaitQueue(Generic[T]):
+    """Callers that wait for a resource, such as a connection or a permit; first come, first served.
+
+    ``try_acquire`` returns a free resource, or None. Only the first caller in the queue calls it,
+    so it must treat all callers alike. Whoever releases a resource calls :meth:`wake_first`; so
+    does the callback of a weak reference to a resource that can be dropped without notice (not its
+    ``__del__``: the object is still alive while that runs). There is no lock: a signal handler may
+    raise, or use the queue itself, at each step.
+    """
+
+    def __init__(self, try_acquire: Callable[[], T | None], waiter_type: type[Waiter]) -> None:
+        self._try_acquire = try_acquire
+        self._waiter_type: Final = waiter_type
+        # Each method that is used here is one atomic step, and removal from the middle is fast.
+        # The key of a ticket is its caller, as a caller waits for one ticket at a time.
+        self._tickets: OrderedDict[Hashable, _Ticket] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        """Say whether callers wait; a new caller that takes a resource then would be unfair."""
+        return bool(self._tickets)
+
+    async def acquire(self, deadline: float) -> T:
+        """Return a resource as soon as it is this caller's turn.
+
+        Raises DeadlineExceeded at the deadline.
+        """
+        if not self._tickets and (resource := self._try_acquire()) is not None:
+            return resource
+        ticket = _Ticket()
+        key = self._waiter_type.caller()
+        # A signal handler that runs while its own thread waits goes first: that thread can't go on
+        # before the handler has returned.
+        is_nested = key in self._tickets
+        if is_nested:
+            key = ticket
+        try:
+            self._tickets[key] = ticket
+            if is_nested:
+                self._tickets.move_to_end(key, last=False)
+            return await self._wait(ticket, deadline)
+        finally:
+            try:
+                self._tickets.pop(key, None)
+            finally:  # even if a signal handler raises just now
+                # The next caller may succeed, too: more may be free than was waited for.
+                self.wake_first()
+
+    async def _wait(self, ticket: "_Ticket", deadline: float) -> T:
+        while True:
+            # First of all: a release from now on wakes it.
+            waiter = ticket.waiter = self._waiter_type()
+            if self._first() is ticket and (resource := self._try_acquire()) is not None:
+                return resource
+            if monotonic() >= deadline:
+                raise DeadlineExceeded
+            await waiter.wait(deadline)
+
+    def wake_first(self) -> None:
+        """Have the first caller try again. Never blocks; may be called from any thread."""
+        first = self._first()
+        if first is not None and first.waiter is not None:
+            first.waiter.wake()
+
+    def _first(self) -> "_Ticket | None":
+        while True:
+            try:
+                return next(iter(self._tickets.values()), None)
+            except RuntimeError:  # changed by another thread, between the two steps
+                continue
+
+
+class _Ticket:
+    """A caller's position in the queue."""
+
+    waiter: Waiter | None = None

@@ -1,4 +1,4 @@
-"""Secrecy: neither a key nor a value is told."""
+"""Secrecy: neither a key nor a value is shown."""
 
 import logging
 import traceback
@@ -9,20 +9,20 @@ import pytest
 
 from fibonacci.errors import ConfigurationError, DecryptionError, EncryptionError
 from fibonacci.plugin import Cipher
-from fibonacci.testing.cipher.bench import AAD, PLAIN, Bench
+from fibonacci.testing.cipher.fixtures import AAD, PLAIN, ContractFixtures
 
 
-class Secrecy(Bench):
+class SecrecyTests(ContractFixtures):
     """C23."""
 
     def test_no_key_in_repr(self) -> None:
-        """Neither repr nor str of a cipher tells a key (C23)."""
+        """Neither repr nor str of a cipher shows a key (C23)."""
         box = self.cipher_of(*self.keys)
         box.open(box.seal(PLAIN, AAD), AAD)
         self.check(f"{box!r} {box}")
 
     def test_no_secret_in_errors(self) -> None:
-        """No error tells a key or a value, nor does what caused it (C23)."""
+        """No error shows a key or a value, nor does its cause (C23)."""
         box, other = self.cipher_of(*self.keys[:2]), self.cipher_of(self.keys[2])
         sealed = box.seal(PLAIN, AAD)
         foreign = other.seal(PLAIN, AAD)
@@ -35,10 +35,10 @@ class Secrecy(Bench):
         ):
             with pytest.raises(DecryptionError) as caught:
                 box.open(bad, aad)
-            self.check(told(caught.value))
+            self.check(traceback_text(caught.value))
 
     def test_no_secret_in_logs(self, box: Cipher, caplog: pytest.LogCaptureFixture) -> None:
-        """Nothing of a key or a value is logged, not even at DEBUG (C23)."""
+        """No key or value is logged, not even at DEBUG (C23)."""
         caplog.set_level(logging.DEBUG)
         sealed = box.seal(PLAIN, AAD)
         box.open(sealed, AAD)
@@ -47,13 +47,13 @@ class Secrecy(Bench):
             box.open(sealed[:-1], AAD)
         self.check(caplog.text)
 
-    def test_unfit_key(self) -> None:
-        """A text that is no key is refused when the cipher is made, and not told (C23)."""
-        for unfit in self.unfit:
-            for keys in ([unfit], [self.keys[0], unfit]):
+    def test_invalid_key(self) -> None:
+        """An invalid key is refused when the cipher is created, and not shown (C23)."""
+        for invalid_key in self.invalid_keys:
+            for keys in ([invalid_key], [self.keys[0], invalid_key]):
                 with pytest.raises((ConfigurationError, EncryptionError)) as caught:
                     self.cipher_of(*keys)
-                assert unfit not in told(caught.value)
+                assert invalid_key not in traceback_text(caught.value)
 
     def check(self, text: str) -> None:
         """Look for the keys and the value, in the forms in which one might print them."""
@@ -80,10 +80,10 @@ def decoded(key: str) -> Iterator[str]:
         return
 
 
-def told(fault: BaseException) -> str:
+def traceback_text(error: BaseException) -> str:
     """Return all that a log could print of an error and of what is behind it."""
-    texts = ["".join(traceback.format_exception(fault))]
-    seen: BaseException | None = fault
+    texts = ["".join(traceback.format_exception(error))]
+    seen: BaseException | None = error
     while seen is not None:
         texts += [str(seen), repr(seen), repr(vars(seen))]
         seen = seen.__cause__ or seen.__context__

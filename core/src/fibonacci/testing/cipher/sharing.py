@@ -7,9 +7,9 @@ from threading import Event, Thread
 import pytest
 
 from fibonacci.plugin import Cipher
-from fibonacci.testing.cipher.bench import AAD, PLAIN, Bench
-from fibonacci.testing.store.fork import forked
-from fibonacci.testing.threads import in_threads
+from fibonacci.testing.cipher.fixtures import AAD, PLAIN, ContractFixtures
+from fibonacci.testing.store.lifecycle import forked
+from fibonacci.testing.threads import run_concurrently
 
 THREADS = 8
 TIMES = 100
@@ -17,11 +17,11 @@ TIMES = 100
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 
 
-class Sharing(Bench):
+class SharingTests(ContractFixtures):
     """C21."""
 
     def test_threads(self, box: Cipher) -> None:
-        """Many threads seal and open at once, each its own, and nothing alike (C21, C24)."""
+        """Concurrent threads seal and open their own values, and all records differ (C21, C24)."""
         sealed: list[list[bytes]] = [[] for _ in range(THREADS)]
 
         def work(number: int) -> Callable[[], None]:
@@ -34,32 +34,32 @@ class Sharing(Bench):
 
             return seal_and_open
 
-        in_threads([work(number) for number in range(THREADS)])
+        run_concurrently([work(number) for number in range(THREADS)])
         assert len({one for own in sealed for one in own}) == 2 * THREADS * TIMES
 
     @forks
-    def test_child_seals_its_own(self, box: Cipher) -> None:
-        """What child and parent seal after a fork is not alike, and both can open it (C21)."""
+    def test_child_seals_differently(self, box: Cipher) -> None:
+        """Child and parent seal differently after a fork, and both open all records (C21)."""
         before = box.seal(PLAIN, AAD)
         reading, writing = os.pipe()
 
         def child() -> None:
             assert box.open(before, AAD) == PLAIN
-            with os.fdopen(writing, "wb") as told:
-                told.writelines(box.seal(PLAIN, AAD) for _ in range(20))
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.writelines(box.seal(PLAIN, AAD) for _ in range(20))
 
-        with forked(child, self.patience):
+        with forked(child, self.fork_timeout):
             own = [box.seal(PLAIN, AAD) for _ in range(20)]
         os.close(writing)
-        with os.fdopen(reading, "rb") as told:
-            whole = told.read()
+        with os.fdopen(reading, "rb") as pipe:
+            whole = pipe.read()
         size = len(before)
         theirs = [whole[at : at + size] for at in range(0, len(whole), size)]
         assert len({before, *own, *theirs}) == 41
         assert {box.open(sealed, AAD) for sealed in theirs} == {PLAIN}
 
     @forks
-    def test_fork_amid_sealing(self, box: Cipher) -> None:
+    def test_fork_while_sealing(self, box: Cipher) -> None:
         """A child that is forked while other threads seal can seal and open at once (C21)."""
         enough = Event()
 
@@ -76,7 +76,7 @@ class Sharing(Bench):
             sealer.start()
         try:
             for _ in range(5):
-                with forked(child, self.patience):
+                with forked(child, self.fork_timeout):
                     pass
         finally:
             enough.set()

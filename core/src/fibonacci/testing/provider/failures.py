@@ -1,90 +1,160 @@
-"""Failures: one error, that says whether to try again, and nothing that is secret."""
+"""Deadlines and failures: one error, which says whether a retry may help, and nothing secret."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from math import isfinite
+from time import monotonic
+from typing import Any
 
+import attrs
 import pytest
 
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Model, ModelRequest
-from fibonacci.testing.provider.bench import Bench
-from fibonacci.testing.provider.spoken import SpokenModel
+from fibonacci.testing.modes import AsyncMode
+from fibonacci.testing.provider.fixtures import ContractFixtures, ModelUnderTest, collect
+
+SLOW = 0.5
+"""Seconds in which an event loop runs many iterations while a slow completion is awaited."""
 
 
-class Failures(Bench):
-    """C34, and C23. Where nothing fails, ``Questions`` holds the model to that."""
+class DeadlineTests(ContractFixtures):
+    """C33, and C30. Where no request is slow, each may be served, or be late; but in time."""
 
-    def test_failure(self, provider: SpokenModel) -> None:
-        """A failure is a ModelError that says whether another try may help (C34)."""
-        for _, retryable, fault in self._faults(provider.complete):
-            assert fault.retryable is retryable
+    def test_deadline(self, provider: ModelUnderTest) -> None:
+        """A request ends by its deadline, with a completion or a ModelError (C33)."""
+        self._hold(provider.complete, self.slow_request, 0.3)
 
-    def test_failure_of_a_stream(self, provider: SpokenModel) -> None:
-        """A stream raises what complete raises (C34)."""
-        for _, retryable, fault in self._faults(provider.pieces):
-            assert fault.retryable is retryable
+    def test_stream_deadline(self, provider: ModelUnderTest) -> None:
+        """A stream ends by its deadline, whatever it yielded before (C33)."""
+        self._hold(provider.stream, self.slow_request, 0.3)
+        self._hold(provider.stream, self.endless_request, 0.3)
 
-    def test_when_to_try_again(self, provider: SpokenModel) -> None:
-        """When to try again is told in seconds from 0, or not at all (C34)."""
-        for _, retryable, fault in self._faults(provider.complete):
-            if fault.retry_after is not None:
-                assert retryable
-                assert isfinite(fault.retry_after)
-                assert fault.retry_after >= 0
+    def test_passed_deadline(self, provider: ModelUnderTest) -> None:
+        """A request whose deadline has passed ends at once (C33)."""
+        self._hold(provider.complete, self.slow_request, -1.0)
+        self._hold(provider.stream, self.slow_request, -1.0)
 
-    def test_nothing_is_quoted(self, provider: SpokenModel) -> None:
-        """No error quotes a prompt or a key, nor does what stands behind it (C23)."""
-        for ask in (provider.complete, provider.pieces):
-            for request, _, fault in self._faults(ask):
-                assert str(fault), "say what is wrong"
-                self._check_quiet(_told(fault), request)
+    def test_distant_deadline(self, provider: ModelUnderTest) -> None:
+        """A deadline that is not reached changes nothing (C33)."""
+        completion = provider.complete(self.with_timeout())
+        self.check_equal(completion, provider.complete(self.request))
 
-    def test_nothing_is_logged(
-        self, provider: SpokenModel, caplog: pytest.LogCaptureFixture
+    def test_request_after_timeout(self, provider: ModelUnderTest) -> None:
+        """After a timeout the model serves the next request (C33)."""
+        for _ in range(2):
+            self._hold(provider.complete, self.slow_request, 0.1)
+        self.check_completion(provider.complete(self.with_timeout()))
+
+    def test_event_loop_is_not_blocked(self, raw_model: Model) -> None:
+        """The event loop runs while a completion or an item is awaited (C30)."""
+        mode = AsyncMode()
+        with mode:
+            for ask in (raw_model.acomplete, partial(_last_item, raw_model)):
+                seconds, turns = mode.run(partial(self._beside, ask))
+                assert turns > 3 or seconds < SLOW / 2, "the event loop stood still"
+
+    async def _beside(self, ask: Callable[[ModelRequest], Any]) -> tuple[float, int]:
+        """Ask what is slow; return how long it took, and how often the loop came round."""
+        start, turns = monotonic(), 0
+        request = attrs.evolve(self.slow_request or self.request, deadline=start + SLOW)
+        asking = asyncio.ensure_future(ask(request))
+        while not asking.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        await asyncio.gather(asking, return_exceptions=True)
+        return monotonic() - start, turns
+
+    def _hold(
+        self, ask: Callable[[ModelRequest], object], slow: ModelRequest | None, seconds: float
     ) -> None:
-        """No log tells a prompt, an answer or a key, at whatever level (C23)."""
+        """Ask with a deadline in so many seconds: what is slow has to fail, the rest may."""
+        start = monotonic()
+        with pytest.raises(ModelError) if slow else suppress(ModelError):
+            ask(attrs.evolve(slow or self.request, deadline=start + seconds))
+        assert monotonic() - start < max(0.0, seconds) + self.deadline_slack
+
+
+async def _last_item(model: Model, request: ModelRequest) -> object:
+    return (await collect(model.astream(request)))[-1]
+
+
+class FailureTests(ContractFixtures):
+    """C34, and C23. Where nothing fails, ``PromptTests`` holds the model to that."""
+
+    def test_failure(self, provider: ModelUnderTest) -> None:
+        """A failure is a ModelError that says whether a retry may help (C34)."""
+        for _, retryable, error in self._faults(provider.complete):
+            assert error.retryable is retryable
+
+    def test_stream_failure(self, provider: ModelUnderTest) -> None:
+        """A stream raises what complete raises (C34)."""
+        for _, retryable, error in self._faults(provider.stream):
+            assert error.retryable is retryable
+
+    def test_retry_after(self, provider: ModelUnderTest) -> None:
+        """The attribute retry_after is None, or seconds from 0 (C34)."""
+        for _, retryable, error in self._faults(provider.complete):
+            if error.retry_after is not None:
+                assert retryable
+                assert isfinite(error.retry_after)
+                assert error.retry_after >= 0
+
+    def test_errors_quote_no_secret(self, provider: ModelUnderTest) -> None:
+        """No error quotes a prompt or a key, nor does its cause (C23)."""
+        for ask in (provider.complete, provider.stream):
+            for request, _, error in self._faults(ask):
+                assert str(error), "an error needs a text"
+                self._check_quiet(_traceback_text(error), request)
+
+    def test_logs_quote_no_secret(
+        self, provider: ModelUnderTest, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """No log record quotes a prompt, a completion or a key, at any level (C23)."""
         with caplog.at_level(logging.DEBUG):
-            answer = provider.complete(self.request)
+            completion = provider.complete(self.request)
             self._check_quiet(caplog.text, self.request)
-            assert answer.text not in caplog.text
+            assert completion.text not in caplog.text
             for request, _, _ in self._faults(provider.complete):
                 self._check_quiet(caplog.text, request)
 
-    def test_repr(self, bare: Model) -> None:
-        """A model's repr tells no key (C23)."""
-        assert not [secret for secret in self.secrets if secret in f"{bare!r} {bare}"]
+    def test_repr(self, raw_model: Model) -> None:
+        """A model's repr shows no key (C23)."""
+        assert not [secret for secret in self.secrets if secret in f"{raw_model!r} {raw_model}"]
 
-    def test_after_a_failure(self, provider: SpokenModel) -> None:
-        """A failure leaves the model to the next question (C34)."""
+    def test_request_after_failure(self, provider: ModelUnderTest) -> None:
+        """After a failure the model serves the next request (C34)."""
         for _ in self._faults(provider.complete):
-            self.sound(provider.complete(self.patient()))
-        for _ in self._faults(provider.pieces):
-            self.whole(provider.pieces(self.patient()))
+            self.check_completion(provider.complete(self.with_timeout()))
+        for _ in self._faults(provider.stream):
+            self.check_stream(provider.stream(self.with_timeout()))
 
     def _faults(
         self, ask: Callable[[ModelRequest], object]
     ) -> Iterator[tuple[ModelRequest, bool, ModelError]]:
-        for request, retryable in self.failing:
+        for request, retryable in self.failing_requests:
             with pytest.raises(ModelError) as caught:
-                ask(self.patient(request))
+                ask(self.with_timeout(request))
             yield request, retryable, caught.value
 
-    def _check_quiet(self, told: str, request: ModelRequest) -> None:
+    def _check_quiet(self, text: str, request: ModelRequest) -> None:
         assert len(request.prompt) >= 8, "give prompts of eight characters or more"
         for hidden in (request.prompt, request.system_prompt, *self.secrets):
-            assert not hidden or hidden not in told
+            assert not hidden or hidden not in text
 
 
-def _told(fault: BaseException) -> str:
-    """Return all that a traceback would tell of an error and of those that it stands on."""
-    told, step = "", fault
+def _traceback_text(error: BaseException) -> str:
+    """Return all that a traceback shows of an error and of its causes."""
+    text, step = "", error
     while step is not None:
-        told += f"{step} {step!r} {' '.join(getattr(step, '__notes__', ()))}\n"
+        text += f"{step} {step!r} {' '.join(getattr(step, '__notes__', ()))}\n"
         following = step.__cause__
         if following is None and not step.__suppress_context__:
             following = step.__context__
         if following is None:
-            return told
+            return text
         step = following
-    return told
+    return text

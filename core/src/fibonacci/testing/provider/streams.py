@@ -5,62 +5,64 @@ import asyncio
 import pytest
 
 from fibonacci.plugin import Completion, Model, TextDelta
-from fibonacci.testing.provider.bench import Bench
-from fibonacci.testing.provider.spoken import SpokenModel
+from fibonacci.testing.provider.fixtures import ContractFixtures, ModelUnderTest
 
 
 class _BreakError(BaseException):
     """What no model may take for its own."""
 
 
-class Streams(Bench):
+class StreamTests(ContractFixtures):
     """C31."""
 
-    def test_closed_early(self, provider: SpokenModel) -> None:
-        """Streams that are closed early end, and leave the model to the next question (C31)."""
-        for _ in range(self.streams):
-            stream = provider.open(self.patient(self.endless))
+    def test_stream_closed_early(self, provider: ModelUnderTest) -> None:
+        """A stream that is closed early ends, and the model serves the next request (C31)."""
+        for _ in range(self.concurrent_streams):
+            stream = provider.open_stream(self.with_timeout(self.endless_request))
             assert isinstance(stream.next(), TextDelta)
             stream.close()
-        self.sound(provider.complete(self.patient()))
+        self.check_completion(provider.complete(self.with_timeout()))
 
-    def test_closed_unused(self, provider: SpokenModel) -> None:
-        """A stream of which nobody took a piece can be closed, too (C31)."""
-        for _ in range(self.streams):
-            provider.open(self.patient(self.endless)).close()
-        self.sound(provider.complete(self.patient()))
+    def test_stream_closed_unused(self, provider: ModelUnderTest) -> None:
+        """A stream of which no item was taken can be closed (C31)."""
+        for _ in range(self.concurrent_streams):
+            provider.open_stream(self.with_timeout(self.endless_request)).close()
+        self.check_completion(provider.complete(self.with_timeout()))
 
-    def test_broken_off(self, provider: SpokenModel) -> None:
-        """An exception that breaks a stream off comes through, and harms no other (C31)."""
-        for _ in range(self.streams):
-            stream = provider.open(self.patient(self.endless))
+    def test_exception_thrown_into_stream(self, provider: ModelUnderTest) -> None:
+        """An exception thrown into a stream propagates, and harms no other request (C31)."""
+        for _ in range(self.concurrent_streams):
+            stream = provider.open_stream(self.with_timeout(self.endless_request))
             stream.next()
             with pytest.raises(_BreakError):
                 stream.throw(_BreakError())
-        self.sound(provider.complete(self.patient()))
+        self.check_completion(provider.complete(self.with_timeout()))
 
-    def test_left_for_a_while(self, provider: SpokenModel) -> None:
-        """While a stream rests others are answered, and then it goes on (C31)."""
-        stream = provider.open(self.patient())
+    def test_paused_stream(self, provider: ModelUnderTest) -> None:
+        """While a stream is paused, others are served, and then it continues (C31)."""
+        stream = provider.open_stream(self.with_timeout())
         first = stream.next()
-        answer = provider.complete(self.patient())
-        self.check_same(self.whole([first, *stream.rest()]), answer)
+        completion = provider.complete(self.with_timeout())
+        self.check_equal(self.check_stream([first, *stream.rest()]), completion)
 
-    def test_by_turns(self, provider: SpokenModel) -> None:
-        """Streams that are read by turns have their own pieces each (C31)."""
-        one, other = provider.open(self.patient()), provider.open(self.patient())
-        pieces, others = [one.next()], [other.next()]
-        pieces += one.rest()
+    def test_interleaved_streams(self, provider: ModelUnderTest) -> None:
+        """Streams that are read in turn get their own items (C31)."""
+        one, other = (
+            provider.open_stream(self.with_timeout()),
+            provider.open_stream(self.with_timeout()),
+        )
+        items, others = [one.next()], [other.next()]
+        items += one.rest()
         others += other.rest()
-        self.check_same(self.whole(pieces), self.whole(others))
+        self.check_equal(self.check_stream(items), self.check_stream(others))
 
-    def test_cancelled(self, bare: Model) -> None:
-        """A call that is cancelled ends, and leaves the model to the next question (C31)."""
+    def test_cancelled_call(self, raw_model: Model) -> None:
+        """A call that is cancelled ends, and the model serves the next request (C31)."""
 
         async def cancel() -> list[Completion | BaseException]:
             asking = [
-                asyncio.create_task(bare.acomplete(self.patient(self.endless)))
-                for _ in range(self.streams)
+                asyncio.create_task(raw_model.acomplete(self.with_timeout(self.endless_request)))
+                for _ in range(self.concurrent_streams)
             ]
             await asyncio.sleep(0.05)
             for task in asking:
@@ -68,8 +70,8 @@ class Streams(Bench):
             return await asyncio.gather(*asking, return_exceptions=True)
 
         async def run() -> None:
-            for ended in await asyncio.wait_for(cancel(), self.patience):
+            for ended in await asyncio.wait_for(cancel(), self.response_timeout):
                 assert isinstance(ended, Completion | asyncio.CancelledError), ended
-            self.sound(await bare.acomplete(self.patient()))
+            self.check_completion(await raw_model.acomplete(self.with_timeout()))
 
         asyncio.run(run())

@@ -1,43 +1,36 @@
 """The contract of stores, clause by clause."""
 
-from fibonacci.testing.store.addresses import Addresses
-from fibonacci.testing.store.atomic import Atomic
-from fibonacci.testing.store.batch import Batches
-from fibonacci.testing.store.expired import Expired
-from fibonacci.testing.store.expiry import Lifetimes, Touch
-from fibonacci.testing.store.faults import Faults
-from fibonacci.testing.store.fork import Fork
-from fibonacci.testing.store.interrupted import Interrupted
-from fibonacci.testing.store.life import Life
-from fibonacci.testing.store.listing import Listing, Pages
-from fibonacci.testing.store.machine import AnyHistory
-from fibonacci.testing.store.oracle import Oracle
-from fibonacci.testing.store.signals import Signals
-from fibonacci.testing.store.spaces import Spaces
-from fibonacci.testing.store.swap import Swap
-from fibonacci.testing.store.values import Values
+from fibonacci.testing.store.addresses import AddressTests, SpaceTests
+from fibonacci.testing.store.default_methods import DefaultMethodTests
+from fibonacci.testing.store.expiry import ExpiredTests, ExpiryTests, TouchTests
+from fibonacci.testing.store.interruptions import InterruptTests, SignalTests
+from fibonacci.testing.store.lifecycle import ForkTests, LifecycleTests
+from fibonacci.testing.store.listing import ListingTests, PageTests
+from fibonacci.testing.store.stateful import HistoryTests
+from fibonacci.testing.store.updates import AtomicUpdateTests, BatchTests, CompareAndSetTests
+from fibonacci.testing.store.values import CorruptRecordTests, ValueTests
 
 __all__ = ["StoreContract"]
 
 
 class StoreContract(
-    Addresses,
-    Spaces,
-    Values,
-    Faults,
-    Expired,
-    Lifetimes,
-    Touch,
-    Listing,
-    Pages,
-    Atomic,
-    Swap,
-    Batches,
-    Life,
-    Fork,
-    Interrupted,
-    Signals,
-    Oracle,
-    AnyHistory,
+    AddressTests,
+    SpaceTests,
+    ValueTests,
+    CorruptRecordTests,
+    ExpiredTests,
+    ExpiryTests,
+    TouchTests,
+    ListingTests,
+    PageTests,
+    AtomicUpdateTests,
+    CompareAndSetTests,
+    BatchTests,
+    LifecycleTests,
+    ForkTests,
+    InterruptTests,
+    SignalTests,
+    DefaultMethodTests,
+    HistoryTests,
 ):
     """All that a storage backend has to keep; subclass it and say which ``backend``."""

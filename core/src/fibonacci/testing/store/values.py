@@ -1,12 +1,167 @@
-"""Values: what comes back is what went in, exactly."""
+"""Values: stored exactly, or refused; and what errors do not quote."""
 
-from fibonacci import MemoryManager, ValueTooLargeError
-from fibonacci.testing.store.bench import Bench
-from fibonacci.testing.store.samples import BYTES, VALUES
-from fibonacci.testing.store.spoken import Raw
+import math
+import time
+from contextlib import suppress
+
+import pytest
+
+from fibonacci import (
+    BackendUnavailableError,
+    ConfigurationError,
+    CorruptRecordError,
+    MemoryManager,
+    OutcomeUnknownError,
+    ValueTooLargeError,
+)
+from fibonacci.plugin import Address, Space, StoreURL
+from fibonacci.testing.store.fixtures import ContractFixtures, MemoryFactory, StoreUnderTest
+
+HOSTILE = [
+    "a",
+    "A",
+    "a ",
+    " a",
+    "aa",
+    "a:",
+    ":a",
+    "a:b",
+    "a::b",
+    "a%3Ab",
+    "a%",
+    "%",
+    "_",
+    "*",
+    "a*",
+    "?",
+    "[a]",
+    "a[b",
+    "{a}",
+    "}{",
+    "'",
+    '"',
+    "a'; --",
+    "\\",
+    "a\\b",
+    "/",
+    "../a",
+    "a|b",
+    "a,b",
+    "#",
+    "\n",
+    "a\n",
+    "\t",
+    "\x01",
+    "\x7f",
+    "\x85",
+    "null",
+    "0",
+    "00",
+    "1e3",
+    "é",
+    "e\u0301",
+    "ß",
+    "ss",
+    "\u0131",
+    "\u0130",
+    "漢字",
+    "\ue000",
+    "\ufffd",
+    "\uffff",
+    "😀",
+    "😀😀",
+    "\U0001d4b3",
+    "v1:w:x:a",
+    "v1:g::a",
+    "k" * 1000,
+    "k" * 999,
+    "漢" * 333,
+    "😀" * 250,
+]
+"""Keys, owners and ids: all of them allowed, no two of them equal."""
+
+"""Patterns over those keys."""
+
+VALUES = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.0,
+    -0.0,
+    0.1,
+    1e308,
+    5e-324,
+    2**53 + 1,
+    2**63,
+    2**64,
+    -(2**64),
+    10**400,
+    "",
+    " ",
+    "NaN",
+    "a\x00b",
+    "\r\n",
+    "e\u0301 é",
+    "漢字 😀 \uffff",
+    "\u2028\u2029</script>",
+    [],
+    {},
+    [None, [True, [1, 1.0]]],
+    {"": "", "a": {"b": [{"c": None}]}, "\x00": 0, "😀": "😀"},
+    {"z": 1, "a": 2, "m": 3},
+    [2**70, {"n": -(2**70)}],
+]
+"""Values that come back as they went in."""
+
+BYTES = [
+    b"",
+    b"\x00",
+    b" ",
+    b"0",
+    b"null",
+    b"a\n",
+    b"a\r\n\x00",
+    b"\x80\x00\xff",
+    bytes(range(256)),
+    "漢😀".encode(),
+    b"x" * 100_000,
+]
+"""Records that a store returns byte by byte."""
 
 
-class Values(Bench):
+def crowded(prefix: str) -> list[Address]:
+    """Return addresses that meet wherever parts are joined without care."""
+    spaces = [
+        Space(prefix, "workflow", "a"),
+        Space(prefix, "workflow", "A"),
+        Space(prefix, "workflow", "a:b"),
+        Space(prefix, "workflow", "ab"),
+        Space(prefix, "user", "a"),
+        Space(prefix, "organization", "a"),
+        Space(prefix, "global", ""),
+        Space(prefix, "workflow", "global"),
+        Space(prefix, "workflow", "w" * 1000),
+        Space(prefix, "workflow", "w" * 999),
+        Space(prefix, "user", "漢" * 333),
+        Space(prefix, "workflow", "é"),
+        Space(prefix, "workflow", "e\u0301"),
+        Space(prefix, "workflow", "%"),
+        Space(prefix, "workflow", "a%"),
+        Space(prefix, "workflow", "a_"),
+        Space(prefix + ":", "workflow", "a"),
+        Space(prefix + "a", "workflow", "a"),
+        Space(prefix + "v1:w:a:", "workflow", "a"),
+        Space(prefix + "v1:g::", "global", ""),
+        Space(prefix.upper(), "workflow", "a"),
+        Space((prefix + "p" * 128)[:128], "workflow", "a"),
+    ]
+    keys = ["a", "b:a", ":a", "a:", "b", "v1:w:a:a", "v1:g::a", "A", "_", "%", "1", "\ufffd", "😀"]
+    return [Address(space, key) for space in spaces for key in keys]
+
+
+class ValueTests(ContractFixtures):
     """C7 to C10."""
 
     def test_round_trip(self, memory: MemoryManager) -> None:
@@ -15,25 +170,25 @@ class Values(Bench):
             assert memory.set("k", value) is True
             assert repr(memory.get("k", default="no record")) == repr(value)
 
-    def test_bytes_exact(self, raw: Raw) -> None:
-        """A store returns the very bytes it was given, empty and binary ones too (C7)."""
-        addresses = [raw.address(str(number)) for number in range(len(BYTES))]
+    def test_exact_bytes(self, raw_store: StoreUnderTest) -> None:
+        """A store returns exactly the stored bytes, empty and binary ones included (C7)."""
+        addresses = [raw_store.address(str(number)) for number in range(len(BYTES))]
         for address, data in zip(addresses, BYTES, strict=True):
-            raw.write(address, data)
+            raw_store.write(address, data)
         for address, data in zip(addresses, BYTES, strict=True):
-            found = raw.read(address)
+            found = raw_store.read(address)
             assert type(found) is bytes
             assert found == data
-        assert raw.read_many(addresses) == BYTES
+        assert raw_store.read_many(addresses) == BYTES
 
-    def test_one_record_not_the_neighbours(self, memory: MemoryManager) -> None:
+    def test_shorter_value_replaces_longer(self, memory: MemoryManager) -> None:
         """Replacing a long value by a short one leaves nothing of the long one (C7)."""
         memory.set("k", "x" * 50_000)
         memory.set("k", "y")
         assert memory.get("k") == "y"
 
     def test_none(self, memory: MemoryManager) -> None:
-        """None is a value like any other, and no absence (C9)."""
+        """None is a value, and distinct from an absent record (C9)."""
         memory.set("k", None)
         assert memory.get("k", default="absent") is None
         assert memory.exists("k") is True
@@ -51,7 +206,7 @@ class Values(Bench):
         assert memory.get("k") == [*value, "x"]
 
     def test_larger_value(self, memory: MemoryManager) -> None:
-        """A value of 2 MiB is stored whole, or refused and the old one stays (C10)."""
+        """A value of 2 MiB is stored whole, or refused while the old one stays (C10)."""
         value = "x" * 2**21
         memory.set("k", "old")
         try:
@@ -59,3 +214,87 @@ class Values(Bench):
         except ValueTooLargeError:
             value = "old"
         assert memory.get("k") == value
+
+
+CORRUPT = [b"", b"{oops", b"NaN", b"nul", b"\x00\x01", b" ", b"1 2", b"[1", b"'a'", b'"\xff"']
+SEALED = [b"\x80", b"\x80\x01\x02 sealed", b"\xff" * 40]
+
+
+class CorruptRecordTests(ContractFixtures):
+    """C8, C18, C23 and C25."""
+
+    def test_corrupt_record(self, memory: MemoryManager, raw_store: StoreUnderTest) -> None:
+        """Bytes that are no JSON raise, and are not read as the default (C8)."""
+        for data in CORRUPT:
+            raw_store.write(raw_store.address("k"), data)
+            with pytest.raises(CorruptRecordError):
+                memory.get("k", default="default")
+            with pytest.raises(CorruptRecordError):
+                memory.get_many(["k"])
+
+    def test_corrupt_record_can_be_replaced(
+        self, memory: MemoryManager, raw_store: StoreUnderTest
+    ) -> None:
+        """A corrupt record is listed, and can be replaced and deleted (C8, C14)."""
+        raw_store.write(raw_store.address("k"), b"{oops")
+        assert memory.list_keys() == ["k"]
+        assert memory.exists("k") is True
+        memory.set("k", 1)
+        assert memory.get("k") == 1
+        raw_store.write(raw_store.address("k"), b"{oops")
+        assert memory.delete("k") is True
+
+    def test_sealed_record_is_handled(
+        self, memory: MemoryManager, raw_store: StoreUnderTest
+    ) -> None:
+        """exists, list_keys, ttl, touch, delete and clear need no key (C25)."""
+        for number, data in enumerate(SEALED):
+            raw_store.write(raw_store.address(str(number)), data)
+        assert memory.exists("0") is True
+        assert memory.list_keys() == ["0", "1", "2"]
+        assert memory.ttl("0") == math.inf
+        assert memory.touch("0", 60) is True
+        assert raw_store.read(raw_store.address("0")) == SEALED[0]
+        assert memory.delete("0") is True
+        assert memory.delete_many(["0", "1"]) == 1
+        assert memory.clear() is True
+        assert raw_store.read(raw_store.address("2")) is None
+
+    def test_read_past_deadline(self, raw_store: StoreUnderTest) -> None:
+        """A read past its deadline is right or raises: never "absent" (C14, C18)."""
+        raw_store.write(raw_store.address("k"), b"1")
+        for _ in range(3):
+            with suppress(BackendUnavailableError):
+                assert raw_store.read(raw_store.address("k"), deadline=time.monotonic() - 1) == b"1"
+            assert raw_store.read(raw_store.address("k")) == b"1"
+
+    def test_write_past_deadline(self, raw_store: StoreUnderTest) -> None:
+        """A write past its deadline is applied, or raises its outcome (C18)."""
+        raw_store.write(raw_store.address("k"), b"old")
+        possible = {b"new"}
+        try:
+            raw_store.write(raw_store.address("k"), b"new", deadline=time.monotonic() - 1)
+        except BackendUnavailableError:
+            possible = {b"old"}
+        except OutcomeUnknownError:
+            possible = {b"old", b"new"}
+        assert raw_store.read(raw_store.address("k")) in possible
+
+    def test_unknown_option(self, memory_factory: MemoryFactory) -> None:
+        """An unknown option is refused, and its value not shown (C23)."""
+        if not isinstance(self.backend, str):
+            return
+        options = {**self.options, "no_such_option": "hunter2"}
+        with pytest.raises(ConfigurationError) as caught:
+            memory_factory.new_workflow(options=options)
+        assert "hunter2" not in str(caught.value)
+
+    def test_no_password_in_repr(
+        self, raw_store: StoreUnderTest, memory_factory: MemoryFactory
+    ) -> None:
+        """The repr of the store does not tell the password of its URL (C23)."""
+        url = memory_factory.config["connection_url"]
+        password = StoreURL.parse(url).password if url else None
+        raw_store.read(raw_store.address("k"))
+        shown = f"{raw_store.store!r} {raw_store.store} {memory_factory.new_workflow()!r}"
+        assert not password or password not in shown

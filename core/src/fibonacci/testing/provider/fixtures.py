@@ -1,0 +1,226 @@
+"""What a test of a model works with: the model under test, called in the test's mode."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from functools import partial
+from time import monotonic
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+
+from fibonacci._workflow.models import find_model
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
+from fibonacci.testing.modes import CALL_MODES, AsyncMode, CallMode, CallPair, MixedMode
+
+StreamItem = TextDelta | Completion
+
+
+class ModelStream(ABC):
+    """A stream that a test takes item by item."""
+
+    @abstractmethod
+    def next(self) -> StreamItem:
+        """Return the next item."""
+
+    @abstractmethod
+    def rest(self) -> list[StreamItem]:
+        """Return all remaining items."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it."""
+
+    @abstractmethod
+    def throw(self, error: BaseException) -> None:
+        """Throw an exception into it, which it raises."""
+
+
+@attrs.frozen
+class SyncStream(ModelStream):
+    """What ``Model.stream`` returns."""
+
+    items: Generator[StreamItem]
+
+    def next(self) -> StreamItem:
+        return next(self.items)
+
+    def rest(self) -> list[StreamItem]:
+        return list(self.items)
+
+    def close(self) -> None:
+        self.items.close()
+
+    def throw(self, error: BaseException) -> None:
+        self.items.throw(error)
+
+
+@attrs.frozen
+class AsyncStream(ModelStream):
+    """What ``Model.astream`` returns, on the mode's event loop."""
+
+    items: AsyncGenerator[StreamItem]
+    mode: AsyncMode
+
+    def next(self) -> StreamItem:
+        item: StreamItem = self.mode.run(partial(anext, self.items))
+        return item
+
+    def rest(self) -> list[StreamItem]:
+        items: list[StreamItem] = self.mode.run(partial(collect, self.items))
+        return items
+
+    def close(self) -> None:
+        self.mode.run(self.items.aclose)
+
+    def throw(self, error: BaseException) -> None:
+        self.mode.run(partial(self.items.athrow, error))
+
+
+@attrs.frozen
+class ModelUnderTest:
+    """A model that is called in one mode."""
+
+    model: Model
+    mode: CallMode
+
+    def complete(self, request: ModelRequest) -> Completion:
+        """Return the whole completion."""
+        completion: Completion = self.mode.call(self.completion_call(request))
+        return completion
+
+    def stream(self, request: ModelRequest) -> list[StreamItem]:
+        """Return all that the stream yields."""
+        items: list[StreamItem] = self.mode.call(self.stream_call(request))
+        return items
+
+    def completion_call(self, request: ModelRequest) -> CallPair:
+        """Return the call for the whole completion, to be called later."""
+        return CallPair(
+            partial(self.model.complete, request), partial(self.model.acomplete, request)
+        )
+
+    def stream_call(self, request: ModelRequest) -> CallPair:
+        """Return the call for all items, to be called later."""
+
+        async def call_async() -> list[StreamItem]:
+            return await collect(self.model.astream(request))
+
+        return CallPair(lambda: list(self.model.stream(request)), call_async)
+
+    def open_stream(self, request: ModelRequest) -> ModelStream:
+        """Return a stream from which nothing was read yet."""
+
+        async def call_async() -> ModelStream:
+            assert isinstance(self.mode, AsyncMode)
+            return AsyncStream(self.model.astream(request), self.mode)
+
+        stream: ModelStream = self.mode.call(
+            CallPair(lambda: SyncStream(self.model.stream(request)), call_async)
+        )
+        return stream
+
+    def with_mode(self, mode: CallMode) -> "ModelUnderTest":
+        """Return the same model in another mode."""
+        return ModelUnderTest(self.model, mode)
+
+
+async def collect(items: AsyncGenerator[StreamItem]) -> list[StreamItem]:
+    """Return all remaining items."""
+    return [item async for item in items]
+
+
+class ContractFixtures:
+    """What a contract's class may set, and the tools of its tests."""
+
+    model: Any
+    """The model's name, as users write it; or a Model, or a fixture of this name."""
+    request: ModelRequest = ModelRequest(prompt="Tell me about the sea, and ships.", max_tokens=24)
+    """A request whose completion has at least three words."""
+    endless_request: ModelRequest | None = None
+    """A request whose stream begins at once, and goes on for seconds; None: no completion does."""
+    slow_request: ModelRequest | None = None
+    """A request that is not served within two seconds; None: nothing is known to be."""
+    failing_requests: Sequence[tuple[ModelRequest, bool]] = ()
+    """Requests that fail, and whether a retry may help; none: every request is served.
+    Their prompts are of eight characters or more, as no error may quote them."""
+    secrets: Sequence[str] = ()
+    """What no error and no repr may show: the key to the service."""
+    deterministic: ClassVar[bool] = True
+    """Whether equal requests get equal completions, also concurrent ones: no random sampling."""
+
+    modes: ClassVar[Sequence[str]] = tuple(CALL_MODES)
+    """The modes to run in."""
+    response_timeout: ClassVar[float] = 15.0
+    """Seconds that any completion may take."""
+    deadline_slack: ClassVar[float] = 0.5
+    """Seconds that an error may come after the deadline; more on a busy machine."""
+    concurrent_streams: ClassVar[int] = 8
+    """Streams that are begun and closed: more than the model completions at once."""
+
+    fibonacci_contract: ClassVar[str] = "ProviderContract"
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each test in each mode."""
+        if "mode" in metafunc.fixturenames and metafunc.cls is not None:
+            metafunc.parametrize("mode", metafunc.cls.modes, indirect=True, scope="class")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def mode(cls, request: pytest.FixtureRequest) -> Iterator[CallMode]:
+        """The mode, with one event loop for all tests of the class."""
+        with CALL_MODES[request.param]() as mode:
+            yield mode
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def shared_model(cls) -> Model | None:
+        """The model, shared by the tests; None if a fixture creates it."""
+        return find_model(cls.model) if isinstance(cls.model, str | Model) else None
+
+    @pytest.fixture
+    def raw_model(self, request: pytest.FixtureRequest, shared_model: Model | None) -> Model:
+        """The model under test."""
+        found: Model = request.getfixturevalue("model") if shared_model is None else shared_model
+        return found
+
+    @pytest.fixture
+    def provider(self, raw_model: Model, mode: CallMode) -> ModelUnderTest:
+        """The model under test, in the test's mode."""
+        return ModelUnderTest(raw_model, mode)
+
+    @pytest.fixture
+    def mixed_provider(self, raw_model: Model) -> Iterator[ModelUnderTest]:
+        """The model under test, called in sync and async code in turn."""
+        with MixedMode() as mode:
+            yield ModelUnderTest(raw_model, mode)
+
+    def with_timeout(self, request: ModelRequest | None = None) -> ModelRequest:
+        """Return the request with a deadline, so that the test fails if the model hangs."""
+        return attrs.evolve(request or self.request, deadline=monotonic() + self.response_timeout)
+
+    def check_completion(self, completion: Completion) -> Completion:
+        """Check what holds for any completion, and return it."""
+        assert isinstance(completion, Completion)
+        assert type(completion.text) is str
+        assert completion.stop_reason in ("end", "max_tokens", "stop", None)
+        return completion
+
+    def check_stream(self, items: Sequence[StreamItem]) -> Completion:
+        """Check what holds for any stream, and return the whole completion at its end."""
+        *deltas, completion = items
+        assert isinstance(completion, Completion), "a stream must end with the whole completion"
+        texts = [item.text for item in deltas if isinstance(item, TextDelta)]
+        assert len(texts) == len(deltas), (
+            "a stream must yield text deltas, and one completion at its end"
+        )
+        assert "".join(texts) == completion.text
+        return self.check_completion(completion)
+
+    def check_equal(self, one: Completion, other: Completion) -> None:
+        """Check that two completions to one request are the same, if the model is deterministic."""
+        self.check_completion(one)
+        self.check_completion(other)
+        if self.deterministic:
+            assert one.text == other.text
+            assert one.stop_reason == other.stop_reason

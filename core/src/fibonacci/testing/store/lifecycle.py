@@ -1,0 +1,282 @@
+"""A memory's lifecycle: opened, shared by threads, event loops and forks, closed."""
+
+import os
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from functools import partial
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from fibonacci import MemoryManager, StorageError
+from fibonacci.testing.modes import CallMode
+from fibonacci.testing.store.fixtures import (
+    ContractFixtures,
+    MemoryFactory,
+    StoreUnderTest,
+    call,
+    call_concurrently,
+    close_workflow,
+)
+from fibonacci.testing.threads import run_concurrently
+
+
+class LifecycleTests(ContractFixtures):
+    """C21 and C22."""
+
+    def test_closed_memory(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """After close every method raises StorageError; closing twice is fine (C22)."""
+        workflow = memory_factory.new_workflow()
+        memory = memory_factory.memory_of(workflow)
+        view = memory.for_user("u")
+        memory.set("k", 1)
+        close_workflow(workflow, mode)
+        close_workflow(workflow, mode)
+        with pytest.raises(StorageError):
+            memory.get("k", default="default")
+        with pytest.raises(StorageError):
+            memory.set("k", 2)
+        with pytest.raises(StorageError):
+            memory.list_keys()
+        with pytest.raises(StorageError):
+            view.get("k")
+
+    def test_close_unused_memory(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """A memory that was never used can be closed (C22)."""
+        workflow = memory_factory.new_workflow(timeout=self.timeout + 1)
+        close_workflow(workflow, mode)
+
+    def test_shared_memory(self, memory_factory: MemoryFactory) -> None:
+        """Workflows of the same name share their memory, others only the wider scopes (C22)."""
+        one, same, other = (
+            memory_factory.new_memory(),
+            memory_factory.new_memory(),
+            memory_factory.new_memory("other"),
+        )
+        one.set("k", 1)
+        one.set("k", 2, scope="global")
+        one.set("k", 3, scope="user", user_id="u")
+        assert same.get("k") == 1
+        assert other.get("k") is None
+        assert other.get("k", scope="global") == 2
+        assert other.get("k", scope="user", user_id="u") == 3
+
+    def test_close_one_of_two(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """Closing one of two workflows leaves the other working (C22)."""
+        settings: dict[str, Any] = {
+            "timeout": self.timeout + 2
+        }  # so that they share a store of their own
+        one, other = (
+            memory_factory.new_workflow(**settings),
+            memory_factory.new_workflow(**settings),
+        )
+        memory_factory.memory_of(one).set("k", 1)
+        memory = memory_factory.memory_of(other)
+        assert memory.get("k") == 1
+        close_workflow(one, mode)
+        assert memory.get("k") == 1
+        assert memory.increment("k") == 2
+
+    def test_records_outlive_workflows(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """Records are there for the next workflow after the store was closed (C22)."""
+        settings: dict[str, Any] = {"timeout": self.timeout + 3}
+        first = memory_factory.new_workflow(**settings)
+        memory_factory.memory_of(first).set("k", [1], ttl=60)
+        close_workflow(first, mode)
+        memory = memory_factory.new_memory(**settings)
+        assert memory.get("k") == [1]
+        assert memory.append("k", 2) == 2
+        assert memory.list_keys() == ["k"]
+
+    def test_repeated_opening(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """A store may be opened and closed many times (C22)."""
+        for number in range(10):
+            workflow = memory_factory.new_workflow(timeout=self.timeout + 4)
+            assert memory_factory.memory_of(workflow).increment("k") == number + 1
+            close_workflow(workflow, mode)
+
+    def test_successive_event_loops(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """One memory serves several event loops, one after the other, and then the first (C21)."""
+        workflow = memory_factory.new_workflow()
+        first = memory_factory.memory_of(workflow)
+        first.increment("k")
+        for number in range(3):
+            with mode.new() as new_mode:
+                memory = memory_factory.memory_of(workflow, new_mode)
+                assert memory.increment("k") == number + 2
+                assert call_concurrently(memory, [call("get", "k")] * 16) == [number + 2] * 16
+        assert first.get("k") == 4
+
+    def test_threads(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """One memory serves many threads at once, each with its own event loop (C21)."""
+        workflow = memory_factory.new_workflow()
+
+        def work(number: int) -> None:
+            with mode.new() as own:
+                memory = memory_factory.memory_of(workflow, own)
+                for turn in range(10):
+                    memory.set(f"k{number}", [number, turn])
+                    assert memory.get(f"k{number}") == [number, turn]
+                    memory.increment("n")
+
+        run_concurrently([partial(work, number) for number in range(6)])
+        memory = memory_factory.memory_of(workflow)
+        assert memory.get("n") == 60
+        assert memory.get_many([f"k{number}" for number in range(6)]) == {
+            f"k{number}": [number, 9] for number in range(6)
+        }
+
+    def test_concurrent_listings(self, memory: MemoryManager, raw_store: StoreUnderTest) -> None:
+        """Concurrent listings, batches and changes don't disturb each other (C21)."""
+        memory.set_many({f"k{number}": number for number in range(20)})
+        results = call_concurrently(
+            memory,
+            [
+                call("list_keys", pattern="k*"),
+                call("get_many", ["k1", "k2"]),
+                call("set_many", {"x": 1, "y": 2}),
+                call("delete_many", ["x", "y"]),
+                call("exists", "k3"),
+                call("ttl", "absent"),
+            ]
+            * 10,
+        )
+        assert results[0::6] == [sorted(f"k{number}" for number in range(20))] * 10
+        assert results[1::6] == [{"k1": 1, "k2": 2}] * 10
+        assert results[4::6] == [True] * 10
+        assert results[5::6] == [None] * 10
+        assert raw_store.read(raw_store.address("k3")) == b"3"
+
+
+FORK_TIMEOUT = 15.0
+"""Seconds that a child may take; one that hangs is killed."""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+class ForkTests(ContractFixtures):
+    """C21: forks."""
+
+    def test_child_and_parent(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """After a fork child and parent both use the memory, and get their own results (C21)."""
+        workflow = memory_factory.new_workflow()
+        memory = memory_factory.memory_of(workflow)
+        memory.set_many({"ours": "parent", "n": 0})
+
+        def child() -> None:
+            own = memory_factory.memory_of(workflow, mode.new())
+            assert own.get("ours") == "parent"
+            for number in range(20):
+                own.set("child's", number)
+                assert own.get("child's") == number
+            assert own.list_keys()[-1] == "ours"
+
+        with forked(child):
+            for number in range(20):
+                memory.set("mine", number)
+                assert memory.get("mine") == number
+        assert memory.get("ours") == "parent"
+        assert memory.increment("n") == 1
+
+    def test_fork_during_writes(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """A child that is forked while other threads write can use the memory at once (C21)."""
+        workflow = memory_factory.new_workflow()
+        memory = memory_factory.memory_of(workflow)
+        memory.set("k", 1)
+        enough = Event()
+
+        def write() -> None:
+            with mode.new() as own:
+                writer = memory_factory.memory_of(workflow, own)
+                while not enough.is_set():
+                    writer.set("written", 1)
+
+        def child() -> None:
+            own = memory_factory.memory_of(workflow, mode.new())
+            assert own.get("k") == 1
+            own.set("child's", 2)
+            assert own.get("child's") == 2
+
+        writers = [Thread(target=write) for _ in range(2)]
+        for writer in writers:
+            writer.start()
+        try:
+            for _ in range(3):
+                with forked(child):
+                    pass
+        finally:
+            enough.set()
+            for writer in writers:
+                writer.join()
+        assert memory.get("k") == 1
+
+    def test_child_and_parent_change_a_record(
+        self, memory_factory: MemoryFactory, mode: CallMode
+    ) -> None:
+        """A child that shares a store with its parent loses no change of a record (C16)."""
+        workflow = memory_factory.new_workflow()
+        memory = memory_factory.memory_of(workflow)
+        memory.set("n", 0)
+
+        def child() -> None:
+            own = memory_factory.memory_of(workflow, mode.new())
+            before = own.get("n")
+            assert own.increment("n") > before
+
+        with forked(child):
+            for _ in range(10):
+                memory.increment("n")
+        # In-process stores part at the fork, all others see the child's change as well.
+        assert memory.get("n") in (10, 11)
+
+
+class forked:  # noqa: N801 - reads as a statement
+    """Run work in a forked child during the block, and raise what it raised."""
+
+    def __init__(self, work: Callable[[], None], timeout: float = FORK_TIMEOUT) -> None:
+        self._work = work
+        self._patience = timeout
+
+    def __enter__(self) -> None:
+        """Forks."""
+        self._report, writing = os.pipe()
+        with warnings.catch_warnings():
+            # Python warns of forks while threads run; that they do no harm is what is tested.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._child = os.fork()
+        if not self._child:
+            _run_child(self._work, writing)
+        os.close(writing)
+
+    def __exit__(self, *raised: object) -> None:
+        """Wait for the child."""
+        end = time.monotonic() + self._patience
+        ended, status = os.waitpid(self._child, os.WNOHANG)
+        message = ""
+        while not ended:
+            if time.monotonic() > end:
+                message = (
+                    f"the child did not end within {self._patience:g} s: "
+                    f"a lock that is held at the fork stays locked in the child"
+                )
+                os.kill(self._child, signal.SIGKILL)
+            time.sleep(0.002)
+            ended, status = os.waitpid(self._child, os.WNOHANG)
+        with os.fdopen(self._report) as report:
+            message += report.read()
+        if status:
+            raise AssertionError(message or f"the child died (status {status})")
+
+
+def _run_child(work: Callable[[], None], report: int) -> None:
+    code = 1
+    try:
+        work()
+        code = 0
+    except BaseException:  # noqa: BLE001 - reported to the parent
+        os.write(report, traceback.format_exc()[-4_000:].encode())
+    finally:
+        os._exit(code)

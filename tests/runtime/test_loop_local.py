@@ -1,0 +1,67 @@
+"""Objects of an event loop end with it."""
+
+import asyncio
+
+from fibonacci.plugin.runtime import LoopLocal
+
+
+class Client:
+    """Something that belongs to a loop, and remembers how it ended."""
+
+    def __init__(self):
+        self.ended = ""
+
+    async def close(self):
+        await asyncio.sleep(0)
+        self.ended = "closed"
+
+    def close_nowait(self):
+        self.ended = "abandoned"
+
+
+def registry():
+    return LoopLocal(Client.close, close_nowait=Client.close_nowait)
+
+
+def test_closed_with_its_loop():
+    """A loop that ends as usual closes its object, and the next one has its own."""
+    clients, made = registry(), []
+
+    async def use():
+        assert clients.get() is None
+        made.append(Client())
+        clients.set(made[-1])
+        assert clients.get() is made[-1]
+
+    for _ in range(3):
+        asyncio.run(use())
+    assert [one.ended for one in made] == ["closed"] * 3
+    assert not clients._entries
+
+
+def test_abandoned_by_its_loop():
+    """What a loop leaves that was closed without notice is abandoned when the next one comes."""
+    clients, first, second = registry(), Client(), Client()
+
+    async def use(client):
+        clients.set(client)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(use(first))
+    loop.close()
+    assert first.ended == ""
+    asyncio.run(use(second))
+    assert [first.ended, second.ended] == ["abandoned", "closed"]
+
+
+def test_taken_out():
+    """What was taken out is closed by whoever took it, and by no loop."""
+    clients, client = registry(), Client()
+
+    async def use():
+        clients.set(client)
+        assert clients.pop_all() == [(asyncio.get_running_loop(), client)]
+        assert clients.get() is None
+
+    asyncio.run(use())
+    assert client.ended == ""
