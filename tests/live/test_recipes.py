@@ -48,7 +48,7 @@ SIZES = (106 + len('["é",1]'.encode()), 106 + len(f'"{LARGE}"'.encode()))
 def test_postgres(postgres_url: str) -> None:
     """One query shows all records, whose they are, and what of them is sealed."""
     fill("postgres", postgres_url)
-    query = recipe("fibonacci-postgres", r"```sql\n(SELECT .*?)```")
+    query = recipe("fibonacci-postgres", r"```postgres\n(SELECT .*?)```")
     with psycopg.connect(postgres_url) as connection:
         rows = connection.execute(query.encode()).fetchall()
     assert_shown([row[2:4] for row in rows], *SIZES)

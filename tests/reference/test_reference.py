@@ -238,7 +238,7 @@ def test_encryption_needs_its_plugin(backend: tuple[str, str]) -> None:
     """Without a cipher the workflow is not made, so nothing is stored in plain; what to install."""
     installed = {info.name for info in plugins() if info.kind == "encryption"}
     if "aes-256-gcm" in installed:
-        with pytest.warns(UserWarning, match="serves as a passphrase"):
+        with pytest.warns(UserWarning, match="is used as a passphrase"):
             workflow = run(ENCRYPTING, {}, backend)["workflow"]
         assert workflow.memory.get("sensitive") == {"ssn": "123-45-6789"}
         return

@@ -128,7 +128,7 @@ def test_unreadable_certificates_are_refused(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     assert error_message() == (
         f"anthropic: SSL_CERT_FILE names '{tmp_path}/ca.pem', and no certificate can be read from "
-        "it: No such file or directory. Mend it, or unset SSL_CERT_FILE"
+        "it: No such file or directory. Fix it, or unset SSL_CERT_FILE"
     )
     (tmp_path / "ca.pem").write_text("no certificate")
     assert "SSL_CERT_FILE names" in error_message()
