@@ -186,4 +186,4 @@ def test_closing_beside_everything(workflow: Workflow) -> None:
         known = workflow.memory.list_keys()
         time.sleep(0.005)
         assert workflow.memory.list_keys() == known
-    assert threading.active_count() <= before + workers.KEPT
+    assert threading.active_count() <= before + workers.MAX_IDLE
