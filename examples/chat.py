@@ -10,21 +10,21 @@ from rich.text import Text
 
 from fibonacci import FibonacciError, LLMNode, MemoryConfig, NodeText, Workflow
 
-REMEMBERED = 4_000
-"""Characters of an answer. One that repeats what the model was told would otherwise double the
+MAX_STORED = 4_000
+"""Characters of an answer. One that repeats the prompt would otherwise double the
 history with each turn."""
 
 HELP = """\
 /memory       what is remembered of you
 /forget       forget it
-/user NAME    be somebody else: each user has a memory of their own
+/user NAME    switch to another user: each has a separate memory
 /quit         leave; the memory stays
 Redis and Claude: ./demo --backend redis --url redis://localhost --model claude-…
 (set ANTHROPIC_API_KEY before)"""
 
 
 def chatbot(backend: str, url: str | None, model: str) -> Workflow:
-    """Return the workflow: one node, which reads the user's history before it asks the model."""
+    """Return the workflow: one node, which reads the user's history before it calls the model."""
     config = MemoryConfig(backend=backend, connection_url=url, key_prefix="chat:")
     workflow = Workflow(name="chat", memory_config=config)
     answer = LLMNode(
@@ -40,77 +40,79 @@ def chatbot(backend: str, url: str | None, model: str) -> Workflow:
 
 
 class Chat:
-    """What is on the screen, and who is in front of it."""
+    """The chat on the screen, and its user."""
 
     def __init__(self, workflow: Workflow, console: Console, user: str) -> None:
         self.workflow = workflow
         self.console = console
-        self.be(user)
+        self.switch_user(user)
 
-    def be(self, user: str) -> None:
-        """Turn to a user; a name that can't be one changes nothing."""
-        self.tell_how_much(user)
+    def switch_user(self, user: str) -> None:
+        """Switch to another user; an invalid name changes nothing."""
+        self.print_count(user)
         self.user = user
 
-    def tell_how_much(self, user: str) -> None:
-        self.say(f"Remembered of {user}: {len(self.history(user))} messages.", "dim")
+    def print_count(self, user: str) -> None:
+        self.print(f"Remembered of {user}: {len(self.history(user))} messages.", "dim")
 
     def history(self, user: str) -> list[dict[str, str]]:
         memory = self.workflow.memory.for_user(user)
         turns: list[dict[str, str]] = memory.get("history", default=[])
         return turns
 
-    def obey(self, command: str) -> None:
-        """Do what a line that begins with / says."""
+    def run_command(self, command: str) -> None:
+        """Run a command: a line that starts with "/"."""
         match command.split():
             case ["/memory"]:
                 for turn in self.history(self.user):
-                    self.say(f"{turn['role']}: {' '.join(turn['content'].split())}", "cyan")
-                self.tell_how_much(self.user)
+                    self.print(f"{turn['role']}: {' '.join(turn['content'].split())}", "cyan")
+                self.print_count(self.user)
             case ["/forget"]:
                 self.workflow.memory.delete("history", scope="user", user_id=self.user)
-                self.tell_how_much(self.user)
+                self.print_count(self.user)
             case ["/user", name]:
-                self.be(name)
+                self.switch_user(name)
             case _:
-                self.say(HELP, "dim")
+                self.print(HELP, "dim")
 
-    def talk(self, message: str) -> None:
-        """Answer one message piece by piece, and remember both."""
+    def send(self, message: str) -> None:
+        """Send a message, print the streamed answer, and store both."""
         with closing(
             self.workflow.stream(inputs={"message": message}, user_id=self.user)
         ) as events:
-            answer = self.show(event.text for event in events if isinstance(event, NodeText))
+            answer = self.print_stream(
+                event.text for event in events if isinstance(event, NodeText)
+            )
         self.workflow.memory.append(
             "history",
             {"role": "user", "content": message},
-            {"role": "assistant", "content": answer[:REMEMBERED]},
+            {"role": "assistant", "content": answer[:MAX_STORED]},
             scope="user",
             user_id=self.user,
             max_items=20,
         )
 
-    def show(self, pieces: Iterator[str]) -> str:
-        """Show an answer as it comes; return the whole."""
+    def print_stream(self, chunks: Iterator[str]) -> str:
+        """Print an answer as it arrives; return the whole."""
         with self.console.status("…") if self.console.is_terminal else nullcontext():
-            answer = next(pieces, "")
+            answer = next(chunks, "")
         try:
-            self.console.print(Text(plain(answer), "green"), soft_wrap=True, end="")
-            for piece in pieces:
-                self.console.print(Text(plain(piece), "green"), soft_wrap=True, end="")
-                answer += piece
+            self.console.print(Text(printable(answer), "green"), soft_wrap=True, end="")
+            for chunk in chunks:
+                self.console.print(Text(printable(chunk), "green"), soft_wrap=True, end="")
+                answer += chunk
         finally:
             self.console.print()
         return answer
 
-    def say(self, text: str, style: str) -> None:
-        self.console.print(Text(plain(text), style), soft_wrap=not self.console.is_terminal)
+    def print(self, text: str, style: str) -> None:
+        self.console.print(Text(printable(text), style), soft_wrap=not self.console.is_terminal)
 
-    def lines(self) -> Iterator[str]:
-        """Yield what is typed, or comes from a pipe."""
+    def read_lines(self) -> Iterator[str]:
+        """Yield the lines that are typed, or piped in."""
         if not (sys.stdin.isatty() and self.console.is_terminal):
             for line in sys.stdin:
-                self.say(f"{self.user}> {line.strip()}", "")
+                self.print(f"{self.user}> {line.strip()}", "")
                 yield line.strip()
             return
         with suppress(ImportError):
@@ -118,24 +120,24 @@ class Chat:
         with suppress(EOFError):
             while True:
                 # Not the console's input: readline has to know how wide the prompt is.
-                yield input(plain(f"{self.user}> ")).strip()
+                yield input(printable(f"{self.user}> ")).strip()
 
     def run(self) -> None:
-        """Talk until the last line, or /quit."""
-        for line in self.lines():
+        """Chat until the last line, or /quit."""
+        for line in self.read_lines():
             if line == "/quit":
                 break
             try:
                 if line.startswith("/"):
-                    self.obey(line)
+                    self.run_command(line)
                 elif line:
-                    self.talk(line)
+                    self.send(line)
             except FibonacciError as error:
-                self.say(f"That failed: {error}", "red")
+                self.print(f"That failed: {error}", "red")
 
 
-def plain(text: str) -> str:
-    """Return text without commands to the terminal, which a model or a memory could hold."""
+def printable(text: str) -> str:
+    """Return text without terminal escape codes, which a model or a memory could hold."""
     return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
 
 
@@ -145,13 +147,13 @@ def main() -> None:
     parser.add_argument("--backend", default="memory")
     parser.add_argument("--url")
     parser.add_argument("--user", default="you")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     console = Console(highlight=False, markup=False, emoji=False)
     try:
-        with chatbot(asked.backend, asked.url, asked.model) as workflow:
-            workflow.validate()  # a model that is not there is told before the first question
-            console.print(f"Talking with {asked.model}. /help says what you can do.", style="dim")
-            Chat(workflow, console, asked.user).run()
+        with chatbot(options.backend, options.url, options.model) as workflow:
+            workflow.validate()  # a missing model is an error before the first message
+            console.print(f"Talking with {options.model}. /help says what you can do.", style="dim")
+            Chat(workflow, console, options.user).run()
     except FibonacciError as error:
         sys.exit(f"chat: {error}")
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""A chat over HTTP, with a memory of each user's own: `uvicorn fastapi_chat.app:app`."""
+"""A chat over HTTP, with a separate memory for each user: `uvicorn fastapi_chat.app:app`."""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -14,7 +14,7 @@ from fibonacci import FibonacciError, MemoryView, NodeText, Workflow
 
 from .auth import User
 from .chat import chatbot
-from .problems import explained, failed, refused
+from .problems import explain, handle_error, handle_invalid_request
 
 
 @asynccontextmanager
@@ -27,51 +27,51 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="A chat that remembers", lifespan=lifespan)
-app.add_exception_handler(FibonacciError, failed)
-app.add_exception_handler(RequestValidationError, refused)
+app.add_exception_handler(FibonacciError, handle_error)
+app.add_exception_handler(RequestValidationError, handle_invalid_request)
 
 
-async def the_workflow(request: Request) -> Workflow:
+async def get_workflow(request: Request) -> Workflow:
     workflow: Workflow = request.app.state.workflow
     return workflow
 
 
-Chat = Annotated[Workflow, Depends(the_workflow)]
+Chat = Annotated[Workflow, Depends(get_workflow)]
 
 
-async def own_memory(chat: Chat, user: User) -> MemoryView:
-    """Return the memory of the request's own user, which reaches nobody else's."""
+async def get_memory(chat: Chat, user: User) -> MemoryView:
+    """Return the memory of the request's user, which can't read another's."""
     return chat.memory.for_user(user)
 
 
-Memory = Annotated[MemoryView, Depends(own_memory)]
+Memory = Annotated[MemoryView, Depends(get_memory)]
 
 
 class Message(BaseModel):
-    """A request's body. One that says more, a user id say, is refused."""
+    """A request's body. One that says more, a user id say, is handle_invalid_request."""
 
     model_config = ConfigDict(extra="forbid")
     message: str = Field(min_length=1, max_length=4_000)
 
 
 @app.post("/chat")
-async def say(body: Message, chat: Chat, user: User) -> dict[str, str]:
-    """Answer, and remember both."""
+async def reply(body: Message, chat: Chat, user: User) -> dict[str, str]:
+    """Return the reply, and store both messages."""
     result = await chat.aexecute({"message": body.message}, user_id=user)
     return {"answer": result["answer"]}
 
 
 @app.post("/chat/stream")
 async def stream(body: Message, chat: Chat, user: User) -> StreamingResponse:
-    """Answer piece by piece, as server-sent events; who hangs up in between leaves nothing."""
-    told = spoken(chat, body.message, user)
-    first = await anext(told)  # what fails before the first word has a status of its own
-    unbuffered = {"X-Accel-Buffering": "no"}  # nginx would hold the pieces back
-    return StreamingResponse(from_first(first, told), 200, unbuffered, "text/event-stream")
+    """Stream the reply as server-sent events; a client that disconnects stores nothing."""
+    chunks = stream_reply(chat, body.message, user)
+    first = await anext(chunks)  # an error before the first word has its own status
+    unbuffered = {"X-Accel-Buffering": "no"}  # or nginx would buffer the chunks
+    return StreamingResponse(resume_stream(first, chunks), 200, unbuffered, "text/event-stream")
 
 
-async def spoken(chat: Workflow, message: str, user: str) -> AsyncGenerator[str]:
-    """Yield the answer's pieces, and the end once the turn is remembered."""
+async def stream_reply(chat: Workflow, message: str, user: str) -> AsyncGenerator[str]:
+    """Yield the chunks of the reply, and the end once the turn is stored."""
     async with aclosing(chat.astream({"message": message}, user_id=user)) as events:
         async for event in events:
             if isinstance(event, NodeText):
@@ -79,15 +79,15 @@ async def spoken(chat: Workflow, message: str, user: str) -> AsyncGenerator[str]
     yield "event: done\ndata: {}\n\n"
 
 
-async def from_first(first: str, told: AsyncGenerator[str]) -> AsyncGenerator[str]:
-    """Yield it all; the status is sent by now, and so a fault is an event."""
-    async with aclosing(told):
+async def resume_stream(first: str, chunks: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    """Yield all chunks; an error is an event, as the status is already sent."""
+    async with aclosing(chunks):
         yield first
         try:
-            async for one in told:
-                yield one
+            async for chunk in chunks:
+                yield chunk
         except FibonacciError as error:
-            _, detail = explained(error)
+            _, detail = explain(error)
             yield f"event: error\ndata: {json.dumps({'detail': detail})}\n\n"
 
 
@@ -99,13 +99,13 @@ async def history(memory: Memory) -> list[dict[str, str]]:
 
 
 @app.delete("/history", status_code=204)
-async def forget(memory: Memory) -> None:
-    """Forget them."""
+async def delete_history(memory: Memory) -> None:
+    """Delete them."""
     await memory.adelete("history")
 
 
 @app.get("/health")
 async def health(chat: Chat) -> dict[str, str]:
-    """Say whether requests can be served: whether the memory answers."""
+    """Check that requests can be served: that the memory responds."""
     await chat.memory.aexists("health")
     return {"status": "ok"}

@@ -1,4 +1,4 @@
-"""Who asks. This is the place for your own authentication; nothing else names a user."""
+"""Authentication of users. Replace it by your own; nothing else identifies a user."""
 
 import json
 import os
@@ -12,16 +12,18 @@ TOKENS: dict[str, str] = json.loads(os.environ["CHAT_TOKENS"])
 """User ids by token."""
 
 
-async def whose(bearer: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]) -> str:
-    """Return the id of the user whose token it is; how long that takes tells nothing of tokens."""
-    given, user = bearer.credentials.encode(), None
+async def authenticate(
+    bearer: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())],
+) -> str:
+    """Return the id of the token's user, in a time that reveals nothing of tokens."""
+    sent, user = bearer.credentials.encode(), None
     for token, owner in TOKENS.items():
-        if compare_digest(token.encode(), given):
+        if compare_digest(token.encode(), sent):
             user = owner
     if user is None:
         raise HTTPException(401, "unknown token", {"WWW-Authenticate": "Bearer"})
     return user
 
 
-User = Annotated[str, Depends(whose)]
+User = Annotated[str, Depends(authenticate)]
 """The user of a request, as a parameter of its function."""

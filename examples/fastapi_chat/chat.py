@@ -1,22 +1,22 @@
-"""The workflow behind the app: it reads the user's history, asks a model, and adds the turn."""
+"""The workflow behind the app: it reads the user's history, calls a model, and appends the turn."""
 
 import os
 
 from fibonacci import FunctionNode, LLMNode, MemoryConfig, NodeContext, Workflow
 
-REMEMBERED = 4_000
-"""Characters of an answer: as many as a message may have. One that repeats what it was told, as
-that of ``echo`` does, would otherwise double the history with each turn."""
+MAX_STORED = 4_000
+"""Characters of a reply to store: as many as a message may have. A reply that repeats the prompt,
+as ``echo`` does, would otherwise double the history with each turn."""
 
 
-def turn(ctx: NodeContext) -> dict[str, str]:
-    """Return what is remembered: question and answer as one element, so that none stands alone."""
-    answer = ctx.results["answer"][:REMEMBERED]
+def make_turn(ctx: NodeContext) -> dict[str, str]:
+    """Return the turn to store: both messages as one item, which is stored whole."""
+    answer = ctx.results["answer"][:MAX_STORED]
     return {"user": ctx.inputs["message"], "assistant": answer}
 
 
 def chatbot() -> Workflow:
-    """Return the workflow; FIBONACCI_MEMORY_BACKEND and its like say where its memory is."""
+    """Return the workflow; FIBONACCI_MEMORY_BACKEND and its like configure its memory."""
     answer = LLMNode(
         id="answer",
         model=os.environ.get("CHAT_MODEL", "echo"),
@@ -25,7 +25,7 @@ def chatbot() -> Workflow:
     )
     remember = FunctionNode(
         id="turn",
-        function=turn,
+        function=make_turn,
         dependencies=["answer"],
         memory_write={"key": "history", "scope": "user", "mode": "append", "max_items": 20},
     )

@@ -90,9 +90,9 @@ def test_what_the_chat_remembers_is_limited():
     with names["chatbot"]("memory", None, "echo") as workflow:
         talk = names["Chat"](workflow, Console(file=StringIO()), "ada")
         for turn in range(25):
-            talk.talk(f"{turn}")
+            talk.send(f"{turn}")
         assert_limited(talk.history("ada"))
-        talk.obey("/forget")
+        talk.run_command("/forget")
 
 
 def test_the_newsroom_tells_less_to_whom_it_has_told_much(capsys: pytest.CaptureFixture[str]):
@@ -179,9 +179,9 @@ def test_the_chat_shows_an_answer_as_it_comes():
     with Workflow("chat") as workflow:
         workflow.add_node(LLMNode("answer", Halting(), "{{input.message}}"))
         chat = names["Chat"](workflow, Console(file=screen), "ada")
-        chat.talk("Hi")
+        chat.send("Hi")
         with pytest.raises(FibonacciError, match="broke off"):
-            chat.talk("never")
+            chat.send("never")
         assert [turn["content"] for turn in chat.history("ada")] == ["Hi", "Hello Ada\x1b[31m."]
         workflow.memory.clear(scope="user", user_id="ada")
     assert screen.getvalue().endswith("Hello Ada�[31m.\nHello Ada�[31m.\n")

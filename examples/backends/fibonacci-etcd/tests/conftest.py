@@ -5,7 +5,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the gateway stands beside the tests
 
-from gateway import Server
+from fake_etcd import Server
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import socket
 import time
 
 import pytest
-from gateway import Server
+from fake_etcd import Server
 
 from fibonacci import (
     BackendUnavailableError,
@@ -15,7 +15,7 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci.plugin import Space
-from fibonacci_etcd.layout import lease_for, physical, seconds_until
+from fibonacci_etcd.layout import encode_key, lease_for, seconds_until
 
 TXN = "/v3/kv/txn"
 
@@ -54,7 +54,7 @@ def test_lost_answer_of_a_swap(memory, own_etcd):
     sound = own_etcd.deliver
     own_etcd.deliver = lambda *told: (cut if own_etcd.etcd.asked[-1] == TXN else sound)(*told)
     with pytest.raises(
-        OutcomeUnknownError, match=r"the request to /v3/kv/txn broke off .* may have been applied"
+        OutcomeUnknownError, match=r"the request to /v3/kv/txn failed .* may have been applied"
     ):
         memory.add("new", 1)
     assert own_etcd.etcd.asked == ["/v3/kv/range", TXN]
@@ -92,7 +92,7 @@ def test_away():
     with workflow, pytest.raises(BackendUnavailableError) as caught:
         workflow.memory.get("k")
     place = url.removeprefix("etcd://")
-    assert f"etcd at {place} can't be reached (ConnectionRefusedError)" in str(caught.value)
+    assert f"etcd at {place} is unreachable (ConnectionRefusedError)" in str(caught.value)
 
 
 def test_closed_at_rest(memory, own_etcd):
@@ -137,7 +137,7 @@ def test_too_large(memory, own_etcd):
 def test_foreign_key(memory, own_etcd):
     """C1: a key that is no text is none of ours, and is neither listed nor in the way."""
     space = Space("fibonacci:", "workflow", "w")
-    own_etcd.etcd.keys[physical(space, "a") + b"\xfe"] = {"mod_revision": "1"}
+    own_etcd.etcd.keys[encode_key(space, "a") + b"\xfe"] = {"mod_revision": "1"}
     assert memory.list_keys() == ["k"]
 
 

@@ -33,10 +33,10 @@ SPACE = Space("fibonacci:", "workflow", "w")
 
 def put(path, key, value):
     """Write beside the store, on the opening that the process has."""
-    environment = environments.opened(str(path))
+    environment = environments.acquire(str(path))
     with environment.begin(write=True) as transaction:
         transaction.put(key, value)
-    environments.closed(str(path))
+    environments.release(str(path))
 
 
 def test_owners_eyes_only(memory, path):
@@ -48,11 +48,11 @@ def test_owners_eyes_only(memory, path):
 
 def test_many_reads_at_once(path):
     """As many threads as a server has read at once; LMDB counts readers, and has few by itself."""
-    environment = environments.opened(str(path))
+    environment = environments.acquire(str(path))
     reads = [environment.begin() for _ in range(500)]
     for read in reads:
         read.abort()
-    environments.closed(str(path))
+    environments.release(str(path))
 
 
 def test_long_names_are_listed_in_order(memory):
@@ -63,12 +63,14 @@ def test_long_names_are_listed_in_order(memory):
     assert list(memory.iter_keys(pattern="x" * 460 + "04*")) == names[40:]
 
 
-@pytest.mark.parametrize("value", [b"", b"\0" * 9, layout.packed(Address(SPACE, "other"), b"1", 0)])
+@pytest.mark.parametrize(
+    "value", [b"", b"\0" * 9, layout.encode_record(Address(SPACE, "other"), b"1", 0)]
+)
 def test_foreign_value(memory, path, value):
     """C8: what is no record of this address raises when it is read, and is not listed."""
     memory.set("sound", 1)
-    put(path, layout.physical(Address(SPACE, "k")), value)
-    with pytest.raises(CorruptRecordError, match="is no record of it"):
+    put(path, layout.encode_key(Address(SPACE, "k")), value)
+    with pytest.raises(CorruptRecordError, match="is not a record of this address"):
         memory.get("k", default="default")
     assert "sound" in memory.list_keys()
     assert "k" not in memory.list_keys()
@@ -76,9 +78,9 @@ def test_foreign_value(memory, path, value):
 
 def test_other_spaces_value(memory, path):
     """C6: a record of another space, under a key of this one, is not listed here."""
-    foreign = layout.packed(Address(SPACE._replace(owner="v"), "k"), b"1", 0)
+    foreign = layout.encode_record(Address(SPACE._replace(owner="v"), "k"), b"1", 0)
     memory.set("sound", 1)
-    put(path, layout.physical(Address(SPACE, "k")), foreign)
+    put(path, layout.encode_key(Address(SPACE, "k")), foreign)
     assert memory.list_keys() == ["sound"]
 
 
@@ -91,7 +93,7 @@ def test_foreign_key(path, limit):
     for foreign in (b"k\xff", b"k1\xc3("):
         name = encode_parts(*SPACE, "")[:-4] + len(foreign).to_bytes(4, "big") + foreign
         value = (0).to_bytes(8, "big") + len(name).to_bytes(2, "big") + name + b"1"
-        put(path, layout.group(SPACE, "") + foreign, value)
+        put(path, layout.group_key(SPACE, "") + foreign, value)
     page = store.scan(SPACE, limit=limit, deadline=end)
     listed = list(page.keys)
     while page.cursor is not None:
@@ -121,7 +123,7 @@ def test_no_folder(tmp_path):
             assert isinstance(caught.value.__cause__, lmdb.Error)
 
 
-def test_shared_opening(path):
+def test_shared_open_file(path):
     """Two stores of one process share the opening; the last one closes it."""
     one, other = (LmdbBackend(str(path)).create_store() for _ in range(2))
     address = Address(SPACE, "k")

@@ -4,8 +4,8 @@ from typing import Final
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import Backend, StoreSettings, StoreURL, hookimpl, read_options
+from fibonacci_etcd.gateway import Gateway
 from fibonacci_etcd.store import EtcdStore
-from fibonacci_etcd.wire import Gateway
 
 FIBONACCI_SPEC_VERSION: Final = 1
 
@@ -16,7 +16,7 @@ class EtcdBackend(Backend):
     """Connects to one server; ``etcd://host`` and ``etcd://host:2379`` share a store."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Take where the server is."""
+        """Store the address of the server."""
         self.host, self.port = self.identity = host, port
 
     def create_store(self) -> EtcdStore:

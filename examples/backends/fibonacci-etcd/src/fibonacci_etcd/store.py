@@ -1,4 +1,4 @@
-"""The store: what etcd compares is the revision of a key's last change."""
+"""The store: etcd compares the revision of a key's last change."""
 
 from base64 import b64decode, b64encode
 from typing import Any, Final
@@ -14,16 +14,16 @@ from fibonacci.plugin import (
     VersionedStore,
     is_unexpired,
 )
+from fibonacci_etcd.gateway import Gateway
 from fibonacci_etcd.layout import (
-    beginning,
-    behind,
+    decode_key,
+    encode_key,
     expiry_of,
     lease_for,
-    logical,
-    physical,
+    range_end,
     seconds_until,
+    space_start,
 )
-from fibonacci_etcd.wire import Gateway
 
 LIMIT: Final = 1_400 * 1024
 """Bytes of a value. etcd takes requests of 1.5 MiB; key and condition need some of them."""
@@ -33,11 +33,11 @@ class EtcdStore(VersionedStore[str]):
     """Records in etcd; their version is ``mod_revision``, as the text that JSON has for it."""
 
     def __init__(self, gateway: Gateway) -> None:
-        """Take the gateway; the first request connects."""
+        """Store the gateway; the first request connects."""
         self._gateway = gateway
 
     def read_record(self, address: Address, *, deadline: float) -> VersionedRecord[str] | None:
-        for found in self._range({"key": _text(physical(*address))}, deadline).get("kvs", ()):
+        for found in self._range({"key": _text(encode_key(*address))}, deadline).get("kvs", ()):
             return VersionedRecord(
                 data=b64decode(found.get("value", "")),  # the gateway leaves out what is empty
                 version=found["mod_revision"],
@@ -60,13 +60,13 @@ class EtcdStore(VersionedStore[str]):
                 size=len(data),
                 limit=LIMIT,
             )
-        put = {"key": _text(physical(*address)), "value": _text(data)}
+        put = {"key": _text(encode_key(*address)), "value": _text(data)}
         if expires is not None:
             put["lease"] = self._lease(expires, deadline)
         return self._change(address, version, {"request_put": put}, deadline)
 
     def remove_if(self, address: Address, version: str, *, deadline: float) -> bool:
-        gone = {"request_delete_range": {"key": _text(physical(*address))}}
+        gone = {"request_delete_range": {"key": _text(encode_key(*address))}}
         return self._change(address, version, gone, deadline)
 
     def scan(
@@ -78,46 +78,48 @@ class EtcdStore(VersionedStore[str]):
         limit: int = 1000,
         deadline: float,
     ) -> Page:
-        start = physical(space, prefix)
+        start = encode_key(space, prefix)
         # The cursor is the last key seen: the next one is that with a zero byte more.
         first = start if cursor is None else bytes.fromhex(cursor) + b"\0"
-        asked = {"key": _text(first), "range_end": _text(behind(start)), "limit": str(limit)}
-        answer = self._range({**asked, "keys_only": True}, deadline)
-        found = [(b64decode(one["key"]), one.get("lease", 0)) for one in answer.get("kvs", ())]
-        live = [logical(space, key) for key, lease in found if is_unexpired(expiry_of(int(lease)))]
-        more = found[-1][0].hex() if answer.get("more") else None
-        return Page([key for key in live if key is not None], more)
+        request = {"key": _text(first), "range_end": _text(range_end(start)), "limit": str(limit)}
+        response = self._range({**request, "keys_only": True}, deadline)
+        found = [(b64decode(one["key"]), one.get("lease", 0)) for one in response.get("kvs", ())]
+        keys = [
+            decode_key(space, key) for key, lease in found if is_unexpired(expiry_of(int(lease)))
+        ]
+        next_cursor = found[-1][0].hex() if response.get("more") else None
+        return Page([key for key in keys if key is not None], next_cursor)
 
     def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
-        """Remove all keys of the space in one request, where the default asks twice for each."""
-        start = beginning(space)
-        asked = {"key": _text(start), "range_end": _text(behind(start))}
-        self._gateway.ask("/v3/kv/deleterange", asked, deadline=deadline, changes=True)
+        """Remove all keys of the space in one request, while the default needs two for each."""
+        start = space_start(space)
+        request = {"key": _text(start), "range_end": _text(range_end(start))}
+        self._gateway.post("/v3/kv/deleterange", request, deadline=deadline, changes=True)
         return None
 
     def close(self) -> None:
         self._gateway.close()
 
-    def _range(self, asked: dict[str, Any], deadline: float) -> Any:
-        return self._gateway.ask("/v3/kv/range", asked, deadline=deadline, changes=False)
+    def _range(self, request: dict[str, Any], deadline: float) -> Any:
+        return self._gateway.post("/v3/kv/range", request, deadline=deadline, changes=False)
 
     def _lease(self, expires: int, deadline: float) -> str:
-        """Have a lease that ends a little later than the record; etcd sweeps the record with it."""
-        asked = {"ID": str(lease_for(expires)), "TTL": str(seconds_until(expires))}
+        """Create a lease that ends shortly after the record, which etcd deletes with it."""
+        request = {"ID": str(lease_for(expires)), "TTL": str(seconds_until(expires))}
         # It changes no record, and an unused lease ends by itself.
-        answer = self._gateway.ask("/v3/lease/grant", asked, deadline=deadline, changes=False)
-        return str(answer["ID"])
+        response = self._gateway.post("/v3/lease/grant", request, deadline=deadline, changes=False)
+        return str(response["ID"])
 
     def _change(
         self, address: Address, version: str | Absent | None, step: dict[str, Any], deadline: float
     ) -> bool:
-        asked = {"compare": _condition(address, version), "success": [step]}
-        answer = self._gateway.ask("/v3/kv/txn", asked, deadline=deadline, changes=True)
-        return bool(answer.get("succeeded", False))
+        request = {"compare": _condition(address, version), "success": [step]}
+        response = self._gateway.post("/v3/kv/txn", request, deadline=deadline, changes=True)
+        return bool(response.get("succeeded", False))
 
 
 def _condition(address: Address, version: str | Absent | None) -> list[dict[str, str]]:
-    key = _text(physical(*address))
+    key = _text(encode_key(*address))
     if version is None:
         return []
     if version is ABSENT:

@@ -11,10 +11,10 @@ FIBONACCI_SPEC_VERSION: Final = 1
 
 
 class LmdbBackend(Backend):
-    """Opens one file, whatever the working directory is by then."""
+    """Opens one file, independent of later changes of the working directory."""
 
     def __init__(self, path: str) -> None:
-        """Take the absolute path; two spellings of it share a store."""
+        """Store the absolute path; two spellings of it share a store."""
         self.path = self.identity = path
 
     def create_store(self) -> LmdbStore:

@@ -1,4 +1,4 @@
-"""Open files: one opening for all stores of a process, as LMDB's locks belong to the process."""
+"""Open files: a process opens each file once, as LMDB's locks belong to the process."""
 
 from threading import RLock
 from typing import Final
@@ -8,47 +8,47 @@ import lmdb
 from fibonacci.plugin.runtime import keep_alive_in_child, on_fork
 
 MAP_SIZE: Final = 2**36
-"""Bytes of address space, and so what the file can grow to; it takes up what is in it."""
+"""Bytes of address space: the maximum size of the file, which is as large as its data."""
 
 READERS: Final = 4096
-"""Reads at once, of all processes. The first process to open a file decides; LMDB's own 126 are few
-for threads, and each costs 64 bytes of the lock file."""
+"""Concurrent reads of all processes. The first process to open a file decides; LMDB's default, 126,
+is low for threads, and each costs 64 bytes of the lock file."""
 
 _lock = RLock()
 _open: dict[str, tuple[lmdb.Environment, int]] = {}
-"""By path: what is open, and how many stores hold it."""
+"""By path: the open environment, and its reference count."""
 
 
-def opened(path: str) -> lmdb.Environment:
-    """Open the file, or share it with those who have it open."""
+def acquire(path: str) -> lmdb.Environment:
+    """Open the file, or share the open environment."""
     with _lock:
-        environment, holders = _open.get(path) or (_opening(path), 0)
-        _open[path] = environment, holders + 1
+        environment, refcount = _open.get(path) or (_open_file(path), 0)
+        _open[path] = environment, refcount + 1
         return environment
 
 
-def closed(path: str) -> None:
-    """Let go of the file; the last one closes it."""
+def release(path: str) -> None:
+    """Release the file; the last user closes it."""
     with _lock:
-        environment, holders = _open.pop(path)
-        if holders > 1:
-            _open[path] = environment, holders - 1
+        environment, refcount = _open.pop(path)
+        if refcount > 1:
+            _open[path] = environment, refcount - 1
         else:
             environment.close()
 
 
-def _opening(path: str) -> lmdb.Environment:
-    """Open the file; a new one is for its owner's eyes only."""
+def _open_file(path: str) -> lmdb.Environment:
+    """Open the file; only its owner can read a new one."""
     environment = lmdb.open(path, subdir=False, map_size=MAP_SIZE, max_readers=READERS, mode=0o600)
-    environment.reader_check()  # frees what processes had that were killed while they read
+    environment.reader_check()  # frees the reader slots of killed processes
     return environment
 
 
-def _start_anew() -> None:
-    """Leave what is open to the parent: a child must open the file itself (LMDB's "Caveats")."""
+def _reset_after_fork() -> None:
+    """Forget the parent's environments: a child must open the files itself (LMDB's "Caveats")."""
     global _lock, _open
     keep_alive_in_child(_open)
     _lock, _open = RLock(), {}
 
 
-on_fork(after_in_child=_start_anew)
+on_fork(after_in_child=_reset_after_fork)

@@ -1,4 +1,4 @@
-"""The library's errors, told as ours."""
+"""LMDB's errors, mapped to ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, Stora
 
 
 @contextmanager
-def told(path: str, *, change: bool = False) -> Iterator[None]:
-    """Raise StorageError, or one of those below it, for what LMDB raises in the block."""
+def map_errors(path: str, *, change: bool = False) -> Iterator[None]:
+    """Raise StorageError or a subclass for what LMDB raises in the block."""
     try:
         yield
-    except lmdb.MapFullError as fault:
+    except lmdb.MapFullError as error:
         raise StorageError(
-            f"the file {path} is full, and nothing was written: clear what is not needed"
-        ) from fault
-    except lmdb.Error as fault:
+            f"the file {path} is full, and nothing was written: delete what is not needed"
+        ) from error
+    except lmdb.Error as error:
         kind = OutcomeUnknownError if change else BackendUnavailableError
-        raise kind(f"the file {path} could not be used: {fault}") from fault
+        raise kind(f"the file {path} could not be used: {error}") from error

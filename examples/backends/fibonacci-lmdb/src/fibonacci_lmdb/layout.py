@@ -1,8 +1,8 @@
-"""How records lie in the file.
+"""The layout of the file.
 
 LMDB's keys have at most 511 bytes, and an address may have 2,200. A key is the digest of the space
-and as much of the name as fits; a longer name has the digest of the whole behind its head. The
-value begins with the expiry and the whole address, so nothing rests on digests alone.
+and as much of the name as fits; a longer name has the digest of the whole after its head. The
+value begins with the expiry and the whole address, so nothing depends on digests only.
 """
 
 from hashlib import blake2b
@@ -15,75 +15,75 @@ from fibonacci.plugin.runtime import expires_at_ms, now_ms
 
 DIGEST: Final = 32
 HEAD: Final = 511 - 2 * DIGEST
-"""Bytes of a name that stand in the key of a longer one. A short name's key is never as long."""
+"""Bytes of a longer name that its key holds. A short name's key is never as long."""
 
-_BEGINNING: Final = Struct(">QH")
+_HEADER: Final = Struct(">QH")
 """When it expires, in milliseconds since the epoch, 0 for never; the length of the address."""
 
 
 class Record(NamedTuple):
-    """What a value holds."""
+    """A decoded value."""
 
     expires: int
     name: bytes
     data: bytes
 
     @property
-    def is_live(self) -> bool:
+    def is_unexpired(self) -> bool:
         """Whether it has not expired."""
         return not self.expires or now_ms() < self.expires
 
 
-def group(space: Space, key: str) -> bytes:
-    """Return what the physical keys of all names start with that have this one's head."""
+def group_key(space: Space, key: str) -> bytes:
+    """Return the start of the physical keys of all names with the same head."""
     return _digest(encode_parts(*space)) + key.encode()[:HEAD]
 
 
-def physical(address: Address) -> bytes:
+def encode_key(address: Address) -> bytes:
     """Return the key in the file."""
     name = address.key.encode()
-    start = group(*address)
+    start = group_key(*address)
     return start if len(name) <= HEAD else start + _digest(name)
 
 
-def packed(address: Address, data: bytes, expires: int) -> bytes:
+def encode_record(address: Address, data: bytes, expires: int) -> bytes:
     """Return the value in the file."""
     name = encode_parts(*address.space, address.key)
-    return _BEGINNING.pack(expires, len(name)) + name + data
+    return _HEADER.pack(expires, len(name)) + name + data
 
 
-def unpacked(value: bytes) -> Record | None:
-    """Take a value apart; None if it is none of ours."""
-    if len(value) < _BEGINNING.size:
+def decode_record(value: bytes) -> Record | None:
+    """Decode a value; None if it is no record."""
+    if len(value) < _HEADER.size:
         return None
-    expires, length = _BEGINNING.unpack_from(value)
-    name = value[_BEGINNING.size : _BEGINNING.size + length]
-    return Record(expires, name, value[_BEGINNING.size + length :])
+    expires, length = _HEADER.unpack_from(value)
+    name = value[_HEADER.size : _HEADER.size + length]
+    return Record(expires, name, value[_HEADER.size + length :])
 
 
-def record_at(address: Address, value: Any) -> Record | None:
-    """Return the live record; CorruptRecordError if the value is none, or another address's."""
+def decode_record_of(address: Address, value: Any) -> Record | None:
+    """Return the record if unexpired. Raises CorruptRecordError if it is not this address's."""
     if value is None:
         return None
-    record = unpacked(value)
+    record = decode_record(value)
     if record is None or record.name != encode_parts(*address.space, address.key):
-        raise CorruptRecordError(f"what the file holds for {address} is no record of it")
-    return record if record.is_live else None
+        raise CorruptRecordError(f"the file's value for {address} is not a record of this address")
+    return record if record.is_unexpired else None
 
 
-def key_in(space: Space, value: bytes) -> str | None:
-    """Return the key of a live record of this space; None for anything else."""
-    record, owner = unpacked(value), encode_parts(*space)
-    if record is None or not record.is_live or not record.name.startswith(owner):
+def decode_key(space: Space, value: bytes) -> str | None:
+    """Return the key of an unexpired record of this space; None for anything else."""
+    record, owner = decode_record(value), encode_parts(*space)
+    if record is None or not record.is_unexpired or not record.name.startswith(owner):
         return None
     try:
-        return record.name[len(owner) + 4 :].decode()  # behind the four bytes of its length
+        return record.name[len(owner) + 4 :].decode()  # after the four bytes of its length
     except UnicodeDecodeError:
         return None
 
 
 def expiry(ttl_ms: int | None) -> int:
-    """Return when a record expires that lives so long from now."""
+    """Return when a record with this ttl expires, if it is written now."""
     return 0 if ttl_ms is None else expires_at_ms(ttl_ms)
 
 

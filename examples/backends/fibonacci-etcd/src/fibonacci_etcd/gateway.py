@@ -1,4 +1,4 @@
-"""Requests to the JSON gateway: each ends by its deadline, and a fault says what became of it.
+"""Requests to the JSON gateway: each ends by its deadline, and errors say their outcome.
 
 https://etcd.io/docs/latest/dev-guide/api_grpc_gateway/
 """
@@ -20,48 +20,48 @@ from fibonacci.plugin.runtime import (
 )
 
 NOT_FOUND: Final = 5
-"""gRPC's code for a lease that is not there; the request was not applied."""
+"""gRPC's code for an unknown lease; the request was not applied."""
 
 MAX_IDLE: Final = 16
 MAX_AGE: Final = 30.0
-"""Seconds that a connection rests; what stands between may forget it in silence."""
+"""Maximum seconds that a connection is idle: a firewall in between may drop it silently."""
 
-_PASSING: Final = {1, 4, 8, 10, 13, 14}
-"""gRPC's codes for what may pass: cancelled, late, exhausted, aborted, internal, unavailable."""
+_TRANSIENT: Final = {1, 4, 8, 10, 13, 14}
+"""gRPC's codes for transient errors: cancelled, late, exhausted, aborted, internal, unavailable."""
 
 
 class Gateway:
-    """One server's gateway. Connections at rest are in nobody's hands, so threads never share."""
+    """One server's gateway. Threads never share a connection."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Take where it is; the first request connects."""
+        """Store the address; the first request connects."""
         self.host, self.port = host, port
         self._idle = IdlePool[_Connection](max_idle=MAX_IDLE, max_age=MAX_AGE)
 
-    def ask(self, path: str, body: dict[str, Any], *, deadline: float, changes: bool) -> Any:
-        """Send a request, and return the answer; ``changes`` says whether it may alter a record.
+    def post(self, path: str, body: dict[str, Any], *, deadline: float, changes: bool) -> Any:
+        """Send a request, and return the response; ``changes``: whether it may change a record.
 
-        Raises StorageError, or one of those below it.
+        Raises StorageError or a subclass.
         """
         connection = self._connection(deadline)
         try:
-            status, answer = connection.exchange(path, json.dumps(body).encode(), deadline)
-            told = json.loads(answer)
-        except (OSError, HTTPException, ValueError) as fault:
+            status, body_text = connection.exchange(path, json.dumps(body).encode(), deadline)
+            reply = json.loads(body_text)
+        except (OSError, HTTPException, ValueError) as error:
             connection.close()
-            raise_for_signal(fault)
-            reason = f"the request to {path} broke off ({type(fault).__name__})"
-            raise no_response_error(reason, str(self), maybe_applied=changes) from fault
-        except BaseException:  # interrupted: the answer to this would be taken for the next one's
+            raise_for_signal(error)
+            reason = f"the request to {path} failed ({type(error).__name__})"
+            raise no_response_error(reason, str(self), maybe_applied=changes) from error
+        except BaseException:  # interrupted: the next request would read this response
             connection.close()
             raise
         self._idle.push(connection)
         if status != 200:
-            raise self._refusal(path, status, told, changes)
-        return told
+            raise self._response_error(path, status, reply, changes)
+        return reply
 
     def close(self) -> None:
-        """Close the connections at rest."""
+        """Close the idle connections."""
         self._idle.clear()
 
     def __str__(self) -> str:
@@ -74,20 +74,20 @@ class Gateway:
         connection = _Connection(self.host, self.port)
         try:
             connection.open(deadline)
-        except OSError as fault:
-            raise_for_signal(fault)
+        except OSError as error:
+            raise_for_signal(error)
             raise BackendUnavailableError(
-                f"{self} can't be reached ({type(fault).__name__}). Is it up, and is the address "
+                f"{self} is unreachable ({type(error).__name__}). Is it up, and is the address "
                 f"in the connection URL right?"
-            ) from fault
+            ) from error
         return connection
 
-    def _refusal(self, path: str, status: int, told: Any, changes: bool) -> StorageError:
-        code = told.get("code") if isinstance(told, dict) else None
+    def _response_error(self, path: str, status: int, reply: Any, changes: bool) -> StorageError:
+        code = reply.get("code") if isinstance(reply, dict) else None
         message = f"{self} refused {path}: HTTP {status}, gRPC code {code}"
         if code == NOT_FOUND:
             return BackendUnavailableError(message)
-        if code not in _PASSING and status < 500:
+        if code not in _TRANSIENT and status < 500:
             return StorageError(message)
         return OutcomeUnknownError(message) if changes else BackendUnavailableError(message)
 
@@ -100,7 +100,7 @@ class _Connection(HTTPConnection):
 
     def open(self, deadline: float) -> None:
         """Connect."""
-        fault = OSError("the name has no address")
+        error = OSError("the name has no address")
         addresses = resolve_host(self.host, deadline=deadline)
         for tried, address in enumerate(addresses):
             self.sock = _Socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
@@ -111,14 +111,14 @@ class _Connection(HTTPConnection):
             except OSError as refused:
                 self.sock.close()
                 raise_for_signal(refused)
-                fault = refused
+                error = refused
             else:
                 self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return
-        raise fault
+        raise error
 
     def exchange(self, path: str, body: bytes, deadline: float) -> tuple[int, bytes]:
-        """Send a request, and return the status and the whole body of the answer."""
+        """Send a request, and return the status and the whole body of the response."""
         self.sock.deadline = deadline
         self.sock.settimeout(seconds_left(deadline))
         self.request("POST", path, body, {"Content-Type": "application/json"})
@@ -126,22 +126,22 @@ class _Connection(HTTPConnection):
             return response.status, response.read()
 
     def is_reusable(self) -> bool:
-        """Say whether nothing came while it was at rest: neither bytes nor the other's goodbye."""
+        """Return whether nothing arrived while it was idle: neither bytes nor an end."""
         poll = select.poll()
         poll.register(self.sock, select.POLLIN)
         return not poll.poll(0)
 
 
 class _Socket(socket.socket):
-    """A socket that waits for each byte no longer than until the deadline."""
+    """A socket that waits for each byte until the deadline at most."""
 
     deadline = 0.0
 
     def __del__(self) -> None:
-        # An interrupt strikes between any two lines, also while nobody holds the socket yet.
+        # An interrupt may come between any two lines, also before anything holds the socket.
         self.close()
 
-    def recv_into(self, *args: Any, **named: Any) -> int:
-        # A timeout alone would begin anew with each byte that trickles in.
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        # A timeout alone would start again with each byte that arrives.
         self.settimeout(seconds_left(self.deadline))
-        return super().recv_into(*args, **named)
+        return super().recv_into(*args, **kwargs)
