@@ -157,8 +157,8 @@ class MemoryConfig:
     Args:
         backend: a backend's name such as "redis", or your own Store: used as it is, and never
             closed for you. "memory" is a store in this process.
-        connection_url: where the backend is: ``redis://host:port/db`` and the like; None: the
-            backend's default, if it has one.
+        connection_url: where the backend is: ``redis://host:port/db`` and the like; None for
+            "memory" and for a Store.
         key_prefix: the prefix of all keys, literally: up to 128 printable ASCII characters.
         default_ttl: seconds that a record lives if its writer sets no ttl; None: for ever.
         encryption_key: the key, or several: the first seals, all of them open.

@@ -181,8 +181,8 @@ class LLMNode(Node):
         max_tokens: the most tokens that the completion may have.
         temperature: the sampling temperature, from 0 to 2; None: the provider's default.
         stop: texts at which the completion ends; it does not include them.
-        output_format: "text": the output is the text of the completion. "json": it is the JSON
-            value in the completion; the attempt fails if there is none.
+        output_format: "text" or "json". With "json" the output is the JSON value in the
+            completion, and the attempt fails if there is none.
         output_schema: a JSON Schema for ``output_format="json"``; the attempt fails if the value
             does not match it. None: any value.
 

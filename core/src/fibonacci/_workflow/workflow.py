@@ -43,7 +43,7 @@ class Workflow:
         templating: the engine of its templates: "builtin", "jinja", or your own Engine.
 
     Attributes:
-        memory: the workflow's memory.
+        memory: the workflow's memory: a MemoryManager.
 
     Raises ConfigurationError, PluginError or EncryptionError.
     """
