@@ -1,6 +1,6 @@
 """Writes the pages that repeat what the code says of itself, so that neither can go its own way.
 
-python docs/make_pages.py            write docs/hooks.md and docs/errors.md
+python docs/make_pages.py            write the pages of PAGES below
 python docs/make_pages.py --check    write nothing; say which of them is old, and fail
 """
 
@@ -9,18 +9,20 @@ import ast
 import inspect
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, get_type_hints
 
+from reference_page import reference_parts
 from source import (
     Field,
+    assignment,
     definition,
     fields,
     markdown,
     method,
     methods,
-    text_below,
     text_of,
     wrapped,
 )
@@ -79,7 +81,12 @@ def errors_page() -> str:
     return _page(parts)
 
 
-PAGES: Final = {"hooks.md": hooks_page, "errors.md": errors_page}
+def reference_page() -> str:
+    """Return the page on what users import."""
+    return _page(["# Reference", NOTE, *reference_parts()])
+
+
+PAGES: Final = {"hooks.md": hooks_page, "errors.md": errors_page, "reference.md": reference_page}
 
 
 def _hooks() -> Iterator[Any]:
@@ -155,12 +162,8 @@ def _helper(module: ModuleType, name: str) -> Iterable[str]:
 def _text_below(name: str) -> str:
     """The text of a name that is no class and no function: what stands below where it is set."""
     for module in [one for key, one in sys.modules.items() if key.startswith("fibonacci.plugin.")]:
-        tree = ast.parse(inspect.getsource(module))
-        for node, below in zip(tree.body, tree.body[1:], strict=False):
-            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", 0)]
-            named = any(isinstance(one, ast.Name) and one.id == name for one in targets)
-            if named and (text := text_below(below)):
-                return text
+        with suppress(LookupError):
+            return assignment(name, module)[1]
     raise LookupError(f"fibonacci.plugin.{name} has no text below it in the source")
 
 

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from inspect import cleandoc
+from itertools import pairwise
 from types import ModuleType
 from typing import Any, Final, TypeAlias
 
@@ -33,6 +34,7 @@ class Field:
 class Method:
     """A public method or function."""
 
+    name: str
     signature: str
     """In one line; what marks it as no plain method stands above."""
     required: bool
@@ -77,7 +79,12 @@ def methods(of: ast.ClassDef) -> Iterator[Method]:
 def method(of: Function) -> Method:
     """Return what a function says of itself."""
     marks = {ast.unparse(mark) for mark in of.decorator_list}
-    return Method(signature=_signature(of), required="abstractmethod" in marks, text=text_of(of))
+    return Method(
+        name=of.name,
+        signature=_signature(of),
+        required="abstractmethod" in marks,
+        text=text_of(of),
+    )
 
 
 def text_of(of: ast.ClassDef | Function) -> str:
@@ -86,11 +93,20 @@ def text_of(of: ast.ClassDef | Function) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return a docstring as Markdown: roles and literals as code, examples in fences."""
+    """Return a docstring as Markdown: roles and literals as code, examples in fences, lists."""
     text = re.sub(r":\w+:`~[\w.]+\.(\w+)`", r"`\1`", text)
     text = re.sub(r":\w+:`([\w.]+)`", r"`\1`", text)
     text = re.sub(r"``(.+?)``", r"`\1`", text, flags=re.DOTALL)
+    text = re.sub(r"^(Args|Attributes):\n((?: {4}.*\n?)+)", _listed, text, flags=re.MULTILINE)
     return re.sub(r"(^|(?<=\n))?::\n\n((?: {4}.*\n?|\n)+)", _fenced, text)
+
+
+def _listed(section: re.Match[str]) -> str:
+    """A section of a docstring as a list of the names it describes."""
+    title = {"Args": "Arguments"}.get(section[1], section[1])
+    items = re.sub(r"^(\*?\w+): ", r"- `\1`: ", textwrap.dedent(section[2]), flags=re.MULTILINE)
+    items = re.sub(r'(?<![`=])"([^"\s`]+)"(?!`)', r'`"\1"`', items)
+    return f"{title}:\n\n{re.sub(r'^ {4}', '  ', items, flags=re.MULTILINE)}"
 
 
 def _fenced(example: re.Match[str]) -> str:
@@ -122,6 +138,20 @@ def text_below(node: ast.stmt | None) -> str:
     return ""
 
 
+def assignment(name: str, module: ModuleType) -> tuple[str, str]:
+    """Return the value that a module gives to a name, as written, and the text below it.
+
+    Raises LookupError if it is not there, or has no text.
+    """
+    body = _tree(module).body
+    for node, below in pairwise(body):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", 0)]
+        is_it = any(isinstance(target, ast.Name) and target.id == name for target in targets)
+        if is_it and (text := text_below(below)):
+            return ast.unparse(getattr(node, "value", node)), text
+    raise LookupError(f"{module.__name__}.{name} has no text below it in the source")
+
+
 def _signature(of: Function) -> str:
     kind = "async def" if isinstance(of, ast.AsyncFunctionDef) else "def"
     returns = f" -> {ast.unparse(of.returns)}" if of.returns is not None else ""
@@ -129,9 +159,9 @@ def _signature(of: Function) -> str:
     return f"{''.join(marks)}{kind} {of.name}({ast.unparse(of.args)}){returns}"
 
 
-def wrapped(signature: str) -> str:
+def wrapped(signature: str, width: int = LINE) -> str:
     """Return a signature as it is written in code: where it is long, an argument a line."""
-    if len(signature) <= LINE:
+    if len(signature) <= width:
         return signature
     start, end = signature.index("("), signature.rindex(")", 0, signature.rindex("->"))
     arguments = ",\n    ".join(_parted(signature[start + 1 : end]))

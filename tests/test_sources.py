@@ -5,15 +5,19 @@ Imports, style and what must not be called are for import-linter and ruff: `tox 
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any, is_typeddict
 
+import attrs
 import pytest
 
 import fibonacci
 import fibonacci.plugin
+from fibonacci import FunctionNode, LLMNode, Node, testing
 
 pytestmark = pytest.mark.bare  # it reads the sources, and runs none of them
 
@@ -54,6 +58,100 @@ def test_public_names_are_documented():
 def test_public_methods_are_documented():
     """Each public method says what it does, in a sentence."""
     assert [name for name, member in public_methods() if not is_a_sentence(member)] == []
+
+
+def test_public_parameters_are_documented():
+    """The docstring of each class and function that users call describes all its parameters."""
+    undocumented = {
+        name: missing
+        for name, thing in user_names()
+        if (missing := parameters(thing) - described(thing).keys())
+    }
+    assert undocumented == {}
+
+
+def test_parameters_of_public_methods_are_documented():
+    """The docstring of each method describes all its parameters, or names its sync form."""
+    undocumented = {
+        name: missing
+        for name, method in user_methods()
+        if (missing := parameters(method) - described(method).keys())
+    }
+    assert undocumented == {}
+
+
+def test_async_forms_take_the_same_parameters():
+    """A method whose docstring only refers to its sync form has the same parameters as that."""
+    methods = dict(user_methods(async_forms=True))
+    references = {name: re.search(ASYNC_FORM, text_of(method)) for name, method in methods.items()}
+    found = {name: name.rpartition(".")[0] + "." + m[1] for name, m in references.items() if m}
+    assert len(found) > 50
+    for name, sync in found.items():
+        assert parameters(methods[name]) == parameters(methods[sync]), name
+
+
+def test_documented_arguments_exist():
+    """A docstring describes no argument that the class or function does not take."""
+    for name, thing in [*user_names(), *user_methods()]:
+        assert described(thing, "Args").keys() <= parameters(thing), name
+
+
+@pytest.mark.parametrize("node", [LLMNode, FunctionNode])
+def test_inherited_arguments_have_one_text(node: type[Node]):
+    """What both kinds of nodes take is described in the same words."""
+    common = described(Node)
+    assert len(common) == 6
+    assert {name: text for name, text in described(node).items() if name in common} == common
+
+
+ASYNC_FORM = r"the async form of ``(\w+)``"
+CREATED_BY_CORE = ("ExecutionResult", "MemoryManager", "MemoryView", "RunMemory")
+"""Classes that users get objects of, and can't call."""
+
+USERS_TESTING_TOOLS = ("fresh_memory", "override_model", "ScriptedModel")
+
+
+def user_names() -> Iterator[tuple[str, Any]]:
+    for module, names in (fibonacci, fibonacci.__all__), (testing, USERS_TESTING_TOOLS):
+        for name in set(names).difference(CREATED_BY_CORE):
+            thing = getattr(module, name)
+            if inspect.isfunction(thing) or inspect.isclass(thing):
+                yield name, thing
+
+
+def user_methods(*, async_forms: bool = False) -> Iterator[tuple[str, Any]]:
+    for name in fibonacci.__all__:
+        thing = getattr(fibonacci, name)
+        for method, member in inspect.getmembers(thing) if inspect.isclass(thing) else ():
+            is_ours = (getattr(member, "__module__", "") or "").startswith("fibonacci")
+            is_listed = async_forms or not re.search(ASYNC_FORM, text_of(member))
+            if method[0] != "_" and is_ours and is_listed and inspect.isroutine(member):
+                yield f"{name}.{method}", member
+
+
+def parameters(of: Any) -> set[str]:
+    """The names of what it takes; of a record, those of its public fields."""
+    if inspect.isclass(of) and (attrs.has(of) or is_typeddict(of)):
+        names = attrs.fields_dict(of) if attrs.has(of) else of.__annotations__
+        return {name for name in names if not name.startswith("_")}
+    if inspect.isclass(of) and issubclass(of, Exception):
+        of = vars(of).get("__init__", lambda: None)  # an inherited one is for the base to describe
+    return set(inspect.signature(of).parameters) - {"self", "message"}
+
+
+def described(of: Any, section: str = "Args|Attributes") -> dict[str, str]:
+    """What the docstring says of each parameter or attribute; an error's text just names them."""
+    text = text_of(of)
+    if inspect.isclass(of) and issubclass(of, Exception):
+        return {name: "" for name in parameters(of) if f"``{name}``" in text}
+    found = {}
+    for lines in re.findall(rf"^(?:{section}):\n((?: {{4}}.*\n?)+)", text, re.MULTILINE):
+        found |= dict(re.findall(r"^ {4}\*?(\w+): (.*(?:\n {8}.*)*)", lines, re.MULTILINE))
+    return found
+
+
+def text_of(thing: Any) -> str:
+    return inspect.getdoc(thing) or ""
 
 
 def public_names() -> Iterator[tuple[str, object]]:

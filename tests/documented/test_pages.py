@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import fibonacci
 from fibonacci import plugin, testing
 from fibonacci._discovery.kinds import KINDS
 
@@ -11,10 +12,27 @@ from .conftest import ROOT
 
 
 def test_made_pages():
-    """docs/hooks.md and docs/errors.md are as docs/make_pages.py makes them."""
+    """docs/hooks.md, docs/errors.md and docs/reference.md are as docs/make_pages.py makes them."""
     command = [sys.executable, ROOT / "docs" / "make_pages.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_reference_has_each_name():
+    """docs/reference.md has a heading for each name of `fibonacci` that is no error."""
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    names = set(fibonacci.__all__) - {name for name in fibonacci.__all__ if name.endswith("Error")}
+    assert "LLMNode" in names
+    assert names - set(re.findall(r"^### (\w+)$", page, re.MULTILINE)) == set()
+
+
+def test_reference_has_each_operation():
+    """docs/reference.md has a heading for each method of a memory, but not for async forms."""
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (?:MemoryManager\.)?(\w+)$", page, re.MULTILINE)
+    methods = {name for name in dir(fibonacci.MemoryManager) if not name.startswith("_")}
+    async_forms = {name for name in methods if name[0] == "a" and name[1:] in methods}
+    assert methods - async_forms - set(headings) == set()
 
 
 def test_each_field_is_told():

@@ -23,15 +23,23 @@ from fibonacci.plugin._runtime.errors import did_you_mean
 
 @attrs.frozen(kw_only=True)
 class PluginInfo:
-    """One plugin that this process could use, as :func:`plugins` lists it."""
+    """One plugin that this process could use, as ``plugins()`` lists it.
+
+    Attributes:
+        kind: "storage", "encryption", "templating" or "models".
+        name: the name that users write, such as "redis".
+        distribution: the distribution that provides it; None for a plugin that was registered in
+            this process.
+        version: the version of the distribution; None if there is no distribution.
+        state: "available"; "blocked" by the variable FIBONACCI_BLOCK_PLUGINS; "conflict": another
+            distribution provides the same name; "loaded" or "failed": how its last use went.
+    """
 
     kind: str
     name: str
     distribution: str | None
-    """None for a plugin that was registered in this process."""
     version: str | None
     state: State
-    """``loaded`` and ``failed`` say how the last use of the plugin went."""
 
 
 class Registration:
@@ -70,8 +78,12 @@ def register_plugin(kind: str, name: str, plugin: object) -> Registration:
     """Register a plugin for this process; it takes precedence over an installed one of its name.
 
     It needs no metadata: use it in tests, and in programs without metadata, such as frozen ones. It
-    takes effect at once, and ends with ``with`` or ``.undo()``. ``plugin`` is a module or an
-    object with ``FIBONACCI_SPEC_VERSION`` and the hook of its kind.
+    takes effect at once, and ends with ``with`` or ``.undo()``.
+
+    Args:
+        kind: "storage", "encryption", "templating" or "models".
+        name: the name that users write, such as "redis".
+        plugin: a module or an object with ``FIBONACCI_SPEC_VERSION`` and the hook of its kind.
 
     Raises PluginNotFoundError for a kind that does not exist.
     """

@@ -151,31 +151,43 @@ def _freeze_keys(keys: Any) -> Any:
 class MemoryConfig:
     """Where a workflow's memory is, and how values are stored there.
 
-    Every field is checked here; the plugin, the URL and the cipher are checked when a Workflow is
-    created with it. Raises ConfigurationError.
+    Every argument is checked here; the plugin, the URL and the cipher are checked when a Workflow
+    is created with it.
+
+    Args:
+        backend: a backend's name such as "redis", or your own Store: used as it is, and never
+            closed for you. "memory" is a store in this process.
+        connection_url: where the backend is: ``redis://host:port/db`` and the like; None for
+            "memory" and for a Store.
+        key_prefix: the prefix of all keys, literally: up to 128 printable ASCII characters.
+        default_ttl: seconds that a record lives if its writer sets no ttl; None: for ever.
+        encryption_key: the key, or several: the first seals, all of them open.
+            ``generate_key()`` returns a new one.
+        encrypt_values: seal values before they leave the process. Keys and ids stay readable in
+            the store.
+        organization_id: the owner of the organization scope, unless the Workflow sets another; if
+            None, the environment variable FIBONACCI_ORGANIZATION_ID or "default".
+        timeout: seconds that one request to the store may take, connecting included.
+        options: the backend's own options by name; they may be in the URL's query as well.
+        encryption: the name of the encryption plugin.
+        plaintext_reads: what to do with a record that is plain but should be sealed, or the other
+            way round: "refuse" raises, "allow" reads it (while a store is being converted).
+
+    Raises ConfigurationError.
     """
 
     backend: str | Store = attrs.field(default="memory", validator=_check_backend)
-    """A backend's name, or your own Store: used as it is, and never closed for you."""
     connection_url: str | None = attrs.field(default=None, validator=_check_url, repr=_mask_url)
-    """Where the backend is: ``redis://host:port/db`` and the like."""
     key_prefix: str = attrs.field(default="fibonacci:", validator=_check_prefix)
-    """Prefix of all keys, literally: up to 128 printable ASCII characters."""
     default_ttl: float | None = attrs.field(default=None, validator=_check_ttl)
-    """Seconds that a record lives if its writer sets no ttl; None: for ever."""
     encryption_key: str | Sequence[str] | None = attrs.field(
         default=None, converter=_freeze_keys, validator=_check_keys, repr=False
     )
-    """The key, or several: the first seals, all of them open."""
     encrypt_values: bool = attrs.field(default=False, validator=_check_flag)
-    """Seal values before they leave the process. Keys and ids stay readable in the store."""
     organization_id: str | None = attrs.field(
         default=None, validator=_check_organization, kw_only=True
     )
-    """The owner of the organization scope, unless the Workflow sets another; if None, the
-    environment variable FIBONACCI_ORGANIZATION_ID or "default"."""
     timeout: float = attrs.field(default=5.0, validator=_check_timeout, kw_only=True)
-    """Seconds that one request to the store may take, connecting included."""
     options: Mapping[str, Any] = attrs.field(
         factory=dict,
         converter=_copy_options,
@@ -184,14 +196,10 @@ class MemoryConfig:
         repr=False,
         hash=False,
     )
-    """The backend's own options; they may be in the URL's query as well."""
     encryption: str = attrs.field(default="aes-256-gcm", validator=_check_encryption, kw_only=True)
-    """The name of the encryption plugin."""
     plaintext_reads: PlaintextReads = attrs.field(
         default="refuse", validator=_check_plaintext, kw_only=True
     )
-    """What to do with a record that is plain but should be sealed, or the other way round:
-    "refuse" raises, "allow" reads it (while a store is being converted)."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "MemoryConfig":
@@ -200,6 +208,9 @@ class MemoryConfig:
         Each field has one, except ``options`` (write those into the URL's query) and
         ``organization_id`` (FIBONACCI_ORGANIZATION_ID, which every Workflow reads). Several
         encryption keys are written one per line. An empty variable counts as unset.
+
+        Args:
+            environ: the variables; None: those of this process, ``os.environ``.
 
         Raises ConfigurationError, also for a FIBONACCI_MEMORY_ variable that does not exist.
         """

@@ -36,7 +36,11 @@ class AllOperations(
 
 
 class MemoryView(AllOperations):
-    """One space of a memory: the same operations, and no other scope or id."""
+    """One space of a memory: the same operations, and no other scope or id.
+
+    ``for_user`` and ``for_organization`` return one. Its operations need no ``scope`` and no
+    ``user_id``; any other than its own raises ScopeError.
+    """
 
     def __init__(self, space: Space, context: MemoryContext) -> None:
         self._space = space
@@ -50,6 +54,7 @@ class MemoryView(AllOperations):
 class RunMemory(AllOperations):
     """A workflow's memory, bound to one run: the user scope is that of the run's user.
 
+    A function node has it as ``ctx.memory``.
     Without a scope, an operation is about the run's user if it has one, else about the workflow.
     ``clear``, ``list_keys``, ``iter_keys`` and ``rewrap``, which take all records of a scope, have
     to name it in a run with a user: without, they raise ScopeError.
@@ -77,10 +82,11 @@ class RunMemory(AllOperations):
 
 
 class MemoryManager(AllOperations):
-    """A workflow's memory, as ``workflow.memory``.
+    """A workflow's memory, as ``workflow.memory``; a context manager that closes it.
 
-    Each operation has an async form: ``get`` and ``await aget``. One object serves all threads and
-    event loops. It holds the connection to the store until it is closed or nobody refers to it.
+    Each operation has an async form with the same arguments, result and errors: ``get`` and
+    ``await aget``. One object serves all threads and event loops. It holds the connection to the
+    store until it is closed or nobody refers to it.
     """
 
     def __init__(
@@ -95,11 +101,23 @@ class MemoryManager(AllOperations):
         }
 
     def for_user(self, user_id: str) -> MemoryView:
-        """Return the memory of one user only. Raises ScopeError or InvalidKeyError."""
+        """Return the memory of one user only.
+
+        Args:
+            user_id: the user, in every workflow with this key prefix.
+
+        Raises ScopeError or InvalidKeyError.
+        """
         return MemoryView(self._resolve_space("user", user_id), self._context)
 
     def for_organization(self, organization_id: str) -> MemoryView:
-        """Return the memory of one organization only. Raises ScopeError."""
+        """Return the memory of one organization only.
+
+        Args:
+            organization_id: the organization; it may be another than the workflow's.
+
+        Raises ScopeError.
+        """
         return MemoryView(self._organization_space(organization_id), self._context)
 
     @property

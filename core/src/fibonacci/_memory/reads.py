@@ -23,7 +23,12 @@ def default_scope(spaces: Spaces) -> Scope:
 
 
 class MemoryKey(NamedTuple):
-    """A record of a run's memory, without its value."""
+    """A record of a run's memory, without its value.
+
+    Attributes:
+        scope: the scope that the record is in.
+        key: its key there.
+    """
 
     scope: Scope
     key: str

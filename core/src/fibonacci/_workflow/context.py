@@ -40,18 +40,22 @@ class Results(dict[str, Any]):
 
 @attrs.frozen(kw_only=True)
 class NodeContext:
-    """What a function gets of its run."""
+    """What the function of a FunctionNode gets of its run.
+
+    Attributes:
+        inputs: the inputs of the execution.
+        results: the outputs of the node's ``dependencies``, by id; a KeyError for another names
+            the fix.
+        memory_values: the values of ``memory_read``, by name; without those that are missing.
+        user_id: the user of the execution; None if it has none.
+        organization_id: the organization of the execution.
+    """
 
     inputs: Mapping[str, Any] = attrs.field(repr=False)
-    """The inputs of the execution."""
     results: Mapping[str, Any] = attrs.field(repr=False)
-    """The outputs of its ``dependencies``, by id; a KeyError for another names the fix."""
     memory_values: Mapping[str, Any] = attrs.field(repr=False)
-    """The values of ``memory_read``, by name; without those that are missing."""
     user_id: str | None
-    """The user of the execution."""
     organization_id: str
-    """The organization of the execution."""
     _make_memory: Callable[[], RunMemory] = attrs.field(repr=False, alias="make_memory")
 
     @property

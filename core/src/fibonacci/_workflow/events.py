@@ -10,7 +10,11 @@ from fibonacci._workflow.result import ExecutionResult
 
 @attrs.frozen
 class NodeStarted:
-    """A node starts: its dependencies have ended."""
+    """A node starts: its dependencies have ended.
+
+    Attributes:
+        node_id: the node's id.
+    """
 
     node_id: str
 
@@ -20,25 +24,37 @@ class NodeText:
     """A delta of an LLM node's completion; joined, the deltas of an attempt are its whole text.
 
     With ``output_format="json"`` that is the JSON text.
+
+    Attributes:
+        node_id: the node's id.
+        text: the delta; never empty.
     """
 
     node_id: str
     text: str = attrs.field(repr=False)
-    """Never empty."""
 
 
 @attrs.frozen
 class NodeRetried:
-    """An attempt failed, and another follows: discard the node's deltas so far."""
+    """An attempt failed, and another follows: discard the node's deltas so far.
+
+    Attributes:
+        node_id: the node's id.
+        attempt: the number of the attempt that follows: 2, 3, …
+    """
 
     node_id: str
     attempt: int
-    """The number of the attempt that follows: 2, 3, …"""
 
 
 @attrs.frozen
 class NodeFinished:
-    """A node has its output; it has not written any memory yet."""
+    """A node has its output; it has not written any memory yet.
+
+    Attributes:
+        node_id: the node's id.
+        output: the node's output, as the result of the run will have it.
+    """
 
     node_id: str
     output: Any = attrs.field(repr=False)
@@ -46,19 +62,26 @@ class NodeFinished:
 
 @attrs.frozen
 class MemoryWritten:
-    """A node has written its output to all records of its ``memory_write``."""
+    """A node has written its output to all records of its ``memory_write``.
+
+    Attributes:
+        node_id: the node's id.
+        keys: the records.
+    """
 
     node_id: str
     keys: tuple[MemoryKey, ...]
-    """The records; their value is the node's output."""
 
 
 @attrs.frozen
 class WorkflowFinished:
-    """All nodes have ended; this is always the last event."""
+    """All nodes have ended; this is always the last event.
+
+    Attributes:
+        result: what ``execute`` returns.
+    """
 
     result: ExecutionResult
-    """What ``execute`` returns."""
 
 
 Event: TypeAlias = (

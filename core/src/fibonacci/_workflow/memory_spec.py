@@ -20,29 +20,38 @@ _As = TypedDict("_As", {"as": str}, total=False)
 
 
 class MemoryRead(_As, total=False):
-    """One value that a node reads; ``as`` is its name in the node, if not the key."""
+    """One value that a node reads; a dict in ``memory_read``.
+
+    Args:
+        key: the record's key; may hold templates, and then needs ``as``.
+        scope: where it is; None: the first of user, workflow, organization and global that has it.
+        default: the value if there is no unexpired record; without it, the value is missing.
+        as: its name in the node; without it, the key.
+    """
 
     key: Required[str]
-    """May hold templates; then it needs ``as``."""
     scope: Scope | None
-    """None: the first of user, workflow, organization and global that has it."""
     default: Any
-    """The value if there is no unexpired record."""
 
 
 class MemoryWrite(TypedDict, total=False):
-    """One record that a node writes with its output."""
+    """One record that a node writes with its output; a dict in ``memory_write``.
+
+    Args:
+        key: the record's key; may hold templates.
+        scope: where it is; None: the run's user if it has one, else the workflow.
+        ttl: seconds to live, NO_EXPIRY, or None for the memory's default.
+        mode: "set" replaces the value, "append" adds the output to the end of a list, "increment"
+            adds it to a number; without it, "set".
+        max_items: the most elements of an appended list: the newest stay; fewer if they take more
+            bytes than a record may have. None: all.
+    """
 
     key: Required[str]
-    """May hold templates."""
     scope: Scope | None
-    """None: the run's user if it has one, else the workflow."""
     ttl: TTL | None
-    """Seconds, NO_EXPIRY, or None for the memory's default."""
     mode: Mode
-    """Replace the value, add the output to the end of a list, or add it to a number."""
     max_items: int | None
-    """The most elements of an appended list: the newest stay; None: all."""
 
 
 ReadForm = Sequence[str | MemoryRead]

@@ -40,8 +40,12 @@ def literal(text: str) -> LiteralText:
     """Return a ``prompt`` or ``system_prompt`` that is sent as it is, whatever braces it has.
 
     No engine reads it, so it takes no values. To put a text of yours into a part of a prompt, pass
-    it as an input: values are never read as templates. Raises WorkflowValidationError if ``text``
-    is not a ``str``.
+    it as an input: values are never read as templates.
+
+    Args:
+        text: what the model gets.
+
+    Raises WorkflowValidationError if ``text`` is not a ``str``.
     """
     if not isinstance(text, str):
         raise WorkflowValidationError(f"literal takes text, not {type(text).__name__}")
@@ -124,62 +128,83 @@ def _error(node: Any, message: str) -> WorkflowValidationError:
 
 @attrs.frozen
 class Node:
-    """What LLMNode and FunctionNode have in common; for annotations."""
+    """What LLMNode and FunctionNode have in common; for annotations.
+
+    Args:
+        id: the node's name in templates and in results: letters, digits, ``_`` and ``-``.
+        dependencies: ids of nodes to wait for, besides those that its templates name.
+        memory_read: what to read when the node starts; templates see no other memory. A list of
+            keys, or of dicts with ``key``, and ``scope``, ``default`` or ``as``
+            (``MemoryRead``). A key that is a template needs ``as``.
+        memory_write: where to write the output once the node has succeeded: a key, a dict with
+            ``key``, and ``scope``, ``ttl``, ``mode`` or ``max_items`` (``MemoryWrite``), or a
+            list of them. Without a scope: to the run's user if it has one, else to the workflow.
+        timeout: seconds for all attempts and the waits between them; None: only the workflow's.
+        retry: how many attempts to make, or a ``Retry``; None: one.
+
+    Raises WorkflowValidationError.
+    """
 
     id: str = attrs.field(validator=_check_id)
-    """Its name in templates and in results."""
     dependencies: Sequence[str] = attrs.field(
         default=(), converter=_as_tuple, validator=_check_names, kw_only=True
     )
-    """Ids of nodes to wait for, besides those that its templates name."""
     memory_read: Sequence[ReadSpec] = attrs.field(default=(), converter=parse_reads, kw_only=True)
-    """What to read when it starts, and nothing else reaches it: keys, or dicts with ``key``, and
-    ``scope``, ``default`` or ``as``. A key that is a template needs ``as``."""
     memory_write: Sequence[RecordWrite] = attrs.field(
         default=None, converter=parse_writes, kw_only=True
     )
-    """Where to write the output, once it has succeeded: a key, a dict with ``key``, and ``scope``,
-    ``ttl``, ``mode`` or ``max_items``, or a list of them. Without a scope: to the run's user if
-    it has one, else to the workflow."""
     timeout: float | None = attrs.field(default=None, validator=_check_timeout, kw_only=True)
-    """Seconds for all its attempts and the waits between them; None: only the workflow's."""
     retry: Retry = attrs.field(default=None, converter=to_retry, kw_only=True)
-    """How many attempts, or a Retry; None: one."""
 
 
 @attrs.frozen
 class LLMNode(Node):
     """A node that sends a prompt to a model; its output is the completion.
 
+    Args:
+        id: the node's name in templates and in results: letters, digits, ``_`` and ``-``.
+        model: ``claude-…``, ``provider:model`` or ``echo``; a ``Model``; or a function that
+            takes the ModelRequest and returns text.
+        prompt: the user's message: a template with ``{{input.x}}``, ``{{memory.key}}`` or
+            ``{{node}}``; or ``literal(...)``.
+        dependencies: ids of nodes to wait for, besides those that its templates name.
+        memory_read: what to read when the node starts; templates see no other memory. A list of
+            keys, or of dicts with ``key``, and ``scope``, ``default`` or ``as``
+            (``MemoryRead``). A key that is a template needs ``as``.
+        memory_write: where to write the output once the node has succeeded: a key, a dict with
+            ``key``, and ``scope``, ``ttl``, ``mode`` or ``max_items`` (``MemoryWrite``), or a
+            list of them. Without a scope: to the run's user if it has one, else to the workflow.
+        timeout: seconds for all attempts and the waits between them; None: only the workflow's.
+        retry: how many attempts to make, or a ``Retry``; None: one.
+        system_prompt: instructions for the model about its role: a template or ``literal(...)``,
+            too; None: no system message.
+        max_tokens: the most tokens that the completion may have.
+        temperature: the sampling temperature, from 0 to 2; None: the provider's default.
+        stop: texts at which the completion ends; it does not include them.
+        output_format: "text" or "json". With "json" the output is the JSON value in the
+            completion, and the attempt fails if there is none.
+        output_schema: a JSON Schema for ``output_format="json"``; the attempt fails if the value
+            does not match it. None: any value.
+
     Raises WorkflowValidationError.
     """
 
     model: "str | Model | Callable[[ModelRequest], Any]" = attrs.field(validator=_check_model)
-    """``claude-…``, ``provider:model`` or ``echo``; a Model; or a function that takes the
-    ModelRequest and returns text."""
     prompt: str | LiteralText = attrs.field(validator=_check_text, repr=False)
-    """A template: ``{{input.x}}``, ``{{memory.key}}``, ``{{node}}``; or ``literal(...)``."""
     system_prompt: str | LiteralText | None = attrs.field(
         default=None, validator=_check_optional_text, kw_only=True, repr=False
     )
-    """Instructions for the model about its role; a template, or ``literal(...)``, too."""
     max_tokens: int = attrs.field(default=1024, validator=_check_count, kw_only=True)
-    """The most tokens that the completion may have."""
     temperature: float | None = attrs.field(
         default=None, validator=_check_temperature, kw_only=True
     )
-    """From 0 to 2; None: the provider's default."""
     stop: Sequence[str] = attrs.field(
         default=(), converter=_as_tuple, validator=_check_names, kw_only=True
     )
-    """Texts at which the completion ends; it does not include them."""
     output_format: OutputFormat = attrs.field(default="text", validator=_check_format, kw_only=True)
-    """``"json"``: the output is the JSON value in the completion; without one the attempt
-    fails."""
     output_schema: Mapping[str, Any] | None = attrs.field(
         default=None, validator=_check_schema, kw_only=True, hash=False, repr=False
     )
-    """A JSON Schema; the attempt fails if the value does not match it."""
 
     def __attrs_post_init__(self) -> None:
         # Adding text to a number would fail after the model was paid.
@@ -194,8 +219,22 @@ class FunctionNode(Node):
     """A node that calls a function; its output is what the function returns.
 
     An async function needs ``aexecute``. A sync one that exceeds the node's timeout goes on in its
-    thread, as no thread can be stopped; its result is dropped. Raises WorkflowValidationError.
+    thread, as no thread can be stopped; its result is dropped.
+
+    Args:
+        id: the node's name in templates and in results: letters, digits, ``_`` and ``-``.
+        function: takes a ``NodeContext`` and returns the output; sync or async.
+        dependencies: ids of nodes to wait for, besides those that its templates name.
+        memory_read: what to read when the node starts; templates see no other memory. A list of
+            keys, or of dicts with ``key``, and ``scope``, ``default`` or ``as``
+            (``MemoryRead``). A key that is a template needs ``as``.
+        memory_write: where to write the output once the node has succeeded: a key, a dict with
+            ``key``, and ``scope``, ``ttl``, ``mode`` or ``max_items`` (``MemoryWrite``), or a
+            list of them. Without a scope: to the run's user if it has one, else to the workflow.
+        timeout: seconds for all attempts and the waits between them; None: only the workflow's.
+        retry: how many attempts to make, or a ``Retry``; None: one.
+
+    Raises WorkflowValidationError.
     """
 
     function: "Callable[[NodeContext], Any]" = attrs.field(validator=_check_function)
-    """Takes a NodeContext."""

@@ -11,21 +11,25 @@ from fibonacci.plugin.models import Usage
 
 @attrs.frozen(kw_only=True)
 class NodeTrace:
-    """How one node ran; it holds no value of memory, no prompt and no completion."""
+    """How one node ran; it holds no value of memory, no prompt and no completion.
+
+    Attributes:
+        node_id: the node's id.
+        start: seconds since the epoch (``time.time()``).
+        end: seconds since the epoch; with ``start``, measured on a clock that is never set back.
+        attempts: how many attempts it took; the last one succeeded.
+        read: the records that were found for its ``memory_read``.
+        written: the records that its ``memory_write`` wrote.
+        usage: tokens of the attempt that succeeded.
+    """
 
     node_id: str
     start: float
-    """Seconds since the epoch (``time.time()``)."""
     end: float
-    """Seconds since the epoch; with ``start``, measured on a clock that is never set back."""
     attempts: int
-    """How many attempts it took; the last one succeeded."""
     read: tuple[MemoryKey, ...]
-    """The records that were found for its ``memory_read``."""
     written: tuple[MemoryKey, ...]
-    """The records that its ``memory_write`` wrote."""
     usage: Usage
-    """Tokens of the attempt that succeeded."""
 
 
 class NodeOutcome(NamedTuple):
@@ -42,7 +46,11 @@ class NodeOutcome(NamedTuple):
 
 
 class ExecutionResult(Mapping[str, Any]):
-    """Outputs by node id: text, the JSON value of a completion, or what a function returned."""
+    """Outputs by node id: text, the JSON value of a completion, or what a function returned.
+
+    A read-only mapping: ``result["summarize"]`` is the output of that node. Its ``repr`` has only
+    the ids.
+    """
 
     __slots__ = ("_clock_offset", "_outcomes")
 

@@ -68,23 +68,33 @@ def _is_exception_class(value: Any) -> bool:
 class Retry:
     """How many attempts a node has, and after which errors: the next one may well succeed.
 
-    Memory is written after the attempt that succeeds, and only then.
+    Memory is written after the attempt that succeeds, and only then. A wait between two attempts
+    is at most a minute, unless a provider requests a longer one.
+
+    Args:
+        attempts: how many in all, the first included: 1 to 100.
+        backoff: seconds to wait before the second attempt; each further wait is twice as long.
+        jitter: the share of each wait that is random, from 0 to 1, so that many runs get out of
+            step.
+        on: which exceptions are followed by another attempt: a class, a tuple of them, or a sync
+            function that takes the exception and returns whether to retry. None: those that may be
+            transient, and no programming errors (``KeyError``, ``TypeError``, ``ValueError`` and
+            the like).
+
     Raises WorkflowValidationError.
     """
 
     attempts: int = attrs.field(default=3, validator=_check_attempts)
-    """In all, the first included."""
     backoff: float = attrs.field(default=0.5, validator=_check_seconds)
-    """Seconds to wait before the second attempt; each further wait is twice as long."""
     jitter: float = attrs.field(default=0.5, validator=_check_share)
-    """The share of each wait that is random, so that many runs get out of step."""
     on: On | None = attrs.field(default=None, validator=_check_on)
-    """Which exceptions are followed by another attempt: a class, a tuple of them, or a function of
-    the exception. None: those that may be transient, and no programming errors (``KeyError``,
-    ``TypeError``, ``ValueError`` and the like)."""
 
     def applies_to(self, error: Exception) -> bool:
-        """Return whether another attempt may follow this error."""
+        """Return whether another attempt may follow this error.
+
+        Args:
+            error: what the attempt raised.
+        """
         if self.on is None:
             return is_retryable(error)
         if isinstance(self.on, type | tuple):
@@ -92,7 +102,12 @@ class Retry:
         return bool(self.on(error))
 
     def pause(self, attempt: int, error: Exception) -> float:
-        """Return the seconds to wait after this attempt; a provider may have requested more."""
+        """Return the seconds to wait after an attempt; a provider may have requested more.
+
+        Args:
+            attempt: the number of the attempt that failed, from 1.
+            error: what it raised.
+        """
         longest: float = min(self.backoff * 2 ** (attempt - 1), MAX_BACKOFF)
         chosen = longest * (1 - self.jitter * random.random())  # noqa: S311 - no secret
         requested = error.retry_after if isinstance(error, ModelError) else None

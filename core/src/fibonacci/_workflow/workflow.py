@@ -28,7 +28,24 @@ class Workflow:
     """Nodes that call models and functions, and a memory that outlives their runs.
 
     Two workflows of the same name, prefix and store share their workflow scope. A workflow may be
-    used by any number of threads and event loops at once.
+    used by any number of threads and event loops at once. It is a context manager, sync and async,
+    that closes its memory. The first use of the memory connects to its store.
+
+    Args:
+        name: the owner of the workflow scope: up to 1,000 bytes of text.
+        memory_config: where the memory is stored; None: in this process.
+        description: what it is for, for people who read it.
+        version: its version, for people who read it.
+        organization_id: the owner of the organization scope; None: the configuration's.
+        timeout: seconds that an execution may take; None: no limit. A memory write that has begun
+            by then ends first, within the memory's own timeout.
+        max_concurrency: how many nodes may run at the same time; None: no limit.
+        templating: the engine of its templates: "builtin", "jinja", or your own Engine.
+
+    Attributes:
+        memory: the workflow's memory: a MemoryManager.
+
+    Raises ConfigurationError, PluginError or EncryptionError.
     """
 
     def __init__(
@@ -43,21 +60,6 @@ class Workflow:
         max_concurrency: int | None = None,
         templating: str | Engine = "builtin",
     ) -> None:
-        """Create a workflow and its memory; the first use of the memory connects to its store.
-
-        Args:
-            name: the owner of the workflow scope: up to 1,000 bytes of text.
-            memory_config: where the memory is stored; None: in this process.
-            description: what it is for, for people who read it.
-            version: its version, for people who read it.
-            organization_id: the owner of the organization scope; None: the configuration's.
-            timeout: seconds that an execution may take; None: no limit. A memory write that has
-                begun by then ends first, within the memory's own timeout.
-            max_concurrency: how many nodes may run at the same time; None: no limit.
-            templating: the engine of its templates: "builtin", "jinja", or your own Engine.
-
-        Raises ConfigurationError, PluginError or EncryptionError.
-        """
         self.name = validate_name(name, "the workflow's name", ConfigurationError)
         self.description = _check_optional_text("description", description)
         self.version = _check_optional_text("version", version)
@@ -73,6 +75,9 @@ class Workflow:
 
     def add_node(self, node: Node) -> None:
         """Add a node. The order does not matter: each node names its dependencies.
+
+        Args:
+            node: an LLMNode or a FunctionNode.
 
         Raises TemplateError if a text of it is not a valid template, or references memory that it
         does not read; WorkflowValidationError if another node has its id.
@@ -127,7 +132,7 @@ class Workflow:
         user_id: str | None = None,
         organization_id: str | None = None,
     ) -> ExecutionResult:
-        """Run all nodes as ``execute`` does, but in tasks; sync functions run in threads."""
+        """Run all nodes, in tasks; the async form of ``execute``. Sync functions run in threads."""
         from fibonacci._workflow.async_runtime import AsyncRuntime
 
         runtime = AsyncRuntime()
@@ -146,6 +151,11 @@ class Workflow:
         (``close``, ``break``) stops the run where it is: a model's stream is closed, and no node
         begins to write; ``close`` waits for writes that have begun.
 
+        Args:
+            inputs: the values of ``{{input.name}}`` in templates, and of ``ctx.inputs``.
+            user_id: the owner of the user scope in this run; None: it has no user scope.
+            organization_id: the owner of the organization scope; None: the workflow's.
+
         Raises what ``execute`` raises, at the first event or a later one.
         """
         return streaming.stream(
@@ -160,7 +170,7 @@ class Workflow:
         user_id: str | None = None,
         organization_id: str | None = None,
     ) -> AsyncGenerator[Event]:
-        """Run as ``aexecute`` does, in other tasks, and yield what ``stream`` yields.
+        """Run in other tasks, and yield each event when it happens; the async form of ``stream``.
 
         To leave the loop early, wrap the generator in ``contextlib.aclosing``; without it, the
         event loop closes the generator a little later.
@@ -185,11 +195,11 @@ class Workflow:
         return plan
 
     def close(self) -> None:
-        """Close the memory; see :meth:`MemoryManager.close`."""
+        """Close the memory, as ``MemoryManager.close`` does."""
         self.memory.close()
 
     async def aclose(self) -> None:
-        """Close the memory from within an event loop; see :meth:`MemoryManager.aclose`."""
+        """Close the memory from within an event loop, as ``MemoryManager.aclose`` does."""
         await self.memory.aclose()
 
     def __enter__(self) -> "Workflow":

@@ -24,9 +24,17 @@ M = TypeVar("M", bound=str | Model | Callable[[ModelRequest], Any])
 class ScriptedModel(Model):
     """Returns one completion after the other, and records the requests.
 
-    A text or a Completion is returned; an exception is raised. One request more than that raises
-    ModelError. The model takes every option, and serves all threads and event loops; nodes that
-    run in parallel get the completions in the order of their requests.
+    One request more than there are completions raises ModelError. The model takes every option, and
+    serves all threads and event loops; nodes that run in parallel get the completions in the order
+    of their requests.
+
+    Args:
+        *completions: what each request gets, in order: a text or a Completion is returned, an
+            exception is raised.
+
+    Attributes:
+        completions: as they were passed.
+        requests: the requests so far, in order: a list of ModelRequest.
 
     Raises InvalidArgumentError.
     """
@@ -42,7 +50,6 @@ class ScriptedModel(Model):
                 )
         self.completions = completions
         self.requests: list[ModelRequest] = []
-        """The requests so far, in order."""
         self._lock = Lock()
 
     def complete(self, request: ModelRequest) -> Completion:
@@ -65,10 +72,14 @@ class ScriptedModel(Model):
 def override_model(name: str, model: M) -> AbstractContextManager[M]:
     """Use another model, a function, or a model of another name for this name; return it.
 
-    Every workflow of the process sends it the requests of nodes with this ``model=``. The name may
-    be a pattern of ``fnmatch``: ``"claude-*"``, or ``"*"`` for all. The provider of the name need
-    not be installed, and needs no key. The last of several overrides that match is used. A run
-    that has started goes on with its models.
+    Every workflow of the process sends it the requests of nodes with this ``model=``. The provider
+    of the name need not be installed, and needs no key. The last of several overrides that match is
+    used. A run that has started goes on with its models.
+
+    Args:
+        name: the ``model=`` of the nodes, or a pattern of ``fnmatch`` for several: "claude-*", or
+            "*" for all.
+        model: what gets their requests: a Model, a function of the ModelRequest, or a model's name.
 
     Raises InvalidArgumentError, PluginError or ConfigurationError when ``with`` is entered.
     """

@@ -38,6 +38,13 @@ class AtomicOperations(BaseOperations):
     ) -> bool:
         """Store a value if there is no live record; return whether it was stored.
 
+        Args:
+            key: the record's name in its scope.
+            value: anything that strict JSON can represent.
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
+            ttl: seconds to live; ``default_ttl`` if None, for ever with NO_EXPIRY.
+
         Raises what ``set`` raises; OutcomeUnknownError if the response was lost.
         """
         return run_sync(self._sync_view.aadd(key, value, scope, user_id, ttl))
@@ -50,10 +57,7 @@ class AtomicOperations(BaseOperations):
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> bool:
-        """Store a value if there is no live record; return whether it was stored.
-
-        Raises what ``aset`` raises; OutcomeUnknownError if the response was lost.
-        """
+        """Store a value if there is no live record; the async form of ``add``."""
         address = self._resolve_address(key, scope, user_id)
         data = self._serialize(value, address)
         ttl_ms = self._ttl_ms(ttl)
@@ -97,12 +101,9 @@ class AtomicOperations(BaseOperations):
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> Any:
-        """Replace the value by the result of ``fn``, and return the new value.
+        """Replace the value by the result of ``fn``; the async form of ``update``.
 
-        ``fn`` is a sync function, called on the event loop; it may be called several times if other
-        writers come between, and gets a copy of ``default`` if there is no record. ``ttl`` is in
-        seconds, if the record is created. Raises what ``aset`` raises; ConflictError if other
-        writers won until the deadline; OutcomeUnknownError if the response was lost.
+        ``fn`` is a sync function, called on the event loop.
         """
         if not callable(fn):
             raise InvalidArgumentError(f"fn must be a function, not {type(fn).__name__}")
@@ -157,14 +158,7 @@ class AtomicOperations(BaseOperations):
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> int:
-        """Add items to the end of a list, and return its new length.
-
-        ``max_items`` is how many of the newest items to keep at most; with it, the oldest items
-        make room if the list takes more bytes than a record may have. ``ttl`` is in seconds, if the
-        record is created. Raises WrongTypeError if the value is not a list; ValueTooLargeError if
-        the new items by themselves exceed a limit, or all items do and there is no ``max_items``;
-        and what ``aupdate`` raises.
-        """
+        """Add items to the end of a list; the async form of ``append``."""
         if not items:
             raise InvalidArgumentError("append needs at least one item")
         if max_items is not None and (type(max_items) is not int or max_items < 1):
@@ -192,8 +186,16 @@ class AtomicOperations(BaseOperations):
         """Add an amount to a number, and return the new number; without a record it was 0.
 
         An int plus an int is an int. A record that holds a float stays a float: a type checker,
-        which sees only the amount, takes it for an int. Raises WrongTypeError if the value is not
-        a number, and what ``update`` raises.
+        which sees only the amount, takes it for an int.
+
+        Args:
+            key: the record's name in its scope.
+            amount: an int or a finite float; it may be negative.
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
+            ttl: seconds to live, if the record is created.
+
+        Raises WrongTypeError if the value is not a number, and what ``update`` raises.
         """
         return run_sync(self._sync_view.aincrement(key, amount, scope, user_id, ttl))
 
@@ -205,11 +207,7 @@ class AtomicOperations(BaseOperations):
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> N:
-        """Add an amount to a number, and return the new number; without a record it was 0.
-
-        A record that holds a float stays a float. ``ttl`` is in seconds, if the record is created.
-        Raises WrongTypeError if the value is not a number, and what ``aupdate`` raises.
-        """
+        """Add an amount to a number, and return the new number; the async form of ``increment``."""
         if isinstance(amount, bool) or not isinstance(amount, int | float):
             raise InvalidArgumentError(f"amount must be a number, not {type(amount).__name__}")
         if amount != amount or amount in (math.inf, -math.inf):

@@ -43,11 +43,7 @@ class BasicOperations(BaseOperations):
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> Literal[True]:
-        """Store a value, and give the record a new expiry; the async form of ``set``.
-
-        ``ttl`` is in seconds; None: ``default_ttl``. Raises InvalidKeyError, ScopeError,
-        SerializationError, InvalidArgumentError or StorageError; the old value stays if it does.
-        """
+        """Store a value, and give the record a new expiry; the async form of ``set``."""
         address = self._resolve_address(key, scope, user_id)
         data = self._serialize(value, address)
         ttl_ms = self._ttl_ms(ttl)
@@ -63,8 +59,16 @@ class BasicOperations(BaseOperations):
     ) -> Any:
         """Return the value, or ``default`` if there is no live record.
 
-        The value is a copy, which the caller may change. Raises InvalidKeyError, ScopeError,
-        StorageError or DecryptionError: an error is never returned as ``default``.
+        The value is a copy, which the caller may change.
+
+        Args:
+            key: the record's name in its scope.
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
+            default: what to return if there is no live record.
+
+        Raises InvalidKeyError, ScopeError, StorageError or DecryptionError: an error is never
+        returned as ``default``.
         """
         return run_sync(self._sync_view.aget(key, scope, user_id, default))
 
@@ -75,16 +79,18 @@ class BasicOperations(BaseOperations):
         user_id: str | None = None,
         default: Any = None,
     ) -> Any:
-        """Return the value, or ``default`` if there is no live record; the async form of ``get``.
-
-        Raises InvalidKeyError, ScopeError, StorageError or DecryptionError.
-        """
+        """Return the value, or ``default`` if there is none; the async form of ``get``."""
         address = self._resolve_address(key, scope, user_id)
         data = await self._handle.store.read(address, deadline=monotonic() + self._timeout)
         return default if data is None else self._deserialize(data, address)
 
     def delete(self, key: str, scope: Scope = DEFAULT_SCOPE, user_id: str | None = None) -> bool:
         """Delete a record; return whether there was a live one.
+
+        Args:
+            key: the record's name in its scope.
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
 
         Raises InvalidKeyError, ScopeError or StorageError.
         """
@@ -93,16 +99,18 @@ class BasicOperations(BaseOperations):
     async def adelete(
         self, key: str, scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
     ) -> bool:
-        """Delete a record; return whether there was a live one.
-
-        Raises InvalidKeyError, ScopeError or StorageError.
-        """
+        """Delete a record; the async form of ``delete``."""
         address = self._resolve_address(key, scope, user_id)
         removed: bool = await self._handle.store.remove(address, deadline=self._deadline())
         return removed
 
     def exists(self, key: str, scope: Scope = DEFAULT_SCOPE, user_id: str | None = None) -> bool:
         """Return whether there is a live record.
+
+        Args:
+            key: the record's name in its scope.
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
 
         Raises InvalidKeyError, ScopeError or StorageError.
         """
@@ -111,10 +119,7 @@ class BasicOperations(BaseOperations):
     async def aexists(
         self, key: str, scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
     ) -> bool:
-        """Return whether there is a live record.
-
-        Raises InvalidKeyError, ScopeError or StorageError.
-        """
+        """Return whether there is a live record; the async form of ``exists``."""
         address = self._resolve_address(key, scope, user_id)
         found: bool = await self._handle.store.exists(address, deadline=self._deadline())
         return found
@@ -123,6 +128,11 @@ class BasicOperations(BaseOperations):
         """Delete all records of one scope: this workflow's, this user's, this organization's.
 
         Records that others write meanwhile may stay. Each request has the full timeout.
+
+        Args:
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
+
         Raises ScopeError or StorageError.
         """
         return run_sync(self._sync_view.aclear(scope, user_id))
@@ -130,11 +140,7 @@ class BasicOperations(BaseOperations):
     async def aclear(
         self, scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
     ) -> Literal[True]:
-        """Delete all records of one scope: this workflow's, this user's, this organization's.
-
-        Records that others write meanwhile may stay. Each request has the full timeout.
-        Raises ScopeError or StorageError.
-        """
+        """Delete all records of one scope; the async form of ``clear``."""
         space = self._resolve_whole_space(scope, user_id)
         cursor: str | None = await self._handle.store.clear(space, deadline=self._deadline())
         while cursor is not None:

@@ -25,6 +25,11 @@ class BatchOperations(BaseOperations):
     ) -> dict[str, Any]:
         """Return the values of the live records among these keys, by key, in the order of the keys.
 
+        Args:
+            keys: an iterable of keys; duplicates count once.
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
+
         Raises what ``get`` raises.
         """
         return run_sync(self._sync_view.aget_many(keys, scope, user_id))
@@ -32,10 +37,7 @@ class BatchOperations(BaseOperations):
     async def aget_many(
         self, keys: Iterable[str], scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
     ) -> dict[str, Any]:
-        """Return the values of the live records among these keys, by key, in the order of the keys.
-
-        Raises what ``aget`` raises.
-        """
+        """Return the values of the live records, by key; the async form of ``get_many``."""
         addresses = self._resolve_all(keys, scope, user_id)
         values: dict[str, Any] = {}
         for start in range(0, len(addresses), BATCH_SIZE):
@@ -55,8 +57,13 @@ class BatchOperations(BaseOperations):
     ) -> Literal[True]:
         """Store the values of several keys; all are checked before the first is written.
 
-        ``ttl`` is in seconds; None: ``default_ttl``. Raises what ``set`` raises; after a
-        StorageError, some may be written and some not.
+        Args:
+            mapping: the values by key.
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
+            ttl: seconds to live; ``default_ttl`` if None, for ever with NO_EXPIRY.
+
+        Raises what ``set`` raises; after a StorageError, some may be written and some not.
         """
         return run_sync(self._sync_view.aset_many(mapping, scope, user_id, ttl))
 
@@ -67,11 +74,7 @@ class BatchOperations(BaseOperations):
         user_id: str | None = None,
         ttl: TTL | None = None,
     ) -> Literal[True]:
-        """Store the values of several keys; all are checked before the first is written.
-
-        ``ttl`` is in seconds; None: ``default_ttl``. Raises what ``aset`` raises; after a
-        StorageError, some may be written and some not.
-        """
+        """Store the values of several keys; the async form of ``set_many``."""
         if not isinstance(mapping, Mapping):
             raise InvalidArgumentError(
                 f"mapping must be a dict of values by key, not {type(mapping).__name__}"
@@ -92,6 +95,11 @@ class BatchOperations(BaseOperations):
     ) -> int:
         """Delete the records of these keys; return how many live ones there were.
 
+        Args:
+            keys: an iterable of keys; duplicates count once.
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
+
         Raises what ``delete`` raises.
         """
         return run_sync(self._sync_view.adelete_many(keys, scope, user_id))
@@ -99,10 +107,7 @@ class BatchOperations(BaseOperations):
     async def adelete_many(
         self, keys: Iterable[str], scope: Scope = DEFAULT_SCOPE, user_id: str | None = None
     ) -> int:
-        """Delete the records of these keys; return how many live ones there were.
-
-        Raises what ``adelete`` raises.
-        """
+        """Delete the records of these keys; the async form of ``delete_many``."""
         addresses = self._resolve_all(keys, scope, user_id)
         removed = 0
         for start in range(0, len(addresses), BATCH_SIZE):

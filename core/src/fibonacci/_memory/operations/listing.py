@@ -34,8 +34,13 @@ class ListingOperations(BaseOperations):
     ) -> list[str]:
         """Return the keys of one scope that match the pattern, sorted by code point.
 
-        ``*`` matches everything, ``?`` one character, ``[seq]`` and ``[!seq]`` one of some
-        (``fnmatch.fnmatchcase``). Raises ScopeError, InvalidArgumentError or StorageError.
+        Args:
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
+            pattern: which keys: ``*`` matches everything, ``?`` one character, ``[seq]`` and
+                ``[!seq]`` one of some (``fnmatch.fnmatchcase``); None: all.
+
+        Raises ScopeError, InvalidArgumentError or StorageError.
         """
         return run_sync(self._sync_view.alist_keys(scope, user_id, pattern))
 
@@ -45,11 +50,7 @@ class ListingOperations(BaseOperations):
         user_id: str | None = None,
         pattern: str | None = None,
     ) -> list[str]:
-        """Return the keys of one scope that match the pattern, sorted by code point.
-
-        ``*`` matches everything, ``?`` one character, ``[seq]`` and ``[!seq]`` one of some
-        (``fnmatch.fnmatchcase``). Raises ScopeError, InvalidArgumentError or StorageError.
-        """
+        """Return the keys of one scope that match the pattern; the async form of ``list_keys``."""
         space, matches = self._resolve_whole_space(scope, user_id), compile_pattern(pattern)
         page = await self._scan(space, pattern, None)
         keys = list(filter(matches, page.keys))
@@ -64,7 +65,16 @@ class ListingOperations(BaseOperations):
         scope: Scope = DEFAULT_SCOPE,
         user_id: str | None = None,
     ) -> Iterator[str]:
-        """Iterate over what ``list_keys`` returns, a page at a time."""
+        """Iterate over what ``list_keys`` returns, a page at a time.
+
+        Args:
+            pattern: which keys: ``*`` matches everything, ``?`` one character, ``[seq]`` and
+                ``[!seq]`` one of some (``fnmatch.fnmatchcase``); None: all.
+            scope: workflow, user, organization or global.
+            user_id: the user, for the user scope only.
+
+        Raises what ``list_keys`` raises; a StorageError comes with the page.
+        """
         space, matches = self._resolve_whole_space(scope, user_id), compile_pattern(pattern)
         view = self._sync_view
 
@@ -84,7 +94,7 @@ class ListingOperations(BaseOperations):
         scope: Scope = DEFAULT_SCOPE,
         user_id: str | None = None,
     ) -> AsyncIterator[str]:
-        """Iterate over what ``list_keys`` returns, a page at a time: ``async for``."""
+        """Iterate with ``async for``, a page at a time; the async form of ``iter_keys``."""
         space, matches = self._resolve_whole_space(scope, user_id), compile_pattern(pattern)
 
         async def iterate() -> AsyncIterator[str]:

@@ -60,14 +60,7 @@ class RewrapOperations(BaseOperations):
         start_after: str | None = None,
         progress: Callable[[str, int], object] | None = None,
     ) -> int:
-        """Seal the records of one scope with the first key; return how many were changed.
-
-        Values and expiries stay as they are, and others may read and write meanwhile. It starts
-        after the key ``start_after``, and calls ``progress`` now and then with the last key that is
-        done and the number of records examined. Raises EncryptionError if this memory has no
-        encryption, DecryptionError or CorruptRecordError at a record that does not open,
-        ScopeError, InvalidKeyError, StorageError.
-        """
+        """Seal the records of one scope with the first key; the async form of ``rewrap``."""
         serializer = self._encrypted_serializer()
         _check_progress(progress)
         space = self._resolve_whole_space(scope, user_id)
