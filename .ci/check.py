@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> bool:
     if not long:
         print("not run: the tests marked long, the fuzzer (./test --long)")
     print(f"\nPython {platform.python_version()}")
-    print("\n".join(line for one in outcomes for line in one.closing))
+    print("\n".join(line for outcome in outcomes for line in outcome.closing))
     return green
 
 

@@ -25,7 +25,7 @@ def main() -> bool:
         print(f"FAILED: python{name} is missing")
     green = report(outcomes, budget=BUDGET["ci"], since=SINCE)
     # Last, so that the end of the log shows how many tests ran.
-    print("\n".join(f"{one.name}: {line}" for one in outcomes for line in one.closing))
+    print("\n".join(f"{outcome.name}: {line}" for outcome in outcomes for line in outcome.closing))
     return green and not missing
 
 

@@ -180,18 +180,19 @@ def report(outcomes: Iterable[Outcome], *, budget: float | None, since: float) -
     """Print what each step took; return whether all passed."""
     outcomes, seconds = list(outcomes), time.monotonic() - since
     print(f"\n{'step':<16}{'seconds':>8}{'CPU':>8}{'budget':>8}  (CPU seconds)")
-    for one in outcomes:
-        limit = f"{one.budget:.0f}" if one.budget else "-"
-        print(f"{one.name:<16}{one.seconds:>8.0f}{one.cpu:>8.0f}{limit:>8}  {one.verdict}")
-    print(f"{'all':<16}{seconds:>8.0f}{sum(one.cpu for one in outcomes):>8.0f}")
+    for outcome in outcomes:
+        limit = f"{outcome.budget:.0f}" if outcome.budget else "-"
+        took = f"{outcome.seconds:>8.0f}{outcome.cpu:>8.0f}"
+        print(f"{outcome.name:<16}{took}{limit:>8}  {outcome.verdict}")
+    print(f"{'all':<16}{seconds:>8.0f}{sum(outcome.cpu for outcome in outcomes):>8.0f}")
     if budget is not None and seconds > budget:
         print(f"over the budget of {budget} seconds on two cores: a slow machine, or slow tests")
-    for one in outcomes:
-        if one.over:
-            print(f"{one.name} is over its budget; its slowest files, in seconds:")
-            for name, took in one.slowest_files():
-                print(f"{took:>8.1f}  {name}")
-    for one in outcomes:
-        for line in one.left_out:
-            print(f"{one.name}: {line}")
-    return not any(one.verdict.startswith("FAILED") for one in outcomes)
+    for outcome in outcomes:
+        if outcome.over:
+            print(f"{outcome.name} is over its budget; its slowest files, in seconds:")
+            for name, duration in outcome.slowest_files():
+                print(f"{duration:>8.1f}  {name}")
+    for outcome in outcomes:
+        for line in outcome.left_out:
+            print(f"{outcome.name}: {line}")
+    return not any(outcome.verdict.startswith("FAILED") for outcome in outcomes)
