@@ -1,6 +1,7 @@
 """What we use of psycopg's wrapper of libpq, on the installed version."""
 
 import sys
+from typing import Any
 
 import pytest
 from psycopg import pq
@@ -15,7 +16,7 @@ def test_error_verbosity_of_a_connection_can_be_set() -> None:
     Without it a refused login would be judged by its text, and no other test with a server that
     speaks English would fail.
     """
-    pgconn = pq.PGconn.connect_start(b"host=/nonexistent")
+    pgconn: Any = pq.PGconn.connect_start(b"host=/nonexistent")
     set_verbosity = find_error_verbosity_setter(sys.modules[type(pgconn).__module__].__file__)
     default, verbose = 1, 2
     assert set_verbosity(pgconn.pgconn_ptr, verbose) == default
