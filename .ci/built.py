@@ -1,4 +1,4 @@
-"""Check what was built, in the environment that the wheels were put into.
+"""Checks the built wheels and source archives, in the environment with the wheels.
 
 built.py CHECKOUT DIST
 """
@@ -23,7 +23,7 @@ for folder in [checkout / "core", *sorted(checkout.glob("plugins/*/"))]:
         names = wheel.namelist()
         assert wheel.read(f"{stem}.dist-info/licenses/LICENSE") == licence, stem
     packages = {name.split("/")[0] for name in names} - {f"{stem}.dist-info"}
-    packages -= {"fibonacci_pytest.py"}  # core's, outside of its package: see there
+    packages -= {"fibonacci_pytest.py"}  # core's, outside its package: see its docstring
     assert len(packages) == 1, f"{stem} holds {packages}"
     assert f"{packages.pop()}/py.typed" in names, f"{stem} is not marked as typed"
 
@@ -44,7 +44,7 @@ for folder in [checkout / "core", *sorted(checkout.glob("plugins/*/"))]:
         point.load()
     print(f"{stem}: ok ({len(names)} files)")
 
-# The core's extras name the distributions beside it, within bounds that hold what was built.
+# Core's extras name the other distributions, with bounds that allow what was built.
 extras = {"anthropic", "crypto", "dynamodb", "jinja", "llamacpp", "postgres", "redis", "sqlite"}
 for wanted in map(Requirement, metadata.requires("fibonacci-core") or ()):
     marker = wanted.marker
@@ -54,5 +54,5 @@ for wanted in map(Requirement, metadata.requires("fibonacci-core") or ()):
         assert wanted.name == f"fibonacci-{extra}", wanted
         assert metadata.version(wanted.name) in wanted.specifier, wanted
         extras.remove(extra)
-assert not extras, f"the core has no extra for {extras}"
+assert not extras, f"core has no extra for {extras}"
 print("extras: ok")

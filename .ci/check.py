@@ -14,7 +14,7 @@ SINCE = time.monotonic()
 
 
 def main(arguments: list[str]) -> bool:
-    """Run everything; or, with arguments, only the tests that they name."""
+    """Run everything, or only the tests that the arguments name; return whether all passed."""
     long = arguments[:1] == ["--long"]
     if arguments[long:]:
         os.execv(sys.executable, tox("some", *arguments).command)
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> bool:
     ]
     if long:
         steps.append(tox("fuzz", shows="^stat::number_of_executed_units"))
-    # Beside them the measured tests: both wait much, for servers, expiries and deadlines.
+    # The tests with coverage run beside the other steps: both mostly wait.
     tests = tox("tests", *arguments, **unbudgeted).start(quiet=True)
     try:
         outcomes = [step.run() for step in steps]
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> bool:
     if not long:
         print("not run: the tests marked long, the fuzzer (./test --long)")
     print(f"\nPython {platform.python_version()}")
-    print("\n".join(line for one in outcomes for line in one.closing))
+    print("\n".join(line for outcome in outcomes for line in outcome.closing))
     return green
 
 

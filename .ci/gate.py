@@ -1,4 +1,4 @@
-"""What .ci/run runs: a new user's run, then all that one interpreter can't show."""
+"""What .ci/run runs: ./test as a new user runs it, then what one interpreter can't show."""
 
 import os
 import shutil
@@ -13,24 +13,24 @@ from steps import BUDGET, CHECKOUT, Outcome, Step, report, tox
 
 SINCE = time.monotonic()
 DEBIAN = ("redis-server", "pgbouncer")
-"""What only Debian's packages give: a Redis 7.0 with TLS, and a transaction pooler."""
+"""Programs that come only from Debian: a Redis 7.0 with TLS, and a transaction pooler."""
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
 def main() -> bool:
-    """Run all steps, also after one that failed."""
+    """Run all steps, even if one fails; return whether all passed."""
     outcomes = [*steps()]
     missing = [name for name in PYTHONS if not shutil.which(f"python{name}")]
     for name in missing:
         print(f"FAILED: python{name} is missing")
     green = report(outcomes, budget=BUDGET["ci"], since=SINCE)
-    # Last, so that whoever reads only the end sees how many tests ran.
-    print("\n".join(f"{one.name}: {line}" for one in outcomes for line in one.closing))
+    # Last, so that the end of the log shows how many tests ran.
+    print("\n".join(f"{outcome.name}: {line}" for outcome in outcomes for line in outcome.closing))
     return green and not missing
 
 
 def steps() -> Iterator[Outcome]:
-    """The outcomes, one by one."""
+    """Run the steps, and yield their outcomes."""
     with tempfile.TemporaryDirectory() as folder:
         bare = new_user(Path(folder))
         yield bare.run()
@@ -52,7 +52,7 @@ def steps() -> Iterator[Outcome]:
 
 
 def new_user(folder: Path) -> Step:
-    """./test in a fresh clone, with an empty home, and none of what only some machines have."""
+    """./test in a fresh clone, with an empty home, and without programs that few machines have."""
     clone, home = folder / "clone", folder / "home"
     subprocess.run(["git", "clone", "-q", CHECKOUT, clone], check=True)
     home.mkdir()
@@ -75,14 +75,14 @@ def new_user(folder: Path) -> Step:
 
 
 def install() -> Step:
-    """What the README says of installing."""
+    """Return the step that follows the README's installation."""
     command = [sys.executable, str(CHECKOUT / ".ci" / "install.py"), str(CHECKOUT)]
     budget = BUDGET["cpu"]["install"]
     return Step(name="install", command=command, shows="^install: ok", budget=budget)
 
 
 def programs(folder: Path) -> Path:
-    """A folder for PATH: all programs of the system but those that a bare machine lacks."""
+    """Create a folder for PATH: the system's programs, without those of DEBIAN."""
     folder.mkdir()
     for system in map(Path, ("/usr/local/bin", "/usr/bin", "/bin")):
         for program in system.iterdir():
@@ -93,10 +93,10 @@ def programs(folder: Path) -> Path:
 
 
 def install_programs() -> None:
-    """Install what only Debian has; where that fails, the tests that need it say so."""
-    os.environ["PATH"] += ":/usr/sbin"  # Debian's place for pgbouncer
+    """Install the programs of DEBIAN; if that fails, the tests that need them report it."""
+    os.environ["PATH"] += ":/usr/sbin"  # where Debian installs pgbouncer
     wanted = [name for name in DEBIAN if not shutil.which(name)]
-    # RUNLEVEL keeps a package from starting a service of its own.
+    # RUNLEVEL keeps a package from starting its service.
     quiet = {**os.environ, "RUNLEVEL": "1", "DEBIAN_FRONTEND": "noninteractive"}
     if wanted:
         subprocess.run(["apt-get", "-qq", "update"], env=quiet, check=False)

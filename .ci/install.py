@@ -1,4 +1,4 @@
-"""Install as the README says, each way in a clone and an environment of its own, and use it.
+"""Installs as the README says, each way in its own clone and environment, and uses the result.
 
 install.py CHECKOUT
 """
@@ -24,12 +24,12 @@ with Workflow(name="trial", memory_config=config) as workflow:
 
 
 def commands(block: str) -> list[str]:
-    """The commands of a console block."""
+    """Return the commands of a console block."""
     return [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
 
 
 def follow(block: str) -> None:
-    """Do what a reader does, in a fresh clone."""
+    """Do in a fresh clone what a reader of the README does."""
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "-q", CHECKOUT, clone], check=True)
@@ -45,7 +45,7 @@ README = (CHECKOUT / "README.md").read_text()
 FIRST = PROGRAM.findall(README)[0]
 section = SECTION.search(README)
 blocks = BLOCK.findall(section[1]) if section else []
-assert len(blocks) == 2, "the README's section on installing has other blocks than two of commands"
+assert len(blocks) == 2, "the README's section on installing must have two blocks of commands"
 for block in blocks:
     follow(block)
 print("install: ok")

@@ -1,8 +1,8 @@
-"""What a fresh install must be able to do: one round trip in either mode.
+"""What a fresh installation must be able to do: one round trip, sync and async.
 
-smoke.py [--alone]
+smoke.py [--core-only]
 
-`--alone`: the core is by itself, and must not need what only tests need.
+`--core-only`: only core is installed, and must not need what only tests need.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ def _round_trip(workflow: Workflow) -> None:
     assert workflow.memory.exists("sync", scope="user", user_id="u1") is False
 
 
-if "--alone" in sys.argv:
+if "--core-only" in sys.argv:
     present = [name for name in ("pytest", "hypothesis", "redis") if importlib.util.find_spec(name)]
     assert not present, f"the environment is not clean: {present}"
 

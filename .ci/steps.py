@@ -1,4 +1,4 @@
-"""Run steps of the gate, measure each, and hold it to its budget: see `budget.toml`."""
+"""Runs the steps of ./test and .ci/run, measures each, and compares it with `budget.toml`."""
 
 import os
 import re
@@ -28,24 +28,24 @@ CLOSING = re.compile(
 LEFT_OUT = re.compile(r"^not run: .*$", re.MULTILINE)
 """What a pytest run skipped, by reason: tests/services/availability.py."""
 
-PATIENCE = 25 * 60
-"""Seconds after which a step is ended: something hangs."""
+STEP_TIMEOUT = 25 * 60
+"""Seconds after which a step is killed: something hangs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A command that must succeed, and whose output must show that it did its work."""
+    """A command that must succeed, and whose output must match `shows`."""
 
     name: str
     command: Sequence[str]
     shows: str = r"^=+ .*\d+ passed"
     folder: Path = CHECKOUT
     budget: float | None = None
-    """CPU seconds that it should keep to."""
+    """CPU seconds that it may take."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def start(self, *, quiet: bool = False) -> "Running":
-        """Start it; a quiet one prints when it is asked for its outcome."""
+        """Start it; a quiet one prints its output in `outcome`."""
         with tempfile.NamedTemporaryFile(prefix=f"{self.name}-", delete=False) as log:
             process = subprocess.Popen(
                 self.command,
@@ -59,19 +59,19 @@ class Step:
         return Running(self, process, Path(log.name), quiet=quiet)
 
     def run(self) -> "Outcome":
-        """Run it, and print what it prints."""
+        """Run it, and print its output."""
         print(f"\n━━━━ {self.name}", flush=True)
         return self.start().outcome()
 
 
 def tox(name: str, *arguments: str, **fields: Any) -> Step:
-    """A step that is an environment of tox.ini, with its budget."""
+    """Return a step that runs a tox environment, with its budget."""
     command = [sys.executable, "-m", "tox", "run", "-q", "-e", name, "--", *arguments]
     return Step(name=name, command=command, **{"budget": BUDGET["cpu"].get(name), **fields})
 
 
 class Running:
-    """A step under way."""
+    """A step that was started."""
 
     def __init__(
         self, step: Step, process: "subprocess.Popen[bytes]", log: Path, *, quiet: bool
@@ -81,15 +81,15 @@ class Running:
         self.log = log
         self.quiet = quiet
         self.since = time.monotonic()
-        self._watchdog = Timer(PATIENCE, self.kill)
+        self._watchdog = Timer(STEP_TIMEOUT, self.kill)
         self._watchdog.daemon = True
         self._watchdog.start()
-        # At once, and not when somebody asks: the time of its end counts.
+        # In a thread, and not in `outcome`: the time of its end is measured.
         self._waiting = Thread(target=self._wait)
         self._waiting.start()
 
     def outcome(self) -> "Outcome":
-        """Wait for its end."""
+        """Wait for its end, and return its outcome."""
         try:
             self._copy()
             self._waiting.join()
@@ -113,7 +113,7 @@ class Running:
         )
 
     def kill(self) -> None:
-        """End it, and all that it started, if it still runs."""
+        """Kill it, and all processes that it started, if it still runs."""
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -126,7 +126,7 @@ class Running:
         self.process.returncode = os.waitstatus_to_exitcode(status)
 
     def _copy(self) -> None:
-        """Print what it prints, line by line, and keep it."""
+        """Print its output, line by line, and write it to the log."""
         if self.process.stdout is None:
             return
         with self.log.open("ab") as log:
@@ -138,7 +138,7 @@ class Running:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a step, and what it took."""
+    """Whether a step passed, and how long it took."""
 
     name: str
     passed: bool
@@ -146,20 +146,20 @@ class Outcome:
     cpu: float
     budget: float | None
     closing: Sequence[str]
-    """The closing lines of its runs of pytest, ..."""
+    """The last lines of its pytest runs."""
     left_out: Sequence[str]
-    """... and what these left out."""
+    """What these skipped."""
     report: Path
-    """Where its run of pytest left its report, if it did."""
+    """The report of its pytest run, if there is one."""
 
     @property
     def over(self) -> bool:
-        """Whether it took more CPU seconds than its budget has."""
+        """Whether it took more CPU seconds than its budget."""
         return self.budget is not None and self.cpu > self.budget
 
     @property
     def verdict(self) -> str:
-        """Whether it passed. Elapsed time fails no step, CPU seconds far over the budget do."""
+        """Whether it passed. CPU seconds far over the budget fail it; elapsed time does not."""
         if not self.passed:
             return "FAILED"
         if self.budget is not None and self.cpu > BUDGET["fails_at"] * self.budget:
@@ -167,7 +167,7 @@ class Outcome:
         return "over its budget" if self.over else "passed"
 
     def slowest_files(self, count: int = 10) -> list[tuple[str, float]]:
-        """The test files that took most, in seconds of their workers."""
+        """Return the test files that took longest, in seconds of their workers."""
         files: Counter[str] = Counter()
         if self.report.exists():
             for case in ElementTree.parse(self.report).iter("testcase"):
@@ -177,21 +177,22 @@ class Outcome:
 
 
 def report(outcomes: Iterable[Outcome], *, budget: float | None, since: float) -> bool:
-    """Print what each step took; return whether all is green."""
+    """Print what each step took; return whether all passed."""
     outcomes, seconds = list(outcomes), time.monotonic() - since
     print(f"\n{'step':<16}{'seconds':>8}{'CPU':>8}{'budget':>8}  (CPU seconds)")
-    for one in outcomes:
-        limit = f"{one.budget:.0f}" if one.budget else "-"
-        print(f"{one.name:<16}{one.seconds:>8.0f}{one.cpu:>8.0f}{limit:>8}  {one.verdict}")
-    print(f"{'all':<16}{seconds:>8.0f}{sum(one.cpu for one in outcomes):>8.0f}")
+    for outcome in outcomes:
+        limit = f"{outcome.budget:.0f}" if outcome.budget else "-"
+        took = f"{outcome.seconds:>8.0f}{outcome.cpu:>8.0f}"
+        print(f"{outcome.name:<16}{took}{limit:>8}  {outcome.verdict}")
+    print(f"{'all':<16}{seconds:>8.0f}{sum(outcome.cpu for outcome in outcomes):>8.0f}")
     if budget is not None and seconds > budget:
         print(f"over the budget of {budget} seconds on two cores: a slow machine, or slow tests")
-    for one in outcomes:
-        if one.over:
-            print(f"{one.name} is over its budget; its slowest files, in seconds:")
-            for name, took in one.slowest_files():
-                print(f"{took:>8.1f}  {name}")
-    for one in outcomes:
-        for line in one.left_out:
-            print(f"{one.name}: {line}")
-    return not any(one.verdict.startswith("FAILED") for one in outcomes)
+    for outcome in outcomes:
+        if outcome.over:
+            print(f"{outcome.name} is over its budget; its slowest files, in seconds:")
+            for name, duration in outcome.slowest_files():
+                print(f"{duration:>8.1f}  {name}")
+    for outcome in outcomes:
+        for line in outcome.left_out:
+            print(f"{outcome.name}: {line}")
+    return not any(outcome.verdict.startswith("FAILED") for outcome in outcomes)

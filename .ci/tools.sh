@@ -1,12 +1,12 @@
-# Makes .tools, in which tox is: sourced by ./test and .ci/run, in the folder of the checkout.
-# Needs only a python3 >= 3.11 with venv.
+# Creates .tools, with tox in it. ./test and .ci/run source this in the folder of the checkout.
+# It needs a python3 >= 3.11 with venv.
 
 unset PYTHONHOME PYTHONPATH VIRTUAL_ENV
 export UV_PYTHON_DOWNLOADS=never
-# The caches need a home; a build user may have none.
+# The caches need a home directory; a build user may have none.
 [ -n "${HOME:-}" ] && [ -w "$HOME" ] || export HOME="$PWD/.tools/home"
 
-# A name on PATH proves nothing: it may be too old, or a shim with no interpreter behind it.
+# A name on PATH is not enough: it may be too old, or a shim without an interpreter.
 python=
 for name in python3 python3.{14,13,12,11}; do
     if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -14,7 +14,7 @@ for name in python3 python3.{14,13,12,11}; do
     fi
 done
 if [ -z "$python" ]; then
-    echo "$0: needs Python 3.11 or newer, and PATH holds none" >&2 && exit 2
+    echo "$0: needs Python 3.11 or newer, and there is none on PATH" >&2 && exit 2
 fi
 version=$("$python" -c 'import platform; print(platform.python_version())')
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
@@ -22,10 +22,10 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
         "(or python${version%.*}-venv)" >&2 && exit 2
 fi
 
-# Made anew when a pin, the interpreter or the place of the checkout has changed.
+# Created again if a pin, the interpreter or the path of the checkout has changed.
 stamp="$PWD, Python $version, $(cksum <constraints.txt)"
 if [ "$stamp" != "$(cat .tools/stamp 2>/dev/null)" ]; then
-    echo "making .tools with Python $version"
+    echo "creating .tools with Python $version"
     rm -rf .tools .tox
     "$python" -m venv .tools || exit 2
     .tools/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt tox tox-uv || exit 2
