@@ -9,7 +9,7 @@ import attrs
 import pytest
 from services import valkey
 from services.cluster import Cluster
-from services.faults import BlackHole, Refuse, Reset, lost_reply
+from services.faults import BlackHole, Refuse, lost_reply
 from services.proxy import Proxy
 from services.sentinel import Watched
 from services.standalone import Redis
@@ -193,7 +193,7 @@ def test_former_primary_is_logged(
         ]
 
 
-FAULTS = [lost_reply(), BlackHole(), Reset(), Refuse()]
+FAULTS = [lost_reply(), BlackHole(), Refuse()]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)

@@ -206,7 +206,7 @@ class PostgresStore(AsyncStore):
             _log.info("expired records were not deleted: %s", error)
             return
         if result.command_tuples:
-            _log.debug("deleted %d expired records", result.command_tuples)
+            _log.debug("expired records deleted: %d", result.command_tuples)
         if result.command_tuples == SWEEP_BATCH_SIZE:
             self._next_sweep = now
 

@@ -188,7 +188,7 @@ class SqliteStore(Store):
             _log.debug("expired records were not deleted: %s", error)
         else:
             if deleted:
-                _log.debug("deleted %d expired records", deleted)
+                _log.debug("expired records deleted: %d", deleted)
 
     def _unexpired_value(self, address: Address, value: Any, expires: Any) -> bytes | None:
         if type(value) is not bytes or not isinstance(expires, int | None):
