@@ -20,7 +20,17 @@ DRIVERS = {
 
 SLOW_OR_UNSAFE = {
     *("asyncio", "importlib.metadata", "importlib_metadata", "yaml", "pickle", "_pickle"),
-    *("shelve", "difflib", "hypothesis", "pytest", "_pytest", "json.tool", "unittest", "pathlib"),
+    *(
+        "logging",
+        "shelve",
+        "difflib",
+        "hypothesis",
+        "pytest",
+        "_pytest",
+        "json.tool",
+        "unittest",
+        "pathlib",
+    ),
 }
 """What costs tens of milliseconds, or could run what it reads."""
 
@@ -52,7 +62,7 @@ def test_importing_core_loads_no_driver():
 
 
 def test_importing_core_loads_nothing_slow_or_unsafe():
-    """asyncio and importlib.metadata wait for their first use; pickle and yaml are never used."""
+    """asyncio, logging and importlib.metadata wait for their first use; pickle is never used."""
     assert not loaded_by_core("import fibonacci") & SLOW_OR_UNSAFE
 
 

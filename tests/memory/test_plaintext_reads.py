@@ -101,7 +101,7 @@ def test_plain_read_is_logged_once_without_key_user_or_value(
         list(threads.map(lambda _: memory.get(CANARY), range(8)))
     memory.for_user(CANARY).get(CANARY)
     assert [(record.name, record.levelname) for record in caplog.records] == [
-        ("fibonacci", "WARNING")
+        ("fibonacci.memory", "WARNING")
     ]
     assert caplog.records[0].getMessage() == (
         'a plain record was read where all should be sealed, as plaintext_reads is "allow"; '

@@ -1,5 +1,6 @@
 """Retries: which errors are retried, how often, and after which pauses."""
 
+import logging
 import ssl
 import time
 from typing import Any
@@ -221,3 +222,20 @@ def test_excessive_retry_after(workflow: Workflow) -> None:
     workflow.add_node(LLMNode("n", model, "x", retry=2))
     with pytest.raises(NodeExecutionError, match="ModelError: busy"):
         workflow.execute()
+
+
+def test_retries_are_logged(
+    workflow: Workflow, execute: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A retry is logged: node, attempt, wait and error; only a model's message is part of it."""
+    caplog.set_level(logging.INFO, "fibonacci.workflow")
+    faults = Unsteady(ModelError("busy", retryable=True), OSError("a canary"))
+    workflow.add_node(FunctionNode("n", faults, retry=Retry(attempts=4, backoff=0)))
+    assert execute(workflow)["n"] == "done"
+    assert [(record.name, record.levelname) for record in caplog.records] == [
+        ("fibonacci.workflow", "INFO")
+    ] * 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "node 'n' failed, attempt 2 of 4 follows in 0.000 s: ModelError: busy",
+        "node 'n' failed, attempt 3 of 4 follows in 0.000 s: OSError",
+    ]

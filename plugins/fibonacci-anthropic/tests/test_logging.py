@@ -64,7 +64,7 @@ def test_deprecated_model_is_logged_once(
         assert (
             complete(AnthropicModel(old, api_key=KEY, base_url=service.url), SECRET).text == "yes"
         )
-    records = [record for record in caplog.records if record.name == "fibonacci_anthropic"]
+    records = [record for record in caplog.records if record.name == "fibonacci.anthropic"]
     assert [(record.levelname, record.getMessage()) for record in records] == [
         ("WARNING", f"the model {old} reaches its end of life on {day}: move to a newer model")
     ]

@@ -206,11 +206,13 @@ class WriterQueues:
                 is_next = bool(queue.waiting) and queue.waiting[0] is ticket
                 if not is_next or monotonic() < queue.head_since + timeout:
                     return ticket.is_head
+                head_since = queue.head_since
                 queue.head.queue = None
                 queue.advance()
-                return True
         finally:
             self._inside.discard(ticket.caller)
+        _log_overtaken(ticket.address, monotonic() - head_since)  # no lock is held
+        return True
 
     def release(self, ticket: Ticket, written: bytes | None, sent_at: float) -> None:
         """Leave the queue; hand the next writer the value that was written, and sent at that time.
@@ -241,6 +243,16 @@ class WriterQueues:
     def reset_after_fork(self) -> None:
         """Empty all queues, in a forked child: the other writers stay in the parent."""
         self._queues, self._lock, self._inside = {}, RLock(), set()
+
+
+def _log_overtaken(address: Address, seconds: float) -> None:
+    from fibonacci.plugin._runtime.logs import get_logger  # `logging` takes 4 ms
+
+    get_logger("memory").debug(
+        "a writer of a record in %s scope was overtaken after %.2f s at the head of its queue",
+        address.space.scope,
+        seconds,
+    )
 
 
 def _timeout_error(address: Address, *, others_won: bool) -> StorageError:

@@ -68,6 +68,7 @@ def decode(data: bytes, address: Address) -> Any:
         return strict_json.decode(data) if data[0] == _STRICT_JSON_ONLY else _loads(data)
     except (ValueError, IndexError, RecursionError):
         pass  # these errors have the record in them: they must not even become a context
+    log_refused_record(address, "it is sealed" if is_sealed(data) else "it is not valid JSON")
     if is_sealed(data):
         raise DecryptionError(
             f"the record {address} is sealed, and this memory has no encryption: "
@@ -77,6 +78,14 @@ def decode(data: bytes, address: Address) -> Any:
         f"the record {address} is not valid JSON: it was corrupted, or written by another program. "
         f"Delete or overwrite it"
     )
+
+
+def log_refused_record(address: Address, reason: str) -> None:
+    """Log that a record could not be read. The error names its key, which no log may (C23)."""
+    from fibonacci.plugin._runtime.logs import get_logger  # `logging` takes 4 ms
+
+    scope = address.space.scope
+    get_logger("memory").info("a record in %s scope was refused: %s", scope, reason)
 
 
 def is_sealed(data: bytes) -> bool:

@@ -94,6 +94,7 @@ class EncryptedSerializer:
             plain = self._cipher.open(data, _associated_data(address))
             looks_sealed = codec.is_sealed(plain)
         except DecryptionError as error:
+            codec.log_refused_record(address, "it does not open")
             raise DecryptionError(f"{address} does not open: {error}") from error
         except FibonacciError:
             raise
@@ -103,13 +104,16 @@ class EncryptedSerializer:
         else:
             if not looks_sealed:
                 return plain
+            codec.log_refused_record(address, "it decrypts to another sealed record")
             raise DecryptionError(
                 f"the record {address} decrypts to another sealed record instead of a value"
             )
+        codec.log_refused_record(address, f"the encryption plugin failed to open it: {reason}")
         raise DecryptionError(f"the encryption plugin failed to open {address}: {reason}")
 
     def _plain(self, data: bytes, address: Address) -> bytes:
         if not self._accepts_plaintext:
+            codec.log_refused_record(address, "it is not sealed")
             raise DecryptionError(
                 f"the record {address} is not sealed, and this memory reads only sealed records: "
                 f"it was written without the key. While a store is being converted, "
@@ -147,9 +151,9 @@ class PlaintextReadCounter:
         """Add one; log a warning the first time. The log has no key, user or value in it."""
         self._by_thread[get_ident()] += 1
         if next(self._first, False):
-            import logging  # few programs need it
+            from fibonacci.plugin._runtime.logs import get_logger  # `logging` takes 4 ms
 
-            logging.getLogger("fibonacci").warning(
+            get_logger("memory").warning(
                 "a plain record was read where all should be sealed, as plaintext_reads is "
                 '"allow"; further ones are counted, not logged: see '
                 "memory.plaintext_read_count. memory.rewrap() seals them"

@@ -35,7 +35,13 @@ from fibonacci._workflow.timeouts import (
     has_passed,
     node_timeout_error,
 )
-from fibonacci.errors import ScopeError, StorageError, WorkflowTimeoutError, WorkflowValidationError
+from fibonacci.errors import (
+    ModelError,
+    ScopeError,
+    StorageError,
+    WorkflowTimeoutError,
+    WorkflowValidationError,
+)
 from fibonacci.plugin._runtime.platforms import refuse_late_patches
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.threads import NoThreadError
@@ -301,11 +307,27 @@ async def _attempt(
                 deadline is not None and monotonic() + pause >= deadline
             ):
                 raise
+            _log_retry(node, attempt + 1, pause, error)
         attempt += 1
         if run.channel is not None:
             await run.channel.emit(NodeRetried(node.node.id, attempt))
         await run.runtime.sleep(pause)
         run.raise_if_cancelled()
+
+
+def _log_retry(node: CompiledNode, attempt: int, seconds: float, error: Exception) -> None:
+    """Log that a node gets another attempt. Only a model's message is known to hold no value."""
+    from fibonacci.plugin._runtime.logs import get_logger  # `logging` takes 4 ms
+
+    get_logger("workflow").info(
+        "node %r failed, attempt %d of %d follows in %.3f s: %s%s",
+        node.node.id,
+        attempt,
+        node.node.retry.attempts,
+        seconds,
+        type(error).__name__,
+        f": {error}" if isinstance(error, ModelError) else "",
+    )
 
 
 def _timeout_error(node: CompiledNode, run: WorkflowRun) -> WorkflowTimeoutError:

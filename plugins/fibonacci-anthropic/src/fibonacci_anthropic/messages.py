@@ -27,7 +27,7 @@ REFUSAL_CATEGORIES: Final = frozenset(
 )
 """The API's fixed names for why a model refused. They can't quote a prompt."""
 
-_log: Final = logging.getLogger("fibonacci_anthropic")
+_log: Final = logging.getLogger("fibonacci.anthropic")
 _warned_models: Final[set[str]] = set()
 
 

@@ -12,12 +12,15 @@ None of the names is a reserved word of DynamoDB, so expressions need no placeho
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 from fibonacci.errors import CorruptRecordError, ValueTooLargeError
 from fibonacci.plugin import ABSENT, Absent, Address, Space, parse_address
 from fibonacci.plugin.runtime import expires_at_ms, now_ms, remaining_ttl_ms
+
+_log: Final = logging.getLogger("fibonacci.dynamodb")
 
 Item = Mapping[str, Mapping[str, Any]]
 """An item as DynamoDB's API writes it: ``{"sk": {"S": "history"}}``."""
@@ -133,6 +136,7 @@ def parse_expiry(item: Item, address: Address) -> int | None:
     try:
         return int(item[EXPIRY_ATTRIBUTE]["N"])
     except (KeyError, ValueError):
+        _log_refused_record(address)
         raise CorruptRecordError(
             f"{address} has an attribute {EXPIRY_ATTRIBUTE} that is not an integer: another "
             f"application wrote it"
@@ -147,12 +151,19 @@ def item_ttl_ms(item: Item, address: Address) -> int | Absent | None:
     return ABSENT if expires <= now_ms() else max(1, remaining_ttl_ms(expires))
 
 
+def _log_refused_record(address: Address) -> None:
+    """Log that a record can't be read. The error names its key, which no log may."""
+    scope = address.space.scope
+    _log.info("a record in %s scope was refused: its attributes have other types", scope)
+
+
 def get_data(item: Item | None, address: Address) -> bytes | None:
     """Return the bytes of the record; None if there is no unexpired one."""
     if item is None or item_ttl_ms(item, address) is ABSENT:
         return None
     data = item.get("v", {}).get("B")
     if not isinstance(data, bytes):
+        _log_refused_record(address)
         raise CorruptRecordError(
             f"{address} has no bytes in its attribute v: another application wrote it"
         )

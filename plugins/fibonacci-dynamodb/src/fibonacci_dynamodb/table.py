@@ -1,5 +1,6 @@
 """The table: requests to it, in batches too; the first call creates it if it is missing."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -26,6 +27,8 @@ MAX_BATCH_BACKOFF: Final = 0.5
 
 MAX_POLL_INTERVAL: Final = 0.25
 """Seconds between two requests for the status of a table that is being created, at most."""
+
+_log: Final = logging.getLogger("fibonacci.dynamodb")
 
 T = TypeVar("T")
 
@@ -78,7 +81,7 @@ class Table:
                 unprocessed = response.get("UnprocessedKeys", {})
                 if unprocessed:
                     attempt += 1
-                    self._back_off(attempt, deadline)
+                    self._back_off(attempt, len(unprocessed[self.name]["Keys"]), deadline)
 
     def batch_write(self, requests: Sequence[dict[str, Any]], deadline: float) -> None:
         """Put and delete items; no two of the requests may be about one item.
@@ -96,7 +99,7 @@ class Table:
                     done += sent - len(unprocessed)
                     if unprocessed:
                         attempt += 1
-                        self._back_off(attempt, deadline)
+                        self._back_off(attempt, len(unprocessed), deadline)
         except BackendUnavailableError as error:
             if not done:
                 raise
@@ -118,10 +121,11 @@ class Table:
             if response["TimeToLiveDescription"].get("TimeToLiveStatus") == "DISABLED":
                 request = schema.update_ttl_request(self.name)
                 self.execute("update_time_to_live", request, deadline=deadline)
+                _log.info("DynamoDB deletes expired records of %s from now on", self.label)
         except (BackendUnavailableError, ClientError):
             return  # the next write with a ttl tries again
-        except StorageError:
-            pass  # refused: not permitted, or another process has just done it
+        except StorageError as error:  # not permitted, or another process has just done it
+            _log.info("TimeToLive of %s was not enabled: %s", self.label, error)
         self._is_ttl_enabled = True
 
     def close(self) -> None:
@@ -135,7 +139,7 @@ class Table:
         unprocessed: list[dict[str, Any]] = response.get("UnprocessedItems", {}).get(self.name, [])
         return unprocessed
 
-    def _back_off(self, attempt: int, deadline: float) -> None:
+    def _back_off(self, attempt: int, count: int, deadline: float) -> None:
         """Wait before a retry, longer each time: unprocessed items exceeded the capacity.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
@@ -146,6 +150,14 @@ class Table:
                 f"DynamoDB left items of a batch unprocessed until the deadline: the capacity of "
                 f"{self.label} is exceeded"
             )
+        _log.log(
+            logging.INFO if attempt == 1 else logging.DEBUG,
+            "%d items of a batch for %s were not processed, attempt %d follows in %.3f s",
+            count,
+            self.label,
+            attempt + 1,
+            seconds,
+        )
         time.sleep(seconds)
 
     def _create_once(self, deadline: float) -> None:
@@ -170,6 +182,7 @@ class Table:
         request = schema.create_table_request(self.name)
         with suppress(ClientError):  # in use: another process was faster, or it is being deleted
             self._client.execute("create_table", request, changes=False, deadline=deadline)
+            _log.info("created %s", self.label)
 
     def _describe_status(self, deadline: float) -> str:
         """Return CREATING, ACTIVE, DELETING and so on; an empty string if there is no table."""

@@ -5,13 +5,15 @@ call, and it passes on a truncated response, which botocore's parser takes for o
 """
 
 import json
+import logging
 import socket
 import ssl
 import zlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from functools import cached_property
+from functools import cached_property, partial
 from http.client import HTTPResponse
+from time import monotonic
 from typing import Final, cast
 
 import attrs
@@ -30,6 +32,9 @@ MAX_IDLE: Final = 10
 MAX_IDLE_SECONDS: Final = 20.0
 """How long one stays open: NATs and load balancers silently drop idle connections, often after a
 minute."""
+
+
+_log: Final = logging.getLogger("fibonacci.dynamodb")
 
 
 @attrs.define
@@ -81,8 +86,13 @@ class Transport:
     def _pool(self, url: str) -> "ConnectionPool":
         pool = self._pools.get(url)
         if pool is None:
-            idle = IdlePool[Connection](max_idle=MAX_IDLE, max_age=MAX_IDLE_SECONDS)
-            pool = self._pools.setdefault(url, ConnectionPool(Endpoint.from_url(url), idle))
+            endpoint = Endpoint.from_url(url)
+            idle = IdlePool[Connection](
+                max_idle=MAX_IDLE,
+                max_age=MAX_IDLE_SECONDS,
+                discard=partial(_close_idle, endpoint.authority),
+            )
+            pool = self._pools.setdefault(url, ConnectionPool(endpoint, idle))
         return pool
 
     def _getconn(self, pool: "ConnectionPool", deadline: float) -> Connection:
@@ -90,7 +100,9 @@ class Transport:
         connection = pool.idle.pop()
         if connection is None:
             context = self._tls_context if pool.endpoint.use_tls else None
-            return pool.endpoint.connect(context, deadline)
+            connection = pool.endpoint.connect(context, deadline)
+            _log.debug("connected to %s", pool.endpoint.authority)
+            return connection
         connection.deadline = deadline
         return connection
 
@@ -154,6 +166,12 @@ class Body:
     def stream(self) -> Iterator[bytes]:
         """Yield all data in one chunk."""
         yield self.data
+
+
+def _close_idle(authority: str, connection: Connection) -> None:
+    seconds = monotonic() - connection.idle_since
+    _log.debug("closed a connection to %s that was idle for %.1f s", authority, seconds)
+    connection.close()
 
 
 def _encode(text: str | bytes) -> bytes:

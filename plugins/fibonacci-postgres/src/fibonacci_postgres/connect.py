@@ -1,5 +1,6 @@
 """Opening a connection: each host in turn, and each of its addresses, within one deadline."""
 
+import logging
 import os
 import random
 from time import monotonic
@@ -26,6 +27,9 @@ _STANDBY: Final = (
 )
 
 _IS_IN_RECOVERY: Final = b"SELECT pg_catalog.pg_is_in_recovery()"
+
+
+_log: Final = logging.getLogger("fibonacci.postgres")
 
 
 class OptionsRejectedError(StorageError):
@@ -77,7 +81,15 @@ async def connect(
                 raise kind(f"can't connect to PostgreSQL at {location}: {reason}") from None
         else:
             return
+        if number + 1 < len(attempts):
+            _log.info("%s failed: %s; the next is tried", _address(attempt), reason)
     raise BackendUnavailableError(f"can't connect to PostgreSQL at {location}: {reason}")
+
+
+def _address(parameters: ConnectionParameters) -> str:
+    """Return the address that an attempt connects to, for a log."""
+    host = parameters.get("hostaddr") or parameters.get("host") or "the default host"
+    return f"{host}, port {parameters.get('port')}"
 
 
 async def _connect_once(

@@ -141,6 +141,12 @@ class Connection:
         """Return whether nothing arrived while it was idle: a server that shuts down sends that."""
         return not self.poller.poll(0)
 
+    @property
+    def server(self) -> str:
+        """The address of the connected server, for a log."""
+        pgconn = self.pgconn
+        return f"{(pgconn.hostaddr or pgconn.host).decode()}, port {pgconn.port.decode()}"
+
     def is_executing(self) -> bool:
         """Return whether the server may still execute a statement for this process."""
         return self.is_owned() and self.pgconn.transaction_status == _ACTIVE

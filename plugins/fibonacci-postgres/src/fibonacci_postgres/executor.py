@@ -1,7 +1,9 @@
 """Executing statements: one attempt each, and errors that say whether a write was applied."""
 
+import logging
 from math import ceil
 from time import monotonic
+from typing import Final
 
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci.plugin.runtime import DeadlineExceeded, no_response_error, raise_for_signal
@@ -14,6 +16,8 @@ from fibonacci_postgres.pool import ConnectionPool
 from fibonacci_postgres.settings import Settings
 from fibonacci_postgres.statements import Parameters, Statement
 from fibonacci_postgres.waiting import WaitStrategy
+
+_log: Final = logging.getLogger("fibonacci.postgres")
 
 
 class Executor:
@@ -30,6 +34,8 @@ class Executor:
             self._parameters = settings.parameters.with_options(options)
         self._pool = ConnectionPool(settings.max_connections, strategy)
         self._table_found = False
+        self._server = ""
+        """Where the last new connection went."""
 
     def __repr__(self) -> str:
         return f"PostgreSQL at {self._settings.location}"
@@ -101,7 +107,18 @@ class Executor:
             if parameters is self._settings.parameters:  # the user's own options were rejected
                 raise StorageError(*error.args) from None
             self._parameters = self._settings.parameters  # a pooler shares its sessions
+            _log.info("a pooler rejected the options of the session: connecting without them")
             await self._connect(connection, deadline)
+        else:
+            self._log_connected(connection.server)
+
+    def _log_connected(self, server: str) -> None:
+        """Log a new connection; at INFO if it is to another server than the one before."""
+        last, self._server = self._server, server
+        if last in ("", server):
+            _log.debug("connected to PostgreSQL at %s", server)
+        else:
+            _log.info("connected to PostgreSQL at %s; the last connection was to %s", server, last)
 
     async def _ensure_table(self, connection: Connection, deadline: float) -> None:
         """Check that the table exists; create it if it does not and ``create`` is on."""
@@ -114,6 +131,8 @@ class Executor:
                 # Another process, with more privileges, may have created it first.
                 if connection.broken or not await self._table_exists(connection, deadline):
                     raise
+            else:
+                _log.info("created the table %s", schema.quote_name(self._settings.table))
         elif missing:
             message = f"table {schema.quote_name(self._settings.table)} does not exist"
             raise rejection_error(UNDEFINED_TABLE, message, self._settings.location)
@@ -156,6 +175,7 @@ class Executor:
             maybe_applied = writes and connection.sent
             return failed.map_error(self._settings.location, maybe_applied=maybe_applied)
         self._table_found = False  # the table was dropped; the next attempt creates it
+        _log.info("the table %s was dropped", schema.quote_name(self._settings.table))
         return BackendUnavailableError(
             f"the table {schema.quote_name(self._settings.table)} in PostgreSQL at "
             f"{self._settings.location} no longer exists"

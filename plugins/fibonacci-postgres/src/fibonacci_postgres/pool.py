@@ -1,8 +1,10 @@
 """The connections of one store: as many as needed, up to a limit; the last used is reused first."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Final
 from weakref import ref
 
@@ -16,6 +18,9 @@ IDLE_TIMEOUT: Final = 60.0
 swallow what is sent."""
 
 
+_log: Final = logging.getLogger("fibonacci.postgres")
+
+
 class ConnectionPool:
     """A pool of connections, with the method names of psycopg_pool.
 
@@ -26,7 +31,9 @@ class ConnectionPool:
 
     def __init__(self, max_connections: int, strategy: WaitStrategy) -> None:
         # None of these refers to the pool, so its connections are freed together with it.
-        self._idle = IdlePool[Connection](max_idle=max_connections, max_age=IDLE_TIMEOUT)
+        self._idle = IdlePool[Connection](
+            max_idle=max_connections, max_age=IDLE_TIMEOUT, discard=_close_idle
+        )
         slots = ConnectionSlots(max_connections, partial(_wake_pool, ref(self)))
         self._queue = WaitQueue(partial(_acquire, self._idle, slots), strategy.waiter)
 
@@ -59,6 +66,7 @@ class ConnectionPool:
     def discard(self, connection: Connection) -> None:
         """Close a connection; if the server still executes a statement, cancel it in a thread."""
         if connection.is_executing():
+            _log.debug("cancelling a statement whose caller has left")
             with suppress(NoThreadError):  # no thread can be started: the interpreter shuts down
                 submit_to_thread(partial(cancel_and_close, connection))
                 return
@@ -79,6 +87,12 @@ def _acquire(idle: IdlePool[Connection], slots: "ConnectionSlots") -> Connection
         return connection
     slot = slots.acquire()
     return None if slot is None else Connection(slot)
+
+
+def _close_idle(connection: Connection) -> None:
+    seconds = monotonic() - connection.idle_since
+    _log.debug("closed a connection that was idle for %.1f s", seconds)
+    connection.close()
 
 
 def _wake_pool(reference: "ref[ConnectionPool]") -> None:

@@ -1,7 +1,7 @@
 """The store: each method executes one statement."""
 
+import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from math import ceil
 from time import monotonic
 from typing import Final
@@ -39,6 +39,9 @@ NEXT_KEY_SUFFIX: Final = b"\0"
 TRUE: Final = b"\1"
 SWEEP_INTERVAL: Final = 10.0
 """Seconds between two sweeps by one process, unless a sweep left expired rows."""
+
+
+_log: Final = logging.getLogger("fibonacci.postgres")
 
 
 class PostgresStore(AsyncStore):
@@ -195,12 +198,17 @@ class PostgresStore(AsyncStore):
         """Delete some expired rows; nothing depends on it, so errors are ignored."""
         now = monotonic()
         self._next_sweep = now + SWEEP_INTERVAL
-        with suppress(StorageError):
+        try:
             result = await self._executor.execute(
                 self._statements.sweep, [], min(deadline, now + 1)
             )
-            if result.command_tuples == SWEEP_BATCH_SIZE:
-                self._next_sweep = now
+        except StorageError as error:
+            _log.info("expired records were not deleted: %s", error)
+            return
+        if result.command_tuples:
+            _log.debug("expired records deleted: %d", result.command_tuples)
+        if result.command_tuples == SWEEP_BATCH_SIZE:
+            self._next_sweep = now
 
 
 def _row_key(address: Address) -> RowKey:

@@ -1,6 +1,7 @@
 """A server for async code: one connection that all callers of an event loop share."""
 
 import asyncio
+import logging
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -28,6 +29,15 @@ MAX_IDLE: Final = 64
 """Idle connections of former sessions that the pool retains for later ones."""
 
 
+_log: Final = logging.getLogger("fibonacci.redis")
+
+
+def _close_idle(endpoint: Endpoint, connection: MultiplexedConnection) -> None:
+    seconds = monotonic() - connection.idle_since
+    _log.debug("closed a connection to %s that was idle for %.1f s", endpoint, seconds)
+    connection.close()
+
+
 class AsyncNode:
     """One server; it connects at the first use, once for all callers that wait."""
 
@@ -38,7 +48,7 @@ class AsyncNode:
         self._shared: MultiplexedConnection | None = None
         self._connecting: asyncio.Task[MultiplexedConnection] | None = None
         self._pool: IdlePool[MultiplexedConnection] = IdlePool(
-            max_idle=MAX_IDLE, max_age=MAX_IDLE_TIME
+            max_idle=MAX_IDLE, max_age=MAX_IDLE_TIME, discard=partial(_close_idle, endpoint)
         )
         """The connections for sessions."""
 
@@ -105,6 +115,8 @@ class AsyncNode:
             and await self._responds_to_ping(shared, deadline)
         ):
             return shared
+        if shared is not None:
+            _log.debug("replacing the connection to %s: closed, or without response", self.endpoint)
         self._retire_shared()
         return await self._connect(deadline)
 
@@ -131,6 +143,7 @@ class AsyncNode:
             mapped = map_connect_error(error, self.endpoint)
         else:
             self.was_reached = True
+            _log.debug("connected to %s", self.endpoint)
             return connection
         raise mapped  # not in the block: redis-py's error would be its context
 

@@ -1,9 +1,11 @@
 """A server for sync code: a pool of blocking connections, each used by one thread at a time."""
 
+import logging
 import os
 import select
 import socket
 import struct
+from functools import partial
 from math import inf
 from ssl import SSLWantWriteError
 from time import monotonic
@@ -49,6 +51,9 @@ hold a caller for ever. So the kernel waits briefly, and ``poll`` does the long 
 
 MAX_IDLE: Final = 64
 """Idle connections that the pool retains; open are as many as there are threads in a call."""
+
+
+_log: Final = logging.getLogger("fibonacci.redis")
 
 
 class BlockingConnection:
@@ -134,6 +139,12 @@ def _set_recv_timeout(connected: socket.socket) -> None:
         connected.setblocking(False)
 
 
+def _close_idle(endpoint: Endpoint, connection: BlockingConnection) -> None:
+    seconds = monotonic() - connection.idle_since
+    _log.debug("closed a connection to %s that was idle for %.1f s", endpoint, seconds)
+    connection.close()
+
+
 class BlockingNode:
     """A pool of connections to one server; the one used last is reused first."""
 
@@ -141,7 +152,7 @@ class BlockingNode:
         self.endpoint = endpoint
         self.was_reached = False
         self._pool: IdlePool[BlockingConnection] = IdlePool(
-            max_idle=MAX_IDLE, max_age=MAX_IDLE_TIME
+            max_idle=MAX_IDLE, max_age=MAX_IDLE_TIME, discard=partial(_close_idle, endpoint)
         )
 
     async def execute(self, request: Request, deadline: float) -> list[Any]:
@@ -187,6 +198,11 @@ class BlockingNode:
         try:
             self._execute_on(connection, PING, share_deadline(deadline, 2))
         except BackendUnavailableError:
+            _log.debug(
+                "no response from %s on a connection that was idle for %.1f s",
+                self.endpoint,
+                idle_time,
+            )
             self._pool.clear_older_than(idle_time)
             return False
         return True
@@ -200,6 +216,7 @@ class BlockingNode:
             mapped = map_connect_error(error, self.endpoint)
         else:
             self.was_reached = True
+            _log.debug("connected to %s", self.endpoint)
             return connection
         raise mapped  # not in the block: redis-py's error would be its context
 

@@ -3,6 +3,7 @@
 See https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -30,6 +31,9 @@ MAX_REDIRECTS: Final = 5
 CLUSTER_SLOTS: Final = Request(0, pack((b"CLUSTER", b"SLOTS")), 1, writes=False)
 
 
+_log: Final = logging.getLogger("fibonacci.redis")
+
+
 class Cluster(Topology):
     """The nodes of a cluster, discovered from a few of them."""
 
@@ -52,6 +56,8 @@ class Cluster(Topology):
         """The nodes to query for the slots, in this order."""
         self._slots: list[Node | None] = []
         """Which node holds which slot; empty before the first query, and after an error."""
+        self._last_slots: list[Node | None] = []
+        """The slots as they were known last."""
         self._discovery: SingleFlight[list[Node | None]] = SingleFlight(waiter)
         self._is_closed = False
 
@@ -132,7 +138,7 @@ class Cluster(Topology):
 
     def close(self) -> None:
         self._is_closed = True
-        nodes, self._nodes, self._slots = self._nodes, {}, []
+        nodes, self._nodes, self._slots, self._last_slots = self._nodes, {}, [], []
         for node in nodes.values():
             node.close()
 
@@ -183,14 +189,28 @@ class Cluster(Topology):
                 if isinstance(reply, ReplyError):
                     raise self.map_error(reply, node)
             except StorageError as error:
+                _log.debug("a node of the cluster named no others: %s", error)
                 failure = error
                 continue
             slots = self._parse_slots(reply, node)
+            self._log_change(slots)
             self._retire_removed_nodes(node, slots)
             self._slots = [] if self._is_closed else slots
             return slots
         assert failure is not None
         raise failure
+
+    def _log_change(self, slots: list[Node | None]) -> None:
+        """Log which nodes hold the slots, if others did before."""
+        last, self._last_slots = self._last_slots, slots
+        if last == slots:
+            return
+        holders = ", ".join(str(node.endpoint) for node in dict.fromkeys(filter(None, slots)))
+        if last:
+            moved = sum(before is not after for before, after in zip(last, slots, strict=True))
+            _log.info("%d hash slots moved; the cluster's primaries are now %s", moved, holders)
+        else:
+            _log.debug("the cluster's primaries are %s", holders)
 
     def _retire_removed_nodes(self, queried: Node, slots: list[Node | None]) -> None:
         """Retire nodes without slots; query next the node that responded, the seeds, the others."""

@@ -54,7 +54,7 @@ MAX_SMALL_KEYSPACE: Final = 10_000
 _PATTERN_CHARACTERS: Final = re.compile(rb"[][*?^\\-]")
 """Characters with a meaning in a pattern of SCAN."""
 
-_log: Final = logging.getLogger("fibonacci_redis")
+_log: Final = logging.getLogger("fibonacci.redis")
 _warned_servers: Final[set[str]] = set()
 
 
@@ -146,6 +146,7 @@ class Index:
 
     async def prune(self, keys: SpaceKeys, names: list[bytes], deadline: float) -> None:
         """Remove those entries from the index that have no record, in bounded atomic steps."""
+        _log.debug("looking for expired records among %d entries of an index", len(names))
         for start in range(0, len(names), PRUNE_COUNT):
             step = names[start : start + PRUNE_COUNT]
             script_keys = [keys.index, *keys.record_keys(step)]
@@ -193,6 +194,7 @@ class Index:
 
         On one connection: another server could not continue the cursor of this one's SCAN.
         """
+        _log.debug("scanning all keys for the records of a space: its index may be incomplete")
         session, execute = await self._topology.session(keys.slot, deadline)
         prefix_size, cursor, done = len(keys.record_prefix), b"0", False
         names: set[bytes] = set()

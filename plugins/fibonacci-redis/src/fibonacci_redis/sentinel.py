@@ -3,9 +3,10 @@
 See https://redis.io/docs/latest/develop/reference/sentinel-clients/.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -22,6 +23,8 @@ from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.faults import RECONNECT
 from fibonacci_redis.protocol import ReplyError, Request, pack
 from fibonacci_redis.topology import Node, Session, Topology, add_hint
+
+_log: Final = logging.getLogger("fibonacci.redis")
 
 
 class Sentinel(Topology):
@@ -86,6 +89,7 @@ class Sentinel(Topology):
     def _invalidate(self, node: Node) -> None:
         """Make the next caller query the sentinels, unless another node is known already."""
         if node is self._current:
+            _log.info("%s failed, or is no primary: the sentinels are queried", node.endpoint)
             self._current = None
             node.drop_connections()
             # The sentinel that named it is queried last: its information may be outdated.
@@ -119,6 +123,7 @@ class Sentinel(Topology):
             try:
                 address = await self._query(sentinel, share)
             except StorageError as error:
+                _log.debug("a sentinel named no primary: %s", error)
                 # A transient error says more: another sentinel may know what this one never did.
                 failure = error if not isinstance(failure, BackendUnavailableError) else failure
                 continue
@@ -152,7 +157,12 @@ class Sentinel(Topology):
             node = last
         else:
             node = self._create_node(endpoint)
-            if last is not None:
+            if last is None:
+                _log.debug("the primary of %r is %s", self._service, endpoint)
+            else:
+                _log.info(
+                    "the primary of %r is now %s, not %s", self._service, endpoint, last.endpoint
+                )
                 last.retire()
         if self._is_closed:
             node.retire()

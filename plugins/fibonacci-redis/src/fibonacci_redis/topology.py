@@ -1,5 +1,6 @@
 """Topologies: which server holds a hash slot, and how requests are sent to it."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Final, Protocol
@@ -11,6 +12,9 @@ from fibonacci_redis.protocol import ReplyError, Request, find_error, pipeline
 
 MAX_PIPELINE_SIZE: Final = 4 * 1024 * 1024
 """Bytes sent together; a larger batch is sent in several parts."""
+
+
+_log: Final = logging.getLogger("fibonacci.redis")
 
 
 class RequestTarget(Protocol):
@@ -137,6 +141,7 @@ class Topology(ABC):
         if error.code == "NOSCRIPT":
             return error
         if error.code in RECONNECT:
+            _log.info("%s replied %s: it is connected to again", node.endpoint, error.code)
             node.drop_connections()
         return map_reply_error(error, node.endpoint, is_cluster=self.is_cluster)
 

@@ -1,16 +1,22 @@
 """The database that operations use: runs work on a connection, and retries while it is busy."""
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from functools import partial
 from time import monotonic, sleep
-from typing import TypeVar, TypeVarTuple
+from typing import Final, TypeVar, TypeVarTuple
 
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci.plugin.runtime import backoff, raise_for_signal
 from fibonacci_sqlite.connection import Connection, ConnectionPool, open_connection
 from fibonacci_sqlite.faults import is_busy, map_error
 from fibonacci_sqlite.settings import ConnectionOptions
+
+SLOW_REQUEST: Final = 1.0
+"""Seconds of waiting for a lock after which that is logged."""
+
+_log: Final = logging.getLogger("fibonacci.sqlite")
 
 Args = TypeVarTuple("Args")
 T = TypeVar("T")
@@ -41,7 +47,7 @@ class Database:
             raise StorageError(
                 f"database {self.path!r} is read-only, as it was opened with readonly=true"
             )
-        attempt = 0
+        attempt, waiting_since = 0, 0.0
         while True:
             connection = None
             try:
@@ -52,7 +58,11 @@ class Database:
                 raise_for_signal(error)
                 if not is_busy(error):
                     raise map_error(error, self._options, writing=writes and begun) from error
+                if not attempt:
+                    waiting_since = monotonic()
+                    _log.debug("database %r is locked by another writer", self.path)
                 if not _back_off(attempt, deadline):
+                    self._log_wait(waiting_since)
                     raise self._busy_error() from error
                 attempt += 1
             except BaseException:
@@ -61,6 +71,8 @@ class Database:
                 raise
             else:
                 self._pool.putconn(connection)
+                if attempt:
+                    self._log_wait(waiting_since)
                 return result
 
     def close(self) -> None:
@@ -76,6 +88,12 @@ class Database:
         else:
             connection.close()
         return True
+
+    def _log_wait(self, waiting_since: float) -> None:
+        """Log that a request waited for long."""
+        seconds = monotonic() - waiting_since
+        if seconds >= SLOW_REQUEST:
+            _log.info("a request waited %.1f s for locks of database %r", seconds, self.path)
 
     def _busy_error(self) -> BackendUnavailableError:
         return BackendUnavailableError(

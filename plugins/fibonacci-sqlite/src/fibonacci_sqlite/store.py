@@ -1,7 +1,7 @@
 """The store: most operations are one statement, batches are one transaction."""
 
+import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, Final, Literal
 
@@ -31,6 +31,9 @@ SWEEP_INTERVAL: Final = 64
 
 _AFTER_UTF8: Final = b"\xff"
 """Sorts after all UTF-8."""
+
+
+_log: Final = logging.getLogger("fibonacci.sqlite")
 
 
 class SqliteStore(Store):
@@ -177,8 +180,15 @@ class SqliteStore(Store):
             return
         parameters = (now_ms(), 2 * self._written)
         self._written = 0
-        with suppress(StorageError):
-            self._database.run(sql.execute, sql.SWEEP, parameters, deadline=0, writes=True)
+        try:
+            deleted = self._database.run(
+                sql.execute, sql.SWEEP, parameters, deadline=0, writes=True
+            )
+        except StorageError as error:
+            _log.debug("expired records were not deleted: %s", error)
+        else:
+            if deleted:
+                _log.debug("expired records deleted: %d", deleted)
 
     def _unexpired_value(self, address: Address, value: Any, expires: Any) -> bytes | None:
         if type(value) is not bytes or not isinstance(expires, int | None):
@@ -186,6 +196,9 @@ class SqliteStore(Store):
         return None if expires is not None and expires <= now_ms() else value
 
     def _corrupt_error(self, address: Address) -> CorruptRecordError:
+        # The error names the record's key, which no log may.
+        scope = address.space.scope
+        _log.info("a record in %s scope was refused: its columns have other types", scope)
         return CorruptRecordError(
             f"{address} was not written by fibonacci-sqlite: its value must be a BLOB, and "
             f"expires_ms an INTEGER or NULL, in database {self._database.path!r}"

@@ -1,0 +1,169 @@
+"""What the logger ``fibonacci.postgres`` reports, at which level; never a secret, a key, a user."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from services.databases import Databases
+from services.faults import BlackHole, Refuse, lost_reply
+from services.proxy import Proxy
+
+from fibonacci import FibonacciError, MemoryConfig, Workflow, generate_key
+from fibonacci_postgres import pool
+
+from .stores import A, Attempt, OpenStore
+from .test_expiry import insert_expired
+from .test_schema import database_name
+
+CANARY = "canary-3f9a"
+PASSWORD = "canary-password"
+
+Messages = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def messages(caplog: pytest.LogCaptureFixture) -> Messages:
+    """Returns the messages of ``fibonacci.postgres`` of one level, and forgets all."""
+    caplog.set_level(logging.DEBUG)
+
+    def take(level: str) -> list[str]:
+        taken = [
+            record.getMessage()
+            for record in caplog.records
+            if (record.name, record.levelname) == ("fibonacci.postgres", level)
+        ]
+        caplog.clear()
+        return taken
+
+    return take
+
+
+def test_connections_and_tables_are_logged(
+    open_store: OpenStore, postgres_url: str, postgres_server: Databases, messages: Messages
+) -> None:
+    """A new connection is logged at DEBUG, a new table at INFO, and requests are not."""
+    client = open_store(postgres_url)
+    client.read(A)
+    assert messages("INFO") == ['created the table "fibonacci"']
+    client.read(A)
+    assert messages("DEBUG") == []
+    other = open_store(postgres_url)
+    other.read(A)
+    assert messages("DEBUG") == [
+        f"connected to PostgreSQL at 127.0.0.1, port {postgres_server.port}"
+    ]
+    postgres_server.execute("DROP TABLE fibonacci", database_name(postgres_url))
+    Attempt(client, "read", A)
+    assert messages("INFO") == ['the table "fibonacci" was dropped']
+
+
+def test_expired_connections_are_logged(
+    open_store: OpenStore, postgres_url: str, messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was idle for too long is logged at DEBUG when it is closed."""
+    monkeypatch.setattr(pool, "IDLE_TIMEOUT", 0.0)
+    client = open_store(postgres_url)
+    client.read(A)
+    client.read(A)
+    assert any(text.startswith("closed a connection that was idle") for text in messages("DEBUG"))
+
+
+def test_abandoned_statements_are_logged(
+    open_store: OpenStore, postgres_proxy: Proxy, messages: Messages
+) -> None:
+    """A statement that is cancelled after its caller has left is logged at DEBUG."""
+    client = open_store(postgres_proxy.url)
+    client.read(A)
+    with postgres_proxy.fault(BlackHole()):
+        Attempt(client, "read", A, timeout=0.2)
+    assert "cancelling a statement whose caller has left" in messages("DEBUG")
+
+
+def test_failover_to_another_host_is_logged(
+    open_store: OpenStore, postgres_url: str, postgres_server: Databases, messages: Messages
+) -> None:
+    """A host that fails is logged at INFO, and so is a connection to another host than before."""
+    with Proxy(postgres_server) as first:
+        hosts = f"127.0.0.1:{first.port},127.0.0.1:{postgres_server.port}"
+        url = postgres_url.replace(f"127.0.0.1:{postgres_server.port}", hosts)
+        client = open_store(url)
+        client.read(A)
+        messages("INFO")
+        first.begin(Refuse())
+        time.sleep(0.05)
+        Attempt(client, "read", A)
+        failed, changed = messages("INFO")
+    assert failed.startswith(f"127.0.0.1, port {first.port} failed: ")
+    assert failed.endswith("; the next is tried")
+    assert changed == (
+        f"connected to PostgreSQL at 127.0.0.1, port {postgres_server.port}; the last connection "
+        f"was to 127.0.0.1, port {first.port}"
+    )
+
+
+def test_sweeps_are_logged(open_store: OpenStore, postgres_url: str, messages: Messages) -> None:
+    """Expired records that were deleted are counted at DEBUG."""
+    open_store(postgres_url).read(A)
+    insert_expired(postgres_url, 10)
+    messages("DEBUG")
+    open_store(postgres_url).write(A, b"1", None)
+    assert messages("DEBUG")[-1] == "expired records deleted: 10"
+
+
+def test_failed_sweeps_are_logged(
+    open_store: OpenStore, postgres_url: str, postgres_server: Databases, messages: Messages
+) -> None:
+    """A sweep that fails is logged at INFO."""
+    open_store(postgres_url).read(A)
+    insert_expired(postgres_url, 10)
+    postgres_server.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        "BEGIN RAISE EXCEPTION 'no'; END $$;"
+        "CREATE TRIGGER refuse BEFORE DELETE ON fibonacci FOR EACH ROW EXECUTE FUNCTION refuse()",
+        database_name(postgres_url),
+    )
+    messages("INFO")
+    open_store(postgres_url).write(A, b"1", None)
+    [text] = messages("INFO")
+    assert text.startswith("expired records were not deleted: ")
+
+
+FAULTS = [lost_reply(), BlackHole()]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_logs_hold_no_secret(
+    fault: Any, postgres_proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Under faults no log holds a value, a record's key, a user, an encryption key or password."""
+    caplog.set_level(logging.DEBUG)
+    key = generate_key()
+    url = postgres_proxy.url.replace("postgres@", f"postgres:{PASSWORD}@")
+    for options in ({"encrypt_values": True, "encryption_key": key}, {}):
+        settings: dict[str, Any] = {"timeout": 0.3, "key_prefix": "t:logging:", **options}
+        with Workflow("w", MemoryConfig("postgres", url, **settings)) as workflow:
+            memory = workflow.memory.for_user(CANARY)
+            calls: list[Callable[[], Any]] = [
+                lambda memory=memory: memory.set(CANARY, CANARY),
+                lambda memory=memory: memory.get(CANARY),
+                lambda memory=memory: memory.append(CANARY, CANARY),
+                lambda memory=memory: memory.set_many({CANARY: CANARY}),
+                lambda memory=memory: memory.list_keys(),
+            ]
+            attempt(calls)
+            with postgres_proxy.fault(fault):
+                attempt(calls)
+            attempt([memory.clear])
+    assert "fibonacci.postgres" in {record.name for record in caplog.records}
+    assert all(secret not in caplog.text for secret in (CANARY, PASSWORD, key))
+
+
+def attempt(calls: list[Callable[[], Any]]) -> None:
+    """Make all calls, whatever they raise."""
+    for call in calls:
+        try:
+            call()
+        except FibonacciError:
+            continue
