@@ -3,9 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable
 
-# As for each library: without handlers of the application, nothing is written to stderr.
-logging.getLogger("fibonacci").addHandler(logging.NullHandler())
-
 
 def get_logger(name: str) -> logging.Logger:
     """Return the logger ``fibonacci.<name>``.
