@@ -20,8 +20,8 @@ def failing(function: Any) -> NodeExecutionError:
     workflow.add_node(FunctionNode("bad", function, dependencies=["first", "open"]))
     try:
         workflow.execute()
-    except NodeExecutionError as fault:
-        return fault
+    except NodeExecutionError as error:
+        return error
     raise AssertionError("the run did not fail")
 
 

@@ -237,8 +237,8 @@ class TellsValues(BuiltinEngine):
         def render(namespace):
             try:
                 return sound(namespace)
-            except TemplateError as fault:
-                fault.args = (f"{fault} There is: {namespace}",)
+            except TemplateError as error:
+                error.args = (f"{error} There is: {namespace}",)
                 raise
 
         wrapped.render = render
@@ -286,8 +286,8 @@ class LetsGo(BuiltinEngine):
     def compile(self, source):
         try:
             return super().compile(source)
-        except TemplateError as fault:
-            if "never closed" in str(fault):
+        except TemplateError as error:
+            if "never closed" in str(error):
                 return super().compile(source.replace("{{", "{"))
             raise
 
@@ -299,8 +299,8 @@ class KeepsUnknownTags(BuiltinEngine):
     def compile(self, source):
         try:
             return super().compile(source)
-        except TemplateError as fault:
-            if "never closed" in str(fault):
+        except TemplateError as error:
+            if "never closed" in str(error):
                 raise
             return super().compile(source.replace("{{", "{"))
 

@@ -24,8 +24,8 @@ from fibonacci import MemoryConfig, PluginNotFoundError, Workflow
 config = MemoryConfig("sqlite", "sqlite:///" + sys.argv[2])
 try:
     Workflow("w", config)
-except PluginNotFoundError as fault:
-    print(fault)
+except PluginNotFoundError as error:
+    print(error)
 import fibonacci_sqlite
 fibonacci.register_plugin("storage", "sqlite", fibonacci_sqlite)
 with Workflow("w", config) as workflow:

@@ -1,4 +1,4 @@
-"""The pages that are made from the source are what the source says."""
+"""The generated pages match the source."""
 
 import re
 import subprocess
@@ -44,7 +44,7 @@ def test_each_field_is_told():
 
 
 def test_each_hook_has_its_contract():
-    """Each hook's chapter shows the contract for it, and all contracts are shown."""
+    """Each hook's chapter shows its contract, and all contracts are shown."""
     page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
     shown = []
     for kind in KINDS.values():
@@ -54,8 +54,8 @@ def test_each_hook_has_its_contract():
     assert sorted(shown) == sorted(one for one in testing.__all__ if one.endswith("Contract"))
 
 
-def test_properties_are_told_from_methods():
-    """Who reads of `Space.text` sees that it is no method: calling it would be a TypeError."""
+def test_properties_are_marked():
+    """A property such as `Space.text` is shown as one: calling it would be a TypeError."""
     page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
     chapter = page.partition("### Space\n")[2].partition("\n### ")[0]
     assert isinstance(plugin.Space.text, property)

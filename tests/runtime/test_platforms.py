@@ -20,8 +20,8 @@ from fibonacci import MemoryConfig, Workflow
 for url in sys.argv[2:]:
     try:
         Workflow("w", MemoryConfig(url.partition(":")[0].replace("postgresql", "postgres"), url))
-    except Exception as fault:
-        print(type(fault).__name__, fault)
+    except Exception as error:
+        print(type(error).__name__, error)
 memory = Workflow("w", MemoryConfig("sqlite", sys.argv[1])).memory
 memory.append("turns", "hello")
 print(memory.get("turns"))

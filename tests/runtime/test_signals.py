@@ -51,16 +51,16 @@ def call():
     """A call whose driver is interrupted, and tells so as its own error."""
     try:
         signal.raise_signal(signal.SIGUSR2)
-    except Exception as fault:
-        raise DriverError("the connection broke") from fault
+    except Exception as error:
+        raise DriverError("the connection broke") from error
 
 
 def verb():
     """A verb over it."""
     try:
         call()
-    except DriverError as fault:
-        raise_for_signal(fault)
+    except DriverError as error:
+        raise_for_signal(error)
         raise AssertionError("it was taken for the driver's") from None
 
 
@@ -89,10 +89,10 @@ def told_as_an_error():
     try:
         try:
             signal.raise_signal(signal.SIGINT)
-        except BaseException as fault:
-            raise DriverError from fault
-    except DriverError as fault:
-        raise_for_signal(fault)
+        except BaseException as error:
+            raise DriverError from error
+    except DriverError as error:
+        raise_for_signal(error)
 
 
 def test_what_a_driver_raised_stays():
@@ -101,8 +101,8 @@ def test_what_a_driver_raised_stays():
     for raised in (TimeoutError("timed out"), DriverError("refused"), OSError(111, "refused")):
         try:
             raise raised
-        except (OSError, DriverError) as fault:
-            raise_for_signal(fault)
+        except (OSError, DriverError) as error:
+            raise_for_signal(error)
 
 
 def test_what_an_application_handles_already_stays(install):
@@ -112,8 +112,8 @@ def test_what_an_application_handles_already_stays(install):
     def refused():
         try:
             raise DriverError("refused")
-        except DriverError as fault:
-            raise_for_signal(fault)
+        except DriverError as error:
+            raise_for_signal(error)
             return "refused"
 
     try:

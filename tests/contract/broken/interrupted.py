@@ -25,8 +25,8 @@ class AsksAgain(Distant):
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         try:
             return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
-        except Exception as fault:
-            raise BackendUnavailableError("the connection broke") from fault
+        except Exception as error:
+            raise BackendUnavailableError("the connection broke") from error
 
 
 @broken("C19")
@@ -36,8 +36,8 @@ class RenamesSignals(Distant):
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         try:
             return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
-        except OSError as fault:
-            raise OutcomeUnknownError("the connection broke") from fault
+        except OSError as error:
+            raise OutcomeUnknownError("the connection broke") from error
 
 
 @broken("C19")

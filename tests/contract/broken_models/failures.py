@@ -15,8 +15,8 @@ class RaisesItsDrivers(Sound):
     def check(self, request) -> Any:
         try:
             super().check(request)
-        except ModelError as fault:
-            if "deadline" in str(fault):
+        except ModelError as error:
+            if "deadline" in str(error):
                 raise
             raise ConnectionError("status 429") from None
 
@@ -28,8 +28,8 @@ class NothingPasses(Sound):
     def check(self, request) -> Any:
         try:
             super().check(request)
-        except ModelError as fault:
-            raise ModelError(str(fault)) from None
+        except ModelError as error:
+            raise ModelError(str(error)) from None
 
 
 @broken("test_stream_failure")
