@@ -1,4 +1,4 @@
-"""The program of such a server: ``llama_program.py WEIGHTS PORT KEY``."""
+"""The server process of `llama.py`: ``llama_program.py WEIGHTS PORT KEY``."""
 
 import os
 import signal

