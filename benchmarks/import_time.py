@@ -21,7 +21,7 @@ UNWANTED = ("asyncio", "importlib_metadata", "yaml", "pickle", "redis", "psycopg
 
 
 def milliseconds(program: str) -> float:
-    """How long a new interpreter takes to run the program."""
+    """Return how long a new interpreter takes to run the program."""
     start = perf_counter()
     subprocess.run([sys.executable, "-c", program], check=True, env=ENVIRONMENT)
     return (perf_counter() - start) * 1e3

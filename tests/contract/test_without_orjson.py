@@ -1,4 +1,4 @@
-"""The contract, and the odd values, where orjson can't be imported: as PyPy and others have it."""
+"""The contract and the odd values without orjson, as on PyPy."""
 
 from pathlib import Path
 
@@ -25,5 +25,5 @@ def test_values_are_kept_without_orjson():
 @pytest.mark.long
 @pytest.mark.parametrize("suite", SUITES)
 def test_the_contract_holds_without_orjson(suite: str):
-    """All of it, in the process and in a file."""
+    """The whole contract holds without orjson, in the process and in a file."""
     run_tests_without_orjson(str(ROOT / suite))

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-_PATIENCE = 5.0  # seconds for a server to end by itself
+_STOP_TIMEOUT = 5.0  # seconds for a server to end by itself
 
 
 def family(*, pid: int = 0, group: int = 0) -> list[int]:
@@ -62,7 +62,7 @@ def _reap(folder: str) -> None:
     signal_all(_servers(), signal.SIGCONT)
     # Fast shutdown for PostgreSQL, which else leaves shared memory behind; the others take it too.
     signal_all(_servers(), signal.SIGINT)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _STOP_TIMEOUT
     while (pids := _servers()) and time.monotonic() < deadline:
         time.sleep(0.01)
     signal_all(pids, signal.SIGKILL)
