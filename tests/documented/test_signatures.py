@@ -9,7 +9,7 @@ The hook specs, or what plugins import, have changed:
 {difference}
 Plugins that were released must work on. If a new abstract method, a field without a default, or a
 changed signature breaks them, SPEC_VERSION has to grow. If none is broken, or it has grown, write
-the snapshot anew: python tests/documented/signatures.py
+the snapshot again: python tests/documented/signatures.py
 """
 
 

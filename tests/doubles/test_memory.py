@@ -132,7 +132,7 @@ def test_one_that_is_left_by_await() -> None:
 
 
 def test_settings_are_checked() -> None:
-    """A URL that is none is told, as it would be in the app."""
+    """An invalid URL is refused, as in the app."""
     with fresh_memory(), pytest.raises(ConfigurationError):
         Workflow("app", MemoryConfig("redis", "postgresql://localhost/db"))
 
@@ -187,7 +187,7 @@ def test_an_app_under_pytest_and_unittest(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "test_app.py").write_text(TESTS)
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
-    for runner, told in (
+    for runner, summary in (
         (["pytest", "-p", "fibonacci_pytest", "-q", "-c", os.devnull, "test_app.py"], "3 passed"),
         (["unittest", "-q", "test_app.Tests"], "Ran 1 test"),
     ):
@@ -195,4 +195,4 @@ def test_an_app_under_pytest_and_unittest(tmp_path: Path) -> None:
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
-        assert (done.returncode, told in done.stdout + done.stderr) == (0, True), done
+        assert (done.returncode, summary in done.stdout + done.stderr) == (0, True), done

@@ -132,12 +132,12 @@ def test_what_a_script_may_hold() -> None:
         assert len(script.requests) == 3
 
 
-def test_a_fault_of_a_script() -> None:
-    """What a script raises is the cause of the node's failure."""
+def test_an_error_of_a_script() -> None:
+    """An error of a script is the cause of the node's failure."""
     script = ScriptedModel(BackendUnavailableError("away"))
-    with override_model("x:y", script), pytest.raises(NodeExecutionError) as told:
+    with override_model("x:y", script), pytest.raises(NodeExecutionError) as raised:
         in_sync(app("x:y"))
-    assert isinstance(told.value.cause, BackendUnavailableError)
+    assert isinstance(raised.value.cause, BackendUnavailableError)
 
 
 @pytest.mark.parametrize("made", [fresh_memory, lambda: override_model("x", "echo")])
@@ -162,9 +162,9 @@ def test_what_is_no_override(name: Any, model: Any) -> None:
 @pytest.mark.parametrize("answer", [["Hello", "Bye"], None, KeyError, {"a": 1}, b"Hello"])
 def test_what_is_no_answer(answer: Any) -> None:
     """An answer that is neither text, Completion nor exception is refused, by its type."""
-    with pytest.raises(InvalidArgumentError, match="as arguments, such as") as told:
+    with pytest.raises(InvalidArgumentError, match="as arguments, such as") as raised:
         ScriptedModel("Hello", answer)
-    assert "Bye" not in str(told.value).partition("; one")[2]
+    assert "Bye" not in str(raised.value).partition("; one")[2]
 
 
 def test_models_that_have_no_name() -> None:

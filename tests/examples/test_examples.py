@@ -102,7 +102,7 @@ def test_the_newsroom_shortens_the_third_story(capsys: pytest.CaptureFixture[str
     assert output.startswith("flowchart TD")
     assert "Tell this in 3 sentences, in a dry tone: Summarize: The river rose." in output
     assert "Tell this in 1 sentences, in a dry tone: Summarize: The bridge is closed." in output
-    assert output.endswith("remembered for ada: ['preferences', 'told'], 3 stories\n")
+    assert output.endswith("remembered for ada: ['preferences', 'stories'], 3 stories\n")
 
 
 def chat(tmp_path: Path, *lines: str) -> str:

@@ -134,7 +134,7 @@ def test_a_change_that_another_one_came_before() -> None:
 
 
 def test_a_record_that_is_written_while_the_index_is_replaced() -> None:
-    """A record is listed though what is known of all records was collected anew meanwhile."""
+    """A record is listed although the store's index was rebuilt meanwhile."""
     store, ttl = LocalStore(), Meanwhile(60_000)
 
     def fill() -> None:

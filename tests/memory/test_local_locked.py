@@ -27,7 +27,7 @@ class Meanwhile(int):
         return int(self) / 1000
 
 
-def amid_a_write(store: LocalStore, todo: Callable[[], object]) -> None:
+def during_a_write(store: LocalStore, todo: Callable[[], object]) -> None:
     ttl = Meanwhile(60_000)
     ttl.todo = todo
     store.write(ADDRESS, b"first", ttl, deadline=NEVER)
@@ -70,7 +70,7 @@ def test_one_thread_at_a_time(verb: Callable[[LocalStore], object]):
         other.start()
         assert not done.wait(0.02)
 
-    amid_a_write(store, start)
+    during_a_write(store, start)
     other.join(10)
     assert done.is_set()
 
@@ -78,14 +78,14 @@ def test_one_thread_at_a_time(verb: Callable[[LocalStore], object]):
 def test_a_thread_does_not_wait_for_itself():
     """A signal handler or a finalizer in mid-call is let in, and the call's change comes last."""
     store = LockedStore()
-    amid_a_write(store, lambda: store.write(ADDRESS, b"second", None, deadline=NEVER))
+    during_a_write(store, lambda: store.write(ADDRESS, b"second", None, deadline=NEVER))
     assert store.read(ADDRESS, deadline=NEVER) == b"first"
 
 
 def test_a_child_that_was_forked_in_mid_call_can_write():
     """The lock of a parent's other thread is not the child's."""
     store, begun, over = LockedStore(), Event(), Event()
-    other = Thread(target=amid_a_write, args=(store, lambda: (begun.set(), over.wait(60))))
+    other = Thread(target=during_a_write, args=(store, lambda: (begun.set(), over.wait(60))))
     other.start()
     assert begun.wait(10)
     in_child(lambda: store.write(ADDRESS, b"mine", None, deadline=NEVER) is None)

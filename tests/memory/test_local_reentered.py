@@ -108,7 +108,7 @@ def in_turn(first: str, second: str, data: bytes | None) -> tuple[object, object
 
 @pytest.mark.parametrize("data", [b"0", None])
 @pytest.mark.parametrize("outer", CHANGES)
-def test_a_change_amid_a_change(outer: str, data: bytes | None) -> None:
+def test_a_change_during_a_change(outer: str, data: bytes | None) -> None:
     """Two changes of a record, one made at any step of the other, come one after the other."""
 
     def meet(inner: str) -> None:
@@ -157,8 +157,8 @@ def test_a_change_that_is_broken_off(change: str, data: bytes | None) -> None:
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
-def test_increments_amid_an_increment(sealed: bool) -> None:
-    """Increments that a signal handler makes amid an increment of the same number all count."""
+def test_increments_during_an_increment(sealed: bool) -> None:
+    """Increments by a signal handler during an increment of the same number all count."""
     key = generate_key() if sealed else None
     config = MemoryConfig(LocalStore(), encrypt_values=sealed, encryption_key=key)
     memory = Workflow("w", config).memory

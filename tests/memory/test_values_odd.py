@@ -111,7 +111,7 @@ class Data:
     a: int = 1
 
 
-class Told(pydantic.BaseModel):
+class Message(pydantic.BaseModel):
     text: str
 
 
@@ -459,8 +459,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "turn is of type Attrs, which JSON cannot represent: use attrs.asdict() of it",
     ),
     "pydantic model": (
-        lambda: Told(text="a"),
-        'turn is of type Told, which JSON cannot represent: use its .model_dump(mode="json")',
+        lambda: Message(text="a"),
+        'turn is of type Message, which JSON cannot represent: use its .model_dump(mode="json")',
     ),
     "object": (lambda: object(), "turn is of type object"),
     "object with hooks": (lambda: Jsonable(), "turn is of type Jsonable"),
