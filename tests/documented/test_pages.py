@@ -35,8 +35,8 @@ def test_reference_has_each_operation():
     assert methods - async_forms - set(headings) == set()
 
 
-def test_each_field_is_told():
-    """Each field of what core hands over or takes has a text, and so has what contracts ask for."""
+def test_each_field_is_documented():
+    """Each field that core passes or accepts is documented, and each attribute of a contract."""
     page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`\w+`) \|.*\| (.*) \|$", page, re.MULTILINE)
     assert len(rows) > 50
