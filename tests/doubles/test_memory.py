@@ -33,7 +33,7 @@ def app() -> Iterator[MemoryManager]:
 
 
 def test_existing_memory_is_replaced(app: MemoryManager) -> None:
-    """A memory that was created before is empty in the block, sync and async, and restored after."""
+    """An existing memory is empty in the block, sync and async, and restored after it."""
     view = app.for_user("ada")
     with fresh_memory() as memory:
         app.set("k", 1)
