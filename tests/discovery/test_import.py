@@ -52,7 +52,7 @@ def test_importing_core_loads_no_driver():
 
 
 def test_importing_core_loads_nothing_slow_or_unsafe():
-    """asyncio and importlib.metadata are loaded on first use; pickle and yaml never."""
+    """asyncio and importlib.metadata wait for their first use; pickle and yaml are never used."""
     assert not loaded_by_core("import fibonacci") & SLOW_OR_UNSAFE
 
 

@@ -194,8 +194,8 @@ def test_nothing_patched(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Workflow("w", MemoryConfig(Far())).memory.set("k", 1)
 
 
-def test_gevent_must_patch_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store works if gevent has patched everything; else the error names what is missing."""
+def test_all_of_gevent_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of gevent everything is needed, and what is missing is named; a store works with all."""
     monkeypatch.setattr(platforms, "_AT_IMPORT", True)
     patched(monkeypatch, "gevent", ("select", "socket", "ssl", "time"))
     memory = Workflow("w", MemoryConfig(LocalStore())).memory
