@@ -71,11 +71,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection() -> Generator[None, object, object]:
     """Exclude a million objects of modules and tests from garbage collection.
 
-    It would look at them again and again, and a forked child's would copy them.
+    Each collection would traverse them, and a forked child's would copy them.
     """
     gc.disable()
     result = yield
-    # An old hypothesis asks the collector who holds its numbers' source, when it runs first.
+    # An old hypothesis calls gc.get_referrers on its random source, when it runs first.
     given(strategies.none())(lambda _: None)()
     gc.freeze()
     gc.enable()

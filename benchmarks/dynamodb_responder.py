@@ -1,6 +1,6 @@
 """A DynamoDB that replies at once: one item for each GetItem, an empty response otherwise.
 
-It says its port, and serves until its input ends. What is measured against it is the client alone.
+It prints its port, and serves until its input ends. Measurements against it are of the client.
 """
 
 import base64

@@ -12,7 +12,7 @@ from time import perf_counter
 GOAL = 100
 """Milliseconds over bare Python."""
 
-# An installed package is compiled: so it is here, whatever the environment says.
+# An installed package is compiled; this one has to be, too, whatever the environment says.
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
 }

@@ -15,7 +15,7 @@ class Alarm(BaseException):
 def alarms() -> Iterator[None]:
     """Make SIGALRM raise, and ignore Python's warnings about what that leaves behind.
 
-    No garbage is collected, as Python drops what is raised meanwhile. A verb that was called and
+    No garbage is collected, as Python ignores exceptions meanwhile. A verb that was called and
     not yet started, when the signal comes, is a coroutine never awaited; and what was opened
     and not yet returned is open when it becomes garbage.
     """

@@ -1,7 +1,6 @@
 """A cipher that stands for a third party's, and any cipher as a plugin.
 
-It is a stream of hashes under a MAC: enough to show every duty of an envelope, and nothing to
-protect anything with.
+It is a stream of hashes under a MAC: enough to test every duty of a cipher, and not secure.
 """
 
 import hmac

@@ -1,7 +1,7 @@
 """A fresh environment: wheels, the dependencies in their metadata, and nothing else.
 
-No network: what others made is lent by the environment that the tests run in, by symbolic links,
-to those alone whom a wheel asks for; a dependency that a wheel does not declare is not there.
+No network: the dependencies that a wheel declares are symbolic links to those of the environment
+that the tests run in; a dependency that a wheel does not declare is missing.
 """
 
 import shutil
@@ -56,7 +56,7 @@ class FreshEnvironment:
         tops = {file.parts[0] for file in lender.files or () if ".." not in file.parts}
         for top in tops - {"__pycache__"}:
             there = Path(str(lender.locate_file(top)))
-            if top.endswith(".dist-info"):  # a linked one is none to uv
+            if top.endswith(".dist-info"):  # uv ignores a symbolic link
                 shutil.copytree(there, self.site / top)
             elif not (self.site / top).exists():  # a namespace may have been lent before
                 (self.site / top).symlink_to(there)

@@ -1,6 +1,6 @@
 """The records of a backend as they are stored: read and written by the raw driver.
 
-The layouts are written down here once more, as the README files promise them.
+The layouts are those that the README files document.
 """
 
 import sqlite3
@@ -158,4 +158,4 @@ INSIDES: dict[str, type[Any]] = {
     "dynamodb": InsideDynamoDB,
     "sqlite": InsideSqlite,
 }
-"""By backend: made from the URL of the store."""
+"""By backend: called with the URL of the store."""

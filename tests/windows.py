@@ -22,7 +22,7 @@ for module, names in (
 def run_without_forks(program: str, *arguments: str) -> str:
     """Run it in its own process, where os.fork is missing, and return its output.
 
-    The standard library's own modules are there before: on Windows they know how to do without.
+    The standard library's modules are imported before: on Windows they work without it.
     """
     command = [sys.executable, "-c", LACKING + program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -18,7 +18,7 @@ from services.process import Process
 from services.server import Server
 
 TOKENS = {f"token-of-user-{number}": f"user-{number}" for number in range(60)}
-"""Who may talk."""
+"""The users, by token."""
 
 COMPLAINT = re.compile("Warning: (?!Enable)|never (retrieved|awaited|closed)|was destroyed|ASGI")
 
@@ -37,10 +37,10 @@ class App(Server):
         command += ["--no-access-log"]
         command += ["--app-dir", str(Path(__file__).parent), "--port", str(port)]
         command += ["--workers", str(workers), "--timeout-graceful-shutdown", "2"]
-        # A request that is sent just when its idle connection is closed fails; so none is closed.
+        # A request fails if its idle connection is closed just then, so none is closed.
         command += ["--timeout-keep-alive", "600"]
-        # Workers that give no sign of life for five seconds are killed, with the requests that they
-        # are at, and on a busy machine all are silent for that long at times.
+        # Workers that do not respond to a health check for five seconds are killed, with their
+        # requests; on a busy machine that may happen to all.
         if "timeout_worker_healthcheck" in signature(uvicorn.Config).parameters:
             command += ["--timeout-worker-healthcheck", "600"]
         folder = farm.ground().folder("uvicorn")

@@ -52,7 +52,7 @@ def test_many_users_talk_at_once(server: str, request: pytest.FixtureRequest) ->
     talks = asyncio.run(at_once(request.getfixturevalue(server).url, *users, turns=TURNS))
     for user, (answers, remembered) in zip(users, talks, strict=True):
         said = [f"{user}.{turn}" for turn in range(TURNS)]
-        # Each answer names all that was said before it, the newest first.
+        # Each answer lists the previous messages, newest first.
         assert answers == [" < ".join(said[turn::-1]) for turn in range(TURNS)]
         assert remembered == [
             {"user": message, "assistant": answer}

@@ -16,7 +16,7 @@ import pytest
 from fresh import FreshEnvironment, built
 from modes import MODES
 
-pytestmark = pytest.mark.bare  # it waits for processes of its own: beside the other lane
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "write-a-backend.md"
@@ -24,7 +24,7 @@ EXAMPLES = {path.name: path for path in (ROOT / "examples" / "backends").glob("*
 SHELF = "fibonacci-shelf"
 LONG = [pytest.param(name, marks=pytest.mark.long) for name in sorted(EXAMPLES)]
 
-# A name in backquotes at the end of a paragraph, and a block of code behind it.
+# A name in backquotes at the end of a paragraph, and a block of code after it.
 FILE = re.compile(r"`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 WHO_IS_THERE = """

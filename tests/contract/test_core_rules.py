@@ -1,4 +1,4 @@
-"""Rules that core alone enforces, for every backend: tested on ``memory``, sync, async and mixed.
+"""Rules that core enforces for every backend: tested on ``memory``, sync, async and mixed.
 
 A backend never meets these values and arguments, so StoreContract does not ask authors to run them.
 """

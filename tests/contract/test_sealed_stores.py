@@ -1,7 +1,7 @@
 """The contract of stores with sealed values, on every backend.
 
 All tests that go through a memory run as they are. Those that look at the very bytes in the store
-are about the store alone, which sees bytes either way; they run without encryption, elsewhere.
+are about the store, which handles bytes either way; they run elsewhere, without encryption.
 Each backend runs in one mode; with ``--long`` in the other, too.
 """
 

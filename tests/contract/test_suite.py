@@ -114,8 +114,8 @@ def report(tmp_path, *options):
     file.write_text(REPORTED)
     options = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--fibonacci-report", *options]
     command = [sys.executable, "-m", "pytest", "-p", "fibonacci_pytest", file, *options]
-    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     return done.stdout.splitlines()
 
 

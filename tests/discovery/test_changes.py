@@ -20,7 +20,7 @@ def test_changes_at_run_time_are_noticed(install: Install):
             Workflow("w", MemoryConfig("come-and-go"))
         metadata = install("toy-comes", storage={"come-and-go": "toy_comes"}, toy_comes=None)
         assert Workflow("w", MemoryConfig("come-and-go")).memory.list_keys() == []
-        time.sleep(0.02)  # a folder's time goes on in steps of some milliseconds
+        time.sleep(0.02)  # a folder's mtime has a resolution of some milliseconds
         shutil.rmtree(metadata)
 
 

@@ -109,7 +109,7 @@ def test_changes_at_run_time(install_models: Install):
         answer("late:x")
     metadata = install_models("toy-late", {"late": "toy_late"})
     assert answer("late:x") == "toy_late(x)"
-    time.sleep(0.02)  # a folder's time goes on in steps of some milliseconds
+    time.sleep(0.02)  # a folder's mtime has a resolution of some milliseconds
     shutil.rmtree(metadata)
     with pytest.raises(PluginNotFoundError, match="unknown model provider 'late'"):
         answer("late:x")

@@ -17,8 +17,8 @@ READMES = [
     *sorted(ROOT.glob("core/*.md")),
     *sorted(ROOT.glob("plugins/*/*.md")),
 ]
-ALONE = ("core", *(f"plugins/fibonacci-{name}" for name in ("crypto", "jinja", "sqlite")))
-"""Those whose first block needs no server, no key and no model."""
+STANDALONE = ("core", *(f"plugins/fibonacci-{name}" for name in ("crypto", "jinja", "sqlite")))
+"""READMEs whose first block needs no server, key or model."""
 
 
 def blocks(readme: Path, language: str = "python") -> list[str]:
@@ -61,8 +61,8 @@ def test_each_block_is_a_program(readme: Path):
 
 def test_first_blocks_that_need_no_server(tmp_path: Path):
     """The first block of a README without a server runs by itself in an empty directory."""
-    files = [f"first_{number}.py" for number in range(len(ALONE))]
-    for folder, file in zip(ALONE, files, strict=True):
+    files = [f"first_{number}.py" for number in range(len(STANDALONE))]
+    for folder, file in zip(STANDALONE, files, strict=True):
         source = blocks(ROOT / folder / "README.md")[0]
         (tmp_path / file).write_text(source, encoding="utf-8")
     run("-c", "import runpy, sys; [*map(runpy.run_path, sys.argv[1:])]", *files, folder=tmp_path)

@@ -11,7 +11,7 @@ from fibonacci import CorruptRecordError, MemoryConfig, SerializationError, Work
 from fibonacci._memory.store_handle import stores_of
 from fibonacci.plugin import Address, Space, run_sync
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ON = ("memory", "sqlite", "redis", "postgres")
 

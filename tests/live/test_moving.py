@@ -10,7 +10,7 @@ from backends import BACKENDS, store
 
 from fibonacci import FibonacciError, MemoryConfig, MemoryManager, Workflow
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 KEYS = ["a", "b", "b:c", "é", "*", "x" * 200]
 VALUES = [None, 0, 1.5, 2**70, "text", [], [1, {"k": None}], {"deep": [[[]]]}, True]
@@ -57,7 +57,7 @@ def results(memory: MemoryManager, seed: int) -> list[Any]:
         except FibonacciError as error:
             result = type(error).__name__
         if verb == "ttl" and isinstance(result, float) and math.isfinite(result):
-            result = round(result, -2)  # it has been running meanwhile
+            result = round(result, -2)  # time has passed meanwhile
         found.append((verb, result))
     return found
 

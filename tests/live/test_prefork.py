@@ -9,7 +9,7 @@ from fibonacci import MemoryConfig, Workflow
 ON = ("sqlite", "redis", "postgres")
 
 FORKS = "This process"
-"""What Python says of forks beside threads, which the async mode of sqlite has: that is tested."""
+"""Python's warning about forks beside threads, which async sqlite has: that is tested."""
 
 PROGRAM = """
 import asyncio, json, os, sys

@@ -11,7 +11,7 @@ from services.proxy import Proxy
 
 from fibonacci import MemoryConfig, MemoryManager, StorageError, Workflow, generate_key
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ON = ("memory", "sqlite", "redis", "postgres", "dynamodb")
 
@@ -76,7 +76,7 @@ def test_rewrap_over_a_failing_connection(kind: str, request: pytest.FixtureRequ
         enough = Event()
 
         def break_off() -> None:
-            # Not for ever: on a slow machine no request might come through.
+            # With a limit: on a slow machine no request might succeed.
             for _ in range(200):
                 if enough.wait(0.02):
                     break

@@ -21,7 +21,7 @@ from fibonacci import (
 )
 from fibonacci.plugin import Address, Space
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ON = ("sqlite", "redis", "postgres", "dynamodb")
 

@@ -9,7 +9,7 @@ from inside import INSIDES, Inside
 from fibonacci import DecryptionError, MemoryConfig, Workflow, generate_key
 from fibonacci.plugin import Address, Scope, Space
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ON = ("sqlite", "redis", "postgres", "dynamodb")
 

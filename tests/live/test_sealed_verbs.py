@@ -8,7 +8,7 @@ import pytest
 
 from fibonacci import DecryptionError, MemoryConfig, MemoryManager, Workflow, generate_key
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ON = ("memory", "sqlite", "redis", "postgres", "dynamodb")
 

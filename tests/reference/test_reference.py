@@ -232,7 +232,7 @@ def test_writing_memory(claude: Claude, backend: tuple[str, str]) -> None:
         assert workflow.memory.list_keys() == []
 
 
-# Of our lowest botocore: pytest.warns tells it again, and no longer says that it is botocore's.
+# A warning of our lowest botocore, which pytest.warns issues again as its own.
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_encryption_needs_its_plugin(backend: tuple[str, str]) -> None:
     """Without a cipher the workflow can't be created, so nothing is stored in plain."""

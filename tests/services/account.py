@@ -1,8 +1,8 @@
 """The account that a server runs under if it refuses to run as root.
 
-It runs in namespaces of its own: there root looks like an ordinary user, and its files stay root's.
-Where the kernel forbids that, root runs it as `nobody`, from a copy of the programs if the folders
-above them are root's alone, and everybody else as they are.
+It runs in its own namespaces: there root looks like an ordinary user, and its files stay root's.
+If the kernel forbids that, root runs it as `nobody`, from a copy of the programs if only root can
+read the folders above them; another user runs it under their own account.
 """
 
 import functools

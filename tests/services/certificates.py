@@ -23,10 +23,10 @@ class Certificates:
     client: Path
     client_key: Path
     stranger: Path
-    """A client's certificate of an authority that nobody trusts, ..."""
+    """A client's certificate of another authority, which the server does not trust."""
     stranger_key: Path
     other_ca: Path
-    """... and that authority's own: who trusts only this one must refuse the server."""
+    """The other authority: a client that trusts only this one must refuse the server."""
 
     def context(self) -> ssl.SSLContext:
         """Return the TLS context of a client."""

@@ -89,6 +89,6 @@ def moto() -> Moto:
         unavailable("DynamoDB", reason, "pip install 'moto[server,dynamodb]'")
     port = ports.claim()
     folder = farm.ground().folder("moto")
-    # -P: beside the script lie modules with the names of what it imports.
+    # -P: the script's folder has modules with the names of its imports.
     command = [sys.executable, "-P", str(_SCRIPT), ports.LOOPBACK, str(port)]
     return Moto(Process(command, folder), port).start()

@@ -51,7 +51,7 @@ class Delay(Pass):
 class BlackHole(Pass):
     """Accept everything, and pass nothing on until the fault is over: a network partition.
 
-    What was held is then delivered, late, as a network would; also if the sender has hung up.
+    What was held is then delivered, late, as in a network; also if the sender has disconnected.
     `requests=False` lets requests through: the server does what the client never hears of.
     """
 

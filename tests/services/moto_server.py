@@ -1,12 +1,12 @@
 """The process that `services.dynamodb` starts: moto's DynamoDB, fixed where it differs from AWS.
 
 DynamoDB compares and writes an item in one step. moto does so in two, and serves each connection
-by a thread of its own: without the lock, concurrent conditional writes would all succeed.
-And of an attribute that is updated it counts the old value too, and of a binary one the base64:
-those of 200 KB would be too large. AWS keeps connections; the server that moto brings ends each.
+in its own thread: without the lock, concurrent conditional writes would all succeed. It counts the
+old value of an updated attribute too, and the base64 of a binary one: 200 KB would be too large.
+AWS keeps connections open; moto's own server closes each.
 
-And moto spends a third of its time on the names of its own methods, on numbers that are none, and
-on the attributes that a value has not.
+moto also spends a third of its time on the names of its own methods, on parsing texts as numbers,
+and on missing attributes of values.
 """
 
 import functools

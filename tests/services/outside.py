@@ -28,7 +28,7 @@ class OutsidePostgres(Databases):
         self.host, self.port = _address(url)
 
     def execute(self, sql: str, database: str = "") -> Rows:
-        # Here alone is psycopg needed: an outside server may want passwords and TLS.
+        # Only here is psycopg needed: an external server may require passwords and TLS.
         import psycopg
 
         url = urlsplit(self.url)

@@ -74,7 +74,7 @@ _initialised: dict[Account, Path] = {}
 
 def _initialise(who: Account, folder: Path) -> None:
     made = _initialised.get(who)
-    if made is None or not made.exists():  # it goes with its farm
+    if made is None or not made.exists():  # it is removed with its farm
         made = _initialised[who] = farm.ground().folder("initdb")
         who.enter(made)
         _initdb(who, made)

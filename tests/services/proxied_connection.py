@@ -49,7 +49,7 @@ class ProxiedConnection:
         reset = True
         try:
             await self._pass()
-        except* OSError:  # the server refuses: so do we, as well as we still can
+        except* OSError:  # the server refuses: reset the client, which was accepted already
             reset = True
         except* CutError as ends:
             reset = any(isinstance(end, CutError) and end.reset for end in ends.exceptions)

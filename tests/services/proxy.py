@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Target(Protocol):
-    """A server to stand in front of."""
+    """A server that a proxy can be put in front of."""
 
     host: str
     port: int

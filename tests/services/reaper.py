@@ -60,7 +60,7 @@ def _servers() -> list[int]:
 
 def _reap(folder: str) -> None:
     signal_all(_servers(), signal.SIGCONT)
-    # Fast shutdown for PostgreSQL, which else leaves shared memory behind; the others take it too.
+    # Fast shutdown for PostgreSQL, which otherwise leaves shared memory; the others accept it too.
     signal_all(_servers(), signal.SIGINT)
     deadline = time.monotonic() + _STOP_TIMEOUT
     while (pids := _servers()) and time.monotonic() < deadline:

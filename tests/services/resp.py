@@ -6,7 +6,7 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 Reply = Any
-"""Bytes, an int, None, or a list of such."""
+"""Bytes, an int, None, or a list of these."""
 
 
 class ReplyError(Exception):

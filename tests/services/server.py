@@ -8,7 +8,7 @@ from typing import Self
 from services import ports
 from services.process import Process
 
-_DEADLINE = 120.0  # seconds until a server must answer: the machine may be busy
+_DEADLINE = 120.0  # seconds until a server must be ready: the machine may be busy
 
 
 class Server(ABC):

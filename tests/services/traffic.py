@@ -48,5 +48,5 @@ class Traffic:
                 last = self._last[connection] = Exchange(connection)
                 self.exchanges.append(last)
             last.request += data
-        elif last is not None:  # else it answers what was asked before the record began
+        elif last is not None:  # otherwise it replies to a request from before the record began
             last.reply += data

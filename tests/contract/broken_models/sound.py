@@ -35,7 +35,7 @@ def broken(test):
 class Sound(Model):
     """Repeats the words of the prompt one at a time, at most four completions at once.
 
-    How it answers is written once, as steps: a number is a wait in seconds, all else a piece.
+    A completion is a sequence of steps: a number is a pause in seconds, all else a piece.
     """
 
     supported_options = frozenset({"temperature", "stop"})
