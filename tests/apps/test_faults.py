@@ -8,7 +8,7 @@ from services import faults
 from services.proxy import Proxy
 
 
-def test_a_store_that_is_away_is_a_503(ada: httpx.Client, proxy: Proxy) -> None:
+def test_unavailable_store_is_a_503(ada: httpx.Client, proxy: Proxy) -> None:
     """An unavailable store is a 503 without internals; requests succeed once it is back."""
     requests = [("GET", "/health", None), ("GET", "/history", None)]
     requests += [("POST", path, {"message": "Hello"}) for path in ("/chat", "/chat/stream")]

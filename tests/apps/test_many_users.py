@@ -43,7 +43,7 @@ async def at_once(url: str, *users: str, turns: int) -> list[Talk]:
 
 
 @pytest.mark.parametrize("server", ["app", "two_workers"])
-def test_many_users_talk_at_once(server: str, request: pytest.FixtureRequest) -> None:
+def test_concurrent_users(server: str, request: pytest.FixtureRequest) -> None:
     """20 users with 4 turns each: no user sees another's text, and no turn is lost or out of order.
 
     Every other answer is streamed.
@@ -74,7 +74,7 @@ async def in_tabs(url: str, tabs: int) -> tuple[dict[str, str], list[dict[str, s
 
 
 @pytest.mark.parametrize("server", ["app", "two_workers"])
-def test_one_user_in_twelve_tabs(server: str, request: pytest.FixtureRequest) -> None:
+def test_concurrent_requests_of_one_user(server: str, request: pytest.FixtureRequest) -> None:
     """Twelve concurrent requests of one user store each turn once, with its own answer."""
     answers, remembered = asyncio.run(in_tabs(request.getfixturevalue(server).url, 12))
     assert len(remembered) == 12

@@ -17,7 +17,7 @@ def test_request_without_a_valid_token_is_refused(ada: httpx.Client, token: str 
         assert reply.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_body_names_no_user(ada: httpx.Client, bob: httpx.Client) -> None:
+def test_user_id_of_a_request_is_not_used(ada: httpx.Client, bob: httpx.Client) -> None:
     """A user id in the body is refused, and one in the query is ignored: only the token counts."""
     reply = ada.post("/chat", json={"message": "Hello", "user_id": "user-3"})
     assert reply.status_code == 422
@@ -36,7 +36,7 @@ def test_delete_forgets_only_the_callers_history(ada: httpx.Client, bob: httpx.C
     assert len(bob.get("/history").json()) == 1
 
 
-def test_twenty_turns_are_kept(ada: httpx.Client) -> None:
+def test_history_is_limited_to_twenty_turns(ada: httpx.Client) -> None:
     """The history holds the last twenty turns; the oldest goes first, with its answer."""
     for turn in range(22):
         ada.post("/chat", json={"message": f"{turn}"}).raise_for_status()
@@ -46,7 +46,7 @@ def test_twenty_turns_are_kept(ada: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("text", ["{{memory.history}}", "a\0b", "\N{SNOWMAN}", '"}],', "\n\n"])
-def test_any_text_is_text(ada: httpx.Client, text: str) -> None:
+def test_message_is_plain_text(ada: httpx.Client, text: str) -> None:
     """A user's message is neither rendered as a template nor parsed as part of the history."""
     assert ada.post("/chat", json={"message": text}).json() == {"answer": text}
     assert ada.get("/history").json() == [{"user": text, "assistant": text}]

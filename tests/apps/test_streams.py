@@ -60,7 +60,7 @@ async def leave_at_once(url: str, headers: httpx.Headers, begun: int) -> None:
         await asyncio.wait([asking])
 
 
-def test_an_answer_comes_piece_by_piece(ada: httpx.Client) -> None:
+def test_answer_is_streamed_word_by_word(ada: httpx.Client) -> None:
     """Each word is an event; `done` is sent once the turn is remembered."""
     with ada.stream("POST", "/chat/stream", json={"message": "My name is Ada"}) as reply:
         assert reply.headers["Content-Type"].startswith("text/event-stream")
@@ -88,7 +88,7 @@ def test_disconnect_before_the_first_word_leaves_nothing(ada: httpx.Client) -> N
 
 
 @pytest.mark.parametrize("events", range(6))
-def test_a_turn_is_whole_or_not_at_all(ada: httpx.Client, events: int) -> None:
+def test_disconnect_stores_a_whole_turn_or_none(ada: httpx.Client, events: int) -> None:
     """A disconnect after any event leaves a whole turn or none; after the end, a whole one."""
     read = ask(ada, "One two three four five", events)
     whole = {"user": "One two three four five", "assistant": "One two three four five"}

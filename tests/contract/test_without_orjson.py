@@ -16,7 +16,7 @@ CHOSEN = "odd and not without_end or [sync] and ({})".format(
 )
 
 
-def test_values_are_kept_without_orjson():
+def test_values_without_orjson():
     """C7, C8, C16: every odd value, and the clauses on values, in the process and in a file."""
     files = (*SUITES, "tests/memory/test_values_odd.py")
     run_tests_without_orjson("-k", CHOSEN, *(str(ROOT / file) for file in files))

@@ -20,7 +20,7 @@ TOYS = Path(__file__).parent / "toys"
 def only_toys() -> Iterator[None]:
     """Hide all plugins but the toys, whatever plugins (or sources of them) are installed.
 
-    Not by monkeypatch: it must be undone after all that monkeypatch does to the path.
+    Without monkeypatch, as this must be undone after all changes of the path by monkeypatch.
     """
     saved = sys.path[:]
     sys.path[:] = [

@@ -106,7 +106,7 @@ def test_a_broken_plugin_is_loaded_again_on_the_next_use(install: Install, site:
         ),
     ],
 )
-def test_whatever_an_import_raises_becomes_one_error(
+def test_any_exception_of_an_import_becomes_one_error(
     install: Install, name: str, source: str, error: str
 ):
     """SystemExit and other exceptions of an import become one error; the program goes on."""
@@ -131,7 +131,7 @@ def test_an_interrupted_import_is_an_interruption(install: Install):
         ("prose", "not a module!", ""),
     ],
 )
-def test_an_entry_point_that_leads_nowhere_is_named(
+def test_an_entry_point_without_a_target_is_named(
     install: Install, name: str, target: str, error: str
 ):
     """An entry point whose module is missing from the wheel raises like a failed import."""
@@ -255,7 +255,7 @@ def test_an_exception_of_a_hook_is_raised_without_its_text(install: Install):
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
-def test_the_encryption_key_stays_out_of_what_a_hook_raises(install: Install):
+def test_the_encryption_key_stays_out_of_exceptions_of_a_hook(install: Install):
     """C23: the keys that a cipher refuses appear nowhere."""
     source = HOOK.format("raise ValueError(settings.keys)").replace("_storage", "_encryption")
     install("toy-tells", encryption={"tells": "toy_tells"}, toy_tells=source)

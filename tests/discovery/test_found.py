@@ -130,7 +130,7 @@ def test_a_distribution_found_twice_on_the_path_is_one(install: Install, tmp_pat
     assert Workflow("w", MemoryConfig("copy")).memory.set("k", 1)
 
 
-def test_the_list_says_what_is_installed_without_importing_it(install: Install):
+def test_the_list_imports_no_plugin(install: Install):
     """``plugins()`` reads metadata: kind, name, distribution, version and state."""
     install("toy-listed", "2.5", storage={"listed": "toy_listed"}, toy_listed=None)
     assert listed()["listed"] == PluginInfo(

@@ -99,7 +99,7 @@ def test_unreadable_metadata_is_named(install: Install, breaks: Callable[[Path],
     )
 
 
-def test_a_plugin_whose_distribution_lost_its_name_works(install: Install):
+def test_a_plugin_whose_distribution_has_no_name_works(install: Install):
     """A distribution without a name in its metadata gets the one of its folder."""
     no_metadata(install("toy-nameless", "2.5", storage={"anon": "toy_anon"}, toy_anon=None))
     assert use("anon")

@@ -21,7 +21,7 @@ def sealed(name: str) -> MemoryConfig:
     return MemoryConfig(encrypt_values=True, encryption_key="key", encryption=name)
 
 
-def test_a_known_backend_that_is_missing_comes_with_its_install_line(install: Install):
+def test_error_about_a_missing_backend_has_its_install_command(install: Install):
     """The error about a known backend has the documented text, and what is installed."""
     install("toy-sqlite", storage={"sqlite": "toy_sqlite"}, toy_sqlite=None)
     assert refusal(MemoryConfig("redis", "redis://localhost")) == (
@@ -39,7 +39,7 @@ def test_each_published_backend_is_known(name: str):
     )
 
 
-def test_encryption_that_is_missing_comes_with_its_install_line():
+def test_error_about_a_missing_cipher_has_its_install_command():
     """The error about a missing cipher names the extra ``crypto``."""
     assert refusal(sealed("aes-256-gcm")) == (
         "encryption 'aes-256-gcm' is not installed. "
@@ -50,7 +50,7 @@ def test_encryption_that_is_missing_comes_with_its_install_line():
 @pytest.mark.parametrize(
     ("model", "provider"), [("claude-sonnet-4-5", "claude-"), ("anthropic:claude-x", "anthropic")]
 )
-def test_a_provider_that_is_missing_comes_with_its_install_line(model: str, provider: str):
+def test_error_about_a_missing_provider_has_its_install_command(model: str, provider: str):
     """A claimed prefix and a provider's name both lead to the extra ``anthropic``."""
     workflow = Workflow("w")
     workflow.add_node(LLMNode("n", model, "x"))

@@ -66,7 +66,7 @@ def test_undoing_inside_the_block_is_fine():
             Workflow("w", MemoryConfig("toy"))
 
 
-def test_the_newest_registration_goes_first():
+def test_the_newest_registration_takes_precedence():
     """Nested registrations cover each other, and reappear."""
     with register_plugin("storage", "toy", toy("outer")):
         with register_plugin("storage", "toy", toy("inner")):
@@ -90,7 +90,7 @@ def test_the_same_object_may_be_registered_twice():
         assert chosen("toy") == "mine"
 
 
-def test_a_registered_plugin_goes_before_an_installed_one(install: Install):
+def test_a_registered_plugin_takes_precedence_over_an_installed_one(install: Install):
     """A test or an application can replace any installed plugin."""
     install("toy-under", storage={"under": "toy_under"}, toy_under=None)
     with register_plugin("storage", "under", toy("over")):
@@ -98,7 +98,7 @@ def test_a_registered_plugin_goes_before_an_installed_one(install: Install):
     assert Workflow("w", MemoryConfig("under")).memory.set("k", 1)
 
 
-def test_a_registered_plugin_goes_before_the_default_one():
+def test_a_registered_plugin_takes_precedence_over_the_default_one():
     """A registered ``memory`` covers the default backend, which reappears."""
     with register_plugin("storage", "memory", toy("instead")):
         assert chosen("memory") == "instead"
@@ -198,7 +198,7 @@ def test_the_hook_is_called_when_the_workflow_is_created():
     workflow.close()
 
 
-def test_stores_with_other_objects_among_their_options_are_not_shared():
+def test_stores_with_different_objects_as_options_are_not_shared():
     """C22: options that differ give another store, also after the first object is gone."""
 
     @hookimpl
@@ -242,7 +242,7 @@ def test_stores_with_other_objects_among_their_options_are_not_shared():
     ],
     ids=repr,
 )
-def test_a_store_is_shared_where_the_options_are_the_same(one: Any, other: Any, shared: bool):
+def test_stores_with_equal_options_are_shared(one: Any, other: Any, shared: bool):
     """C22: equal text, numbers, lists and dicts share a store; other options by identity."""
     names = count()
 

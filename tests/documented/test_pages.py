@@ -11,7 +11,7 @@ from fibonacci._discovery.kinds import KINDS
 from .conftest import ROOT
 
 
-def test_made_pages():
+def test_generated_pages():
     """docs/hooks.md, docs/errors.md and docs/reference.md are as docs/make_pages.py makes them."""
     command = [sys.executable, ROOT / "docs" / "make_pages.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -57,7 +57,7 @@ def test_the_chatbot_keeps_the_last_twenty_messages_of_each_user(chatbot: dict[s
         ]
 
 
-def test_what_the_fastapi_example_remembers_is_limited(monkeypatch: pytest.MonkeyPatch):
+def test_history_of_the_fastapi_example_is_limited(monkeypatch: pytest.MonkeyPatch):
     """The history stays limited although the default model's answers repeat all of it."""
     for name in [name for name in os.environ if name.startswith(("FIBONACCI_", "CHAT_"))]:
         monkeypatch.delenv(name)
@@ -76,7 +76,7 @@ def assert_limited(history: list[dict[str, str]]) -> None:
     assert len(str(history)) < 100_000
 
 
-def test_what_the_chatbot_remembers_is_limited():
+def test_history_of_the_chatbot_is_limited():
     """The chatbot's history stays limited with a model that repeats all of it."""
     with chatbot_with("echo") as names:
         for turn in range(25):
@@ -84,7 +84,7 @@ def test_what_the_chatbot_remembers_is_limited():
         assert_limited(names["workflow"].memory.get("history", scope="user", user_id="ada"))
 
 
-def test_what_the_chat_remembers_is_limited():
+def test_history_of_the_chat_is_limited():
     """The terminal chat's history stays limited with the model echo."""
     names = runpy.run_path(str(EXAMPLES / "chat.py"))
     with names["chatbot"]("memory", None, "echo") as workflow:
@@ -141,7 +141,7 @@ def test_the_chat_forgets_only_one_user(tmp_path: Path):
     assert "never read" not in output
 
 
-def test_the_chat_shows_no_commands_to_the_terminal(tmp_path: Path):
+def test_the_chat_escapes_terminal_commands(tmp_path: Path):
     """Escape sequences in a model's answer or a memory do not reach the terminal."""
     assert "\x1b" not in chat(tmp_path, "\x1b[31mred", "/memory")
 

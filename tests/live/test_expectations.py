@@ -20,7 +20,7 @@ def memory_of(config: MemoryConfig, name: str = "w") -> Any:
     return Workflow(name, config).memory
 
 
-def test_a_ttl_below_a_minute_lives_as_long_as_it_says(config: MemoryConfig) -> None:
+def test_ttl_below_a_minute(config: MemoryConfig) -> None:
     """A ttl of 24 seconds lasts 24 seconds, and reads neither shorten nor refresh it (C11, C13)."""
     memory = memory_of(config)
     memory.set("k", 1, ttl=24)
@@ -56,7 +56,7 @@ def test_concurrent_appends_and_updates_all_count(config: MemoryConfig) -> None:
     assert memory.get("sum") == 160
 
 
-def test_a_value_is_never_the_callers_own_object(config: MemoryConfig) -> None:
+def test_values_are_copies(config: MemoryConfig) -> None:
     """Changing an object after set(), or one from get(), changes no record (C7)."""
     memory, value = memory_of(config), {"list": [1]}
     memory.set("k", value)
@@ -97,7 +97,7 @@ def test_similar_user_ids_are_separate(config: MemoryConfig) -> None:
             assert memory.get("b::k", scope="user", user_id=owner) == owner, user
 
 
-def test_no_separator_makes_two_addresses_meet(config: MemoryConfig) -> None:
+def test_separators_in_ids_and_keys(config: MemoryConfig) -> None:
     """User "a" with key "b::k" and user "a::b" with key "k" are two records (C1)."""
     memory = memory_of(config)
     for owner, key in (("a", "b::k"), ("a::b", "k"), ("a:b", "k"), ("a", "b:k")):
@@ -108,7 +108,7 @@ def test_no_separator_makes_two_addresses_meet(config: MemoryConfig) -> None:
     assert memory.get("k", scope="user", user_id="a::b") == ["a::b", "k"]
 
 
-def test_clearing_leaves_the_keys_of_other_applications(config: MemoryConfig) -> None:
+def test_clear_leaves_records_of_other_applications(config: MemoryConfig) -> None:
     """Clearing leaves records with another prefix, workflow or scope (C6)."""
     memory = memory_of(config)
     elsewhere = Workflow(
@@ -133,7 +133,7 @@ def test_invalid_json_bytes_are_no_miss(config: MemoryConfig) -> None:
         memory.get("k", default="a miss")
 
 
-def test_a_second_event_loop_is_as_good_as_the_first(config: MemoryConfig) -> None:
+def test_successive_event_loops(config: MemoryConfig) -> None:
     """One memory serves several event loops, one after the other (C21)."""
     memory = memory_of(config)
 

@@ -157,7 +157,9 @@ def hits(shown: dict[str, bytes], wanted: list[bytes]) -> list[tuple[str, bytes]
     return [(kind, needle) for kind, text in shown.items() for needle in wanted if needle in text]
 
 
-def test_no_canary_shows(place: tuple[str, str], caplog: pytest.LogCaptureFixture) -> None:
+def test_secrets_are_found_nowhere(
+    place: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
     """Over 100 probes of what is stored, logged and printed find no value or key (C23, C24)."""
     loud = Loud(place, caplog, encrypt_values=True, encryption_key=[KEY, SECOND])
     shown, wanted = loud.use(), needles()

@@ -101,7 +101,7 @@ def test_snippet(program: str, names: dict[str, Any], backend: tuple[str, str]) 
     run(program, names, backend)
 
 
-def test_what_the_snippets_do(names: dict[str, Any], backend: tuple[str, str]) -> None:
+def test_results_of_the_snippets(names: dict[str, Any], backend: tuple[str, str]) -> None:
     """The snippets, run one after the other, leave the results that they state."""
     for program in PROGRAMS:
         run(program, names, backend)

@@ -58,7 +58,7 @@ def test_a_dropped_registry_closes_its_objects() -> None:
     assert asyncio.run(drop_registry()).closed == 1
 
 
-def test_what_was_taken_out_is_not_closed() -> None:
+def test_a_removed_object_is_not_closed() -> None:
     """An object that was taken out stays open, and so does its successor in the same loop."""
 
     async def replace(take: Callable[[LoopLocal[Resource]], object]) -> tuple[Resource, Resource]:

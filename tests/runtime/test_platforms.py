@@ -44,7 +44,7 @@ def test_a_python_without_poll(monkeypatch, backend: str):
     assert str(caught.value) == refusal(backend)
 
 
-def test_backends_where_there_are_no_forks(tmp_path):
+def test_backends_without_fork(tmp_path):
     """Without os.fork no backend fails on import; the sqlite backend works."""
     printed = run_without_forks(PROGRAM, f"sqlite:///{tmp_path / 'm.db'}", *URLS.values())
     refused = [f"ConfigurationError {refusal(backend)}" for backend in URLS]

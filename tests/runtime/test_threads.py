@@ -92,7 +92,7 @@ def test_a_call_in_a_thread_ends_by_its_deadline() -> None:
         call_in_thread(lambda: 1 / 0, deadline=time.monotonic() + 60)
 
 
-def test_a_call_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_if_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """The call runs in the caller's thread if Python is shutting down."""
 
     def refuse(_: Thread) -> None:

@@ -49,7 +49,7 @@ END $$"""
 class Spares:
     """Databases that are emptied and reused: creating and dropping one takes five times longer.
 
-    What tests leave in them outside of schemas stays, settings of the database for example.
+    Objects outside of schemas stay, such as settings of the database.
     """
 
     def __init__(self, server: Databases, made: ExitStack) -> None:

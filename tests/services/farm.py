@@ -31,7 +31,7 @@ class Farm:
     def spawn(self, command: list[str], folder: Path, user: int | None) -> subprocess.Popen[bytes]:
         """Start `command` in `folder`, its output in `folder/log`; as another user if one is given.
 
-        It joins the reaper's group, and so is never without one who ends it.
+        It joins the reaper's group, so it is ended in any case.
         """
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(

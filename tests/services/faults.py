@@ -52,7 +52,7 @@ class BlackHole(Pass):
     """Accept everything, and pass nothing on until the fault is over: a network partition.
 
     What was held is then delivered, late, as in a network; also if the sender has disconnected.
-    `requests=False` lets requests through: the server does what the client never hears of.
+    `requests=False` lets requests through: the server applies them, and no reply arrives.
     """
 
     requests: bool = True

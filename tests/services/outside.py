@@ -43,7 +43,7 @@ class OutsideDynamoDB(DynamoDB):
     """The service of FIBONACCI_TEST_DYNAMODB_URL, on which tables can be created.
 
     `dynamodb://region`, perhaps with `?endpoint_url=`; credentials are found as boto3 does. The
-    tables that tests make there, `fibonacci-test-*`, are for others to delete.
+    tables that tests create there, `fibonacci-test-*`, are not deleted.
     """
 
     def __init__(self, url: str) -> None:

@@ -16,8 +16,8 @@ from services.proxy import Target
 class TLSTerminator:
     """Accepts TLS connections, and passes on their content; a context manager.
 
-    Its url is the server's, with its own port. Clients need a certificate too if `mutual`; its own
-    is one as of old if `lax`. Replies are gathered into records of up to 16 KiB.
+    Its url is the server's, with its own port. With `mutual`, clients need a certificate too; with
+    `lax`, the server's breaks a rule of VERIFY_X509_STRICT. Records have up to 16 KiB of replies.
     """
 
     def __init__(
