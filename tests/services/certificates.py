@@ -42,7 +42,7 @@ class Authority:
     name: str
     folder: Path
     lax: bool = False
-    """As of old: no key identifiers, and nothing critical, which newer Pythons do not take."""
+    """Without key identifiers and critical extensions, which newer Pythons require."""
     key: ec.EllipticCurvePrivateKey = attrs.field(
         factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
