@@ -1,4 +1,4 @@
-"""What every test of the workspace has: the fixtures of the farm, and a part of the selection."""
+"""Options, fixtures and the selection for all tests of the workspace."""
 
 import asyncio
 import gc
@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Heed SIGINT, which a shell has the commands in its background ignore, and their children.
+    """Restore SIGINT, which a shell ignores for background commands and their children.
 
     A worker of pytest's is measured; the programs that its tests start are not: servers, mostly.
     Nor is the process that hands out the tests, from here on: it runs none of them.
@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the files of which a lane of the gate runs nothing: to import them takes time."""
+    """Skip files of which a lane of the gate runs nothing: importing them takes time."""
     if collection_path.suffix != ".py":
         return None
     bare = _is_bare(collection_path) or "mark.bare" in collection_path.read_text("utf-8")
@@ -54,7 +54,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what has to run without coverage, and leave out what takes long."""
+    """Mark the tests that run without coverage, and deselect the long ones."""
     for item in items:
         if _is_bare(item.path):
             item.add_marker("bare")
@@ -69,13 +69,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep Python's collector from what stays to the end: a million objects of modules and tests.
+    """Exclude a million objects of modules and tests from garbage collection.
 
-    It would look at them again and again, and a forked child's would copy them.
+    Each collection would traverse them, and a forked child's would copy them.
     """
     gc.disable()
     result = yield
-    # An old hypothesis asks the collector who holds its numbers' source, when it runs first.
+    # An old hypothesis calls gc.get_referrers on its random source, when it runs first.
     given(strategies.none())(lambda _: None)()
     gc.freeze()
     gc.enable()
@@ -84,15 +84,15 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Collect a test's garbage with it, where it has Python's tales of garbage ignored."""
+    """Collect a test's garbage right after it, if it ignores Python's warnings about it."""
     if any("Unraisable" in str(mark.args) for mark in item.iter_markers("filterwarnings")):
         gc.collect()
 
 
 def _is_bare(path: Path) -> bool:
-    """Suites and faults: signals in mid-call, and forks beside threads; see the marker.
+    """Return whether it is a suite or a test of faults: signals in mid-call, forks beside threads.
 
-    And what covers nothing of ours that others leave out: it waits beside the measured tests.
+    Tests that cover no line of ours which others miss are bare, too: they mostly wait.
     """
     apart = {"apps", "contract", "documented", "faults", "services_tests"}
     return bool(apart & set(path.parts) - set(ROOT.parts)) or path.stem.startswith("test_contract")

@@ -1,6 +1,6 @@
-"""Callers of one process who change one record at once: redis-py's WATCH, and ours.
+"""Concurrent changes of one record in one process: redis-py's WATCH, and ours.
 
-Each appends turns to one JSON list that is kept at twenty, the history of a chat. redis-py does it
+Each appends turns to one JSON list, a chat's history, which is cut to twenty. redis-py does it
 with a WATCH, a GET, and a SET in a MULTI, again until it holds: the way its documentation shows.
 """
 
@@ -34,7 +34,7 @@ TIMES = 50
 
 
 def appended(data: bytes | None) -> bytes:
-    """The list with one more turn."""
+    """Return the list with one more turn."""
     return orjson.dumps([*(orjson.loads(data) if data else []), TURN][-KEPT:])
 
 
@@ -69,7 +69,7 @@ async def awatched(client: Any) -> None:
 
 
 def several(call: Callable[[], object]) -> Callable[[], None]:
-    """What each thread does."""
+    """Return the work of each thread."""
 
     def work() -> None:
         for _ in range(TIMES):
@@ -84,7 +84,7 @@ async def in_tasks(call: Callable[[], Awaitable[object]], number: int) -> None:
 
 
 def measured(control: redis.Redis, work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds and commands that the work takes: medians of some rounds."""
+    """Return the seconds and commands that the work takes: medians of some rounds."""
     seconds, commands = [], []
     work()
     for _ in range(ROUNDS):
@@ -106,7 +106,7 @@ def compare(name: str, number: int, url: str, memory: MemoryManager) -> None:
         awaiting = redis.asyncio.Redis.from_url(url)
         found = [
             measured(control, lambda: run(in_tasks(lambda: awatched(awaiting), number))),
-            measured(control, lambda: run(in_tasks(append_awaited(memory), number))),
+            measured(control, lambda: run(in_tasks(append_async(memory), number))),
         ]
         run(awaiting.aclose())
         changes = number
@@ -132,13 +132,13 @@ def append(memory: MemoryManager) -> int:
     return memory.append("turns", TURN, max_items=KEPT)
 
 
-def append_awaited(memory: MemoryManager) -> Callable[[], Awaitable[int]]:
-    """Append with the memory on an event loop."""
+def append_async(memory: MemoryManager) -> Callable[[], Awaitable[int]]:
+    """Append with the memory in async code."""
     return lambda: memory.aappend("turns", TURN, max_items=KEPT)
 
 
 def main() -> None:
-    """Print the table: times, their ratio, and the commands that the server ran for a change."""
+    """Print the table: times, their ratio, and the server's commands for a change."""
     with valkey.standalone() as server:
         print(f"Python {platform.python_version()}, redis-py {redis.__version__}")
         print(

@@ -26,12 +26,12 @@ PASSPHRASE = "your-32-byte-key-here..."
 
 
 def cipher(key: str) -> AesGcmCipher:
-    """As a workflow gets it."""
+    """Return the cipher as a workflow gets it."""
     return fibonacci_encryption(CipherSettings(name="aes-256-gcm", keys=(key,)))
 
 
 def contenders() -> dict[str, Callable[[], object]]:
-    """What is compared."""
+    """Return what is compared."""
     key = generate_key()
     ours, aead, fernet = cipher(key), AESGCM(os.urandom(32)), Fernet(Fernet.generate_key())
     sealed, token = ours.seal(VALUE, ADDRESS), fernet.encrypt(VALUE)

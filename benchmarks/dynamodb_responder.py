@@ -1,6 +1,6 @@
-"""A DynamoDB that answers at once: one item for each GetItem, an empty answer for all else.
+"""A DynamoDB that replies at once: one item for each GetItem, an empty response otherwise.
 
-It says its port, and serves until its input ends. What is measured against it is the client alone.
+It prints its port, and serves until its input ends. Measurements against it are of the client.
 """
 
 import base64
@@ -12,7 +12,7 @@ import zlib
 
 
 def answer_to(head: bytes, item: bytes) -> bytes:
-    """Return the whole reply to a request of this head."""
+    """Return the whole response to a request with this head."""
     body = item if b"DynamoDB_20120810.GetItem" in head else b"{}"
     status = (
         f"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\n"
@@ -22,7 +22,7 @@ def answer_to(head: bytes, item: bytes) -> bytes:
 
 
 def serve(client: socket.socket, item: bytes) -> None:
-    """Answer one connection's requests."""
+    """Serve the requests of one connection."""
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     received = b""
     while True:
@@ -39,7 +39,7 @@ def serve(client: socket.socket, item: bytes) -> None:
 
 
 def main(value: bytes) -> None:
-    """Serve a record that has these bytes."""
+    """Serve a record of these bytes."""
     stored = {"pk": {"S": "s"}, "sk": {"S": "k"}, "v": {"B": base64.b64encode(value).decode()}}
     item = json.dumps({"Item": stored}).encode()
     listener = socket.create_server(("127.0.0.1", 0))

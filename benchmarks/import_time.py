@@ -12,7 +12,7 @@ from time import perf_counter
 GOAL = 100
 """Milliseconds over bare Python."""
 
-# An installed package is compiled: so it is here, whatever the environment says.
+# An installed package is compiled; this one has to be, too, whatever the environment says.
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
 }
@@ -21,7 +21,7 @@ UNWANTED = ("asyncio", "importlib_metadata", "yaml", "pickle", "redis", "psycopg
 
 
 def milliseconds(program: str) -> float:
-    """How long a new interpreter takes to run the program."""
+    """Return how long a new interpreter takes to run the program."""
     start = perf_counter()
     subprocess.run([sys.executable, "-c", program], check=True, env=ENVIRONMENT)
     return (perf_counter() - start) * 1e3

@@ -22,7 +22,7 @@ GOALS = {("get", "2 KB"): 0.7, ("set", "2 KB"): 0.13}
 
 
 def compare(value: Any) -> dict[str, float]:
-    """Seconds a call for the dict and for the memory."""
+    """Return the seconds a call for the dict and for the memory."""
     plain: dict[str, bytes] = {"key": orjson.dumps(value)}
     memory = Workflow("benchmark", MemoryConfig(connection_url="memory://benchmark")).memory
     memory.set("key", value)
@@ -44,7 +44,7 @@ def compare(value: Any) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print a table: microseconds, and how fast the memory is as a part of the dict's speed.
+    """Print a table: microseconds, and the memory's speed relative to the dict's.
 
     "own" is what is left of ours without the codec, which checks and converts the value.
     """

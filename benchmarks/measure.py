@@ -1,4 +1,4 @@
-"""Timing calls side by side: in turn, several rounds, medians."""
+"""Times calls side by side: in turn, several rounds, medians."""
 
 import gc
 from collections.abc import Callable, Mapping

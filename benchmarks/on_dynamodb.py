@@ -29,7 +29,7 @@ GOAL = 1.0
 
 @contextmanager
 def responder(value: bytes) -> Iterator[str]:
-    """Start the server in a process of its own, and return its address."""
+    """Start the server in its own process, and yield its address."""
     command = [sys.executable, RESPONDER, value]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -38,7 +38,7 @@ def responder(value: bytes) -> Iterator[str]:
 
 
 def compare(value: Any) -> dict[str, float]:
-    """Seconds a call for boto3 and for the memory."""
+    """Return the seconds a call for boto3 and for the memory."""
     key = {"pk": {"S": "fibonacci: workflow benchmark"}, "sk": {"S": "key"}}
     with responder(orjson.dumps(value)) as url:
         client = boto3.client("dynamodb", region_name="eu-west-1", endpoint_url=url)
@@ -64,7 +64,7 @@ def compare(value: Any) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print a table: microseconds, and how fast the memory is as a part of boto3's speed."""
+    """Print a table: microseconds, and the memory's speed relative to boto3's."""
     os.environ |= {"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY": "benchmark"}
     print(f"Python {platform.python_version()}, boto3 {boto3.__version__}")
     print(f"{'value':8}{'verb':8}{'boto3 µs':>10}{'ours µs':>10}{'ratio':>8}  goal")

@@ -60,7 +60,7 @@ Calls = dict[str, Callable[[], object]]
 
 
 def with_psycopg(connection: psycopg.Connection[Any], value: Any) -> Calls:
-    """The verbs as one writes them with psycopg."""
+    """The calls with psycopg."""
     execute = connection.execute
 
     def get() -> Any:
@@ -77,7 +77,7 @@ def with_psycopg(connection: psycopg.Connection[Any], value: Any) -> Calls:
 
 
 def with_cursor(connection: psycopg.Connection[Any], value: Any) -> Calls:
-    """The same with one cursor that is kept: as fast as psycopg gets."""
+    """The calls with one psycopg cursor that is reused: the fastest way."""
     cursor = connection.cursor(binary=True)
 
     def get() -> Any:
@@ -94,7 +94,7 @@ def with_cursor(connection: psycopg.Connection[Any], value: Any) -> Calls:
 
 
 def with_ours(memory: MemoryManager, value: Any) -> Calls:
-    """The same with the memory."""
+    """The calls with the memory."""
     return {
         "get": lambda: memory.get("k"),
         "exists": lambda: memory.exists("k"),
@@ -105,7 +105,7 @@ def with_ours(memory: MemoryManager, value: Any) -> Calls:
 
 @contextmanager
 def langgraph(url: str, value: Any) -> Iterator[Calls]:
-    """The same with LangGraph's PostgresStore, where it is installed."""
+    """The calls with LangGraph's PostgresStore, if it is installed."""
     try:
         store_class: Any = importlib.import_module("langgraph.store.postgres").PostgresStore
     except ImportError:
@@ -127,10 +127,10 @@ def one_by_one(size: str, value: Any, url: str, memory: MemoryManager) -> None:
     """One record a call, in sync code."""
     memory.set("k", value)
     times = 2_000 if size != "64 KB" else 300
-    with connected(url) as plain, connected(url) as kept, langgraph(url, value) as theirs:
+    with connected(url) as plain, connected(url) as cursor, langgraph(url, value) as theirs:
         contenders = {
             "psycopg": with_psycopg(plain, value),
-            "cursor kept": with_cursor(kept, value),
+            "one cursor": with_cursor(cursor, value),
             "ours": with_ours(memory, value),
         }
         if theirs:
@@ -141,7 +141,7 @@ def one_by_one(size: str, value: Any, url: str, memory: MemoryManager) -> None:
 
 
 def connected(url: str) -> psycopg.Connection[Any]:
-    """A connection as the comparison wants it: each statement by itself, prepared at once."""
+    """Return a connection for the comparison: autocommit, statements prepared at once."""
     return psycopg.connect(url, autocommit=True, prepare_threshold=0)
 
 
@@ -169,7 +169,7 @@ def batches(size: str, value: Any, url: str, memory: MemoryManager) -> None:
             show(size, verb, compare(calls, 30 if size != "64 KB" else 5), GOALS)
 
 
-def awaited(size: str, value: Any, url: str, memory: MemoryManager) -> None:
+def in_async_code(size: str, value: Any, url: str, memory: MemoryManager) -> None:
     """One call after the other, and many at once, on an event loop."""
     loop = asyncio.new_event_loop()
     plain = loop.run_until_complete(
@@ -233,7 +233,7 @@ def large(url: str) -> None:
 
 
 def fill(connection: psycopg.Connection[Any], memory: MemoryManager, count: int) -> None:
-    """Have a memory hold so many records of 100 bytes: copies of one that it wrote itself."""
+    """Fill a memory with so many records of 100 bytes: copies of one that it wrote itself."""
     memory.set("k", "x" * 98)
     connection.execute(
         "INSERT INTO fibonacci SELECT space, key || n::text::bytea, value "
@@ -244,7 +244,7 @@ def fill(connection: psycopg.Connection[Any], memory: MemoryManager, count: int)
 
 
 def timed(call: Callable[[], object]) -> float:
-    """How many seconds a call takes."""
+    """Return how many seconds a call takes."""
     start = perf_counter()
     call()
     return perf_counter() - start
@@ -256,7 +256,7 @@ def show_time(name: str, times: list[float]) -> None:
 
 
 def main() -> None:
-    """Print the table: medians on the clock and of this process's work, and ratios to psycopg."""
+    """Print the table: medians of elapsed and CPU time, and ratios to psycopg."""
     print(f"Python {platform.python_version()}, psycopg {psycopg.__version__}, PostgreSQL 18")
     print(f"{'':43}{'wall':>12}{'cpu':>12}{'ratio':>9}{'cpu':>9}  goal")
     with suppress(KeyboardInterrupt), postgres.standalone(autovacuum="off") as server:
@@ -268,7 +268,7 @@ def main() -> None:
             one_by_one(size, value, url, memory)
             batches(size, value, url, memory)
             if size != "64 KB":
-                awaited(size, value, url, memory)
+                in_async_code(size, value, url, memory)
         if "--large" in sys.argv:
             large(url)
     farm.close()

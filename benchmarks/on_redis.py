@@ -115,8 +115,8 @@ def batches(size: str, value: Any, url: str, memory: MemoryManager) -> None:
     client.close()
 
 
-def awaited(size: str, value: Any, url: str, memory: MemoryManager) -> None:
-    """In the async mode: one at a time, and 64 at once."""
+def in_async_code(size: str, value: Any, url: str, memory: MemoryManager) -> None:
+    """In async code: one at a time, and 64 at once."""
     with asyncio.Runner() as runner:
         client = redis.asyncio.Redis.from_url(url)
         runner.run(client.set("base", orjson.dumps(value)))
@@ -171,7 +171,7 @@ def _peer(url: str) -> Any:
 
 
 def large(url: str) -> None:
-    """A scope of a thousand among a million records, and the clearing of one of 100,000."""
+    """List a thousand keys among a million records, and clear one scope of 100,000."""
     client = redis.Redis.from_url(url)
     _fill(client, 1_000, 1_000)
     memory = Workflow("w500", MemoryConfig(backend="redis", connection_url=url)).memory
@@ -201,7 +201,7 @@ def _clear(memory: MemoryManager) -> float:
 
 
 def _fill(client: Any, spaces: int, records: int) -> None:
-    """Write as the backend does, by the thousand."""
+    """Write as the backend does, in batches of a thousand."""
     for number in range(spaces):
         index = f"fibonacci:v1:{{w:w{number}}}"
         client.zadd(index, {f"k{key}": 0 for key in range(records)})
@@ -226,7 +226,7 @@ def main() -> None:
         for size, value in VALUES.items():
             one_by_one(size, value, url, memory, sealed)
             batches(size, value, url, memory)
-            awaited(size, value, url, memory)
+            in_async_code(size, value, url, memory)
         if "--large" in sys.argv[1:]:
             large(url)
     farm.close()

@@ -1,4 +1,4 @@
-"""Timing calls to a server side by side: in turn, nine rounds, medians, and the CPU of our side."""
+"""Times calls to a server side by side: in turn, nine rounds, medians, and our CPU time."""
 
 import gc
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ Goals = Mapping[str, Mapping[str, float]]
 
 @attrs.frozen
 class Cost:
-    """Of one call: seconds on the clock, and of this process's own work."""
+    """The cost of one call: elapsed seconds, and CPU seconds of this process."""
 
     wall: float
     cpu: float
 
 
 def compare(contenders: Mapping[str, Callable[[int], object]], times: int) -> dict[str, Cost]:
-    """Visit the contenders in turn, each given a number of calls to make; return the medians."""
+    """Run the contenders in turn, each with its number of calls; return the medians."""
     found: dict[str, list[Cost]] = {name: [] for name in contenders}
     for run in contenders.values():
         run(times // 4 + 1)
@@ -42,7 +42,7 @@ def compare(contenders: Mapping[str, Callable[[int], object]], times: int) -> di
 
 
 def repeated(call: Callable[[], object]) -> Callable[[int], object]:
-    """Make a call so often."""
+    """Repeat a call."""
 
     def run(times: int) -> None:
         for _ in range(times):

@@ -28,7 +28,7 @@ INSERT INTO plain VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded
 
 
 def plain(path: Path, synchronous: str) -> sqlite3.Cursor:
-    """A cursor on a database with the simplest table."""
+    """Return a cursor on a database with the simplest table."""
     database = sqlite3.connect(path, isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute(f"PRAGMA synchronous = {synchronous}")
@@ -37,7 +37,7 @@ def plain(path: Path, synchronous: str) -> sqlite3.Cursor:
 
 
 def contenders(directory: Path, value: Any, synchronous: str) -> dict[str, Callable[[], object]]:
-    """What is compared, on two databases in the directory."""
+    """Return what is compared, on two databases in the directory."""
     cursor = plain(directory / "plain.db", synchronous)
     url = f"sqlite:///{directory / 'ours.db'}?synchronous={synchronous}"
     memory = Workflow("benchmark", MemoryConfig("sqlite", url)).memory
@@ -53,7 +53,7 @@ def contenders(directory: Path, value: Any, synchronous: str) -> dict[str, Calla
 
 
 def main(synchronous: str = "normal") -> None:
-    """Print a table: microseconds, and how fast the memory is as a part of the plain speed."""
+    """Print a table: microseconds, and the memory's speed relative to plain sqlite3's."""
     print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {synchronous}")
     print(f"{'value':8}{'verb':8}{'plain µs':>10}{'ours µs':>10}{'ratio':>8}")
     for name, value in VALUES.items():

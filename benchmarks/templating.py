@@ -27,34 +27,34 @@ def namespace(history: Any) -> dict[str, Any]:
 
 
 def renderers(history: Any) -> dict[str, Callable[[], object]]:
-    """Each makes the same text: a value is JSON where it is no text."""
-    given, json = namespace(history), {"memory": {}, "input": {"message": MESSAGE}}
+    """Return renderers of the same text: a value that is not text is JSON."""
+    names, json = namespace(history), {"memory": {}, "input": {"message": MESSAGE}}
     builtin = BuiltinEngine().compile(PROMPT)
 
     def formatted() -> str:
         return FORMAT.format(render_value(history), MESSAGE)
 
     found: dict[str, Callable[[], object]] = {
-        "as_text alone": lambda: render_value(history),
+        "render_value": lambda: render_value(history),
         "str.format": formatted,
-        "builtin": lambda: builtin.render(given),
+        "builtin": lambda: builtin.render(names),
     }
     with suppress(ImportError):
         from fibonacci_jinja import JinjaEngine
 
         jinja = JinjaEngine().compile(PROMPT)
-        found["fibonacci-jinja"] = lambda: jinja.render(given)
+        found["fibonacci-jinja"] = lambda: jinja.render(names)
     with suppress(ImportError):
         import jinja2.sandbox
 
         environment = jinja2.sandbox.ImmutableSandboxedEnvironment(finalize=render_value)
         stock = environment.from_string(PROMPT)
-        found["jinja2 sandbox"] = lambda: stock.render(given)
+        found["jinja2 sandbox"] = lambda: stock.render(names)
     with suppress(ImportError):
         import minijinja
 
         mini = minijinja.Environment(templates={"t": PROMPT}, finalizer=render_value)
-        found["minijinja"] = lambda: mini.render_template("t", **given)
+        found["minijinja"] = lambda: mini.render_template("t", **names)
     with suppress(ImportError):
         import chevron
 
@@ -93,7 +93,7 @@ def table(title: str, contenders: dict[str, Callable[[], object]]) -> None:
 def main() -> None:
     for size, history in HISTORIES.items():
         contenders = renderers(history)
-        texts = {make() for name, make in contenders.items() if name != "as_text alone"}
+        texts = {make() for name, make in contenders.items() if name != "render_value"}
         assert len(texts) == 1, "the contenders differ in what they render"
         table(f"render, history of {size}", contenders)
     table("compile", compilers())

@@ -11,7 +11,7 @@ _TEXT = (
 
 
 def chat(messages: int, words: int) -> list[dict[str, Any]]:
-    """A chat's history, the same at each call."""
+    """Return a chat's history, the same at each call."""
     chance, text = random.Random(1), _TEXT.split()
     return [
         {

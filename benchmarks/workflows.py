@@ -1,4 +1,4 @@
-"""What a workflow adds to the bare calls of its nodes; LangGraph beside it, where it is installed.
+"""The overhead of a workflow over the bare calls of its nodes; LangGraph too, if it is installed.
 
 The nodes do nothing. Run it with ``python benchmarks/workflows.py``.
 """
@@ -17,12 +17,12 @@ GOALS = {"one": (15, 20), "sequence": (60, 20), "parallel": (120, 10)}
 
 
 def nothing(_: Any) -> int:
-    """What a node does here."""
+    """Do nothing, as each node does."""
     return 1
 
 
 def bare(count: int) -> Callable[[], None]:
-    """The calls alone."""
+    """Make the bare calls."""
 
     def run() -> None:
         for _ in range(count):
@@ -32,7 +32,7 @@ def bare(count: int) -> Callable[[], None]:
 
 
 def ours(count: int, *, chained: bool) -> Callable[[], object]:
-    """A workflow of that many nodes."""
+    """Return a workflow of that many nodes."""
     workflow = Workflow("benchmark")
     for number in range(count):
         before = [f"n{number - 1}"] if chained and number else []
@@ -40,7 +40,7 @@ def ours(count: int, *, chained: bool) -> Callable[[], object]:
     return workflow.execute
 
 
-def asking() -> Callable[[], object]:
+def model_node() -> Callable[[], object]:
     """One node with a template, memory and a model; the model does nothing."""
     workflow = Workflow("benchmark-llm")
     workflow.add_node(
@@ -56,7 +56,7 @@ def asking() -> Callable[[], object]:
 
 
 def langgraph(count: int, *, chained: bool) -> Callable[[], object] | None:
-    """The same in LangGraph, or None where it is not installed."""
+    """Return the same in LangGraph, or None if it is not installed."""
     try:
         from langgraph.graph import END, START, StateGraph
     except ModuleNotFoundError:
@@ -75,9 +75,9 @@ def langgraph(count: int, *, chained: bool) -> Callable[[], object] | None:
 
 
 def main() -> None:
-    """Print a table: microseconds of the bare calls, what we add, and LangGraph's time."""
+    """Print a table: microseconds of the bare calls, our overhead, and LangGraph's."""
     shapes = {"one": (1, True), "sequence": (COUNT, True), "parallel": (COUNT, False)}
-    contenders: dict[str, Callable[[], object]] = {"one, with memory": asking()}
+    contenders: dict[str, Callable[[], object]] = {"one, with memory": model_node()}
     for name, (count, chained) in shapes.items():
         contenders[f"bare {name}"] = bare(count)
         contenders[f"ours {name}"] = ours(count, chained=chained)

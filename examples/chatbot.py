@@ -6,7 +6,7 @@ earlier one's turn, without an error. ``append`` loses none: see chat.py, fastap
 docs/chat-history.md.
 
 It differs from the reference in one line: it remembers no more than 4,000 characters of an answer.
-A model that repeats what it was told would have the history hold the history, and double with each
+With a model that repeats its prompt, the history would contain the history, and double with each
 turn.
 
 It needs a Redis at localhost, ANTHROPIC_API_KEY, and pip install 'fibonacci-core[redis,anthropic]'.

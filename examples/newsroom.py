@@ -13,9 +13,9 @@ from fibonacci import FunctionNode, LLMNode, MemoryConfig, NodeContext, Workflow
 
 def decide(ctx: NodeContext) -> dict[str, object]:
     """Choose the length and the tone; a reader who has had much gets less."""
-    told = len(ctx.memory_values.get("told", []))
+    stories = ctx.memory_values.get("stories", [])
     tone = ctx.memory_values["preferences"]["tone"]
-    return {"tone": tone, "sentences": 3 if told < 2 else 1}
+    return {"tone": tone, "sentences": 3 if len(stories) < 2 else 1}
 
 
 def newsroom(model: str, memory_config: MemoryConfig | None = None) -> Workflow:
@@ -29,7 +29,7 @@ def newsroom(model: str, memory_config: MemoryConfig | None = None) -> Workflow:
             dependencies=["summarize"],
             memory_read=[
                 {"key": "preferences", "default": {"tone": "friendly"}},
-                {"key": "told", "scope": "user"},
+                {"key": "stories", "scope": "user"},
             ],
         )
     )
@@ -39,7 +39,7 @@ def newsroom(model: str, memory_config: MemoryConfig | None = None) -> Workflow:
             model,
             "Tell this in {{decide.sentences}} sentences, in a {{decide.tone}} tone: {{summarize}}",
             max_tokens=80,
-            memory_write={"key": "told", "scope": "user", "mode": "append", "max_items": 10},
+            memory_write={"key": "stories", "scope": "user", "mode": "append", "max_items": 10},
         )
     )
     return workflow
@@ -54,7 +54,7 @@ def main(model: str = "echo") -> None:
         for text in ("It rained all day.", "The river rose.", "The bridge is closed."):
             result = workflow.execute({"text": text}, user_id="ada")
             print(f"\n{result['write']}")
-        print(f"\nremembered for ada: {ada.list_keys()}, {len(ada.get('told'))} stories")
+        print(f"\nremembered for ada: {ada.list_keys()}, {len(ada.get('stories'))} stories")
 
 
 if __name__ == "__main__":

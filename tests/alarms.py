@@ -1,4 +1,4 @@
-"""SIGALRM that raises, for tests of calls that are broken off midway."""
+"""SIGALRM that raises, for tests of interrupted calls."""
 
 import gc
 import signal
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 
 
 class Alarm(BaseException):
-    """What the signal raises: no Exception, and unknown to any driver."""
+    """Raised by the signal: not an Exception, and unknown to drivers."""
 
 
 @contextmanager
 def alarms() -> Iterator[None]:
-    """Have SIGALRM raise, and Python tell of nothing that this leaves behind.
+    """Make SIGALRM raise, and ignore Python's warnings about what that leaves behind.
 
-    No garbage is collected, as Python drops what is raised meanwhile. A verb that was called and
-    not yet begun, when the signal comes, is a coroutine that was never awaited; and what was opened
-    and not yet given to anybody is open when it is let go.
+    No garbage is collected, as Python ignores exceptions meanwhile. A verb that was called and
+    not yet started, when the signal comes, is a coroutine never awaited; and what was opened
+    and not yet returned is open when it becomes garbage.
     """
 
     def ring(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Every backend that is here, each with a store of the test's own; servers come from the farm."""
+"""Every available backend, each with a store for only one test; servers come from the farm."""
 
 from itertools import count
 from pathlib import Path
@@ -12,7 +12,7 @@ _stores = count()
 
 
 def store(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
-    """A backend, and the URL of a store with nothing in it."""
+    """Return a backend, and the URL of an empty store."""
     if name == "memory":
         return name, f"memory://live-{next(_stores)}"
     if name == "sqlite":

@@ -1,7 +1,6 @@
-"""A cipher that stands for a third party's plugin, and any cipher as a plugin.
+"""A cipher that stands for a third party's, and any cipher as a plugin.
 
-It is a stream of hashes under a MAC: enough to show every duty of an envelope, and nothing to
-protect anything with.
+It is a stream of hashes under a MAC: enough to test every duty of a cipher, and not secure.
 """
 
 import hmac
@@ -15,7 +14,7 @@ from fibonacci.plugin import Cipher, CipherSettings, encode_parts, hookimpl
 
 
 class ToyCipher(Cipher):
-    """0x80, four bytes to tell keys apart, a nonce, the text under a stream of hashes, a MAC."""
+    """0x80, four bytes that name the key, a nonce, the encrypted text, a MAC."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         self.keys = {blake2b(key.encode(), digest_size=4).digest(): key.encode() for key in keys}

@@ -1,4 +1,4 @@
-"""A run that fails: its error is sent from a process that imports this module."""
+"""A run that fails: its error is pickled in a process that imports this module."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from fibonacci.plugin import Completion, Usage
 
 
 def refuse(_: Any) -> Any:
-    """What a node does that fails."""
+    """Fail, as a node does."""
     raise ValueError("order 42 has no address")
 
 
 def failing(function: Any) -> NodeExecutionError:
-    """The error of a run in which one node ended, and one failed."""
+    """Return the error of a run in which one node succeeded, and one failed."""
     usage = Usage(input_tokens=3)
     workflow = Workflow("flow")
     workflow.add_node(LLMNode("first", lambda _: Completion(text="a", usage=usage), "x"))
@@ -20,8 +20,8 @@ def failing(function: Any) -> NodeExecutionError:
     workflow.add_node(FunctionNode("bad", function, dependencies=["first", "open"]))
     try:
         workflow.execute()
-    except NodeExecutionError as fault:
-        return fault
+    except NodeExecutionError as error:
+        return error
     raise AssertionError("the run did not fail")
 
 

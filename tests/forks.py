@@ -1,4 +1,4 @@
-"""What tests of forks share: work in children, and a lock that a fork waits for."""
+"""Helpers for tests of forks: work in children, and a lock that is held over forks."""
 
 import os
 import time
@@ -10,7 +10,7 @@ import pytest
 
 
 def in_child(work: Callable[[], object]) -> None:
-    """Do the work in a forked child; it must return something true within a minute."""
+    """Run the work in a forked child; it must return something true within a minute."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -33,7 +33,7 @@ def in_child(work: Callable[[], object]) -> None:
 
 
 def lock_over_forks() -> RLock:
-    """A lock that a fork waits for: else a child could wait for it for ever."""
+    """A lock that is acquired before a fork: else a child could wait for it forever."""
     lock = RLock()
     os.register_at_fork(
         before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release

@@ -1,7 +1,7 @@
-"""A fresh environment: the wheels put into it, what their metadata asks for, and nothing else.
+"""A fresh environment: wheels, the dependencies in their metadata, and nothing else.
 
-No network: what others made is lent by the environment that the tests run in, by symbolic links,
-to those alone whom a wheel asks for; a dependency that a wheel does not declare is not there.
+No network: the dependencies that a wheel declares are symbolic links to those of the environment
+that the tests run in; a dependency that a wheel does not declare is missing.
 """
 
 import shutil
@@ -35,20 +35,20 @@ class FreshEnvironment:
     """A virtual environment in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Make it, with nothing in it."""
+        """Create it, empty."""
         _uv("venv", "--no-project", "-p", sys.executable, folder)
         self.python = folder / "bin" / "python"
         (self.site,) = folder.glob("lib/python*/site-packages")
 
     def install(self, wheels: Mapping[Path, str]) -> None:
-        """Install wheels, each with its extras ("[test]"); fails where a requirement is not met."""
-        for name in sorted(_asked_for(wheels)):
+        """Install wheels, each with its extras ("[test]"); fail if a requirement is not met."""
+        for name in sorted(_dependencies(wheels)):
             self._lend(metadata.distribution(name))
         files = [f"{wheel}{extras}" for wheel, extras in wheels.items()]
         _uv("pip", "install", "--no-index", "-p", self.python, *files)
 
     def start(self, *arguments: object, **how: Any) -> "subprocess.Popen[str]":
-        """Start its Python; no variable and no user's folder leads back to ours."""
+        """Start its Python; no variable and no user folder leads to this environment."""
         command = [str(self.python), "-I", *map(str, arguments)]
         return subprocess.Popen(command, stderr=subprocess.STDOUT, text=True, **how)
 
@@ -56,32 +56,34 @@ class FreshEnvironment:
         tops = {file.parts[0] for file in lender.files or () if ".." not in file.parts}
         for top in tops - {"__pycache__"}:
             there = Path(str(lender.locate_file(top)))
-            if top.endswith(".dist-info"):  # a linked one is none to uv
+            if top.endswith(".dist-info"):  # uv ignores a symbolic link
                 shutil.copytree(there, self.site / top)
             elif not (self.site / top).exists():  # a namespace may have been lent before
                 (self.site / top).symlink_to(there)
 
 
-def _asked_for(wheels: Mapping[Path, str]) -> set[str]:
-    """Name all that the wheels ask for, and what that asks for, and so on; not the wheels."""
-    asked = {_canonical(wheel.name.partition("-")[0]): _requirements(wheel) for wheel in wheels}
-    ours = list(asked)
+def _dependencies(wheels: Mapping[Path, str]) -> set[str]:
+    """Return the wheels' dependencies, transitively, without the wheels."""
+    requirements = {
+        _canonical(wheel.name.partition("-")[0]): _requirements(wheel) for wheel in wheels
+    }
+    ours = list(requirements)
     wanted = [Requirement(name + wheels[wheel]) for name, wheel in zip(ours, wheels, strict=True)]
     seen: set[tuple[str, str]] = set()
     while wanted:
         one = wanted.pop()
         name = _canonical(one.name)
-        if name not in asked:
-            asked[name] = metadata.requires(name) or []
+        if name not in requirements:
+            requirements[name] = metadata.requires(name) or []
         for extra in {"", *one.extras}:
             if (name, extra) not in seen:
                 seen.add((name, extra))
-                wanted.extend(_applying(asked[name], extra))
-    return asked.keys() - set(ours)
+                wanted.extend(_applying(requirements[name], extra))
+    return requirements.keys() - set(ours)
 
 
-def _applying(asked: list[str], extra: str) -> Iterator[Requirement]:
-    for requirement in map(Requirement, asked):
+def _applying(requirements: list[str], extra: str) -> Iterator[Requirement]:
+    for requirement in map(Requirement, requirements):
         if not requirement.marker or requirement.marker.evaluate({"extra": extra}):
             yield requirement
 

@@ -1,6 +1,6 @@
-"""The records of a backend as they lie there: read and written past us, by the raw driver.
+"""The records of a backend as they are stored: read and written by the raw driver.
 
-The layouts are written down here once more, as the README files promise them.
+The layouts are those that the README files document.
 """
 
 import sqlite3
@@ -18,23 +18,23 @@ from fibonacci.plugin import Address, encode_parts
 
 
 class Inside(ABC):
-    """What someone sees and does who has the server's password, and no key."""
+    """What an attacker with the server's password, but without a key, can see and do."""
 
     @abstractmethod
     def read(self, address: Address) -> bytes:
-        """The bytes of a record."""
+        """Return the bytes of a record."""
 
     @abstractmethod
     def replace(self, records: Mapping[Address, bytes]) -> None:
-        """Put other bytes into records that are there."""
+        """Replace the bytes of existing records."""
 
     @abstractmethod
     def dump(self) -> bytes:
-        """All that is stored, names too."""
+        """Return all that is stored, names included."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class InsideRedis(Inside):
@@ -158,4 +158,4 @@ INSIDES: dict[str, type[Any]] = {
     "dynamodb": InsideDynamoDB,
     "sqlite": InsideSqlite,
 }
-"""By backend: made from the URL of the store."""
+"""By backend: called with the URL of the store."""

@@ -1,4 +1,4 @@
-"""In which modes a contract's class runs: one in every run, the others with ``--long``."""
+"""The modes in which a contract's class runs: one in every run, the others with ``--long``."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the tests of streams share: a model without an end, a slow store, and how to read."""
+"""Helpers for tests of streams: an endless model, a slow store, and readers."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from fibonacci.plugin import Address, Completion, Model, ModelRequest, TextDelta
 
 
 class Endless(Model):
-    """Says one word for ever, and knows whether it was stopped."""
+    """Repeats one word forever, and records whether it was stopped."""
 
     def __init__(self) -> None:
         self.said = 0
@@ -50,7 +50,7 @@ def until(events: Any, kind: type, node_id: str = "n") -> None:
 
 
 def soon(condition: Any) -> bool:
-    """Say whether it comes true within five seconds."""
+    """Return whether it becomes true within five seconds."""
     for _ in range(500):
         if condition():
             return True
@@ -59,7 +59,7 @@ def soon(condition: Any) -> bool:
 
 
 class Slow(LocalStore):
-    """Its writes wait until they may go on."""
+    """A store whose writes wait until they are released."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The sources: how long files and functions may be, and what has to be documented.
+"""Limits of the sources: lengths of files and functions, and what must be documented.
 
 Imports, style and what must not be called are for import-linter and ruff: `tox run -e lint`.
 """
@@ -34,7 +34,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def test_no_file_is_too_long():
-    """A file of core or a plugin has at most 500 lines: past that it has more than one idea."""
+    """A file of core or a plugin has at most 500 lines: a longer one has more than one idea."""
     lengths = {str(path): len(path.read_text().splitlines()) for path in FILES}
     assert {path: lines for path, lines in lengths.items() if lines > LINES_OF_A_FILE} == {}
 
@@ -56,7 +56,7 @@ def test_public_names_are_documented():
 
 
 def test_public_methods_are_documented():
-    """Each public method says what it does, in a sentence."""
+    """Each public method has a docstring."""
     assert [name for name, member in public_methods() if not is_a_sentence(member)] == []
 
 
@@ -180,7 +180,7 @@ def is_a_sentence(member: object) -> bool:
 
 
 def documented_constants() -> set[str]:
-    """The names whose assignment, anywhere in the sources, has a string below it."""
+    """Return the names whose assignment, anywhere in the sources, has a string below it."""
     found = set()
     for path in FILES:
         for node, below in pairwise(tree(path).body):

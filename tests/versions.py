@@ -1,4 +1,4 @@
-"""A server that compares versions, in the process; and the stores that ask it."""
+"""A server in this process that compares versions, and the stores that use it."""
 
 import time
 from itertools import count
@@ -16,7 +16,7 @@ from fibonacci.plugin import (
 
 
 class VersionStore(VersionedStore[int]):
-    """Records by address, each with the number of the write that made it."""
+    """Records by address, each with the number of the write that created it."""
 
     retry_transient_errors = False
 
@@ -31,7 +31,7 @@ class VersionStore(VersionedStore[int]):
         return found
 
     def holds(self, address, version):
-        """Whether the condition does."""
+        """Return whether the condition holds."""
         found = self.records.get(address)
         return version is None or version == (found.version if found else ABSENT)
 
@@ -67,7 +67,7 @@ class VersionStore(VersionedStore[int]):
 
 
 class AsyncVersionStore(AsyncVersionedStore[int]):
-    """The same in async code, on the records of a sync store."""
+    """The async counterpart, on the records of a sync store."""
 
     def __init__(self, store):
         self.store = store

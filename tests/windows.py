@@ -1,4 +1,4 @@
-"""What Windows' Python lacks, taken from this one: a program that must do without it."""
+"""Runs a program without what Windows' Python lacks."""
 
 import subprocess
 import sys
@@ -20,9 +20,9 @@ for module, names in (
 
 
 def run_without_forks(program: str, *arguments: str) -> str:
-    """Run it in a process of its own, where no fork can be, and return what it prints.
+    """Run it in its own process, where os.fork is missing, and return its output.
 
-    The standard library's own modules are there before: on Windows they know how to do without.
+    The standard library's modules are imported before: on Windows they work without it.
     """
     command = [sys.executable, "-c", LACKING + program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

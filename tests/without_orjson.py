@@ -1,4 +1,4 @@
-"""Core as it is where there is no orjson: for a while in this process, or in one of its own."""
+"""Core without orjson: for a while in this process, or in its own process."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ PYTEST: Final = "import sys, pytest; sys.modules['orjson'] = None; sys.exit(pyte
 
 @contextmanager
 def without_orjson() -> Iterator[None]:
-    """Take orjson from all of core that asked for it when it was imported."""
+    """Remove orjson from all modules of core that imported it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(strict_json, "orjson", None)
         patch.setattr(codec, "_loads", strict_json.loads)
@@ -29,7 +29,7 @@ def without_orjson() -> Iterator[None]:
 
 
 def run_tests_without_orjson(*arguments: str) -> str:
-    """Run pytest where orjson can't be imported, and return what it prints; they have to pass."""
+    """Run pytest where orjson can't be imported, and return its output; the tests must pass."""
     command = [sys.executable, "-c", PYTEST, "-q", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The example's app with a Valkey for its memory, and its first user."""
+"""Fixtures: the example's app with a Valkey as its memory, and two users."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from .server import App, headers, serving
 
 @pytest.fixture(scope="session")
 def proxy(valkey_server: Redis) -> Iterator[Proxy]:
-    """What stands between the app and its Valkey."""
+    """A proxy between the app and its Valkey."""
     with Proxy(valkey_server) as between:
         yield between
 
@@ -26,7 +26,7 @@ def app(proxy: Proxy) -> Iterator[App]:
 
 @pytest.fixture(scope="session")
 def two_workers(valkey_server: Redis) -> Iterator[App]:
-    """The app in two processes behind one port."""
+    """The app in two worker processes on one port."""
     with serving(valkey_server.url, workers=2) as server:
         yield server
 
@@ -39,11 +39,11 @@ def talking(app: App, user: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def ada(app: App) -> Iterator[httpx.Client]:
-    """A user, of whom nothing is remembered."""
+    """A user of whom nothing is remembered."""
     yield from talking(app, "user-2")
 
 
 @pytest.fixture
 def bob(app: App) -> Iterator[httpx.Client]:
-    """Another one."""
+    """A second user."""
     yield from talking(app, "user-3")

@@ -1,4 +1,4 @@
-"""The example's app with a model that takes a moment: `uvicorn --app-dir tests/apps served:app`."""
+"""The example's app with a slow model: `uvicorn --app-dir tests/apps served:app`."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ FAIL = "Fail"
 
 
 class Slow(Model):
-    """Says what it was asked, and what was asked before, the newest first."""
+    """A model that repeats its prompt and the earlier ones, newest first."""
 
     begun = ended = 0
     """How many streams."""
@@ -43,7 +43,7 @@ class Slow(Model):
         return self.complete(request)
 
     async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
-        """Say it word by word."""
+        """Yield the answer word by word."""
         whole = self.complete(request)
         Slow.begun += 1
         try:
@@ -58,7 +58,7 @@ class Slow(Model):
 
 @hookimpl
 def fibonacci_model(settings: ModelSettings) -> Model:
-    """The model `slow`."""
+    """Provide the model `slow`."""
     return Slow()
 
 
@@ -71,5 +71,5 @@ app = import_module("fastapi_chat.app").app
 
 @app.get("/streams")
 async def streams() -> list[int]:
-    """How many streams of the model have begun, and how many have ended."""
+    """Return how many streams of the model have started, and how many have ended."""
     return [Slow.begun, Slow.ended]

@@ -1,4 +1,4 @@
-"""The example's app, served by uvicorn as people serve it."""
+"""The example's app, served by uvicorn as in production."""
 
 import json
 import re
@@ -18,18 +18,18 @@ from services.process import Process
 from services.server import Server
 
 TOKENS = {f"token-of-user-{number}": f"user-{number}" for number in range(60)}
-"""Who may talk."""
+"""The users, by token."""
 
 COMPLAINT = re.compile("Warning: (?!Enable)|never (retrieved|awaited|closed)|was destroyed|ASGI")
 
 
 def headers(user: str) -> dict[str, str]:
-    """What makes a request this user's."""
+    """Return the headers that authenticate a request as this user's."""
     return {"Authorization": f"Bearer token-of-{user}"}
 
 
 class App(Server):
-    """A server process, or as many as are asked for."""
+    """A server process, or a parent with several workers."""
 
     def __init__(self, workers: int) -> None:
         port = ports.claim()
@@ -37,17 +37,17 @@ class App(Server):
         command += ["--no-access-log"]
         command += ["--app-dir", str(Path(__file__).parent), "--port", str(port)]
         command += ["--workers", str(workers), "--timeout-graceful-shutdown", "2"]
-        # A request that is sent just when its idle connection is closed fails; so none is closed.
+        # A request fails if its idle connection is closed just then, so none is closed.
         command += ["--timeout-keep-alive", "600"]
-        # Workers that give no sign of life for five seconds are killed, with the requests that they
-        # are at, and on a busy machine all are silent for that long at times.
+        # Workers that do not respond to a health check for five seconds are killed, with their
+        # requests; on a busy machine that may happen to all.
         if "timeout_worker_healthcheck" in signature(uvicorn.Config).parameters:
             command += ["--timeout-worker-healthcheck", "600"]
         folder = farm.ground().folder("uvicorn")
         super().__init__(Process(command, folder), port, f"http://{ports.LOOPBACK}:{port}")
 
     def answers(self) -> bool:
-        """Whether it has begun to serve."""
+        """Say whether it accepts requests."""
         with closing(HTTPConnection(self.host, self.port, timeout=2)) as connection:
             try:
                 connection.request("GET", "/health")
@@ -56,7 +56,7 @@ class App(Server):
                 return False
 
     def complaints(self) -> list[str]:
-        """What Python and asyncio say of what was left lying about.
+        """Return the resource warnings of Python and asyncio in its log.
 
         The parent of several workers ends without closing the socket that it listens on.
         """
@@ -69,7 +69,7 @@ class App(Server):
 def serving(
     url: str, workers: int = 1, model: str = "slow", tokens: dict[str, str] = TOKENS
 ) -> Iterator[App]:
-    """The app with this store, and nothing in it."""
+    """Start the app with this store, empty."""
     environment = {
         "FIBONACCI_MEMORY_BACKEND": "redis",
         "FIBONACCI_MEMORY_CONNECTION_URL": url,

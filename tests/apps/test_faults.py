@@ -1,4 +1,4 @@
-"""The example's app while its store is away: what callers are told, and what is remembered."""
+"""The example's app while its store is unavailable: its responses, and what is remembered."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,8 +8,8 @@ from services import faults
 from services.proxy import Proxy
 
 
-def test_a_store_that_is_away_is_a_503(ada: httpx.Client, proxy: Proxy) -> None:
-    """Callers are asked to come again, and told nothing of the inside; then all is well."""
+def test_unavailable_store_is_a_503(ada: httpx.Client, proxy: Proxy) -> None:
+    """An unavailable store is a 503 without internals; requests succeed once it is back."""
     requests = [("GET", "/health", None), ("GET", "/history", None)]
     requests += [("POST", path, {"message": "Hello"}) for path in ("/chat", "/chat/stream")]
     with proxy.fault(faults.Refuse()), ThreadPoolExecutor() as threads:
@@ -25,15 +25,15 @@ def test_a_store_that_is_away_is_a_503(ada: httpx.Client, proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
-def test_what_nobody_expected_is_a_500(ada: httpx.Client, path: str) -> None:
-    """Callers learn that it failed; why, the log alone."""
+def test_unexpected_error_is_a_500(ada: httpx.Client, path: str) -> None:
+    """An unexpected error is a 500; only the log has the cause."""
     reply = ada.post(path, json={"message": "Fail"})
     assert (reply.status_code, reply.json()) == (500, {"detail": "internal error"})
     assert ada.get("/history").json() == []
 
 
-def test_a_write_whose_answer_is_lost(ada: httpx.Client, proxy: Proxy) -> None:
-    """The caller is told that it may be remembered, and can look; here it is."""
+def test_lost_reply_of_a_write(ada: httpx.Client, proxy: Proxy) -> None:
+    """If the reply to a write is lost, the response says the turn may be stored; here it is."""
     for message in ("One", "Two"):  # the server knows all our scripts then
         ada.post("/chat", json={"message": message}).raise_for_status()
     with proxy.fault(faults.lost_reply(after=b"EVAL", times=1)):

@@ -1,4 +1,4 @@
-"""examples/fastapi_chat, asked by many at once: over HTTP, in one process and in two."""
+"""examples/fastapi_chat under concurrent requests, in one process and in two."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ Talk = tuple[list[str], list[dict[str, str]]]
 
 
 def answer(reply: httpx.Response) -> str:
-    """The whole answer, whether it came at once or piece by piece."""
+    """Return the whole answer, streamed or not."""
     if reply.headers["Content-Type"] == "application/json":
         return reply.json()["answer"]
     *pieces, end = re.findall(r"(?:event: (\w+)\n)?data: (.*)\n\n", reply.text)
@@ -24,7 +24,7 @@ def answer(reply: httpx.Response) -> str:
 
 
 async def talk(client: httpx.AsyncClient, user: str, turns: int) -> Talk:
-    """What one user is answered, one turn after the other, and what is remembered of them."""
+    """Run one user's turns in order; return the answers and the stored history."""
     answers = []
     (await client.delete("/history", headers=headers(user))).raise_for_status()
     for turn in range(turns):
@@ -36,15 +36,15 @@ async def talk(client: httpx.AsyncClient, user: str, turns: int) -> Talk:
 
 
 async def at_once(url: str, *users: str, turns: int) -> list[Talk]:
-    """What all of them are answered, who talk at the same time."""
+    """Run several users' chats concurrently, and return their answers."""
     limits = httpx.Limits(max_connections=len(users))
     async with httpx.AsyncClient(base_url=url, timeout=300, limits=limits) as client:
         return await asyncio.gather(*(talk(client, user, turns) for user in users))
 
 
 @pytest.mark.parametrize("server", ["app", "two_workers"])
-def test_many_users_talk_at_once(server: str, request: pytest.FixtureRequest) -> None:
-    """20 users, 4 turns: nobody meets another's words, no turn is lost, and all are in order.
+def test_concurrent_users(server: str, request: pytest.FixtureRequest) -> None:
+    """20 users with 4 turns each: no user sees another's text, and no turn is lost or out of order.
 
     Every other answer is streamed.
     """
@@ -52,7 +52,7 @@ def test_many_users_talk_at_once(server: str, request: pytest.FixtureRequest) ->
     talks = asyncio.run(at_once(request.getfixturevalue(server).url, *users, turns=TURNS))
     for user, (answers, remembered) in zip(users, talks, strict=True):
         said = [f"{user}.{turn}" for turn in range(TURNS)]
-        # Each answer names all that was said before it, the newest first.
+        # Each answer lists the previous messages, newest first.
         assert answers == [" < ".join(said[turn::-1]) for turn in range(TURNS)]
         assert remembered == [
             {"user": message, "assistant": answer}
@@ -61,7 +61,7 @@ def test_many_users_talk_at_once(server: str, request: pytest.FixtureRequest) ->
 
 
 async def in_tabs(url: str, tabs: int) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """Answers by message to one user who asks in many tabs; and what is remembered of all that."""
+    """Send one user's messages concurrently; return the answers by message, and the history."""
     whose = headers("user-1")
     async with httpx.AsyncClient(base_url=url, timeout=300, headers=whose) as client:
         asked = [f"tab {tab}" for tab in range(tabs)]
@@ -74,8 +74,8 @@ async def in_tabs(url: str, tabs: int) -> tuple[dict[str, str], list[dict[str, s
 
 
 @pytest.mark.parametrize("server", ["app", "two_workers"])
-def test_one_user_in_twelve_tabs(server: str, request: pytest.FixtureRequest) -> None:
-    """Twelve requests of one user at once: each turn is kept, once, with its own answer."""
+def test_concurrent_requests_of_one_user(server: str, request: pytest.FixtureRequest) -> None:
+    """Twelve concurrent requests of one user store each turn once, with its own answer."""
     answers, remembered = asyncio.run(in_tabs(request.getfixturevalue(server).url, 12))
     assert len(remembered) == 12
     assert {turn["user"]: turn["assistant"] for turn in remembered} == answers

@@ -1,4 +1,4 @@
-"""The README of examples/fastapi_chat: its transcript is what happens."""
+"""The transcript in the README of examples/fastapi_chat matches the app's output."""
 
 import argparse
 import re
@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "examples" / "fastapi_chat" / "README.md"
 
 
 def curl(client: httpx.Client, command: str) -> str:
-    """What curl prints, without a curl."""
+    """Return what curl would print."""
     options = argparse.ArgumentParser()
     options.add_argument("-s", "-sN", action="store_true")
     options.add_argument("-X", dest="method")
@@ -31,7 +31,7 @@ def curl(client: httpx.Client, command: str) -> str:
 
 
 def test_the_transcript(valkey_server: Redis) -> None:
-    """Each curl prints what the page says, in the order in which it is there."""
+    """Each curl command prints what the README shows, in order."""
     tokens = {"token-of-ada": "ada", "token-of-bob": "bob"}
     blocks = "".join(re.findall(r"```console\n(.*?)```", PAGE.read_text(), flags=re.DOTALL))
     asked = re.findall(r"\$ curl (.*)\n([^$]*)", blocks)

@@ -1,12 +1,12 @@
-"""What the example's app makes of a request: whose it is, and what it may say."""
+"""The example's app authenticates requests and checks their bodies."""
 
 import httpx
 import pytest
 
 
 @pytest.mark.parametrize("token", [None, "", "Bearer", "Bearer none", "Bearer tökän", "Basic x"])
-def test_nobody_talks_without_a_token(ada: httpx.Client, token: str | None) -> None:
-    """Without a token, or with one that is nobody's, a request is refused, and says how to ask."""
+def test_request_without_a_valid_token_is_refused(ada: httpx.Client, token: str | None) -> None:
+    """A request without a known token gets a 401 that says how to authenticate."""
     del ada.headers["Authorization"]
     if token is not None:
         ada.headers = httpx.Headers([(b"Authorization", token.encode())])
@@ -17,8 +17,8 @@ def test_nobody_talks_without_a_token(ada: httpx.Client, token: str | None) -> N
         assert reply.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_body_names_no_user(ada: httpx.Client, bob: httpx.Client) -> None:
-    """A body with a user id is refused, and one in the query is nothing: the token alone counts."""
+def test_user_id_of_a_request_is_not_used(ada: httpx.Client, bob: httpx.Client) -> None:
+    """A user id in the body is refused, and one in the query is ignored: only the token counts."""
     reply = ada.post("/chat", json={"message": "Hello", "user_id": "user-3"})
     assert reply.status_code == 422
     assert ada.get("/history").json() == bob.get("/history").json() == []
@@ -27,8 +27,8 @@ def test_a_body_names_no_user(ada: httpx.Client, bob: httpx.Client) -> None:
     assert len(ada.get("/history").json()) == 1
 
 
-def test_only_the_own_history_is_forgotten(ada: httpx.Client, bob: httpx.Client) -> None:
-    """DELETE forgets the history of whose token it is."""
+def test_delete_forgets_only_the_callers_history(ada: httpx.Client, bob: httpx.Client) -> None:
+    """DELETE forgets only the history of the token's user."""
     for user in (ada, bob):
         user.post("/chat", json={"message": "Hello"}).raise_for_status()
     assert ada.delete("/history").status_code == 204
@@ -36,25 +36,25 @@ def test_only_the_own_history_is_forgotten(ada: httpx.Client, bob: httpx.Client)
     assert len(bob.get("/history").json()) == 1
 
 
-def test_twenty_turns_are_kept(ada: httpx.Client) -> None:
-    """The oldest go first, question and answer together."""
+def test_history_is_limited_to_twenty_turns(ada: httpx.Client) -> None:
+    """The history holds the last twenty turns; the oldest goes first, with its answer."""
     for turn in range(22):
         ada.post("/chat", json={"message": f"{turn}"}).raise_for_status()
-    kept = ada.get("/history").json()
-    assert [turn["user"] for turn in kept] == [f"{turn}" for turn in range(2, 22)]
-    assert all(turn["assistant"].startswith(turn["user"]) for turn in kept)
+    history = ada.get("/history").json()
+    assert [turn["user"] for turn in history] == [f"{turn}" for turn in range(2, 22)]
+    assert all(turn["assistant"].startswith(turn["user"]) for turn in history)
 
 
 @pytest.mark.parametrize("text", ["{{memory.history}}", "a\0b", "\N{SNOWMAN}", '"}],', "\n\n"])
-def test_any_text_is_text(ada: httpx.Client, text: str) -> None:
-    """What a user writes is neither a template nor a part of the history's form."""
+def test_message_is_plain_text(ada: httpx.Client, text: str) -> None:
+    """A user's message is neither rendered as a template nor parsed as part of the history."""
     assert ada.post("/chat", json={"message": text}).json() == {"answer": text}
     assert ada.get("/history").json() == [{"user": text, "assistant": text}]
 
 
 @pytest.mark.parametrize("body", [b'{"message": "\\ud800"}', b'{"message": ""}', b"[", b"\xff"])
-def test_what_is_no_message_is_refused(ada: httpx.Client, body: bytes) -> None:
-    """The caller is told that it is at fault, and nothing is remembered."""
+def test_invalid_message_is_refused(ada: httpx.Client, body: bytes) -> None:
+    """An invalid message is a client error, and nothing is remembered."""
     reply = ada.post("/chat", content=body, headers={"Content-Type": "application/json"})
     assert 400 <= reply.status_code < 500
     assert ada.get("/history").json() == []

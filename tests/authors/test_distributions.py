@@ -1,4 +1,4 @@
-"""The backends of the page for authors, each as a stranger would have it.
+"""The backends of the page for authors, installed and tested as a third party would.
 
 Built as a wheel, installed into a fresh environment with what its metadata asks for, found there,
 and put to its own tests: for the page's the five lines that the page shows. The page's is there in
@@ -16,7 +16,7 @@ import pytest
 from fresh import FreshEnvironment, built
 from modes import MODES
 
-pytestmark = pytest.mark.bare  # it waits for processes of its own: beside the other lane
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "write-a-backend.md"
@@ -24,7 +24,7 @@ EXAMPLES = {path.name: path for path in (ROOT / "examples" / "backends").glob("*
 SHELF = "fibonacci-shelf"
 LONG = [pytest.param(name, marks=pytest.mark.long) for name in sorted(EXAMPLES)]
 
-# A name in backquotes at the end of a paragraph, and a block of code behind it.
+# A name in backquotes at the end of a paragraph, and a block of code after it.
 FILE = re.compile(r"`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 WHO_IS_THERE = """
@@ -47,13 +47,13 @@ def written_out(folder):
 
 
 class Installed:
-    """A distribution in a fresh environment, its own tests under way."""
+    """A distribution in a fresh environment, with its tests running."""
 
     def __init__(self, project, core, folder, modes):
         self.environment = FreshEnvironment(folder / "environment")
         self.environment.install({core: "", built(project, folder / "dist"): "[test]"})
-        self.cases, self.told = folder / "tests.xml", folder / "told"
-        with self.told.open("w") as told:
+        self.cases, self.log = folder / "tests.xml", folder / "log"
+        with self.log.open("w") as log:
             self.tests = self.environment.start(
                 *("-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull),
                 *(
@@ -67,19 +67,19 @@ class Installed:
                 *([] if modes == MODES else ["-k", "not sync"]),  # nor async
                 project / "tests",
                 cwd=folder,
-                stdout=told,
+                stdout=log,
             )
 
 
 @pytest.fixture(scope="module")
 def modes(pytestconfig):
-    """In which modes their tests run: mixed; in all of them with --long."""
+    """Return the modes in which its tests run: mixed; all of them with --long."""
     return MODES if pytestconfig.getoption("--long") else ("mixed",)
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory, modes):
-    """All of them; their tests run at the same time, as they mostly wait for expiries."""
+    """All distributions; their tests run at the same time, as they mostly wait for expiries."""
     folder = tmp_path_factory.mktemp("authors")
     core = built(ROOT / "core", folder)
     projects = {SHELF: written_out(folder / SHELF)}
@@ -109,12 +109,12 @@ def test_found(installed, name):
 
 @pytest.mark.parametrize("name", [SHELF, *LONG])
 def test_keeps_the_contract(installed, modes, name):
-    """Each distribution's own tests pass there, the contract's among them."""
+    """Each distribution's tests pass in its environment, including the contract's."""
     one = installed[name]
-    code, told = one.tests.wait(), one.told.read_text()
-    assert code == 0, told
+    code, log = one.tests.wait(), one.log.read_text()
+    assert code == 0, log
     assert re.search(
-        r"^StoreContract \w+: \d+ passed, 0 failed: keeps the contract$", told, re.MULTILINE
+        r"^StoreContract \w+: \d+ passed, 0 failed: keeps the contract$", log, re.MULTILINE
     )
     cases = [case.attrib["name"] for case in ElementTree.parse(one.cases).iter("testcase")]
     for mode in modes:

@@ -1,4 +1,4 @@
-"""The page for authors says what the code does."""
+"""The page for authors matches the code."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def first_cells(title):
 
 
 def test_clauses():
-    """The page lists the clauses that the suite judges a store by, in the suite's own words."""
+    """The page lists the clauses that the suite tests a store by, in the suite's words."""
     judged = {
         clause
         for part in StoreContract.__mro__
@@ -31,12 +31,12 @@ def test_clauses():
         if name.startswith("test_")
         for clause in cited_clauses(test)
     }
-    told = re.findall(r"^\| (C\d+) \| (.+?) \|", section("The contract"), re.MULTILINE)
-    assert told == [(clause, words) for clause, words in CLAUSES.items() if clause in judged]
+    listed = re.findall(r"^\| (C\d+) \| (.+?) \|", section("The contract"), re.MULTILINE)
+    assert listed == [(clause, words) for clause, words in CLAUSES.items() if clause in judged]
 
 
 def test_methods():
-    """The page lists the methods that a store must write, all of them."""
+    """The page lists exactly the methods that a store must implement."""
     assert set(first_cells("The methods")) == Store.__abstractmethods__
     assert set(first_cells("Servers with versions")) == VersionedStore.__abstractmethods__ - {
         "scan",
@@ -45,7 +45,7 @@ def test_methods():
 
 
 def test_defaults():
-    """The page names the methods that have a default, and no other."""
+    """The page names exactly the methods that have a default."""
     methods = section("The methods")
     named = re.search(r"^((?:`\w+`,? (?:and )?)+`\w+`) have defaults", methods, re.MULTILINE)
     assert named
@@ -55,20 +55,20 @@ def test_defaults():
 
 
 def test_errors():
-    """Each error that a store may raise is on the page, and each one on the page is in the tree."""
-    told = first_cells("Errors to raise")
+    """The page lists exactly the errors that a store may raise."""
+    listed = first_cells("Errors to raise")
     kinds = errors.StorageError.__subclasses__()
     ours = {kind.__name__ for kind in kinds if kind.__module__ == errors.__name__}
     storage = {"StorageError", *ours}
-    assert set(told) == storage | {"ConfigurationError"}
+    assert set(listed) == storage | {"ConfigurationError"}
 
 
 def test_version():
-    """The version of the hook specs on the page is the one that core speaks."""
+    """The version of the hook specs on the page is core's."""
     assert set(re.findall(r"FIBONACCI_SPEC_VERSION ?= ?(\d+)", TEXT)) == {str(plugin.SPEC_VERSION)}
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([\w./-]+)\)", TEXT))))
 def test_links(link):
-    """What the page links to is there."""
+    """The page's links have targets."""
     assert (PAGE.parent / link).exists()

@@ -20,7 +20,7 @@ MISSING = object()
 
 
 def broken(test):
-    """Enter an engine in the list."""
+    """Register an engine."""
 
     def enter(engine):
         engine.test = test
@@ -31,7 +31,7 @@ def broken(test):
 
 
 class Wrapped(Template):
-    """A sound template, to be spoiled."""
+    """A sound template, to be broken."""
 
     def __init__(self, template):
         self.template = template
@@ -42,13 +42,13 @@ class Wrapped(Template):
 
 
 def insides(wrapped):
-    """The parts and the slots of the sound template."""
+    """Return the parts and the slots of the sound template."""
     assert isinstance(wrapped.template, template_engine.BuiltinTemplate)
     return wrapped.template._parts, wrapped.template._slots
 
 
 class Soft(BuiltinEngine):
-    """A sound engine whose templates ask ``find`` for each value, and ``write`` for its form."""
+    """A sound engine whose templates call ``find`` for each value, and ``write`` for its text."""
 
     def compile(self, source):
         wrapped = Wrapped(super().compile(source))
@@ -69,7 +69,7 @@ class Soft(BuiltinEngine):
 
 @broken("test_value_is_no_template")
 class RendersTwice(BuiltinEngine):
-    """What comes out is taken for a template once more."""
+    """The output is rendered as a template again."""
 
     def compile(self, source):
         wrapped = Wrapped(super().compile(source))
@@ -88,7 +88,7 @@ class RendersTwice(BuiltinEngine):
 
 @broken("test_text")
 class StripsTheLastNewline(BuiltinEngine):
-    """The newline at the end of a text is dropped."""
+    """A newline at the end of a text is dropped."""
 
     def compile(self, source):
         return super().compile(source.removesuffix("\n"))
@@ -104,7 +104,7 @@ class MakesNewlinesAlike(BuiltinEngine):
 
 @broken("test_no_attribute")
 class ReachesAttributes(Soft):
-    """What is no key is looked for among methods and attributes."""
+    """A missing key is looked up among methods and attributes."""
 
     def find(self, namespace, reference):
         value = namespace
@@ -118,7 +118,7 @@ class ReachesAttributes(Soft):
 
 @broken("test_key_named_like_a_method")
 class PrefersAttributes(Soft):
-    """A method goes before the key of its name."""
+    """A method takes precedence over the key of its name."""
 
     def find(self, namespace, reference):
         *before, last = (reference.root, *reference.path)
@@ -131,7 +131,7 @@ class PrefersAttributes(Soft):
 
 @broken("test_case")
 class FoldsNames(BuiltinEngine):
-    """Names are compared without regard to case."""
+    """Names are compared case-insensitively."""
 
     def compile(self, source):
         return super().compile(source.replace("memory.A", "memory.a"))
@@ -139,7 +139,7 @@ class FoldsNames(BuiltinEngine):
 
 @broken("test_digits")
 class IndexesOnly(Soft):
-    """A number is no key of a mapping."""
+    """A number is not a key of a mapping."""
 
     def find(self, namespace, reference):
         value = namespace
@@ -152,7 +152,7 @@ class IndexesOnly(Soft):
 
 @broken("test_value_form")
 class WritesPython(Soft):
-    """Containers have Python's form."""
+    """Containers are written as by Python's repr."""
 
     def write(self, value, reference):
         return (
@@ -164,7 +164,7 @@ class WritesPython(Soft):
 
 @broken("test_value_form")
 class EscapesCharacters(Soft):
-    """All beyond ASCII is escaped within JSON."""
+    """Characters beyond ASCII are escaped within JSON."""
 
     def write(self, value, reference):
         text = template_engine._render_value(value, reference)
@@ -175,7 +175,7 @@ class EscapesCharacters(Soft):
 
 @broken("test_value_is_no_template")
 class EscapesForHTML(Soft):
-    """Text is escaped as for a web page."""
+    """Text is escaped for HTML."""
 
     def write(self, value, reference):
         return html.escape(template_engine._render_value(value, reference))
@@ -183,7 +183,7 @@ class EscapesForHTML(Soft):
 
 @broken("test_value_without_json_form")
 class WritesAnything(Soft):
-    """What JSON has no form for has Python's."""
+    """What JSON can't represent is written as by Python's str."""
 
     def write(self, value, reference):
         try:
@@ -194,7 +194,7 @@ class WritesAnything(Soft):
 
 @broken("test_missing_input")
 class MissingInputIsEmpty(Soft):
-    """A missing input is empty text."""
+    """A missing input renders as empty text."""
 
     def find(self, namespace, reference):
         try:
@@ -205,7 +205,7 @@ class MissingInputIsEmpty(Soft):
 
 @broken("test_missing_in_memory")
 class MissingMemoryRaises(Soft):
-    """What is missing in memory is an error."""
+    """A missing memory value raises."""
 
     def find(self, namespace, reference):
         value = namespace
@@ -220,7 +220,7 @@ class MissingMemoryRaises(Soft):
 
 @broken("test_falsy_values")
 class FalsyIsMissing(Soft):
-    """What is false counts as missing."""
+    """Falsy values count as missing."""
 
     def find(self, namespace, reference):
         return template_engine._find(namespace, reference) or ""
@@ -228,7 +228,7 @@ class FalsyIsMissing(Soft):
 
 @broken("test_missing_input")
 class TellsValues(BuiltinEngine):
-    """The error quotes what there is."""
+    """The error quotes the namespace."""
 
     def compile(self, source):
         wrapped = Wrapped(super().compile(source))
@@ -237,8 +237,8 @@ class TellsValues(BuiltinEngine):
         def render(namespace):
             try:
                 return sound(namespace)
-            except TemplateError as fault:
-                fault.args = (f"{fault} There is: {namespace}",)
+            except TemplateError as error:
+                error.args = (f"{error} There is: {namespace}",)
                 raise
 
         wrapped.render = render
@@ -247,7 +247,7 @@ class TellsValues(BuiltinEngine):
 
 @broken("test_repeated_reference")
 class ReportsOnce(BuiltinEngine):
-    """A name that is written twice is reported once."""
+    """A name that appears twice is reported once."""
 
     def compile(self, source):
         wrapped = Wrapped(super().compile(source))
@@ -281,33 +281,33 @@ class IndexesAreText(BuiltinEngine):
 
 @broken("test_unclosed_reference")
 class LetsGo(BuiltinEngine):
-    """A name without an end is text."""
+    """An unclosed slot is text."""
 
     def compile(self, source):
         try:
             return super().compile(source)
-        except TemplateError as fault:
-            if "never closed" in str(fault):
+        except TemplateError as error:
+            if "never closed" in str(error):
                 return super().compile(source.replace("{{", "{"))
             raise
 
 
 @broken("test_invalid_template")
 class KeepsUnknownTags(BuiltinEngine):
-    """What is no template is text."""
+    """An unknown tag is text."""
 
     def compile(self, source):
         try:
             return super().compile(source)
-        except TemplateError as fault:
-            if "never closed" in str(fault):
+        except TemplateError as error:
+            if "never closed" in str(error):
                 raise
             return super().compile(source.replace("{{", "{"))
 
 
 @broken("test_render_in_threads")
 class FillsInPlace(Soft):
-    """The values are written into the template itself."""
+    """The values are written into the shared template."""
 
     def compile(self, source):
         wrapped = super().compile(source)
@@ -325,7 +325,7 @@ class FillsInPlace(Soft):
 
 @broken("test_namespace_is_not_changed")
 class MakesWhatIsMissing(Soft):
-    """Asking makes an item, where a mapping makes what it misses."""
+    """Lookup creates the items of a defaultdict."""
 
     def find(self, namespace, reference):
         value = namespace
@@ -337,7 +337,7 @@ class MakesWhatIsMissing(Soft):
 
 @broken("test_renderings_are_independent")
 class RemembersValues(Soft):
-    """What is missing now is what it was the last time."""
+    """A missing value renders as it did the last time."""
 
     def compile(self, source):
         wrapped, seen = super().compile(source), {}

@@ -1,4 +1,4 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # the stores stand beside the tests
+sys.path.insert(0, str(Path(__file__).parent))  # the broken stores

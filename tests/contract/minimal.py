@@ -1,4 +1,4 @@
-"""The smallest stores that keep the contract: the seven primitives on a dict, and no more."""
+"""The smallest stores that keep the contract: the seven primitives on a dict."""
 
 import math
 import time
@@ -26,14 +26,14 @@ class MinimalStore(Store):
         self.lock = lock_over_forks()
 
     def place(self, address):
-        """What the dict knows a record by."""
+        """Return the dict's key of a record."""
         return address
 
     def now(self):
         return time.monotonic()
 
     def found(self, address):
-        """The live record, or None."""
+        """Return the live record, or None."""
         record = self.records.get(self.place(address))
         return record if record and self.now() < record[1] else None
 
@@ -44,7 +44,7 @@ class MinimalStore(Store):
         self.records[self.place(address)] = (data, expires, address)
 
     def inside(self, space):
-        """The live records of a space, by key."""
+        """Return the live records of a space, by key."""
         return {
             address.key: record
             for record in list(self.records.values())
@@ -91,7 +91,7 @@ class MinimalStore(Store):
 
 
 class MinimalAsyncStore(AsyncStore):
-    """The same in async code, on the records of a minimal store."""
+    """The async counterpart, on the records of a minimal store."""
 
     def __init__(self, store):
         self.store = store
@@ -119,7 +119,7 @@ class MinimalAsyncStore(AsyncStore):
 
 
 class ToyBackend(Backend):
-    """A backend of a store that outlives those who use it."""
+    """A backend whose store outlives its users."""
 
     def __init__(self, store, async_store=None):
         self.store = store
@@ -133,7 +133,7 @@ class ToyBackend(Backend):
 
 
 def toy_plugin(store, async_store=None):
-    """A plugin for ``register_plugin``, with one store for the whole process."""
+    """Return a plugin for ``register_plugin``, with one store for the whole process."""
 
     @hookimpl
     def fibonacci_storage(settings):

@@ -1,4 +1,4 @@
-"""CipherContract on broken ciphers, a class each, and on the sound one that they are made of.
+"""CipherContract on broken ciphers, a class each, and on the sound one that they derive from.
 
 Of a broken cipher only the test that is about its defect is run, and has to fail.
 """
@@ -23,7 +23,7 @@ def made(kind):
 
 @pytest.fixture(scope="module", autouse=True)
 def registered():
-    """All of them are plugins, each by its own name."""
+    """Register all of them as plugins, each by its name."""
     with ExitStack() as plugins:
         for name, kind in {**BROKEN, **SOUND}.items():
             plugins.enter_context(register_plugin("encryption", name.lower(), made(kind)))

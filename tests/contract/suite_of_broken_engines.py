@@ -1,4 +1,4 @@
-"""EngineContract on broken engines, a class each, and on the sound ones that they are made of.
+"""EngineContract on broken engines, a class each, and on the sound ones that they derive from.
 
 Of a broken engine only the test that is about its defect is run, and has to fail.
 """

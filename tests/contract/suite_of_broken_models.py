@@ -1,4 +1,4 @@
-"""ProviderContract on broken models, a class each, and on the sound ones that they are made of.
+"""ProviderContract on broken models, a class each, and on the sound ones that they derive from.
 
 Of a broken model only the test that is about its defect is run, and has to fail.
 """

@@ -1,4 +1,4 @@
-"""StoreContract on broken stores, a class each, and on the sound one that they are made of.
+"""StoreContract on broken stores, a class each, and on the sound one that they derive from.
 
 Of a broken store only the tests of the clause that it breaks are run: one of them has to fail.
 """
@@ -18,7 +18,7 @@ TESTS = [name for name in dir(StoreContract) if name.startswith("test_")]
 
 
 class Hasty:
-    """Settings for stores that answer at once."""
+    """Settings for stores that respond at once."""
 
     timeout = 0.5
     short_ttl = expiry_slack = 0.01
@@ -37,7 +37,7 @@ class Hasty:
 
 
 def suite(name, contract, **settings):
-    """The contract's class for one store."""
+    """Return the contract's class for one store."""
     is_async = name in BROKEN_ASYNC
     modes = ["async"] if is_async else ["sync"]
     settings |= {"backend": name, "store": STORES[name], "is_async": is_async, "modes": modes}
@@ -45,7 +45,7 @@ def suite(name, contract, **settings):
 
 
 def of_other_clauses(clause):
-    """The tests that are not about a clause; nor do histories say which clause is broken."""
+    """Return the tests that cite another clause; of histories no clause is known."""
     others = [test for test in TESTS if clause not in cited_clauses(getattr(StoreContract, test))]
     return dict.fromkeys([*others, "test_any_history"])
 

@@ -1,4 +1,4 @@
-"""The suites for authors find each planted defect, by the test or the clause that is about it."""
+"""The suites for authors find each planted defect, by the test or the clause for it."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ SOUND = [(kind, name) for kind, suite in SUITES.items() for name in suite.SOUND]
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory):
-    """The tests that failed, by suite and class; all suites are run once, as authors run them."""
+    """The tests that failed, by suite and class; all suites run once, as authors run them."""
     report = tmp_path_factory.mktemp("suites") / "report.xml"
     folder = Path(__file__).parent
     files = [folder / f"{suite.__name__}.py" for suite in SUITES.values()]
@@ -57,14 +57,14 @@ def failed(tmp_path_factory):
 
 @pytest.mark.parametrize(("kind", "name"), DEFECTS)
 def test_defect_is_found(failed, record_testsuite_property, kind, name):
-    """A plugin with one defect fails a test that is about it."""
+    """A plugin with one defect fails a test for it."""
     record_testsuite_property(f"{kind} {name}", " ".join(sorted(failed[kind, name])))
     assert failed[kind, name]
 
 
 @pytest.mark.parametrize(("kind", "name"), SOUND)
 def test_sound_plugin_passes(failed, kind, name):
-    """The sound plugin that the broken ones are made of fails no test in the same run."""
+    """The sound plugin that the broken ones derive from fails no test in the same run."""
     assert (kind, name) in failed
     assert failed[kind, name] == set()
 
@@ -77,6 +77,6 @@ def test_sound_plugin_passes(failed, kind, name):
     ],
 )
 def test_every_test_has_a_defect_to_find(contract, suite):
-    """Each test of the contract is failed by a broken plugin."""
+    """Each test of the contract fails for a broken plugin."""
     tests = {name for name in dir(contract) if name.startswith("test_")}
     assert tests == {broken.test for broken in suite.BROKEN.values()}

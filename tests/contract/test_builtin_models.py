@@ -1,4 +1,4 @@
-"""The offline models are models like any other."""
+"""The offline models keep the contract of models."""
 
 import json
 

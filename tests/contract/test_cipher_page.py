@@ -1,4 +1,4 @@
-"""The cipher of the page on encryption keeps the contract that the page promises."""
+"""The cipher in the page on encryption keeps the contract that the page shows."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "encryption.md"
 
 @pytest.fixture(scope="module", autouse=True)
 def registered() -> Iterator[None]:
-    """The plugin ``box``, made of the page's own snippet."""
+    """The plugin ``box``, from the page's snippet."""
     names: dict[str, Any] = {"__name__": "box"}
     (snippet,) = [
         text

@@ -1,4 +1,4 @@
-"""What the core alone keeps, whatever the backend: proven on ``memory``, sync, async and mixed.
+"""Rules that core enforces for every backend: tested on ``memory``, sync, async and mixed.
 
 A backend never meets these values and arguments, so StoreContract does not ask authors to run them.
 """
@@ -95,7 +95,7 @@ class TestAddresses(ContractFixtures):
 
     @pytest.mark.parametrize("key", UNFIT_KEYS, ids=lambda key: repr(key)[:12])
     def test_unfit_keys(self, memory: MemoryManager, key: str) -> None:
-        """A key that is no text, empty, too long, or not encodable is refused (C3)."""
+        """A key that is not text, is empty, too long, or not encodable is refused (C3)."""
         with pytest.raises(InvalidKeyError):
             memory.set(key, 1)
         with pytest.raises(InvalidKeyError):
@@ -103,7 +103,7 @@ class TestAddresses(ContractFixtures):
         assert memory.list_keys() == []
 
     def test_unfit_key_in_batch(self, memory: MemoryManager) -> None:
-        """One unfit key keeps a whole batch from being written (C3)."""
+        """One invalid key keeps a whole batch from being written (C3)."""
         with pytest.raises(InvalidKeyError):
             memory.set_many({"a": 1, "b\0": 2})
         assert memory.list_keys() == []
@@ -115,7 +115,7 @@ class TestAddresses(ContractFixtures):
                 memory_factory.new_memory(prefix=prefix)
 
     def test_user_scope_needs_a_user(self, memory: MemoryManager) -> None:
-        """User scope without a user id is an error, never a shared bucket (C4)."""
+        """User scope without a user id is an error, never a shared space (C4)."""
         for user in (None, ""):
             with pytest.raises(ScopeError):
                 memory.set("k", 1, scope="user", user_id=user)
@@ -129,7 +129,7 @@ class TestAddresses(ContractFixtures):
             assert memory.list_keys(scope=scope) == []
 
     def test_organizations(self, memory_factory: MemoryFactory) -> None:
-        """Organizations have a memory each, shared by their workflows (C5)."""
+        """Each organization has its own memory, shared by its workflows (C5)."""
         one = memory_factory.new_memory("w1", organization_id="one")
         other = memory_factory.new_memory("w2", organization_id="one")
         foreign = memory_factory.new_memory("w1", organization_id="One")
@@ -138,7 +138,7 @@ class TestAddresses(ContractFixtures):
         assert foreign.get("k", scope="organization") is None
 
     def test_views(self, memory: MemoryManager) -> None:
-        """A view of one user reads and writes that user's records alone (C4)."""
+        """A view of one user reads and writes only that user's records (C4)."""
         view = memory.for_user("u:1")
         view.set("k", 1)
         assert memory.get("k", scope="user", user_id="u:1") == 1
@@ -153,25 +153,25 @@ class TestValues(ContractFixtures):
     backend = "memory"
 
     def test_plain_types(self, memory: MemoryManager) -> None:
-        """Tuples come back as lists, and subclasses as the plain type (C7)."""
+        """Tuples are read as lists, and instances of subclasses as the plain type (C7)."""
         memory.set("k", (1, OrderedDict(b=(2,), a=())))
         assert repr(memory.get("k")) == "[1, {'b': [2], 'a': []}]"
 
     def test_not_the_callers_object(self, memory: MemoryManager) -> None:
-        """Changing an object after set, or one that get returned, changes no record (C7)."""
-        given = {"turns": [1]}
-        memory.set("k", given)
-        given["turns"].append(2)
+        """Changing an object after set(), or one that get() returned, changes no record (C7)."""
+        value = {"turns": [1]}
+        memory.set("k", value)
+        value["turns"].append(2)
         first = memory.get("k")
         first["turns"].append(3)
         assert memory.get("k") == {"turns": [1]}
-        memory.append("list", given)
-        given["turns"].append(4)
+        memory.append("list", value)
+        value["turns"].append(4)
         assert memory.get("list") == [{"turns": [1, 2]}]
 
     @pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
     def test_refused_value(self, memory: MemoryManager, value: object) -> None:
-        """What is not strict JSON is refused, and the old value stays with its expiry (C7)."""
+        """A value that is not strict JSON is refused; the old value and its expiry stay (C7)."""
         memory.set("k", "old", ttl=60)
         with pytest.raises(SerializationError):
             memory.set("k", value)
@@ -184,7 +184,7 @@ class TestValues(ContractFixtures):
         assert memory.list_keys() == ["k"]
 
     def test_falsy_values(self, memory: MemoryManager) -> None:
-        """False, 0, "" and empty containers are values, and no absence (C9, C14)."""
+        """False, 0, "" and empty containers are values, not absence (C9, C14)."""
         falsy: list[Any] = [False, 0, "", [], {}]
         for value in falsy:
             memory.set("k", value)
@@ -215,7 +215,7 @@ class TestValues(ContractFixtures):
     def test_sealed_record_is_not_read(
         self, memory: MemoryManager, raw_store: StoreUnderTest
     ) -> None:
-        """A sealed record raises where there is no key, and is not read as the default (C25)."""
+        """A sealed record raises if there is no key, and is not read as the default (C25)."""
         for data in SEALED:
             raw_store.write(raw_store.address("k"), data)
             with pytest.raises(DecryptionError):
@@ -229,7 +229,7 @@ class TestExpiry(ContractFixtures):
 
     @pytest.mark.parametrize("ttl", UNFIT_TTLS, ids=repr)
     def test_unfit_ttl(self, memory: MemoryManager, ttl: float) -> None:
-        """A ttl that is no number of seconds in bounds is refused before the write (C11)."""
+        """A ttl that is not a number of seconds within limits is refused before the write (C11)."""
         memory.set("k", "old")
         with pytest.raises(InvalidArgumentError):
             memory.set("k", "new", ttl=ttl)
@@ -241,7 +241,7 @@ class TestExpiry(ContractFixtures):
         assert memory.ttl("k") == math.inf
 
     def test_default_ttl(self, memory_factory: MemoryFactory) -> None:
-        """A record gets the memory's default_ttl, unless its writer says otherwise (C13)."""
+        """A record gets the memory's default_ttl, unless the call has a ttl (C13)."""
         memory = memory_factory.new_memory(default_ttl=60)
         memory.set("set", 1)
         memory.add("add", 1)
@@ -261,7 +261,7 @@ class TestPatterns(ContractFixtures):
     backend = "memory"
 
     def test_unfit_patterns(self, memory: MemoryManager) -> None:
-        """A pattern that no key can match lists nothing; one that is no text is refused (C15)."""
+        """A pattern that no key can match lists nothing; one that is not text is refused (C15)."""
         memory.set("k", 1)
         for pattern in ("k\0*", "\ud800*", "k" * 1_001 + "*"):
             assert memory.list_keys(pattern=pattern) == []
@@ -269,7 +269,7 @@ class TestPatterns(ContractFixtures):
             memory.list_keys(pattern=cast(Any, b"k*"))
 
     def test_patterns(self, memory: MemoryManager) -> None:
-        """A pattern means what fnmatch.fnmatchcase says, over any keys (C15)."""
+        """A pattern matches as in fnmatch.fnmatchcase, on any key (C15)."""
         memory.set_many(dict.fromkeys(HOSTILE, 0))
         for pattern in PATTERNS:
             matching = sorted(key for key in HOSTILE if fnmatchcase(key, pattern))
@@ -283,7 +283,7 @@ class TestChanges(ContractFixtures):
     backend = "memory"
 
     def test_increment_numbers(self, memory: MemoryManager) -> None:
-        """Ints stay ints, of any size, and floats make floats (C7, C16)."""
+        """Ints stay ints, of any size; a float makes the sum a float (C7, C16)."""
         assert repr(memory.increment("n")) == "1"
         assert repr(memory.increment("n", -3)) == "-2"
         assert repr(memory.increment("n", 2**70)) == repr(2**70 - 2)
@@ -310,13 +310,13 @@ class TestChanges(ContractFixtures):
         assert memory.get_many(["text", "flag"]) == {"text": "abc", "flag": True}
 
     def test_update_passes_errors_on(self, memory: MemoryManager) -> None:
-        """What the function of an update raises passes through, and nothing is written (C16)."""
+        """An exception of an update's function passes through, and nothing is written (C16)."""
         memory.set("n", 0)
         with pytest.raises(ZeroDivisionError):
             memory.update("n", lambda value: 1 / value)
         assert memory.get("n") == 0
 
-    def test_refused_before_asking(self, memory: MemoryManager) -> None:
+    def test_refused_before_a_request(self, memory: MemoryManager) -> None:
         """Append without items, and update without a function, are refused (C16)."""
         with pytest.raises(InvalidArgumentError):
             memory.append("k")
@@ -327,7 +327,7 @@ class TestChanges(ContractFixtures):
         assert memory.list_keys() == []
 
     def test_unfit_batches(self, memory: MemoryManager) -> None:
-        """A single text where keys belong, or a list where a mapping does, is refused (C14)."""
+        """A single text instead of keys, or a list instead of a mapping, is refused (C14)."""
         with pytest.raises(InvalidArgumentError):
             memory.get_many("abc")
         with pytest.raises(InvalidArgumentError):

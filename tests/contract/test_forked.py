@@ -1,4 +1,4 @@
-"""What a contract tells of a forked child that did not come to its end."""
+"""Errors of the contract about a forked child that did not finish."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ from fibonacci.testing.store.lifecycle import forked
 
 
 def test_a_child_that_hangs():
-    """It is killed, and the error says how long it was waited for, and what it may be."""
+    """A child that hangs is killed, and the error names the time and possible causes."""
     hung = r"^the child did not end within 0\.05 s: a lock that is held"
     with pytest.raises(AssertionError, match=hung), forked(lambda: time.sleep(60), timeout=0.05):
         pass
 
 
 def test_a_child_that_is_killed():
-    """One that somebody else ended is told from one that hung."""
+    """The error about a killed child differs from that about a hung one."""
     died = rf"^the child died \(status {signal.SIGTERM:d}\)$"
     with (
         pytest.raises(AssertionError, match=died),

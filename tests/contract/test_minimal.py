@@ -1,4 +1,4 @@
-"""The seven primitives are enough: a store that has nothing else keeps the whole contract."""
+"""A store with only the seven primitives keeps the whole contract."""
 
 import pytest
 from minimal import MinimalAsyncStore, MinimalStore, toy_plugin

@@ -1,4 +1,4 @@
-"""The model and the engine of the page for authors keep the contracts that the page shows."""
+"""The model and the engine in the page for authors keep the contracts that the page shows."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL
 
 
 def said() -> dict[str, Any]:
-    """What the page's snippets define, up to the contract of its engine."""
+    """Return the names that the page's snippets define, up to the contract of its engine."""
     names: dict[str, Any] = {"__name__": "parrot"}
     for snippet in SNIPPETS:
         exec(compile(snippet, str(PAGE), "exec"), names)
@@ -34,8 +34,8 @@ def parrot() -> Iterator[None]:
 
 
 class TestParrot(SAID["TestParrot"]):
-    """As it stands on the page."""
+    """The page's model."""
 
 
 class TestBrackets(SAID["TestBrackets"]):
-    """As it stands on the page."""
+    """The page's engine."""

@@ -1,7 +1,7 @@
-"""The contract of stores through sealed values: the same promises, on every backend.
+"""The contract of stores with sealed values, on every backend.
 
 All tests that go through a memory run as they are. Those that look at the very bytes in the store
-are about the store alone, which sees bytes either way; they run without encryption, elsewhere.
+are about the store, which handles bytes either way; they run elsewhere, without encryption.
 Each backend runs in one mode; with ``--long`` in the other, too.
 """
 
@@ -31,11 +31,11 @@ class Sealed(StoreContract):
 
     @pytest.fixture(autouse=True)
     def sealed(self, memory_factory: MemoryFactory) -> None:
-        """Each workflow of the test seals; so comes before any memory is made."""
+        """Encrypt all workflows of the test; requested before any memory is created."""
         memory_factory.config.update(encrypt_values=True, encryption_key=KEYS)
 
     def test_it_is_sealed(self, memory: MemoryManager, memory_factory: MemoryFactory) -> None:
-        """The memories of this suite do seal (C24)."""
+        """The memories of this suite seal their values (C24)."""
         memory.set("k", 1)
         with pytest.raises(DecryptionError):
             memory_factory.new_memory(encrypt_values=False, encryption_key=None).get("k")

@@ -1,4 +1,4 @@
-"""The suite itself: complete, readable, and light where it is not used."""
+"""The suite is complete, readable, and light if it is not used."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def test_no_test_hides_another(contract):
 
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_each_test_cites_a_clause(contract):
-    """Each test says in one sentence what must hold, and by which clause."""
+    """Each test has a sentence, and cites a clause."""
     for name in named_in(contract):
         first = getattr(contract, name).__doc__.splitlines()[0]
         assert first.endswith(")."), name
@@ -50,25 +50,25 @@ def test_each_clause_is_tested():
 
 
 def test_unknown_name():
-    """The package has its contracts, and says so of anything else."""
+    """An unknown name of the package raises AttributeError."""
     with pytest.raises(AttributeError, match="has no attribute 'ShelfContract'"):
         getattr(testing, "ShelfContract")  # noqa: B009 - a name that no checker would pass
 
 
 def test_plugin_is_light():
-    """A pytest run that uses nothing of fibonacci imports nothing of it."""
+    """A pytest run that does not use fibonacci does not import it."""
     script = (
         "import sys, pytest; before = set(sys.modules); import fibonacci_pytest; "
         "print(sorted(set(sys.modules) - before))"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert told.stdout.strip() == "['fibonacci_pytest']"
+    assert done.stdout.strip() == "['fibonacci_pytest']"
 
 
 def test_the_entry_point_is_light():
-    """What pytest is told to load is that module."""
+    """pytest's entry point is the light module."""
     project = tomllib.loads((ROOT / "core" / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["pytest11"] == {"fibonacci": "fibonacci_pytest"}
 
@@ -80,16 +80,16 @@ def test_without_the_extra(contract, missing, monkeypatch):
     for module in [name for name in sys.modules if name.startswith("fibonacci.testing.")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ModuleNotFoundError) as told:
+    with pytest.raises(ModuleNotFoundError) as raised:
         getattr(testing, contract.__name__)
-    assert str(told.value) == (
+    assert str(raised.value) == (
         f"fibonacci.testing.{contract.__name__} needs the package {missing}. "
         f"Install it: pip install 'fibonacci-core[testing]'"
     )
 
 
-def test_a_broken_module_is_told_as_it_is(monkeypatch):
-    """A module of our own that is missing is not taken for a package to install."""
+def test_a_broken_module_is_no_missing_package(monkeypatch):
+    """A missing module of fibonacci itself is not reported as a package to install."""
     monkeypatch.setitem(sys.modules, "fibonacci.testing.store", None)
     with pytest.raises(ModuleNotFoundError, match="import of fibonacci"):
         _ = testing.StoreContract
@@ -114,13 +114,13 @@ def report(tmp_path, *options):
     file.write_text(REPORTED)
     options = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--fibonacci-report", *options]
     command = [sys.executable, "-m", "pytest", "-p", "fibonacci_pytest", file, *options]
-    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
-    told = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
-    return told.stdout.splitlines()
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return done.stdout.splitlines()
 
 
 def test_report_of_a_failure(tmp_path):
-    """The report says which clause is broken, and in which mode."""
+    """The report names the broken clause and mode."""
     lines = report(tmp_path, "-k", "round_trip or test_none")
     assert "StoreContract TestShelf: 2 passed, 2 failed: breaks the contract" in lines
     (row,) = [line for line in lines if line.startswith("C7 ")]
@@ -130,6 +130,6 @@ def test_report_of_a_failure(tmp_path):
 
 
 def test_report_of_a_success(tmp_path):
-    """The last line of a kept contract says so."""
+    """The last line of the report says that the contract is kept."""
     lines = report(tmp_path, "-k", "test_none")
     assert "StoreContract TestShelf: 2 passed, 0 failed: keeps the contract" in lines

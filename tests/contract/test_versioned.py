@@ -1,4 +1,4 @@
-"""What is made of conditional writes keeps the whole contract, in sync and async code."""
+"""Stores built on conditional writes keep the whole contract, in sync and async code."""
 
 import pytest
 from minimal import toy_plugin

@@ -1,4 +1,4 @@
-"""The contract, and the odd values, where orjson can't be imported: as PyPy and others have it."""
+"""The contract and the odd values without orjson, as on PyPy."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ CHOSEN = "odd and not without_end or [sync] and ({})".format(
 )
 
 
-def test_values_are_kept_without_orjson():
+def test_values_without_orjson():
     """C7, C8, C16: every odd value, and the clauses on values, in the process and in a file."""
     files = (*SUITES, "tests/memory/test_values_odd.py")
     run_tests_without_orjson("-k", CHOSEN, *(str(ROOT / file) for file in files))
@@ -25,5 +25,5 @@ def test_values_are_kept_without_orjson():
 @pytest.mark.long
 @pytest.mark.parametrize("suite", SUITES)
 def test_the_contract_holds_without_orjson(suite: str):
-    """All of it, in the process and in a file."""
+    """The whole contract holds without orjson, in the process and in a file."""
     run_tests_without_orjson(str(ROOT / suite))

@@ -1,4 +1,4 @@
-"""Toy distributions: real installed metadata, in a directory of their own on ``sys.path``."""
+"""Toy distributions: real installed metadata, in their own directory on ``sys.path``."""
 
 import importlib
 import sys
@@ -18,9 +18,9 @@ TOYS = Path(__file__).parent / "toys"
 
 @pytest.fixture(autouse=True)
 def only_toys() -> Iterator[None]:
-    """Nothing is installed but the toys, whatever plugins (or sources of them) are here.
+    """Hide all plugins but the toys, whatever plugins (or sources of them) are installed.
 
-    Not by monkeypatch: it must be undone after all that monkeypatch does to the path.
+    Without monkeypatch, as this must be undone after all changes of the path by monkeypatch.
     """
     saved = sys.path[:]
     sys.path[:] = [
@@ -35,13 +35,13 @@ def only_toys() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_blocked(only_toys: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment blocks no plugin, unless the test says so."""
+    """The environment blocks no plugin, unless the test does."""
     monkeypatch.delenv("FIBONACCI_BLOCK_PLUGINS", raising=False)
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory that packages are installed in; what was imported from it is forgotten."""
+    """A directory of installed packages; modules imported from it are unloaded afterwards."""
     directory = tmp_path / "site"
     directory.mkdir()
     before = set(sys.modules)

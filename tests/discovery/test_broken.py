@@ -1,4 +1,4 @@
-"""Plugins that are broken, each in its own way: the error names it, and nobody else suffers."""
+"""Broken plugins, each in its own way: the error names the plugin, and others work."""
 
 import sys
 import traceback
@@ -40,7 +40,7 @@ def state_of(name: str) -> str:
 
 
 def test_a_plugin_whose_import_fails_is_named(install: Install):
-    """The promised text; the cause is chained, so that the traceback shows where."""
+    """A failed import is an error with the documented text, chained to its cause."""
     install("toy-x", storage={"x": "toy_x"}, toy_x="import a_missing_driver")
     with pytest.raises(PluginLoadError) as caught:
         Workflow("w", MemoryConfig("x"))
@@ -52,8 +52,8 @@ def test_a_plugin_whose_import_fails_is_named(install: Install):
     assert state_of("x") == "failed"
 
 
-def test_a_plugin_of_a_known_name_whose_import_fails_is_no_missing_one(install: Install):
-    """Installed and broken is told apart from not installed."""
+def test_a_known_plugin_whose_import_fails_is_not_missing(install: Install):
+    """An installed plugin whose import fails gets another error than a missing one."""
     install("fibonacci-redis", "0.1.0", storage={"redis": "toy_redis"}, toy_redis="import no_redis")
     with pytest.raises(PluginLoadError) as caught:
         Workflow("w", MemoryConfig("redis", "redis://localhost"))
@@ -63,8 +63,8 @@ def test_a_plugin_of_a_known_name_whose_import_fails_is_no_missing_one(install: 
     )
 
 
-def test_a_broken_plugin_costs_nobody_else(install: Install):
-    """Memory and a good neighbour work before and after the broken one was tried."""
+def test_a_broken_plugin_does_not_affect_others(install: Install):
+    """Memory and a working plugin work before and after the broken one was loaded."""
     install("toy-broken", storage={"broken": "toy_broken"}, toy_broken="import a_missing_driver")
     install("toy-good", storage={"good": "toy_good"}, toy_good=None)
     memory = Workflow("w").memory
@@ -78,8 +78,8 @@ def test_a_broken_plugin_costs_nobody_else(install: Install):
     assert Workflow("w").memory.get("k") == 1
 
 
-def test_a_broken_plugin_is_tried_again_when_it_is_asked_for_again(install: Install, site: Path):
-    """Once its driver is there, it works without a restart."""
+def test_a_broken_plugin_is_loaded_again_on_the_next_use(install: Install, site: Path):
+    """A plugin works without a restart once its driver is installed."""
     install("toy-late", storage={"late": "toy_late"}, toy_late="from toy_late_driver import *")
     with pytest.raises(PluginLoadError):
         Workflow("w", MemoryConfig("late"))
@@ -92,7 +92,7 @@ def test_a_broken_plugin_is_tried_again_when_it_is_asked_for_again(install: Inst
 
 
 @pytest.mark.parametrize(
-    ("name", "source", "fault"),
+    ("name", "source", "error"),
     [
         ("quits", "raise SystemExit(3)", "SystemExit: 3"),
         ("exits", "import sys; sys.exit('no licence')", "SystemExit: no licence"),
@@ -106,45 +106,45 @@ def test_a_broken_plugin_is_tried_again_when_it_is_asked_for_again(install: Inst
         ),
     ],
 )
-def test_whatever_an_import_raises_becomes_one_error(
-    install: Install, name: str, source: str, fault: str
+def test_any_exception_of_an_import_becomes_one_error(
+    install: Install, name: str, source: str, error: str
 ):
-    """SystemExit too: a plugin that quits does not end the program."""
+    """SystemExit and other exceptions of an import become one error; the program goes on."""
     install(f"toy-{name}", storage={name: f"toy_{name}"}, **{f"toy_{name}": source})
     with pytest.raises(PluginLoadError) as caught:
         Workflow("w", MemoryConfig(name))
-    assert str(caught.value) == f"backend {name!r} (toy-{name} 1.0) failed to import: {fault}"
+    assert str(caught.value) == f"backend {name!r} (toy-{name} 1.0) failed to import: {error}"
 
 
 def test_an_interrupted_import_is_an_interruption(install: Install):
-    """Ctrl-C is no fault of the plugin, and passes through."""
+    """KeyboardInterrupt during an import passes through."""
     install("toy-ctrl-c", storage={"ctrl-c": "toy_ctrl_c"}, toy_ctrl_c="raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         Workflow("w", MemoryConfig("ctrl-c"))
 
 
 @pytest.mark.parametrize(
-    ("name", "target", "fault"),
+    ("name", "target", "error"),
     [
         ("nowhere", "toy_nowhere_at_all", "ModuleNotFoundError: No module named"),
         ("less", "toy_less:plugin", "AttributeError: module 'toy_less' has no attribute 'plugin'"),
         ("prose", "not a module!", ""),
     ],
 )
-def test_an_entry_point_that_leads_nowhere_is_named(
-    install: Install, name: str, target: str, fault: str
+def test_an_entry_point_without_a_target_is_named(
+    install: Install, name: str, target: str, error: str
 ):
-    """What the metadata promises and the wheel lacks is told like a failed import."""
+    """An entry point whose module is missing from the wheel raises like a failed import."""
     install(f"toy-{name}", storage={name: target}, **{f"toy_{name}": ""})
     with pytest.raises(PluginLoadError) as caught:
         Workflow("w", MemoryConfig(name))
     assert str(caught.value).startswith(
-        f"backend {name!r} (toy-{name} 1.0) failed to import: {fault}"
+        f"backend {name!r} (toy-{name} 1.0) failed to import: {error}"
     )
 
 
 def test_a_newer_version_of_the_hook_specs_is_refused(install: Install):
-    """The text names both versions, and what to upgrade."""
+    """The error names both versions, and what to upgrade."""
     install("toy-new", "3.1", storage={"new": "toy_new"}, toy_new="FIBONACCI_SPEC_VERSION = 2")
     with pytest.raises(PluginIncompatibleError) as caught:
         Workflow("w", MemoryConfig("new"))
@@ -168,8 +168,8 @@ def test_a_newer_version_of_the_hook_specs_is_refused(install: Install):
         ("none", "FIBONACCI_SPEC_VERSION = None"),
     ],
 )
-def test_a_version_that_is_no_version_is_refused(install: Install, name: str, line: str):
-    """A plugin says which hook specs it was written for: a whole number, 1 or more."""
+def test_an_invalid_spec_version_is_refused(install: Install, name: str, line: str):
+    """A plugin's spec version must be a whole number, 1 or more."""
     install(f"toy-{name}", storage={name: f"toy_{name}"}, **{f"toy_{name}": line})
     with pytest.raises(PluginIncompatibleError) as caught:
         Workflow("w", MemoryConfig(name))
@@ -180,7 +180,7 @@ def test_a_version_that_is_no_version_is_refused(install: Install, name: str, li
 
 
 def test_a_misspelt_hook_is_named(install: Install):
-    """A hook that core does not know is a mistake, and told with its name."""
+    """A hook that core does not know is an error that names it."""
     source = HOOK.format("pass").replace("fibonacci_storage", "fibonacci_storag")
     install("toy-typo", storage={"typo": "toy_typo"}, toy_typo=source)
     with pytest.raises(
@@ -191,8 +191,8 @@ def test_a_misspelt_hook_is_named(install: Install):
     assert state_of("typo") == "failed"
 
 
-def test_a_hook_with_an_argument_that_core_does_not_give_is_named(install: Install):
-    """The argument is named too."""
+def test_a_hook_with_an_unknown_argument_is_named(install: Install):
+    """The error names the hook and the argument."""
     source = HOOK.format("pass").replace("settings", "settings, flavour")
     install("toy-args", storage={"args": "toy_args"}, toy_args=source)
     with pytest.raises(
@@ -214,7 +214,7 @@ def test_a_hook_with_an_argument_that_core_does_not_give_is_named(install: Insta
     ],
 )
 def test_a_plugin_without_the_hook_of_its_kind_is_refused(install: Install, name: str, source: str):
-    """No hook, one without @hookimpl, or only that of another kind."""
+    """A plugin without a hook, without @hookimpl, or with only another kind's hook is refused."""
     install(f"toy-{name}", storage={name: f"toy_{name}"}, **{f"toy_{name}": source})
     with pytest.raises(PluginLoadError) as caught:
         Workflow("w", MemoryConfig(name))
@@ -230,10 +230,10 @@ def test_a_plugin_without_the_hook_of_its_kind_is_refused(install: Install, name
         ("settings", "return settings", "StoreSettings"),
     ],
 )
-def test_a_hook_that_returns_something_else_is_told(
+def test_a_hook_that_returns_the_wrong_type_is_refused(
     install: Install, name: str, body: str, returned: str
 ):
-    """The message says what came, and what is due."""
+    """The error says what the hook returned, and what is required."""
     install(f"toy-{name}", storage={name: f"toy_{name}"}, **{f"toy_{name}": HOOK.format(body)})
     with pytest.raises(PluginLoadError) as caught:
         Workflow("w", MemoryConfig(name))
@@ -243,8 +243,8 @@ def test_a_hook_that_returns_something_else_is_told(
     assert state_of(name) == "failed"
 
 
-def test_what_a_hook_raises_is_told_without_its_text(install: Install):
-    """C23: a driver quotes the URL, password and all; type and place are what an author gets."""
+def test_an_exception_of_a_hook_is_raised_without_its_text(install: Install):
+    """C23: an exception of a hook may quote the URL: the error has only its type and line."""
     body = "raise RuntimeError(f'can not parse {settings.url.password}')"
     install("toy-loud", storage={"loud": "toy_loud"}, toy_loud=HOOK.format(body))
     with pytest.raises(PluginLoadError) as caught:
@@ -255,8 +255,8 @@ def test_what_a_hook_raises_is_told_without_its_text(install: Install):
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
-def test_the_encryption_key_stays_out_of_what_a_hook_raises(install: Install):
-    """C23: the keys that a cipher refuses show nowhere."""
+def test_the_encryption_key_stays_out_of_exceptions_of_a_hook(install: Install):
+    """C23: the keys that a cipher refuses appear nowhere."""
     source = HOOK.format("raise ValueError(settings.keys)").replace("_storage", "_encryption")
     install("toy-tells", encryption={"tells": "toy_tells"}, toy_tells=source)
     with pytest.raises(PluginLoadError) as caught:
@@ -268,7 +268,7 @@ def test_the_encryption_key_stays_out_of_what_a_hook_raises(install: Install):
 
 
 def test_a_hook_that_quits_does_not_end_the_program(install: Install):
-    """SystemExit in the hook is a fault of the plugin, as it is in its import."""
+    """SystemExit in a hook is an error of the plugin, as in its import."""
     body = "raise SystemExit(3)"
     install("toy-leaves", storage={"leaves": "toy_leaves"}, toy_leaves=HOOK.format(body))
     with pytest.raises(PluginLoadError, match="failed to start: SystemExit"):
@@ -276,7 +276,7 @@ def test_a_hook_that_quits_does_not_end_the_program(install: Install):
 
 
 def test_a_configuration_error_of_the_hook_passes_through(install: Install):
-    """A plugin checks its URL and options, and says what is wrong with them itself."""
+    """A hook's ConfigurationError passes unchanged: a plugin checks its URL and options itself."""
     body = "from fibonacci.errors import ConfigurationError; raise ConfigurationError('no shelf')"
     install("toy-checks", storage={"checks": "toy_checks"}, toy_checks=HOOK.format(body))
     with pytest.raises(ConfigurationError, match=r"^no shelf$"):
@@ -299,8 +299,8 @@ class FragileListing:
 
 
 @pytest.mark.parametrize("kind", [FragileProperty, FragileListing])
-def test_an_object_that_breaks_when_it_is_looked_at_is_told(kind: type):
-    """Whatever looking for hooks raises is the plugin's fault, and named so."""
+def test_an_object_that_breaks_on_inspection_is_named(kind: type):
+    """An exception raised while core looks for hooks is an error of the plugin."""
     with (
         register_plugin("storage", "fragile", kind()),
         pytest.raises(PluginLoadError, match="'fragile'"),
@@ -308,16 +308,16 @@ def test_an_object_that_breaks_when_it_is_looked_at_is_told(kind: type):
         Workflow("w", MemoryConfig("fragile"))
 
 
-def test_a_module_that_breaks_when_its_version_is_read_is_told(install: Install):
-    """A module-level ``__getattr__`` that imports late may fail late."""
+def test_a_module_whose_version_breaks_on_access_is_named(install: Install):
+    """An exception of a module-level ``__getattr__`` is an error of the plugin."""
     source = "def __getattr__(name):\n    import a_missing_driver"
     install("toy-lazy", storage={"lazy": "toy_lazy"}, toy_lazy=source)
     with pytest.raises(PluginLoadError, match=r"'lazy' \(toy-lazy 1\.0\)"):
         Workflow("w", MemoryConfig("lazy"))
 
 
-def test_a_backend_that_can_not_connect_is_told_without_the_password():
-    """C23: what ``connect`` raises at the first verb leaks no driver's text."""
+def test_a_backend_that_can_not_connect_raises_without_the_password():
+    """C23: an exception of ``connect`` at the first verb does not leak the driver's text."""
     from fibonacci.plugin import Backend, hookimpl
 
     class Loud(Backend):
@@ -339,8 +339,8 @@ def test_a_backend_that_can_not_connect_is_told_without_the_password():
 @pytest.mark.parametrize(
     "metadata", [None, "", "Metadata-Version: 2.1\nName: toy-half\n", "Version: 1.0\n\xff"]
 )
-def test_a_neighbour_with_broken_metadata_costs_nobody_else(install: Install, metadata):
-    """What a half-finished uninstall leaves behind is no reason to fail."""
+def test_broken_metadata_does_not_affect_others(install: Install, metadata):
+    """Metadata of a half-finished uninstall does not break other plugins."""
     left = install("toy-half", storage={"half": "toy_half"}, toy_half=None)
     if metadata is None:
         (left / "METADATA").unlink()
@@ -355,10 +355,8 @@ def test_a_neighbour_with_broken_metadata_costs_nobody_else(install: Install, me
     "points",
     [b"[fibonacci.storage]\njust words\n", b"[fibonacci.storage]\ncaf\xe9 = x\n", b"\x00\x01\n"],
 )
-def test_a_neighbour_with_unreadable_entry_points_costs_nobody_else(
-    install: Install, points: bytes
-):
-    """Entry points that can't be read are those of one distribution, not of all."""
+def test_unreadable_entry_points_do_not_affect_others(install: Install, points: bytes):
+    """Unreadable entry points affect only their distribution."""
     left = install("toy-smudged", storage={"smudged": "toy_smudged"}, toy_smudged=None)
     (left / "entry_points.txt").write_bytes(points)
     install("toy-clean", storage={"clean": "toy_clean"}, toy_clean=None)
@@ -366,16 +364,16 @@ def test_a_neighbour_with_unreadable_entry_points_costs_nobody_else(
     assert "clean" in {info.name for info in fibonacci.plugins()}
 
 
-def test_one_distribution_that_names_a_plugin_twice_is_no_conflict_of_two(install: Install):
-    """A line that stands twice in one wheel's metadata is one plugin, of one distribution."""
+def test_a_duplicate_entry_point_is_no_conflict(install: Install):
+    """An entry point that is twice in one wheel's metadata is one plugin."""
     left = install("toy-stutter", storage={"stutter": "toy_stutter"}, toy_stutter=None)
     text = "[fibonacci.storage]\nstutter = toy_stutter\nstutter = toy_stutter\n"
     (left / "entry_points.txt").write_text(text)
     assert Workflow("w", MemoryConfig("stutter")).memory.set("k", 1)
 
 
-def test_one_distribution_that_names_two_modules_for_a_plugin_is_told(install: Install):
-    """Nobody guesses which is meant, and no second distribution is claimed."""
+def test_two_modules_for_one_plugin_are_refused(install: Install):
+    """A distribution that names two modules for a plugin is refused; none is guessed."""
     left = install("toy-forked", storage={"forked": "toy_forked"}, toy_forked=None, toy_other=None)
     text = "[fibonacci.storage]\nforked = toy_forked\nforked = toy_other\n"
     (left / "entry_points.txt").write_text(text)

@@ -1,4 +1,4 @@
-"""Plugins that work: found by metadata, imported when they are asked for, and listed."""
+"""Working plugins: found by metadata, imported on first use, and listed."""
 
 import sys
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def states(*, kind: str = "storage") -> dict[str, str]:
 
 
 def test_an_installed_backend_is_chosen_by_the_name_of_its_entry_point(install: Install):
-    """The string that the user writes is the entry point's name, and nothing else."""
+    """The backend string is the entry point's name, and nothing else."""
     install("toy-found", storage={"shelf-1": "toy_found"}, toy_found=None)
     memory = Workflow("w", MemoryConfig("shelf-1")).memory
     memory.set("turn", [1, "é"], ttl=60)
@@ -69,7 +69,7 @@ def test_an_installed_backend_is_chosen_by_the_name_of_its_entry_point(install: 
 
 
 def test_an_entry_point_may_name_an_object_in_a_module(install: Install):
-    """``module:attribute`` is fine too: a plugin is any object with the hook and the version."""
+    """``module:attribute`` works too: a plugin is any object with the hook and the version."""
     source = """
 from types import SimpleNamespace
 import toy_object_shelf as shelf
@@ -85,7 +85,7 @@ plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_storage=shelf.fibon
 
 
 def test_only_the_chosen_plugin_is_imported(install: Install):
-    """A neighbour costs nothing: it is not even imported."""
+    """Only the chosen plugin is imported, no other one."""
     install("toy-chosen", storage={"chosen": "toy_chosen"}, toy_chosen=None)
     install("toy-idle", storage={"idle": "toy_idle"}, toy_idle=None)
     Workflow("w", MemoryConfig("chosen")).memory.set("k", 1)
@@ -94,7 +94,7 @@ def test_only_the_chosen_plugin_is_imported(install: Install):
 
 
 def test_one_module_may_provide_two_kinds(install: Install):
-    """Each kind of a plugin is asked for by its own entry point, and through its own hook."""
+    """Each kind of a module's plugins is found by its own entry point and hook."""
     install(
         "toy-both",
         storage={"both": "toy_both"},
@@ -110,8 +110,8 @@ def test_one_module_may_provide_two_kinds(install: Install):
     assert states(kind="encryption") == {"both": "loaded"}
 
 
-def test_a_greedy_neighbour_harms_nobody(install: Install):
-    """A plugin that claims every hook, and first, is asked for its own name alone."""
+def test_a_greedy_plugin_does_not_affect_others(install: Install):
+    """A plugin that implements every hook, first, is used only under its name."""
     install("toy-greedy", storage={"greedy": "toy_greedy"}, toy_greedy=GREEDY)
     with pytest.raises(fibonacci.PluginLoadError):
         Workflow("w", MemoryConfig("greedy"))
@@ -121,7 +121,7 @@ def test_a_greedy_neighbour_harms_nobody(install: Install):
 
 
 def test_a_distribution_found_twice_on_the_path_is_one(install: Install, tmp_path: Path):
-    """A copy further down the path (a checkout behind a wheel) is no second distribution."""
+    """A copy further down the path (a checkout behind a wheel) is not a second distribution."""
     behind = tmp_path / "behind"
     install("toy-copy", storage={"copy": "toy_copy"}, toy_copy=None)
     install("toy-copy", storage={"copy": "toy_copy"}, into=behind, toy_copy=None)
@@ -130,7 +130,7 @@ def test_a_distribution_found_twice_on_the_path_is_one(install: Install, tmp_pat
     assert Workflow("w", MemoryConfig("copy")).memory.set("k", 1)
 
 
-def test_the_list_says_what_is_installed_without_importing_it(install: Install):
+def test_the_list_imports_no_plugin(install: Install):
     """``plugins()`` reads metadata: kind, name, distribution, version and state."""
     install("toy-listed", "2.5", storage={"listed": "toy_listed"}, toy_listed=None)
     assert listed()["listed"] == PluginInfo(
@@ -140,7 +140,7 @@ def test_the_list_says_what_is_installed_without_importing_it(install: Install):
 
 
 def test_the_list_names_each_kind_and_is_sorted(install: Install):
-    """Plugins stand in the order of kind, name and distribution."""
+    """Plugins are sorted by kind, name and distribution."""
     install("toy-b", storage={"b": "toy_b", "a": "toy_b"}, encryption={"z": "toy_b"}, toy_b="")
     install("toy-a", storage={"b": "toy_a"}, toy_a="")
     listing = [(info.kind, info.name, info.distribution) for info in fibonacci.plugins()]
@@ -158,13 +158,13 @@ def test_the_list_names_each_kind_and_is_sorted(install: Install):
 
 
 def test_a_used_plugin_is_listed_as_loaded(install: Install):
-    """The state tells how it went when the plugin was last asked for."""
+    """The state is the outcome of the plugin's last use."""
     install("toy-used", storage={"used": "toy_used"}, toy_used=None)
     Workflow("w", MemoryConfig("used"))
     assert states()["used"] == "loaded"
 
 
-def test_a_plugin_that_refused_a_setting_is_no_failed_plugin(install: Install):
+def test_a_refused_setting_is_not_listed_as_a_failure(install: Install):
     """A ConfigurationError is the user's mistake, not the plugin's."""
     install("toy-strict", storage={"strict": "toy_strict"}, toy_strict=None)
     with pytest.raises(fibonacci.ConfigurationError):
@@ -173,14 +173,14 @@ def test_a_plugin_that_refused_a_setting_is_no_failed_plugin(install: Install):
 
 
 def test_the_default_backend_is_listed_and_needs_no_distribution():
-    """The in-process store is a plugin like any other, registered in code."""
+    """The in-process store is a plugin that core registers."""
     Workflow("w")
     assert listed()["memory"] == PluginInfo(
         kind="storage", name="memory", distribution=None, version=None, state="loaded"
     )
 
 
-def test_an_upgrade_while_the_program_runs_is_seen(install: Install, site: Path):
+def test_an_upgrade_at_run_time_is_seen(install: Install, site: Path):
     """After ``pip install --upgrade`` in a notebook, the new version is listed and used."""
     install("toy-mended", "1.0", storage={"mended": "toy_mended"}, toy_mended="import missing_one")
     with pytest.raises(fibonacci.PluginLoadError, match=r"toy-mended 1\.0"):
@@ -196,7 +196,7 @@ def test_an_upgrade_while_the_program_runs_is_seen(install: Install, site: Path)
     ["barred", "toy-barred", " toy-barred , redis,", "echo,barred", "Toy_Barred", "toy.barred"],
 )
 def test_a_plugin_can_be_blocked(install: Install, monkeypatch, blocked: str):
-    """FIBONACCI_BLOCK_PLUGINS takes names of plugins and of distributions, with commas between."""
+    """FIBONACCI_BLOCK_PLUGINS takes names of plugins and of distributions, separated by commas."""
     install("toy-barred", storage={"barred": "toy_barred"}, toy_barred=None)
     monkeypatch.setenv("FIBONACCI_BLOCK_PLUGINS", blocked)
     with pytest.raises(PluginNotFoundError) as caught:
@@ -209,19 +209,19 @@ def test_a_plugin_can_be_blocked(install: Install, monkeypatch, blocked: str):
 
 
 @pytest.mark.parametrize(
-    ("blocked", "told"),
+    ("blocked", "message"),
     [
         ("sqlite;redis", "names 'sqlite;redis': no plugin here has such a name"),
         ("fibonacci-reddis, echo", "Did you mean 'fibonacci-redis'?"),
         (" , ", "names nothing: no plugin"),
     ],
 )
-def test_a_name_that_blocks_nothing_is_told(monkeypatch, blocked: str, told: str):
-    """What is written otherwise, or not known, is a warning that names the variable; told once."""
+def test_a_blocked_name_without_effect_is_a_warning(monkeypatch, blocked: str, message: str):
+    """A blocked name that is unknown or misspelt is a warning with the variable's name, once."""
     monkeypatch.setenv("FIBONACCI_BLOCK_PLUGINS", blocked)
     with pytest.warns(UserWarning, match="FIBONACCI_BLOCK_PLUGINS names") as caught:
         Workflow("w")
-    assert told in str(caught[0].message)
+    assert message in str(caught[0].message)
     assert len(caught) == 1
     Workflow("w")
     fibonacci.plugins()
@@ -229,7 +229,7 @@ def test_a_name_that_blocks_nothing_is_told(monkeypatch, blocked: str, told: str
 
 @pytest.mark.parametrize("name", ["memory", "ours"])
 def test_plugins_without_a_distribution_can_be_blocked(monkeypatch, name: str):
-    """A built-in plugin, or one that was registered, is blocked by its name."""
+    """A built-in or registered plugin is blocked by its name."""
     with fibonacci.register_plugin("storage", "ours", local):
         monkeypatch.setenv("FIBONACCI_BLOCK_PLUGINS", name)
         with pytest.raises(PluginNotFoundError, match="is blocked by FIBONACCI_BLOCK_PLUGINS"):
@@ -237,7 +237,7 @@ def test_plugins_without_a_distribution_can_be_blocked(monkeypatch, name: str):
         assert states()[name] == "blocked"
 
 
-def test_blocking_is_read_anew_each_time(install: Install, monkeypatch):
+def test_blocking_is_read_on_each_use(install: Install, monkeypatch):
     """A plugin that is no longer blocked works at once."""
     install("toy-freed", storage={"freed": "toy_freed"}, toy_freed=None)
     monkeypatch.setenv("FIBONACCI_BLOCK_PLUGINS", "freed")
@@ -247,7 +247,7 @@ def test_blocking_is_read_anew_each_time(install: Install, monkeypatch):
 
 
 def test_blocking_one_of_two_distributions_resolves_their_conflict(install: Install, monkeypatch):
-    """Of two that provide one name, the one that is not blocked is used."""
+    """Of two distributions with one name, the one that is not blocked is used."""
     install("toy-left", storage={"side": "toy_left"}, toy_left=None)
     install("toy-right", storage={"side": "toy_right"}, toy_right=None)
     monkeypatch.setenv("FIBONACCI_BLOCK_PLUGINS", "toy-left")
@@ -257,7 +257,7 @@ def test_blocking_one_of_two_distributions_resolves_their_conflict(install: Inst
 
 
 def test_blocking_all_of_a_name_leaves_none(install: Install, monkeypatch):
-    """A blocked name is blocked whoever provides it."""
+    """A blocked name is blocked in every distribution."""
     install("toy-up", storage={"upside": "toy_up"}, toy_up=None)
     install("toy-down", storage={"upside": "toy_down"}, toy_down=None)
     monkeypatch.setenv("FIBONACCI_BLOCK_PLUGINS", "upside")
@@ -265,8 +265,8 @@ def test_blocking_all_of_a_name_leaves_none(install: Install, monkeypatch):
         Workflow("w", MemoryConfig("upside"))
 
 
-def test_a_plugin_without_a_name_is_listed_and_harms_nobody(install: Install):
-    """An entry point with an empty name can't be asked for, is not blocked, and that is all."""
+def test_a_plugin_without_a_name_is_listed(install: Install):
+    """An entry point with an empty name is listed, and can be neither used nor blocked."""
     install("toy-nameless", storage={"": "toy_nameless"}, toy_nameless=None)
     assert states()[""] == "available"
     with pytest.raises(fibonacci.ConfigurationError, match="backend must be"):
@@ -278,8 +278,8 @@ def test_a_plugin_without_a_name_is_listed_and_harms_nobody(install: Install):
     "name",
     ["../../etc", "a b", "'; drop", "{x}", "%s%n", "é", "A" * 5_000, "_private", "__init__", "[x]"],
 )
-def test_a_plugin_with_an_odd_name_works_and_harms_nobody(install: Install, name: str):
-    """A name is text: it is compared, and neither formatted nor resolved."""
+def test_an_odd_name_is_plain_text(install: Install, name: str):
+    """A plugin's name is compared as text, and neither formatted nor resolved."""
     distribution = f"toy-odd-{abs(hash(name))}"
     install(distribution, storage={name: "toy_odd"}, toy_odd=None)
     if not name.startswith("["):  # in entry_points.txt this would begin a section
@@ -290,7 +290,7 @@ def test_a_plugin_with_an_odd_name_works_and_harms_nobody(install: Install, name
 
 
 def test_two_distributions_of_one_name_are_a_conflict_that_names_both(install: Install):
-    """Nobody guesses which of two is meant."""
+    """Two distributions of one name are an error that names both; none is guessed."""
     install("toy-one", "1.0", storage={"twin": "toy_one"}, toy_one=None)
     install("toy-two", "2.0", storage={"twin": "toy_two"}, toy_two=None)
     with pytest.raises(PluginConflictError) as caught:
@@ -304,7 +304,7 @@ def test_two_distributions_of_one_name_are_a_conflict_that_names_both(install: I
 
 
 def test_three_distributions_of_one_name_are_counted(install: Install):
-    """The message counts, and names all."""
+    """The message counts three distributions of one name, and names all."""
     for number in ("one", "two", "three"):
         install(f"toy-of-3-{number}", storage={"triplet": "toy_triplet"}, toy_triplet=None)
     with pytest.raises(
@@ -315,6 +315,6 @@ def test_three_distributions_of_one_name_are_counted(install: Install):
 
 
 def test_an_installed_plugin_can_not_take_the_name_of_the_default_one(install: Install):
-    """What is registered in this process goes before what is installed."""
+    """A registered plugin takes precedence over an installed one."""
     install("toy-usurper", storage={"memory": "toy_usurper"}, toy_usurper="raise SystemExit")
     assert Workflow("w").memory.set("k", 1)

@@ -1,4 +1,4 @@
-"""Programs without metadata: frozen, zipped, or copied without it. The error says what to do."""
+"""Programs without metadata (frozen, zipped, or copied): the error says what to do."""
 
 import shutil
 import subprocess
@@ -24,8 +24,8 @@ from fibonacci import MemoryConfig, PluginNotFoundError, Workflow
 config = MemoryConfig("sqlite", "sqlite:///" + sys.argv[2])
 try:
     Workflow("w", config)
-except PluginNotFoundError as fault:
-    print(fault)
+except PluginNotFoundError as error:
+    print(error)
 import fibonacci_sqlite
 fibonacci.register_plugin("storage", "sqlite", fibonacci_sqlite)
 with Workflow("w", config) as workflow:
@@ -46,7 +46,7 @@ def refusal(name: str) -> str:
 
 
 def test_a_zip_file_without_metadata(tmp_path: Path):
-    """The error names the module that is there, and the call that it advises makes it work."""
+    """The error names the bundled module, and the call that it recommends works."""
     program, needed = tmp_path / "program", tmp_path / "needed"
     needed.mkdir()
     program.mkdir()
@@ -72,7 +72,7 @@ def test_a_zip_file_without_metadata(tmp_path: Path):
 
 @pytest.mark.parametrize("here", [True, False])
 def test_a_frozen_program(monkeypatch, site: Path, here: bool):
-    """The flags of PyInstaller and of Nuitka are told, whether the module was bundled or not."""
+    """The flags of PyInstaller and of Nuitka are named, whether the module is bundled or not."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     if here:
         (site / "fibonacci_redis.py").write_text("raise RuntimeError('imported')")
@@ -90,8 +90,8 @@ def test_a_frozen_program(monkeypatch, site: Path, here: bool):
     )
 
 
-def test_a_frozen_program_that_lacks_a_plugin_of_others(monkeypatch):
-    """A name that nobody knows may be that of a plugin which was not bundled."""
+def test_an_unknown_plugin_in_a_frozen_program(monkeypatch):
+    """An unknown name may be that of a third-party plugin that was not bundled."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     assert refusal("acme-shelf") == (
         "unknown storage backend 'acme-shelf'. Installed: memory. This program is frozen: bundle "

@@ -1,4 +1,4 @@
-"""What half-finished uninstalls and upgrades leave: it hides no healthy plugin, and is told."""
+"""Half-finished uninstalls and upgrades: they hide no working plugin, and are reported."""
 
 import shutil
 import sys
@@ -67,8 +67,8 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("breaks", BROKEN)
-def test_a_healthy_plugin_is_found(install: Install, breaks: Callable[[Path], None]):
-    """A neighbour's metadata may be in any state."""
+def test_a_working_plugin_is_found(install: Install, breaks: Callable[[Path], None]):
+    """A plugin works whatever state another distribution's metadata is in."""
     breaks(install("fibonacci-redis", storage={"redis": "fibonacci_redis"}))
     install("toy-healthy", storage={"healthy": "toy_healthy"}, toy_healthy=None)
     assert use("healthy")
@@ -76,11 +76,11 @@ def test_a_healthy_plugin_is_found(install: Install, breaks: Callable[[Path], No
 
 
 @pytest.mark.parametrize("breaks", [one for one in BROKEN if one is not no_metadata])
-def test_a_module_without_its_metadata_is_told(install: Install, breaks: Callable[[Path], None]):
-    """Not installed, says no one of what can be imported; installing it again mends it."""
+def test_a_module_without_its_metadata_is_named(install: Install, breaks: Callable[[Path], None]):
+    """An importable module without metadata is not called missing; reinstalling fixes it."""
     breaks(install("fibonacci-redis", storage={"redis": "fibonacci_redis"}, fibonacci_redis=None))
-    told = refusal("redis")
-    assert told.startswith(
+    message = refusal("redis")
+    assert message.startswith(
         "storage backend 'redis' is not found: fibonacci_redis can be imported, but its metadata "
         "(entry points) is not here, or is broken. "
         "Install it again: pip install --force-reinstall fibonacci-redis."
@@ -88,8 +88,8 @@ def test_a_module_without_its_metadata_is_told(install: Install, breaks: Callabl
 
 
 @pytest.mark.parametrize("breaks", [entry_points_that_are_no_text, a_loop_of_links])
-def test_metadata_that_can_not_be_read_is_named(install: Install, breaks: Callable[[Path], None]):
-    """pip fails over such a folder too, so that has to go first."""
+def test_unreadable_metadata_is_named(install: Install, breaks: Callable[[Path], None]):
+    """An unreadable metadata folder is named: pip fails on it too, so it must be removed first."""
     folder = install("toy-smudged", storage={"smudged": "toy_smudged"}, toy_smudged=None)
     breaks(folder)
     assert refusal("smudged") == (
@@ -99,8 +99,8 @@ def test_metadata_that_can_not_be_read_is_named(install: Install, breaks: Callab
     )
 
 
-def test_a_plugin_whose_distribution_lost_its_name_works(install: Install):
-    """What its folder is called says what it is."""
+def test_a_plugin_whose_distribution_has_no_name_works(install: Install):
+    """A distribution without a name in its metadata gets the one of its folder."""
     no_metadata(install("toy-nameless", "2.5", storage={"anon": "toy_anon"}, toy_anon=None))
     assert use("anon")
     (info,) = [info for info in fibonacci.plugins() if info.name == "anon"]
@@ -110,10 +110,10 @@ def test_a_plugin_whose_distribution_lost_its_name_works(install: Install):
 # Of two that are whole the first counts, also if it names no plugins: that may be on purpose.
 @pytest.mark.parametrize("breaks", [*BROKEN[:2], *BROKEN[3:], lambda folder: None])
 @pytest.mark.parametrize("left", ["0.0.9", "3.0"])
-def test_what_an_upgrade_left_is_no_second_distribution(
+def test_leftovers_of_an_upgrade_are_no_second_distribution(
     install: Install, breaks: Callable[[Path], None], left: str
 ):
-    """Two versions of one distribution are no conflict, in whatever state the other one is."""
+    """Two versions of one distribution are not a conflict, whatever state the old one is in."""
     breaks(install("toy-twice", left, storage={"twice": "toy_twice"}, toy_twice=None))
     install("toy-twice", "1.0", storage={"twice": "toy_twice"}, toy_twice=None)
     assert use("twice")
@@ -121,18 +121,18 @@ def test_what_an_upgrade_left_is_no_second_distribution(
 
 
 @pytest.mark.parametrize("breaks", [*BROKEN[:2], *BROKEN[3:]])
-def test_what_is_left_further_up_the_path_hides_nothing(
+def test_leftovers_further_up_the_path_hide_nothing(
     install: Install, tmp_path: Path, breaks: Callable[[Path], None]
 ):
-    """What a user's folder still has of it does not stand before the environment's."""
+    """Leftovers in the user's folder do not hide the environment's distribution."""
     breaks(install("toy-behind", "0.9", storage={"behind": "toy_behind"}))
     install("toy-behind", storage={"behind": "toy_behind"}, into=tmp_path, toy_behind=None)
     sys.path.append(str(tmp_path))
     assert use("behind")
 
 
-def test_the_one_that_is_whole_counts(install: Install, tmp_path: Path):
-    """Of two with one name, also where a neighbour's entry points can't be read."""
+def test_the_whole_distribution_wins(install: Install, tmp_path: Path):
+    """Of two with one name the whole one is used, also beside unreadable entry points."""
     a_loop_of_links(install("toy-unread", storage={"unread": "toy_unread"}))
     no_metadata(install("toy-pair", "0.9", storage={"pair": "toy_pair"}))
     install("toy-pair", "1.0", storage={"pair": "toy_pair"}, into=tmp_path, toy_pair=None)
@@ -142,7 +142,7 @@ def test_the_one_that_is_whole_counts(install: Install, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("source", "fault"),
+    ("source", "error"),
     [
         (None, "ModuleNotFoundError: No module named 'toy_gone'"),
         (
@@ -152,16 +152,16 @@ def test_the_one_that_is_whole_counts(install: Install, tmp_path: Path):
         ("from toy_gone import part", "ImportError: cannot import name 'part' from"),
     ],
 )
-def test_a_plugin_whose_files_are_gone_is_told(install: Install, source: str | None, fault: str):
-    """All of its module, or a part: installing it again brings it back."""
+def test_a_plugin_whose_files_are_gone_is_named(install: Install, source: str | None, error: str):
+    """A module that is gone, whole or in part, is named; reinstalling brings it back."""
     install("toy-gone", storage={"gone": "toy_gone"}, **({"toy_gone": source} if source else {}))
-    told = refusal("gone")
-    assert told.startswith(f"backend 'gone' (toy-gone 1.0) failed to import: {fault}")
-    assert told.endswith(". Install it again: pip install --force-reinstall toy-gone")
+    message = refusal("gone")
+    assert message.startswith(f"backend 'gone' (toy-gone 1.0) failed to import: {error}")
+    assert message.endswith(". Install it again: pip install --force-reinstall toy-gone")
 
 
-def test_a_folder_without_code_is_told(install: Install, site: Path):
-    """Python imports such a folder, and calls it a namespace."""
+def test_a_folder_without_code_is_named(install: Install, site: Path):
+    """A folder without code, which Python imports as a namespace, is named."""
     install("toy-hollow", storage={"hollow": "toy_hollow"})
     (site / "toy_hollow" / "__pycache__").mkdir(parents=True)
     assert refusal("hollow") == (
@@ -171,13 +171,13 @@ def test_a_folder_without_code_is_told(install: Install, site: Path):
 
 
 def test_a_folder_without_code_is_not_installed(site: Path):
-    """What is left of one of ours, metadata and all gone, is no module that could be registered."""
+    """An empty folder of one of our plugins is not a module that could be registered."""
     (site / "fibonacci_redis" / "__pycache__").mkdir(parents=True)
     assert "Install it: pip install 'fibonacci-core[redis]'" in refusal("redis")
 
 
 class LeftFinder(DistributionFinder):
-    """A finder that an editable install left, whose checkout is gone."""
+    """The finder of an editable install whose checkout is gone."""
 
     def find_spec(self, name, path=None, target=None):
         if name == "fibonacci_redis":
@@ -187,8 +187,8 @@ class LeftFinder(DistributionFinder):
         raise OSError("no such checkout")
 
 
-def test_a_finder_that_fails_hides_nothing(install: Install, monkeypatch):
-    """What stands on sys.path is found beside it."""
+def test_a_failing_finder_hides_nothing(install: Install, monkeypatch):
+    """Distributions on sys.path are found although another finder fails."""
     monkeypatch.setattr(sys, "meta_path", [LeftFinder(), *sys.meta_path])
     install("toy-beside", storage={"beside": "toy_beside"}, toy_beside=None)
     assert use("beside")
@@ -196,8 +196,8 @@ def test_a_finder_that_fails_hides_nothing(install: Install, monkeypatch):
 
 
 @pytest.mark.parametrize("entry", [None, 5, Path("/nowhere"), object(), "a\0b", "/nowhere"])
-def test_an_odd_entry_of_the_path_hides_nothing(install: Install, monkeypatch, entry: object):
-    """sys.path may hold anything: Python leaves out what is no text."""
+def test_an_odd_path_entry_hides_nothing(install: Install, monkeypatch, entry: object):
+    """Entries of sys.path that are not text are ignored, as Python does."""
     install("toy-onpath", storage={"onpath": "toy_onpath"}, toy_onpath=None)
     monkeypatch.setattr(sys, "path", [entry, *sys.path])
     # Listed, not imported: coverage looks at the path as a module comes, and fails over it.

@@ -1,4 +1,4 @@
-"""What ``import fibonacci`` loads, and what it leaves alone until it is needed.
+"""What ``import fibonacci`` loads, and what it does not load before it is needed.
 
 Each test asks two fresh interpreters: one that imports what core depends on, and one that runs
 core. What only the second has loaded, core loaded.
@@ -37,7 +37,7 @@ SLOW_OR_UNSAFE = {
 
 @cache
 def loaded_by(source: str) -> frozenset[str]:
-    """The modules that a fresh interpreter has loaded after this source."""
+    """Return the modules that a fresh interpreter has loaded after this source."""
     program = f"{source}\nimport sys, json\nprint(json.dumps(sorted(sys.modules)))"
     answer = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
@@ -52,12 +52,12 @@ def loaded_by(source: str) -> frozenset[str]:
 
 
 def loaded_by_core(source: str) -> frozenset[str]:
-    """The modules that are loaded because of core, and not by what it depends on."""
+    """Return the modules that core loads, without those that its dependencies load."""
     return loaded_by(source) - loaded_by("import attr, attrs, json, orjson, pluggy")
 
 
 def test_importing_core_loads_no_driver():
-    """No driver at all: not even by way of a dependency."""
+    """Importing core loads no driver, not even through a dependency."""
     assert not loaded_by("import fibonacci") & DRIVERS
 
 
@@ -66,8 +66,8 @@ def test_importing_core_loads_nothing_slow_or_unsafe():
     assert not loaded_by_core("import fibonacci") & SLOW_OR_UNSAFE
 
 
-def test_importing_core_loads_no_testing_and_no_plugin_of_ours():
-    """``fibonacci.testing`` is for plugin authors, and no backend is loaded for its being there."""
+def test_importing_core_loads_neither_testing_nor_plugins():
+    """Importing core loads neither ``fibonacci.testing`` nor an installed backend."""
     ours = {name for name in loaded_by_core("import fibonacci") if name.startswith("fibonacci")}
     assert "fibonacci.testing" not in ours
     assert {name.split(".")[0] for name in ours} == {"fibonacci"}
@@ -83,7 +83,7 @@ assert memory.get("k") and memory.list_keys(pattern="*") and memory.clear()
 
 
 def test_the_default_backend_never_looks_for_plugins():
-    """With ``backend="memory"``, sync, no metadata is read and no event loop is loaded."""
+    """A sync memory of the default backend reads no metadata and loads no event loop."""
     assert not loaded_by_core(MEMORY_IN_USE) & (DRIVERS | SLOW_OR_UNSAFE)
 
 
@@ -96,7 +96,7 @@ assert workflow.execute({"name": "Ada"})["a"] == "hello Ada"
 
 
 def test_an_offline_model_never_looks_for_plugins():
-    """A run of a model that is built in reads no metadata, and loads no event loop."""
+    """A run of a built-in model reads no metadata and loads no event loop."""
     assert not loaded_by_core(OFFLINE_RUN) & (DRIVERS | SLOW_OR_UNSAFE)
 
 
@@ -110,11 +110,11 @@ def test_an_offline_model_never_looks_for_plugins():
         ("import fibonacci\nfibonacci.plugins()", "importlib_metadata"),
     ],
 )
-def test_what_is_loaded_late_is_there_when_it_is_needed(source: str, module: str):
-    """The same measurement sees the modules that the other tests miss."""
+def test_the_measurement_sees_late_modules(source: str, module: str):
+    """The measurement sees the modules that the other tests expect to be absent."""
     assert module in loaded_by_core(source)
 
 
-def test_the_plugin_page_loads_no_driver_either():
-    """A plugin author's imports cost no more than the face."""
+def test_importing_the_plugin_package_loads_no_driver():
+    """``fibonacci.plugin`` imports no more than ``fibonacci``."""
     assert not loaded_by_core("import fibonacci.plugin") & (DRIVERS | SLOW_OR_UNSAFE)

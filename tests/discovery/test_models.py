@@ -1,4 +1,4 @@
-"""Models of installed distributions: found by their own kind's metadata alone."""
+"""Models of installed distributions: found by their kind's metadata."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ def install_models(install: Install) -> Install:
 
 
 def answer(model: str) -> str:
-    """The answer of one node with this model."""
+    """Return the output of one node with this model."""
     workflow = Workflow("w")
     workflow.add_node(LLMNode("n", model, "x"))
     text = workflow.execute({})["n"]
@@ -57,7 +57,7 @@ def answer(model: str) -> str:
 
 
 def test_no_other_kind_is_read(install_models: Install, monkeypatch: pytest.MonkeyPatch):
-    """A model's name is looked up among models; metadata of other kinds is not even read."""
+    """A model's name is looked up only among models; other kinds' metadata is not read."""
     install_models("toy-parrot", {"parrot": "toy_parrot", "grey-": "toy_parrot"})
     read, entry_points = set(), importlib_metadata.entry_points
 
@@ -72,7 +72,7 @@ def test_no_other_kind_is_read(install_models: Install, monkeypatch: pytest.Monk
 
 
 def test_longest_prefix(install_models: Install):
-    """Of the prefixes that installed distributions claim, the longest wins."""
+    """Of several claimed prefixes, the longest wins."""
     install_models("toy-short", {"bird-": "toy_short"})
     install_models("toy-long", {"bird-of-": "toy_long"})
     assert answer("bird-of-prey") == "toy_long(bird-of-prey)"
@@ -80,14 +80,14 @@ def test_longest_prefix(install_models: Install):
 
 
 def test_provider_before_prefix(install_models: Install):
-    """A provider that is named is asked, whoever claims how its name starts."""
+    """An explicit provider is used, whatever prefix another one claims."""
     install_models("toy-claim", {"bird-": "toy_claim", "bird-own": "toy_own"})
     assert answer("bird-own:x") == "toy_own(x)"
     assert answer("bird-other:x") == "toy_claim(bird-other:x)"
 
 
 def test_blocked(install_models: Install, monkeypatch: pytest.MonkeyPatch):
-    """A provider that is blocked is told as blocked, and no prefix takes its place."""
+    """A blocked provider is an error that says so, and no prefix takes its place."""
     install_models("toy-claim", {"bird-": "toy_claim", "bird-own": "toy_own"})
     monkeypatch.setitem(os.environ, "FIBONACCI_BLOCK_PLUGINS", "bird-own")
     with pytest.raises(PluginNotFoundError, match="'bird-own' is blocked"):
@@ -95,7 +95,7 @@ def test_blocked(install_models: Install, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_conflict(install_models: Install):
-    """A provider that two distributions have is told as a conflict, and so is a prefix."""
+    """A provider or a prefix that two distributions claim is a conflict."""
     install_models("toy-one", {"twin": "toy_one", "pair-": "toy_one"})
     install_models("toy-two", {"twin": "toy_two", "pair-": "toy_two"})
     for model in ("twin:x", "pair-x"):
@@ -103,13 +103,13 @@ def test_conflict(install_models: Install):
             answer(model)
 
 
-def test_installed_and_removed_meanwhile(install_models: Install):
-    """A provider that is installed while the program runs is found, and one that went is not."""
+def test_changes_at_run_time(install_models: Install):
+    """A provider installed at run time is found, and a removed one is not."""
     with pytest.raises(PluginNotFoundError, match="unknown model provider 'late'"):
         answer("late:x")
     metadata = install_models("toy-late", {"late": "toy_late"})
     assert answer("late:x") == "toy_late(x)"
-    time.sleep(0.02)  # a folder's time goes on in steps of some milliseconds
+    time.sleep(0.02)  # a folder's mtime has a resolution of some milliseconds
     shutil.rmtree(metadata)
     with pytest.raises(PluginNotFoundError, match="unknown model provider 'late'"):
         answer("late:x")

@@ -16,7 +16,7 @@ Install = Callable[..., Path]
 
 
 class Refusing(Backend):
-    """A backend that tells which one it is, as soon as it is connected to."""
+    """A backend that raises its name on connecting."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -34,22 +34,22 @@ def toy(name: str) -> SimpleNamespace:
 
 
 def chosen(backend: str) -> str:
-    """Which of the toys answers to this name."""
+    """Return the toy that this name resolves to."""
     with pytest.raises(fibonacci.BackendUnavailableError) as caught:
         Workflow("w", MemoryConfig(backend)).memory.get("k")
     return str(caught.value)
 
 
 def test_a_plugin_is_registered_for_the_length_of_a_block():
-    """Inside ``with`` it is found; after it, it is unknown again."""
+    """A plugin registered in a ``with`` block is unknown after it."""
     with register_plugin("storage", "toy", toy("mine")):
         assert chosen("toy") == "mine"
     with pytest.raises(PluginNotFoundError):
         Workflow("w", MemoryConfig("toy"))
 
 
-def test_a_plugin_is_registered_at_once_and_until_it_is_undone():
-    """Without ``with``, ``undo`` ends it; undone twice is undone."""
+def test_a_plugin_is_registered_until_it_is_undone():
+    """Without ``with``, ``undo`` ends a registration; a second call does nothing."""
     registration = register_plugin("storage", "toy", toy("mine"))
     assert chosen("toy") == "mine"
     registration.undo()
@@ -59,15 +59,15 @@ def test_a_plugin_is_registered_at_once_and_until_it_is_undone():
 
 
 def test_undoing_inside_the_block_is_fine():
-    """The end of the block then has nothing left to do."""
+    """The end of the block does nothing after ``undo`` inside it."""
     with register_plugin("storage", "toy", toy("mine")) as registration:
         registration.undo()
         with pytest.raises(PluginNotFoundError):
             Workflow("w", MemoryConfig("toy"))
 
 
-def test_the_newest_registration_goes_first():
-    """Nested registrations cover each other, and come to light again."""
+def test_the_newest_registration_takes_precedence():
+    """Nested registrations cover each other, and reappear."""
     with register_plugin("storage", "toy", toy("outer")):
         with register_plugin("storage", "toy", toy("inner")):
             assert chosen("toy") == "inner"
@@ -75,7 +75,7 @@ def test_the_newest_registration_goes_first():
 
 
 def test_registrations_may_be_undone_in_any_order():
-    """Undoing the older one leaves the newer in its place."""
+    """Undoing the older registration leaves the newer one."""
     older = register_plugin("storage", "toy", toy("older"))
     with register_plugin("storage", "toy", toy("newer")):
         older.undo()
@@ -83,38 +83,38 @@ def test_registrations_may_be_undone_in_any_order():
 
 
 def test_the_same_object_may_be_registered_twice():
-    """Each registration is its own: undoing one leaves the other."""
+    """Undoing one of two registrations of an object leaves the other."""
     plugin = toy("mine")
     with register_plugin("storage", "toy", plugin):
         register_plugin("storage", "toy", plugin).undo()
         assert chosen("toy") == "mine"
 
 
-def test_a_registered_plugin_goes_before_an_installed_one(install: Install):
-    """So a test or an application can put its own in the place of any."""
+def test_a_registered_plugin_takes_precedence_over_an_installed_one(install: Install):
+    """A test or an application can replace any installed plugin."""
     install("toy-under", storage={"under": "toy_under"}, toy_under=None)
     with register_plugin("storage", "under", toy("over")):
         assert chosen("under") == "over"
     assert Workflow("w", MemoryConfig("under")).memory.set("k", 1)
 
 
-def test_a_registered_plugin_goes_before_the_default_one():
-    """``memory`` can be covered as well, and comes back."""
+def test_a_registered_plugin_takes_precedence_over_the_default_one():
+    """A registered ``memory`` covers the default backend, which reappears."""
     with register_plugin("storage", "memory", toy("instead")):
         assert chosen("memory") == "instead"
     assert Workflow("w").memory.set("k", 1)
 
 
 def test_a_registered_plugin_settles_a_conflict(install: Install):
-    """Two installed ones don't matter while one is registered."""
+    """A registration takes precedence over two installed plugins of one name."""
     install("toy-p", storage={"pair": "toy_p"}, toy_p=None)
     install("toy-q", storage={"pair": "toy_q"}, toy_q=None)
     with register_plugin("storage", "pair", toy("third")):
         assert chosen("pair") == "third"
 
 
-def test_a_workflow_keeps_the_plugin_that_it_was_made_with():
-    """Undoing a registration takes nothing from those who use it."""
+def test_a_workflow_keeps_its_plugin():
+    """Undoing a registration does not affect workflows that use it."""
     with register_plugin("storage", "toy", toy("kept")):
         memory = Workflow("w", MemoryConfig("toy")).memory
     with pytest.raises(fibonacci.BackendUnavailableError, match="kept"):
@@ -122,7 +122,7 @@ def test_a_workflow_keeps_the_plugin_that_it_was_made_with():
 
 
 def test_a_registered_plugin_is_listed_without_a_distribution():
-    """It came from no wheel, so it has neither distribution nor version."""
+    """A registered plugin has neither distribution nor version in the list."""
     with register_plugin("encryption", "toy", toy("mine")):
         assert (
             fibonacci.PluginInfo(
@@ -133,7 +133,7 @@ def test_a_registered_plugin_is_listed_without_a_distribution():
 
 
 def test_errors_say_that_a_plugin_was_registered_here():
-    """The label of a registered plugin has no distribution to name."""
+    """The label of a registered plugin names no distribution."""
     with (
         register_plugin("storage", "bare", SimpleNamespace(FIBONACCI_SPEC_VERSION=1)),
         pytest.raises(fibonacci.PluginLoadError) as caught,
@@ -152,14 +152,14 @@ def test_errors_say_that_a_plugin_was_registered_here():
     ],
 )
 def test_an_unknown_kind_is_refused(kind: Any, text: str):
-    """The message lists the kinds there are."""
+    """The error lists the known kinds."""
     with pytest.raises(PluginNotFoundError) as caught:
         register_plugin(kind, "toy", toy("mine"))
     assert str(caught.value) == f"{text}There are: storage, encryption, templating, models"
 
 
 def test_the_hook_gets_the_settings_of_the_workflow():
-    """URL, options and timeout arrive; the key prefix and the encryption key do not."""
+    """The hook receives URL, options and timeout, but neither key prefix nor encryption key."""
     seen: list[StoreSettings] = []
 
     @hookimpl
@@ -182,24 +182,24 @@ def test_the_hook_gets_the_settings_of_the_workflow():
     assert "key" not in repr(settings)
 
 
-def test_the_hook_is_asked_when_the_workflow_is_made():
-    """Settings are checked before anything is used, and the store is not connected to."""
-    asked: list[StoreSettings] = []
+def test_the_hook_is_called_when_the_workflow_is_created():
+    """Settings are checked when the workflow is created; the store connects later."""
+    received: list[StoreSettings] = []
 
     @hookimpl
     def fibonacci_storage(settings: StoreSettings) -> Backend:
-        asked.append(settings)
+        received.append(settings)
         return Refusing("toy")
 
     plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_storage=fibonacci_storage)
     with register_plugin("storage", "toy", plugin):
         workflow = Workflow("w", MemoryConfig("toy"))
-        assert len(asked) == 1
+        assert len(received) == 1
     workflow.close()
 
 
-def test_stores_with_other_objects_among_their_options_are_not_shared():
-    """C22: options that differ make another store, also once the first object is gone."""
+def test_stores_with_different_objects_as_options_are_not_shared():
+    """C22: options that differ give another store, also after the first object is gone."""
 
     @hookimpl
     def fibonacci_storage(settings: StoreSettings) -> Backend:
@@ -242,8 +242,8 @@ def test_stores_with_other_objects_among_their_options_are_not_shared():
     ],
     ids=repr,
 )
-def test_a_store_is_shared_where_the_options_are_the_same(one: Any, other: Any, shared: bool):
-    """C22: equal text, numbers, lists and dicts; of anything else, the very same object."""
+def test_stores_with_equal_options_are_shared(one: Any, other: Any, shared: bool):
+    """C22: equal text, numbers, lists and dicts share a store; other options by identity."""
     names = count()
 
     @hookimpl
@@ -252,7 +252,7 @@ def test_a_store_is_shared_where_the_options_are_the_same(one: Any, other: Any, 
 
     plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_storage=fibonacci_storage)
     with register_plugin("storage", "toy", plugin):
-        workflows = [Workflow("w", MemoryConfig("toy", options=given)) for given in (one, other)]
+        workflows = [Workflow("w", MemoryConfig("toy", options=chosen)) for chosen in (one, other)]
     answers = set()
     for workflow in workflows:
         with pytest.raises(fibonacci.StorageError) as caught:
@@ -264,7 +264,7 @@ def test_a_store_is_shared_where_the_options_are_the_same(one: Any, other: Any, 
 
 
 @pytest.mark.parametrize(("kind", "name"), [([], "x"), ("storage", ""), ("storage", 3)])
-def test_kind_and_name_are_texts(kind, name):
-    """Anything else is refused at once."""
+def test_kind_and_name_must_be_text(kind, name):
+    """A kind or a name that is not text is refused at once."""
     with pytest.raises(PluginNotFoundError):
         register_plugin(kind, name, object())

@@ -1,4 +1,4 @@
-"""What plugins rely on, as text. Write it anew: python tests/documented/signatures.py"""
+"""The signatures that plugins rely on. To update: python tests/documented/signatures.py"""
 
 import ast
 import inspect
@@ -23,20 +23,20 @@ def signatures() -> str:
     named = [getattr(module, name) for module in (plugin, runtime) for name in module.__all__]
     for one in [*hooks, *named]:
         if inspect.isclass(one) or inspect.isfunction(one):
-            lines += ["", *_told(one)]
+            lines += ["", *_class_or_function(one)]
     return "\n".join(lines) + "\n"
 
 
-def _told(one: object) -> Iterator[str]:
-    tree = definition(one)
+def _class_or_function(documented: object) -> Iterator[str]:
+    tree = definition(documented)
     if not isinstance(tree, ast.ClassDef):
         yield method(tree).signature
         return
     yield f"class {tree.name}({', '.join(map(ast.unparse, tree.bases))})"
     for field in fields(tree):
         yield f"    {field.name}: {field.type} = {field.default or '(required)'}"
-    for told in methods(tree):
-        yield f"    {'@abstractmethod ' if told.required else ''}{told.signature}"
+    for member in methods(tree):
+        yield f"    {'@abstractmethod ' if member.required else ''}{member.signature}"
 
 
 if __name__ == "__main__":

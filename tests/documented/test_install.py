@@ -1,4 +1,4 @@
-"""How to install is said in one way everywhere: on the pages, in the source, and in errors."""
+"""Pages, source and error messages give one way to install."""
 
 import re
 import tomllib
@@ -30,7 +30,7 @@ OURS = re.compile(r"(?P<quote>'?)(?<![\w/])fibonacci-(?P<name>\w+)(?:\[(?P<extra
 
 
 def faults(text: str) -> Iterator[str]:
-    """Yield each command that installs something of ours otherwise."""
+    """Yield each command that installs one of our distributions in another way."""
     for command in re.findall(r"pip install [^`\n]*", text):
         for found in OURS.finditer(command.partition("--upgrade")[0]):
             extras = set((found["extras"] or "").split(",")) - {""}
@@ -40,36 +40,36 @@ def faults(text: str) -> Iterator[str]:
 
 
 def test_one_way_to_install():
-    """Who needs a plugin is told an extra of the core that there is, in quotes."""
+    """All install commands for a plugin use an existing extra of the core, quoted."""
     texts = {str(file.relative_to(ROOT)): file.read_text(encoding="utf-8") for file in FILES}
-    assert {file: told for file, text in texts.items() if (told := list(faults(text)))} == {}
+    assert {file: found for file, text in texts.items() if (found := list(faults(text)))} == {}
 
 
 @pytest.mark.parametrize(
     "command", ["fibonacci-redis", "fibonacci-core[redis]", "'fibonacci-core[x]'"]
 )
-def test_another_way_is_found(command: str):
-    """A plugin by its own name, an extra without quotes, and one that is none are found."""
+def test_other_ways_are_found(command: str):
+    """The check finds a plugin's own name, an unquoted extra, and an unknown one."""
     assert list(faults(f"`pip install {command}`")) == [f"pip install {command}"]
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
 def test_each_plugin_says_how_it_is_installed(plugin: str):
-    """The README of a plugin has the command with its extra."""
+    """Each plugin's README has the install command with its extra."""
     (extra,) = (name for name, needs in EXTRAS.items() if needs[0].startswith(f"{plugin}>"))
     readme = (ROOT / "plugins" / plugin / "README.md").read_text(encoding="utf-8")
     assert f"$ pip install 'fibonacci-core[{extra}]'\n" in readme
 
 
 def test_the_core_names_each_extra():
-    """The README of the core has each extra."""
+    """The core's README has each extra."""
     readme = (ROOT / "core" / "README.md").read_text(encoding="utf-8")
     assert [name for name in EXTRAS if f"pip install 'fibonacci-core[{name}]'" not in readme] == []
 
 
 @pytest.mark.parametrize("folder", PUBLISHED)
-def test_links_of_what_is_published(folder: str):
-    """A README that is shown away from the repository links to nothing in it."""
+def test_published_readmes_have_no_relative_links(folder: str):
+    """A README that is shown on a package index has no links relative to the repository."""
     text = (ROOT / folder / "README.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: +(\S+)", text, flags=re.MULTILINE)
     found = ["".join(link) for link in links]

@@ -1,4 +1,4 @@
-"""Links within the project lead somewhere."""
+"""Links within the project have a target."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ PAGES = sorted(
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_links(page: Path):
-    """Each link to a file leads to one, and each to a heading to a heading of that page."""
+    """Each link to a file names an existing file, and each anchor a heading of that page."""
     text = (ROOT / page).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:", link):

@@ -1,4 +1,4 @@
-"""The pages that are made from the source are what the source says."""
+"""The generated pages match the source."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from fibonacci._discovery.kinds import KINDS
 from .conftest import ROOT
 
 
-def test_made_pages():
+def test_generated_pages():
     """docs/hooks.md, docs/errors.md and docs/reference.md are as docs/make_pages.py makes them."""
     command = [sys.executable, ROOT / "docs" / "make_pages.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -35,8 +35,8 @@ def test_reference_has_each_operation():
     assert methods - async_forms - set(headings) == set()
 
 
-def test_each_field_is_told():
-    """Each field of what core hands over or takes has a text, and so has what contracts ask for."""
+def test_each_field_is_documented():
+    """Each field that core passes or accepts is documented, and each attribute of a contract."""
     page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`\w+`) \|.*\| (.*) \|$", page, re.MULTILINE)
     assert len(rows) > 50
@@ -44,7 +44,7 @@ def test_each_field_is_told():
 
 
 def test_each_hook_has_its_contract():
-    """Each hook's chapter shows the contract for it, and all contracts are shown."""
+    """Each hook's chapter shows its contract, and all contracts are shown."""
     page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
     shown = []
     for kind in KINDS.values():
@@ -54,8 +54,8 @@ def test_each_hook_has_its_contract():
     assert sorted(shown) == sorted(one for one in testing.__all__ if one.endswith("Contract"))
 
 
-def test_properties_are_told_from_methods():
-    """Who reads of `Space.text` sees that it is no method: calling it would be a TypeError."""
+def test_properties_are_marked():
+    """A property such as `Space.text` is shown as one: calling it would be a TypeError."""
     page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
     chapter = page.partition("### Space\n")[2].partition("\n### ")[0]
     assert isinstance(plugin.Space.text, property)

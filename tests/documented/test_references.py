@@ -1,4 +1,4 @@
-"""What a page or a docstring calls an attribute of a public class is one."""
+"""An attribute of a public class that a page or a docstring names exists."""
 
 import inspect
 import re
@@ -57,12 +57,12 @@ def dead(text: str) -> list[str]:
 
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_references(file: Path):
-    """Each attribute of a public class that a page or a docstring names is there."""
+    """Each attribute of a public class that a page or a docstring names exists."""
     assert dead((ROOT / file).read_text(encoding="utf-8")) == []
 
 
 def test_dead_reference():
-    """A reference to an attribute that does not exist is found, in whichever form it is written."""
+    """A reference to an attribute that does not exist is found in each form."""
     forms = ":meth:`StoreURL.options`, ``StoreURL.nothing()``, `await Store.gone(…)`"
     assert dead(f"{forms}, `~fibonacci.plugin.Space.nil`, `Path.foo`, StoreURL.plain") == [
         "StoreURL.options",
@@ -73,7 +73,7 @@ def test_dead_reference():
 
 
 def test_live_reference():
-    """A reference to a method, a property, a field or a class variable is none of those."""
+    """A reference to a method, a property, a field or a class variable is not reported."""
     forms = "`Store.read`, `Space.text`, `StoreURL.query`, `Store.clock`, `StoreContract.url`"
     assert len(list(references(forms))) == 5
     assert dead(forms) == []

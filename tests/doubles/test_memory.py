@@ -1,4 +1,4 @@
-"""The memory that tests put in place of all others."""
+"""fresh_memory(): memory for tests, instead of every other."""
 
 import asyncio
 import os
@@ -27,13 +27,13 @@ NOWHERE = MemoryConfig("redis", "redis://127.0.0.1:1/0", timeout=0.2)
 
 @pytest.fixture
 def app() -> Iterator[MemoryManager]:
-    """An app's memory, made as it is imported: before any test."""
+    """The memory of an app, created on import: before any test."""
     with Workflow("app", NOWHERE) as workflow:
         yield workflow.memory
 
 
-def test_a_memory_that_exists(app: MemoryManager) -> None:
-    """A memory that was made before is fresh within, in both modes, and itself afterwards."""
+def test_existing_memory_is_replaced(app: MemoryManager) -> None:
+    """An existing memory is empty in the block, sync and async, and restored after it."""
     view = app.for_user("ada")
     with fresh_memory() as memory:
         app.set("k", 1)
@@ -46,8 +46,8 @@ def test_a_memory_that_exists(app: MemoryManager) -> None:
         asyncio.run(app.aget("k"))
 
 
-def test_a_memory_that_is_made_meanwhile() -> None:
-    """One that is made within shares the data, and has its own settings afterwards."""
+def test_memory_created_in_the_block() -> None:
+    """A memory that is created in the block shares its data, and has its own store afterwards."""
     with fresh_memory(), Workflow("app", NOWHERE) as early:
         early.memory.set("k", 1)
         late = Workflow("app")
@@ -58,7 +58,7 @@ def test_a_memory_that_is_made_meanwhile() -> None:
 
 
 def test_each_is_fresh() -> None:
-    """Nothing is left from one to the next, also of the built-in memory; what was there stays."""
+    """Each block starts empty, also for the built-in memory, whose data is back afterwards."""
     memory = Workflow("app").memory
     memory.set("k", "mine")
     for _ in range(2):
@@ -70,8 +70,8 @@ def test_each_is_fresh() -> None:
     memory.delete("k")
 
 
-def test_one_within_another(app: MemoryManager) -> None:
-    """The inner one counts, until it ends."""
+def test_nested_blocks(app: MemoryManager) -> None:
+    """The inner block's memory is used until it ends."""
     with fresh_memory():
         app.set("k", "outer")
         with fresh_memory():
@@ -81,7 +81,7 @@ def test_one_within_another(app: MemoryManager) -> None:
 
 
 def test_runs(app: MemoryManager) -> None:
-    """Nodes read and write there, in whichever thread they run."""
+    """Nodes read and write the block's memory, in whichever thread they run."""
     workflow = Workflow("app", NOWHERE)
     workflow.add_node(FunctionNode("n", lambda ctx: ctx.memory.increment("n"), memory_write="last"))
     with fresh_memory():
@@ -102,8 +102,8 @@ def test_many_changes_at_once(app: MemoryManager) -> None:
         assert app.get("n") == 400
 
 
-def test_a_memory_that_is_closed(app: MemoryManager) -> None:
-    """A memory that was closed stays so, within and afterwards."""
+def test_closed_memory_stays_closed(app: MemoryManager) -> None:
+    """A closed memory stays closed, in the block and after it."""
     closed = Workflow("closed", NOWHERE)
     closed.close()
     with fresh_memory() as memory:
@@ -118,8 +118,8 @@ def test_a_memory_that_is_closed(app: MemoryManager) -> None:
         asyncio.run(inside.memory.aget("k"))
 
 
-def test_one_that_is_left_by_await() -> None:
-    """``aclose`` within gives back the memory's own hold."""
+def test_memory_closed_by_aclose() -> None:
+    """``aclose`` in the block releases the memory's handle."""
 
     async def work() -> None:
         with fresh_memory():
@@ -132,14 +132,14 @@ def test_one_that_is_left_by_await() -> None:
 
 
 def test_settings_are_checked() -> None:
-    """A URL that is none is told, as it would be in the app."""
+    """An invalid URL is refused, as in the app."""
     with fresh_memory(), pytest.raises(ConfigurationError):
         Workflow("app", MemoryConfig("redis", "postgresql://localhost/db"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child(app: MemoryManager) -> None:
-    """A child has a copy of what is there, and connects to nothing."""
+    """A forked child has a copy of the data, and connects to nothing."""
     with fresh_memory():
         app.set("k", 1)
         child = os.fork()
@@ -183,11 +183,11 @@ class Tests(unittest.TestCase):
 
 
 def test_an_app_under_pytest_and_unittest(tmp_path: Path) -> None:
-    """The tests of an app whose server and model are out of reach pass under either runner."""
+    """The tests of an app without its server and model pass under pytest and unittest."""
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "test_app.py").write_text(TESTS)
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
-    for runner, told in (
+    for runner, summary in (
         (["pytest", "-p", "fibonacci_pytest", "-q", "-c", os.devnull, "test_app.py"], "3 passed"),
         (["unittest", "-q", "test_app.Tests"], "Ran 1 test"),
     ):
@@ -195,4 +195,4 @@ def test_an_app_under_pytest_and_unittest(tmp_path: Path) -> None:
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
-        assert (done.returncode, told in done.stdout + done.stderr) == (0, True), done
+        assert (done.returncode, summary in done.stdout + done.stderr) == (0, True), done

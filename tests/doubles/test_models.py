@@ -1,4 +1,4 @@
-"""Models that tests put in place of others."""
+"""override_model() and ScriptedModel: models for tests, instead of others."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from fibonacci.testing import ScriptedModel, fresh_memory, override_model
 
 
 def app(*names: str, **fields: Any) -> Workflow:
-    """A workflow with a node for each model."""
+    """Return a workflow with a node for each model."""
     workflow = Workflow("app")
     for name in names:
         workflow.add_node(LLMNode(f"n{len(workflow.nodes)}", name, "{{input.q}}", **fields))
@@ -46,8 +46,8 @@ def in_stream(workflow: Workflow) -> Any:
 
 @pytest.mark.parametrize("run", [in_sync, in_async, in_stream])
 @pytest.mark.parametrize("name", ["nobody:installed", "nobody:*", "*"])
-def test_a_model_that_is_not_there(run: Callable[[Workflow], Any], name: str) -> None:
-    """The script answers to a name whose provider is not installed, and notes what it is asked."""
+def test_a_provider_that_is_not_installed(run: Callable[[Workflow], Any], name: str) -> None:
+    """The script replaces a model whose provider is not installed, and records its requests."""
     workflow = app("nobody:installed", temperature=0.5, stop=["END"])
     with override_model(name, ScriptedModel("Hello, END and so on")) as model:
         assert run(workflow)["n0"] == "Hello, "
@@ -55,7 +55,7 @@ def test_a_model_that_is_not_there(run: Callable[[Workflow], Any], name: str) ->
 
 
 def test_before_during_and_after() -> None:
-    """A workflow that has run before is overridden too, and is itself again afterwards."""
+    """A workflow that has run before is overridden too, and restored afterwards."""
     workflow = app("echo")
     assert in_sync(workflow)["n0"] == "Hi"
     with suppress(KeyError), override_model("echo", ScriptedModel("one", "two")):
@@ -65,8 +65,8 @@ def test_before_during_and_after() -> None:
     assert in_sync(workflow)["n0"] == "Hi"
 
 
-def test_a_provider_that_is_asked_for_again() -> None:
-    """Nothing of an override stays with a workflow that was made and run in it."""
+def test_override_is_not_cached() -> None:
+    """A workflow that was created and run in the block does not keep the override."""
     workflow = app("nobody:installed")
     with override_model("nobody:*", ScriptedModel("one")):
         in_sync(workflow)
@@ -74,8 +74,8 @@ def test_a_provider_that_is_asked_for_again() -> None:
         in_sync(workflow)
 
 
-def test_several() -> None:
-    """The one that came last answers, and each goes by itself, in whatever order."""
+def test_several_overrides() -> None:
+    """The newest override is used, and each ends by itself, in any order."""
     workflow = app("a:1", "b:2", 'scripted:["as ever"]')
     first, second = override_model("*:*", lambda _: "first"), override_model("b:2", "echo")
     first.__enter__()
@@ -89,7 +89,7 @@ def test_several() -> None:
 
 
 def test_other_threads() -> None:
-    """An override holds for the whole process, as an app may run its workflows in any thread."""
+    """An override applies to the whole process, as an app may run workflows in any thread."""
     workflow, answers = app("nobody:installed"), []
     with override_model("nobody:installed", lambda _: "Hello"):
         thread = Thread(target=lambda: answers.append(in_sync(workflow)["n0"]))
@@ -99,7 +99,7 @@ def test_other_threads() -> None:
 
 
 def test_threads_at_once() -> None:
-    """Many threads take each answer of a script once, and many overrides leave none behind."""
+    """Many threads use each completion of a script once, and many overrides leave none behind."""
     script, barrier = ScriptedModel(*map(str, range(80))), Barrier(8)
     answers: list[str] = []
 
@@ -119,8 +119,8 @@ def test_threads_at_once() -> None:
         in_sync(app("own:1"))
 
 
-def test_what_a_script_may_hold() -> None:
-    """An exception is raised, a Completion is the answer as it is; then the script is over."""
+def test_items_of_a_script() -> None:
+    """An exception is raised, a Completion is returned unchanged; then the script is over."""
     whole = Completion(text="Hello", usage=Usage(input_tokens=3, output_tokens=1))
     script = ScriptedModel(ModelError("busy", retryable=True), whole)
     with override_model("claude-*", script):
@@ -132,17 +132,17 @@ def test_what_a_script_may_hold() -> None:
         assert len(script.requests) == 3
 
 
-def test_a_fault_of_a_script() -> None:
-    """What a script raises is the cause of the node's failure."""
+def test_an_error_of_a_script() -> None:
+    """An error of a script is the cause of the node's failure."""
     script = ScriptedModel(BackendUnavailableError("away"))
-    with override_model("x:y", script), pytest.raises(NodeExecutionError) as told:
+    with override_model("x:y", script), pytest.raises(NodeExecutionError) as raised:
         in_sync(app("x:y"))
-    assert isinstance(told.value.cause, BackendUnavailableError)
+    assert isinstance(raised.value.cause, BackendUnavailableError)
 
 
 @pytest.mark.parametrize("made", [fresh_memory, lambda: override_model("x", "echo")])
-def test_they_decorate_nothing(made: Any) -> None:
-    """As a decorator of an async test they would be over before it begins, so they are none."""
+def test_decorators_are_refused(made: Any) -> None:
+    """fresh_memory() and override_model() are no decorators: an async test would outlast them."""
     with pytest.raises(TypeError, match="not callable"):
 
         @made()
@@ -153,22 +153,22 @@ def test_they_decorate_nothing(made: Any) -> None:
     ("", ScriptedModel()), (None, ScriptedModel()), (3, "echo"),
     ("claude-*", 3), ("claude-*", None), ("claude-*", ScriptedModel), ("claude-*", ["Hello"]),
 ])  # fmt: skip
-def test_what_is_no_override(name: Any, model: Any) -> None:
-    """A name that is none, and what can't be a model, are refused at once."""
+def test_invalid_override(name: Any, model: Any) -> None:
+    """An invalid name, and an object that can't be a model, are refused at once."""
     with pytest.raises(InvalidArgumentError), override_model(name, model):
         pass  # pragma: no cover
 
 
 @pytest.mark.parametrize("answer", [["Hello", "Bye"], None, KeyError, {"a": 1}, b"Hello"])
-def test_what_is_no_answer(answer: Any) -> None:
-    """An answer that is neither text, Completion nor exception is refused, by its type."""
-    with pytest.raises(InvalidArgumentError, match="as arguments, such as") as told:
+def test_invalid_completion(answer: Any) -> None:
+    """A completion that is neither text, Completion nor exception is refused, by its type."""
+    with pytest.raises(InvalidArgumentError, match="as arguments, such as") as raised:
         ScriptedModel("Hello", answer)
-    assert "Bye" not in str(told.value).partition("; one")[2]
+    assert "Bye" not in str(raised.value).partition("; one")[2]
 
 
-def test_models_that_have_no_name() -> None:
-    """A function or a Model that is a node's own is not overridden."""
+def test_models_without_a_name() -> None:
+    """A function or a Model object of a node is not overridden."""
     workflow = Workflow("app")
 
     def own(request: ModelRequest) -> str:

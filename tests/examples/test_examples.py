@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 class Answering(Model):
-    """Answers with what it was asked last."""
+    """A model that answers with its last prompt."""
 
     def complete(self, request: ModelRequest) -> Completion:
         return Completion(text=f"You said: {request.prompt.splitlines()[-3]}")
@@ -30,7 +30,7 @@ class Answering(Model):
 
 @contextmanager
 def chatbot_with(model: Model | str) -> Iterator[dict[str, Any]]:
-    """The chatbot's names; neither its server nor its model is asked."""
+    """Run the chatbot's source with this model, without a server; return its names."""
     with fresh_memory(), override_model("claude-*", model):
         names = runpy.run_path(str(EXAMPLES / "chatbot.py"))
         with names["workflow"]:
@@ -39,13 +39,13 @@ def chatbot_with(model: Model | str) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def chatbot() -> Iterator[dict[str, Any]]:
-    """The chatbot's names, with a model that answers what it was asked last."""
+    """The chatbot's names, with a model that answers with its last prompt."""
     with chatbot_with(Answering()) as names:
         yield names
 
 
 def test_the_chatbot_keeps_the_last_twenty_messages_of_each_user(chatbot: dict[str, Any]):
-    """Twelve turns of two users: each history has its own last twenty messages, in order."""
+    """After twelve turns of two users, each history has that user's last twenty messages."""
     for turn in range(12):
         for user in ("ada", "bob"):
             answer = chatbot["chat_with_user"](user, f"{user} {turn}")
@@ -57,8 +57,8 @@ def test_the_chatbot_keeps_the_last_twenty_messages_of_each_user(chatbot: dict[s
         ]
 
 
-def test_what_the_fastapi_example_remembers_is_limited(monkeypatch: pytest.MonkeyPatch):
-    """Answers that repeat the whole history, as the default model's do, don't grow without end."""
+def test_history_of_the_fastapi_example_is_limited(monkeypatch: pytest.MonkeyPatch):
+    """The history stays limited although the default model's answers repeat all of it."""
     for name in [name for name in os.environ if name.startswith(("FIBONACCI_", "CHAT_"))]:
         monkeypatch.delenv(name)
     chat = runpy.run_path(str(EXAMPLES / "fastapi_chat" / "chat.py"))["chatbot"]()
@@ -71,21 +71,21 @@ def test_what_the_fastapi_example_remembers_is_limited(monkeypatch: pytest.Monke
 
 
 def assert_limited(history: list[dict[str, str]]) -> None:
-    """The last ten of 25 turns, and not the history within the history."""
+    """Assert that the history is the last ten of 25 turns, without nested histories."""
     assert [one["content"] for one in history[::2]] == [f"{turn}" for turn in range(15, 25)]
     assert len(str(history)) < 100_000
 
 
-def test_what_the_chatbot_remembers_is_limited():
-    """A model that repeats the whole history does not have it double with each turn."""
+def test_history_of_the_chatbot_is_limited():
+    """The chatbot's history stays limited with a model that repeats all of it."""
     with chatbot_with("echo") as names:
         for turn in range(25):
             names["chat_with_user"]("ada", f"{turn}")
         assert_limited(names["workflow"].memory.get("history", scope="user", user_id="ada"))
 
 
-def test_what_the_chat_remembers_is_limited():
-    """With the model echo the history holds the beginning of the history alone."""
+def test_history_of_the_chat_is_limited():
+    """The terminal chat's history stays limited with the model echo."""
     names = runpy.run_path(str(EXAMPLES / "chat.py"))
     with names["chatbot"]("memory", None, "echo") as workflow:
         talk = names["Chat"](workflow, Console(file=StringIO()), "ada")
@@ -95,18 +95,18 @@ def test_what_the_chat_remembers_is_limited():
         talk.run_command("/forget")
 
 
-def test_the_newsroom_tells_less_to_whom_it_has_told_much(capsys: pytest.CaptureFixture[str]):
-    """The nodes run in their order, and the third story is shorter, as two are remembered."""
+def test_the_newsroom_shortens_the_third_story(capsys: pytest.CaptureFixture[str]):
+    """The nodes run in order, and the third story is shorter, as two are remembered."""
     runpy.run_path(str(EXAMPLES / "newsroom.py"))["main"]("echo")
-    told = capsys.readouterr().out
-    assert told.startswith("flowchart TD")
-    assert "Tell this in 3 sentences, in a dry tone: Summarize: The river rose." in told
-    assert "Tell this in 1 sentences, in a dry tone: Summarize: The bridge is closed." in told
-    assert told.endswith("remembered for ada: ['preferences', 'told'], 3 stories\n")
+    output = capsys.readouterr().out
+    assert output.startswith("flowchart TD")
+    assert "Tell this in 3 sentences, in a dry tone: Summarize: The river rose." in output
+    assert "Tell this in 1 sentences, in a dry tone: Summarize: The bridge is closed." in output
+    assert output.endswith("remembered for ada: ['preferences', 'stories'], 3 stories\n")
 
 
 def chat(tmp_path: Path, *lines: str) -> str:
-    """What the chat says to these lines, in a process of its own."""
+    """Return what the chat prints for these input lines, in a new process."""
     talk = subprocess.run(
         [
             sys.executable,
@@ -123,46 +123,46 @@ def chat(tmp_path: Path, *lines: str) -> str:
 
 
 def test_the_chat_remembers_over_a_restart(tmp_path: Path):
-    """The second process finds what the first one heard, and what it answered."""
+    """A second process finds the first one's questions and answers."""
     assert "Remembered of you: 0 messages." in chat(tmp_path, "My name is Ada")
-    told = chat(tmp_path, "/memory", "What is my name?")
-    assert told.count("Remembered of you: 2 messages.") == 2
-    assert "user: My name is Ada" in told
-    assert "My name is Ada" in told.split("What is my name?", 1)[1]  # the model was told
+    output = chat(tmp_path, "/memory", "What is my name?")
+    assert output.count("Remembered of you: 2 messages.") == 2
+    assert "user: My name is Ada" in output
+    assert "My name is Ada" in output.split("What is my name?", 1)[1]  # it was in the prompt
 
 
-def test_the_chat_forgets_one_user_alone(tmp_path: Path):
-    """/forget forgets whom it is asked to, /user turns to somebody else, and both stay apart."""
+def test_the_chat_forgets_only_one_user(tmp_path: Path):
+    """/forget forgets only the current user, and /user switches between separate histories."""
     chat(tmp_path, "One", "/user bob", "Two", "/user you", "/forget")
-    told = chat(tmp_path, "/user bob", "/memory", "/quit", "never read")
-    assert "Remembered of you: 0 messages." in told
-    assert "Remembered of bob: 2 messages." in told
-    assert "user: Two" in told
-    assert "never read" not in told
+    output = chat(tmp_path, "/user bob", "/memory", "/quit", "never read")
+    assert "Remembered of you: 0 messages." in output
+    assert "Remembered of bob: 2 messages." in output
+    assert "user: Two" in output
+    assert "never read" not in output
 
 
-def test_the_chat_shows_no_commands_to_the_terminal(tmp_path: Path):
-    """What a model or a memory holds is text: escape sequences do not reach the screen."""
+def test_the_chat_escapes_terminal_commands(tmp_path: Path):
+    """Escape sequences in a model's answer or a memory do not reach the terminal."""
     assert "\x1b" not in chat(tmp_path, "\x1b[31mred", "/memory")
 
 
-def test_the_chat_does_not_begin_with_a_model_that_is_not_there():
-    """It is told at once, and not after the first question."""
+def test_the_chat_refuses_an_unknown_model_at_once():
+    """An unknown model is an error at once, not after the first question."""
     command = [sys.executable, str(EXAMPLES / "chat.py"), "--model", "ehco"]
     talk = subprocess.run(command, input="Hi\n", capture_output=True, text=True, timeout=60)
-    told = "chat: unknown model provider 'ehco'. Did you mean 'echo'?\n"
-    assert (talk.returncode, talk.stdout, talk.stderr) == (1, "", told)
+    output = "chat: unknown model provider 'ehco'. Did you mean 'echo'?\n"
+    assert (talk.returncode, talk.stdout, talk.stderr) == (1, "", output)
 
 
-def test_the_chat_stays_with_its_user_where_a_name_can_be_none(tmp_path: Path):
-    """A name that is too long is refused, and the next line is still the last user's."""
-    told = chat(tmp_path, f"/user {'x' * 1001}", "/memory")
-    assert "That failed: the user id has 1,001 bytes" in told
-    assert told.endswith("you> /memory\nRemembered of you: 0 messages.\n")
+def test_the_chat_refuses_a_name_that_is_too_long(tmp_path: Path):
+    """A name that is too long is refused, and the current user stays."""
+    output = chat(tmp_path, f"/user {'x' * 1001}", "/memory")
+    assert "That failed: the user id has 1,001 bytes" in output
+    assert output.endswith("you> /memory\nRemembered of you: 0 messages.\n")
 
 
-def test_the_chat_shows_an_answer_as_it_comes():
-    """A piece is on the screen before the next is made; an answer that breaks off ends its line."""
+def test_the_chat_prints_an_answer_as_it_streams():
+    """Each piece is printed before the next is created; an answer that breaks off ends its line."""
     screen = StringIO()
 
     class Halting(Answering):

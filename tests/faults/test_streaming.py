@@ -86,10 +86,10 @@ def test_ctrl_c_while_the_run_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     workflow = Workflow("flow")
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_write="k"))
 
-    class Given:
+    class Value:
         pass
 
-    value = Given()
+    value = Value()
     reference = weakref.ref(value)
     events = workflow.stream({"value": value})
     with pytest.raises(KeyboardInterrupt):

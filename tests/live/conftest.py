@@ -1,4 +1,4 @@
-"""The same tests on every backend that is here, each on a store of the test's own."""
+"""Fixtures: each test runs on every available backend, with its own store."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from fibonacci import MemoryConfig
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
-    """The backend that the test names, and the URL of an empty store of it."""
+    """The backend that the test names, and the URL of an empty store."""
     return store(request.param, request, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The reference's complete example as it is written, in one process after another."""
+"""The reference's complete example, unchanged, in several processes one after another."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ print(json.dumps([said, kept]))
 
 
 def talk(place: tuple[str, str], turns: int, *users: str) -> tuple[dict, dict]:
-    """Let the users talk in a process of its own; what was answered, and what is remembered."""
+    """Run the users' turns in a new process; return the answers and the stored histories."""
     name, url = place
     program = CHATBOT.replace('backend="redis"', f'backend="{name}"')
     program = program.replace("redis://localhost:6379/0", url)
@@ -60,8 +60,8 @@ IDS = ("ada", "adaada", "a:b", "a:ba:b", "{x}", "ünï", "*", "%2A")
 """Of any kind, and some that are another one, twice."""
 
 
-def test_users_talk_in_one_process_after_another(place: tuple[str, str]) -> None:
-    """The first turn finds nothing; a later process goes on where the earlier one was ended.
+def test_history_continues_in_the_next_process(place: tuple[str, str]) -> None:
+    """The first turn finds no history; a later process continues where the previous one ended.
 
     Eleven turns of each user: the last twenty messages stay, in order, and none of another user's.
     """

@@ -1,4 +1,4 @@
-"""What people have been bitten by in other stores, and are not here; on every backend."""
+"""Known pitfalls of other stores do not occur here, on any backend."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from fibonacci import CorruptRecordError, MemoryConfig, SerializationError, Work
 from fibonacci._memory.store_handle import stores_of
 from fibonacci.plugin import Address, Space, run_sync
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ON = ("memory", "sqlite", "redis", "postgres")
 
@@ -20,8 +20,8 @@ def memory_of(config: MemoryConfig, name: str = "w") -> Any:
     return Workflow(name, config).memory
 
 
-def test_a_ttl_below_a_minute_lives_as_long_as_it_says(config: MemoryConfig) -> None:
-    """24 seconds are 24 seconds, and a read does not shorten or refresh them (C11, C13)."""
+def test_ttl_below_a_minute(config: MemoryConfig) -> None:
+    """A ttl of 24 seconds lasts 24 seconds, and reads neither shorten nor refresh it (C11, C13)."""
     memory = memory_of(config)
     memory.set("k", 1, ttl=24)
     assert memory.get("k") == 1
@@ -30,8 +30,8 @@ def test_a_ttl_below_a_minute_lives_as_long_as_it_says(config: MemoryConfig) -> 
     assert 20 < memory.ttl("k") <= 24
 
 
-def test_an_expired_record_that_nobody_swept_is_absent(config: MemoryConfig) -> None:
-    """It is not returned, listed, counted or updated (C12)."""
+def test_expired_record_that_was_not_swept_is_absent(config: MemoryConfig) -> None:
+    """An expired record is not returned, listed, counted or updated (C12)."""
     memory = memory_of(config)
     memory.set("k", [1], ttl=0.05)
     time.sleep(0.1)
@@ -41,7 +41,7 @@ def test_an_expired_record_that_nobody_swept_is_absent(config: MemoryConfig) -> 
     assert memory.append("k", 2) == 1
 
 
-def test_read_add_write_has_a_verb_that_loses_nothing(config: MemoryConfig) -> None:
+def test_concurrent_appends_and_updates_all_count(config: MemoryConfig) -> None:
     """Twenty appends and twenty updates by each of eight threads leave 160 and 160 (C16)."""
     memory = memory_of(config)
 
@@ -56,8 +56,8 @@ def test_read_add_write_has_a_verb_that_loses_nothing(config: MemoryConfig) -> N
     assert memory.get("sum") == 160
 
 
-def test_a_value_is_never_the_callers_own_object(config: MemoryConfig) -> None:
-    """Changing what was set, or what was got, changes no record (C7)."""
+def test_values_are_copies(config: MemoryConfig) -> None:
+    """Changing an object after set(), or one from get(), changes no record (C7)."""
     memory, value = memory_of(config), {"list": [1]}
     memory.set("k", value)
     value["list"].append(2)
@@ -65,8 +65,8 @@ def test_a_value_is_never_the_callers_own_object(config: MemoryConfig) -> None:
     assert memory.get("k") == {"list": [1]}
 
 
-def test_what_is_no_json_is_refused_by_every_backend_alike(config: MemoryConfig) -> None:
-    """A test on one backend does not pass what another would refuse (C7)."""
+def test_invalid_json_is_refused_by_every_backend(config: MemoryConfig) -> None:
+    """Every backend refuses the same values, so code tested on one works on another (C7)."""
     memory = memory_of(config)
     for value in ({1, 2}, b"bytes", {1: "key"}, float("nan"), object()):
         with pytest.raises(SerializationError):
@@ -74,8 +74,8 @@ def test_what_is_no_json_is_refused_by_every_backend_alike(config: MemoryConfig)
     assert not memory.exists("k")
 
 
-def test_a_listing_has_no_end_that_is_not_the_end(config: MemoryConfig) -> None:
-    """12,000 keys are listed, all of them, once, in order (C14)."""
+def test_long_listing_is_complete(config: MemoryConfig) -> None:
+    """12,000 keys are listed, each once, in order (C14)."""
     memory = memory_of(config)
     keys = sorted(f"k{number}" for number in range(12_000))
     for start in range(0, len(keys), 2_000):
@@ -85,7 +85,7 @@ def test_a_listing_has_no_end_that_is_not_the_end(config: MemoryConfig) -> None:
     assert memory.list_keys() == []
 
 
-def test_no_id_is_a_pattern_or_a_part_of_another(config: MemoryConfig) -> None:
+def test_similar_user_ids_are_separate(config: MemoryConfig) -> None:
     """Listing and clearing one user's records leaves those of all similar ids (C1, C6)."""
     memory, others = memory_of(config), ["a1", "alice", "ab", "a", "a::b::k"]
     for user in ("a[1]", "a*", "a?", "al", "a%", "a_", "a'; --", "a::b"):
@@ -97,7 +97,7 @@ def test_no_id_is_a_pattern_or_a_part_of_another(config: MemoryConfig) -> None:
             assert memory.get("b::k", scope="user", user_id=owner) == owner, user
 
 
-def test_no_separator_makes_two_addresses_meet(config: MemoryConfig) -> None:
+def test_separators_in_ids_and_keys(config: MemoryConfig) -> None:
     """User "a" with key "b::k" and user "a::b" with key "k" are two records (C1)."""
     memory = memory_of(config)
     for owner, key in (("a", "b::k"), ("a::b", "k"), ("a:b", "k"), ("a", "b:k")):
@@ -108,8 +108,8 @@ def test_no_separator_makes_two_addresses_meet(config: MemoryConfig) -> None:
     assert memory.get("k", scope="user", user_id="a::b") == ["a::b", "k"]
 
 
-def test_clearing_leaves_the_keys_of_other_applications(config: MemoryConfig) -> None:
-    """Another prefix, another workflow, another scope: all stay (C6)."""
+def test_clear_leaves_records_of_other_applications(config: MemoryConfig) -> None:
+    """Clearing leaves records with another prefix, workflow or scope (C6)."""
     memory = memory_of(config)
     elsewhere = Workflow(
         "w", MemoryConfig(config.backend, config.connection_url, key_prefix="other:")
@@ -123,8 +123,8 @@ def test_clearing_leaves_the_keys_of_other_applications(config: MemoryConfig) ->
     assert memory.get("k", scope="global") == 1
 
 
-def test_bytes_that_are_no_json_are_no_miss(config: MemoryConfig) -> None:
-    """Foreign bytes raise, whatever the default is (C8)."""
+def test_invalid_json_bytes_are_no_miss(config: MemoryConfig) -> None:
+    """Bytes that are not JSON raise CorruptRecordError, whatever the default is (C8)."""
     memory = memory_of(config)
     address = Address(Space(config.key_prefix, "workflow", "w"), "k")
     store = stores_of(memory).sync_store
@@ -133,8 +133,8 @@ def test_bytes_that_are_no_json_are_no_miss(config: MemoryConfig) -> None:
         memory.get("k", default="a miss")
 
 
-def test_a_second_event_loop_is_as_good_as_the_first(config: MemoryConfig) -> None:
-    """One memory serves several loops, one after the other (C21)."""
+def test_successive_event_loops(config: MemoryConfig) -> None:
+    """One memory serves several event loops, one after the other (C21)."""
     memory = memory_of(config)
 
     async def turn(number: int) -> int:

@@ -1,4 +1,4 @@
-"""gevent: the deadline holds in a greenlet, and the others go on; or it is said why not."""
+"""gevent: deadlines hold in greenlets while others run on, or an error says why they can't."""
 
 import socket
 import subprocess
@@ -43,14 +43,14 @@ ticks = []
 spawn(lambda: [(sleep(0.02), ticks.append(1)) for _ in range(1_000)])
 try:
     hasty.get("k")
-except FibonacciError as fault:
-    print(type(fault).__name__, 1.4 < monotonic() - began < 5, len(ticks) > 10)
+except FibonacciError as error:
+    print(type(error).__name__, 1.4 < monotonic() - began < 5, len(ticks) > 10)
 """
 
 
 @contextmanager
 def running(program: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
-    """Start a program in a process of its own."""
+    """Start a program in its own process."""
     command = [sys.executable, "-c", program, *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
@@ -69,30 +69,30 @@ def running(program: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
     ],
 )
 def test_greenlets(backend: str, proxy: str, times: int, request: pytest.FixtureRequest) -> None:
-    """Greenlets increment together; against a silent server, one ends at its deadline."""
+    """Greenlets increment concurrently; one that waits for a silent server ends at its deadline."""
     server: Proxy = request.getfixturevalue(proxy)
     url = fresh_table(server.url) if backend == "dynamodb" else server.url
     with running(TOGETHER, backend, url, str(times)) as process:
         assert process.stdout
         assert process.stdout.readline() == f"{20 * times}\n"
         with server.fault(BlackHole()):
-            told, errors = process.communicate("go on\n", timeout=30)
-    assert told == "BackendUnavailableError True True\n"
+            output, errors = process.communicate("go on\n", timeout=30)
+    assert output == "BackendUnavailableError True True\n"
     assert "Exception ignored" not in errors
 
 
 class Unblocking(socket.socket):
-    """A socket that never waits, as gevent's."""
+    """A socket that never waits, like gevent's."""
 
     def setblocking(self, flag: bool) -> None:
-        """Whatever is asked for, it does not block."""
+        """Set it non-blocking, whatever the argument."""
         super().setblocking(False)
 
 
 def test_sockets_without_timeouts_of_the_kernel(
     valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A socket that never blocks is waited for to the deadline, and no longer."""
+    """A wait on a socket that never blocks ends at the deadline."""
     monkeypatch.setattr(socket, "socket", Unblocking)
     with Workflow("greenlets", MemoryConfig("redis", valkey_proxy.url, timeout=0.3)) as workflow:
         assert workflow.memory.set("k", 1)
@@ -124,10 +124,10 @@ for mode in (lambda one: one.execute(), lambda one: asyncio.run(one.aexecute()))
 
 
 def test_timeouts_of_nodes() -> None:
-    """A node's timeout ends it in sync and async code, and other greenlets go on meanwhile."""
+    """A node's timeout ends it in sync and async code, and other greenlets run on meanwhile."""
     with running(NODES) as process:
-        told, _ = process.communicate(timeout=60)
-    assert told == "True {'n': None}\n" * 2
+        output, _ = process.communicate(timeout=60)
+    assert output == "True {'n': None}\n" * 2
 
 
 LATE = """
@@ -140,21 +140,21 @@ for name in "abc":
 for use in (lambda: workflow.memory.get("k"), workflow.execute, lambda: list(workflow.stream())):
     try:
         use()
-    except fibonacci.FibonacciError as fault:
-        print(fault)
+    except fibonacci.FibonacciError as error:
+        print(error)
 """
 
 
-def test_patches_that_stop_all_greenlets() -> None:
-    """Where a greenlet that waits would stop all others, each use tells that at once."""
+def test_patches_that_block_all_greenlets() -> None:
+    """If a waiting greenlet would block all others, each use of the memory raises at once."""
     with running(LATE) as process:
-        told, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=30)
     assert "never awaited" not in errors
-    assert told.count("gevent has patched Python after fibonacci was imported") == 3
+    assert output.count("gevent has patched Python after fibonacci was imported") == 3
 
 
 def patched(monkeypatch: pytest.MonkeyPatch, by: str, parts: Collection[str]) -> None:
-    """What gevent or eventlet says of itself, once it has patched these parts."""
+    """Make gevent or eventlet report these modules as patched."""
     module, verb = {
         "gevent": ("gevent.monkey", "is_module_patched"),
         "eventlet": ("eventlet.patcher", "is_monkey_patched"),
@@ -172,7 +172,7 @@ class Far(LocalStore):
 
 
 def test_eventlet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under eventlet a store on a server is refused, with the way out; one in the process works."""
+    """Under eventlet a store on a server is refused, with the fix; one in the process works."""
     patched(monkeypatch, "eventlet", ALL)
     monkeypatch.setattr(platforms, "_AT_IMPORT", True)
     with pytest.raises(ConfigurationError, match=r"under eventlet.*use threads .*or gevent"):
@@ -181,15 +181,15 @@ def test_eventlet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("by", ["gevent", "eventlet"])
-def test_late(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
-    """Either has to patch before fibonacci is imported."""
+def test_patched_after_the_import(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    """gevent and eventlet must patch before fibonacci is imported."""
     patched(monkeypatch, by, ALL)
     with pytest.raises(ConfigurationError, match=f"{by} has patched Python after"):
         Workflow("w", MemoryConfig(LocalStore())).memory.set("k", 1)
 
 
 def test_nothing_patched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has imported gevent, and has patched nothing, is no concern of ours."""
+    """gevent that is imported but has patched nothing is ignored."""
     patched(monkeypatch, "gevent", ())
     assert Workflow("w", MemoryConfig(Far())).memory.set("k", 1)
 

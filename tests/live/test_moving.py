@@ -1,4 +1,4 @@
-"""Moving a workflow to another backend changes one string, and no answer."""
+"""Moving a workflow to another backend changes one string and no result."""
 
 import math
 import random
@@ -10,14 +10,14 @@ from backends import BACKENDS, store
 
 from fibonacci import FibonacciError, MemoryConfig, MemoryManager, Workflow
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 KEYS = ["a", "b", "b:c", "é", "*", "x" * 200]
 VALUES = [None, 0, 1.5, 2**70, "text", [], [1, {"k": None}], {"deep": [[[]]]}, True]
 
 
 def program(seed: int) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
-    """Two hundred calls of all verbs, the same for the same seed."""
+    """Return two hundred calls of all verbs, the same for the same seed."""
     chance = random.Random(seed)
     where = [{}, {"scope": "user", "user_id": "u"}, {"scope": "global"}]
     calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
@@ -48,31 +48,31 @@ def program(seed: int) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     return calls
 
 
-def answers(memory: MemoryManager, seed: int) -> list[Any]:
-    """What a memory says to the program; of an error, its type."""
-    told: list[Any] = []
+def results(memory: MemoryManager, seed: int) -> list[Any]:
+    """Return what the calls return; of an error, its type."""
+    found: list[Any] = []
     for verb, arguments, settings in program(seed):
         try:
-            answer = getattr(memory, verb)(*arguments, **settings)
-        except FibonacciError as fault:
-            answer = type(fault).__name__
-        if verb == "ttl" and isinstance(answer, float) and math.isfinite(answer):
-            answer = round(answer, -2)  # it has been running meanwhile
-        told.append((verb, answer))
-    return told
+            result = getattr(memory, verb)(*arguments, **settings)
+        except FibonacciError as error:
+            result = type(error).__name__
+        if verb == "ttl" and isinstance(result, float) and math.isfinite(result):
+            result = round(result, -2)  # time has passed meanwhile
+        found.append((verb, result))
+    return found
 
 
 @pytest.mark.parametrize(
     "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 5))]
 )
-def test_every_answer_is_the_same(
+def test_every_result_is_the_same(
     seed: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """One random program of two hundred steps gives the same answers on every backend."""
-    told = {}
+    """A random program of two hundred calls gives the same results on every backend."""
+    by_backend = {}
     for name in BACKENDS:
         backend, url = store(name, request, tmp_path)
         with Workflow("moving", MemoryConfig(backend, url)) as workflow:
-            told[name] = answers(workflow.memory, seed)
+            by_backend[name] = results(workflow.memory, seed)
     for name in BACKENDS[1:]:
-        assert told[name] == told["memory"], name
+        assert by_backend[name] == by_backend["memory"], name

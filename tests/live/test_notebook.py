@@ -1,4 +1,4 @@
-"""In a running event loop, as in a notebook: `await` at the top, and sync verbs beside it."""
+"""In a running event loop, as in a notebook: `await` at the top level, and sync verbs beside it."""
 
 import subprocess
 import sys
@@ -24,8 +24,8 @@ await workflow.aclose()
 """Each line is a cell: one loop runs them all, and is running while they do."""
 
 
-def test_cells_in_a_running_loop(place: tuple[str, str]) -> None:
-    """Both modes see each other's writes in any order, within one loop that runs on (C21)."""
+def test_sync_and_async_calls_in_a_running_loop(place: tuple[str, str]) -> None:
+    """Sync and async calls see each other's writes in any order within one running loop (C21)."""
     notebook = subprocess.run(
         [sys.executable, "-W", "error", "-m", "asyncio"],
         input=CELLS.format(*place),

@@ -1,4 +1,4 @@
-"""Workers that are forked from a parent which is connected already, as prefork servers do it."""
+"""Workers forked from a connected parent, as prefork servers do."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from fibonacci import MemoryConfig, Workflow
 ON = ("sqlite", "redis", "postgres")
 
 FORKS = "This process"
-"""What Python says of forks beside threads, which the async mode of sqlite has: that is tested."""
+"""Python's warning about forks beside threads, which async sqlite has: that is tested."""
 
 PROGRAM = """
 import asyncio, json, os, sys
@@ -48,7 +48,7 @@ print(json.dumps([os.waitpid(pid, 0)[1] for pid in workers]))
 
 
 def test_four_workers_forked_after_connect(place: tuple[str, str], config: MemoryConfig) -> None:
-    """Parent and workers append at once, sync and async: 212 of 212 turns, each one's in order."""
+    """Parent and workers append at once, sync and async; all 212 turns stay, in their order."""
     ran = subprocess.run(
         [sys.executable, "-W", f"ignore:{FORKS}:DeprecationWarning", "-c", PROGRAM, *place],
         capture_output=True,

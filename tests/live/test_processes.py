@@ -24,10 +24,10 @@ for number in range(int(turns)):
 """
 
 
-def test_nothing_is_lost_among_four_processes(place: tuple[str, str], config: MemoryConfig) -> None:
-    """All appends and increments are there, each process's in its own order (C16).
+def test_concurrent_processes_lose_nothing(place: tuple[str, str], config: MemoryConfig) -> None:
+    """Four processes' appends and increments all count, each process's in order (C16).
 
-    They begin together, once all of them are connected. Twenty turns do not always overlap where
+    They start together, once all of them are connected. Twenty turns do not always overlap if
     one takes less than a millisecond.
     """
     turns = 20 if config.backend == "dynamodb" else 100

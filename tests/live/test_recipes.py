@@ -1,4 +1,4 @@
-"""The README's ways to look into a store show plain, sealed and large records."""
+"""The queries in the READMEs show the plain, sealed and large records of a store."""
 
 import re
 import sqlite3
@@ -16,7 +16,7 @@ SHOWN = '"' + "é" * 99
 
 
 def fill(backend: str, url: str) -> None:
-    """Write records that are plain, sealed and large, with characters beyond ASCII."""
+    """Write plain, sealed and large records, with characters beyond ASCII."""
     plain = MemoryConfig(backend, url)
     sealed = MemoryConfig(backend, url, encrypt_values=True, encryption_key=generate_key())
     for name, config in (("plain", plain), ("sealed", sealed)):
@@ -26,14 +26,14 @@ def fill(backend: str, url: str) -> None:
 
 
 def recipe(plugin: str, pattern: str) -> str:
-    """The one query of a README that this pattern finds."""
+    """Return the only query of a README that matches this pattern."""
     readme = (PLUGINS / plugin / "README.md").read_text(encoding="utf-8")
     (query,) = re.findall(pattern, readme, flags=re.DOTALL)
     return str(query)
 
 
 def assert_shown(rows: list[tuple[Any, ...]], small: int, large: int) -> None:
-    """The rows show what is plain, and of what is sealed how much there is."""
+    """Assert that the rows show plain values, and the size of sealed ones."""
     assert sorted(rows) == [
         ("plain:large", SHOWN),
         ("plain:small", '["é",1]'),
@@ -46,7 +46,7 @@ SIZES = (106 + len('["é",1]'.encode()), 106 + len(f'"{LARGE}"'.encode()))
 
 
 def test_postgres(postgres_url: str) -> None:
-    """One query shows all records, whose they are, and what of them is sealed."""
+    """The README's query shows all records, their owners, and which are sealed."""
     fill("postgres", postgres_url)
     query = recipe("fibonacci-postgres", r"```postgres\n(SELECT .*?)```")
     with psycopg.connect(postgres_url) as connection:
@@ -58,7 +58,7 @@ def test_postgres(postgres_url: str) -> None:
 
 
 def test_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shell's query shows all records, and what of them is sealed."""
+    """The shell's query shows all records, and which are sealed."""
     monkeypatch.chdir(tmp_path)
     fill("sqlite", "sqlite:///memory.db")
     query = recipe("fibonacci-sqlite", r'\$ sqlite3 memory\.db "(SELECT [^"]*)"')

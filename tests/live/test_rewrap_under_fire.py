@@ -1,4 +1,4 @@
-"""rewrap beside writers, and over a line that breaks: no change is lost, and it ends."""
+"""rewrap() with concurrent writers, and over a failing connection, loses no change and ends."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from services.proxy import Proxy
 
 from fibonacci import MemoryConfig, MemoryManager, StorageError, Workflow, generate_key
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ON = ("memory", "sqlite", "redis", "postgres", "dynamodb")
 
@@ -26,8 +26,8 @@ def memory_of(config: MemoryConfig, *keys: str) -> MemoryManager:
     return Workflow("w", settings).memory
 
 
-def test_no_change_is_lost_beside_rewrap(config: MemoryConfig) -> None:
-    """Writers of both versions and two that rewrap, at once: every change counts once (C16)."""
+def test_rewrap_with_concurrent_writers(config: MemoryConfig) -> None:
+    """Writers of both versions and two rewraps run at once: each change counts once (C16)."""
     fleet = [memory_of(config, OLD, NEW), memory_of(config, NEW, OLD)]
     keys = [f"n{number}" for number in range(3)]
     fleet[0].set_many(dict.fromkeys(keys, 0), ttl=900)
@@ -41,13 +41,13 @@ def test_no_change_is_lost_beside_rewrap(config: MemoryConfig) -> None:
         while not enough.is_set():
             fleet[1].rewrap()
 
-    async def rewrap_awaited() -> None:
+    async def rewrap_async() -> None:
         while not enough.is_set():
             await fleet[1].arewrap()
 
     with ThreadPoolExecutor(6) as threads:
         rewrapping = [threads.submit(rewrap)]
-        rewrapping.append(threads.submit(lambda: asyncio.run(rewrap_awaited())))
+        rewrapping.append(threads.submit(lambda: asyncio.run(rewrap_async())))
         try:
             list(threads.map(write, range(4)))
         finally:
@@ -61,10 +61,8 @@ def test_no_change_is_lost_beside_rewrap(config: MemoryConfig) -> None:
 
 
 @pytest.mark.parametrize("kind", ["valkey", "postgres"])
-def test_it_comes_to_its_end_over_a_line_that_breaks(
-    kind: str, request: pytest.FixtureRequest
-) -> None:
-    """Whatever breaks off is called again, and what was done is not done again (C16, C20)."""
+def test_rewrap_over_a_failing_connection(kind: str, request: pytest.FixtureRequest) -> None:
+    """A rewrap that broke off is called again, and does not redo what is done (C16, C20)."""
     server = request.getfixturevalue(f"{kind}_server")
     with Proxy(server) as proxy:
         backend, url = "redis", proxy.url
@@ -78,7 +76,7 @@ def test_it_comes_to_its_end_over_a_line_that_breaks(
         enough = Event()
 
         def break_off() -> None:
-            # Not for ever: on a slow machine no request might come through.
+            # With a limit: on a slow machine no request might succeed.
             for _ in range(200):
                 if enough.wait(0.02):
                     break
@@ -91,7 +89,7 @@ def test_it_comes_to_its_end_over_a_line_that_breaks(
                 while last is None and calls < 100:
                     calls += 1
                     try:
-                        last = both.rewrap(progress=lambda *told: proxy.drop())
+                        last = both.rewrap(progress=lambda *progress: proxy.drop())
                     except StorageError:
                         continue
             finally:

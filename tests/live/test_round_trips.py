@@ -1,4 +1,4 @@
-"""What one execution asks of a server, counted at the wire."""
+"""Round trips of one execution, counted on the connection to the server."""
 
 import asyncio
 from typing import Any
@@ -27,7 +27,7 @@ def between(request: pytest.FixtureRequest) -> Any:
 
 
 def counted(backend: str, url: str) -> Workflow:
-    """A workflow of one node, which reads four keys, and nobody says where they are."""
+    """Return a workflow of one node that reads four keys without scopes."""
     workflow = Workflow("counted", MemoryConfig(backend, url, key_prefix="counted:"))
     prompt = " ".join(f"{{{{memory.{key}}}}}" for key in KEYS)
     workflow.add_node(LLMNode("n", "echo", prompt, memory_read=list(KEYS)))
@@ -37,7 +37,7 @@ def counted(backend: str, url: str) -> Workflow:
 
 
 def test_a_node_reads_its_memory_in_one_round_trip(between: Any) -> None:
-    """Four keys that are looked for in four scopes are one request and one answer (C26)."""
+    """Four keys, looked up in four scopes, take one request and one reply (C26)."""
     backend, url, proxy = between
     with counted(backend, url) as workflow:
         workflow.execute(user_id="u")
@@ -46,8 +46,8 @@ def test_a_node_reads_its_memory_in_one_round_trip(between: Any) -> None:
         assert traffic.round_trips == 1
 
 
-def test_a_node_reads_its_memory_in_one_round_trip_of_a_loop(between: Any) -> None:
-    """So it is in an event loop (C26)."""
+def test_async_node_reads_its_memory_in_one_round_trip(between: Any) -> None:
+    """Four keys, looked up in four scopes, take one round trip in async code (C26)."""
     backend, url, proxy = between
 
     async def run() -> int:

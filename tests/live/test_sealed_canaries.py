@@ -1,4 +1,4 @@
-"""No value and no key shows: not in the store, a log, a repr or an error (C23, C24)."""
+"""No value and no key leaks into the store, a log, a repr or an error (C23, C24)."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from fibonacci import (
 )
 from fibonacci.plugin import Address, Space
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ON = ("sqlite", "redis", "postgres", "dynamodb")
 
@@ -30,7 +30,7 @@ KEY, SECOND = generate_key(), generate_key()
 
 
 def encoded(secret: bytes) -> Iterator[bytes]:
-    """A secret as it is, in hex, and in base64 wherever in a longer text it stands."""
+    """Yield a secret as it is, in hex, and in base64 at any offset of a longer text."""
     yield secret
     yield secret.hex().encode()
     yield secret.hex().upper().encode()
@@ -44,17 +44,17 @@ def encoded(secret: bytes) -> Iterator[bytes]:
 
 
 def needles() -> list[bytes]:
-    """The value, and the keys: as text, and as the bytes that they stand for."""
+    """Return the value and the keys: as text, and as the bytes that they encode."""
     secrets = [VALUE.encode()]
     for key in (KEY, SECOND):
         secrets += [key.encode(), key.rstrip("=").encode(), urlsafe_b64decode(key)]
     return list(dict.fromkeys(needle for secret in secrets for needle in encoded(secret)))
 
 
-def told(fault: BaseException) -> str:
-    """All that a handler or a log could print of an error."""
-    texts = ["".join(traceback.format_exception(fault))]
-    seen: BaseException | None = fault
+def error_text(error: BaseException) -> str:
+    """Return all that a handler or a log could print of an error."""
+    texts = ["".join(traceback.format_exception(error))]
+    seen: BaseException | None = error
     while seen is not None:
         texts += [str(seen), repr(seen), repr(seen.args), repr(vars(seen))]
         seen = seen.__cause__ or seen.__context__
@@ -63,14 +63,14 @@ def told(fault: BaseException) -> str:
 
 @contextmanager
 def unlogged() -> Iterator[None]:
-    """Hear nothing of what the raw driver does: it is not ours, and logs what it sends."""
+    """Disable the raw driver's logger: it is not ours, and logs what it sends."""
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
 
 
 class Loud:
-    """A memory that is used for everything, and what was to be heard of it."""
+    """A memory that is used in every way, and all that it printed or logged."""
 
     def __init__(self, place: tuple[str, str], caplog: pytest.LogCaptureFixture, **sealing: Any):
         self.name, self.url = place
@@ -80,11 +80,11 @@ class Loud:
         caplog.set_level(logging.DEBUG)
 
     def use(self) -> dict[str, bytes]:
-        """Use it, by all verbs and in all the wrong ways; return what shows, by kind."""
+        """Call all verbs, rightly and wrongly; return what was printed or raised, by kind."""
         with Workflow("w", self.config) as workflow:
             memory = workflow.memory
             self.write(memory)
-            asyncio.run(self.await_it())
+            asyncio.run(self.use_async())
             workflow.add_node(LLMNode("n", "echo", "{{input.text}}", memory_write="answer"))
             workflow.execute({"text": VALUE})
             with unlogged():
@@ -111,11 +111,11 @@ class Loud:
         memory.add("added", VALUE)
         memory.get_many(memory.list_keys())
 
-    async def await_it(self) -> None:
-        memory = Workflow("awaited", self.config).memory
-        await memory.aset("awaited", VALUE)
+    async def use_async(self) -> None:
+        memory = Workflow("async", self.config).memory
+        await memory.aset("async", VALUE)
         await memory.aappend("turns", VALUE)
-        await memory.aget("awaited")
+        await memory.aget("async")
         await memory.aclose()
 
     def fail(self, inside: Any) -> None:
@@ -143,7 +143,7 @@ class Loud:
         with pytest.raises(FibonacciError) as caught:
             verb(*args)
         # The lines of this file quote no value; those of the library might.
-        self.errors.append(told(caught.value))
+        self.errors.append(error_text(caught.value))
 
     def reprs(self, workflow: Workflow) -> str:
         memory = workflow.memory
@@ -157,8 +157,10 @@ def hits(shown: dict[str, bytes], wanted: list[bytes]) -> list[tuple[str, bytes]
     return [(kind, needle) for kind, text in shown.items() for needle in wanted if needle in text]
 
 
-def test_no_canary_shows(place: tuple[str, str], caplog: pytest.LogCaptureFixture) -> None:
-    """Over a hundred probes of what is stored, logged and printed: none is a hit (C23, C24)."""
+def test_secrets_are_found_nowhere(
+    place: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Over 100 probes of what is stored, logged and printed find no value or key (C23, C24)."""
     loud = Loud(place, caplog, encrypt_values=True, encryption_key=[KEY, SECOND])
     shown, wanted = loud.use(), needles()
     assert all(text for kind, text in shown.items() if kind != "logs")  # some drivers log nothing
@@ -166,8 +168,10 @@ def test_no_canary_shows(place: tuple[str, str], caplog: pytest.LogCaptureFixtur
     assert hits(shown, wanted) == []
 
 
-def test_the_probes_would_find_it(place: tuple[str, str], caplog: pytest.LogCaptureFixture) -> None:
-    """The same, without encryption: the value is found in the store, and nowhere else (C23)."""
+def test_the_probes_find_a_plain_value(
+    place: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without encryption the probes find the value in the store, and nowhere else (C23)."""
     shown = Loud(place, caplog).use()
     assert ("store", VALUE.encode()) in hits(shown, needles())
     assert {kind for kind, _ in hits(shown, needles())} == {"store"}

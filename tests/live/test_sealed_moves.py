@@ -1,4 +1,4 @@
-"""Who may write to the server and has no key: what they move or plant does not open (C24, C25)."""
+"""Records that an attacker without a key moves or plants in the store don't open (C24, C25)."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from inside import INSIDES, Inside
 from fibonacci import DecryptionError, MemoryConfig, Workflow, generate_key
 from fibonacci.plugin import Address, Scope, Space
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ON = ("sqlite", "redis", "postgres", "dynamodb")
 
@@ -17,7 +17,7 @@ KEY = generate_key()
 
 
 class Record(NamedTuple):
-    """One record, as a user of ours names it."""
+    """A record, by scope, user and key."""
 
     prefix: str
     workflow: str
@@ -62,7 +62,7 @@ RECORDS = [Record(*names) for names in NAMES]
 
 
 class Store:
-    """The records, each behind the memory that reads it; and the server behind all."""
+    """The records, each with the memory that reads it, and the raw server."""
 
     def __init__(self, config: MemoryConfig, inside: Inside) -> None:
         self.inside = inside
@@ -104,7 +104,7 @@ def stored(place: tuple[str, str], config: MemoryConfig) -> Iterator[Store]:
             memory.close()
 
 
-def test_no_record_opens_in_the_place_of_another(stored: Store) -> None:
+def test_moved_records_do_not_open(stored: Store) -> None:
     """All 380 moves of one of twenty records over another are refused (C24)."""
     sealed = {record: stored.inside.read(record.address) for record in RECORDS}
     assert len(set(sealed.values())) == len(RECORDS) == 20
@@ -122,8 +122,8 @@ def test_no_record_opens_in_the_place_of_another(stored: Store) -> None:
     assert [stored.get(record) for record in RECORDS] == [list(record) for record in RECORDS]
 
 
-def test_what_was_planted_is_refused(stored: Store) -> None:
-    """Plain values, and bytes that look sealed, are no values, for no verb (C25)."""
+def test_planted_records_are_refused(stored: Store) -> None:
+    """Plain values and bytes that look sealed are refused by every verb (C25)."""
     first = RECORDS[0]
     memory = stored.memories[first]
     for planted in (b"1", b'["planted"]', b" 18446744073709551616", b"\xf1FM\x01planted"):
@@ -144,8 +144,8 @@ def test_what_was_planted_is_refused(stored: Store) -> None:
     assert memory.delete("k")
 
 
-def test_what_was_changed_by_a_bit_is_refused(stored: Store) -> None:
-    """The first bit, the last, and one of each region between (C24)."""
+def test_flipped_bits_are_refused(stored: Store) -> None:
+    """A record with a flipped bit is refused: the first, the last, one of each region (C24)."""
     first = RECORDS[0]
     sealed = stored.inside.read(first.address)
     for at in (0, 3, 8, 20, 50, 80, len(sealed) - 20, len(sealed) - 1):

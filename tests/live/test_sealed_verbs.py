@@ -1,4 +1,4 @@
-"""Sealed values on every backend: atomic verbs among many writers, and keys that change."""
+"""Sealed values on every backend: atomic verbs with many writers, and key rotation."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ import pytest
 
 from fibonacci import DecryptionError, MemoryConfig, MemoryManager, Workflow, generate_key
 
-pytestmark = pytest.mark.bare  # it waits for all backends: beside the measured tests
+pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ON = ("memory", "sqlite", "redis", "postgres", "dynamodb")
 
@@ -21,8 +21,8 @@ def memory_of(config: MemoryConfig, *keys: str, **fields: Any) -> MemoryManager:
     return Workflow("w", settings).memory
 
 
-def test_nothing_is_lost_among_writers_with_different_keys(config: MemoryConfig) -> None:
-    """Threads and tasks change sealed records at once, in a fleet of two versions (C16)."""
+def test_writers_with_different_keys_lose_nothing(config: MemoryConfig) -> None:
+    """Threads and tasks with different keys change sealed records; each change counts (C16)."""
     fleet = [memory_of(config, OLD, NEW), memory_of(config, NEW, OLD)]
 
     def work(number: int) -> None:
@@ -31,7 +31,7 @@ def test_nothing_is_lost_among_writers_with_different_keys(config: MemoryConfig)
             memory.append("turns", [number, turn])
             memory.increment("n")
 
-    async def awaited() -> None:
+    async def work_async() -> None:
         async def one(number: int) -> None:
             for turn in range(5):
                 await fleet[number % 2].aappend("turns", [number, turn])
@@ -41,7 +41,7 @@ def test_nothing_is_lost_among_writers_with_different_keys(config: MemoryConfig)
 
     with ThreadPoolExecutor(5) as threads:
         done = [threads.submit(work, number) for number in range(4)]
-        done.append(threads.submit(asyncio.run, awaited()))
+        done.append(threads.submit(asyncio.run, work_async()))
         for one in done:
             one.result()
     assert fleet[0].get("n") == 40
@@ -51,10 +51,10 @@ def test_nothing_is_lost_among_writers_with_different_keys(config: MemoryConfig)
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_every_atomic_verb(config: MemoryConfig, mode: str) -> None:
-    """add, update, append, increment and their errors, sealed, sync and async (C16, C24)."""
+    """Every atomic verb works on sealed records, sync and async (C16, C24)."""
     memory = memory_of(config, OLD)
 
-    async def use() -> list[Any]:
+    async def use_async() -> list[Any]:
         return [
             await memory.aadd("k", [1]),
             await memory.aadd("k", [2]),
@@ -69,7 +69,7 @@ def test_every_atomic_verb(config: MemoryConfig, mode: str) -> None:
             await memory.adelete("a"),
         ]
 
-    def use_plainly() -> list[Any]:
+    def use_sync() -> list[Any]:
         return [
             memory.add("k", [1]),
             memory.add("k", [2]),
@@ -84,14 +84,14 @@ def test_every_atomic_verb(config: MemoryConfig, mode: str) -> None:
             memory.delete("a"),
         ]
 
-    answers = use_plainly() if mode == "sync" else asyncio.run(use())
+    results = use_sync() if mode == "sync" else asyncio.run(use_async())
     found = {"a": 1, "b": None}
-    assert answers == [True, False, 3, 2, [4, 3], 2, 2.5, True, found, True, True]
+    assert results == [True, False, 3, 2, [4, 3], 2, 2.5, True, found, True, True]
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_keys_change_while_a_fleet_reads(config: MemoryConfig, mode: str) -> None:
-    """By the book: no read fails at any step, expiries stay, the old key goes (C13, C24)."""
+def test_key_rotation_while_a_fleet_reads(config: MemoryConfig, mode: str) -> None:
+    """In a key rotation no read fails, expiries stay, and the old key can be dropped (C13, C24)."""
     oldest = memory_of(config, OLD)
     keys = [f"k{number:03}" for number in range(120)]
     oldest.set_many(dict.fromkeys(keys, "said"), ttl=900)
@@ -123,7 +123,7 @@ def test_keys_change_while_a_fleet_reads(config: MemoryConfig, mode: str) -> Non
 
 
 def test_a_plain_store_is_converted_in_place(config: MemoryConfig) -> None:
-    """Read both, write sealed; rewrap; refuse what is plain: nothing is lost on the way (C25)."""
+    """A plain store is converted without loss: write sealed, rewrap, then refuse plain (C25)."""
     plain = Workflow("w", config).memory
     plain.set_many({f"k{number}": [number] for number in range(20)}, ttl=900)
     memory = memory_of(config, NEW, plaintext_reads="allow")

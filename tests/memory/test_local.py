@@ -1,4 +1,4 @@
-"""The in-process store beyond the contract: names, and memory that is given back."""
+"""The in-process store beyond the contract: its names, and the memory it frees."""
 
 import asyncio
 import sys
@@ -16,17 +16,17 @@ SPACE = Space("p:", "workflow", "w")
 NEVER = float("inf")
 
 
-def test_keyed_by_name() -> None:
-    """The store of a name is one in the process, and keeps its data when all have closed (C22)."""
-    with Workflow("w", MemoryConfig(connection_url="memory://kept")) as workflow:
+def test_store_is_shared_by_name() -> None:
+    """A name has one store in the process, which keeps its data after all have closed (C22)."""
+    with Workflow("w", MemoryConfig(connection_url="memory://shared")) as workflow:
         workflow.memory.set("k", 1)
-    other = MemoryConfig(connection_url="memory://kept", timeout=1)
+    other = MemoryConfig(connection_url="memory://shared", timeout=1)
     assert Workflow("w", other).memory.get("k") == 1
-    assert Workflow("w", MemoryConfig(connection_url="memory://Kept")).memory.get("k") is None
+    assert Workflow("w", MemoryConfig(connection_url="memory://Shared")).memory.get("k") is None
 
 
-def test_threads_that_compare_and_set() -> None:
-    """Of threads that are switched at any moment, one at a time compares and sets (C16)."""
+def test_compare_and_set_of_concurrent_threads() -> None:
+    """compare_and_set() is atomic, whenever Python switches threads (C16)."""
     store, address = LocalStore(), Address(SPACE, "k")
     store.write(address, b"0", None, deadline=NEVER)
 
@@ -48,7 +48,7 @@ def test_threads_that_compare_and_set() -> None:
 
 
 def test_without_a_url() -> None:
-    """No URL and memory:// are the store without a name."""
+    """No URL and memory:// both use the store without a name."""
     Workflow("local-store", MemoryConfig()).memory.set("k", 1)
     assert Workflow("local-store", MemoryConfig(connection_url="memory://")).memory.get("k") == 1
     Workflow("local-store").memory.clear()
@@ -65,28 +65,28 @@ def test_without_a_url() -> None:
         "memory://name?create=true",
     ],
 )
-def test_urls_it_does_not_take(url: str) -> None:
-    """A URL with anything but a name is refused when the workflow is made."""
+def test_urls_that_are_refused(url: str) -> None:
+    """A URL with anything but a name is refused when the workflow is created."""
     with pytest.raises(ConfigurationError):
         Workflow("w", MemoryConfig(connection_url=url))
 
 
 def test_expired_records_are_swept() -> None:
-    """Records that expired go from memory as others are written, in whatever space."""
+    """Expired records are removed when others are written, in any space."""
     store = LocalStore()
     for number in range(1_000):
         space = Space("p:", "user", f"u{number}")
         store.write(Address(space, "session"), b"1", 1, deadline=NEVER)
     time.sleep(0.01)
-    store.write(Address(SPACE, "kept"), b"1", None, deadline=NEVER)
+    store.write(Address(SPACE, "lasting"), b"1", None, deadline=NEVER)
     for number in range(1_000):
         store.write(Address(SPACE, f"new{number % 10}"), b"1", 60_000, deadline=NEVER)
     assert len(store._index.spaces) < 100
     assert len(store._records) == 11
 
 
-def test_overwritten_expiries_are_forgotten() -> None:
-    """A record that is written again and again takes no more memory for it."""
+def test_old_expiries_are_forgotten() -> None:
+    """A record that is overwritten many times takes no more memory."""
     store = LocalStore()
     for number in range(1_000):
         store.write(Address(SPACE, "k"), b"%d" % number, 60_000, deadline=NEVER)
@@ -97,22 +97,22 @@ def test_overwritten_expiries_are_forgotten() -> None:
     assert store._records == {}
 
 
-def test_a_record_that_lives_on_is_not_swept() -> None:
-    """An expiry that was taken back sweeps nothing."""
+def test_a_persisted_record_is_not_swept() -> None:
+    """A record whose expiry was removed is not swept."""
     store = LocalStore()
-    kept, other = Address(SPACE, "kept"), Address(SPACE, "other")
-    store.write(kept, b"1", 300, deadline=NEVER)
-    store.touch(kept, None, deadline=NEVER)
+    lasting, other = Address(SPACE, "lasting"), Address(SPACE, "other")
+    store.write(lasting, b"1", 300, deadline=NEVER)
+    store.touch(lasting, None, deadline=NEVER)
     time.sleep(0.35)
     store.write(other, b"1", 1, deadline=NEVER)
-    assert store.read(kept, deadline=NEVER) == b"1"
+    assert store.read(lasting, deadline=NEVER) == b"1"
     time.sleep(0.01)
     store.write(Address(Space("p:", "global", ""), "k"), b"1", 1, deadline=NEVER)
-    assert list(store._records) == [kept, Address(Space("p:", "global", ""), "k")]
+    assert list(store._records) == [lasting, Address(Space("p:", "global", ""), "k")]
 
 
 class Meanwhile(int):
-    """Milliseconds that have something done when they are first read."""
+    """Milliseconds that call a function when they are first read."""
 
     todo: list[Callable[[], object]]
 
@@ -122,8 +122,8 @@ class Meanwhile(int):
         return int(self) / 1000
 
 
-def test_a_change_that_another_one_came_before() -> None:
-    """A change looks again where the record was written to since it looked."""
+def test_a_concurrent_write_is_noticed() -> None:
+    """A change notices a write that came after it read the record."""
     store, address, ttl = LocalStore(), Address(SPACE, "k"), Meanwhile(60_000)
     store.write(address, b"1", None, deadline=NEVER)
     ttl.todo = [lambda: store.write(address, b"2", None, deadline=NEVER)]
@@ -134,7 +134,7 @@ def test_a_change_that_another_one_came_before() -> None:
 
 
 def test_a_record_that_is_written_while_the_index_is_replaced() -> None:
-    """A record is listed though what is known of all records was collected anew meanwhile."""
+    """A record is listed although the store's index was rebuilt meanwhile."""
     store, ttl = LocalStore(), Meanwhile(60_000)
 
     def fill() -> None:
@@ -148,8 +148,8 @@ def test_a_record_that_is_written_while_the_index_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("verb", ["remove", "clear"])
-def test_empty_spaces_go(verb: str) -> None:
-    """Spaces without records take no memory, but for a few."""
+def test_empty_spaces_are_freed(verb: str) -> None:
+    """Spaces without records take no memory, except for a few."""
     store = LocalStore()
     for number in range(1_000):
         address = Address(Space("p:", "user", f"u{number}"), "k")
@@ -163,8 +163,8 @@ def test_empty_spaces_go(verb: str) -> None:
     assert len(store._index.spaces) < 100
 
 
-def test_async_pauses_let_the_loop_go_on() -> None:
-    """A change that waits for others does not hold up the event loop."""
+def test_async_pauses_do_not_block_the_loop() -> None:
+    """A change that waits for others does not block the event loop."""
     backend = LocalBackend(LocalStore())
     address = Address(SPACE, "k")
 

@@ -1,4 +1,4 @@
-"""The in-process store where threads run at once, on a Python without a global lock (GIL)."""
+"""The in-process store with threads that run in parallel, on a Python without a GIL."""
 
 import sys
 from collections.abc import Callable
@@ -18,7 +18,7 @@ NEVER = float("inf")
 
 
 class Meanwhile(int):
-    """Milliseconds that have something done when they are first read: in mid-call."""
+    """Milliseconds that call a function when they are first read, in mid-call."""
 
     todo: Callable[[], object]
 
@@ -27,15 +27,15 @@ class Meanwhile(int):
         return int(self) / 1000
 
 
-def amid_a_write(store: LocalStore, todo: Callable[[], object]) -> None:
+def during_a_write(store: LocalStore, todo: Callable[[], object]) -> None:
     ttl = Meanwhile(60_000)
     ttl.todo = todo
     store.write(ADDRESS, b"first", ttl, deadline=NEVER)
 
 
 @pytest.mark.parametrize(("enabled", "kind"), [(True, LocalStore), (False, LockedStore)])
-def test_the_store_locks_where_python_does_not(monkeypatch, enabled: bool, kind: type):
-    """A build without a GIL has the store that locks, and the others pay nothing for it."""
+def test_the_store_locks_without_a_gil(monkeypatch, enabled: bool, kind: type):
+    """A build without a GIL gets the store with a lock; the others do without."""
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: enabled, raising=False)
     assert type(create_local_store()) is kind
     memory = Workflow("w", MemoryConfig(connection_url=f"memory://gil-{enabled}")).memory
@@ -62,7 +62,7 @@ def test_the_store_locks_where_python_does_not(monkeypatch, enabled: bool, kind:
     ids=["write", "compare_and_set", "remove", "touch", "clear", "scan"],
 )
 def test_one_thread_at_a_time(verb: Callable[[LocalStore], object]):
-    """What another thread does waits for a change that has begun."""
+    """A change in another thread waits for a change that has begun."""
     store, done = LockedStore(), Event()
     other = Thread(target=lambda: (verb(store), done.set()))
 
@@ -70,22 +70,22 @@ def test_one_thread_at_a_time(verb: Callable[[LocalStore], object]):
         other.start()
         assert not done.wait(0.02)
 
-    amid_a_write(store, start)
+    during_a_write(store, start)
     other.join(10)
     assert done.is_set()
 
 
-def test_a_thread_does_not_wait_for_itself():
-    """A signal handler or a finalizer in mid-call is let in, and the call's change comes last."""
+def test_a_thread_does_not_block_itself():
+    """A signal handler in mid-call gets the lock, and the interrupted change is applied last."""
     store = LockedStore()
-    amid_a_write(store, lambda: store.write(ADDRESS, b"second", None, deadline=NEVER))
+    during_a_write(store, lambda: store.write(ADDRESS, b"second", None, deadline=NEVER))
     assert store.read(ADDRESS, deadline=NEVER) == b"first"
 
 
 def test_a_child_that_was_forked_in_mid_call_can_write():
-    """The lock of a parent's other thread is not the child's."""
+    """A forked child is not blocked by a lock that another thread of its parent holds."""
     store, begun, over = LockedStore(), Event(), Event()
-    other = Thread(target=amid_a_write, args=(store, lambda: (begun.set(), over.wait(60))))
+    other = Thread(target=during_a_write, args=(store, lambda: (begun.set(), over.wait(60))))
     other.start()
     assert begun.wait(10)
     in_child(lambda: store.write(ADDRESS, b"mine", None, deadline=NEVER) is None)

@@ -1,4 +1,4 @@
-"""The in-process store between any two steps of a call: used by a signal handler, or broken off.
+"""The in-process store between any two steps of a call: used by a handler, or interrupted.
 
 A handler or a finalizer may run there, and so does what a trace function calls at each opcode.
 """
@@ -36,11 +36,11 @@ CHANGES: dict[str, Callable[[LocalStore], object]] = {
 
 
 class Broken(BaseException):
-    """What a signal handler raises."""
+    """Raised by a signal handler."""
 
 
 def step_into(call: Callable[[], object], number: int, act: Callable[[], object]) -> list[Any]:
-    """Make a call, and act at one of its steps in the store.
+    """Make a call, and call ``act`` at one of its steps in the store.
 
     Returns what each of the two returned or raised; no second where it has not so many steps.
     """
@@ -62,24 +62,24 @@ def step_into(call: Callable[[], object], number: int, act: Callable[[], object]
     return [answer, *found]
 
 
-def of_its_own(work: Callable[[], None]) -> None:
-    """Do the work in a thread, whose trace function is nobody else's."""
+def in_its_own_thread(work: Callable[[], None]) -> None:
+    """Do the work in a thread with its own trace function."""
 
     def looked_at() -> None:
-        look_at_all()
+        trace_all()
         work()
 
     run_concurrently([looked_at])
 
 
-def look_at_all() -> None:
-    """Have each function traced once: Python 3.12 tells no steps of one that it traces first."""
+def trace_all() -> None:
+    """Trace each function once: Python 3.12 reports no steps at the first time."""
     for change in CHANGES.values():
         step_into(partial(change, store_with(b"0")), 0, str)
 
 
 def store_with(data: bytes | None) -> LocalStore:
-    """A store with a record or none, expired ones, and a catalog that is due to be replaced."""
+    """Return a store with a record or none, expired ones, and an index due for a rebuild."""
     store = LocalStore()
     store.write(Address(SPACE, "gone"), b"", 0, deadline=NEVER)
     store.write(Address(SPACE, "stays"), b"", None, deadline=NEVER)
@@ -89,7 +89,7 @@ def store_with(data: bytes | None) -> LocalStore:
 
 
 def state(store: LocalStore) -> tuple[object, ...]:
-    """What anybody sees of the record; its listing and what is known of its expiry agree."""
+    """Return the visible state of the record; check that its listing and its expiry agree."""
     data = store.read(KEY, deadline=NEVER)
     life = store.remaining_ttl_ms(KEY, deadline=NEVER)
     listed = store.scan(SPACE, deadline=NEVER).keys
@@ -101,15 +101,15 @@ def state(store: LocalStore) -> tuple[object, ...]:
 
 
 def in_turn(first: str, second: str, data: bytes | None) -> tuple[object, object, object]:
-    """What two changes answer, one after the other, and what is there then."""
+    """Return the results of two changes, one after the other, and the state after them."""
     store = store_with(data)
     return CHANGES[first](store), CHANGES[second](store), state(store)
 
 
 @pytest.mark.parametrize("data", [b"0", None])
 @pytest.mark.parametrize("outer", CHANGES)
-def test_a_change_amid_a_change(outer: str, data: bytes | None) -> None:
-    """Two changes of a record, one made at any step of the other, come one after the other."""
+def test_a_change_during_a_change(outer: str, data: bytes | None) -> None:
+    """Two changes of a record, one at any step of the other, act as one after the other."""
 
     def meet(inner: str) -> None:
         first, second, end = in_turn(outer, inner, data)
@@ -128,13 +128,13 @@ def test_a_change_amid_a_change(outer: str, data: bytes | None) -> None:
         assert number > 10
 
     for inner in ("set", "add", "write with ttl", "remove"):
-        of_its_own(partial(meet, inner))
+        in_its_own_thread(partial(meet, inner))
 
 
 @pytest.mark.parametrize("data", [b"0", None])
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_that_is_broken_off(change: str, data: bytes | None) -> None:
-    """A change that an exception ends at any step is done or not; all that is listed is right."""
+def test_an_interrupted_change(change: str, data: bytes | None) -> None:
+    """A change that an exception ends at any step is applied or not, and the listing agrees."""
 
     def break_off() -> None:
         raise Broken
@@ -153,12 +153,12 @@ def test_a_change_that_is_broken_off(change: str, data: bytes | None) -> None:
                 break
         assert number > 10
 
-    of_its_own(meet)
+    in_its_own_thread(meet)
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
-def test_increments_amid_an_increment(sealed: bool) -> None:
-    """Increments that a signal handler makes amid an increment of the same number all count."""
+def test_increments_during_an_increment(sealed: bool) -> None:
+    """Increments by a signal handler during an increment of the same number all count."""
     key = generate_key() if sealed else None
     config = MemoryConfig(LocalStore(), encrypt_values=sealed, encryption_key=key)
     memory = Workflow("w", config).memory
@@ -177,4 +177,4 @@ def test_increments_amid_an_increment(sealed: bool) -> None:
                 break
         assert made > 20
 
-    of_its_own(meet)
+    in_its_own_thread(meet)

@@ -26,7 +26,7 @@ untyped: Any = MemoryConfig
 """For what a type checker would refuse."""
 
 
-class Told(str):
+class Text(str):
     """A value whose class is odd enough for the exact way."""
 
 
@@ -40,7 +40,7 @@ class Loose:
 
 
 def full_text(error: BaseException) -> str:
-    """All that a handler, a traceback or a log could print of an error and of its causes."""
+    """Return all that a handler, a traceback or a log could print of an error and its causes."""
     texts = ["".join(traceback.format_exception(error))]
     seen: BaseException | None = error
     while seen is not None:
@@ -67,7 +67,7 @@ def memory():
         {(CANARY,): 1},
         {CANARY.encode(): 1},
         f"{CANARY}\ud800",
-        [Told(CANARY), "\udfff" + CANARY],
+        [Text(CANARY), "\udfff" + CANARY],
         {f"{'x' * 40}{CANARY}": float("inf")},
         {f"{CANARY}\ud800": 1},
         CANARY.encode(),
@@ -215,7 +215,7 @@ def test_logs_show_no_value(memory, caplog):
 
 
 def shown(error: BaseException) -> str:
-    """What a report with local variables shows of the frames of our packages."""
+    """Return what a report with local variables shows of our packages' frames."""
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
     texts, rest = [], [report]
     while rest:

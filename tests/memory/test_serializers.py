@@ -448,7 +448,7 @@ def test_no_error_of_a_sealed_record_shows_a_value_or_key(store):
 
 
 class Leaking(ToyCipher):
-    """It fails with errors of its own, which say too much."""
+    """A cipher that raises its own errors, with secrets."""
 
     def seal(self, plain: bytes, aad: bytes) -> bytes:
         raise ValueError(CANARY, plain)

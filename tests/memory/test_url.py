@@ -180,8 +180,8 @@ def test_mutated_url_shows_no_password(noise: str, sign: str, place: int):
     disturbed = url[:place] + noise + sign + url[place:]
     try:
         shown = f"{StoreURL.parse(disturbed)!r} {StoreURL.parse(disturbed)}"
-    except ConfigurationError as fault:
-        shown = "".join(traceback.format_exception(fault))
+    except ConfigurationError as error:
+        shown = "".join(traceback.format_exception(error))
     assert CANARY not in shown
 
 

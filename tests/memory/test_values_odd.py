@@ -111,7 +111,7 @@ class Data:
     a: int = 1
 
 
-class Told(pydantic.BaseModel):
+class Message(pydantic.BaseModel):
     text: str
 
 
@@ -164,7 +164,7 @@ class Liar:
 
 
 class Dictlike(dict):
-    """A dict whose items() are as given."""
+    """A dict with other items()."""
 
     def __init__(self, items: Any) -> None:
         super().__init__(a=1)
@@ -459,8 +459,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "turn is of type Attrs, which JSON cannot represent: use attrs.asdict() of it",
     ),
     "pydantic model": (
-        lambda: Told(text="a"),
-        'turn is of type Told, which JSON cannot represent: use its .model_dump(mode="json")',
+        lambda: Message(text="a"),
+        'turn is of type Message, which JSON cannot represent: use its .model_dump(mode="json")',
     ),
     "object": (lambda: object(), "turn is of type object"),
     "object with hooks": (lambda: Jsonable(), "turn is of type Jsonable"),
@@ -487,7 +487,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 class Series:
-    """What has a method ``tolist``, as the arrays and the scalars of numpy and pandas have."""
+    """A class with a method ``tolist``, as arrays and scalars of numpy and pandas have."""
 
     def tolist(self) -> list[int]:
         return []
@@ -499,11 +499,11 @@ class Series:
 
 
 class DataFrame(Series):
-    """What is called so, as pandas' table is."""
+    """A class with the name of pandas' table."""
 
 
 async def later() -> None:
-    """What a forgotten ``await`` leaves."""
+    """A coroutine that was not awaited."""
 
 
 def unawaited() -> Any:

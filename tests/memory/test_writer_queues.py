@@ -1,4 +1,4 @@
-"""Rare events between the writers in a queue, made to happen."""
+"""Rare events between the writers in a queue."""
 
 import asyncio
 from time import monotonic

@@ -1,4 +1,4 @@
-"""The reference, held to the letter: each snippet runs, each table row is true."""
+"""The reference, verified: each snippet runs, each table row is true."""
 
 import asyncio
 import inspect
@@ -37,7 +37,7 @@ SIGNATURE = re.compile(r"memory\.(\w+)\(([^()]*: [^()]*)\) -> .*\n")
 
 
 def snippets(text: str) -> list[str]:
-    """The Python in a text."""
+    """Return the Python blocks of a text."""
     return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
 
 
@@ -48,12 +48,12 @@ READING, WRITING, ENCRYPTING, CHATBOT = snippets(NODES)
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
-    """A backend, and the URL of a store that nobody else uses: for the snippets about redis."""
+    """A backend, and the URL of an unused store, for the snippets about redis."""
     return store(request.param, request, tmp_path)
 
 
 def run(program: str, names: dict[str, Any], backend: tuple[str, str]) -> dict[str, Any]:
-    """Run a program with its server swapped for one of ours, and nothing else changed."""
+    """Run a program with its server replaced by ours, and nothing else changed."""
     name, url = backend
     program = program.replace('backend="redis"', f"backend={name!r}")
     program = re.sub(r'connection_url="redis://[^"]*"', f"connection_url={url!r}", program)
@@ -63,7 +63,7 @@ def run(program: str, names: dict[str, Any], backend: tuple[str, str]) -> dict[s
 
 @pytest.fixture
 def names() -> Iterator[dict[str, Any]]:
-    """What a snippet may take for granted: a memory, and the data that it stores."""
+    """Return the names that a snippet may presuppose: a memory, and the data that it stores."""
     with Workflow("my-workflow") as workflow:
         yield {
             "Workflow": Workflow,
@@ -89,7 +89,7 @@ def test_all_snippets_are_here() -> None:
 
 
 def test_all_programs_are_type_checked() -> None:
-    """What the type checkers read are the programs, in order, each as it is written."""
+    """The type checkers read the reference's programs, in order, each as it is written."""
     checked = Path(__file__).parents[1] / "typing" / "reference_programs.py"
     programs = [*PROGRAMS, *map(str.strip, (READING, WRITING, ENCRYPTING, CHATBOT))]
     assert checked.read_text(encoding="utf-8").endswith("\n\n".join(programs) + "\n")
@@ -101,8 +101,8 @@ def test_snippet(program: str, names: dict[str, Any], backend: tuple[str, str]) 
     run(program, names, backend)
 
 
-def test_what_the_snippets_do(names: dict[str, Any], backend: tuple[str, str]) -> None:
-    """The snippets, run one after the other, leave what they say."""
+def test_results_of_the_snippets(names: dict[str, Any], backend: tuple[str, str]) -> None:
+    """The snippets, run one after the other, leave the results that they state."""
     for program in PROGRAMS:
         run(program, names, backend)
     memory = names["memory"]
@@ -131,7 +131,7 @@ def test_signature(name: str) -> None:
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The rows of the table under a heading."""
+    """Return the rows of the table under a heading."""
     section = TEXT[TEXT.index(heading) :]
     table = re.search(r"(?:\|.*\|\n)+", section)
     assert table is not None
@@ -170,15 +170,15 @@ def test_read_across_executions() -> None:
 
 
 class Claude(Model):
-    """Stands for the provider's model: it notes what it is asked, and answers with a number."""
+    """Stands for the provider's model: it records its prompts, and answers with a number."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.prompts: list[str] = []
         self.names: set[str] = set()
 
     def complete(self, request: ModelRequest) -> Completion:
-        self.asked.append(request.prompt)
-        return Completion(text=f"answer {len(self.asked)}")
+        self.prompts.append(request.prompt)
+        return Completion(text=f"answer {len(self.prompts)}")
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def claude() -> Iterator[Claude]:
 
 
 def of_node(program: str, backend: tuple[str, str]) -> Workflow:
-    """A workflow of the node that a snippet defines."""
+    """Return a workflow of the node that a snippet defines."""
     name, url = backend
     workflow = Workflow("nodes", MemoryConfig(name, url))
     workflow.add_node(run(program, {"LLMNode": LLMNode}, backend)["node"])
@@ -208,34 +208,34 @@ def of_node(program: str, backend: tuple[str, str]) -> Workflow:
 
 
 def test_reading_memory(claude: Claude, backend: tuple[str, str]) -> None:
-    """A node's prompt has the memory that it reads; what is not there yet is empty."""
+    """A node's prompt has the memory that it reads; absent keys are empty."""
     with of_node(READING, backend) as workflow:
         workflow.execute({"message": "Hi"})
         workflow.memory.set("history", "We met.")
         workflow.execute({"message": "Hi"}, user_id="u")
         assert asyncio.run(workflow.aexecute({"message": "Hi"}))["chat"] == "answer 3"
-    told = "Previous context: We met.\n\nUser: Hi"
-    assert claude.asked == ["Previous context: \n\nUser: Hi", told, told]
+    later = "Previous context: We met.\n\nUser: Hi"
+    assert claude.prompts == ["Previous context: \n\nUser: Hi", later, later]
 
 
 def test_writing_memory(claude: Claude, backend: tuple[str, str]) -> None:
-    """A node's output is in its user's memory afterwards; without a user nothing is asked."""
+    """A node's output is in its user's memory; without a user the model is not called."""
     with of_node(WRITING, backend) as workflow:
         with pytest.raises(ScopeError):
             workflow.execute({"text": "long"})
-        assert claude.asked == []
+        assert claude.prompts == []
         workflow.execute({"text": "long"}, user_id="u1")
         asyncio.run(workflow.aexecute({"text": "long"}, user_id="u2"))
-        assert claude.asked == ["Summarize: long"] * 2
+        assert claude.prompts == ["Summarize: long"] * 2
         assert workflow.memory.for_user("u1").get("last_summary") == "answer 1"
         assert workflow.memory.for_user("u2").get("last_summary") == "answer 2"
         assert workflow.memory.list_keys() == []
 
 
-# Of our lowest botocore: pytest.warns tells it again, and no longer says that it is botocore's.
+# A warning of our lowest botocore, which pytest.warns issues again as its own.
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_encryption_needs_its_plugin(backend: tuple[str, str]) -> None:
-    """Without a cipher the workflow is not made, so nothing is stored in plain; what to install."""
+    """Without a cipher the workflow can't be created, so nothing is stored in plain."""
     installed = {info.name for info in plugins() if info.kind == "encryption"}
     if "aes-256-gcm" in installed:
         with pytest.warns(UserWarning, match="is used as a passphrase"):
@@ -255,7 +255,7 @@ def chatbot(claude: Claude, backend: tuple[str, str]) -> Iterator[dict[str, Any]
 
 
 def prompt(history: str, message: str) -> str:
-    """What the example's node asks."""
+    """Return the prompt of the example's node."""
     return f"Conversation history:\n{history}\n\nUser: {message}\n\nRespond naturally."
 
 
@@ -265,7 +265,7 @@ def test_first_turn(chatbot: dict[str, Any], claude: Claude) -> None:
     assert chat("u1", "Hello") == "answer 1"
     assert chat("u1", "Again") == "answer 2"
     first = '[{"role":"user","content":"Hello"},{"role":"assistant","content":"answer 1"}]'
-    assert claude.asked == [prompt("", "Hello"), prompt(first, "Again")]
+    assert claude.prompts == [prompt("", "Hello"), prompt(first, "Again")]
 
 
 def test_twelve_turns(chatbot: dict[str, Any]) -> None:
@@ -291,14 +291,14 @@ def test_two_users(chatbot: dict[str, Any], claude: Claude) -> None:
             chat(user, f"{user} says {turn}")
     for user, other in (("ann", "bob"), ("bob", "ann")):
         assert other not in str(memory.for_user(user).get("history"))
-        asked = [one for one in claude.asked if f"User: {user}" in one]
-        assert len(asked) == 5
-        assert not any(other in one for one in asked)
+        prompts = [one for one in claude.prompts if f"User: {user}" in one]
+        assert len(prompts) == 5
+        assert not any(other in one for one in prompts)
     assert memory.list_keys() == []
 
 
-def test_the_example_awaited(chatbot: dict[str, Any], claude: Claude) -> None:
-    """The same workflow with ``await``."""
+def test_the_example_in_async_code(chatbot: dict[str, Any], claude: Claude) -> None:
+    """The example's workflow works with ``await``."""
     workflow = chatbot["workflow"]
 
     async def turn(user_id: str, message: str) -> str:
@@ -314,5 +314,5 @@ def test_the_example_awaited(chatbot: dict[str, Any], claude: Claude) -> None:
         return [await turn(user, f"from {user}") for user in ("ann", "bob", "ann")]
 
     assert asyncio.run(talk()) == ["answer 1", "answer 2", "answer 3"]
-    assert "from ann" in claude.asked[2]
-    assert "bob" not in claude.asked[2]
+    assert "from ann" in claude.prompts[2]
+    assert "bob" not in claude.prompts[2]

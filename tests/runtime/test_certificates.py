@@ -1,4 +1,4 @@
-"""Files of certificates and keys: what is wrong with them, before a connection needs them."""
+"""Files of certificates and keys are checked before a connection needs them."""
 
 import errno
 import os
@@ -20,13 +20,13 @@ NOT_PEM = "there is none in PEM, or it is damaged"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Certificates and keys that are good."""
+    """Valid certificates and keys."""
     return certificates(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture
 def bad(tmp_path: Path) -> Path:
-    """A folder of files that are not."""
+    """A folder of invalid files."""
     (tmp_path / "empty").touch()
     (tmp_path / "text").write_text("hello")
     head, foot = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
@@ -35,7 +35,7 @@ def bad(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "problem"),
     [
         ("missing", "No such file or directory"),
         ("", "Is a directory"),
@@ -45,16 +45,16 @@ def bad(tmp_path: Path) -> Path:
         ("damaged", NOT_PEM),
     ],
 )
-def test_authorities(made: Certificates, bad: Path, name: str, told: str):
-    """A file has to hold a certificate; why it does not is told, and what changed is seen."""
+def test_authorities(made: Certificates, bad: Path, name: str, problem: str):
+    """A file without a certificate gets its reason; a changed file is read again."""
     assert ca_file_problem(str(made.ca)) is None
-    assert ca_file_problem(f"{bad}/{name}") == f"no certificate can be read from it: {told}"
+    assert ca_file_problem(f"{bad}/{name}") == f"no certificate can be read from it: {problem}"
     (bad / "empty").write_bytes(made.ca.read_bytes())
     assert ca_file_problem(f"{bad}/empty") is None
 
 
-def test_a_folder(made: Certificates, bad: Path):
-    """In one, OpenSSL looks for names of its own alone."""
+def test_a_folder_needs_hashed_names(made: Certificates, bad: Path):
+    """A folder of certificates needs the names that OpenSSL looks for."""
     assert ca_directory_problem(f"{bad}/none") == (
         "no certificate can be read from it: No such file or directory"
     )
@@ -63,8 +63,10 @@ def test_a_folder(made: Certificates, bad: Path):
     assert ca_directory_problem(f"{made.ca.parent}:{bad}") is None
 
 
-def test_whom_openssl_trusts(made: Certificates, bad: Path, monkeypatch: pytest.MonkeyPatch):
-    """The environment's file and folder are named with their variable and the way out."""
+def test_environment_variables_of_openssl(
+    made: Certificates, bad: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Problems of the environment's file and folder name the variable and the fix."""
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setenv("SSL_CERT_DIR", f"{bad}/none")
     assert trust_store_problem() == (
@@ -86,7 +88,7 @@ def test_whom_openssl_trusts(made: Certificates, bad: Path, monkeypatch: pytest.
 
 
 def encrypted(made: Certificates, folder: Path) -> str:
-    """The client's key, sealed with the password "hunter2"."""
+    """The client's key, encrypted with the password "hunter2"."""
     key = serialization.load_pem_private_key(made.client_key.read_bytes(), None)
     sealing = serialization.BestAvailableEncryption(b"hunter2")
     path = folder / "encrypted"
@@ -97,7 +99,7 @@ def encrypted(made: Certificates, folder: Path) -> str:
 
 
 def test_a_key_that_fits(made: Certificates, bad: Path):
-    """Encrypted or not, in a file of its own or in the certificate's."""
+    """A key fits, encrypted or not, in its own file or in the certificate's."""
     client = str(made.client)
     assert private_key_problem(str(made.client_key), certificate=client) is None
     sealed = encrypted(made, bad)
@@ -107,7 +109,7 @@ def test_a_key_that_fits(made: Certificates, bad: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "problem"),
     [
         ("missing", "no private key can be read from it: No such file or directory"),
         ("text", "no private key can be read from it: there is none in PEM"),
@@ -116,25 +118,25 @@ def test_a_key_that_fits(made: Certificates, bad: Path):
         ("encrypted", "the key in it is encrypted, and no password for it is given"),
     ],
 )
-def test_a_key_that_does_not_fit(made: Certificates, bad: Path, name: str, told: str):
-    """What is wrong is told apart, and nobody is asked for a password at a terminal."""
+def test_a_key_that_does_not_fit(made: Certificates, bad: Path, name: str, problem: str):
+    """Each problem gets its own text, and no password is requested at a terminal."""
     encrypted(made, bad)
     (bad / "stranger").symlink_to(made.stranger_key)
     head, foot = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
     (bad / "damaged-key").write_text(f"{head}\nAAAA\n{foot}\n")
-    assert private_key_problem(f"{bad}/{name}", certificate=str(made.client)) == told
+    assert private_key_problem(f"{bad}/{name}", certificate=str(made.client)) == problem
 
 
 def test_a_key_with_another_password(made: Certificates, bad: Path):
-    """The password is what may be wrong."""
+    """A wrong password is named as the possible cause."""
     sealed = encrypted(made, bad)
     assert private_key_problem(
         sealed, certificate=str(made.client), password=lambda: "hunter3"
     ) == ("no private key can be read from it with the password that is given")
 
 
-def test_a_passing_fault_is_not_kept(made: Certificates, monkeypatch: pytest.MonkeyPatch):
-    """A file that could not be read for a moment, for want of descriptors, is read anew."""
+def test_a_transient_error_is_not_cached(made: Certificates, monkeypatch: pytest.MonkeyPatch):
+    """A file that could not be read for want of descriptors is read again."""
 
     def full() -> None:
         raise OSError(errno.EMFILE, "Too many open files")

@@ -19,7 +19,7 @@ from fibonacci.plugin.runtime import (
 
 
 def test_seconds_left():
-    """The time that is left is more than none; a deadline that has passed raises, none is none."""
+    """The time left is positive; a passed deadline raises; None stays None."""
     assert 59 < seconds_left(monotonic() + 60) <= 60
     assert seconds_left(None) is None
     with pytest.raises(DeadlineExceeded, match="the time was up"):
@@ -27,7 +27,7 @@ def test_seconds_left():
 
 
 def test_candidates_share_a_deadline():
-    """Each candidate gets an equal share of what is left, and the last one gets all of it."""
+    """Each candidate gets an equal share of the time left, and the last one gets all of it."""
     deadline = monotonic() + 40
     assert 9 < share_deadline(deadline, 4) - monotonic() <= 10
     assert share_deadline(deadline, 1) == pytest.approx(deadline)
@@ -48,8 +48,8 @@ def test_timeout_never_ends_before_its_deadline():
     asyncio.run(overrun())
 
 
-def test_a_pause_between_two_clocks(monkeypatch):
-    """A timeout is not early where its loop is held up while it reads the clocks."""
+def test_timeout_with_a_pause_between_two_clocks(monkeypatch):
+    """A timeout is not early if its loop is paused between reading two clocks."""
 
     async def held_up():
         loop, deadline = asyncio.get_running_loop(), monotonic() + 0.05

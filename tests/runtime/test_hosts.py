@@ -1,4 +1,4 @@
-"""Hosts' names that nobody needs to look up."""
+"""Host names that can't be valid are refused without a lookup."""
 
 import pytest
 
@@ -11,13 +11,13 @@ LONG = "a" * 63
     "host",
     ["localhost", "db_1", "10.0.0.1", "::1", "fe80::1%eth0", "db.example.", "bücher.example", LONG],
 )
-def test_a_name_that_may_be_found(host: str):
-    """Names, addresses, and what Docker or another script makes of them."""
+def test_a_valid_name(host: str):
+    """Names, addresses, and names as Docker or scripts generate them are valid."""
     assert host_problem(host) is None
 
 
 @pytest.mark.parametrize(
-    ("host", "told"),
+    ("host", "reason"),
     [
         ("", "letters"),
         ("<host>", "letters"),
@@ -33,8 +33,8 @@ def test_a_name_that_may_be_found(host: str):
     ],
     ids=ascii,
 )
-def test_a_name_that_nobody_can_find(host: str, told: str):
-    """What is wrong with it is told, and it is not quoted."""
-    fault = host_problem(host)
-    assert fault is not None
-    assert told in fault
+def test_an_invalid_name(host: str, reason: str):
+    """An invalid name gets its reason, and is not quoted."""
+    problem = host_problem(host)
+    assert problem is not None
+    assert reason in problem

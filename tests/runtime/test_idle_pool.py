@@ -1,4 +1,4 @@
-"""Idle connections are used again, for as long as that is safe."""
+"""Idle connections are reused for as long as that is safe."""
 
 from time import monotonic
 
@@ -8,7 +8,7 @@ from fibonacci.plugin.runtime import IdlePool
 
 
 class Connection:
-    """A connection that can be asked what became of it."""
+    """A connection that records its end."""
 
     idle_since = 0.0
 
@@ -28,8 +28,8 @@ def pool():
     return IdlePool(max_idle=3, max_age=60)
 
 
-def test_the_last_one_used_is_used_first(pool):
-    """The connection that came last is given first; one too many closes the oldest."""
+def test_the_last_used_connection_is_reused_first(pool):
+    """The connection that was returned last is reused first; one too many closes the oldest."""
     connections = [Connection() for _ in range(4)]
     for one in connections:
         pool.push(one)
@@ -37,8 +37,8 @@ def test_the_last_one_used_is_used_first(pool):
     assert [pool.pop() for _ in range(4)] == [*reversed(connections[1:]), None]
 
 
-def test_what_can_not_be_used_is_closed(pool):
-    """A connection that is broken, or was idle for too long, is closed and not given."""
+def test_unusable_connections_are_closed(pool):
+    """A connection that is broken, or was idle for too long, is closed and not reused."""
     broken, old, well = Connection(), Connection(), Connection()
     for one in (old, well, broken):
         pool.push(one)
@@ -50,8 +50,8 @@ def test_what_can_not_be_used_is_closed(pool):
     assert not old.is_open
 
 
-def test_the_oldest_ends_after_a_burst(pool):
-    """Each use closes one connection that nobody needed for too long."""
+def test_the_oldest_closes_after_a_burst(pool):
+    """Each use closes one connection that was idle for too long."""
     old, well, used = (Connection() for _ in range(3))
     for one in (old, well, used):
         pool.push(one)
@@ -60,8 +60,8 @@ def test_the_oldest_ends_after_a_burst(pool):
     assert [old.is_open, well.is_open] == [False, True]
 
 
-def test_those_that_rested_as_long_are_closed(pool):
-    """A time-out after a rest closes the connections which were idle as long, and no other."""
+def test_timeout_after_a_rest_closes_as_old_connections(pool):
+    """A timeout after a rest closes the connections that were idle as long, and no other."""
     old, newer, newest = (Connection() for _ in range(3))
     for one in (old, newer, newest):
         pool.push(one)
@@ -72,8 +72,8 @@ def test_those_that_rested_as_long_are_closed(pool):
     pool.clear_older_than(0)
 
 
-def test_a_closed_pool_keeps_nothing():
-    """Closing ends what is idle, and what comes back later; dropping is the owner's to define."""
+def test_a_closed_pool_holds_nothing():
+    """Closing ends idle connections, and those that are returned later."""
     dropped = []
     pool = IdlePool(max_idle=3, max_age=60, discard=dropped.append)
     first, second = Connection(), Connection()
@@ -84,8 +84,8 @@ def test_a_closed_pool_keeps_nothing():
     assert pool.pop() is None
 
 
-def test_another_thread_is_faster(pool):
-    """A connection that another thread took in between is missed by nobody."""
+def test_another_thread_takes_the_connection(pool):
+    """A connection that another thread took in between is no error."""
     pool._discard_oldest()
     pool._discard_expired(monotonic())
     assert pool.pop() is None

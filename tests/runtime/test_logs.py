@@ -1,4 +1,4 @@
-"""Records of a driver's logger about our calls are dropped, and no others."""
+"""A driver's log records about our calls are dropped, and no others."""
 
 import logging
 
@@ -11,7 +11,7 @@ def is_ours(record):
 
 
 def test_our_records_are_dropped(caplog):
-    """What the function says is ours is not logged, however often that was asked for."""
+    """Records that the function calls ours are not logged, however often that was set up."""
     for _ in range(2):
         drop_log_records(["driver.client", "driver.wire"], is_ours)
     logger = logging.getLogger("driver.client")
@@ -23,7 +23,7 @@ def test_our_records_are_dropped(caplog):
     assert [record.getMessage() for record in caplog.records] == ["their request"]
 
 
-def test_an_answer_that_did_not_come():
+def test_outcome_of_a_missing_response():
     """Only a request that may have been applied has an unknown outcome."""
     lost = no_response_error("the connection broke", "Shelf at s:1", maybe_applied=True)
     assert type(lost) is OutcomeUnknownError

@@ -1,4 +1,4 @@
-"""Objects of an event loop end with it."""
+"""Objects of an event loop are closed with it."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from fibonacci.plugin.runtime import LoopLocal
 
 
 class Client:
-    """Something that belongs to a loop, and remembers how it ended."""
+    """An object of a loop that records its end."""
 
     def __init__(self):
         self.ended = ""
@@ -24,7 +24,7 @@ def registry():
 
 
 def test_closed_with_its_loop():
-    """A loop that ends as usual closes its object, and the next one has its own."""
+    """A loop that ends as usual closes its object, and the next loop gets its own."""
     clients, made = registry(), []
 
     async def use():
@@ -40,7 +40,7 @@ def test_closed_with_its_loop():
 
 
 def test_abandoned_by_its_loop():
-    """What a loop leaves that was closed without notice is abandoned when the next one comes."""
+    """An object of a loop that was closed abruptly is abandoned when the next loop comes."""
     clients, first, second = registry(), Client(), Client()
 
     async def use(client):
@@ -55,7 +55,7 @@ def test_abandoned_by_its_loop():
 
 
 def test_taken_out():
-    """What was taken out is closed by whoever took it, and by no loop."""
+    """An object that was taken out is closed by its taker, and by no loop."""
     clients, client = registry(), Client()
 
     async def use():

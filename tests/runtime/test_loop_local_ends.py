@@ -1,4 +1,4 @@
-"""Objects of event loops: each is closed once, by its loop, even where nobody else can."""
+"""Objects of event loops: each is closed once, by its loop, even if nobody else can."""
 
 import asyncio
 import gc
@@ -10,7 +10,7 @@ from fibonacci.plugin.runtime import LoopLocal
 
 
 class Resource:
-    """Counts how often it was closed, and abandoned."""
+    """Counts how often it was closed and abandoned."""
 
     def __init__(self) -> None:
         self.closed = self.abandoned = 0
@@ -39,27 +39,27 @@ async def settled() -> None:
 
 
 def test_a_loop_that_ends_closes_its_object() -> None:
-    """Once, and the registry has forgotten it."""
+    """A loop that ends closes its object once, and the registry forgets it."""
     objects = per_loop()
     resource = asyncio.run(added(objects))
     assert (resource.closed, resource.abandoned) == (1, 0)
     assert objects.pop_all() == []
 
 
-def test_a_registry_that_is_let_go_closes_its_objects() -> None:
-    """The loop, which goes on, does it."""
+def test_a_dropped_registry_closes_its_objects() -> None:
+    """The objects of a registry that is garbage are closed by their loop, which runs on."""
 
-    async def let_go() -> Resource:
+    async def drop_registry() -> Resource:
         resource = await added(per_loop())
         await settled()
         assert resource.closed == 1
         return resource
 
-    assert asyncio.run(let_go()).closed == 1
+    assert asyncio.run(drop_registry()).closed == 1
 
 
-def test_what_was_taken_out_is_not_closed() -> None:
-    """It is its taker's; and what came after it in the same loop stays open with it."""
+def test_a_removed_object_is_not_closed() -> None:
+    """An object that was taken out stays open, and so does its successor in the same loop."""
 
     async def replace(take: Callable[[LoopLocal[Resource]], object]) -> tuple[Resource, Resource]:
         objects = per_loop()
@@ -76,8 +76,8 @@ def test_what_was_taken_out_is_not_closed() -> None:
         assert (first.closed, second.closed) == (0, 1)
 
 
-def test_a_loop_that_is_closed_without_notice() -> None:
-    """Its object is abandoned when the next loop comes; a loop may close its own sooner."""
+def test_a_loop_that_is_closed_abruptly() -> None:
+    """The object is abandoned when the next loop comes; a loop may close its own sooner."""
     objects, loop = per_loop(), asyncio.new_event_loop()
     lost = loop.run_until_complete(added(objects))
     loop.close()
@@ -93,17 +93,17 @@ def test_a_loop_that_is_closed_without_notice() -> None:
 
 
 def test_a_forked_child_closes_nothing() -> None:
-    """What its parent has is its parent's."""
+    """A forked child leaves the parent's objects to the parent."""
     with asyncio.Runner() as runner:
         objects = per_loop()
         resource = runner.run(added(objects))
 
-        def begin_anew() -> bool:
+        def start_again() -> bool:
             objects.reset_after_fork()
             gc.collect()
             mine = asyncio.run(added(objects))
             return (resource.closed, mine.closed) == (0, 1)
 
-        in_child(begin_anew)
+        in_child(start_again)
         assert resource.closed == 0
     assert resource.closed == 1

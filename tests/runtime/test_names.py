@@ -1,4 +1,4 @@
-"""Looking up a host's name, for backends: by a deadline, whatever the system's resolver does."""
+"""Lookups of host names end at a deadline, whatever the system's resolver does."""
 
 import asyncio
 import socket
@@ -25,20 +25,20 @@ def aresolved(host, *, deadline):
 
 @pytest.fixture(params=[resolve_host, aresolved], ids=["sync", "async"])
 def look_up(request):
-    """The function, or its twin on an event loop that is closed at once afterwards."""
+    """Call the function, or its async twin on an event loop that is closed at once afterwards."""
     return request.param
 
 
 class Resolver:
-    """The system's resolver: it knows some names, and hangs at others until it is let go."""
+    """The system's resolver: it knows some names, and hangs at others until it is released."""
 
     def __init__(self):
         self.known = {}
-        self.asked = []
+        self.hosts = []
         self.go = threading.Event()
 
     def __call__(self, host, port, *rest, **more):
-        self.asked.append(host)
+        self.hosts.append(host)
         if host.endswith(".hanging"):
             self.go.wait(5)
         if host not in self.known:
@@ -57,45 +57,45 @@ def resolver(monkeypatch):
 
 @pytest.fixture
 def hanging():
-    """A host whose look-up hangs; another one in each test."""
+    """A host whose lookup hangs; another one in each test."""
     return f"{token_hex(4)}.hanging"
 
 
 def test_addresses(look_up, resolver):
-    """A host has its addresses in the resolver's order, each once."""
+    """A host's addresses come in the resolver's order, each once."""
     resolver.known["two.example"] = ["10.0.0.2", "10.0.0.1", "10.0.0.2"]
     assert look_up("two.example", deadline=soon(5)) == ["10.0.0.2", "10.0.0.1"]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "fe80::1%lo"])
 def test_address(look_up, resolver, address):
-    """An IP address is returned as it is, and the resolver is not asked."""
+    """An IP address is returned unchanged, without the resolver."""
     assert look_up(address, deadline=soon()) == [address]
-    assert resolver.asked == []
+    assert resolver.hosts == []
 
 
 def test_system(look_up):
-    """The system's own resolver knows this machine."""
+    """The system's resolver knows this machine."""
     assert set(look_up("localhost", deadline=soon(5))) & {"127.0.0.1", "::1"}
 
 
 def test_hanging(look_up, resolver, hanging):
-    """A resolver that hangs holds nobody beyond the deadline, nor an event loop from its end."""
+    """A resolver that hangs blocks no caller beyond the deadline, nor the end of an event loop."""
     start = time.monotonic()
     with pytest.raises(TimeoutError):
         look_up(hanging, deadline=start + TIMEOUT)
     assert TIMEOUT <= time.monotonic() - start < TIMEOUT + GRACE
 
 
-def test_no_time(look_up, resolver, hanging):
-    """A caller whose deadline has passed gets no look-up."""
+def test_passed_deadline(look_up, resolver, hanging):
+    """A caller whose deadline has passed starts no lookup."""
     with pytest.raises(TimeoutError):
         look_up(hanging, deadline=time.monotonic())
-    assert resolver.asked == []
+    assert resolver.hosts == []
 
 
 def test_unknown(look_up, resolver):
-    """A host that nobody knows raises OSError, with the resolver's reason."""
+    """An unknown host raises OSError, with the resolver's reason."""
     with pytest.raises(OSError, match="nobody of that name") as raised:
         look_up("gone.example", deadline=soon(5))
     assert raised.value.strerror == "nobody of that name"
@@ -108,8 +108,8 @@ def test_no_name(look_up, host):
         look_up(host, deadline=soon(5))
 
 
-def test_loop_goes_on(resolver, hanging):
-    """An event loop goes on while a look-up hangs."""
+def test_loop_runs_on(resolver, hanging):
+    """An event loop runs on while a lookup hangs."""
 
     async def ticks():
         looking = asyncio.ensure_future(aresolve_host(hanging, deadline=soon()))
@@ -125,7 +125,7 @@ def test_loop_goes_on(resolver, hanging):
 
 
 def test_cancelled(resolver, hanging):
-    """A caller that is cancelled is so at once, and the look-up wakes nobody later."""
+    """A cancelled caller returns at once, and the lookup wakes nobody later."""
 
     async def cancelled():
         with pytest.raises(TimeoutError):
@@ -136,8 +136,8 @@ def test_cancelled(resolver, hanging):
     assert time.monotonic() - start < GRACE
 
 
-def test_joined(resolver, hanging):
-    """Callers that come while a host is looked up wait for that look-up, in threads and a loop."""
+def test_concurrent_lookups_are_shared(resolver, hanging):
+    """Callers that come during a lookup wait for it, in threads and a loop."""
     resolver.known[hanging] = ["10.0.0.1"]
     found = []
 
@@ -150,21 +150,21 @@ def test_joined(resolver, hanging):
     threads = [threading.Thread(target=looking) for _ in range(5)]
     for thread in threads:
         thread.start()
-    while not resolver.asked:
+    while not resolver.hosts:
         time.sleep(0.001)
     threading.Timer(0.05, resolver.go.set).start()
     found += asyncio.run(all_look())
     for thread in threads:
         thread.join()
     assert found == [["10.0.0.1"]] * 10
-    assert resolver.asked == [hanging]
+    assert resolver.hosts == [hanging]
     assert resolve_host(hanging, deadline=soon(5)) == ["10.0.0.1"]
-    assert resolver.asked == [hanging] * 2
+    assert resolver.hosts == [hanging] * 2
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_forked(resolver, hanging):
-    """A child that is forked while its parent looks a host up makes a look-up of its own."""
+    """A child that is forked during its parent's lookup does its own."""
     resolver.known[hanging] = ["10.0.0.1"]
     with pytest.raises(TimeoutError):
         resolve_host(hanging, deadline=soon(0.01))

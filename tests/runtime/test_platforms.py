@@ -1,4 +1,4 @@
-"""Systems that lack what a backend stands on: said in words, before anything is connected."""
+"""Systems that lack what a backend needs: the error says so before anything connects."""
 
 import select
 
@@ -20,8 +20,8 @@ from fibonacci import MemoryConfig, Workflow
 for url in sys.argv[2:]:
     try:
         Workflow("w", MemoryConfig(url.partition(":")[0].replace("postgresql", "postgres"), url))
-    except Exception as fault:
-        print(type(fault).__name__, fault)
+    except Exception as error:
+        print(type(error).__name__, error)
 memory = Workflow("w", MemoryConfig("sqlite", sys.argv[1])).memory
 memory.append("turns", "hello")
 print(memory.get("turns"))
@@ -37,15 +37,15 @@ def refusal(backend: str) -> str:
 
 @pytest.mark.parametrize("backend", URLS)
 def test_a_python_without_poll(monkeypatch, backend: str):
-    """eventlet takes it away; Windows has none."""
+    """A Python without select.poll (eventlet, Windows) is refused with that reason."""
     monkeypatch.delattr(select, "poll")
     with pytest.raises(ConfigurationError) as caught:
         Workflow("w", MemoryConfig(backend, URLS[backend]))
     assert str(caught.value) == refusal(backend)
 
 
-def test_backends_where_there_are_no_forks(tmp_path):
-    """None fails in its import; the one that keeps a file works."""
-    told = run_without_forks(PROGRAM, f"sqlite:///{tmp_path / 'm.db'}", *URLS.values())
+def test_backends_without_fork(tmp_path):
+    """Without os.fork no backend fails on import; the sqlite backend works."""
+    printed = run_without_forks(PROGRAM, f"sqlite:///{tmp_path / 'm.db'}", *URLS.values())
     refused = [f"ConfigurationError {refusal(backend)}" for backend in URLS]
-    assert told.splitlines() == [*refused, "['hello']"]
+    assert printed.splitlines() == [*refused, "['hello']"]

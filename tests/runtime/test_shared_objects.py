@@ -1,4 +1,4 @@
-"""Objects that are shared by key, and what becomes of them in a forked child."""
+"""Objects shared by key, and what happens to them in a forked child."""
 
 import gc
 import os
@@ -10,7 +10,7 @@ from fibonacci.plugin.runtime import SharedObjects, keep_alive_in_child, on_fork
 
 
 class Engine:
-    """Something that is costly to make."""
+    """An object that is expensive to create."""
 
     def __init__(self):
         self.process = os.getpid()
@@ -23,7 +23,7 @@ engines: SharedObjects[Engine] = SharedObjects()
 
 
 def test_one_for_each_key():
-    """Users of one key share an object, which goes with the last of them."""
+    """Users of one key share an object, which is closed with the last of them."""
     first, again, other = (engines.get_or_create(key, Engine) for key in ("a", "a", "b"))
     assert first is again is not other
     del first, again
@@ -33,8 +33,8 @@ def test_one_for_each_key():
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-def test_a_forked_child_begins_anew():
-    """In a child each object is told, and what is left to the parent is kept alive there."""
+def test_a_forked_child_resets_its_objects():
+    """In a forked child each object is reset, and the parent's things are kept alive."""
     engine = engines.get_or_create("a", Engine)
     seen = []
 

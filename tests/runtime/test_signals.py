@@ -1,4 +1,4 @@
-"""What a signal handler raises is told from what a driver raises."""
+"""An exception of a signal handler is distinguished from a driver's."""
 
 import functools
 import signal
@@ -9,11 +9,11 @@ from fibonacci.plugin.runtime import raise_for_signal
 
 
 class JobTimeoutError(Exception):
-    """As a worker's soft time limit raises it."""
+    """Raised as by a worker's soft time limit."""
 
 
 class DriverError(Exception):
-    """As a driver raises it."""
+    """Raised as by a driver."""
 
 
 class Handler:
@@ -48,19 +48,19 @@ def install():
 
 
 def call():
-    """A call whose driver is interrupted, and tells so as its own error."""
+    """Call a driver that is interrupted, and raises its own error about it."""
     try:
         signal.raise_signal(signal.SIGUSR2)
-    except Exception as fault:
-        raise DriverError("the connection broke") from fault
+    except Exception as error:
+        raise DriverError("the connection broke") from error
 
 
 def verb():
-    """A verb over it."""
+    """Call it as a verb does."""
     try:
         call()
-    except DriverError as fault:
-        raise_for_signal(fault)
+    except DriverError as error:
+        raise_for_signal(error)
         raise AssertionError("it was taken for the driver's") from None
 
 
@@ -68,52 +68,52 @@ HANDLERS = [_raises, _named, _once, Handler(), functools.partial(_partial, "job"
 
 
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda one: getattr(one, "__name__", "object"))
-def test_what_a_handler_raised_comes_out(install, handler):
-    """An exception of a handler is raised again, from whatever a driver made of it."""
+def test_exception_of_a_handler_is_raised_again(install, handler):
+    """An exception of a handler is raised again, whatever a driver turned it into."""
     install(handler)
     with pytest.raises((JobTimeoutError, TimeoutError)):
         verb()
 
 
-def test_what_python_raises_itself_comes_out():
-    """Ctrl-C comes out of what a driver made of it, also where Python's own handler raised it."""
+def test_keyboard_interrupt_is_raised_again():
+    """KeyboardInterrupt is raised again, also if Python's default handler raised it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            told_as_an_error()
+            raise_driver_error()
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def told_as_an_error():
+def raise_driver_error():
     try:
         try:
             signal.raise_signal(signal.SIGINT)
-        except BaseException as fault:
-            raise DriverError from fault
-    except DriverError as fault:
-        raise_for_signal(fault)
+        except BaseException as error:
+            raise DriverError from error
+    except DriverError as error:
+        raise_for_signal(error)
 
 
-def test_what_a_driver_raised_stays():
+def test_exception_of_a_driver_stays():
     """Exceptions of other code are left to the caller, also those without a traceback."""
     raise_for_signal(DriverError())
     for raised in (TimeoutError("timed out"), DriverError("refused"), OSError(111, "refused")):
         try:
             raise raised
-        except (OSError, DriverError) as fault:
-            raise_for_signal(fault)
+        except (OSError, DriverError) as error:
+            raise_for_signal(error)
 
 
-def test_what_an_application_handles_already_stays(install):
-    """A call made while an application handles a handler's exception has errors of its own."""
+def test_exception_that_is_being_handled_stays(install):
+    """A call made while the application handles a handler's exception has its own errors."""
     install(_raises)
 
     def refused():
         try:
             raise DriverError("refused")
-        except DriverError as fault:
-            raise_for_signal(fault)
+        except DriverError as error:
+            raise_for_signal(error)
             return "refused"
 
     try:
@@ -122,26 +122,26 @@ def test_what_an_application_handles_already_stays(install):
         assert refused() == "refused"
 
 
-def test_a_circle_of_causes_ends():
-    """Exceptions that name each other as their cause are looked at once."""
+def test_cycle_of_causes_ends():
+    """Exceptions that are each other's cause are looked at once."""
     first, second = DriverError(), DriverError()
     first.__cause__, second.__cause__ = second, first
     raise_for_signal(first)
 
 
-def test_a_function_may_look_for_its_caller(install):
-    """What a handler raised is found as well by a function that the ``except`` block calls."""
+def test_function_called_by_the_except_block(install):
+    """An exception of a handler is also found by a function that the ``except`` block calls."""
     install(_raises)
 
-    def told(fault):
-        raise_for_signal(fault)
+    def handle(error):
+        raise_for_signal(error)
         return "the driver's"
 
     def verb_over_it():
         try:
             signal.raise_signal(signal.SIGUSR2)
-        except Exception as fault:  # noqa: BLE001 - whatever it is
-            return told(fault)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            return handle(error)
 
     with pytest.raises(JobTimeoutError):
         verb_over_it()

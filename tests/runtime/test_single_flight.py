@@ -1,4 +1,4 @@
-"""Work that many want at once is done once."""
+"""Concurrent callers share one execution of the same work."""
 
 import asyncio
 import threading
@@ -16,8 +16,8 @@ def soon(seconds: float = 60):
     return monotonic() + seconds
 
 
-def test_tasks_share_one_answer():
-    """Two hundred tasks have the work done once; it is done anew for whoever comes later."""
+def test_tasks_share_one_result():
+    """Two hundred tasks share one execution; a later caller starts another."""
     done = []
 
     async def work():
@@ -34,8 +34,8 @@ def test_tasks_share_one_answer():
     asyncio.run(all_want())
 
 
-def test_threads_share_one_answer():
-    """Threads that come while the work is done get what it gets, None too."""
+def test_threads_share_one_result():
+    """Threads that join during the work share its result, None too."""
     flight, started, go, done = SingleFlight(ThreadWaiter), threading.Event(), threading.Event(), []
 
     async def work():
@@ -64,7 +64,7 @@ def test_threads_share_one_answer():
 
 
 def test_an_error_is_shared():
-    """An error of ours goes to all who wait, each a copy of its own."""
+    """A FibonacciError is raised in all waiting callers, each with its own copy."""
 
     async def work():
         await asyncio.sleep(0)
@@ -81,8 +81,8 @@ def test_an_error_is_shared():
 
 
 @pytest.mark.parametrize("end", ["cancelled", "late"])
-def test_the_first_callers_own_end_is_its_own(end):
-    """Where the first caller is cancelled, or out of time, another one does the work."""
+def test_cancellation_of_the_first_caller_is_its_own(end):
+    """If the first caller is cancelled or times out, another one does the work."""
     began = []
 
     async def all_want():
@@ -113,8 +113,8 @@ def test_the_first_callers_own_end_is_its_own(end):
 
 
 @pytest.mark.parametrize("joined", [False, True], ids=["before", "meanwhile"])
-def test_a_first_caller_that_is_lost(joined):
-    """Where an exception ends the first caller before it began, the next one does the work."""
+def test_first_caller_interrupted_before_the_start(joined):
+    """If an exception ends the first caller before it starts, the next one does the work."""
 
     async def done():
         return "done"
@@ -135,8 +135,8 @@ def test_a_first_caller_that_is_lost(joined):
     assert monotonic() < start + 30
 
 
-def test_loops_wait_for_themselves():
-    """A loop that stands still in the midst of the work holds up no other one."""
+def test_loops_do_not_block_each_other():
+    """A loop that is blocked during the work blocks no other loop."""
     flight = SingleFlight(TaskWaiter)
 
     async def never():
@@ -154,7 +154,7 @@ def test_loops_wait_for_themselves():
     still.close()
 
 
-def test_a_shared_error_keeps_what_it_knows():
+def test_copied_error_has_the_attributes():
     """Each caller's copy of an error has the attributes of the first."""
 
     async def work():

@@ -1,4 +1,4 @@
-"""Work that blocks, done in a thread once for all who want it: for backends, by a deadline."""
+"""Blocking work runs in a thread, once for all callers, each with its deadline."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ def soon(seconds=5.0):
 
 
 class Work:
-    """Work that hangs until it is let go, and counts how often it was begun."""
+    """Work that hangs until it is released, and counts its starts."""
 
     def __init__(self):
         self.begun = 0
@@ -36,8 +36,8 @@ def work():
     work.go.set()
 
 
-def test_once_for_all(work):
-    """Threads that come together have the work done once, and a task that joins them, too."""
+def test_concurrent_callers_share_the_work(work):
+    """Concurrent threads share one execution, and so does a task that joins them."""
     flight = ThreadSingleFlight(work, max_join_age=60)
     found = []
 
@@ -54,8 +54,8 @@ def test_once_for_all(work):
     assert found == [1] * 21
 
 
-def test_left_behind_and_joined_again(work):
-    """Work that its caller has no time for goes on, and the next caller gets what it returns."""
+def test_abandoned_work_is_joined_again(work):
+    """Work goes on after its caller's deadline, and the next caller gets its result."""
     flight = ThreadSingleFlight(work, max_join_age=60)
     flight.start()
     for _ in range(2):
@@ -65,8 +65,8 @@ def test_left_behind_and_joined_again(work):
     assert flight.do(deadline=soon()) == 1
 
 
-def test_begun_anew(work):
-    """What hangs for too long is joined by nobody any more, nor is what is done."""
+def test_stalled_work_is_started_again(work):
+    """Work that hangs for too long, or is done, is not joined: the next caller starts it again."""
     flight = ThreadSingleFlight(work, max_join_age=0.0)
     for _ in range(2):
         with pytest.raises(DeadlineExceeded):
@@ -76,8 +76,8 @@ def test_begun_anew(work):
     assert flight.do(deadline=soon()) == 3
 
 
-def test_a_fault_of_ones_own():
-    """Each caller gets the fault as an exception of its own, with the one of the work behind it."""
+def test_each_caller_has_its_own_error():
+    """Each caller gets its own exception, with the one of the work as its cause."""
 
     def fail():
         raise OSError(5, "it failed")
@@ -92,8 +92,8 @@ def test_a_fault_of_ones_own():
     assert isinstance(caught[0].__cause__, OSError)
 
 
-def test_where_no_thread_can_be_started(monkeypatch):
-    """As Python is about to end, the work is done in the thread that wants it."""
+def test_no_thread_can_be_started(monkeypatch):
+    """While Python shuts down, the work is done in the caller's thread."""
 
     def refuse(_):
         raise RuntimeError("can't create new thread at interpreter shutdown")
@@ -105,7 +105,7 @@ def test_where_no_thread_can_be_started(monkeypatch):
 
 
 def test_interrupted_at_the_start(monkeypatch):
-    """A first caller that is interrupted before the work began leaves it to the next one."""
+    """A first caller that is interrupted before the work starts leaves it to the next one."""
 
     def interrupted(_):
         raise KeyboardInterrupt
@@ -118,8 +118,8 @@ def test_interrupted_at_the_start(monkeypatch):
     assert flight.do(deadline=soon()) != threading.get_ident()
 
 
-def test_woken_although_late():
-    """A caller that joins in the moment in which the work ends is woken all the same."""
+def test_late_caller_is_woken():
+    """A caller that joins in the moment in which the work ends is woken."""
     flight = ThreadSingleFlight(lambda: "done", max_join_age=60)
 
     flight.start()

@@ -1,4 +1,4 @@
-"""The threads that nodes run in: made when they are needed, kept for a while."""
+"""Threads that nodes run in: created on demand, and reused for a while."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from fibonacci.plugin.runtime import (
 
 
 def threads_of(pool: Workers, tasks: int) -> list[Thread]:
-    """The threads that so many tasks at once run in; they are at rest, or gone, afterwards."""
+    """Return the threads that so many concurrent tasks run in; they are idle or gone afterwards."""
     go, found = Event(), []
 
     def task() -> None:
@@ -37,21 +37,21 @@ def threads_of(pool: Workers, tasks: int) -> list[Thread]:
 
 
 def test_each_task_has_a_thread() -> None:
-    """As many tasks run at once as are handed over; nobody waits for a thread at exit."""
+    """As many tasks run at once as are submitted; exit waits for no thread."""
     threads = threads_of(Workers(), 20)
     assert len(set(threads)) == 20
     assert all(one.daemon and one.name.startswith("fibonacci-worker-") for one in threads)
 
 
-def test_threads_are_used_again() -> None:
-    """A thread at rest takes the next task."""
+def test_threads_are_reused() -> None:
+    """An idle thread takes the next task."""
     pool = Workers()
     first = threads_of(pool, 3)
     assert set(threads_of(pool, 3)) == set(first)
 
 
-def test_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that finds no task ends after a while."""
+def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that gets no task ends after a while."""
     monkeypatch.setattr(workers, "IDLE_TIMEOUT", 0.02)
     pool = Workers()
     for thread in threads_of(pool, 5):
@@ -60,8 +60,8 @@ def test_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not pool._idle
 
 
-def test_so_many_are_kept() -> None:
-    """Threads over the number that is kept end as soon as their tasks have."""
+def test_limit_of_idle_threads() -> None:
+    """Threads beyond the limit of idle ones end with their tasks."""
     threads = threads_of(Workers(), workers.MAX_IDLE + 3)
     for _ in range(500):
         if sum(one.is_alive() for one in threads) == workers.MAX_IDLE:
@@ -70,8 +70,8 @@ def test_so_many_are_kept() -> None:
     assert sum(one.is_alive() for one in threads) == workers.MAX_IDLE
 
 
-def test_a_thread_that_is_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread whose patience ends while somebody brings it a task stays, and takes the task."""
+def test_task_arrives_at_the_idle_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread whose idle timeout ends while a task is submitted to it takes the task."""
     monkeypatch.setattr(workers, "IDLE_TIMEOUT", 0.3)
     pool = Workers()
     [thread] = threads_of(pool, 1)
@@ -84,7 +84,7 @@ def test_a_thread_that_is_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_call_in_a_thread_ends_by_its_deadline() -> None:
-    """What blocks is left behind at the deadline; else its answer, or its exception, comes."""
+    """Blocking work is abandoned at the deadline; otherwise its result or exception is returned."""
     with pytest.raises(DeadlineExceeded):
         call_in_thread(lambda: time.sleep(0.5), deadline=time.monotonic() + 0.01)
     assert call_in_thread(current_thread, deadline=time.monotonic() + 60) is not current_thread()
@@ -92,8 +92,8 @@ def test_a_call_in_a_thread_ends_by_its_deadline() -> None:
         call_in_thread(lambda: 1 / 0, deadline=time.monotonic() + 60)
 
 
-def test_a_call_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call is made in the caller's own thread where Python is about to end."""
+def test_a_call_if_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call runs in the caller's thread if Python is shutting down."""
 
     def refuse(_: Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
@@ -114,8 +114,8 @@ def test_a_call_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) 
         asyncio.run(run_in_thread(current_thread))
 
 
-def test_a_call_while_python_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads at rest do nothing while Python ends: the call is made where it is."""
+def test_a_call_while_python_shuts_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle threads do nothing while Python shuts down: the call runs in the caller's thread."""
     assert call_in_thread(current_thread, deadline=time.monotonic() + 60) is not current_thread()
     monkeypatch.setattr(workers.sys, "is_finalizing", lambda: True)
     assert call_in_thread(current_thread, deadline=time.monotonic() + 60) is current_thread()

@@ -1,4 +1,4 @@
-"""Callers who wait for something that there is too little of are served in turn."""
+"""Callers that wait for a scarce resource are served in order."""
 
 import asyncio
 import random
@@ -38,8 +38,8 @@ def soon(seconds: float = 60):
     return monotonic() + seconds
 
 
-def test_whoever_gives_back_stands_behind_those_who_wait():
-    """Tasks that take a tool again and again all come to their turn, equally often."""
+def test_releasing_caller_queues_behind_the_waiters():
+    """Tasks that take a tool again and again are all served, equally often."""
 
     async def work():
         tools, counts = Tools(2, TaskWaiter), [0] * 20
@@ -61,8 +61,8 @@ def test_whoever_gives_back_stands_behind_those_who_wait():
     assert max(spread) <= 2
 
 
-def test_threads_are_served_in_the_order_in_which_they_came():
-    """Threads that wait get the tool first come, first served; one that gives up lets others by."""
+def test_threads_are_served_in_order():
+    """Waiting threads are served first come, first served; one that gives up lets others pass."""
     tools, served = Tools(1, ThreadWaiter), []
     tool = run_sync(tools.queue.acquire(soon()))
 
@@ -89,8 +89,8 @@ def test_threads_are_served_in_the_order_in_which_they_came():
     assert served == ["a was late", "b", "c"]
 
 
-def test_a_cancelled_caller_passes_its_turn_on():
-    """A task that is cancelled in the moment in which it was woken leaves the tool to the next."""
+def test_cancelled_caller_passes_its_turn_on():
+    """A task that is cancelled in the moment it is woken leaves the tool to the next."""
 
     async def work():
         tools = Tools(1, TaskWaiter)
@@ -107,7 +107,7 @@ def test_a_cancelled_caller_passes_its_turn_on():
 
 @pytest.mark.bare  # as others cover it with fewer
 def test_ten_thousand_callers():
-    """Ten thousand callers at once are served, each looked at a few times."""
+    """Ten thousand concurrent callers are served, each checked a few times."""
     looks = 0
 
     async def work():
@@ -133,22 +133,22 @@ def test_ten_thousand_callers():
 
 
 class Loan:
-    """Something on loan, which is free again as soon as it is dropped."""
+    """A loan, which is free again as soon as it is garbage."""
 
 
 class Loans:
-    """Two of them, counted by those that live."""
+    """Two loans, counted by those that are alive."""
 
     def __init__(self):
-        self.given = []
+        self.loans = []
         self.queue = WaitQueue(self.take, ThreadWaiter)
 
     def take(self):
-        self.given = [one for one in self.given if one() is not None]
-        if len(self.given) >= 2:
+        self.loans = [one for one in self.loans if one() is not None]
+        if len(self.loans) >= 2:
             return None
         loan = Loan()
-        self.given.append(weakref.ref(loan, self.dropped))
+        self.loans.append(weakref.ref(loan, self.dropped))
         return loan
 
     def dropped(self, _):
@@ -162,7 +162,7 @@ class Loans:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 def test_threads_and_signals():
-    """Nobody hangs where threads race and a signal handler raises at any step."""
+    """No caller hangs when threads race and a signal handler raises at any step."""
     tools, ended = Loans(), threading.Event()
 
     def use():
@@ -193,13 +193,13 @@ def test_threads_and_signals():
 
 
 def wait_until(struck, tools):
-    """Wait for a tool, and another one, until an alarm has struck; Python may have dropped it."""
+    """Wait for tools until an alarm has struck; Python may have dropped it."""
     while not struck:
         run_sync(tools.queue.acquire(soon()))
 
 
-def test_a_caller_amid_its_own_wait():
-    """Whoever asks again amid a wait of its own, as signal handlers do, is served first."""
+def test_a_caller_during_its_own_wait():
+    """A caller that waits again during its own wait, as signal handlers do, is served first."""
     tools = Tools(0, TaskWaiter)
 
     async def work():
@@ -218,7 +218,7 @@ def test_a_caller_amid_its_own_wait():
 
 
 def test_another_thread_changes_the_queue():
-    """Whoever looks for the first caller looks again where the queue changed meanwhile."""
+    """The search for the first caller starts again if the queue changed meanwhile."""
     looks = []
 
     class Changing(dict):

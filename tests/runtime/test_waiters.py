@@ -1,4 +1,4 @@
-"""Waiting for one event, in a thread and in a task."""
+"""Waiters for one event, in a thread and in a task."""
 
 import asyncio
 import threading
@@ -11,8 +11,8 @@ from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.runtime import TaskWaiter, ThreadWaiter
 
 
-def test_a_thread_wakes_once_and_stays_woken():
-    """A waiter that is woken, once or twice, lets its thread pass however often it waits."""
+def test_a_woken_thread_stays_woken():
+    """A waiter that was woken, once or twice, lets its thread pass however often it waits."""
     waiter = ThreadWaiter()
     start = monotonic()
     run_sync(waiter.wait(monotonic() + 0.02))
@@ -27,7 +27,7 @@ def test_a_thread_wakes_once_and_stays_woken():
 
 @pytest.mark.parametrize("ahead", [False, True], ids=["later", "before"])
 def test_a_task_is_woken_from_any_thread(ahead):
-    """A task wakes where another thread wakes it, before it waits or while it does."""
+    """A task wakes when another thread wakes it, before it waits or while it does."""
 
     async def wait():
         waiter = TaskWaiter()
@@ -45,7 +45,7 @@ def test_a_task_is_woken_from_any_thread(ahead):
 
 
 def test_a_task_stops_waiting_at_its_deadline():
-    """A wait ends at its deadline or where its task is cancelled, and a later wake is none's."""
+    """A wait ends at its deadline or when its task is cancelled, and a later wake does nothing."""
 
     async def wait():
         waiter = TaskWaiter()
@@ -70,7 +70,7 @@ def test_a_task_stops_waiting_at_its_deadline():
 
 
 def test_the_owner_is_the_thread_or_the_task():
-    """A waiter knows who made it: a thread, or a task."""
+    """A waiter knows its owner: a thread or a task."""
     assert ThreadWaiter().owner == ThreadWaiter.caller() == threading.get_ident()
 
     async def owners():

@@ -1,8 +1,8 @@
-"""As whom a server runs that refuses to run as root.
+"""The account that a server runs under if it refuses to run as root.
 
-It runs in namespaces of its own: there root looks like an ordinary user, and its files stay root's.
-Where the kernel forbids that, root runs it as `nobody`, from a copy of the programs if the folders
-above them are root's alone, and everybody else as they are.
+It runs in its own namespaces: there root looks like an ordinary user, and its files stay root's.
+If the kernel forbids that, root runs it as `nobody`, from a copy of the programs if only root can
+read the folders above them; another user runs it under their own account.
 """
 
 import functools
@@ -21,7 +21,7 @@ _NOBODY = 65534
 
 @attrs.frozen(kw_only=True)
 class Account:
-    """How to start the programs of a folder."""
+    """An account, and how it starts the programs of a folder."""
 
     programs: Path
     prefix: tuple[str, ...] = ()
@@ -31,26 +31,26 @@ class Account:
         return [*self.prefix, str(self.programs / program), *arguments]
 
     def own(self, path: Path) -> None:
-        """Make `path`, in a folder of the farm, one that this account can write to."""
+        """Give this account write access to `path`, in a folder of the farm."""
         if self.user is not None:
             os.chown(path, self.user, self.user)
 
     def enter(self, folder: Path) -> None:
-        """Let this account pass into `folder`, and have it as its own."""
+        """Let this account enter `folder`, and make it the owner."""
         if self.user is not None:
             folder.parent.chmod(0o711)  # others may pass, and list nothing
         self.own(folder)
 
 
 def account(programs: Path) -> Account:
-    """The account for this process's own user."""
+    """Return the account for this process's user."""
     if namespaces():
         return Account(programs=programs, prefix=_NAMESPACE)
     return bare(programs)
 
 
 def bare(programs: Path) -> Account:
-    """The account where there are no namespaces."""
+    """Return the account for a machine without user namespaces."""
     if os.geteuid() != 0:
         return Account(programs=programs)
     closed = any(not folder.stat().st_mode & 0o001 for folder in programs.parents)
@@ -59,14 +59,14 @@ def bare(programs: Path) -> Account:
 
 @functools.cache
 def namespaces() -> bool:
-    """Whether we may make namespaces here."""
+    """Return whether this process may create user namespaces."""
     if shutil.which(_NAMESPACE[0]) is None:
         return False
     return subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
 
 
 def _copy(programs: Path) -> Path:
-    """A copy below the farm's folder of a wheel's programs, and of the libraries beside it."""
+    """Copy a wheel's programs, and the libraries beside them, below the farm's folder."""
     package = programs.parents[1]
     folder = farm.ground().folder("programs")
     folder.chmod(0o755)

@@ -1,6 +1,6 @@
-"""What happens to a test whose server this machine does not have.
+"""Skips a test whose server this machine lacks, or fails it on demand.
 
-Whoever starts a server calls `unavailable` if its program is missing: a fixture, or a test itself.
+A fixture or a test that starts a server calls `unavailable` if its program is missing.
 """
 
 import os
@@ -11,7 +11,7 @@ REQUIRE = "FIBONACCI_REQUIRE_SERVICES"
 
 
 def unavailable(server: str, reason: str, install: str) -> NoReturn:
-    """Skip the test that asks for the server; fail it under `FIBONACCI_REQUIRE_SERVICES=1`."""
+    """Skip the test that needs the server; fail it under `FIBONACCI_REQUIRE_SERVICES=1`."""
     if os.environ.get(REQUIRE, "") not in ("", "0"):
         raise RuntimeError(f"{server}: {reason}: {install}")
     import pytest  # benchmarks start servers too, without pytest
@@ -20,7 +20,7 @@ def unavailable(server: str, reason: str, install: str) -> NoReturn:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Count what was skipped, by reason: pytest itself would print a line for each test."""
+    """Count the skipped tests by reason: pytest itself would print a line for each."""
     skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", ())]
     reasons = Counter(reason.removeprefix("Skipped: ") for _, _, reason in skipped)
     for reason, count in sorted(reasons.items()):

@@ -1,4 +1,4 @@
-"""Certificates for a server, a client and a stranger, made anew for each server."""
+"""Certificates for a server, a client and a stranger, created for each server."""
 
 import datetime
 import ipaddress
@@ -17,19 +17,19 @@ _DAY = datetime.timedelta(days=1)
 
 @attrs.frozen(kw_only=True)
 class Certificates:
-    """Files in PEM. The server's is for 127.0.0.1 and localhost; keys lie beside, mode 600."""
+    """PEM files. The server's is for 127.0.0.1 and localhost; keys lie beside, mode 600."""
 
     ca: Path
     client: Path
     client_key: Path
     stranger: Path
-    """A client's certificate of an authority that nobody trusts, ..."""
+    """A client's certificate of another authority, which the server does not trust."""
     stranger_key: Path
     other_ca: Path
-    """... and that authority's own: who trusts only this one must refuse the server."""
+    """The other authority: a client that trusts only this one must refuse the server."""
 
     def context(self) -> ssl.SSLContext:
-        """What a client of the server needs."""
+        """Return the TLS context of a client."""
         context = ssl.create_default_context(cafile=str(self.ca))
         context.load_cert_chain(self.client, self.client_key)
         return context
@@ -37,12 +37,12 @@ class Certificates:
 
 @attrs.frozen
 class Authority:
-    """Signs certificates, its own first."""
+    """A certificate authority with a self-signed certificate."""
 
     name: str
     folder: Path
     lax: bool = False
-    """As of old: no key identifiers, and nothing critical, which newer Pythons do not take."""
+    """Without key identifiers and critical extensions, which newer Pythons require."""
     key: ec.EllipticCurvePrivateKey = attrs.field(
         factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
@@ -70,7 +70,7 @@ class Authority:
 
 
 def certificates(folder: Path, *, lax: bool = False) -> Certificates:
-    """Make all of them in `folder`: `ca.pem`, `server.pem`, `server.key`, `client.pem`, ..."""
+    """Create all of them in `folder`: `ca.pem`, `server.pem`, `server.key`, `client.pem`, ..."""
     ours, other = Authority("ca", folder, lax), Authority("other-ca", folder)
     ca, _ = ours.certify("ca")
     other_ca, _ = other.certify("other-ca")
@@ -109,7 +109,7 @@ def _builder(
 def _identifiers(
     key: ec.EllipticCurvePublicKey, issuer_key: ec.EllipticCurvePublicKey
 ) -> list[tuple[x509.ExtensionType, bool]]:
-    """The key identifiers that newer Pythons insist on."""
+    """Return the key identifiers that newer Pythons require."""
     return [
         (x509.SubjectKeyIdentifier.from_public_key(key), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), False),

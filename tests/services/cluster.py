@@ -21,16 +21,16 @@ class Cluster(Fleet):
         self.nodes = nodes
 
     def ready(self) -> bool:
-        """Whether every living node serves, sees all others, and misses no data."""
+        """Return whether every living node serves, sees all others, and misses no data."""
         alive = [node for node in self.nodes if node.alive]
         return all(node.answers() and _settled(node, len(alive)) for node in alive)
 
     def primary_of(self, key: str) -> Standalone:
-        """The living node that holds `key`."""
+        """Return the living node that holds `key`."""
         return self._holders(key)[0]
 
     def replica_of(self, key: str) -> Standalone:
-        """The node that takes over when `primary_of(key)` dies."""
+        """Return the replica that takes over when `primary_of(key)` dies."""
         return self._holders(key)[1]
 
     def _holders(self, key: str) -> list[Standalone]:
@@ -67,7 +67,7 @@ def _node(binary: str, settings: Settings, claimed: list[int], port: int) -> Sta
 
 
 def _line(claimed: list[int], index: int, *, myself: bool) -> str:
-    """What a `nodes.conf` says of one node: the first three are primaries, the others theirs."""
+    """Return the line of `nodes.conf` about one node: the first three are primaries."""
     port, primary = claimed[index], index < _PRIMARIES
     of = "-" if primary else _name(claimed[index - _PRIMARIES])
     epoch = index % _PRIMARIES + 1

@@ -1,4 +1,4 @@
-"""Databases of their own on a shared PostgreSQL."""
+"""Separate databases on a shared PostgreSQL."""
 
 import itertools
 import os
@@ -13,7 +13,7 @@ Rows = list[list[str | None]]
 
 
 class Databases(ABC):
-    """A PostgreSQL on which databases can be made."""
+    """A PostgreSQL on which databases can be created."""
 
     host: str
     port: int
@@ -21,11 +21,11 @@ class Databases(ABC):
 
     @abstractmethod
     def execute(self, sql: str, database: str = "") -> Rows:
-        """Run one statement, in the URL's own database or another; its rows, as text."""
+        """Run one statement, in the URL's database or another; return its rows as text."""
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """The URL of a new, empty database, dropped in the end whoever is still connected."""
+        """Yield the URL of a new, empty database, dropped at the end despite open connections."""
         name = f"fibonacci_test_{os.getpid()}_{next(_numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
         try:
@@ -47,9 +47,9 @@ END $$"""
 
 
 class Spares:
-    """Databases that are emptied and used again: to make and to drop one takes five times longer.
+    """Databases that are emptied and reused: creating and dropping one takes five times longer.
 
-    What tests leave in them outside of schemas stays, settings of the database for example.
+    Objects outside of schemas stay, such as settings of the database.
     """
 
     def __init__(self, server: Databases, made: ExitStack) -> None:
@@ -59,7 +59,7 @@ class Spares:
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """The URL of an empty database, emptied in the end whoever is still connected."""
+        """Yield the URL of an empty database, emptied at the end despite open connections."""
         url = self._free.pop() if self._free else self._made.enter_context(self._server.database())
         yield url
         self._server.execute(_EMPTY, urlsplit(url).path[1:])

@@ -1,4 +1,4 @@
-"""DynamoDB as moto plays it, from the wheel `moto[server,dynamodb]`."""
+"""DynamoDB, simulated by moto, from the wheel `moto[server,dynamodb]`."""
 
 import itertools
 import json
@@ -31,32 +31,32 @@ _numbers = itertools.count(1)
 
 
 def fresh_table(url: str) -> str:
-    """The URL with the name of a table in it that nobody has used."""
+    """Return the URL with an unused table name in it."""
     name = f"fibonacci-test-{os.getpid()}-{next(_numbers)}"
     return f"{url}{'&' if '?' in url else '?'}table={name}"
 
 
 class DynamoDB:
-    """A DynamoDB that stores can be connected to."""
+    """A DynamoDB that stores can connect to."""
 
     url: str
     """Of the default table."""
 
     @property
     def fresh(self) -> str:
-        """The URL of a table that does not exist yet."""
+        """Return the URL of a table that does not exist yet."""
         return fresh_table(self.url)
 
 
 class Moto(DynamoDB, Server):
-    """A moto of the farm."""
+    """A moto server of the farm."""
 
     def __init__(self, process: Process, port: int) -> None:
         endpoint = f"http://{ports.LOOPBACK}:{port}"
         super().__init__(process, port, f"dynamodb://{REGION}?endpoint_url={endpoint}")
 
     def __call__(self, operation: str, **request: Any) -> Any:
-        """Ask it directly, without a client's niceties."""
+        """Send a request without a client library."""
         connection = HTTPConnection(self.host, self.port, timeout=10)
         scope = f"test/20250101/{REGION}/dynamodb/aws4_request"
         headers = {
@@ -75,7 +75,7 @@ class Moto(DynamoDB, Server):
         return answer
 
     def answers(self) -> bool:
-        """Whether it serves requests."""
+        """Return whether it serves requests."""
         try:
             return "TableNames" in self("ListTables")
         except (OSError, HTTPException):
@@ -83,12 +83,12 @@ class Moto(DynamoDB, Server):
 
 
 def moto() -> Moto:
-    """Start one, with no table in it."""
+    """Start a server without tables."""
     if not all(map(find_spec, ("moto", "flask_cors", "py_partiql_parser"))):
         reason = "no wheel moto[server,dynamodb] in this environment"
         unavailable("DynamoDB", reason, "pip install 'moto[server,dynamodb]'")
     port = ports.claim()
     folder = farm.ground().folder("moto")
-    # -P: beside the script lie modules with the names of what it imports.
+    # -P: the script's folder has modules with the names of its imports.
     command = [sys.executable, "-P", str(_SCRIPT), ports.LOOPBACK, str(port)]
     return Moto(Process(command, folder), port).start()

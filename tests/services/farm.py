@@ -1,4 +1,4 @@
-"""The ground that servers stand on: one folder, one process group, one reaper for both."""
+"""The farm: one temporary folder, one process group, and one reaper for both."""
 
 import itertools
 import subprocess
@@ -10,7 +10,7 @@ from services import ports, reaper
 
 
 class Farm:
-    """Starts processes that end with it, and gives each a folder of its own."""
+    """Starts processes that end with it, each in its own folder."""
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="fibonacci-services-"))
@@ -23,7 +23,7 @@ class Farm:
         )
 
     def folder(self, name: str) -> Path:
-        """A new folder, gone when the farm is."""
+        """Create a folder that is removed with the farm."""
         path = self._folder / f"{name}-{next(self._numbers)}"
         path.mkdir(mode=0o700)
         return path
@@ -31,7 +31,7 @@ class Farm:
     def spawn(self, command: list[str], folder: Path, user: int | None) -> subprocess.Popen[bytes]:
         """Start `command` in `folder`, its output in `folder/log`; as another user if one is given.
 
-        It joins the reaper's group, and so is never without one who ends it.
+        It joins the reaper's group, so it is ended in any case.
         """
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
@@ -49,7 +49,7 @@ class Farm:
         return process
 
     def close(self) -> None:
-        """End what still runs, and wait until nothing is left."""
+        """End what still runs, and wait until all is gone."""
         assert self._reaper.stdin
         self._reaper.stdin.close()
         self._reaper.wait()
@@ -62,13 +62,13 @@ _open: list[Farm] = []
 
 
 def ground() -> Farm:
-    """The farm of this process, made at first use."""
+    """Return this process's farm, created at first use."""
     if not _open:
         _open.append(Farm())
     return _open[0]
 
 
 def close() -> None:
-    """Close the farm of this process, if it was ever opened."""
+    """Close this process's farm, if there is one."""
     while _open:
         _open.pop().close()

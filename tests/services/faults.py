@@ -1,4 +1,4 @@
-"""What a proxy can do to the connections that pass it."""
+"""Faults that a proxy can apply to its connections."""
 
 import asyncio
 from typing import TYPE_CHECKING, ClassVar
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 if TYPE_CHECKING:
-    from services.link import Direction, Link
+    from services.proxied_connection import Direction, ProxiedConnection
 
 
 class CutError(Exception):
-    """A connection ends here: by a reset (RST), or in good order."""
+    """The connection is cut here: reset (RST), or closed in order."""
 
     def __init__(self, *, reset: bool = False) -> None:
         super().__init__()
@@ -19,16 +19,18 @@ class CutError(Exception):
 
 @attrs.frozen
 class Pass:
-    """No fault; the base of all. Bytes pass as they come."""
+    """No fault, and the base of all: bytes pass as they arrive."""
 
     listens: ClassVar[bool] = True
     """Whether new connections are accepted."""
     strikes: ClassVar[CutError | None] = None
     """How it ends connections that are open when it begins, or open later."""
 
-    async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
-        """Treat a piece of a request or of a reply; an empty one is the sender's end."""
-        await link.send(direction, data)
+    async def on(
+        self, direction: "Direction", data: bytes, connection: "ProxiedConnection"
+    ) -> None:
+        """Treat a piece of a request or a reply; an empty one is the sender's end."""
+        await connection.send(direction, data)
 
 
 @attrs.frozen(kw_only=True)
@@ -38,42 +40,48 @@ class Delay(Pass):
     requests: float = 0.0
     replies: float = 0.0
 
-    async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
+    async def on(
+        self, direction: "Direction", data: bytes, connection: "ProxiedConnection"
+    ) -> None:
         await asyncio.sleep(self.requests if direction == "request" else self.replies)
-        await link.send(direction, data)
+        await connection.send(direction, data)
 
 
 @attrs.frozen(kw_only=True)
 class BlackHole(Pass):
-    """Accept everything, and pass nothing on until the fault is over: a network that is parted.
+    """Accept everything, and pass nothing on until the fault is over: a network partition.
 
-    What was held is then delivered, late, as a network would; also if the sender has hung up.
-    `requests=False` lets requests through: the server does what the client never hears of.
+    What was held is then delivered, late, as in a network; also if the sender has disconnected.
+    `requests=False` lets requests through: the server applies them, and no reply arrives.
     """
 
     requests: bool = True
     replies: bool = True
 
-    async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
+    async def on(
+        self, direction: "Direction", data: bytes, connection: "ProxiedConnection"
+    ) -> None:
         if self.requests if direction == "request" else self.replies:
-            await link.hold(direction, data)
+            await connection.hold(direction, data)
         else:
-            await link.send(direction, data)
+            await connection.send(direction, data)
 
 
 @attrs.frozen(kw_only=True)
 class Trickle(Pass):
-    """Pass replies on byte by byte, `rate` bytes a second: no single wait for them is long."""
+    """Pass replies on byte by byte, `rate` bytes a second: no single read waits long."""
 
     rate: float
 
-    async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
+    async def on(
+        self, direction: "Direction", data: bytes, connection: "ProxiedConnection"
+    ) -> None:
         if direction == "request":
-            await link.send(direction, data)
+            await connection.send(direction, data)
             return
         for byte in data:
             await asyncio.sleep(1 / self.rate)
-            await link.send(direction, bytes([byte]))
+            await connection.send(direction, bytes([byte]))
 
 
 @attrs.frozen(kw_only=True)
@@ -90,30 +98,32 @@ class Cut(Pass):
     reset: bool = False
     times: int | None = None
 
-    async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
+    async def on(
+        self, direction: "Direction", data: bytes, connection: "ProxiedConnection"
+    ) -> None:
         if not data:
             return
         limit = self.requests if direction == "request" else self.replies
-        armed = link.armed or (direction == "request" and self.after in data)
+        armed = connection.armed or (direction == "request" and self.after in data)
         if not armed or limit is None:
-            link.armed = armed
-            await link.send(direction, data)
+            connection.armed = armed
+            await connection.send(direction, data)
             return
-        link.armed = True
-        left = limit - link.passed[direction]
-        link.passed[direction] += len(data)
-        await link.send(direction, data[:left])
+        connection.armed = True
+        left = limit - connection.passed[direction]
+        connection.passed[direction] += len(data)
+        await connection.send(direction, data[:left])
         if left <= len(data):
-            link.strike(CutError(reset=self.reset), times=self.times)
+            connection.strike(CutError(reset=self.reset), times=self.times)
 
 
 def lost_reply(*, after: bytes = b"", reset: bool = False, times: int | None = None) -> Cut:
-    """Let the server apply a request and begin to answer; then end the connection instead."""
+    """Let the server apply a request and begin its reply; then end the connection instead."""
     return Cut(replies=0, after=after, reset=reset, times=times)
 
 
 def lost_request(*, after: bytes = b"", reset: bool = False, times: int | None = None) -> Cut:
-    """End the connection when a request comes, which never reaches the server."""
+    """End the connection when a request arrives, so that it never reaches the server."""
     return Cut(requests=0, after=after, reset=reset, times=times)
 
 
@@ -126,7 +136,7 @@ class Reset(Pass):
 
 @attrs.frozen
 class Refuse(Pass):
-    """Be like a server that has gone: open connections end, new ones are refused."""
+    """Act like a server that is down: open connections end, new ones are refused."""
 
     listens = False
     strikes = CutError()

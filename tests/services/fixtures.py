@@ -1,4 +1,4 @@
-"""The farm's servers as pytest fixtures: each starts when the first test asks for it.
+"""The farm's servers as pytest fixtures: each starts when a test first requests it.
 
 Those of the whole run are shared: keep to a key prefix or a database of your own, and never stop,
 kill or pause them. A test that does, starts its own: `with valkey.standalone() as server:`.
@@ -34,14 +34,14 @@ def valkey_server() -> Iterator[Redis]:
 
 @pytest.fixture(scope="session")
 def own_valkey() -> Iterator[Redis]:
-    """A Valkey of the farm, always: tests may drop what is in it."""
+    """A Valkey of the farm, always: tests may empty it."""
     with valkey.standalone() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
-    """A Redis 7.0: the oldest that we support."""
+    """A Redis 7.0: the oldest supported version."""
     with redis.standalone() as server:
         yield server
 
@@ -62,14 +62,14 @@ def valkey_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def valkey_sentinel() -> Iterator[Watched]:
-    """A primary and a replica, watched over by three Sentinels."""
+    """A primary and a replica, monitored by three Sentinels."""
     with valkey.sentinel() as watched:
         yield watched
 
 
 @pytest.fixture(scope="session")
 def secured_redis() -> Iterator[Secured]:
-    """A Redis 7.0 with mutual TLS, whose user may do nothing dangerous, and only to `t*`."""
+    """A Redis 7.0 with mutual TLS, whose user may run nothing dangerous, and only on `t*`."""
     with redis.secured(keys="t*") as server:
         yield server
 
@@ -86,7 +86,7 @@ def postgres_server() -> Iterator[Databases]:
 
 @pytest.fixture(scope="session")
 def postgres_spares(postgres_server: Databases) -> Iterator[Databases | Spares]:
-    """What makes empty databases; on a server that is given, whatever its version, new ones."""
+    """The pool of empty databases; on a server given by URL, new ones."""
     if outside.postgres():
         yield postgres_server
     else:
@@ -96,7 +96,7 @@ def postgres_spares(postgres_server: Databases) -> Iterator[Databases | Spares]:
 
 @pytest.fixture
 def postgres_url(postgres_spares: Databases | Spares) -> Iterator[str]:
-    """The URL of an empty database, of this test alone."""
+    """The URL of an empty database for only this test."""
     with postgres_spares.database() as url:
         yield url
 
@@ -110,7 +110,7 @@ def postgres_module_url(postgres_server: Databases) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def pgbouncer_server() -> Iterator[PgBouncer]:
-    """A PgBouncer by transaction, before a PostgreSQL of its own: see `pgbouncer_url`."""
+    """A PgBouncer in transaction mode, before its own PostgreSQL: see `pgbouncer_url`."""
     pgbouncer.binary()  # without it no PostgreSQL is started in vain
     with postgres.standalone() as behind, pgbouncer.pooler(behind) as server:
         yield server
@@ -118,14 +118,14 @@ def pgbouncer_server() -> Iterator[PgBouncer]:
 
 @pytest.fixture
 def pgbouncer_url(pgbouncer_server: PgBouncer) -> Iterator[str]:
-    """The URL of an empty database behind the pooler, of this test alone."""
+    """The URL of an empty database behind the pooler, for only this test."""
     with pgbouncer_server.database() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[Moto]:
-    """A DynamoDB as moto plays it, and credentials in the environment if there need be none."""
+    """A DynamoDB simulated by moto, and credentials in the environment if it has none."""
     environment = {} if outside.dynamodb() else dynamodb.CREDENTIALS
     with pytest.MonkeyPatch.context() as patch, dynamodb.moto() as server:
         for name, value in environment.items():
@@ -141,25 +141,25 @@ def dynamodb_server(request: pytest.FixtureRequest) -> DynamoDB:
 
 @pytest.fixture
 def valkey_proxy(valkey_server: Redis) -> Iterator[Proxy]:
-    """A proxy before `valkey_server`, of this test alone."""
+    """A proxy before `valkey_server`, for only this test."""
     with Proxy(valkey_server) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def postgres_proxy(postgres_server: Databases) -> Iterator[Proxy]:
-    """A proxy before `postgres_server`, of this test alone."""
+    """A proxy before `postgres_server`, for only this test."""
     with Proxy(postgres_server) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def moto_proxy(moto_server: Moto) -> Iterator[Proxy]:
-    """A proxy before `moto_server`, of this test alone."""
+    """A proxy before `moto_server`, for only this test."""
     with Proxy(moto_server) as proxy:
         yield proxy
 
 
 def pytest_unconfigure() -> None:
-    """Leave nothing behind."""
+    """Close the farm."""
     farm.close()

@@ -16,27 +16,27 @@ class Fleet(ABC):
 
     @abstractmethod
     def ready(self) -> bool:
-        """Whether they have found each other, and can take over from each other."""
+        """Return whether they have found each other and can fail over."""
 
     def start(self) -> Self:
-        """Start all, and return once they are ready."""
+        """Start all, and return when they are ready."""
         for server in self._servers:
             server.start()  # in turn: a replica that comes too early tries again after a second
         self.wait()
         return self
 
     def wait(self) -> None:
-        """Return once they are ready, after a failover too."""
+        """Return when they are ready, also after a failover."""
         self.until(self.ready)
 
     def stop(self) -> None:
-        """End all for good."""
+        """Stop all permanently."""
         for server in self._servers:
             server.kill()  # a primary's orderly end would start a failover
             server.stop()
 
     def until(self, ready: Callable[[], bool]) -> None:
-        """Return once `ready`; raise if that takes too long."""
+        """Return when `ready` is true; raise if that takes too long."""
         alive = next(server for server in self._servers if server.alive)
         until(ready, alive._process)
 

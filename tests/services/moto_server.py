@@ -1,12 +1,12 @@
-"""The process that `services.dynamodb` starts: moto's DynamoDB, mended where it is unlike AWS's.
+"""The process that `services.dynamodb` starts: moto's DynamoDB, fixed where it differs from AWS.
 
 DynamoDB compares and writes an item in one step. moto does so in two, and serves each connection
-by a thread of its own: without the lock, concurrent conditional writes would all succeed.
-And of an attribute that is updated it counts the old value too, and of a binary one the base64:
-those of 200 KB would be too large. AWS keeps connections; the server that moto brings ends each.
+in its own thread: without the lock, concurrent conditional writes would all succeed. It counts the
+old value of an updated attribute too, and the base64 of a binary one: 200 KB would be too large.
+AWS keeps connections open; moto's own server closes each.
 
-And moto spends a third of its time on the names of its own methods, on numbers that are none, and
-on the attributes that a value has not.
+moto also spends a third of its time on the names of its own methods, on parsing texts as numbers,
+and on missing attributes of values.
 """
 
 import functools
@@ -28,7 +28,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves one request after the other on a connection."""
+    """Serves requests one after the other on a connection."""
 
     application: ClassVar[Flask]
     turn: ClassVar[Lock] = Lock()
@@ -38,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # a reply leaves at once, and not in two pieces
 
     def do_POST(self) -> None:
-        """Hand the request to moto."""
+        """Pass the request to moto."""
         body = BytesIO(self.rfile.read(int(self.headers["Content-Length"])))
         headers = dict(self.headers)
         environ = create_environ(self.path, method="POST", input_stream=body, headers=headers)
@@ -52,20 +52,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"".join(pieces))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-        """Write no line for each request."""
+        """Log nothing for each request."""
 
 
 class Server(ThreadingHTTPServer):
-    """Serves each connection by a thread."""
+    """Serves each connection in a thread."""
 
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients of a farm come and go."""
+        """Ignore errors: clients of a farm come and go."""
 
 
 class Mended(LimitedSizeDict):
-    """An item whose attributes replace their old ones."""
+    """An item whose updated attributes replace their old ones."""
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.pop(key, None)
@@ -76,7 +76,7 @@ _plain_size = DynamoType.size
 
 
 def size(self: DynamoType) -> int:
-    """The size of an attribute, a binary one's in bytes."""
+    """Return the size of an attribute, a binary one's in bytes."""
     encoded = self.is_binary() and isinstance(self.value, str)
     return len(b64decode(self.value)) if encoded else _plain_size(self)
 
@@ -85,7 +85,7 @@ _plain_cast: Any = DynamoType.cast_value
 
 
 def cast_value(self: DynamoType) -> Any:
-    """What an attribute is compared by."""
+    """Return what an attribute is compared by."""
     return self.value if self.type in ("S", "B") else _plain_cast.fget(self)
 
 
@@ -94,14 +94,14 @@ _plain_get_value = ResponseSerializer.get_value
 
 
 def get_value(self: ResponseSerializer, value: Any, key: str, shape: Any) -> Any:
-    """A part of an answer: an attribute's value has no other names for its type."""
+    """Return a part of a response: an attribute's value has no other names for its type."""
     if isinstance(value, dict) and len(value) == 1 and TYPES.issuperset(value):
         return value.get(key)
     return _plain_get_value(self, value, key, shape)
 
 
 def mend() -> None:
-    """Make moto like AWS's; and quicker."""
+    """Make moto behave like AWS, and faster."""
     attribute: Any = DynamoType
     attribute.size, attribute.cast_value = size, property(cast_value)
     dynamo_type.LimitedSizeDict = Mended
@@ -111,7 +111,7 @@ def mend() -> None:
 
 
 def main(host: str, port: str) -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal arrives."""
     mend()
     Handler.application = create_backend_app("dynamodb")
     gc.freeze()  # the collector would look at all of moto again and again

@@ -1,4 +1,4 @@
-"""Servers that are not ours: given by URL, used instead of started, never stopped."""
+"""External servers: given by URL, used instead of started, never stopped."""
 
 import os
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ class OutsidePostgres(Databases):
         self.host, self.port = _address(url)
 
     def execute(self, sql: str, database: str = "") -> Rows:
-        # Here alone is psycopg needed: an outside server may want passwords and TLS.
+        # Only here is psycopg needed: an external server may require passwords and TLS.
         import psycopg
 
         url = urlsplit(self.url)
@@ -40,10 +40,10 @@ class OutsidePostgres(Databases):
 
 
 class OutsideDynamoDB(DynamoDB):
-    """The service of FIBONACCI_TEST_DYNAMODB_URL, on which tables can be made.
+    """The service of FIBONACCI_TEST_DYNAMODB_URL, on which tables can be created.
 
     `dynamodb://region`, perhaps with `?endpoint_url=`; credentials are found as boto3 does. The
-    tables that tests make there, `fibonacci-test-*`, are for others to delete.
+    tables that tests create there, `fibonacci-test-*`, are not deleted.
     """
 
     def __init__(self, url: str) -> None:
@@ -51,19 +51,19 @@ class OutsideDynamoDB(DynamoDB):
 
 
 def redis() -> OutsideRedis | None:
-    """The one given, if any."""
+    """Return the server given by URL, if any."""
     url = os.environ.get(REDIS_URL)
     return OutsideRedis(url) if url else None
 
 
 def postgres() -> OutsidePostgres | None:
-    """The one given, if any."""
+    """Return the server given by URL, if any."""
     url = os.environ.get(POSTGRES_URL)
     return OutsidePostgres(url) if url else None
 
 
 def dynamodb() -> OutsideDynamoDB | None:
-    """The one given, if any."""
+    """Return the service given by URL, if any."""
     url = os.environ.get(DYNAMODB_URL)
     return OutsideDynamoDB(url) if url else None
 

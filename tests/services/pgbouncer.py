@@ -1,4 +1,4 @@
-"""PgBouncer, where the machine has it: connections to PostgreSQL pooled by transaction.
+"""PgBouncer, if the machine has it: connections to PostgreSQL pooled by transaction.
 
 Debian's 1.18 knows no prepared statements: what one transaction prepares, the next may not find.
 """
@@ -34,7 +34,7 @@ class PgBouncer(Server):
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """The URL, through the pooler, of a new database of the PostgreSQL behind."""
+        """Yield the URL, through the pooler, of a new database of its PostgreSQL."""
         with self.behind.database() as url:
             yield url.replace(f":{self.behind.port}/", f":{self.port}/")
 
@@ -60,7 +60,7 @@ def pooler(behind: Postgres) -> PgBouncer:
 
 
 def binary() -> Path:
-    """The pooler's executable."""
+    """Return the path of the executable."""
     found = shutil.which("pgbouncer")
     if found is None:
         unavailable("PgBouncer", "no pgbouncer on PATH", "apt-get install pgbouncer")

@@ -1,4 +1,4 @@
-"""As much of PostgreSQL's protocol (version 3.0) as the farm needs: trust, and simple queries."""
+"""A minimal client of PostgreSQL's protocol (version 3.0): trust, and simple queries."""
 
 import socket
 import struct
@@ -10,11 +10,11 @@ Rows = list[list[str | None]]
 
 
 class QueryError(Exception):
-    """The server's answer was an error: `SQLSTATE: message`."""
+    """The server replied with an error: `SQLSTATE: message`."""
 
 
 class Connection:
-    """One connection, as `postgres`; use it in a `with`."""
+    """A connection as `postgres`, and a context manager."""
 
     def __init__(self, host: str, port: int, database: str = "postgres") -> None:
         self._connection = socket.create_connection((host, port), 5)
@@ -28,12 +28,12 @@ class Connection:
             raise
 
     def query(self, sql: str) -> Rows:
-        """Run `sql` by itself, outside any transaction; its rows, as text."""
+        """Run `sql` outside any transaction; return its rows as text."""
         self._send(b"Q", sql.encode() + b"\0")
         return self._until_ready()
 
     def timeout(self, seconds: float) -> None:
-        """How long to wait for an answer from here on."""
+        """Set how long to wait for a reply from here on."""
         self._connection.settimeout(seconds)
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Connection:
 
 
 def query(host: str, port: int, sql: str, database: str = "postgres") -> Rows:
-    """Run one statement on a connection of its own."""
+    """Run one statement on its own connection."""
     with Connection(host, port, database) as connection:
         return connection.query(sql)
 

@@ -16,7 +16,7 @@ _claims: dict[int, socket.socket] = {}
 
 
 def claim(*, with_bus: bool = False) -> int:
-    """A port that nobody listens on, ours until `release` or the end of the process."""
+    """Return a free port, reserved until `release` or the end of the process."""
     for port in random.sample(_RANGE, len(_RANGE)):
         wanted = [port, port + _BUS] if with_bus else [port]
         if all(_take(number) for number in wanted):
@@ -26,21 +26,21 @@ def claim(*, with_bus: bool = False) -> int:
 
 
 def release(port: int) -> None:
-    """Let others have `port`, and the port of its bus."""
+    """Release `port`, and the port of its bus."""
     for number in (port, port + _BUS):
         if holder := _claims.pop(number, None):
             holder.close()
 
 
 def clients(port: int) -> set[int]:
-    """The ports of the clients to whom the kernel has not told yet that their connection ended."""
+    """Return the ports of clients whose connection the kernel still reports as established."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     ends = [(*map(_number, line[1:3]), line[3]) for line in lines]
     return {ours for ours, theirs, state in ends if theirs == port and state == _ESTABLISHED}
 
 
 def release_all() -> None:
-    """Let others have all of ours."""
+    """Release all ports of this process."""
     for port in list(_claims):
         release(port)
 

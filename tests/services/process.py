@@ -8,11 +8,11 @@ from pathlib import Path
 from services import farm
 from services.reaper import family, living, signal_all
 
-_PATIENCE = 5.0  # seconds for a process to end by itself
+_STOP_TIMEOUT = 5.0  # seconds for a process to end by itself
 
 
 class Process:
-    """One command in one folder. Signals reach its children too: PostgreSQL's backends are such."""
+    """One command in one folder. Signals go to its children too, such as PostgreSQL's backends."""
 
     def __init__(self, command: list[str], folder: Path, *, user: int | None = None) -> None:
         self.command = command
@@ -38,24 +38,24 @@ class Process:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it in an orderly way; by SIGKILL if it takes too long."""
+        """End it by SIGINT; by SIGKILL if it takes too long."""
         self.resume()
         self._end(signal.SIGINT)  # upon SIGTERM PostgreSQL would wait for its clients to go
 
     def pause(self) -> None:
-        """Stop it by SIGSTOP: connections stay open, and nothing answers."""
+        """Stop it by SIGSTOP: connections stay open, and nothing replies."""
         signal_all(self._family(), signal.SIGSTOP)
 
     def resume(self) -> None:
         signal_all(self._family(), signal.SIGCONT)
 
     def wait(self) -> int:
-        """Wait for its own end; gives the exit code."""
+        """Wait until it ends by itself; return the exit code."""
         assert self._popen, "not started"
         return self._popen.wait(timeout=60)
 
     def log(self) -> str:
-        """The end of what it wrote."""
+        """Return the end of its output."""
         return (self.folder / "log").read_text(errors="replace")[-2000:]
 
     def _family(self) -> list[int]:
@@ -67,11 +67,11 @@ class Process:
         members = self._family()
         signal_all(members if number == signal.SIGKILL else [self.pid], number)
         try:
-            self._popen.wait(_PATIENCE)
+            self._popen.wait(_STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             signal_all(members, signal.SIGKILL)
             self._popen.wait()
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _STOP_TIMEOUT
         while (
             living(members) and time.monotonic() < deadline
         ):  # its children, whom we cannot wait for

@@ -1,4 +1,4 @@
-"""A cluster behind proxies: it tells its clients to come through them."""
+"""A cluster behind proxies, which directs its clients to them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,7 +30,7 @@ def proxied(cluster: Cluster) -> Iterator[Proxies]:
 
 
 def _announce(cluster: Cluster, announced: dict[Standalone, int]) -> None:
-    """Let nodes announce other ports (0: their own), and wait until all have heard of it."""
+    """Let nodes announce other ports (0: their own), and wait until all know."""
     for node, port in announced.items():
         if node.alive:
             node("CONFIG", "SET", "cluster-announce-port", port)

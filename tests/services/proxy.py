@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server, which can do to its connections what networks do.
+"""A TCP proxy in front of a server, which simulates network faults.
 
 with Proxy(server) as proxy:
     store = connect(proxy.url)
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Target(Protocol):
-    """A server to stand in front of."""
+    """A server that a proxy can be put in front of."""
 
     host: str
     port: int
@@ -55,11 +55,11 @@ class Proxy:
 
     @property
     def traffic(self) -> Traffic:
-        """What was recorded since the proxy, or the last `record`, began."""
+        """Return what was recorded since the proxy, or the last `record`, began."""
         return self._relay.traffic
 
     def begin(self, fault: Pass) -> None:
-        """Let `fault` rule, on open connections too, when this returns."""
+        """Apply `fault`, to open connections too, when this returns."""
         self._do(self._relay.begin(fault))
 
     def heal(self) -> None:
@@ -68,7 +68,7 @@ class Proxy:
 
     @contextmanager
     def fault(self, fault: Pass) -> Iterator[None]:
-        """Let `fault` rule inside the block."""
+        """Apply `fault` inside the block."""
         self.begin(fault)
         try:
             yield
@@ -76,17 +76,17 @@ class Proxy:
             self.heal()
 
     def drop(self, *, reset: bool = False) -> None:
-        """End the connections that are open, once; new ones are as welcome as before."""
+        """End the connections that are open, once; new ones are accepted."""
         self._do(self._relay.drop(CutError(reset=reset)))
 
     @contextmanager
     def record(self) -> Iterator[Traffic]:
-        """Record what passes from here on, apart from what was before."""
+        """Record what passes from here on, separately from before."""
         self._relay.traffic = Traffic()
         yield self._relay.traffic
 
     def close(self) -> None:
-        """End all connections, stop listening, and give back the port."""
+        """End all connections, stop listening, and release the port."""
         self._do(self._relay.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

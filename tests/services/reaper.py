@@ -1,4 +1,4 @@
-"""Ends every server and removes their folders once the farm is gone, however it went.
+"""Ends every server and removes their folders when the farm is gone, however it ended.
 
     python -I -S reaper.py FOLDER
 
@@ -12,11 +12,11 @@ import signal
 import sys
 import time
 
-_PATIENCE = 5.0  # seconds for a server to end by itself
+_STOP_TIMEOUT = 5.0  # seconds for a server to end by itself
 
 
 def family(*, pid: int = 0, group: int = 0) -> list[int]:
-    """The living processes that are `pid` or in `group`, and all that descend from them.
+    """Return the living processes that are `pid` or in `group`, and all their descendants.
 
     PostgreSQL's backends leave the group of their parent, hence the descent.
     """
@@ -31,12 +31,12 @@ def family(*, pid: int = 0, group: int = 0) -> list[int]:
 
 
 def living(pids: list[int]) -> list[int]:
-    """Those that have not ended; a zombie has."""
+    """Return those that have not ended; a zombie has."""
     return [pid for pid in pids if _stat(str(pid))[0] not in "ZX"]
 
 
 def signal_all(pids: list[int], number: int) -> None:
-    """Send a signal to each that is still there."""
+    """Send a signal to each that still exists."""
     for pid in pids:
         try:
             os.kill(pid, number)
@@ -45,7 +45,7 @@ def signal_all(pids: list[int], number: int) -> None:
 
 
 def _stat(pid: str) -> tuple[str, int, int]:
-    """State, parent and process group."""
+    """Return state, parent and process group."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             state, parent, group, *_ = file.read().rpartition(")")[2].split()
@@ -60,9 +60,9 @@ def _servers() -> list[int]:
 
 def _reap(folder: str) -> None:
     signal_all(_servers(), signal.SIGCONT)
-    # Fast shutdown for PostgreSQL, which else leaves shared memory behind; the others take it too.
+    # Fast shutdown for PostgreSQL, which otherwise leaves shared memory; the others accept it too.
     signal_all(_servers(), signal.SIGINT)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _STOP_TIMEOUT
     while (pids := _servers()) and time.monotonic() < deadline:
         time.sleep(0.01)
     signal_all(pids, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Redis, where the machine has it: Debian's 7.0, which can do TLS. Settings are as for Valkey."""
+"""Redis, if the machine has it: Debian's 7.0, which supports TLS. Settings are as for Valkey."""
 
 import shutil
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ PASSWORD = "p@ss/word:#1"
 
 
 class Secured(Standalone):
-    """A Redis with mutual TLS, whose one user may do nothing dangerous, and only to some keys."""
+    """A Redis with mutual TLS, whose only user may run nothing dangerous, and only on some keys."""
 
     user = USER
     password = PASSWORD
@@ -63,7 +63,7 @@ def secured(keys: str = "*", **settings: str | int) -> Secured:
 
 
 def binary() -> str:
-    """The server's executable."""
+    """Return the path of the executable."""
     found = shutil.which("redis-server")
     if found is None:
         unavailable("Redis 7.0", "no redis-server on PATH", "apt-get install redis-server")

@@ -1,4 +1,4 @@
-"""The half of the proxy that lives in its event loop."""
+"""The part of the proxy that lives in its event loop."""
 
 import asyncio
 import socket
@@ -6,12 +6,12 @@ from contextlib import suppress
 
 from services import ports
 from services.faults import CutError, Pass
-from services.link import Link
+from services.proxied_connection import ProxiedConnection
 from services.traffic import Traffic
 
 
 class Relay:
-    """Listens on a port, and links every connection to the server behind."""
+    """Listens on a port, and relays every connection to the server."""
 
     def __init__(self, port: int, target: tuple[str, int]) -> None:
         self.port = port
@@ -21,33 +21,33 @@ class Relay:
         self.traffic = Traffic()
         self._opened = 0
         self._strikes = 0
-        self._links: dict[Link, asyncio.Task[None]] = {}
+        self._connections: dict[ProxiedConnection, asyncio.Task[None]] = {}
         self._listener: socket.socket | None = None
 
     async def open(self) -> int:
         """How many connections are open."""
         self._accept()
-        return len(self._links)
+        return len(self._connections)
 
     async def begin(self, fault: Pass) -> None:
-        """Let `fault` rule from here on, for who has connected before too."""
+        """Apply `fault` from here on, to open connections too."""
         self._accept()
         self.fault = fault
         self._strikes = 0
-        for link in self._links:
-            link.rearm()
+        for connection in self._connections:
+            connection.rearm()
         self._release()
         if fault.strikes:
             await self.drop(fault.strikes)
         self._listen(fault.listens)
 
     async def drop(self, how: CutError) -> None:
-        """End all connections that are open, and return when their clients can know."""
+        """End all open connections, and return when their clients can know."""
         self._accept()
-        tasks = list(self._links.values())
-        peers = {link.peer for link in self._links}
-        for link in self._links:
-            link.end(how)
+        tasks = list(self._connections.values())
+        peers = {connection.peer for connection in self._connections}
+        for connection in self._connections:
+            connection.end(how)
         await asyncio.gather(*tasks)
         while peers & ports.clients(self.port):  # noqa: ASYNC110 - the kernel sets no event
             await asyncio.sleep(0.001)
@@ -57,7 +57,7 @@ class Relay:
         await self.drop(CutError())
 
     def struck(self, times: int | None) -> None:
-        """A connection was ended by the fault; after `times` of them it is over."""
+        """Count a connection that the fault ended; after `times` of them it is over."""
         self._strikes += 1
         if self._strikes == times:
             self.fault = Pass()
@@ -79,17 +79,17 @@ class Relay:
             self._listener = None
 
     def _accept(self) -> None:
-        """Link whoever has connected since."""
+        """Relay the clients that have connected since."""
         with suppress(BlockingIOError):
             while self._listener:
-                self._link(*self._listener.accept())
+                self._relay(*self._listener.accept())
 
-    def _link(self, client: socket.socket, address: tuple[str, int]) -> None:
+    def _relay(self, client: socket.socket, address: tuple[str, int]) -> None:
         client.setblocking(False)
         self._opened += 1
         self.traffic.connections += 1
-        link = Link(self, self._opened, client, peer=address[1])
+        connection = ProxiedConnection(self, self._opened, client, peer=address[1])
         if self.fault.strikes:
-            link.end(self.fault.strikes)
-        self._links[link] = task = asyncio.create_task(link.run())
-        task.add_done_callback(lambda _: self._links.pop(link))
+            connection.end(self.fault.strikes)
+        self._connections[connection] = task = asyncio.create_task(connection.run())
+        task.add_done_callback(lambda _: self._connections.pop(connection))

@@ -1,4 +1,4 @@
-"""As much of the Redis protocol (RESP2) as the farm needs to ask its servers."""
+"""A minimal client of the Redis protocol (RESP2)."""
 
 import socket
 import ssl
@@ -6,11 +6,11 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 Reply = Any
-"""Bytes, an int, None, or a list of such."""
+"""Bytes, an int, None, or a list of these."""
 
 
 class ReplyError(Exception):
-    """The server's answer was an error."""
+    """The server replied with an error."""
 
 
 class Client:
@@ -41,15 +41,15 @@ class Client:
         return self.receive()
 
     def send(self, *words: str | int) -> None:
-        """Send a command, and do not wait for its reply."""
+        """Send a command without waiting for its reply."""
         self.send_many(words)
 
     def send_many(self, *commands: tuple[str | int, ...]) -> None:
-        """Send a pipeline at one go."""
+        """Send a pipeline in one write."""
         self._connection.sendall(b"".join(_encoded(words) for words in commands))
 
     def receive(self) -> Reply:
-        """The next reply."""
+        """Return the next reply."""
         line = self._replies.readline()
         if not line.endswith(b"\r\n"):
             raise ConnectionError("the server closed the connection")
@@ -68,18 +68,18 @@ class Client:
         raise ConnectionError(f"not RESP2: {line!r}")
 
     def ended(self) -> bool:
-        """Wait for the connection's end, in whichever way."""
+        """Wait for the connection's end, of any kind."""
         try:
             return self._connection.recv(1) == b""
         except ConnectionError:
             return True
 
     def rest(self) -> bytes:
-        """All bytes up to the connection's end."""
+        """Return all bytes up to the connection's end."""
         return self._replies.read()
 
     def timeout(self, seconds: float) -> None:
-        """How long to wait for a reply from here on."""
+        """Set how long to wait for a reply from here on."""
         self._connection.settimeout(seconds)
 
     def close(self) -> None:

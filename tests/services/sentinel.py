@@ -1,4 +1,4 @@
-"""A primary and a replica, watched over by three Sentinels.
+"""A primary and a replica, monitored by three Sentinels.
 
 All know each other beforehand: it would take the Sentinels seconds to find out.
 """
@@ -14,7 +14,7 @@ _DOWN_AFTER, _FAILOVER = 500, 3_000  # milliseconds
 
 
 class Watched(Fleet):
-    """`.servers` hold the data, `.sentinels` watch; each can be killed, paused and started."""
+    """`.servers` hold the data, `.sentinels` monitor; each can be killed, paused and started."""
 
     service = SERVICE
 
@@ -26,19 +26,19 @@ class Watched(Fleet):
 
     @property
     def primary(self) -> Standalone:
-        """The server that the Sentinels name."""
+        """Return the server that the Sentinels name."""
         sentinel = next(each for each in self.sentinels if each.alive)
         _, port = sentinel("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         return next(each for each in self.servers if each.port == int(port))
 
     @property
     def replica(self) -> Standalone:
-        """The other one."""
+        """Return the other server."""
         primary = self.primary
         return next(each for each in self.servers if each is not primary)
 
     def ready(self) -> bool:
-        """Whether the Sentinels agree on a primary that serves, and a living other one follows."""
+        """Return whether the Sentinels agree on a serving primary, and a living replica follows."""
         sentinels = [each for each in self.sentinels if each.alive]
         if not all(each.answers() and _agreed(each) for each in sentinels):
             return False
@@ -47,7 +47,7 @@ class Watched(Fleet):
 
 
 def launched(binary: str, settings: Settings) -> Watched:
-    """Start the five, and wait until a failover would succeed."""
+    """Start all five, and wait until a failover would succeed."""
     primary, replica = ports.claim(), ports.claim()
     follows = {"replicaof": f"{ports.LOOPBACK} {primary}"}
     servers = [
@@ -63,7 +63,7 @@ def launched(binary: str, settings: Settings) -> Watched:
 
 
 def _lines(port: int, claimed: list[int], primary: int, replica: int) -> list[str]:
-    """A Sentinel's configuration, as it would write it itself after some seconds."""
+    """Return a Sentinel's configuration, as it would write it itself after some seconds."""
     others = [other for other in claimed if other != port]
     return [
         f"port {port}",
@@ -80,7 +80,7 @@ def _lines(port: int, claimed: list[int], primary: int, replica: int) -> list[st
 
 
 def _agreed(sentinel: Standalone) -> bool:
-    """Whether it sees a primary, and enough others to have it replaced."""
+    """Return whether it sees a primary, and enough other Sentinels to replace it."""
     try:
         state = sentinel("SENTINEL", "CKQUORUM", SERVICE)
         words = sentinel("SENTINEL", "MASTER", SERVICE)

@@ -8,11 +8,11 @@ from typing import Self
 from services import ports
 from services.process import Process
 
-_DEADLINE = 120.0  # seconds until a server must answer: the machine may be busy
+_DEADLINE = 120.0  # seconds until a server must be ready: the machine may be busy
 
 
 class Server(ABC):
-    """A server on loopback. As a context manager it starts, answers, and stops at the end."""
+    """A server on loopback. As a context manager it starts, serves, and stops at the end."""
 
     host = ports.LOOPBACK
 
@@ -23,11 +23,11 @@ class Server(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether it is ready to serve."""
+        """Return whether it is ready to serve."""
 
     @property
     def pid(self) -> int:
-        """Of the server's first process."""
+        """Return the pid of the server's first process."""
         return self._process.pid
 
     @property
@@ -35,32 +35,32 @@ class Server(ABC):
         return self._process.alive
 
     def start(self) -> Self:
-        """Start it, or start it again, and return once it answers."""
+        """Start or restart it, and return when it is ready."""
         self._process.start()
         until(self.answers, self._process)
         return self
 
     def kill(self) -> None:
-        """SIGKILL. The port stays its own, and refuses connections until `start`."""
+        """Send SIGKILL. The port stays reserved, and refuses connections until `start`."""
         self._process.kill()
         self._parted()
 
     def pause(self) -> None:
-        """SIGSTOP: the kernel still accepts connections, and nobody answers."""
+        """Send SIGSTOP: the kernel still accepts connections, and nothing replies."""
         self._process.pause()
 
     def resume(self) -> None:
-        """SIGCONT: what was asked meanwhile is answered now."""
+        """Send SIGCONT: requests that were sent meanwhile get their replies now."""
         self._process.resume()
 
     def restart(self) -> None:
-        """Stop it in an orderly way, and start it on the same port and folder."""
+        """Stop it in order, and start it on the same port and folder."""
         self._process.stop()
         self._parted()
         self.start()
 
     def stop(self) -> None:
-        """End it for good, and give back its port."""
+        """Stop it permanently, and release its port."""
         self._process.stop()
         ports.release(self.port)
 
@@ -71,7 +71,7 @@ class Server(ABC):
         self.stop()
 
     def _parted(self) -> None:
-        """Wait until all clients can know that they are alone."""
+        """Wait until all clients can know that the connection ended."""
         deadline = time.monotonic() + _DEADLINE
         while clients := ports.clients(self.port):
             assert time.monotonic() < deadline, f"{clients} think that it is there"
@@ -79,7 +79,7 @@ class Server(ABC):
 
 
 def until(ready: Callable[[], bool], process: Process) -> None:
-    """Ask until `ready`; raise with the end of the log if the process ends or takes too long."""
+    """Poll until `ready`; raise with the end of the log if the process ends or takes too long."""
     deadline = time.monotonic() + _DEADLINE
     while not ready():
         if not process.alive or time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""One Redis or Valkey by itself."""
+"""A single Redis or Valkey."""
 
 import ssl
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ Settings = Mapping[str, str | int]
 
 
 class Redis:
-    """A server that speaks the Redis protocol; `server("GET", "k")` asks it directly."""
+    """A server that speaks the Redis protocol; `server("GET", "k")` sends it a command."""
 
     host: str
     port: int
@@ -22,7 +22,7 @@ class Redis:
     tls: ssl.SSLContext | None = None
 
     def client(self, timeout: float = 2.0) -> Client:
-        """Connect to it; use it in a `with`."""
+        """Connect to it; a context manager."""
         return Client(self.url, tls=self.tls, timeout=timeout)
 
     def __call__(self, *words: str | int) -> Reply:
@@ -30,13 +30,13 @@ class Redis:
             return client(*words)
 
     def info(self, section: str) -> dict[str, str]:
-        """What `INFO section` tells."""
+        """Return the fields of `INFO section`."""
         text = self("INFO", section)
         assert isinstance(text, bytes)
         return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
 
     def answers(self) -> bool:
-        """Whether it has loaded its data and answers."""
+        """Return whether it has loaded its data and replies."""
         try:
             return self("PING") == b"PONG"
         except (OSError, ReplyError):
@@ -51,30 +51,30 @@ class Standalone(Redis, Server):
 
     @property
     def folder(self) -> Path:
-        """Where its files are."""
+        """Return the folder of its files."""
         return self._process.folder
 
     @property
     def socket(self) -> Path:
-        """Its unix socket."""
+        """Return the path of its unix socket."""
         return self.folder / "server.sock"
 
 
 def launched(binary: str, settings: Settings) -> Standalone:
-    """Start one server, and wait until it answers."""
+    """Start one server, and wait until it replies."""
     port = ports.claim()
     return Standalone(process(binary, data({"port": port, **settings})), port).start()
 
 
 def process(binary: str, lines: Sequence[str], *options: str) -> Process:
-    """A process in a folder of its own, with a configuration file of these lines."""
+    """Start a process in its own folder, with a configuration file of these lines."""
     folder = farm.ground().folder(Path(binary).name)
     (folder / "server.conf").write_text("\n".join([f"bind {ports.LOOPBACK}", *lines, ""]))
     return Process([binary, "server.conf", *options], folder)
 
 
 def data(settings: Settings) -> list[str]:
-    """The lines for a server that holds data; it keeps nothing on disk unless told to."""
+    """Return the lines for a server of data; it stores nothing on disk by default."""
     defaults: dict[str, str | int] = {
         "unixsocket": "server.sock",
         "save": '""',

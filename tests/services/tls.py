@@ -1,4 +1,4 @@
-"""A server with TLS where the wheels have none: the end of the tunnel, before a plain server."""
+"""TLS for a server that was built without it: a tunnel's end in front of it."""
 
 import select
 import socket
@@ -14,10 +14,10 @@ from services.proxy import Target
 
 
 class TLSTerminator:
-    """Takes TLS connections, and passes on what comes through them; a context manager.
+    """Accepts TLS connections, and passes on their content; a context manager.
 
-    Its url is the server's, with its own port. Clients need a certificate too if `mutual`; its own
-    is one as of old if `lax`. Replies are gathered into records of up to 16 KiB.
+    Its url is the server's, with its own port. With `mutual`, clients need a certificate too; with
+    `lax`, the server's breaks a rule of VERIFY_X509_STRICT. Records have up to 16 KiB of replies.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class TLSTerminator:
         ports.release(self.port)
 
     def begins(self, client: socket.socket) -> bool:
-        """Whether the client asks for TLS: at once here; a protocol may negotiate before."""
+        """Return whether the client starts TLS: at once here; a protocol may negotiate first."""
         return True
 
     def _accept(self) -> None:

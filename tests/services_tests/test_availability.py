@@ -1,4 +1,4 @@
-"""A test whose server is missing is skipped, and counted by reason; or it fails on demand."""
+"""A test whose server is missing is skipped and counted by reason, or fails on demand."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def test_free(): ...
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs pytest on TESTS, on a machine without any program."""
+    """Run pytest on TESTS, on a machine without any program."""
     (tmp_path / "test_some.py").write_text(TESTS)
 
     def run(**environment):
@@ -54,8 +54,8 @@ def run(tmp_path):
     return run
 
 
-def test_what_is_missing_is_counted(run):
-    """Tests that ask for a missing server in any way are skipped, and counted by its name."""
+def test_missing_servers_are_counted(run):
+    """Tests that request a missing server in any way are skipped, and counted by its name."""
     done = run()
     assert done.returncode == 0
     assert "not run: Redis 7.0: no redis-server on PATH: 4 tests" in done.stdout
@@ -63,8 +63,8 @@ def test_what_is_missing_is_counted(run):
     assert "2 passed, 5 skipped" in done.stdout
 
 
-def test_what_is_demanded_fails(run):
-    """With FIBONACCI_REQUIRE_SERVICES=1 a missing server fails the run, and says how to get it."""
+def test_required_server_that_is_missing_fails(run):
+    """With FIBONACCI_REQUIRE_SERVICES=1 a missing server fails the run, with how to get it."""
     done = run(FIBONACCI_REQUIRE_SERVICES="1")
     assert done.returncode == 1
     assert "no redis-server on PATH: apt-get install redis-server" in done.stdout
@@ -73,7 +73,7 @@ def test_what_is_demanded_fails(run):
 
 
 def test_a_server_given_by_url_is_used(run, valkey_server, tmp_path):
-    """With FIBONACCI_TEST_REDIS_URL no Valkey is started: the one given is used."""
+    """With FIBONACCI_TEST_REDIS_URL that server is used, and no Valkey is started."""
     (tmp_path / "test_some.py").write_text(
         f"def test_it(valkey_server):\n"
         f"    assert valkey_server.port == {valkey_server.port}\n"
@@ -84,7 +84,7 @@ def test_a_server_given_by_url_is_used(run, valkey_server, tmp_path):
 
 
 def test_a_postgres_given_by_url_is_used(run, postgres_server, tmp_path):
-    """With FIBONACCI_TEST_POSTGRES_URL no PostgreSQL is started; databases are made there."""
+    """With FIBONACCI_TEST_POSTGRES_URL that server is used, and no PostgreSQL is started."""
     (tmp_path / "test_some.py").write_text(
         f"def test_it(postgres_server, postgres_url):\n"
         f"    assert ':{postgres_server.port}/fibonacci_test_' in postgres_url\n"

@@ -1,4 +1,4 @@
-"""DynamoDB of the farm: a server that keeps connections, and is like AWS's where tests need it."""
+"""The farm's DynamoDB keeps connections open, and behaves like AWS where tests need it."""
 
 import base64
 import json
@@ -34,8 +34,8 @@ def table(server: Moto) -> Iterator[Moto]:
     server("DeleteTable", TableName="tried")
 
 
-def test_it_starts_again(server: Moto):
-    """A killed one refuses; the same port answers after `start`, with no table in it."""
+def test_restart(server: Moto):
+    """A killed server refuses connections; after `start` the same port replies, without tables."""
     server("CreateTable", **TABLE)
     server.kill()
     with pytest.raises(ConnectionRefusedError):
@@ -44,14 +44,14 @@ def test_it_starts_again(server: Moto):
 
 
 def test_urls(server: Moto):
-    """A fresh URL names a table that nobody has used, in the process and beside it."""
+    """A fresh URL names an unused table, for a server in the process and for an external one."""
     assert server.fresh != server.fresh
     assert server.fresh.startswith(f"{server.url}&table=fibonacci-test-")
     assert fresh_table("dynamodb://r").startswith("dynamodb://r?table=fibonacci-test-")
 
 
-def test_connections_are_kept(server: Moto):
-    """Several requests are answered on one connection, errors among them."""
+def test_connections_are_reused(server: Moto):
+    """One connection serves several requests, errors among them."""
     connection = HTTPConnection(server.host, server.port, timeout=10)
     connection.connect()
     kept = connection.sock
@@ -69,8 +69,8 @@ def test_connections_are_kept(server: Moto):
     connection.close()
 
 
-def test_conditions_are_one_step(table: Moto):
-    """Of many who write an item that must not exist, one does."""
+def test_conditional_writes_are_atomic(table: Moto):
+    """Of many concurrent writes of an item that must not exist, one succeeds."""
     outcomes: list[bool] = []
 
     def add() -> None:
@@ -91,7 +91,7 @@ def test_conditions_are_one_step(table: Moto):
 
 
 def test_large_items(table: Moto):
-    """A binary attribute of 380 KB is stored, and updated; one of 410 KB is refused."""
+    """A binary attribute of 380 KB is stored and updated; one of 410 KB is refused."""
     for size in (380_000, 379_000, 380_000):
         value = {":v": {"B": base64.b64encode(bytes(size)).decode()}}
         table(

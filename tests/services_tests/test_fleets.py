@@ -1,4 +1,4 @@
-"""A cluster, and a primary watched over by Sentinels."""
+"""A cluster, and a primary monitored by Sentinels."""
 
 import time
 
@@ -27,7 +27,7 @@ def test_a_cluster_serves_all_slots(valkey_cluster: Cluster):
 
 
 def test_a_node_redirects(valkey_cluster: Cluster):
-    """A node that does not hold a key says who does."""
+    """A node that does not hold a key redirects to the one that does."""
     holder = valkey_cluster.primary_of("k")
     other = next(n for n in valkey_cluster.nodes if n is not holder)
     with pytest.raises(ReplyError, match=rf"MOVED \d+ 127.0.0.1:{holder.port}"):
@@ -37,7 +37,7 @@ def test_a_node_redirects(valkey_cluster: Cluster):
 @pytest.mark.long
 @pytest.mark.parametrize("kind", CLUSTERS)
 def test_a_cluster_survives_a_primary(kind):
-    """A killed primary's replica takes over; the killed one comes back as its replica."""
+    """A killed primary's replica takes over; the killed node returns as its replica."""
     with CLUSTERS[kind]() as cluster:
         primary, replica = cluster.primary_of("k"), cluster.replica_of("k")
         primary.kill()
@@ -52,7 +52,7 @@ def test_a_cluster_survives_a_primary(kind):
 @pytest.mark.long
 @pytest.mark.parametrize("kind", SENTINELS)
 def test_sentinels_replace_a_primary(kind):
-    """The Sentinels make the replica of a killed primary the primary."""
+    """The Sentinels promote the replica of a killed primary."""
     with SENTINELS[kind]() as watched:
         primary, replica = watched.primary, watched.replica
         assert primary("SET", "k", "v") == b"OK"
@@ -62,8 +62,8 @@ def test_sentinels_replace_a_primary(kind):
         assert replica("SET", "k", "v") == b"OK"
 
 
-def test_a_cluster_behind_proxies_sends_clients_to_them(valkey_cluster: Cluster):
-    """Every node is behind a proxy of its own, and names the proxies of the others."""
+def test_proxied_cluster_sends_clients_to_its_proxies(valkey_cluster: Cluster):
+    """Every node has its proxy, and announces the proxies of the others."""
     with proxied(valkey_cluster) as proxies:
         assert all(f"127.0.0.1:{proxy.port}" in proxies.url for proxy in proxies.by_node.values())
         holder = valkey_cluster.primary_of("k")
@@ -77,7 +77,7 @@ def test_a_cluster_behind_proxies_sends_clients_to_them(valkey_cluster: Cluster)
         other("GET", "k")
 
 
-def test_sentinels_are_asked_by_url(valkey_sentinel: Watched):
+def test_sentinel_url(valkey_sentinel: Watched):
     """The URL names the Sentinels and the service; they name the primary."""
     assert valkey_sentinel.url.endswith(f"/{valkey_sentinel.service}/0")
     for sentinel in valkey_sentinel.sentinels:
@@ -86,7 +86,7 @@ def test_sentinels_are_asked_by_url(valkey_sentinel: Watched):
 
 
 def until(claim):
-    """Wait for something that happens on its own."""
+    """Wait until a condition holds by itself."""
     deadline = time.monotonic() + 20
     while not claim():
         assert time.monotonic() < deadline

@@ -26,7 +26,7 @@ OWNER = """
 
 @pytest.fixture
 def owner():
-    """Starts a process that starts servers, and says its folder and their pids."""
+    """A process that starts servers, and reports its folder and their pids."""
     started = []
 
     def start(end):
@@ -60,15 +60,15 @@ def test_a_killed_owner_leaves_nothing(owner, number):
     until(lambda: not living(pids) and not folder.exists())
 
 
-def test_an_owner_that_ends_leaves_nothing(owner):
-    """Nor does an owner leave anything that just ends, and closes nothing."""
+def test_an_owner_that_exits_leaves_nothing(owner):
+    """An owner that exits without closing its farm leaves nothing."""
     process, folder, pids = owner("sys.exit()")
     process.wait()
     until(lambda: not living(pids) and not folder.exists())
 
 
-def test_the_end_of_the_farm_is_waited_for():
-    """`close` returns when all is gone; a farm that is asked for later is a new one."""
+def test_close_waits_for_the_farm():
+    """`close` returns when all is gone; the next farm is a new one."""
     ours = farm.Farm()
     process = ours.spawn(["sleep", "600"], ours.folder("sleep"), None)
     folder = ours.folder("last").parent
@@ -77,9 +77,9 @@ def test_the_end_of_the_farm_is_waited_for():
     assert not folder.exists()
 
 
-def test_what_ignores_its_end_is_killed(monkeypatch):
-    """A process that does not end by itself is killed after some patience, and its children too."""
-    monkeypatch.setattr("services.process._PATIENCE", 0.2)
+def test_process_that_ignores_sigint_is_killed(monkeypatch):
+    """A process that ignores SIGINT is killed after a while, and its children too."""
+    monkeypatch.setattr("services.process._STOP_TIMEOUT", 0.2)
     process = Process(["sh", "-c", "trap '' INT; sleep 600; :"], farm.ground().folder("deaf"))
     process.start()
     until(lambda: len(family(pid=process.pid)) == 2)
@@ -89,15 +89,15 @@ def test_what_ignores_its_end_is_killed(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [account.account, account.bare])
-def test_postgres_runs_as_no_root(kind, monkeypatch):
-    """PostgreSQL runs, whoever we are, with and without user namespaces."""
+def test_postgres_runs_as_another_user_than_root(kind, monkeypatch):
+    """PostgreSQL runs under any user, with and without user namespaces."""
     monkeypatch.setattr(postgres, "account", kind)
     with postgres.standalone() as server:
         assert server.execute("SELECT 1") == [["1"]]
 
 
-def test_postgres_runs_from_a_closed_folder(tmp_path, monkeypatch):
-    """PostgreSQL runs although the environment is in a folder that is only for us."""
+def test_postgres_runs_from_a_private_folder(tmp_path, monkeypatch):
+    """PostgreSQL runs if the environment is in a folder that only this user can read."""
     tmp_path.chmod(0o700)
     found = postgres.binaries()
     site = found.parents[2]
@@ -109,7 +109,7 @@ def test_postgres_runs_from_a_closed_folder(tmp_path, monkeypatch):
 
 
 def until(claim):
-    """Wait for something that happens on its own."""
+    """Wait until a condition holds by itself."""
     deadline = time.monotonic() + 60
     while not claim():
         assert time.monotonic() < deadline

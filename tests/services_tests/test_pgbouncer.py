@@ -1,4 +1,4 @@
-"""A pooler by transaction before PostgreSQL."""
+"""A pooler in transaction mode before PostgreSQL."""
 
 import pytest
 from services import pgwire
@@ -10,7 +10,7 @@ def connected(server: PgBouncer, url: str) -> pgwire.Connection:
 
 
 def test_many_clients_share_few_connections(pgbouncer_server: PgBouncer, pgbouncer_url: str):
-    """Five clients that are open at once are served by two connections at most."""
+    """Five open clients are served by two connections at most."""
     clients = [connected(pgbouncer_server, pgbouncer_url) for _ in range(5)]
     backends = {client.query("SELECT pg_backend_pid()")[0][0] for client in clients}
     for client in clients:
@@ -18,7 +18,7 @@ def test_many_clients_share_few_connections(pgbouncer_server: PgBouncer, pgbounc
     assert len(backends) <= 2
 
 
-def test_what_a_session_prepares_is_another_s(pgbouncer_server: PgBouncer, pgbouncer_url: str):
+def test_clients_share_prepared_statements(pgbouncer_server: PgBouncer, pgbouncer_url: str):
     """A prepared statement belongs to the server's connection: two clients collide."""
     with (
         connected(pgbouncer_server, pgbouncer_url) as one,

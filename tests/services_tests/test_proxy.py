@@ -1,4 +1,4 @@
-"""The proxy does what it is told to, to real connections, and nothing else."""
+"""The proxy applies its faults to real connections, and changes nothing else."""
 
 import gc
 import threading
@@ -25,21 +25,21 @@ def client(proxy):
 
 @pytest.fixture
 def count(valkey_server, request):
-    """A counter's value on the server itself, and the name of its key."""
+    """Return a counter's value on the server itself, and the name of its key."""
     key = request.node.name
     valkey_server("DEL", key)
     yield lambda: int(valkey_server("GET", key) or 0), key
     valkey_server("DEL", key)
 
 
-def test_all_passes(proxy, client):
-    """Without a fault bytes pass both ways, large ones too."""
+def test_bytes_pass_unchanged(proxy, client):
+    """Without a fault bytes pass both ways, large amounts too."""
     assert client("ECHO", "x" * 1_000_000) == b"x" * 1_000_000
     assert proxy.open == 1
 
 
 def test_round_trips_are_counted(proxy, client):
-    """A request in however many writes is one round trip; what went is there to read."""
+    """A request in any number of writes is one round trip; the traffic can be read."""
     with proxy.record() as traffic:
         client("SET", "proxied", "v" * 300_000)
         assert traffic.round_trips == 1
@@ -61,7 +61,7 @@ def test_a_pipeline_is_one_round_trip(proxy, client):
 
 
 def test_a_query_to_postgres_is_one_round_trip(postgres_proxy):
-    """Any server can be behind: here PostgreSQL, where opening a session is one more."""
+    """The proxy works with any server: on PostgreSQL, opening a session is one more round trip."""
     with pgwire.Connection(postgres_proxy.host, postgres_proxy.port) as connection:
         assert postgres_proxy.traffic.round_trips == 1
         assert connection.query("SELECT 1") == [["1"]]
@@ -78,15 +78,15 @@ def test_connections_are_counted(proxy):
 
 
 def test_delay(proxy, client):
-    """Requests and replies are late by what was said, not before and not after."""
+    """Requests and replies are late by the configured delay, no less and no more."""
     with proxy.fault(faults.Delay(requests=0.1, replies=0.1)):
         began = time.monotonic()
         assert client("PING") == b"PONG"
         assert time.monotonic() - began >= 0.2
 
 
-def test_a_black_hole_is_silent_then_late(proxy, client, count):
-    """Nothing passes while it rules, on new connections neither; what was held passes then."""
+def test_black_hole_holds_bytes_until_it_ends(proxy, client, count):
+    """A black hole holds all bytes, on new connections too, and passes them on at its end."""
     value, key = count
     with proxy.fault(faults.BlackHole()):
         client.timeout(0.1)
@@ -101,8 +101,8 @@ def test_a_black_hole_is_silent_then_late(proxy, client, count):
         assert late("PING") == b"PONG"
 
 
-def test_a_black_hole_hides_a_server_s_end():
-    """Who is parted from a server does not learn of its death before the fault is over."""
+def test_black_hole_hides_a_server_s_end():
+    """A client behind a black hole does not see its server's end before the fault is over."""
     with valkey.standalone() as server, Proxy(server) as proxy, Client(proxy.url) as client:
         assert client("PING") == b"PONG"
         with proxy.fault(faults.BlackHole()):
@@ -113,8 +113,8 @@ def test_a_black_hole_hides_a_server_s_end():
         assert client.ended()
 
 
-def test_a_black_hole_for_replies(proxy, client, count):
-    """With `requests=False` the server does what the client never hears of."""
+def test_black_hole_for_replies(proxy, client, count):
+    """With `requests=False` the server applies requests whose replies never arrive."""
     value, key = count
     with proxy.fault(faults.BlackHole(requests=False)):
         client.timeout(0.1)
@@ -123,7 +123,7 @@ def test_a_black_hole_for_replies(proxy, client, count):
         assert value() == 1
 
 
-def test_a_black_hole_for_requests(proxy, client, count):
+def test_black_hole_for_requests(proxy, client, count):
     """With `replies=False` only requests are held."""
     value, key = count
     with proxy.fault(faults.BlackHole(replies=False)):
@@ -134,8 +134,8 @@ def test_a_black_hole_for_requests(proxy, client, count):
 
 
 @pytest.mark.parametrize("reset", [False, True])
-def test_a_lost_reply(proxy, client, count, reset):
-    """The server has applied the request; the client hears the connection's end."""
+def test_lost_reply(proxy, client, count, reset):
+    """The server has applied the request; the client sees the connection's end."""
     value, key = count
     with proxy.fault(faults.lost_reply(reset=reset)):
         with pytest.raises(ConnectionResetError if reset else ConnectionError):
@@ -143,8 +143,8 @@ def test_a_lost_reply(proxy, client, count, reset):
         assert value() == 1
 
 
-def test_a_lost_request(proxy, client, count):
-    """The request never reached the server."""
+def test_lost_request(proxy, client, count):
+    """A lost request never reaches the server."""
     value, key = count
     with proxy.fault(faults.lost_request()):
         with pytest.raises(ConnectionError):
@@ -152,8 +152,8 @@ def test_a_lost_request(proxy, client, count):
         assert value() == 0
 
 
-def test_a_fault_may_wait_for_a_request(proxy, client, count):
-    """With `after` requests before the one that holds these bytes go through."""
+def test_fault_after_a_request(proxy, client, count):
+    """With `after`, requests before the one that contains these bytes pass."""
     value, key = count
     with proxy.fault(faults.lost_reply(after=b"INCR")):
         assert client("PING") == b"PONG"
@@ -162,8 +162,8 @@ def test_a_fault_may_wait_for_a_request(proxy, client, count):
     assert value() == 1
 
 
-def test_a_fault_may_happen_so_many_times(proxy, count):
-    """With `times` it is over after so many connections."""
+def test_fault_with_times(proxy, count):
+    """With `times` the fault is over after so many connections."""
     value, key = count
     with proxy.fault(faults.lost_reply(times=2)):
         for _ in range(2):
@@ -174,7 +174,7 @@ def test_a_fault_may_happen_so_many_times(proxy, count):
 
 
 @pytest.mark.parametrize("passed", [0, 1, 7, 13])
-def test_a_reply_is_cut(proxy, client, passed):
+def test_cut_reply(proxy, client, passed):
     """Exactly so many bytes of a reply arrive."""
     reply = b"$10\r\n0123456789\r\n"
     with proxy.fault(faults.Cut(replies=passed)):
@@ -182,8 +182,8 @@ def test_a_reply_is_cut(proxy, client, passed):
         assert client.rest() == reply[:passed]
 
 
-def test_a_request_is_cut(proxy, client, count, valkey_server):
-    """The server gets so many bytes of a request, and applies nothing."""
+def test_cut_request(proxy, client, count, valkey_server):
+    """The server receives so many bytes of a request, and applies nothing."""
     value, key = count
     with proxy.fault(faults.Cut(requests=12)), pytest.raises(ConnectionError):
         client("INCR", key)
@@ -191,15 +191,15 @@ def test_a_request_is_cut(proxy, client, count, valkey_server):
     assert value() == 0
 
 
-def test_a_cut_may_come_after_the_whole(proxy, client):
-    """A cut at the very end of a reply lets it through, and then ends the connection."""
+def test_cut_at_the_end_of_a_reply(proxy, client):
+    """A cut at the very end of a reply lets it pass, and then ends the connection."""
     with proxy.fault(faults.Cut(replies=len(b"+PONG\r\n"))):
         assert client("PING") == b"PONG"
         assert client.rest() == b""
 
 
-def test_a_trickle(proxy, client):
-    """Replies come byte by byte, each soon, all of them late."""
+def test_trickle(proxy, client):
+    """Replies arrive byte by byte: each byte soon, the whole late."""
     with proxy.fault(faults.Trickle(rate=100)):
         client.timeout(1.0)
         began = time.monotonic()
@@ -208,7 +208,7 @@ def test_a_trickle(proxy, client):
 
 
 def test_reset(proxy, client):
-    """Open connections are reset, and new ones too."""
+    """Open connections are reset, and so are new ones."""
     with proxy.fault(faults.Reset()):
         with pytest.raises(ConnectionResetError):
             client("PING")
@@ -219,7 +219,7 @@ def test_reset(proxy, client):
 
 
 def test_refuse(proxy, client):
-    """Open connections end, new ones are refused, and later welcome again."""
+    """During the fault open connections end and new ones are refused; later they are accepted."""
     with proxy.fault(faults.Refuse()):
         assert client.rest() == b""
         with pytest.raises(ConnectionRefusedError):
@@ -230,7 +230,7 @@ def test_refuse(proxy, client):
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_drop(proxy, client, reset):
-    """Idle connections end once; new ones pass."""
+    """Open connections end once; new ones pass."""
     client("PING")
     proxy.drop(reset=reset)
     assert proxy.open == 0
@@ -241,7 +241,7 @@ def test_drop(proxy, client, reset):
 
 
 def test_a_server_that_dies_ends_its_connections():
-    """A killed server's connections end; as long as it is gone, new ones are reset."""
+    """A killed server's connections end; while it is down, new ones are reset."""
     with valkey.standalone() as server, Proxy(server) as proxy, Client(proxy.url) as client:
         client("PING")
         server.kill()
@@ -254,7 +254,7 @@ def test_a_server_that_dies_ends_its_connections():
             assert other("PING") == b"PONG"
 
 
-def test_nothing_is_left(valkey_server, recwarn):
+def test_closed_proxy_leaves_nothing(valkey_server, recwarn):
     """A closed proxy leaves no thread, no open connection and no listener."""
     before = set(threading.enumerate())
     with Proxy(valkey_server) as proxy, Client(proxy.url) as client:
@@ -269,7 +269,7 @@ def test_nothing_is_left(valkey_server, recwarn):
 
 
 def until(claim):
-    """Wait for something that happens on its own."""
+    """Wait until a condition holds by itself."""
     deadline = time.monotonic() + 5
     while not claim():
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""A Redis with mutual TLS, and a user who may do little."""
+"""A Redis with mutual TLS and a restricted user."""
 
 import ssl
 
@@ -8,33 +8,33 @@ from services.resp import Client, ReplyError
 
 
 def test_the_right_certificate_and_password_enter(secured_redis: Secured):
-    """With the client's certificate and the URL's login its user is in."""
+    """The client's certificate and the URL's login give access."""
     assert secured_redis.url.startswith("rediss://fibonacci:")
     assert secured_redis("ACL", "WHOAMI") == b"fibonacci"
 
 
 @pytest.mark.parametrize("command", [("KEYS", "*"), ("FLUSHALL",), ("CONFIG", "GET", "*")])
-def test_what_is_dangerous_is_refused(secured_redis: Secured, command):
-    """The user may not do what the ACL category `@dangerous` holds."""
+def test_dangerous_commands_are_refused(secured_redis: Secured, command):
+    """The user may not run commands of the ACL category `@dangerous`."""
     with pytest.raises(ReplyError, match="NOPERM"):
         secured_redis(*command)
 
 
 def test_other_keys_are_refused(secured_redis: Secured):
-    """The user's keys begin with `t`."""
+    """The user has access only to keys that begin with `t`."""
     assert secured_redis("SET", "t:k", "v") == b"OK"
     with pytest.raises(ReplyError, match="NOPERM"):
         secured_redis("SET", "k", "v")
 
 
 def test_no_certificate_is_refused(secured_redis: Secured):
-    """Without a client's certificate nobody enters."""
+    """A client without a certificate is refused."""
     context = ssl.create_default_context(cafile=str(secured_redis.certificates.ca))
     assert refused(secured_redis, context)
 
 
 def test_a_stranger_is_refused(secured_redis: Secured):
-    """The certificate of an authority that the server does not know does not help."""
+    """A certificate of an unknown authority is refused."""
     made = secured_redis.certificates
     context = ssl.create_default_context(cafile=str(made.ca))
     context.load_cert_chain(made.stranger, made.stranger_key)
@@ -42,14 +42,14 @@ def test_a_stranger_is_refused(secured_redis: Secured):
 
 
 def test_a_client_may_refuse_the_server(secured_redis: Secured):
-    """Who trusts another authority does not speak to the server."""
+    """A client that trusts another authority refuses the server."""
     context = ssl.create_default_context(cafile=str(secured_redis.certificates.other_ca))
     with pytest.raises(ssl.SSLCertVerificationError):
         Client(secured_redis.url, tls=context)
 
 
 def test_a_wrong_password_is_refused(secured_redis: Secured):
-    """A wrong password is told as such; so is no login at all."""
+    """A wrong password and a missing login each get their own error."""
     host = f"{secured_redis.host}:{secured_redis.port}"
     with pytest.raises(ReplyError, match="WRONGPASS"):
         Client(f"rediss://fibonacci:wrong@{host}/0", tls=secured_redis.tls)
@@ -61,12 +61,12 @@ def test_a_wrong_password_is_refused(secured_redis: Secured):
 
 
 def test_keys_are_private(secured_redis: Secured):
-    """Private keys are for their owner's eyes only, as clients demand."""
+    """Only their owner can read private keys, as clients require."""
     assert secured_redis.certificates.client_key.stat().st_mode & 0o777 == 0o600
 
 
 def refused(server: Secured, context: ssl.SSLContext) -> bool:
-    """Whether the server ends the connection; with TLS 1.3 the client learns it when it reads."""
+    """Return whether the server ends the connection; with TLS 1.3 a client learns it on reading."""
     with pytest.raises((ssl.SSLError, ConnectionError)), Client(server.url, tls=context) as client:
         client("PING")
     return True

@@ -1,4 +1,4 @@
-"""What every single server of the farm does."""
+"""Properties of every single server of the farm."""
 
 import os
 import socket
@@ -34,16 +34,16 @@ def answer(server: Server) -> object:
     return server("PING")
 
 
-def test_it_answers_as_soon_as_it_is_there(server: Server):
-    """A server that was started answers, on loopback, on a port below the ephemeral ones."""
+def test_started_server_replies(server: Server):
+    """A server that was started replies, on loopback, on a port below the ephemeral ones."""
     assert ask(server) in ([["1"]], b"PONG")
     assert server.host == "127.0.0.1"
     assert 10_240 <= server.port < 22_768
     assert f"127.0.0.1:{server.port}" in server.url
 
 
-def test_a_killed_one_refuses_and_starts_again(server: Server):
-    """SIGKILL ends every process of it; the same port answers after `start`."""
+def test_killed_server_refuses_and_restarts(server: Server):
+    """SIGKILL ends all of its processes; the same port serves after `start`."""
     url, before = server.url, family(pid=server.pid)
     server.kill()
     assert not server.alive
@@ -55,15 +55,15 @@ def test_a_killed_one_refuses_and_starts_again(server: Server):
 
 
 def test_a_restart_is_another_process(server: Server):
-    """`restart` ends the process in good order, and starts a new one."""
+    """`restart` ends the process in order, and starts a new one."""
     before = server.pid
     server.restart()
     assert server.pid != before
     assert ask(server) in ([["1"]], b"PONG")
 
 
-def test_a_paused_one_accepts_and_is_silent(server: Server):
-    """SIGSTOP: connections are accepted, nothing answers, until SIGCONT."""
+def test_paused_server_is_silent(server: Server):
+    """After SIGSTOP connections are accepted and nothing replies, until SIGCONT."""
     server.pause()
     with socket.create_connection((server.host, server.port), 0.2) as connection:
         connection.sendall(b"PING\r\n")
@@ -74,7 +74,7 @@ def test_a_paused_one_accepts_and_is_silent(server: Server):
 
 
 @pytest.mark.parametrize("kind", START)
-def test_a_stopped_one_leaves_nothing(kind):
+def test_stopped_server_leaves_nothing(kind):
     """After `stop` no process is left, paused or not."""
     server = START[kind]()
     members = family(pid=server.pid)
@@ -85,7 +85,7 @@ def test_a_stopped_one_leaves_nothing(kind):
         os.kill(server.pid, 0)
 
 
-def test_a_paused_postgres_answers_on_no_connection():
+def test_paused_postgres_is_silent_on_all_connections():
     """A pause stops the backends of open connections too, not only the postmaster."""
     with postgres.standalone() as server, pgwire.Connection(server.host, server.port) as open_one:
         assert open_one.query("SELECT 1") == [["1"]]
@@ -96,7 +96,7 @@ def test_a_paused_postgres_answers_on_no_connection():
 
 
 def test_settings_reach_the_server():
-    """Settings are the server's own, with underscores."""
+    """Keyword arguments are settings of the server, with underscores."""
     with valkey.standalone(maxmemory="3mb", maxmemory_policy="noeviction") as server:
         assert server("CONFIG", "GET", "maxmemory-policy")[1] == b"noeviction"
         assert server("CONFIG", "GET", "maxmemory")[1] == b"3145728"
@@ -104,16 +104,16 @@ def test_settings_reach_the_server():
         assert server.execute("SHOW max_connections") == [["7"]]
 
 
-def test_a_wrong_setting_is_told_with_the_log():
-    """A server that cannot start fails at once, and shows why."""
+def test_a_wrong_setting_raises_with_the_log():
+    """A server that cannot start fails at once, with its log."""
     with pytest.raises(RuntimeError, match="no_such_parameter"):
         postgres.standalone(no_such_parameter=1)
     with pytest.raises(RuntimeError, match="no-such-directive"):
         valkey.standalone(no_such_directive=1)
 
 
-def test_data_outlives_a_restart_if_it_is_asked_to():
-    """With `appendonly` a killed Valkey comes back with what it had; by default it comes empty."""
+def test_appendonly_data_survives_a_restart():
+    """With `appendonly` a killed Valkey restarts with its data; by default it restarts empty."""
     for settings, found in (({"appendonly": "yes", "appendfsync": "always"}, b"v"), ({}, None)):
         with valkey.standalone(**settings) as server:
             server("SET", "k", "v")
@@ -130,8 +130,8 @@ def test_a_unix_socket_is_there():
         assert connection.recv(100) == b"+PONG\r\n"
 
 
-def test_each_test_has_a_database_of_its_own(postgres_server: Databases):
-    """A database is new and empty, and is dropped although somebody is connected."""
+def test_each_test_has_its_own_database(postgres_server: Databases):
+    """A database is new and empty, and is dropped despite open connections."""
     with postgres_server.database() as one, postgres_server.database() as other:
         names = {url.rpartition("/")[2] for url in (one, other)}
         assert len(names) == 2
@@ -141,8 +141,8 @@ def test_each_test_has_a_database_of_its_own(postgres_server: Databases):
     assert not names & {row[0] for row in left}
 
 
-def test_an_error_of_postgres_is_told():
-    """The farm's own questions fail with the server's code and words."""
+def test_postgres_error_has_code_and_text():
+    """A failed query raises with the server's code and text."""
     with (
         postgres.standalone() as server,
         pytest.raises(pgwire.QueryError, match=r"42601: syntax error at or near"),
@@ -150,7 +150,7 @@ def test_an_error_of_postgres_is_told():
         server.execute("nonsense")
 
 
-def test_an_error_of_redis_is_told(either_server):
-    """The farm's own questions fail with the server's words."""
+def test_redis_error_has_its_text(either_server):
+    """A failed command raises with the server's text."""
     with pytest.raises(resp.ReplyError, match="unknown command"):
         either_server("NONSENSE")

@@ -155,7 +155,7 @@ def test_nested_async_workflows_do_not_deadlock() -> None:
 
 @st.composite
 def graphs(draw: st.DrawFn) -> list[set[int]]:
-    """Of each of up to 200 nodes, those before it that it needs."""
+    """Draw a graph of up to 200 nodes: for each, the earlier nodes that it depends on."""
     size = draw(st.integers(1, 200))
     random = draw(st.randoms(use_true_random=False))
     density = draw(st.sampled_from([0.0, 0.01, 0.1, 0.5]))

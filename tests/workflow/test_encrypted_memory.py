@@ -32,7 +32,7 @@ def model(request: Any) -> str:
 
 
 class Sealless(ToyCipher):
-    """It opens, and seals no more."""
+    """A cipher that opens, but fails to seal."""
 
     def seal(self, plain: bytes, aad: bytes) -> bytes:
         raise EncryptionError("the key may no longer seal")

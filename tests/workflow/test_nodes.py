@@ -221,6 +221,6 @@ def test_one_text_is_a_list_of_one() -> None:
 
 
 class Silent(Model):
-    """It is never called."""
+    """A model that is never called."""
 
     def complete(self, request: Any) -> Any: ...

@@ -42,7 +42,7 @@ class ClientError(Exception):
 
 
 class NoJSONError(OSError, ValueError):
-    """What a client raises if a gateway returns an HTML page."""
+    """Raised by a client if a gateway returns an HTML page."""
 
 
 PASSING = [

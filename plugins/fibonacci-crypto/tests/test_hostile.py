@@ -55,7 +55,15 @@ class Mutator:
         record = bytearray(chance.choice(RECORDS))
         for _ in range(chance.randint(1, 4)):
             chance.choice(
-                (self.flip, self.set, self.cut, self.insert, self.swap, self.repeat, self.splice)
+                (
+                    self.flip,
+                    self.set,
+                    self.cut,
+                    self.insert,
+                    self.reverse,
+                    self.repeat,
+                    self.splice,
+                )
             )(record)
         return bytes(record)
 
@@ -79,7 +87,7 @@ class Mutator:
         at = self.position(record)
         record[at:at] = self.chance.randbytes(self.chance.choice((1, 4, 16, 300)))
 
-    def swap(self, record: bytearray) -> None:
+    def reverse(self, record: bytearray) -> None:
         one, two = sorted((self.position(record), self.position(record)))
         record[one:two] = record[one:two][::-1]
 

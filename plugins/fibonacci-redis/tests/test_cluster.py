@@ -75,7 +75,7 @@ VERBS = {
     ),
     "write": lambda client: client("write", KEY, b"2", None) is None,
     "add": lambda client: client("compare_and_set", Address(SPACE, "new"), ABSENT, b"1", None),
-    "swap": lambda client: client("compare_and_set", KEY, b"1", b"2", KEEP_TTL),
+    "cas": lambda client: client("compare_and_set", KEY, b"1", b"2", KEEP_TTL),
     "remove": lambda client: client("remove", KEY),
     "remove_many": lambda client: (
         client("remove_many", [Address(space, "k") for space in SPACES]) == len(SPACES)

@@ -19,8 +19,8 @@ VERBS: dict[str, Callable[..., object]] = {
     "create with ttl": lambda client, at: client("write", at("new"), b"1", 60_000),
     "replace": lambda client, at: client("write", at("old"), b"2", None),
     "add": lambda client, at: client("compare_and_set", at("new"), ABSENT, b"1", None),
-    "swap": lambda client, at: client("compare_and_set", at("old"), b"1", b"2", KEEP_TTL),
-    "swap, long": lambda client, at: client("compare_and_set", at("old"), b"1", LONG, KEEP_TTL),
+    "cas": lambda client, at: client("compare_and_set", at("old"), b"1", b"2", KEEP_TTL),
+    "cas, long": lambda client, at: client("compare_and_set", at("old"), b"1", LONG, KEEP_TTL),
     "remove": lambda client, at: client("remove", at("old")),
     "touch": lambda client, at: client("touch", at("old"), None),
     "write_many": lambda client, at: client(

@@ -47,7 +47,7 @@ WRITES: dict[str, Verb] = {
     "write": lambda client, space: client("write", key(space), b"2", None),
     "write, large": lambda client, space: client("write", key(space), b"2" * 8_000_000, None),
     "add": lambda client, space: client("compare_and_set", other(space), ABSENT, b"2", None),
-    "swap": lambda client, space: client("compare_and_set", key(space), b"1", b"2", KEEP_TTL),
+    "cas": lambda client, space: client("compare_and_set", key(space), b"1", b"2", KEEP_TTL),
     "remove": lambda client, space: client("remove", key(space)),
     "touch": lambda client, space: client("touch", key(space), 60_000),
     "write_many": lambda client, space: client(

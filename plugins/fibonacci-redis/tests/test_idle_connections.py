@@ -21,7 +21,7 @@ from fibonacci.plugin import Address, Space
 from fibonacci.testing.threads import run_concurrently
 
 if TYPE_CHECKING:
-    from services.link import Direction, Link
+    from services.proxied_connection import Direction, ProxiedConnection
 
 KEY = Address(Space("t:idle:", "workflow", "w"), "k")
 TIMEOUT = 1.0
@@ -32,13 +32,15 @@ class Forgetting(Pass):
     """Drops silently, once it forgot, all data on connections that existed before."""
 
     forgot: threading.Event = attrs.field(factory=threading.Event)
-    _known: "set[Link]" = attrs.field(factory=set)
+    _known: "set[ProxiedConnection]" = attrs.field(factory=set)
 
-    async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
+    async def on(
+        self, direction: "Direction", data: bytes, connection: "ProxiedConnection"
+    ) -> None:
         if not self.forgot.is_set():
-            self._known.add(link)
-        if not (self.forgot.is_set() and link in self._known and data):
-            await link.send(direction, data)
+            self._known.add(connection)
+        if not (self.forgot.is_set() and connection in self._known and data):
+            await connection.send(direction, data)
 
 
 @attrs.frozen
@@ -47,12 +49,14 @@ class Halting(Pass):
 
     seconds: float
 
-    async def on(self, direction: "Direction", data: bytes, link: "Link") -> None:
+    async def on(
+        self, direction: "Direction", data: bytes, connection: "ProxiedConnection"
+    ) -> None:
         if direction == "reply" and data:
-            await link.send(direction, data[:1])
+            await connection.send(direction, data[:1])
             await asyncio.sleep(self.seconds)
             data = data[1:]
-        await link.send(direction, data)
+        await connection.send(direction, data)
 
 
 @pytest.fixture
@@ -152,13 +156,13 @@ def test_keepalive_is_enabled(open_client: Any, valkey_server: Redis) -> None:
     client("read", KEY)
     store = client.store
     node = store._topology._node
-    link = (
+    connection = (
         (node._shared or node)._connection
         if client.mode == "async"
         else node._pool._idle[0].connection
     )
-    assert link.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-    assert link.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+    assert connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 
 
 def test_connecting_needs_no_default_executor(valkey_server: Redis) -> None:

@@ -156,15 +156,15 @@ WRITES: dict[str, Any] = {
     ],
     "add": lambda client, ttl: client("compare_and_set", at("k"), ABSENT, b"1", ttl),
     "add, long": lambda client, ttl: client("compare_and_set", at("k"), ABSENT, LONG, ttl),
-    "swap": lambda client, ttl: [
+    "cas": lambda client, ttl: [
         client("compare_and_set", at("k"), ABSENT, b"1", 5_000),
         client("compare_and_set", at("k"), b"1", b"2", ttl),
     ],
-    "swap, long": lambda client, ttl: [
+    "cas, long": lambda client, ttl: [
         client("compare_and_set", at("k"), ABSENT, b"1", 5_000),
         client("compare_and_set", at("k"), b"1", LONG, ttl),
     ],
-    "swap that keeps": lambda client, ttl: [
+    "cas that keeps": lambda client, ttl: [
         client("compare_and_set", at("k"), ABSENT, b"1", ttl),
         client("compare_and_set", at("k"), b"1", b"2", KEEP_TTL),
         client("compare_and_set", at("k"), b"2", LONG, KEEP_TTL),

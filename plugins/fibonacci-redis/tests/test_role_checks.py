@@ -35,8 +35,8 @@ READS: dict[str, Any] = {
     "scan": lambda client: client("scan", SPACE),
     "clear": lambda client: client("clear", SPACE),
     "touch": lambda client: client("touch", Address(SPACE, "none"), None),
-    "swap": lambda client: client("compare_and_set", KEY, b"other", b"2", KEEP_TTL),
-    "swap, long": lambda client: client("compare_and_set", KEY, b"other", LONG, KEEP_TTL),
+    "cas": lambda client: client("compare_and_set", KEY, b"other", b"2", KEEP_TTL),
+    "cas, long": lambda client: client("compare_and_set", KEY, b"other", LONG, KEEP_TTL),
     "add": lambda client: client("compare_and_set", KEY, ABSENT, b"2", None),
 }
 """Verbs that depend on what they read; the server itself refuses a write that reads nothing."""

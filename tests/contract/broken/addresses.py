@@ -1,4 +1,4 @@
-"""Stores where records meet, and stores that clear too much or too little."""
+"""Stores that mix up records, or clear too much or too little."""
 
 import unicodedata
 
@@ -10,7 +10,7 @@ from fibonacci.plugin import Address
 
 @broken("C2")
 class FoldsCase(MinimalStore):
-    """Keys are compared without regard to case."""
+    """Keys are compared case-insensitively."""
 
     def place(self, address):
         return Address(address.space, address.key.lower())
@@ -18,7 +18,7 @@ class FoldsCase(MinimalStore):
 
 @broken("C2")
 class Normalises(MinimalStore):
-    """Keys are brought to NFC."""
+    """Keys are normalized to NFC."""
 
     def place(self, address):
         return Address(address.space, unicodedata.normalize("NFC", address.key))
@@ -26,7 +26,7 @@ class Normalises(MinimalStore):
 
 @broken("C2")
 class Trims(MinimalStore):
-    """Spaces at the end of a key are trimmed."""
+    """Trailing spaces of a key are removed."""
 
     def place(self, address):
         return Address(address.space, address.key.rstrip(" "))
@@ -43,7 +43,7 @@ class JoinsWithColons(MinimalStore):
 
 @broken("C1")
 class ForgetsTheScope(MinimalStore):
-    """Scopes share what they hold for equal owners."""
+    """Scopes share the records of equal owners."""
 
     def place(self, address):
         prefix, _, owner = address.space
@@ -60,7 +60,7 @@ class CutsLongKeys(MinimalStore):
 
 @broken("C6")
 class ClearsSiblings(MinimalStore):
-    """Clearing takes every owner whose name starts alike."""
+    """Clearing removes every owner whose name has the same prefix."""
 
     def clear(self, space, *, cursor=None, deadline):
         for record in list(self.records.values()):
@@ -71,7 +71,7 @@ class ClearsSiblings(MinimalStore):
 
 @broken("C6")
 class ClearsEverything(MinimalStore):
-    """Clearing flushes the database."""
+    """Clearing removes all records of the database."""
 
     def clear(self, space, *, cursor=None, deadline):
         self.records.clear()
@@ -79,7 +79,7 @@ class ClearsEverything(MinimalStore):
 
 @broken("C6")
 class ClearsOnePage(MinimalStore):
-    """Clearing stops behind the first thousand records."""
+    """Clearing stops after the first thousand records."""
 
     def clear(self, space, *, cursor=None, deadline):
         super().clear(space, cursor=cursor, deadline=deadline)

@@ -1,4 +1,4 @@
-"""Stores whose changes get lost, or are made twice."""
+"""Stores whose changes get lost, or are applied twice."""
 
 import math
 import time
@@ -47,7 +47,7 @@ class EmptyIsAbsent(MinimalStore):
 
 @broken("C16")
 class TriesTwice(MinimalStore):
-    """A compare-and-set is sent again where the answer to the first was lost: each third time."""
+    """A compare-and-set is sent again if the reply was lost: each third time."""
 
     count = 0
 

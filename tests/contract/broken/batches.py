@@ -1,4 +1,4 @@
-"""Stores whose batches do something else than single calls."""
+"""Stores whose batches behave differently from single calls."""
 
 import time
 
@@ -9,7 +9,7 @@ from broken.entry import broken
 
 @broken("C14")
 class ReadsManyInItsOwnOrder(MinimalStore):
-    """A batch answers in the order of the store, not of the question."""
+    """A batch returns records in the order of the store, not of the request."""
 
     def read_many(self, addresses, *, deadline):
         return super().read_many(sorted(addresses), deadline=deadline)
@@ -17,7 +17,7 @@ class ReadsManyInItsOwnOrder(MinimalStore):
 
 @broken("C14")
 class ReadsManyDropsAbsent(MinimalStore):
-    """A batch leaves out what it did not find."""
+    """A batch leaves out absent records."""
 
     def read_many(self, addresses, *, deadline):
         found = super().read_many(addresses, deadline=deadline)
@@ -35,7 +35,7 @@ class WritesManyForEver(MinimalStore):
 
 @broken("C14")
 class CountsAllRemoved(MinimalStore):
-    """A batch counts what it was asked to remove."""
+    """A batch counts the keys of the request as removed."""
 
     def remove_many(self, addresses, *, deadline):
         super().remove_many(addresses, deadline=deadline)

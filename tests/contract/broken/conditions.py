@@ -1,4 +1,4 @@
-"""Stores on servers with versions, whose conditions hold less than they say."""
+"""Stores on servers with versions, with incomplete conditions."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from fibonacci.plugin import ABSENT
 
 @broken("C16")
 class KnowsOnlyAbsence(VersionStore):
-    """The condition that there be no record is kept, that of a version is not."""
+    """The condition that there be no record is checked, that of a version is not."""
 
     def holds(self, address, version):
         return version is not ABSENT or super().holds(address, version)
@@ -30,7 +30,7 @@ class ChecksAndWrites(VersionStore):
 
 @broken("C16")
 class TakesConflictsForSuccess(VersionStore):
-    """The answer that a condition did not hold is not looked at."""
+    """The response that a condition did not hold is ignored."""
 
     def write_if(self, address, version, data, expires, *, deadline):
         super().write_if(address, version, data, expires, deadline=deadline)
@@ -39,7 +39,7 @@ class TakesConflictsForSuccess(VersionStore):
 
 @broken("C14")
 class TakesEveryRemovalForOurs(VersionStore):
-    """A removal is told as done, whoever did it."""
+    """A removal returns True even if another client removed the record."""
 
     def remove_if(self, address, version, *, deadline):
         super().remove_if(address, version, deadline=deadline)
@@ -48,7 +48,7 @@ class TakesEveryRemovalForOurs(VersionStore):
 
 @broken("C12")
 class ListsTheUnswept(VersionStore):
-    """What has expired is listed until the server sweeps it."""
+    """An expired record is listed until the server removes it."""
 
     def listed(self, record):
         return True
@@ -56,7 +56,7 @@ class ListsTheUnswept(VersionStore):
 
 @broken("C13")
 class ForgetsExpiryOnConditions(VersionStore):
-    """A conditional write drops the expiry that it is given."""
+    """A conditional write drops its expiry."""
 
     def write_if(self, address, version, data, expires, *, deadline):
         expires = expires if version is None else None
@@ -64,8 +64,8 @@ class ForgetsExpiryOnConditions(VersionStore):
 
 
 @broken("C16")
-class AwaitedChecksAndWrites(AsyncVersionStore):
-    """Another task comes between condition and write."""
+class AsyncChecksAndWrites(AsyncVersionStore):
+    """Another task runs between condition and write."""
 
     def __init__(self, store):
         super().__init__(VersionStore())

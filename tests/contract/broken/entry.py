@@ -1,4 +1,4 @@
-"""The list of broken stores."""
+"""The registry of broken stores."""
 
 from fibonacci.plugin import AsyncStore
 
@@ -7,7 +7,7 @@ BROKEN_ASYNC = {}
 
 
 def broken(clause):
-    """Enter a store in the list; the clause is the one that has to catch it."""
+    """Register a store; the clause is the one whose tests must catch it."""
 
     def enter(store):
         store.clause = clause

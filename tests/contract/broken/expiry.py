@@ -11,7 +11,7 @@ from fibonacci.plugin import ABSENT, KEEP_TTL
 
 @broken("C12")
 class ReturnsExpired(MinimalStore):
-    """An expired record is returned until somebody sweeps it."""
+    """An expired record is returned until it is removed."""
 
     def read(self, address, *, deadline):
         record = self.records.get(self.place(address))
@@ -36,7 +36,7 @@ class ExpiredExists(MinimalStore):
 
 @broken("C12")
 class RemovesExpired(MinimalStore):
-    """Removing an expired record says True."""
+    """Removing an expired record returns True."""
 
     def remove(self, address, *, deadline):
         return self.records.pop(self.place(address), None) is not None
@@ -44,7 +44,7 @@ class RemovesExpired(MinimalStore):
 
 @broken("C12")
 class AddsNotOverExpired(MinimalStore):
-    """A compare-and-set takes an expired record for a live one."""
+    """A compare-and-set treats an expired record as live."""
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         with self.lock:
@@ -57,7 +57,7 @@ class AddsNotOverExpired(MinimalStore):
 
 @broken("C12")
 class KeepsExpiredExpiry(MinimalStore):
-    """KEEP on creation keeps the expiry of the record that expired there."""
+    """KEEP on creation uses the expiry of the record that expired there."""
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         with self.lock:
@@ -70,7 +70,7 @@ class KeepsExpiredExpiry(MinimalStore):
 
 @broken("C13")
 class KeepDropsExpiry(MinimalStore):
-    """KEEP makes the record live for ever."""
+    """KEEP removes the record's expiry."""
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         ttl_ms = None if ttl_ms is KEEP_TTL else ttl_ms
@@ -79,7 +79,7 @@ class KeepDropsExpiry(MinimalStore):
 
 @broken("C13")
 class WriteKeepsExpiry(MinimalStore):
-    """A write without a ttl keeps the old expiry, as an SQL upsert does that forgets a column."""
+    """A write without a ttl keeps the old expiry, as an SQL upsert that forgets a column does."""
 
     def write(self, address, data, ttl_ms, *, deadline):
         with self.lock:
@@ -106,7 +106,7 @@ class WholeSecondsDown(MinimalStore):
 
 @broken("C11")
 class CountsFromCutClock(MinimalStore):
-    """A ttl counts from the last whole millisecond, so a record is gone up to 1 ms early."""
+    """A ttl starts at the last whole millisecond, so a record expires up to 1 ms early."""
 
     def expiry(self, ttl_ms):
         return math.inf if ttl_ms is None else (math.floor(self.now() * 1000) + ttl_ms) / 1000
@@ -114,7 +114,7 @@ class CountsFromCutClock(MinimalStore):
 
 @broken("C11")
 class SecondsTakenForMilliseconds(MinimalStore):
-    """The remaining time is told in seconds."""
+    """The remaining time is returned in seconds."""
 
     def remaining_ttl_ms(self, address, *, deadline):
         left = super().remaining_ttl_ms(address, deadline=deadline)
@@ -123,7 +123,7 @@ class SecondsTakenForMilliseconds(MinimalStore):
 
 @broken("C13")
 class RefreshesOnRead(MinimalStore):
-    """Each read gives the record its whole life again."""
+    """Each read restarts the record's ttl."""
 
     def put(self, address, data, expires):
         super().put(address, data, expires)
@@ -140,8 +140,8 @@ class RefreshesOnRead(MinimalStore):
             found = (self.found(address) or (ABSENT,))[0]
             if found != expected:
                 return False
-            kept = self.records[self.place(address)][1] if found is not ABSENT else math.inf
-            self.put(address, data, kept if ttl_ms is KEEP_TTL else self.expiry(ttl_ms))
+            expires = self.records[self.place(address)][1] if found is not ABSENT else math.inf
+            self.put(address, data, expires if ttl_ms is KEEP_TTL else self.expiry(ttl_ms))
             return True
 
     def remaining_ttl_ms(self, address, *, deadline):
@@ -153,7 +153,7 @@ class RefreshesOnRead(MinimalStore):
 
 @broken("C12")
 class TouchResurrects(MinimalStore):
-    """Touching an expired record brings it back."""
+    """Touching an expired record revives it."""
 
     def touch(self, address, ttl_ms, *, deadline):
         with self.lock:
@@ -165,7 +165,7 @@ class TouchResurrects(MinimalStore):
 
 @broken("C16")
 class TouchWritesBack(MinimalStore):
-    """Touching reads the record and writes it back, and so takes changes back."""
+    """Touching reads the record and writes it back, which undoes concurrent changes."""
 
     def touch(self, address, ttl_ms, *, deadline):
         data = self.read(address, deadline=deadline)
@@ -177,7 +177,7 @@ class TouchWritesBack(MinimalStore):
 
 @broken("C13")
 class TouchChangesBytes(MinimalStore):
-    """Touching writes the value anew, in another form."""
+    """Touching rewrites the value in another form."""
 
     def touch(self, address, ttl_ms, *, deadline):
         data = self.read(address, deadline=deadline)

@@ -1,4 +1,4 @@
-"""Stores that damage values, or tell faults as something else."""
+"""Stores that damage values, or report errors as something else."""
 
 import time
 
@@ -10,7 +10,7 @@ from fibonacci.errors import BackendUnavailableError
 
 @broken("C7")
 class StripsBytes(MinimalStore):
-    """Records are stored as text, and lose what is not."""
+    """Records are stored as text, and lose bytes that are not."""
 
     def write(self, address, data, ttl_ms, *, deadline):
         data = data.decode(errors="replace").encode()
@@ -19,7 +19,7 @@ class StripsBytes(MinimalStore):
 
 @broken("C7")
 class ReturnsABuffer(MinimalStore):
-    """Reads return the store's own buffer, which others may change."""
+    """Reads return the store's buffer, which others may change."""
 
     def read(self, address, *, deadline):
         data = super().read(address, deadline=deadline)
@@ -28,7 +28,7 @@ class ReturnsABuffer(MinimalStore):
 
 @broken("C8")
 class SwallowsCorruption(MinimalStore):
-    """Bytes that are no JSON are told as absent."""
+    """Invalid JSON is reported as absent."""
 
     def read(self, address, *, deadline):
         data = super().read(address, deadline=deadline)
@@ -37,7 +37,7 @@ class SwallowsCorruption(MinimalStore):
 
 @broken("C18")
 class SwallowsFaults(MinimalStore):
-    """A request that timed out is told as absent."""
+    """A request that timed out is reported as absent."""
 
     def read(self, address, *, deadline):
         try:
@@ -60,7 +60,7 @@ class LeaksTimeouts(MinimalStore):
 
 @broken("C18")
 class DeniesWrites(MinimalStore):
-    """A write that was applied is told as surely not applied."""
+    """A write that was applied is reported as surely not applied."""
 
     def write(self, address, data, ttl_ms, *, deadline):
         super().write(address, data, ttl_ms, deadline=deadline)

@@ -1,4 +1,4 @@
-"""Stores that take what a signal handler raises for a fault of a server."""
+"""Stores that treat a signal handler's exception as an error of a server."""
 
 import time
 from contextlib import suppress
@@ -10,7 +10,7 @@ from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError
 
 
 class Distant(MinimalStore):
-    """A change is made, and its answer takes a while."""
+    """A change is applied, and its reply takes a while."""
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         answer = super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
@@ -20,29 +20,29 @@ class Distant(MinimalStore):
 
 @broken("C19")
 class AsksAgain(Distant):
-    """A change amid which a handler raised is told as surely not made, and so made again."""
+    """A change that a handler interrupted is reported as surely not applied, and so retried."""
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         try:
             return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
-        except Exception as fault:
-            raise BackendUnavailableError("the connection broke") from fault
+        except Exception as error:
+            raise BackendUnavailableError("the connection broke") from error
 
 
 @broken("C19")
 class RenamesSignals(Distant):
-    """A change amid which a handler raised is told as one whose answer was lost."""
+    """A change that a handler interrupted is reported as one whose reply was lost."""
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         try:
             return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
-        except OSError as fault:
-            raise OutcomeUnknownError("the connection broke") from fault
+        except OSError as error:
+            raise OutcomeUnknownError("the connection broke") from error
 
 
 @broken("C19")
 class SwallowsSignals(MinimalStore):
-    """A read that a handler broke off is done anew, and the exception is gone."""
+    """A read that a handler interrupted is repeated, and the exception is lost."""
 
     def read(self, address, *, deadline):
         with suppress(BaseException):

@@ -1,4 +1,4 @@
-"""Stores that fail other threads, other processes, or those who come later."""
+"""Stores that fail in other threads, in other processes, or later."""
 
 import os
 import threading
@@ -11,19 +11,19 @@ from broken.entry import broken
 
 @broken("C21")
 class MixesThreads(MinimalStore):
-    """Calls share one buffer, and so get each other's answers."""
+    """Calls share one buffer, and so get each other's results."""
 
-    asked = None
+    address = None
 
     def read(self, address, *, deadline):
-        self.asked = address
+        self.address = address
         time.sleep(0.0001)
-        return super().read(self.asked, deadline=deadline)
+        return super().read(self.address, deadline=deadline)
 
 
 @broken("C21")
 class OneThreadOnly(MinimalStore):
-    """Only the thread that made the store may use it."""
+    """Only the thread that created the store may use it."""
 
     def __init__(self):
         super().__init__()
@@ -37,7 +37,7 @@ class OneThreadOnly(MinimalStore):
 
 @broken("C21")
 class DiesAfterFork(MinimalStore):
-    """A child goes on with the parent's connection, and hangs up on it."""
+    """A child uses the parent's connection, and closes it."""
 
     def __init__(self):
         super().__init__()
@@ -51,7 +51,7 @@ class DiesAfterFork(MinimalStore):
 
 @broken("C19")
 class AnswersTheLastQuestion(MinimalStore):
-    """A call that is broken off leaves its answer for the next one."""
+    """An interrupted call leaves its result for the next one."""
 
     def __init__(self):
         super().__init__()
@@ -69,7 +69,7 @@ class AnswersTheLastQuestion(MinimalStore):
 
 @broken("C22")
 class ForgetsWhenClosed(MinimalStore):
-    """Closing takes the records along."""
+    """Closing deletes the records."""
 
     def close(self):
         self.records.clear()

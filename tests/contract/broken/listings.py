@@ -10,7 +10,7 @@ from fibonacci.plugin import Page
 
 @broken("C14")
 class ListsAThousand(MinimalStore):
-    """The first page is taken for the listing."""
+    """The first page is returned as the whole listing."""
 
     def scan(self, space, *, prefix="", cursor=None, limit=1000, deadline):
         page = super().scan(space, prefix=prefix, cursor=cursor, limit=limit, deadline=deadline)
@@ -19,7 +19,7 @@ class ListsAThousand(MinimalStore):
 
 @broken("C14")
 class ListsUnsorted(MinimalStore):
-    """Keys are listed in the order of their writing."""
+    """Keys are listed in the order in which they were written."""
 
     def scan(self, space, *, prefix="", cursor=None, limit=1000, deadline):
         keys = [key for key in self.inside(space) if key.startswith(prefix)]
@@ -54,7 +54,7 @@ class ListsTwice(MinimalStore):
 
 @broken("C14")
 class PagesByNumber(MinimalStore):
-    """A cursor counts records, and skips some when listed ones go meanwhile."""
+    """A cursor counts records, and skips some when listed ones are removed meanwhile."""
 
     def scan(self, space, *, prefix="", cursor=None, limit=1000, deadline):
         keys = sorted(key for key in self.inside(space) if key.startswith(prefix))
@@ -65,7 +65,7 @@ class PagesByNumber(MinimalStore):
 
 @broken("C15")
 class PrefixIsAPattern(MinimalStore):
-    """A scan hands its prefix to SQL's LIKE."""
+    """A scan passes its prefix to SQL's LIKE."""
 
     def scan(self, space, *, prefix="", cursor=None, limit=1000, deadline):
         pattern = re.escape(prefix).replace("%", ".*").replace("_", ".")
@@ -76,7 +76,7 @@ class PrefixIsAPattern(MinimalStore):
 
 @broken("C15")
 class PrefixIsIgnoredAtPages(MinimalStore):
-    """A scan applies its prefix after it counted the page, and ends at an empty one."""
+    """A scan applies its prefix after counting the page, and ends at an empty one."""
 
     def scan(self, space, *, prefix="", cursor=None, limit=1000, deadline):
         page = super().scan(space, cursor=cursor, limit=limit, deadline=deadline)

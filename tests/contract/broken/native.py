@@ -1,4 +1,4 @@
-"""Stores whose async side alone is broken."""
+"""Stores whose async side is broken."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from fibonacci.plugin import ABSENT
 
 @broken("C21")
 class OneLoopOnly(MinimalAsyncStore):
-    """The first event loop is the only one that the store serves."""
+    """The store serves only the first event loop."""
 
     async def read(self, address, *, deadline):
         loop = asyncio.get_running_loop()
@@ -21,7 +21,7 @@ class OneLoopOnly(MinimalAsyncStore):
 
 @broken("C19")
 class LosesCancelled(MinimalAsyncStore):
-    """A cancelled call leaves its answer for the next one."""
+    """A cancelled call leaves its result for the next one."""
 
     answer = None
 
@@ -36,8 +36,8 @@ class LosesCancelled(MinimalAsyncStore):
 
 
 @broken("C16")
-class AwaitedNotAtomic(MinimalAsyncStore):
-    """Compare-and-set gives way between the comparison and the write."""
+class AsyncNotAtomic(MinimalAsyncStore):
+    """Compare-and-set yields to the loop between the comparison and the write."""
 
     async def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         found = self.store.read(address, deadline=deadline)

@@ -1,4 +1,4 @@
-"""Ciphers that open what was moved, changed, cut or planted."""
+"""Ciphers that open records which were moved, changed, cut or planted."""
 
 import os
 from hashlib import sha256
@@ -12,7 +12,7 @@ from fibonacci.errors import DecryptionError
 
 @broken("test_moved_record")
 class NoAddress(Sound):
-    """A record is bound to nothing: one user's opens as another's."""
+    """A record is not bound to its address: it opens at another user's."""
 
     def bound(self, sealed, aad):
         return b""
@@ -28,7 +28,7 @@ class HalfAddress(Sound):
 
 @broken("test_every_bit_of_the_address")
 class AddressesFolded(Sound):
-    """Addresses that differ in case are one."""
+    """Addresses are compared case-insensitively."""
 
     def bound(self, sealed, aad):
         return aad.lower()
@@ -44,7 +44,7 @@ class LooseHead(Sound):
 
 @broken("test_every_bit_of_the_record")
 class OnlyHides(Sound):
-    """AES in counter mode: hidden, and nothing is checked."""
+    """AES in counter mode: encrypted, but not authenticated."""
 
     def seal(self, plain, aad):
         nonce = os.urandom(16)
@@ -62,7 +62,7 @@ class OnlyHides(Sound):
 
 @broken("test_every_bit_of_the_record")
 class SwallowsTampering(Sound):
-    """A record that does not open is read as no value."""
+    """A record that does not open is read as null."""
 
     def open(self, sealed, aad):
         try:
@@ -73,7 +73,7 @@ class SwallowsTampering(Sound):
 
 @broken("test_planted_bytes")
 class TakesPlain(Sound):
-    """What is not sealed is taken as it is."""
+    """A plain value is accepted."""
 
     def open(self, sealed, aad):
         return sealed if sealed[:1] < b"\x80" else super().open(sealed, aad)
@@ -81,7 +81,7 @@ class TakesPlain(Sound):
 
 @broken("test_planted_bytes")
 class TakesNothing(Sound):
-    """No bytes are no value."""
+    """Empty bytes open as an empty value."""
 
     def open(self, sealed, aad):
         return super().open(sealed, aad) if sealed else b""
@@ -89,7 +89,7 @@ class TakesNothing(Sound):
 
 @broken("test_extended_record")
 class LeavesTheRest(Sound):
-    """A record says how long it is, and what stands behind it does not matter."""
+    """A record states its length, and bytes after it are ignored."""
 
     def seal(self, plain, aad):
         sealed = super().seal(plain, aad)
@@ -102,7 +102,7 @@ class LeavesTheRest(Sound):
 
 @broken("test_truncated_record")
 class SearchesForTheStart(Sound):
-    """What stands before the record does not matter, nor whether its first byte is there."""
+    """Bytes before the record are ignored, and so is a missing first byte."""
 
     def open(self, sealed, aad):
         return super().open(b"\x80" + sealed[sealed.find(self.first) :], aad)
@@ -110,7 +110,7 @@ class SearchesForTheStart(Sound):
 
 @broken("test_shifted_boundary")
 class RunsTogether(Sound):
-    """Address and record are authenticated as one text, without a word of where they meet."""
+    """Address and record are authenticated as one text, without a separator."""
 
     def seal(self, plain, aad):
         sealed = super().seal(plain, b"")
@@ -129,7 +129,7 @@ class RunsTogether(Sound):
 
 @broken("test_truncated_record")
 class OthersErrors(Sound):
-    """The library's own errors come out."""
+    """The library's own errors are raised."""
 
     def open(self, sealed, aad):
         key = self.keys.get(sealed[1:5])
@@ -140,7 +140,7 @@ class OthersErrors(Sound):
 
 @broken("test_open_after_error")
 class Sulks(Sound):
-    """After a fault it opens nothing more."""
+    """After an error no record opens any more."""
 
     sulking = False
 
@@ -170,7 +170,7 @@ class SignsTheStart(Sound):
 
 @broken("test_random_bytes")
 class OpensByHead(Sound):
-    """A record that begins as the last one did is taken from a cache."""
+    """A record that begins like the last one is returned from a cache."""
 
     last = (b"?", b"")
 

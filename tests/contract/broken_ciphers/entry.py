@@ -1,4 +1,4 @@
-"""The list of the broken ciphers, the way into it, and the sound one that they are made of."""
+"""The registry of broken ciphers, and the sound one that they derive from."""
 
 import itertools
 import os
@@ -17,7 +17,7 @@ NONCE = slice(5, 17)
 
 
 def broken(test):
-    """Enter a cipher in the list."""
+    """Register a cipher."""
 
     def enter(cipher):
         cipher.test = test
@@ -28,7 +28,7 @@ def broken(test):
 
 
 class Sound(Cipher):
-    """0x80, four bytes that name the key, a nonce, and what AES-GCM makes of the value."""
+    """0x80, four bytes that name the key, a nonce, and the value under AES-GCM."""
 
     def __init__(self, keys):
         raw = [self.read(key) for key in keys]
@@ -71,7 +71,7 @@ class Sound(Cipher):
 
 
 class Counting(Sound):
-    """The nonce is a number."""
+    """The nonce is a counter."""
 
     start = 0
 

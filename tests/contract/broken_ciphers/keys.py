@@ -1,11 +1,11 @@
-"""Ciphers that mix their keys up."""
+"""Ciphers that mix up their keys."""
 
 from broken_ciphers.entry import Sound, broken
 
 
 @broken("test_other_key")
 class OneKeyForAll(Sound):
-    """What the user gave as the key does not matter."""
+    """The user's key is ignored."""
 
     def read(self, key):
         super().read(key)
@@ -14,7 +14,7 @@ class OneKeyForAll(Sound):
 
 @broken("test_all_keys_open")
 class OneKeyOpens(Sound):
-    """Only the first key opens."""
+    """Only the first key opens records."""
 
     def __init__(self, keys):
         super().__init__(keys[:1])
@@ -30,7 +30,7 @@ class LastKeySeals(Sound):
 
 @broken("test_rotation_steps")
 class TriesTwoKeysAtMost(Sound):
-    """A key that stands second opens nothing."""
+    """Keys after the second open nothing."""
 
     def __init__(self, keys):
         super().__init__([keys[0], *keys[2:]])
@@ -38,7 +38,7 @@ class TriesTwoKeysAtMost(Sound):
 
 @broken("test_is_current")
 class AlwaysCurrent(Sound):
-    """Nothing is ever sealed anew."""
+    """No record is ever rewrapped."""
 
     def is_current(self, sealed):
         return sealed[:1] == b"\x80"
@@ -46,7 +46,7 @@ class AlwaysCurrent(Sound):
 
 @broken("test_is_current_of_any_bytes")
 class NeedsAHead(Sound):
-    """It looks where nothing may be."""
+    """A record without a first byte raises IndexError."""
 
     def is_current(self, sealed):
         return sealed[0] == 0x80 and super().is_current(sealed)
@@ -54,7 +54,7 @@ class NeedsAHead(Sound):
 
 @broken("test_is_current_of_any_bytes")
 class TakesAllForIts(Sound):
-    """It calls current what was never sealed."""
+    """Bytes that were never sealed are called current."""
 
     def is_current(self, sealed):
         return sealed[1:5] not in (set(self.keys) - {self.first})

@@ -1,4 +1,4 @@
-"""Ciphers that show something of the value, or lose some of it."""
+"""Ciphers that reveal something of the value, or lose some of it."""
 
 from hashlib import sha256
 
@@ -8,7 +8,7 @@ from fibonacci.errors import ConfigurationError, DecryptionError
 
 @broken("test_records_differ")
 class NonceOfTheValue(Sound):
-    """The nonce is a hash of the value: who has two equal records knows that they are."""
+    """The nonce is a hash of the value: equal records are recognizable."""
 
     def seal(self, plain, aad):
         self.nonce = lambda: sha256(plain + aad).digest()[:12]
@@ -17,7 +17,7 @@ class NonceOfTheValue(Sound):
 
 @broken("test_no_keystream_is_reused")
 class NonceOfTheAddress(Sound):
-    """The nonce is a hash of the address: two values of one record give each other away."""
+    """The nonce is a hash of the address: two values of one record reveal each other."""
 
     def seal(self, plain, aad):
         self.nonce = lambda: sha256(aad).digest()[:12]
@@ -31,7 +31,7 @@ class CountsFromNought(Counting):
 
 @broken("test_first_byte")
 class LooksPlain(Sound):
-    """A record begins like a plain one."""
+    """A sealed record begins like a plain one."""
 
     def seal(self, plain, aad):
         return b"{" + super().seal(plain, aad)
@@ -62,7 +62,7 @@ class FirstByteByChance(Sound):
 
 @broken("test_value_is_hidden")
 class OnlySigns(Sound):
-    """The value is authenticated, and stands there for all to read."""
+    """The value is authenticated, but not encrypted."""
 
     def seal(self, plain, aad):
         head, nonce = b"\x80" + self.first, self.nonce()
@@ -76,7 +76,7 @@ class OnlySigns(Sound):
 
 @broken("test_round_trip")
 class DropsZeros(Sound):
-    """Padding is taken off, and what looks like it."""
+    """Padding is removed, and so are zeros of the value."""
 
     def open(self, sealed, aad):
         return super().open(sealed, aad).rstrip(b"\0")
@@ -84,7 +84,7 @@ class DropsZeros(Sound):
 
 @broken("test_round_trip")
 class SealsNoEmptyValue(Sound):
-    """An empty value is none."""
+    """An empty value opens as absent."""
 
     def seal(self, plain, aad):
         return super().seal(plain or b" ", aad)
@@ -102,7 +102,7 @@ class ShortAddresses(Sound):
 
 @broken("test_result_is_bytes")
 class Changeable(Sound):
-    """What is returned may change later."""
+    """A sealed record is mutable."""
 
     def seal(self, plain, aad):  # pyright: ignore[reportIncompatibleMethodOverride]
         return bytearray(super().seal(plain, aad))

@@ -1,4 +1,4 @@
-"""Ciphers that tell a secret."""
+"""Ciphers that leak a secret."""
 
 import logging
 from hashlib import sha256
@@ -9,7 +9,7 @@ from fibonacci.errors import ConfigurationError, DecryptionError
 
 @broken("test_no_key_in_repr")
 class ShowsItsKeys(Sound):
-    """The repr has the keys in it."""
+    """The repr contains the keys."""
 
     def __init__(self, keys):
         super().__init__(keys)
@@ -21,7 +21,7 @@ class ShowsItsKeys(Sound):
 
 @broken("test_no_secret_in_errors")
 class QuotesTheKey(Sound):
-    """An error helps with the key."""
+    """An error quotes the key."""
 
     def __init__(self, keys):
         super().__init__(keys)
@@ -36,7 +36,7 @@ class QuotesTheKey(Sound):
 
 @broken("test_no_secret_in_logs")
 class LogsValues(Sound):
-    """A debug log has the value in it."""
+    """A debug log contains the value."""
 
     def seal(self, plain, aad):
         logging.getLogger("cipher").debug("sealing %r", plain)
@@ -45,7 +45,7 @@ class LogsValues(Sound):
 
 @broken("test_invalid_key")
 class TakesAnyKey(Sound):
-    """A word is as good as a key."""
+    """Any word is accepted as a key."""
 
     def read(self, key):
         return sha256(key.encode()).digest()
@@ -53,7 +53,7 @@ class TakesAnyKey(Sound):
 
 @broken("test_invalid_key")
 class QuotesWhatIsNoKey(Sound):
-    """The error says what was given instead of a key."""
+    """The error quotes the invalid key."""
 
     def read(self, key):
         try:

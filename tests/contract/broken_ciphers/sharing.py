@@ -1,4 +1,4 @@
-"""Ciphers that don't stand threads or forks."""
+"""Ciphers that break under threads or forks."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from broken_ciphers.entry import Counting, Sound, broken
 
 @broken("test_child_seals_differently")
 class CountsOnAfterAFork(Counting):
-    """A process counts from a number of its own; its children go on where it was."""
+    """A process counts nonces, and its children continue from the same number."""
 
     @property
     def start(self):
@@ -18,7 +18,7 @@ class CountsOnAfterAFork(Counting):
 
 @broken("test_threads")
 class CountsWithoutALock(Sound):
-    """Two threads may draw the same number."""
+    """Two threads may use the same number."""
 
     def __init__(self, keys):
         super().__init__(keys)
@@ -33,7 +33,7 @@ class CountsWithoutALock(Sound):
 
 @broken("test_threads")
 class OneAtATime(Sound):
-    """What is being opened is kept where another thread may put its own."""
+    """The record being opened is stored where another thread may overwrite it."""
 
     def open(self, sealed, aad):
         self.aad = aad
@@ -43,7 +43,7 @@ class OneAtATime(Sound):
 
 @broken("test_fork_while_sealing")
 class LocksForEver(Sound):
-    """A child that is forked while a thread holds the lock waits for it for ever."""
+    """A child that is forked while a thread holds the lock waits for it forever."""
 
     fork_timeout = 0.5
 

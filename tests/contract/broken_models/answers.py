@@ -1,4 +1,4 @@
-"""Answers that are none, or not the same in all ways of asking."""
+"""Completions that are invalid, or differ between sync, async and streams."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from fibonacci.plugin import Completion, TextDelta, Usage
 
 @broken("test_completion")
 class ReturnsText(Plain):
-    """The answer is text, and nothing beside it."""
+    """``complete`` returns text instead of a Completion."""
 
     def complete(self, request) -> Any:
         return super().complete(request).text
@@ -18,7 +18,7 @@ class ReturnsText(Plain):
 
 @broken("test_completion")
 class MakesUpReasons(Sound):
-    """The reason is the service's own word."""
+    """The finish reason is the service's own word."""
 
     def whole(self, request, text, count, reason) -> Any:
         return super().whole(request, text, count, "end_turn")
@@ -26,7 +26,7 @@ class MakesUpReasons(Sound):
 
 @broken("test_stream_items")
 class NoWhole(Sound):
-    """A stream just ends."""
+    """A stream ends without a Completion."""
 
     def stream(self, request) -> Any:
         yield from (piece for piece in super().stream(request) if isinstance(piece, TextDelta))
@@ -38,7 +38,7 @@ class NoWhole(Sound):
 
 @broken("test_stream_items")
 class WholeTwice(Sound):
-    """A stream ends twice."""
+    """A stream ends with two Completions."""
 
     def steps(self, request) -> Any:
         for step in super().steps(request):
@@ -49,7 +49,7 @@ class WholeTwice(Sound):
 
 @broken("test_stream_items")
 class DropsBlanks(Sound):
-    """The pieces of a stream are stripped."""
+    """The deltas of a stream are stripped."""
 
     def steps(self, request) -> Any:
         for step in super().steps(request):
@@ -58,7 +58,7 @@ class DropsBlanks(Sound):
 
 @broken("test_stream_equals_completion")
 class StripsTheAnswer(Sound):
-    """What complete returns is stripped, what a stream yields is not."""
+    """``complete`` strips its text, and a stream does not."""
 
     def complete(self, request) -> Any:
         answer = super().complete(request)
@@ -71,7 +71,7 @@ class StripsTheAnswer(Sound):
 
 @broken("test_sync_equals_async")
 class ForgetsTheReason(Sound):
-    """What is awaited has no reason why it ended."""
+    """An async completion has no finish reason."""
 
     async def acomplete(self, request) -> Any:
         return attrs.evolve(await super().acomplete(request), stop_reason=None)
@@ -79,7 +79,7 @@ class ForgetsTheReason(Sound):
 
 @broken("test_requests_are_independent")
 class GoesOn(Sound):
-    """What was said before is part of the next question."""
+    """The last prompt is part of the next request."""
 
     before = ""
 
@@ -92,7 +92,7 @@ class GoesOn(Sound):
 
 @broken("test_usage")
 class CountsBackwards(Sound):
-    """Where nothing is known of tokens, it says -1."""
+    """Unknown token counts are -1."""
 
     def whole(self, request, text, count, reason) -> Any:
         return Completion(

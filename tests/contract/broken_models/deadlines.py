@@ -1,4 +1,4 @@
-"""Deadlines that are missed, or kept too well."""
+"""Deadlines that are missed, or that are not needed."""
 
 import time
 from time import monotonic
@@ -12,7 +12,7 @@ from fibonacci.errors import ModelError
 
 @broken("test_deadline")
 class TakesItsTime(Sound):
-    """It never looks at the clock."""
+    """The deadline is ignored."""
 
     def steps(self, request) -> Any:
         if request.prompt.startswith("slow"):
@@ -22,7 +22,7 @@ class TakesItsTime(Sound):
 
 @broken("test_stream_deadline")
 class StreamsOn(Sound):
-    """A deadline holds for whole answers alone."""
+    """The deadline is ignored in streams."""
 
     def stream(self, request) -> Any:
         if request.prompt.startswith("slow"):
@@ -36,7 +36,7 @@ class StreamsOn(Sound):
 
 @broken("test_deadline")
 class RaisesTimeoutError(Sound):
-    """What is late is Python's error."""
+    """A late completion raises Python's TimeoutError."""
 
     def late(self):
         raise TimeoutError
@@ -44,7 +44,7 @@ class RaisesTimeoutError(Sound):
 
 @broken("test_passed_deadline")
 class TriesAtLeast(Sound):
-    """A deadline that has passed counts as none."""
+    """A deadline that has passed is ignored."""
 
     def steps(self, request) -> Any:
         if request.deadline is not None and monotonic() >= request.deadline:
@@ -54,7 +54,7 @@ class TriesAtLeast(Sound):
 
 @broken("test_distant_deadline")
 class CutsByTheClock(Sound):
-    """With a deadline, an answer is shorter."""
+    """With a deadline, the text is shorter."""
 
     def steps(self, request) -> Any:
         if request.deadline is not None:
@@ -64,7 +64,7 @@ class CutsByTheClock(Sound):
 
 @broken("test_request_after_timeout")
 class DiesOfLateness(Sound):
-    """After a late answer there is no other."""
+    """After a timeout no request succeeds."""
 
     dead = False
 
@@ -80,7 +80,7 @@ class DiesOfLateness(Sound):
 
 @broken("test_stream_deadline")
 class LooksOnce(Sound):
-    """The clock is looked at until the first word comes, and no more."""
+    """The deadline is checked only until the first word."""
 
     def check_time(self, request):
         if request.prompt.startswith("endless"):
@@ -94,7 +94,7 @@ class LooksOnce(Sound):
 
 @broken("test_event_loop_is_not_blocked")
 class HoldsUpTheLoop(Sound):
-    """It awaits nothing: whoever shares its event loop waits with it."""
+    """The event loop is blocked during a completion."""
 
     async def acomplete(self, request) -> Any:
         return self.complete(request)
@@ -102,7 +102,7 @@ class HoldsUpTheLoop(Sound):
 
 @broken("test_event_loop_is_not_blocked")
 class HoldsUpTheLoopAtEachPiece(Sound):
-    """Whole answers are awaited, pieces are not."""
+    """The event loop is blocked during each delta of a stream."""
 
     async def astream(self, request):
         for piece in self.stream(request):

@@ -1,4 +1,4 @@
-"""Failures that tell too little, or too much."""
+"""Errors that say too little, or too much."""
 
 import logging
 from typing import Any
@@ -10,31 +10,31 @@ from fibonacci.plugin import Completion
 
 @broken("test_failure")
 class RaisesItsDrivers(Sound):
-    """A driver's exception comes through."""
+    """A driver's exception is raised."""
 
     def check(self, request) -> Any:
         try:
             super().check(request)
-        except ModelError as fault:
-            if "deadline" in str(fault):
+        except ModelError as error:
+            if "deadline" in str(error):
                 raise
             raise ConnectionError("status 429") from None
 
 
 @broken("test_failure")
 class NothingPasses(Sound):
-    """No failure may pass."""
+    """No error is transient."""
 
     def check(self, request) -> Any:
         try:
             super().check(request)
-        except ModelError as fault:
-            raise ModelError(str(fault)) from None
+        except ModelError as error:
+            raise ModelError(str(error)) from None
 
 
 @broken("test_stream_failure")
 class EndsQuietly(Sound):
-    """A stream that fails is a stream that ends."""
+    """A stream that fails ends as if it were complete."""
 
     def stream(self, request) -> Any:
         try:
@@ -49,7 +49,7 @@ class EndsQuietly(Sound):
 
 @broken("test_retry_after")
 class TellsADate(Sound):
-    """When to try again is a moment in the past, as a clock went wrong."""
+    """The time to wait before a retry is negative, as a clock went wrong."""
 
     def check(self, request) -> Any:
         if request.prompt.startswith("busy"):
@@ -59,7 +59,7 @@ class TellsADate(Sound):
 
 @broken("test_errors_quote_no_secret")
 class QuotesThePrompt(Sound):
-    """The error says what was asked."""
+    """The error quotes the prompt."""
 
     def check(self, request) -> Any:
         if request.prompt.startswith("busy"):
@@ -69,7 +69,7 @@ class QuotesThePrompt(Sound):
 
 @broken("test_errors_quote_no_secret")
 class QuotesTheKey(Sound):
-    """What stands behind the error has the key in it."""
+    """The cause of the error contains the key."""
 
     def check(self, request) -> Any:
         if request.prompt.startswith("wrong"):
@@ -82,7 +82,7 @@ class QuotesTheKey(Sound):
 
 @broken("test_repr")
 class ShowsItsKey(Sound):
-    """Its repr is that of a dataclass."""
+    """The repr is that of a dataclass, with the key."""
 
     def __repr__(self):
         return f"ShowsItsKey(key={KEY!r})"
@@ -90,7 +90,7 @@ class ShowsItsKey(Sound):
 
 @broken("test_request_after_failure")
 class StaysDown(Sound):
-    """After a failure there is no answer."""
+    """After an error no request succeeds."""
 
     down = False
 
@@ -106,16 +106,16 @@ class StaysDown(Sound):
 
 @broken("test_logs_quote_no_secret")
 class LogsRequests(Sound):
-    """At the level DEBUG, each request is in the log."""
+    """At the level DEBUG, each request is logged."""
 
     def check(self, request) -> Any:
-        logging.getLogger(__name__).debug("asked: %s", {"prompt": request.prompt})
+        logging.getLogger(__name__).debug("request: %s", {"prompt": request.prompt})
         super().check(request)
 
 
 @broken("test_logs_quote_no_secret")
 class LogsHeaders(Sound):
-    """At the level DEBUG, the headers of a refused request are in the log."""
+    """At the level DEBUG, the headers of a refused request are logged."""
 
     def check(self, request) -> Any:
         if request.prompt.startswith("wrong"):

@@ -1,4 +1,4 @@
-"""Limits that are not kept."""
+"""Limits that are ignored."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from fibonacci.plugin import TextDelta
 
 @broken("test_supported_options")
 class AcceptsAList(Sound):
-    """The fields have names of the service's own."""
+    """The parameters have the service's names."""
 
     supported_options = frozenset({"temperature", "stop", "top_p"})
 
 
 @broken("test_stop")
 class IgnoresStop(Sound):
-    """It says that it heeds stop, and does not."""
+    """``stop`` is a supported option, and ignored."""
 
     def stopped(self, text, stops) -> Any:
         return None
@@ -25,7 +25,7 @@ class IgnoresStop(Sound):
 
 @broken("test_stop")
 class KeepsTheStop(Sound):
-    """The text of stop is part of the answer."""
+    """The stop text is part of the completion."""
 
     def stopped(self, text, stops) -> Any:
         ends = [place + len(one) for one in stops if (place := text.find(one)) >= 0]
@@ -34,7 +34,7 @@ class KeepsTheStop(Sound):
 
 @broken("test_stop")
 class OnlyTheFirst(Sound):
-    """Of several texts of stop, only the first is heeded."""
+    """Only the first stop text is used."""
 
     def stopped(self, text, stops) -> Any:
         return super().stopped(text, stops[:1])
@@ -42,7 +42,7 @@ class OnlyTheFirst(Sound):
 
 @broken("test_stop_in_stream")
 class StreamsPastTheStop(Sound):
-    """A stream says the text of stop, and then ends as if it had not."""
+    """A stream yields the stop text, and then ends as if it had not."""
 
     def stream(self, request) -> Any:
         plain = attrs.evolve(request, stop=())
@@ -56,7 +56,7 @@ class StreamsPastTheStop(Sound):
 
 @broken("test_max_tokens")
 class SaysItAll(Sound):
-    """It says all that it has to say, however many tokens it may."""
+    """The token limit is ignored."""
 
     def steps(self, request) -> Any:
         return super().steps(attrs.evolve(request, max_tokens=10**6))
@@ -64,7 +64,7 @@ class SaysItAll(Sound):
 
 @broken("test_max_tokens")
 class CutsSilently(Sound):
-    """An answer that was cut ends as if by itself."""
+    """A completion that was cut has the finish reason of a whole one."""
 
     def whole(self, request, text, count, reason) -> Any:
         return super().whole(request, text, count, "end" if reason == "max_tokens" else reason)
@@ -72,7 +72,7 @@ class CutsSilently(Sound):
 
 @broken("test_temperature")
 class OnlyWarm(Sound):
-    """A temperature of 0 is divided by."""
+    """A temperature of 0 is a divisor."""
 
     def steps(self, request) -> Any:
         if request.temperature is not None:
@@ -82,7 +82,7 @@ class OnlyWarm(Sound):
 
 @broken("test_json")
 class NeedsASchema(Sound):
-    """JSON without a schema breaks it."""
+    """JSON without a schema raises."""
 
     def steps(self, request) -> Any:
         if request.output_format == "json":
@@ -92,7 +92,7 @@ class NeedsASchema(Sound):
 
 @broken("test_request_is_not_changed")
 class ClosesSchemas(Sound):
-    """It closes the schema, which is the caller's."""
+    """The caller's schema is changed."""
 
     def steps(self, request) -> Any:
         if request.output_schema is not None:

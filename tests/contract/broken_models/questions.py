@@ -1,4 +1,4 @@
-"""Texts that are taken for more than text."""
+"""Prompts that are treated as more than text."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from broken_models.sound import Sound, broken
 
 @broken("test_any_prompt")
 class Formats(Sound):
-    """The prompt is a format string once more."""
+    """The prompt is rendered as a format string."""
 
     def words(self, request) -> Any:
         return super().words(attrs.evolve(request, prompt=request.prompt % ()))
@@ -17,7 +17,7 @@ class Formats(Sound):
 
 @broken("test_any_prompt")
 class SpeaksUTF8(Sound):
-    """What can't be encoded comes through as Python's error."""
+    """A prompt that can't be encoded raises Python's error."""
 
     def words(self, request) -> Any:
         request.prompt.encode()
@@ -26,7 +26,7 @@ class SpeaksUTF8(Sound):
 
 @broken("test_any_system_prompt")
 class NeedsASystemPrompt(Sound):
-    """An empty system prompt has no first character."""
+    """An empty system prompt raises IndexError."""
 
     def steps(self, request) -> Any:
         if request.system_prompt is not None:
@@ -36,7 +36,7 @@ class NeedsASystemPrompt(Sound):
 
 @broken("test_long_prompt")
 class CountsCharacters(Sound):
-    """A long prompt is an assertion."""
+    """A long prompt fails an assertion."""
 
     def steps(self, request) -> Any:
         assert len(request.prompt) < 10_000

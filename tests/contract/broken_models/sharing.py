@@ -1,4 +1,4 @@
-"""State that threads, event loops and processes get in each other's way by."""
+"""State that threads, event loops and processes share wrongly."""
 
 import asyncio
 import os
@@ -12,28 +12,28 @@ from fibonacci.errors import ModelError
 
 @broken("test_concurrent_requests")
 class OnePlace(Sound):
-    """The question stands in one place for all."""
+    """All threads share one prompt."""
 
     def complete(self, request) -> Any:
-        self.asked = request
+        self.request = request
         time.sleep(0.005)
-        return super().complete(self.asked)
+        return super().complete(self.request)
 
 
 @broken("test_concurrent_streams")
 class OnePlaceForStreams(Sound):
-    """The question of a stream stands in one place for all."""
+    """All streams share one prompt."""
 
     async def astream(self, request):
-        self.asked = request
+        self.request = request
         await asyncio.sleep(0.005)
-        async for piece in super().astream(self.asked):
+        async for piece in super().astream(self.request):
             yield piece
 
 
 @broken("test_successive_event_loops")
 class OneLoop(Sound):
-    """It belongs to the first event loop that it meets."""
+    """The model belongs to the first event loop that uses it."""
 
     loop = None
 
@@ -50,7 +50,7 @@ class OneLoop(Sound):
 
 @broken("test_threads_with_event_loops")
 class OneLoopAtATime(Sound):
-    """Two event loops at the same time are one too many."""
+    """Two concurrent event loops fail."""
 
     loops = ()
 
@@ -65,7 +65,7 @@ class OneLoopAtATime(Sound):
 
 @broken("test_child_and_parent")
 class BornHere(Sound):
-    """It answers the process that made it."""
+    """Only the process that created the model can use it."""
 
     def __init__(self):
         super().__init__()
@@ -79,7 +79,7 @@ class BornHere(Sound):
 
 @broken("test_fork_during_stream")
 class SharesItsConnection(Sound):
-    """Parent and child read their answers from one connection."""
+    """Parent and child share one connection."""
 
     connection = None
 
@@ -95,7 +95,7 @@ class SharesItsConnection(Sound):
 
 
 class Received:
-    """Words that are read when they are asked for."""
+    """Words that are received on iteration."""
 
     def __init__(self, reading, count):
         self.reading, self.count = reading, count

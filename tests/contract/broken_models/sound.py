@@ -1,4 +1,4 @@
-"""The sound models that the broken ones are made of, and what the suite asks them."""
+"""The sound models that the broken ones derive from, and the suite's prompts for them."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ WRONG = ModelRequest(prompt="wrong: never try it again", system_prompt="You are 
 
 
 def broken(test):
-    """Enter a model in the list."""
+    """Register a model."""
 
     def enter(model):
         model.test = test
@@ -33,9 +33,9 @@ def broken(test):
 
 
 class Sound(Model):
-    """Says the words of the prompt, one at a time; four answers may go on at once.
+    """Repeats the words of the prompt one at a time, at most four completions at once.
 
-    How it answers is written once, as steps: a number is a wait in seconds, all else a piece.
+    A completion is a sequence of steps: a number is a pause in seconds, all else a piece.
     """
 
     supported_options = frozenset({"temperature", "stop"})
@@ -74,7 +74,7 @@ class Sound(Model):
             self.slots.release()
 
     def take(self):
-        """Take a slot, or be late."""
+        """Acquire a slot before the deadline."""
         if not self.slots.acquire(timeout=0.1):
             self.late()
 
@@ -89,7 +89,7 @@ class Sound(Model):
             self.slots.release()
 
     def steps(self, request) -> Any:
-        """The answer, step by step."""
+        """Yield the completion step by step."""
         self.check(request)
         said, words = "", self.words(request)
         for count, word in enumerate(words, 1):
@@ -109,7 +109,7 @@ class Sound(Model):
         yield self.whole(request, said, len(words), "end")
 
     def check(self, request) -> Any:
-        """Fail as the prompt says."""
+        """Raise as the prompt says."""
         if request.prompt.startswith("busy"):
             raise ModelError("the model is busy", retryable=True, retry_after=1.0)
         if request.prompt.startswith("wrong"):
@@ -131,7 +131,7 @@ class Sound(Model):
         return re.findall(r"\S+\s*", request.prompt)
 
     def stopped(self, text, stops) -> Any:
-        """Where the text has to end; each word is looked at with what was said before it."""
+        """Cut the words at a stop text, which may span words."""
         return min((place for one in stops if (place := text.find(one)) >= 0), default=None)
 
     def whole(self, request, text, count, reason) -> Any:
@@ -140,7 +140,7 @@ class Sound(Model):
 
 
 class Hours:
-    """Words that take their time."""
+    """Words with pauses."""
 
     def __len__(self):
         return 10**6
@@ -152,7 +152,7 @@ class Hours:
 
 
 class Plain(Sound):
-    """A sound model whose streams and async mode are the defaults."""
+    """A sound model whose streams and async methods are the defaults."""
 
     def complete(self, request) -> Any:
         *_, whole = super().stream(request)

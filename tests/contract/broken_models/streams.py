@@ -1,4 +1,4 @@
-"""Streams and calls that keep what they should let go."""
+"""Streams and calls that do not release what they hold."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from fibonacci.plugin import Completion, TextDelta
 
 @broken("test_stream_closed_early")
 class KeepsSlots(Sound):
-    """Only a stream that was read to its end frees the model."""
+    """Only a stream that was read to its end releases its slot."""
 
     def stream(self, request) -> Any:
         self.take()
@@ -26,7 +26,7 @@ class KeepsSlots(Sound):
 
 @broken("test_stream_closed_early")
 class KeepsAsyncSlots(Sound):
-    """Only a stream that was awaited to its end frees the model."""
+    """Only an async stream that was read to its end releases its slot."""
 
     async def astream(self, request):
         self.take()
@@ -39,7 +39,7 @@ class KeepsAsyncSlots(Sound):
 
 @broken("test_stream_closed_unused")
 class AsksTooEarly(Sound):
-    """A stream takes its slot when it is made, and lets go once it was begun."""
+    """A stream acquires its slot on creation, and releases it only once it was started."""
 
     def stream(self, request) -> Any:
         self.take()
@@ -55,7 +55,7 @@ class AsksTooEarly(Sound):
 
 @broken("test_exception_thrown_into_stream")
 class SwallowsAnything(Sound):
-    """An exception within a stream is its end."""
+    """An exception within a stream ends it silently."""
 
     def stream(self, request) -> Any:
         with suppress(BaseException):
@@ -64,7 +64,7 @@ class SwallowsAnything(Sound):
 
 @broken("test_paused_stream")
 class OneAtATime(Sound):
-    """A stream that rests has the model to itself."""
+    """A paused stream blocks the model."""
 
     def __init__(self):
         self.slots = threading.BoundedSemaphore(1)
@@ -79,7 +79,7 @@ class OneAtATime(Sound):
 
 @broken("test_interleaved_streams")
 class OneBuffer(Sound):
-    """All streams collect their text in one place."""
+    """All streams collect their text in one buffer."""
 
     said = ""
 
@@ -93,7 +93,7 @@ class OneBuffer(Sound):
 
 @broken("test_cancelled_call")
 class HoldsOn(Sound):
-    """A call that is cancelled is not freed."""
+    """A cancelled call does not release its slot."""
 
     async def acomplete(self, request) -> Any:
         self.take()

@@ -1,4 +1,4 @@
-"""A third-party plugin as somebody else would write it: a store with the seven primitives."""
+"""A third-party plugin: a store with the seven primitives."""
 
 from math import ceil
 from threading import RLock

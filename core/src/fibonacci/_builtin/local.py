@@ -2,7 +2,7 @@
 
 No lock is taken. A signal handler or a finalizer may use the store between any two steps of a call
 of its own thread, where a lock either lets it in or hangs; and an exception may end the call there.
-So each change of a record is one call into C, amid which Python does neither that nor switches to
+So each change of a record is one call into C, during which Python does neither that nor switches to
 another thread: what a change needs to see first, the same call looks at. Where Python has no global
 lock (GIL), another thread does not wait for that: there the store is a LockedStore.
 """

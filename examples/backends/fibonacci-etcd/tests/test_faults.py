@@ -1,4 +1,4 @@
-"""What the contract's suite can't see from outside: faults on the wire, told as what they are."""
+"""Errors of the connection that the contract's suite can't cause from outside."""
 
 import socket
 import time
@@ -30,13 +30,13 @@ def memory(own_etcd):
 
 
 def cut(handler, status, body):
-    """Do what was asked, and break off in the midst of the answer."""
+    """Apply the request, and disconnect in the middle of the response."""
     handler.wfile.write(b"HTTP/1.1 200 -\r\nContent-Length: 100\r\n\r\n{")
     handler.connection.shutdown(socket.SHUT_RDWR)
 
 
 def trickle(handler, status, body):
-    """Send an answer that does not end, a byte now and then."""
+    """Send an endless response, a byte now and then."""
     handler.wfile.write(b"HTTP/1.1 200 -\r\nContent-Length: 100\r\n\r\n")
     for _ in range(100):
         handler.wfile.write(b" ")
@@ -44,15 +44,17 @@ def trickle(handler, status, body):
 
 
 def once(spoiled, sound):
-    """Spoil the first answer alone."""
+    """Replace only the first response."""
     answers = [spoiled]
-    return lambda *told: (answers.pop() if answers else sound)(*told)
+    return lambda *response: (answers.pop() if answers else sound)(*response)
 
 
-def test_lost_answer_of_a_swap(memory, own_etcd):
-    """C16: a compare-and-set whose answer was lost is not sent again, and told as unknown."""
+def test_lost_response_of_a_compare_and_set(memory, own_etcd):
+    """C16: a compare-and-set whose response was lost is not retried: its outcome is unknown."""
     sound = own_etcd.deliver
-    own_etcd.deliver = lambda *told: (cut if own_etcd.etcd.asked[-1] == TXN else sound)(*told)
+    own_etcd.deliver = lambda *response: (cut if own_etcd.etcd.asked[-1] == TXN else sound)(
+        *response
+    )
     with pytest.raises(
         OutcomeUnknownError, match=r"the request to /v3/kv/txn failed .* may have been applied"
     ):
@@ -62,21 +64,21 @@ def test_lost_answer_of_a_swap(memory, own_etcd):
     assert memory.get("new") == 1
 
 
-def test_lost_answer_of_a_write(memory, own_etcd):
-    """C20: a write whose answer was lost is sent again by core, until it is answered."""
+def test_lost_response_of_a_write(memory, own_etcd):
+    """C20: core retries a write whose response was lost."""
     own_etcd.deliver = once(cut, own_etcd.deliver)
     assert memory.set("k", 2) is True
     assert own_etcd.etcd.asked == [TXN, TXN]
 
 
-def test_lost_answer_of_a_read(memory, own_etcd):
-    """C20: a read whose answer was lost is sent again by core."""
+def test_lost_response_of_a_read(memory, own_etcd):
+    """C20: core retries a read whose response was lost."""
     own_etcd.deliver = once(cut, own_etcd.deliver)
     assert memory.get("k") == 1
 
 
 def test_trickle(memory, own_etcd):
-    """C18: an answer that comes a byte at a time ends by the deadline, too."""
+    """C18: a response that arrives byte by byte ends at the deadline."""
     own_etcd.deliver = trickle
     start = time.monotonic()
     with pytest.raises(BackendUnavailableError, match="TimeoutError"):
@@ -85,7 +87,7 @@ def test_trickle(memory, own_etcd):
 
 
 def test_away():
-    """C18: a server that is away is told as such, with its address and what to look at."""
+    """C18: the error about an unreachable server has its address and what to check."""
     with Server() as gone:
         url = gone.url
     workflow = Workflow("w", MemoryConfig("etcd", url, timeout=1))
@@ -95,15 +97,15 @@ def test_away():
     assert f"etcd at {place} is unreachable (ConnectionRefusedError)" in str(caught.value)
 
 
-def test_closed_at_rest(memory, own_etcd):
-    """A connection that the server closed at rest costs no write: another one is opened."""
+def test_closed_while_idle(memory, own_etcd):
+    """A connection that the server closed while idle is replaced before a write."""
     own_etcd.hang_up()
     assert memory.add("new", 1) is True
     assert own_etcd.etcd.asked == ["/v3/kv/range", TXN]
 
 
 def test_refused_for_now(memory, own_etcd):
-    """A server without a leader may have done what it was asked: a change is told as unknown."""
+    """A server without a leader may have applied a change: its outcome is unknown."""
     own_etcd.etcd.refuse = "leader"
     with pytest.raises(OutcomeUnknownError, match="HTTP 503, gRPC code 14"):
         memory.set("k", 2)
@@ -116,7 +118,7 @@ def test_refused_for_now(memory, own_etcd):
     [("lease", BackendUnavailableError), ("login", StorageError), ("size", StorageError)],
 )
 def test_refused(memory, own_etcd, refusal, error):
-    """What etcd surely did not do is told as not done; what waiting does not mend, at once."""
+    """A refused change is reported as not applied; a permanent error is not retried."""
     own_etcd.etcd.refuse = refusal
     with pytest.raises(StorageError, match="gRPC code") as caught:
         memory.set("k", 2)
@@ -126,7 +128,7 @@ def test_refused(memory, own_etcd, refusal, error):
 
 
 def test_too_large(memory, own_etcd):
-    """C10: a value that is too large for etcd is refused before it is sent, with both sizes."""
+    """C10: a value that is too large for etcd is refused before the request, with both sizes."""
     with pytest.raises(
         ValueTooLargeError, match=r"has 2,000,002 bytes; etcd takes up to 1,433,600"
     ):
@@ -135,14 +137,14 @@ def test_too_large(memory, own_etcd):
 
 
 def test_foreign_key(memory, own_etcd):
-    """C1: a key that is no text is none of ours, and is neither listed nor in the way."""
+    """C1: a foreign key that is not text is not listed, and does no harm."""
     space = Space("fibonacci:", "workflow", "w")
     own_etcd.etcd.keys[encode_key(space, "a") + b"\xfe"] = {"mod_revision": "1"}
     assert memory.list_keys() == ["k"]
 
 
-def test_swept_behind(own_etcd):
-    """C12: etcd sweeps a record after it has expired, never before."""
+def test_swept_after_expiry(own_etcd):
+    """C12: etcd removes a record after it has expired, never before."""
     expires = time.time_ns() // 1_000_000 + 1
     assert 1 <= seconds_until(expires) <= 2
     assert seconds_until(expires - 5_000) == 1

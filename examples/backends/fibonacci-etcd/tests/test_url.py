@@ -1,4 +1,4 @@
-"""Which connection URLs the hook takes."""
+"""Connection URLs that the hook accepts."""
 
 import pytest
 
@@ -7,21 +7,21 @@ from fibonacci import ConfigurationError, MemoryConfig, Workflow
 
 @pytest.mark.parametrize("url", [None, "etcd://", "etcd://a,b", "etcd://h/db", "http://h"])
 def test_form(url):
-    """What is no etcd://host:port is refused, with the form that is."""
+    """A URL other than etcd://host:port is refused, with the valid form."""
     with pytest.raises(ConfigurationError, match="a connection URL like etcd://host:2379"):
         Workflow("w", MemoryConfig("etcd", url))
 
 
 @pytest.mark.parametrize("url", ["etcd://user:hunter2@host", "etcd://:hunter2@host"])
 def test_login(url):
-    """A login is refused, and the password not told (C23)."""
+    """A login is refused, and the password not quoted (C23)."""
     with pytest.raises(ConfigurationError, match="does not log in") as caught:
         Workflow("w", MemoryConfig("etcd", url))
     assert "hunter2" not in str(caught.value)
 
 
 def test_port(etcd):
-    """A host without a port has etcd's own."""
+    """A host without a port gets etcd's."""
     from fibonacci.plugin import StoreURL
     from fibonacci_etcd import EtcdBackend, _server
 

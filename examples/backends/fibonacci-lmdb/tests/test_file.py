@@ -114,7 +114,7 @@ def test_full(path, monkeypatch):
 
 
 def test_no_folder(tmp_path):
-    """A folder that is missing is told with its path; nothing was applied."""
+    """The error about a missing folder names its path; nothing was written."""
     url = f"lmdb:///{tmp_path / 'missing' / 'memory.mdb'}"
     with Workflow("w", MemoryConfig("lmdb", url)) as workflow:
         for act in (workflow.memory.get, workflow.memory.delete):

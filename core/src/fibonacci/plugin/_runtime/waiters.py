@@ -136,8 +136,8 @@ class WaitQueue(Generic[T]):
     """Callers that wait for a resource, such as a connection or a permit; first come, first served.
 
     ``try_acquire`` returns a free resource, or None. Only the first caller in the queue calls it,
-    so it must treat all callers alike. Whoever releases a resource calls :meth:`wake_first`; so
-    does the callback of a weak reference to a resource that can be dropped without notice (not its
+    so it must treat all callers alike. Call :meth:`wake_first` when a resource is released, and in
+    the callback of a weak reference to a resource that can be dropped without notice (not in its
     ``__del__``: the object is still alive while that runs). There is no lock: a signal handler may
     raise, or use the queue itself, at each step.
     """

@@ -128,8 +128,8 @@ def _ask_until(struck: threading.Event, memory: MemoryManager, start: Callable[[
 ROUNDS = range(4, 17)
 """How often each verb is interrupted by each kind of exception: on slow stores less often."""
 
-PATIENCE = 0.3
-"""Seconds for more than the least rounds."""
+MAX_SECONDS = 0.3
+"""Seconds after which no round beyond the least number begins."""
 
 RAISED = "raised by a signal handler"
 
@@ -183,7 +183,7 @@ class _Calls:
 
     def rounds(self) -> int:
         """How often to make the calls."""
-        most = int(PATIENCE / sum(self.lasts.values()))
+        most = int(MAX_SECONDS / sum(self.lasts.values()))
         return min(max(most, ROUNDS[0]), ROUNDS[-1])
 
     def check(self, verb: str, *, returned: bool) -> None:

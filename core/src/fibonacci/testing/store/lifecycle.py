@@ -238,7 +238,7 @@ class forked:  # noqa: N801 - reads as a statement
 
     def __init__(self, work: Callable[[], None], timeout: float = FORK_TIMEOUT) -> None:
         self._work = work
-        self._patience = timeout
+        self._timeout = timeout
 
     def __enter__(self) -> None:
         """Forks."""
@@ -253,13 +253,13 @@ class forked:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *raised: object) -> None:
         """Wait for the child."""
-        end = time.monotonic() + self._patience
+        end = time.monotonic() + self._timeout
         ended, status = os.waitpid(self._child, os.WNOHANG)
         message = ""
         while not ended:
             if time.monotonic() > end:
                 message = (
-                    f"the child did not end within {self._patience:g} s: "
+                    f"the child did not end within {self._timeout:g} s: "
                     f"a lock that is held at the fork stays locked in the child"
                 )
                 os.kill(self._child, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""One connection through the proxy."""
+"""One proxied connection."""
 
 import asyncio
 import socket
@@ -16,8 +16,8 @@ _PIECE = 65_536
 _NO_LINGER = struct.pack("ii", 1, 0)  # close sends RST
 
 
-class Link:
-    """A client's connection and one of ours to the server; it lives in the relay's event loop."""
+class ProxiedConnection:
+    """A client's connection and its counterpart to the server, in the relay's event loop."""
 
     armed: bool
     """Whether the fault has seen the request that it waits for."""
@@ -40,16 +40,16 @@ class Link:
         self.rearm()
 
     def rearm(self) -> None:
-        """Forget what an earlier fault noted here."""
+        """Reset what an earlier fault noted here."""
         self.armed = False
         self.passed = {"request": 0, "reply": 0}
 
     async def run(self) -> None:
-        """Pass bytes both ways until a side, or a fault, ends it."""
+        """Pass bytes both ways until a peer, or a fault, ends it."""
         reset = True
         try:
             await self._pass()
-        except* OSError:  # the server refuses: so do we, as well as we still can
+        except* OSError:  # the server refuses: reset the client, which was accepted already
             reset = True
         except* CutError as ends:
             reset = any(isinstance(end, CutError) and end.reset for end in ends.exceptions)
@@ -62,7 +62,7 @@ class Link:
             self._end.set_result(how)
 
     def strike(self, how: CutError, *, times: int | None) -> Never:
-        """End the connection by the fault, which may have run its course then."""
+        """End the connection by the fault, which may be over after it."""
         self._relay.struck(times)
         raise how
 
@@ -73,7 +73,7 @@ class Link:
         )
 
     async def hold(self, direction: Direction, data: bytes) -> None:
-        """Keep a piece until another fault begins, and leave it to that one."""
+        """Hold a piece until another fault begins, and hand it to that one."""
         await self._relay.changed.wait()
         await self._relay.fault.on(direction, data, self)
 
