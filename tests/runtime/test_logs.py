@@ -28,8 +28,8 @@ def test_an_answer_that_did_not_come():
     lost = no_response_error("the connection broke", "Shelf at s:1", maybe_applied=True)
     assert type(lost) is OutcomeUnknownError
     assert str(lost) == (
-        "the connection broke before Shelf at s:1 answered: the write may have been applied"
+        "the connection broke before Shelf at s:1 responded: the write may have been applied"
     )
     away = no_response_error("the time was up", "Shelf at s:1", maybe_applied=False)
     assert type(away) is BackendUnavailableError
-    assert str(away) == "the time was up before Shelf at s:1 answered"
+    assert str(away) == "the time was up before Shelf at s:1 responded"

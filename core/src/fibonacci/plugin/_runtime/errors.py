@@ -16,7 +16,7 @@ def no_response_error(reason: str, server: str, *, maybe_applied: bool) -> Stora
     ``reason`` says what happened ("the connection broke"), ``server`` which server did not respond;
     neither may hold a value or a password.
     """
-    text = f"{reason} before {server} answered"
+    text = f"{reason} before {server} responded"
     if maybe_applied:
         return OutcomeUnknownError(f"{text}: the write may have been applied")
     return BackendUnavailableError(text)

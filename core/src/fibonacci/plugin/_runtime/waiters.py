@@ -150,7 +150,7 @@ class WaitQueue(Generic[T]):
         self._tickets: OrderedDict[Hashable, _Ticket] = OrderedDict()
 
     def __bool__(self) -> bool:
-        """Say whether callers wait; a new caller that takes a resource then would be unfair."""
+        """Return whether callers wait: a new caller must not take a resource before them."""
         return bool(self._tickets)
 
     async def acquire(self, deadline: float) -> T:
