@@ -58,8 +58,8 @@ class SharingTests(ContractFixtures):
         run_concurrently([partial(work, *pair) for pair in works])
 
     def _requests(self) -> list[ModelRequest]:
-        prompts = [f"{self.request.prompt} And about {one}." for one in SUBJECTS]
-        return [self.with_timeout(attrs.evolve(self.request, prompt=one)) for one in prompts]
+        prompts = [f"{self.request.prompt} And about {subject}." for subject in SUBJECTS]
+        return [self.with_timeout(attrs.evolve(self.request, prompt=prompt)) for prompt in prompts]
 
     def _sequential(self, provider: ModelUnderTest) -> list[Completion]:
         """Return the completions of the requests, sent one by one; any if not deterministic."""
