@@ -1,7 +1,7 @@
 """A pytest plugin that runs the Python snippets of the Markdown pages: `tox run -e docs`.
 
-The snippets of a page share their names, as a reader would expect. `await` may stand at the top.
-On a page of `ON_REDIS`, the Redis at localhost is one of the farm's.
+All snippets of a page share one namespace. `await` works outside a function.
+On the pages of `ON_REDIS`, the Redis at localhost is replaced by one that the tests start.
 """
 
 import ast
@@ -17,14 +17,15 @@ LOCALHOST = "redis://localhost:6379/0"
 
 
 def run(example: Example) -> None:
-    lines_before = "\n" * (example.line + example.parsed.line_offset)
-    source, flags = lines_before + example.parsed, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    # Blank lines first, so that tracebacks show the line of the page.
+    blank_lines = "\n" * (example.line + example.parsed.line_offset)
+    source, flags = blank_lines + example.parsed, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     if server := example.namespace.get("own_valkey"):
         source = source.replace(LOCALHOST, server.url)
     code = compile(source, example.path, "exec", flags, dont_inherit=True)
-    running = eval(code, example.namespace)
-    if inspect.iscoroutine(running):
-        asyncio.run(running)
+    result = eval(code, example.namespace)
+    if inspect.iscoroutine(result):
+        asyncio.run(result)
 
 
 def pages(*patterns: str, excludes: list[str], fixtures: list[str]) -> Sybil:

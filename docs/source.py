@@ -1,4 +1,4 @@
-"""What the source says of itself: classes, their fields and methods, read without running them."""
+"""Reads classes, their fields and methods, and their docstrings from the source."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ import attrs
 
 LINE: Final = 96
 MARKS: Final = ("property", "classmethod", "staticmethod")
-"""Decorators that change how a method is called, which a reader has to see."""
+"""Decorators that change how a method is called, so the signature shows them."""
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -26,7 +26,7 @@ class Field:
     name: str
     type: str
     default: str
-    """As it is written; "" where there is none."""
+    """As written in the source; "" if there is none."""
     text: str
 
 
@@ -36,16 +36,16 @@ class Method:
 
     name: str
     signature: str
-    """In one line; what marks it as no plain method stands above."""
+    """On one line, after the decorators of ``MARKS``, if any, on lines before it."""
     required: bool
     """Whether it is abstract."""
     text: str
 
 
 def definition(of: Any) -> ast.ClassDef | Function:
-    """Return the syntax tree of a class or a function; nested ones are not looked for.
+    """Return the syntax tree of a class or a function at module level.
 
-    Of a function with overloads it is the last one, which has the text.
+    Of a function with overloads, the last definition is returned: it has the docstring.
     """
     module = sys.modules[of.__module__]
     return next(
@@ -56,7 +56,7 @@ def definition(of: Any) -> ast.ClassDef | Function:
 
 
 def fields(of: ast.ClassDef) -> Iterator[Field]:
-    """Yield the public attributes, each with the text that stands below it."""
+    """Yield the public attributes, each with the text below it."""
     for node, below in zip(of.body, [*of.body[1:], None], strict=True):
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
@@ -70,14 +70,14 @@ def fields(of: ast.ClassDef) -> Iterator[Field]:
 
 
 def methods(of: ast.ClassDef) -> Iterator[Method]:
-    """Yield the public methods, in their order."""
+    """Yield the public methods, in the order of the source."""
     for node in of.body:
         if isinstance(node, Function) and not node.name.startswith("_"):
             yield method(node)
 
 
 def method(of: Function) -> Method:
-    """Return what a function says of itself."""
+    """Return the signature and the docstring of a function."""
     marks = {ast.unparse(mark) for mark in of.decorator_list}
     return Method(
         name=of.name,
@@ -110,7 +110,7 @@ def _listed(section: re.Match[str]) -> str:
 
 
 def _fenced(example: re.Match[str]) -> str:
-    colon = "" if example[1] is not None else ":\n\n"  # which may stand in a line of its own
+    colon = "" if example[1] is not None else ":\n\n"  # "::" may be on a separate line
     return f"{colon}```\n{textwrap.dedent(example[2]).strip()}\n```\n\n"
 
 
@@ -122,17 +122,17 @@ def _tree(module: ModuleType) -> ast.Module:
 
 
 def _default(value: ast.expr | None) -> str:
-    """The default; of ``attrs.field(default=...)`` what stands in it."""
+    """Return the default as written; of ``attrs.field(default=...)``, the argument."""
     if isinstance(value, ast.Call) and ast.unparse(value.func) == "attrs.field":
-        given = {word.arg: word.value for word in value.keywords}
-        if "factory" in given:
-            return f"{ast.unparse(given['factory'])}()"
-        return _default(given.get("default"))
+        arguments = {keyword.arg: keyword.value for keyword in value.keywords}
+        if "factory" in arguments:
+            return f"{ast.unparse(arguments['factory'])}()"
+        return _default(arguments.get("default"))
     return "" if value is None else ast.unparse(value)
 
 
 def text_below(node: ast.stmt | None) -> str:
-    """Return the text that stands below an assignment, as Markdown; "" if none does."""
+    """Return the text below an assignment, as Markdown; "" if there is none."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return markdown(cleandoc(str(node.value.value)))
     return ""
@@ -160,16 +160,16 @@ def _signature(of: Function) -> str:
 
 
 def wrapped(signature: str, width: int = LINE) -> str:
-    """Return a signature as it is written in code: where it is long, an argument a line."""
+    """Return a signature as code; a long one has one argument per line."""
     if len(signature) <= width:
         return signature
     start, end = signature.index("("), signature.rindex(")", 0, signature.rindex("->"))
-    arguments = ",\n    ".join(_parted(signature[start + 1 : end]))
+    arguments = ",\n    ".join(_split_arguments(signature[start + 1 : end]))
     return f"{signature[: start + 1]}\n    {arguments},\n{signature[end:]}"
 
 
-def _parted(arguments: str) -> list[str]:
-    """The arguments: commas within brackets part none."""
+def _split_arguments(arguments: str) -> list[str]:
+    """Split at the commas that are not within brackets."""
     depth, parts = 0, [""]
     for character in arguments:
         depth += (character in "([{") - (character in ")]}")

@@ -195,11 +195,11 @@ def test_nothing_patched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_of_gevent_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of gevent everything is needed, and what is missing is named; a store works with all."""
+    """The error names the modules that gevent did not patch; with all of them a store works."""
     monkeypatch.setattr(platforms, "_AT_IMPORT", True)
     patched(monkeypatch, "gevent", ("select", "socket", "ssl", "time"))
     memory = Workflow("w", MemoryConfig(LocalStore())).memory
-    with pytest.raises(ConfigurationError, match="and not queue, threading: "):
+    with pytest.raises(ConfigurationError, match="without queue, threading: "):
         memory.set("k", 1)
     patched(monkeypatch, "gevent", ALL)
     assert memory.set("k", 1)

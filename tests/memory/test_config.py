@@ -119,13 +119,13 @@ WRONG: list[tuple[str, Any, tuple[str, ...]]] = [
     ("key_prefix", None, ("key_prefix must be text; it is None",)),
     ("key_prefix", 5, ("it is a int",)),
     ("key_prefix", b"p", ("it is a bytes",)),
-    ("key_prefix", "a b", ("key_prefix may not hold ' '", "printable ASCII without spaces")),
-    ("key_prefix", "a\n", ("key_prefix may not hold '\\n'",)),
-    ("key_prefix", "a\0", ("key_prefix may not hold '\\x00'",)),
-    ("key_prefix", "é:", ("key_prefix may not hold 'é'",)),
-    ("key_prefix", "\ud800", ("key_prefix may not hold '\\ud800'",)),
-    ("key_prefix", "\x7f", ("key_prefix may not hold '\\x7f'",)),
-    *(("key_prefix", f"a{c}b", (f"may not hold {c!r}", "{}*?[]\\%")) for c in "{}*?[]\\%"),
+    ("key_prefix", "a b", ("key_prefix may not contain ' '", "printable ASCII without spaces")),
+    ("key_prefix", "a\n", ("key_prefix may not contain '\\n'",)),
+    ("key_prefix", "a\0", ("key_prefix may not contain '\\x00'",)),
+    ("key_prefix", "é:", ("key_prefix may not contain 'é'",)),
+    ("key_prefix", "\ud800", ("key_prefix may not contain '\\ud800'",)),
+    ("key_prefix", "\x7f", ("key_prefix may not contain '\\x7f'",)),
+    *(("key_prefix", f"a{c}b", (f"may not contain {c!r}", "{}*?[]\\%")) for c in "{}*?[]\\%"),
     ("key_prefix", "x" * 129, ("key_prefix has 129 characters; it may have 128",)),
     ("key_prefix", "x" * 70_000, ("key_prefix has 70000 characters; it may have 128",)),
     ("default_ttl", 0, ("default_ttl must be over 0 and at most 100 years",)),
@@ -344,7 +344,7 @@ def test_invalid_organization_of_the_environment_is_refused(monkeypatch):
     with pytest.raises(ConfigurationError, match=r"^FIBONACCI_ORGANIZATION_ID has 1,001 bytes"):
         Workflow("w")
     monkeypatch.setenv("FIBONACCI_ORGANIZATION_ID", "'acme'")
-    with pytest.raises(ConfigurationError, match="FIBONACCI_ORGANIZATION_ID stands in quotes"):
+    with pytest.raises(ConfigurationError, match="FIBONACCI_ORGANIZATION_ID is in quotes"):
         Workflow("w")
     assert Workflow("w", organization_id="mine")
 
@@ -433,9 +433,9 @@ def test_blank_variable_counts_as_unset(text: Any):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (f'"{CANARY}"', "stands in quotes"),
-        (f"'{CANARY}'\n", "stands in quotes"),
-        (f"first\n'{CANARY}'", "stands in quotes"),
+        (f'"{CANARY}"', "is in quotes"),
+        (f"'{CANARY}'\n", "is in quotes"),
+        (f"first\n'{CANARY}'", "is in quotes"),
         ("${CANARY}", "holds the name of a variable"),
         (f"{CANARY}$(NAME)", "holds the name of a variable"),
         ("$NAME", "holds the name of a variable"),
@@ -553,7 +553,7 @@ def test_error_of_a_variable_names_it_and_its_rule(variable, text, rule):
         ("DEFAULT_TTL", "nan", "default_ttl must be over 0"),
         ("TIMEOUT", "0", r"timeout must be a number of seconds,? over 0"),
         ("TIMEOUT", "inf", r"timeout must be a number of seconds,? over 0"),
-        ("KEY_PREFIX", "a b", "key_prefix may not hold"),
+        ("KEY_PREFIX", "a b", "key_prefix may not contain"),
         ("PLAINTEXT_READS", "deny", "plaintext_reads must be"),
         ("ENCRYPTION_KEY", "new\n\nold", "none may be empty"),
     ],

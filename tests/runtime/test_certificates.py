@@ -39,7 +39,7 @@ def bad(tmp_path: Path) -> Path:
     [
         ("missing", "No such file or directory"),
         ("", "Is a directory"),
-        ("a\0b", "that is no path"),
+        ("a\0b", "this is not a path"),
         ("empty", NOT_PEM),
         ("text", NOT_PEM),
         ("damaged", NOT_PEM),

@@ -28,8 +28,8 @@ def test_outcome_of_a_missing_response():
     lost = no_response_error("the connection broke", "Shelf at s:1", maybe_applied=True)
     assert type(lost) is OutcomeUnknownError
     assert str(lost) == (
-        "the connection broke before Shelf at s:1 answered: the write may have been applied"
+        "the connection broke before Shelf at s:1 responded: the write may have been applied"
     )
     away = no_response_error("the time was up", "Shelf at s:1", maybe_applied=False)
     assert type(away) is BackendUnavailableError
-    assert str(away) == "the time was up before Shelf at s:1 answered"
+    assert str(away) == "the time was up before Shelf at s:1 responded"

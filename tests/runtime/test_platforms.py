@@ -31,7 +31,7 @@ print(memory.get("turns"))
 def refusal(backend: str) -> str:
     return (
         f"backend {backend!r} can't work here: this Python has no select.poll, which Windows lacks "
-        "and eventlet takes away. Take Linux, macOS or WSL, or another backend"
+        "and eventlet removes. Use Linux, macOS or WSL, or another backend"
     )
 
 

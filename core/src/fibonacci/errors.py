@@ -4,19 +4,19 @@
 
     FibonacciError
     ├── ConfigurationError            a setting, a URL or an option is wrong
-    ├── PluginError                   a plugin can't be had
+    ├── PluginError                   a plugin can't be used
     │   ├── PluginNotFoundError       unknown, or not installed
-    │   ├── PluginLoadError           installed, and broken
-    │   ├── PluginConflictError       two distributions provide it
-    │   └── PluginIncompatibleError   it speaks another version of the hook specs
+    │   ├── PluginLoadError           installed, but broken
+    │   ├── PluginConflictError       provided by two distributions
+    │   └── PluginIncompatibleError   written for another version of the hook specs
     ├── InvalidKeyError               a key breaks the rules for keys
-    ├── InvalidArgumentError          another argument does
+    ├── InvalidArgumentError          another argument is invalid
     ├── ScopeError                    scope, user id and organization id don't fit together
     ├── SerializationError            a value is not strict JSON
-    ├── WrongTypeError                the stored value has another type than the verb needs
-    ├── StorageError                  the store did not do it
-    │   ├── BackendUnavailableError   surely not applied
-    │   ├── OutcomeUnknownError       perhaps applied: the answer was lost
+    ├── WrongTypeError                the stored value has the wrong type for the method
+    ├── StorageError                  the store could not complete the operation
+    │   ├── BackendUnavailableError   certainly not applied
+    │   ├── OutcomeUnknownError       perhaps applied: the response was lost
     │   ├── ConflictError             other writers won until the deadline
     │   ├── ValueTooLargeError        over a limit; nothing was written
     │   └── CorruptRecordError        the stored bytes are not a record
@@ -29,40 +29,40 @@
         └── NodeExecutionError        a node failed; it has the others' results
             └── WorkflowTimeoutError  a node, or the whole run, exceeded its timeout
 
-A message says what is wrong, where, and how to mend it. No built-in exception is shadowed, and no
-driver's exception leaks: it is chained as ``__cause__``, or left out where its text may quote a URL
-with a password, or a value.
+A message says what is wrong, where, and how to fix it. No error has the name of a built-in
+exception. A driver's exception is never raised itself: it is the ``__cause__``, or is left out if
+its text may quote a value, or a URL with a password.
 """
 
 
 class FibonacciError(Exception):
-    """The root of the tree: ``except FibonacciError`` catches all that Fibonacci raises."""
+    """The base of all errors: ``except FibonacciError`` catches everything Fibonacci raises."""
 
 
 class ConfigurationError(FibonacciError, ValueError):
     """A setting, a connection URL or an option is wrong, or does not fit another one.
 
-    Raised where it is given: by ``MemoryConfig()`` or ``Workflow()``, before anything is connected
-    to or written.
+    ``MemoryConfig()`` or ``Workflow()`` raises it, before it connects to anything or writes
+    anything.
     """
 
 
 class PluginError(FibonacciError):
-    """A plugin can't be had.
+    """A plugin can't be used.
 
-    Raised by ``Workflow()`` for a backend, an encryption or a template engine, and by ``validate``
-    and ``execute`` for a model, before any node runs.
+    ``Workflow()`` raises it for a backend, a cipher or a template engine. ``validate`` and
+    ``execute`` raise it for a model, before any node runs.
     """
 
 
 class PluginNotFoundError(PluginError):
-    """No plugin of that name is installed; the message says which are, or what to install."""
+    """No plugin of this name is installed; the message says which are, or what to install."""
 
 
 class PluginLoadError(PluginError):
     """The plugin is installed, but its import or its hook failed; the message names the error.
 
-    Mend or upgrade that distribution. Others that are installed work on.
+    Fix or upgrade its distribution. Other installed plugins are not affected.
     """
 
 
@@ -71,7 +71,7 @@ class PluginConflictError(PluginError):
 
 
 class PluginIncompatibleError(PluginError):
-    """The plugin speaks a version of the hook specs that this core does not: upgrade the older."""
+    """The plugin needs another version of the hook specs: the message says what to upgrade."""
 
 
 class InvalidKeyError(FibonacciError, ValueError):
@@ -86,84 +86,85 @@ class InvalidArgumentError(FibonacciError, ValueError):
 
 
 class ScopeError(FibonacciError, ValueError):
-    """The scope is unknown, or does not fit the user or organization id that came with it.
+    """The scope is unknown, or does not fit the user or organization id.
 
-    Nothing was read or written. The user scope needs a ``user_id``; no other takes one. In a run
-    with a user, what takes all records of a scope (``ctx.memory.clear``) has to name it.
+    Nothing was read or written. The user scope needs a ``user_id``; other scopes refuse one. In a
+    run with a user, methods for all records of a scope (``ctx.memory.clear``) need an explicit
+    scope.
     """
 
 
 class SerializationError(FibonacciError, TypeError, ValueError):
-    """The value is not strict JSON; the message names the path of the part that is not.
+    """The value is not strict JSON; the message names the path of the invalid part.
 
-    The old value is still there.
+    The old value is unchanged.
     """
 
 
 class WrongTypeError(FibonacciError, TypeError):
-    """The stored value is not of the type that the verb works on; nothing was written."""
+    """The stored value does not have the type that the method needs; nothing was written."""
 
 
 class StorageError(FibonacciError):
-    """The store could not do what it was asked.
+    """The store could not complete the operation.
 
-    Raised as such where the store refuses (no permission, a table that is missing) or was closed:
-    another try will not help.
+    Raised itself, and not a subclass, if the store refused the operation (no permission, a missing
+    table) or was closed: a retry will not help.
     """
 
 
 class BackendUnavailableError(StorageError):
-    """The store can't be reached, or did not answer in time; nothing was written, for sure.
+    """The store is unreachable, or did not respond in time; certainly nothing was written.
 
-    It is safe to do it again. Core has tried until the timeout already.
+    It is safe to repeat the call. Core has already retried until the timeout.
     """
 
 
 class OutcomeUnknownError(StorageError):
-    """The answer was lost; the operation may have been applied, or not.
+    """The response was lost; the operation may have been applied, or not.
 
-    Read what is there before you do it again.
+    Read the record before you repeat the call.
     """
 
 
 class ConflictError(StorageError):
     """Other writers kept changing the record until the deadline; nothing was written.
 
-    Raise the timeout, or let fewer writers share one record.
+    Increase the timeout, or let fewer writers share one record.
     """
 
 
 class ValueTooLargeError(StorageError):
     """The value is over a limit: 16 MiB everywhere, less on some backends; nothing was written.
 
-    ``size`` is what it takes, ``limit`` what there is room for, both in bytes; None where the
-    backend does not say. Store less under one key: several keys, shorter items, a link to what is
-    kept elsewhere; ``append(..., max_items=n)`` lets the oldest items make room.
+    ``size`` is the size of the value and ``limit`` the maximum, both in bytes; None if the backend
+    does not report them. Store less under one key: use several keys, shorter items, or a link to
+    data that is stored elsewhere. ``append(..., max_items=n)`` drops the oldest items.
     """
 
     def __init__(self, message: str, *, size: int | None = None, limit: int | None = None) -> None:
-        """Say how many bytes it takes, and how many there is room for."""
+        """``size`` and ``limit`` are in bytes; None if they are unknown."""
         super().__init__(message)
         self.size = size
         self.limit = limit
 
 
 class CorruptRecordError(StorageError):
-    """The stored bytes are not a record of ours, or were damaged.
+    """The stored bytes were not written by Fibonacci, or are damaged.
 
-    Never read as a default. ``delete`` removes the record, ``set`` replaces it.
+    A default never hides this error. ``delete`` removes the record, ``set`` replaces it.
     """
 
 
 class EncryptionError(FibonacciError):
-    """A value can't be sealed, or encryption is set up wrongly; nothing was written."""
+    """A value can't be sealed, or encryption is not configured; nothing was written."""
 
 
 class DecryptionError(EncryptionError):
-    """A record can't be opened: wrong key, changed or moved bytes, or not the expected format.
+    """A record can't be opened: wrong key, modified or moved bytes, or not the expected format.
 
-    Never read as a default, and nothing of it reaches a model. ``delete`` and ``set`` need no old
-    value: they work.
+    A default never hides this error, and nothing of the record reaches a model. ``delete`` and
+    ``set`` still work: they don't need the old value.
     """
 
 

@@ -13,7 +13,7 @@ from .conftest import KEY
 from .fake_service import FakeService, response
 
 HI = ModelRequest(prompt="Hi")
-KEY_PROBLEM = "(contains|holds|stands)"
+KEY_PROBLEM = "(contains|holds|is in quotes)"
 
 
 def make(model: str = "claude-x") -> AnthropicModel:
@@ -147,7 +147,7 @@ def test_malformed_key_is_refused_and_not_quoted(monkeypatch: pytest.MonkeyPatch
     ("url", "reason"),
     [
         ("https://gateway\n", "contains a space, a line break"),
-        ("'https://gateway'", "stands in quotes"),
+        ("'https://gateway'", "is in quotes"),
         ("https://${GATEWAY}", "holds the name of a variable"),
     ],
 )
@@ -163,7 +163,7 @@ def test_url_with_shell_leftovers_is_refused(
 
 @pytest.mark.parametrize(
     ("host", "reason"),
-    [("a" * 64, "is too long"), ("a..b", "has an empty part"), ("<gateway>", "may hold letters")],
+    [("a" * 64, "is too long"), ("a..b", "has an empty part"), ("<gateway>", "may contain only")],
 )
 def test_invalid_host_is_refused(host: str, reason: str) -> None:
     """A host name that can't be resolved is refused without a lookup."""
@@ -177,7 +177,7 @@ def test_invalid_host_is_refused(host: str, reason: str) -> None:
         ("claude-x:latest", "leave :latest out of the model's name"),
         ("anthropic:claude-x:latest", "leave :latest out of the model's name"),
         ("claude-x\n", "the model's name contains a space, a line break"),
-        ("anthropic:'claude-x'", "the model's name stands in quotes"),
+        ("anthropic:'claude-x'", "the model's name is in quotes"),
     ],
 )
 def test_malformed_model_name_is_refused(name: str, reason: str) -> None:

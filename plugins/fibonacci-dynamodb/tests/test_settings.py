@@ -102,7 +102,7 @@ def test_refusal_says_what_to_write(url: str, message: str):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("AWS_ACCESS_KEY_ID", '"hunter2"', "stands in quotes"),
+        ("AWS_ACCESS_KEY_ID", '"hunter2"', "is in quotes"),
         ("AWS_SECRET_ACCESS_KEY", "hunter2\n", "contains a space, a line break"),
         ("AWS_SESSION_TOKEN", "${hunter2}", "holds the name of a variable"),
         ("AWS_ENDPOINT_URL", "http://u:hunter2@localhost", "must be the URL of an endpoint"),

@@ -118,7 +118,7 @@ def test_credential_provider_option() -> None:
         ("redis-cluster://a", "write redis\\+cluster://"),
         ("redis+socket:///run/redis.sock", "write unix:///path"),
         ("https://u.upstash.io", "write rediss://:password@host:port"),
-        ("redis://<host>:6379", "a host in the connection URL may hold letters"),
+        ("redis://<host>:6379", "a host in the connection URL may contain only letters"),
         (f"redis+cluster://a,{'b' * 64}", "a host in the connection URL is too long"),
         ("redis://a?db=-1", "whole number"),
         ("redis://a?timeout=3", "no option 'timeout'"),

@@ -1,4 +1,4 @@
-"""Everything that the author of a plugin imports; nothing else of this package is for them."""
+"""Everything that plugins import from core, with ``fibonacci.plugin.runtime`` and the errors."""
 
 from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.address import SCOPES, Address, Scope, Space, encode_parts, parse_address

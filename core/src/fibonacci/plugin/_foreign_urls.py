@@ -1,4 +1,4 @@
-"""Connection strings of other tools that are no URL, and what to write instead."""
+"""Connection strings of other tools that are not URLs, and what to write instead."""
 
 import re
 from typing import Final
@@ -6,34 +6,32 @@ from typing import Final
 _FORMS: Final = (
     (
         r"(psql|redis-cli|valkey-cli)\s",
-        "is a command: write the URL that stands in it",
+        "is a command: write only the URL in it",
     ),
     (
         r"jdbc:",
-        "starts with jdbc:, which is Java's: leave that out, as in "
+        "starts with jdbc:, which only Java uses: remove that, as in "
         "postgresql://user:password@host:port/db or sqlite:///file.db",
     ),
     (
         r"(host|hostaddr|port|dbname|user|password|service|sslmode)\s*=",
-        "is written in libpq's other form, name=value: write postgresql://user:password@host:port/db",
+        "is in libpq's other format, name=value: write postgresql://user:password@host:port/db",
     ),
     (
         r"(Server|Host|Data Source)\s*=",
-        "is written in .NET's form: write postgresql://user:password@host:port/db, or "
-        "sqlite:///file.db",
+        "is in .NET's format: write postgresql://user:password@host:port/db, or sqlite:///file.db",
     ),
     (
         r"(export\s+)?\w+\s*=\s*\S+://",
-        "has the name of a variable before it: write what stands behind the =",
+        "has the name of a variable before it: write only what follows the =",
     ),
     (
         r"redis-sentinel://.*#",
-        "is written in Lettuce's form: write redis+sentinel://host:port,host:port/service/db",
+        "is in Lettuce's format: write redis+sentinel://host:port,host:port/service/db",
     ),
     (
         r"[^/@\s,]+,(.*,)?\s*(password|user|ssl|abortConnect|defaultDatabase)\s*=",
-        "is written in StackExchange.Redis's form, as Azure hands it out: write "
-        "rediss://:password@host:6380",
+        "is in StackExchange.Redis's format, as Azure shows it: write rediss://:password@host:6380",
     ),
     (
         r"arn:[\w-]+:dynamodb:",
@@ -41,16 +39,16 @@ _FORMS: Final = (
     ),
     (
         r"file:",
-        "is written in SQLite's own form: write sqlite:///relative.db or sqlite:////absolute.db "
+        "is in SQLite's own format: write sqlite:///relative.db or sqlite:////absolute.db "
         "(mode=ro is readonly=true)",
     ),
     (
         r"([\w+]+://)?:memory:$",
-        "is SQLite's for records in this process alone: take backend='memory', and no URL",
+        "is SQLite's URL for data in memory: use backend='memory' without a URL",
     ),
     (
         r"[\w.-]+:[0-9]{1,5}(/[0-9]*)?$",
-        "has a host and a port, and no scheme before them: write redis://host:port/db, or "
+        "has a host and a port, but no scheme before them: write redis://host:port/db, or "
         "postgresql://user:password@host:port/db",
     ),
     (
@@ -58,9 +56,9 @@ _FORMS: Final = (
         "is a path: write sqlite:///relative.db or sqlite:////absolute.db",
     ),
 )
-_READ: Final = [(re.compile(form, re.IGNORECASE | re.DOTALL), told) for form, told in _FORMS]
+_PATTERNS: Final = [(re.compile(form, re.IGNORECASE | re.DOTALL), hint) for form, hint in _FORMS]
 
 
 def foreign_url_hint(text: str) -> str | None:
-    """Return what the text is where it is no URL, and what to write; None if that is not known."""
-    return next((told for form, told in _READ if form.match(text)), None)
+    """Return which tool's format this is, and what to write instead; None if it is unknown."""
+    return next((hint for pattern, hint in _PATTERNS if pattern.match(text)), None)

@@ -1,6 +1,6 @@
-"""orjson, where it can be had: there is no wheel of it for some Pythons and machines.
+"""orjson, if it is installed: it has no wheels for some Pythons and machines.
 
-Without it the standard library reads and writes the same values, only more slowly.
+Without it the standard library reads and writes the same values, but more slowly.
 """
 
 import re
@@ -9,11 +9,11 @@ from typing import Any, Final
 
 LOWEST: Final = (3, 10, 7)
 FIRST_UNSAFE: Final = (3, 12)
-"""It crashes on a tuple that is very deep, or holds itself; so do all since."""
+"""From this version on it crashes on a tuple that is nested very deeply, or contains itself."""
 
 
 def find_orjson() -> ModuleType | None:
-    """Return orjson; None where it is not installed, or in a version that we do not use."""
+    """Return orjson; None if it is not installed, or if its version is not supported."""
     try:
         import orjson
     except ImportError:
@@ -23,7 +23,7 @@ def find_orjson() -> ModuleType | None:
 
 
 def no_dumps(value: Any, default: Any = None, option: int = 0) -> bytes:
-    """Refuse every value, as orjson does what it has no form for: it takes the other way."""
+    """Raise the TypeError of orjson's ``dumps``, so that the caller uses the standard library."""
     raise TypeError("orjson is not installed")
 
 
@@ -32,5 +32,5 @@ dumps: Final = orjson.dumps if orjson else no_dumps
 
 
 def option(*names: str) -> int:
-    """Return the options of orjson's that are named, as one number."""
+    """Return orjson's options with these names, as one number."""
     return sum(getattr(orjson, f"OPT_PASSTHROUGH_{name}", 0) for name in names)

@@ -67,7 +67,7 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the address with this text, or None if it is no address's text.
+    """Return the address with this text, or None if it is not the text of an address.
 
     Parse scanned keys before they are listed or removed: text that only looks like an address
     (such as another encoding of the same characters) was written by another program.
@@ -109,7 +109,7 @@ def prefix_problem(prefix: str) -> str | None:
     for character in prefix:
         if not "!" <= character <= "~" or character in "{}*?[]\\%":
             return (
-                f"may not hold {character!r}: it is printable ASCII without spaces "
+                f"may not contain {character!r}: it is printable ASCII without spaces "
                 f"and without any of {{}}*?[]\\%"
             )
     return None

@@ -22,8 +22,8 @@ class Cipher(ABC):
     def seal(self, plain: bytes, aad: bytes) -> bytes:
         """Return the value encrypted, authenticated, and bound to ``aad``.
 
-        The first byte must be 0x80 or above: no JSON text starts so, and core recognizes sealed
-        records by it. Raises EncryptionError.
+        The first byte must be 0x80 or higher, as no JSON text starts with such a byte: core
+        recognizes sealed records by it. Raises EncryptionError.
         """
 
     @abstractmethod
@@ -35,10 +35,10 @@ class Cipher(ABC):
         """
 
     def is_current(self, sealed: bytes) -> bool:
-        """Return whether this is sealed with the first key, as ``seal`` does it now.
+        """Return whether this is sealed with the first key, in the current format.
 
         ``memory.rewrap()`` skips such a record, and seals all others again. Only the record's
-        header is read: whether the record was tampered with, ``open`` finds. The default is
-        False, which is right for every cipher, but slower.
+        header is read; ``open`` finds out whether the record was tampered with. The default is
+        False, which is correct for every cipher, but slower.
         """
         return False

@@ -1,7 +1,6 @@
-"""What backends, ciphers and models need beside their contract, and need not write again.
+"""Building blocks for backends, ciphers and models; their use is optional.
 
-Nothing of it has to be used. What takes a ``deadline`` takes a reading of ``time.monotonic()``, in
-seconds, and has ended by then.
+A ``deadline`` is a reading of ``time.monotonic()``, in seconds; the call ends by then.
 """
 
 from fibonacci.plugin._runtime.certificates import (

@@ -1,7 +1,7 @@
-"""Connection URLs, parsed here, so that no driver ever gets a malformed one.
+"""Connection URLs, which are parsed here, so that no driver ever gets a malformed one.
 
-A driver quotes what it can't parse, passwords included. The errors raised here name the part that
-is wrong, and never quote the URL.
+A driver quotes what it can't parse, including passwords. The errors raised here name the invalid
+part, and never quote the URL.
 """
 
 import re
@@ -82,21 +82,23 @@ class StoreURL:
         authority, slash, path = rest.partition("/")
         if "@" in path or "@" in query:
             raise _malformed(
-                "has an '@' behind its host; in a password write / as %2F, ? as %3F, "
+                "has an '@' after its host; in a password write / as %2F, ? as %3F, "
                 f"and @ anywhere as %40. {_QUOTING}"
             )
         login, at, hosts = authority.rpartition("@")
         if "@" in login:
-            raise _malformed(f"has two '@' before its host; in a password write it %40. {_QUOTING}")
+            raise _malformed(
+                f"has two '@' before its host; in a password write it as %40. {_QUOTING}"
+            )
         if authority.endswith(":") and path.startswith("/"):
             raise _malformed(
-                "has '://' twice: write one scheme, and between several hosts commas alone"
+                "has '://' twice: write one scheme, and separate several hosts by commas"
             )
         username, colon, password = login.partition(":")
         if _PLACEHOLDER.fullmatch(password):
             raise _malformed(
-                "has a placeholder in the place of the password: put it in. If that is the "
-                f"password, its signs are to be escaped. {_QUOTING}"
+                "has a placeholder instead of the password: write the password. If this is the "
+                f"password, escape its special characters. {_QUOTING}"
             )
         return cls(
             scheme=scheme.lower(),
@@ -110,11 +112,11 @@ class StoreURL:
 
 def _check_characters(text: str) -> None:
     if problem := shell_syntax_problem(text):
-        raise _malformed(f"{problem}. Where they are meant, write $ as %24. {_QUOTING}")
+        raise _malformed(f"{problem}. If they belong to the value, write $ as %24. {_QUOTING}")
     if any(character <= " " or character == "\x7f" for character in text):
-        raise _malformed("has a space or a control character in it; write a space %20")
+        raise _malformed("has a space or a control character in it; write a space as %20")
     if "#" in text:
-        problem = f"has a '#' in it; in a password or a name write it %23. {_QUOTING}"
+        problem = f"has a '#' in it; in a password or a name write it as %23. {_QUOTING}"
         raise _malformed(foreign_url_hint(text) or problem)
     if _BAD_ESCAPE.search(text):
         raise _malformed(
@@ -138,7 +140,7 @@ def _parse_host(text: str) -> Host:
         )
     name, port = match.groups()
     if port is not None and not 0 < int(port or 0) <= 65535:
-        raise _malformed("has a port that is no number from 1 to 65535")
+        raise _malformed("has a port that is not a number from 1 to 65535")
     return _decode(name.strip("[]")), int(port) if port else None
 
 

@@ -1,9 +1,9 @@
 """For tests of an app, and conformance suites for plugins.
 
-An app is tested with :func:`fresh_memory`, :func:`override_model` and :class:`ScriptedModel`, by
-any test runner.
+Test an app with :func:`fresh_memory`, :func:`override_model` and :class:`ScriptedModel`, in any
+test runner.
 
-What a plugin has to keep is a suite that anyone can run::
+A conformance suite checks whether a plugin keeps its contract::
 
     from fibonacci.testing import StoreContract
 
@@ -11,12 +11,11 @@ What a plugin has to keep is a suite that anyone can run::
         backend = "shelf"
         url = "shelf:///tmp/x"
 
-Template engines have ``EngineContract``, which asks for ``engine = "mustache"``; ciphers have
-``CipherContract``, which asks for ``cipher = "box"``; models have ``ProviderContract``, which asks
-for ``model = "parrot:grey"``.
+``EngineContract`` is for template engines (``engine = "mustache"``), ``CipherContract`` for ciphers
+(``cipher = "box"``), and ``ProviderContract`` for models (``model = "parrot:grey"``).
 
 The suites need pytest and hypothesis: ``pip install 'fibonacci-core[testing]'``.
-``pytest --fibonacci-report`` adds a table of the clauses and how each was kept.
+``pytest --fibonacci-report`` adds a table of the contract's clauses, and whether each was kept.
 """
 
 from importlib import import_module
@@ -42,7 +41,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Lazily: tests of an app need neither pytest nor hypothesis, and don't wait for them.
+    # Lazily: tests of an app need neither pytest nor hypothesis, and must not import them.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     package = f"fibonacci.testing.{name.removesuffix('Contract').lower()}"

@@ -55,7 +55,7 @@ def ca_directory_problem(directories: str, *, check_names: bool = True) -> str |
 
 
 def trust_store_problem(*, directory_only: bool = False) -> str | None:
-    """Return what is wrong with SSL_CERT_FILE or SSL_CERT_DIR, which set whom OpenSSL trusts.
+    """Return what is wrong with SSL_CERT_FILE or SSL_CERT_DIR, the authorities OpenSSL trusts.
 
     The result is a sentence that names the variable; None if nothing is wrong. OpenSSL uses both,
     and a default file, so the directory may be empty; unless a client uses the directory only
@@ -82,8 +82,8 @@ def private_key_problem(
 ) -> str | None:
     """Return why the private key of a certificate can't be used; None if it can.
 
-    Both may be in one file; the certificate's was found to be good. ``password`` returns the key's,
-    so that no frame holds it. Nobody is asked for one at the terminal.
+    Both may be in one file. The certificate's file must be valid: check it first. ``password`` is a
+    function, so that no frame holds the key's password. The terminal is never prompted for one.
     """
     try:
         if not _holds(b"PRIVATE KEY-----", key):
@@ -107,19 +107,19 @@ def _holds(sign: bytes, file: str) -> bool:
 
 
 def verification_failure(error: BaseException) -> str:
-    """Return which rule a certificate breaks, of an ``ssl.SSLCertVerificationError``.
+    """Return which rule a certificate breaks, from an ``ssl.SSLCertVerificationError``.
 
-    Where it is one that Python insists on since 3.13 alone, that is said, too.
+    The result also says if it is a rule that Python enforces only since 3.13.
     """
     rule = str(getattr(error, "verify_message", "") or "it can't be verified").rstrip(".")
     if getattr(error, "verify_code", 0) not in _STRICT:
         return rule
-    return f"{rule}, a rule of RFC 5280 that Python insists on since 3.13 (VERIFY_X509_STRICT)"
+    return f"{rule}, a rule of RFC 5280 that Python enforces since 3.13 (VERIFY_X509_STRICT)"
 
 
 @lru_cache(8)
 def _read_authorities(file: str, _: object) -> None:
-    """Read a good file once, while it stays as it is: a machine's whole list takes 30 ms."""
+    """Read a valid file once, until it changes: a system's whole list takes 30 ms."""
     _context().load_verify_locations(cafile=file)
 
 
@@ -132,4 +132,4 @@ def _context() -> "SSLContext":
 def _reason(error: Exception) -> str:
     if type(error).__name__ == "SSLError":
         return "there is none in PEM, or it is damaged"
-    return getattr(error, "strerror", None) or "that is no path"
+    return getattr(error, "strerror", None) or "this is not a path"

@@ -1,4 +1,4 @@
-"""Texts and copies of errors: what to raise, what to suggest, and nothing secret."""
+"""Messages and copies of errors, without secrets; suggestions for misspelled names."""
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -16,7 +16,7 @@ def no_response_error(reason: str, server: str, *, maybe_applied: bool) -> Stora
     ``reason`` says what happened ("the connection broke"), ``server`` which server did not respond;
     neither may hold a value or a password.
     """
-    text = f"{reason} before {server} answered"
+    text = f"{reason} before {server} responded"
     if maybe_applied:
         return OutcomeUnknownError(f"{text}: the write may have been applied")
     return BackendUnavailableError(text)
@@ -35,7 +35,7 @@ def without_frames(error: E) -> E:
             return parsed(url)
         except ConfigurationError as caught:
             error = without_frames(caught)
-        del url  # it would stand in this function's frame
+        del url  # or this function's frame would hold it
         raise error
     """
     error.__context__ = None
@@ -66,8 +66,8 @@ MAX_NAME_LENGTH: Final = 100
 def nearest_name(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that is nearest, or None if none is near.
 
-    Of long lists the first 1,000 names are looked at, fewer for a long name, and none of more than
-    100 characters.
+    At most the first 1,000 names are compared, fewer for a long name, and none of more than 100
+    characters.
     """
     import difflib  # 5 ms that only an error pays
 

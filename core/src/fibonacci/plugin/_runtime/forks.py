@@ -1,4 +1,4 @@
-"""What happens to the objects of a process in a forked child."""
+"""Fork hooks, and the parent's objects in a forked child."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Final
 Hook = Callable[[], object]
 
 _inherited: Final[list[object]] = []
-"""Kept alive in a forked child, for as long as that lives."""
+"""The parent's objects, which a forked child never releases."""
 
 
 def on_fork(

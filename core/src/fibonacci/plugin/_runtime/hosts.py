@@ -23,16 +23,16 @@ def host_problem(host: str) -> str | None:
     The result follows a subject: "has an empty part, …". No name server is queried.
     """
     if ":" in host:
-        return None if is_address(host) else "is no IPv6 address"
+        return None if is_address(host) else "is not an IPv6 address"
     try:
         ascii_name = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
-        return "is too long, or no name in its script (IDNA)"
+        return "is too long, or not valid in its script (IDNA)"
     if not _NAME.fullmatch(ascii_name) or not host.isprintable():
-        return "may hold letters, digits, dots, hyphens and underscores alone"
+        return "may contain only letters, digits, dots, hyphens and underscores"
     parts = ascii_name.removesuffix(".").split(".")
     if not all(parts):
-        return "has an empty part before, between or behind its dots"
+        return "has an empty part before, between or after its dots"
     if max(map(len, parts)) > 63 or len(ascii_name) > 253:
         return "is too long: 63 characters between two dots, and 253 in all"
     return None
@@ -102,9 +102,9 @@ def _look_up(host: str) -> list[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except UnicodeError:  # a part of it is empty, or too long
-        raise socket.gaierror(socket.EAI_NONAME, "that is no host's name") from None
+        raise socket.gaierror(socket.EAI_NONAME, "this is not a host name") from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-# The threads that looked up are the parent's.
+# The threads of the look-ups exist only in the parent.
 on_fork(after_in_child=_flights.clear)

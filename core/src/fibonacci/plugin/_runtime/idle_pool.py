@@ -1,4 +1,4 @@
-"""Idle connections: the one used last is used first, and none that was idle for too long."""
+"""A pool of idle connections: last in, first out; connections idle for too long are closed."""
 
 from collections.abc import Callable, Iterator
 from time import monotonic
@@ -12,7 +12,7 @@ class Poolable(Protocol):
     """A reading of ``time.monotonic()``, which the pool sets."""
 
     def is_reusable(self) -> bool:
-        """Say, without waiting, whether it is open and nothing has come on it."""
+        """Return, without waiting, whether it is open and has received nothing."""
         ...
 
     def close(self) -> object:
@@ -69,28 +69,28 @@ class IdlePool(Generic[C]):
             self._discard_oldest()
 
     def clear_older_than(self, seconds: float) -> None:
-        """Close the connections that were idle for at least so many seconds.
+        """Close the connections that were idle for at least this many seconds.
 
-        For a connection that timed out after it had been idle: those that were idle as long are
-        probably lost as well, and each would cost another caller a timeout.
+        Call it after a timeout on a connection that had been idle: others that were idle as long
+        are probably lost too, and each would cost another caller a timeout.
         """
         limit = monotonic() - seconds
         while self._is_first_older(limit):
             self._discard_oldest()
 
     def clear(self) -> None:
-        """Close all that is idle."""
+        """Close all idle connections."""
         for connection in self._take_all():
             self._discard(connection)
 
     def close(self) -> None:
-        """Close all that is idle, and what comes back from now on."""
+        """Close all idle connections, and those that are returned from now on."""
         self._max_idle = 0
         self.clear()
 
     def _is_first_older(self, limit: float) -> bool:
         try:
-            return self._idle[0].idle_since <= limit  # they stand in the order of their age
+            return self._idle[0].idle_since <= limit  # in the order of their age
         except IndexError:
             return False
 

@@ -1,4 +1,4 @@
-"""What fibonacci needs of Python and the system: no late patches, and ``select.poll``."""
+"""What Fibonacci needs from Python and the system: no late patches, and ``select.poll``."""
 
 import select
 import sys
@@ -8,7 +8,7 @@ from typing import Any, Final
 from fibonacci.errors import ConfigurationError
 
 _PARTS: Final = ("queue", "select", "socket", "ssl", "threading", "time")
-"""What waits, by gevent's names."""
+"""The modules that wait, by gevent's names."""
 
 
 def _patcher(name: str) -> Any:
@@ -29,9 +29,9 @@ _AT_IMPORT: Final = bool(_by_gevent()) or _by_eventlet()
 
 
 def refuse_late_patches() -> None:
-    """Raise ConfigurationError where a greenlet that waits would stop all the others."""
+    """Raise ConfigurationError if a greenlet that waits would stop all the others."""
     if "gevent.monkey" not in sys.modules and "eventlet.patcher" not in sys.modules:
-        return  # at once: each run of a workflow asks
+        return  # fast: each run of a workflow calls this
     parts, eventlet = _by_gevent(), _by_eventlet()
     if not parts and not eventlet:
         return
@@ -39,19 +39,18 @@ def refuse_late_patches() -> None:
     if not _AT_IMPORT:
         raise ConfigurationError(
             f"{name} has patched Python after fibonacci was imported: a greenlet that waits would "
-            f"stop all others. Let it patch first of all, before other imports; with gunicorn, "
-            f"leave out --preload"
+            f"stop all others. Patch before all other imports; with gunicorn, don't use --preload"
         )
     missing = [part for part in _PARTS if part not in parts]
     if parts and missing:
         raise ConfigurationError(
-            f"gevent has patched a part of Python, and not {', '.join(missing)}: a greenlet that "
-            f"waits would stop all others. Call gevent.monkey.patch_all() and leave nothing out"
+            f"gevent has patched Python without {', '.join(missing)}: a greenlet that waits would "
+            f"stop all others. Call gevent.monkey.patch_all() without exclusions"
         )
 
 
 def refuse_eventlet() -> None:
-    """Raise ConfigurationError where eventlet has patched Python: it has no ``select.poll``."""
+    """Raise ConfigurationError if eventlet has patched Python: it has no ``select.poll``."""
     if _by_eventlet():
         raise ConfigurationError(
             "a store on a server can't keep its deadlines under eventlet, which has no select.poll:"
@@ -60,12 +59,12 @@ def refuse_eventlet() -> None:
 
 
 def require_poll(backend: str) -> None:
-    """Refuse a system without ``select.poll``, before anything is connected.
+    """Refuse a system without ``select.poll``, before anything connects.
 
     Raises ConfigurationError.
     """
     if not hasattr(select, "poll"):
         raise ConfigurationError(
             f"backend {backend!r} can't work here: this Python has no select.poll, which Windows "
-            f"lacks and eventlet takes away. Take Linux, macOS or WSL, or another backend"
+            f"lacks and eventlet removes. Use Linux, macOS or WSL, or another backend"
         )

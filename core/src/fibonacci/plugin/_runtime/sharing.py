@@ -39,7 +39,7 @@ class SharedObjects(Generic[S]):
         on_fork(after_in_child=self._reset)
 
     def get_or_create(self, key: Hashable, create: Callable[[], S]) -> S:
-        """Return the object of this key; create it if nobody uses one."""
+        """Return the object of this key; create it if it is not in use."""
         with self._lock:
             found = self._objects.get(key)
             if found is None:
@@ -56,12 +56,12 @@ T = TypeVar("T")
 
 
 class LoopLocal(Generic[T]):
-    """Objects that belong to an event loop each, such as its connections.
+    """One object for each event loop, such as its connections.
 
-    A loop that ends as ``asyncio.run`` ends it closes its object first, with ``close``. An object
-    is closed as well when the LoopLocal is collected while the loop runs. A loop that is closed
-    without notice can't close its object: ``close_nowait``, which must not wait, does so when the
-    next loop gets an object.
+    A loop that shuts down its async generators, as ``asyncio.run`` does, first closes its object
+    with ``close``. An object is also closed if the LoopLocal is collected while the loop runs. A
+    loop that is closed in another way can't close its object: ``close_nowait``, which must not
+    wait, closes it when the next loop gets an object.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ async def _close_with_loop(
 
 
 def _start(ending: AsyncGenerator[None, None]) -> None:
-    """Run it up to its ``yield``, which takes no waiting; the running loop knows it then."""
+    """Run it up to its ``yield``, which does not wait; then the running loop knows it."""
     with suppress(StopIteration):
         ending.asend(None).send(None)
 

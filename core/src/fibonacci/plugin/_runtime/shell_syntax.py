@@ -11,13 +11,13 @@ _UNFILLED: Final = re.compile(r"\$\{\w[^}]*\}|\$\(\w+\)|^\$[A-Z_][A-Z0-9_]*$", r
 def shell_syntax_problem(text: str) -> str | None:
     """Return which shell syntax is left in a setting; None if there is none.
 
-    The result follows a subject, and quotes nothing: "stands in quotes, …".
+    The result follows a subject, and quotes nothing: "is in quotes, …".
     """
     if len(text) > 1 and text[0] + text[-1] in _QUOTES:
         return (
-            "stands in quotes, which count as part of it (a shell takes them away, and "
-            "`docker --env-file` does not): leave them out"
+            "is in quotes, which count as part of it (a shell removes them, but "
+            "`docker --env-file` does not): remove them"
         )
     if _UNFILLED.search(text):
-        return "holds the name of a variable, as in ${NAME}, that nothing has put a value in for"
+        return "holds the name of a variable, as in ${NAME}, that nothing has replaced by its value"
     return None

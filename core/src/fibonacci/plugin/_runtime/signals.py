@@ -9,10 +9,10 @@ from types import FrameType, TracebackType
 def raise_for_signal(error: BaseException) -> None:
     """Raise the exception of a signal handler again, if this is one, or was caused by one.
 
-    Python may run a signal handler between any two steps of a call. What it raises (Ctrl-C, a soft
+    Python may run a signal handler between any two steps of a call. Its exception (Ctrl-C, a soft
     time limit, an alarm) propagates from the running function, such as a driver's ``send``. It
     says nothing about the server or the record, and the application waits for it. So call this
-    first wherever an exception of a driver, or of other foreign code, is turned into ours::
+    first wherever you map an exception of a driver, or of other foreign code, to one of ours::
 
         try:
             reply = connection.exchange(request)
@@ -22,41 +22,41 @@ def raise_for_signal(error: BaseException) -> None:
 
     Such an exception may come right after the last byte was sent: set ``sent`` before sending.
     """
-    for one in _chain(error):
-        if _is_from_handler(one) and not _is_handled_further_up(one, error):
-            raise one
+    for link in _chain(error):
+        if _is_from_handler(link) and not _is_handled_further_up(link, error):
+            raise link
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and those that it came of; a driver may have made another one of it."""
+    """Yield the exception and its causes: a driver may have raised its own instead of the first."""
     seen: set[int] = set()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        yield one
-        one = one.__cause__ or one.__context__
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
 
 
 def _is_from_handler(error: BaseException) -> bool:
-    if isinstance(error, KeyboardInterrupt):  # Python's own handler is no function of Python's
+    if isinstance(error, KeyboardInterrupt):  # Python's own handler is written in C
         return signal.getsignal(signal.SIGINT) is signal.default_int_handler or _has_frame(error)
     return _has_frame(error)
 
 
 def _has_frame(error: BaseException) -> bool:
-    """Say whether a handler is among the functions that it passed."""
+    """Return whether the traceback has the frame of a signal handler."""
     trace: TracebackType | None = error.__traceback__
     handlers = _handlers_code() if trace else set()
     while trace is not None:
         frame = trace.tb_frame
-        if frame.f_code in handlers or _was_given_its_caller(frame):
+        if frame.f_code in handlers or _has_caller_as_argument(frame):
             return True
         trace = trace.tb_next
     return False
 
 
 def _handlers_code() -> set[object]:
-    """The code of all handlers that are set."""
+    """Return the code objects of all installed handlers."""
     found = set()
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
@@ -68,24 +68,24 @@ def _handlers_code() -> set[object]:
     return found - {None}
 
 
-def _was_given_its_caller(frame: FrameType) -> bool:
-    """Say whether an argument is the frame that was interrupted, as Python gives it to handlers.
+def _has_caller_as_argument(frame: FrameType) -> bool:
+    """Return whether an argument is the interrupted frame, which Python passes to handlers.
 
-    One that has set another handler meanwhile is found by this alone.
+    Only this finds a handler that has since replaced itself by another one.
     """
     caller, code = frame.f_back, frame.f_code
     if caller is None or code.co_argcount + bool(code.co_flags & inspect.CO_VARARGS) == 0:
         return False
-    given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 1]
-    values = [frame.f_locals.get(name) for name in given]
+    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 1]
+    values = [frame.f_locals.get(name) for name in parameters]
     return any(
-        value is caller or (isinstance(value, tuple) and any(one is caller for one in value))
+        value is caller or (isinstance(value, tuple) and any(item is caller for item in value))
         for value in values
     )
 
 
 def _is_handled_further_up(origin: BaseException, error: BaseException) -> bool:
-    """Say whether an application handles ``origin`` just now, and made this call while it does."""
+    """Return whether the application made this call in an ``except`` block for ``origin``."""
     if origin is error or origin.__traceback__ is None or error.__traceback__ is None:
         return False
     # The first frame of a traceback is the one that caught the exception.

@@ -1,4 +1,4 @@
-"""Single flight: work that many callers want at once is done once, for all of them."""
+"""Single flight: concurrent callers share one execution of the same work."""
 
 import os
 import weakref
@@ -102,7 +102,7 @@ class _Flight(Generic[T]):
         self.value, self.has_value = value, True
 
     def is_lost(self) -> bool:
-        """Say whether the caller that did the work is gone."""
+        """Return whether the caller that did the work is gone."""
         return self._leader() is None
 
     def _lost(self, _: "weakref.ref[_Leader]") -> None:
@@ -127,7 +127,7 @@ class ThreadSingleFlight(Generic[T]):
     For blocking work that takes no deadline, such as the system's resolver, or a program that
     fetches credentials. A caller whose deadline passes stops waiting; the work goes on, and the
     next call may join it: a server that hangs costs one thread, not one for each call. No caller
-    joins work that has run for ``max_join_age`` seconds, as it may hang for ever.
+    joins work that has run for ``max_join_age`` seconds, as it may hang forever.
 
     If the work raises, each caller gets a copy of the exception, with the same ``args``.
     """
@@ -138,15 +138,15 @@ class ThreadSingleFlight(Generic[T]):
         self._running: dict[int, _ThreadFlight[T]] = {}  # a dict for its atomic setdefault
 
     def is_running(self) -> bool:
-        """Say whether the work is being done."""
+        """Return whether the work is running."""
         return any(not flight.done for flight in list(self._running.values()))
 
     def start(self) -> None:
-        """Start the work unless it runs, and do not wait for it."""
+        """Start the work unless it is running; do not wait for it."""
         self._join()
 
     def do(self, *, deadline: float) -> T:
-        """Return what the work returns. Raises what it raises; DeadlineExceeded."""
+        """Return what the work returns. Raises what it raises, and DeadlineExceeded."""
         return run_sync(self.wait(ThreadWaiter, deadline))
 
     async def wait(self, waiter_type: type[Waiter], deadline: float) -> T:
@@ -163,7 +163,7 @@ class ThreadSingleFlight(Generic[T]):
         flight = self._running.setdefault(process, own)
         if flight.done or monotonic() - flight.started_at > self._max_join_age:
             self._running[process] = flight = own
-        flight.start()  # whoever was the first may have been interrupted before
+        flight.start()  # the first caller may have been interrupted before
         return flight
 
 
@@ -201,9 +201,9 @@ class _ThreadFlight(Generic[T]):
             self._waiting.pop().wake()
 
     def join(self, waiter: Waiter) -> None:
-        """Have the caller woken; twice, perhaps."""
+        """Have the caller woken, perhaps twice."""
         self._waiting.append(waiter)
-        if self.done:  # maybe it had woken all before this one came
+        if self.done:  # perhaps after all others were woken
             waiter.wake()
 
     def result(self) -> T:

@@ -32,7 +32,10 @@ T = TypeVar("T")
 
 
 class NoThreadError(OSError):
-    """The system starts no further thread, or Python is about to end; no work has started."""
+    """No thread could be started, and the work has not begun.
+
+    The system starts no more threads, or Python is about to exit.
+    """
 
     def __init__(self, *, at_exit: bool) -> None:
         text = "Python is about to end" if at_exit else "the system starts no further thread"
@@ -113,8 +116,8 @@ def submit_to_thread(task: Task) -> None:
 async def run_in_thread(work: Callable[[], T]) -> T:
     """Run the work in a thread, in a copy of this context; a cancelled caller stops waiting.
 
-    Not ``asyncio.to_thread``: it has few threads, which the application's own calls may
-    occupy, and the end of the loop waits for them. Raises NoThreadError.
+    ``asyncio.to_thread`` has few threads, which the application's own calls may occupy, and the end
+    of the loop waits for them. This function does not use them. Raises NoThreadError.
     """
     import asyncio  # lazily: it takes 62 ms
 
@@ -156,8 +159,8 @@ def call_in_thread(work: Callable[[], T], *, deadline: float) -> T:
     """Run the work in a thread, in a copy of this context; stop waiting for it at the deadline.
 
     For blocking work that takes no deadline. It runs in the calling thread if Python is about to
-    end and starts no further thread. Raises DeadlineExceeded, and NoThreadError where the
-    system starts no further thread.
+    exit and starts no more threads. Raises DeadlineExceeded, and NoThreadError if the system starts
+    no more threads.
     """
     outcomes: list[tuple[T | None, BaseException | None]] = []
     waiter = ThreadWaiter()

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 
 TIMER_EARLY: Final = 0.002
-"""Seconds by which uvloop's timers may ring too early: its clock counts whole milliseconds. At the
-deadline everybody else looks at the monotonic clock, and would find that there is time left."""
+"""Seconds by which uvloop's timers may fire too early: its clock counts whole milliseconds. Other
+code reads the monotonic clock at the deadline, and would find that there is time left."""
 
 
 class DeadlineExceeded(TimeoutError):  # noqa: N818 - the usual term
@@ -52,15 +52,15 @@ def share_deadline(deadline: float, candidates: int) -> float:
 
 
 def timeout_at(deadline: float | None) -> "Timeout":
-    """Return ``asyncio.timeout_at`` for a deadline of the monotonic clock; None never ends.
+    """Return ``asyncio.timeout_at`` for a deadline of the monotonic clock; None means no timeout.
 
-    Its block ends with TimeoutError, never before the deadline, whatever loop runs.
+    At the deadline, and never before it, the block raises TimeoutError, on any event loop.
     """
     import asyncio  # lazily: it takes 62 ms
 
     if deadline is None:
         return asyncio.timeout_at(None)
-    left = deadline - monotonic()  # first: what comes between the two clocks makes it later only
+    left = deadline - monotonic()  # first: time between the two readings only delays the timeout
     return asyncio.timeout_at(asyncio.get_running_loop().time() + left + TIMER_EARLY)
 
 
@@ -68,26 +68,26 @@ def backoff(attempt: int, *, base: float, cap: float) -> float:
     """Return the seconds to wait before the next attempt, random from 0 up to a bound.
 
     The bound is ``base * 2**attempt`` seconds, ``cap`` at most; the first retry is attempt 1.
-    Random over the whole range ("full jitter"), so that callers which failed together do not come
-    again together: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter
+    Random over the whole range ("full jitter"), so that callers that failed together don't retry
+    together: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter
     """
     bound: float = min(cap, base * 2 ** min(attempt, 30))
     return random.uniform(0, bound)  # noqa: S311 - no secret
 
 
 def now_ms() -> int:
-    """Return the time now; a record is live while its expiry is above it."""
+    """Return the current time, in ms since the epoch; a record with a later expiry is unexpired."""
     return time_ns() // 1_000_000
 
 
 def expires_at_ms(ttl_ms: int) -> int:
-    """Return when a record expires that is written now.
+    """Return the expiry of a record that is written now, in milliseconds since the epoch.
 
-    Call it when the write is about to be sent, after any wait.
+    Call it just before the write is sent, after any wait.
     """
     return -(-time_ns() // 1_000_000) + ttl_ms
 
 
 def remaining_ttl_ms(expires_ms: int) -> int:
-    """Return the milliseconds until then, rounded down; 0 or less when it has expired."""
+    """Return the milliseconds until an expiry, rounded down; 0 or less if it has passed."""
     return expires_ms + time_ns() // -1_000_000

@@ -136,10 +136,10 @@ class WaitQueue(Generic[T]):
     """Callers that wait for a resource, such as a connection or a permit; first come, first served.
 
     ``try_acquire`` returns a free resource, or None. Only the first caller in the queue calls it,
-    so it must treat all callers alike. Call :meth:`wake_first` when a resource is released, and in
-    the callback of a weak reference to a resource that can be dropped without notice (not in its
-    ``__del__``: the object is still alive while that runs). There is no lock: a signal handler may
-    raise, or use the queue itself, at each step.
+    so it must treat all callers alike. The code that releases a resource calls :meth:`wake_first`.
+    For a resource that may be dropped without a release, the callback of a weak reference calls it
+    (not ``__del__``: the object is still alive while that runs). There is no lock: a signal handler
+    may raise, or use the queue itself, at each step.
     """
 
     def __init__(self, try_acquire: Callable[[], T | None], waiter_type: type[Waiter]) -> None:
@@ -150,7 +150,7 @@ class WaitQueue(Generic[T]):
         self._tickets: OrderedDict[Hashable, _Ticket] = OrderedDict()
 
     def __bool__(self) -> bool:
-        """Say whether callers wait; a new caller that takes a resource then would be unfair."""
+        """Return whether callers wait: a new caller must not take a resource before them."""
         return bool(self._tickets)
 
     async def acquire(self, deadline: float) -> T:

@@ -1,4 +1,4 @@
-"""The contract of ciphers, clause by clause."""
+"""The contract of ciphers."""
 
 from fibonacci.testing.cipher.keys import KeyTests
 from fibonacci.testing.cipher.sealing import BindingTests, SealingTests
@@ -15,4 +15,4 @@ class CipherContract(
     SharingTests,
     SecrecyTests,
 ):
-    """All that an encryption plugin has to keep; subclass it and say which ``cipher``."""
+    """The suite for encryption plugins: subclass it and set ``cipher``."""

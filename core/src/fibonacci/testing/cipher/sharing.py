@@ -35,7 +35,7 @@ class SharingTests(ContractFixtures):
             return seal_and_open
 
         run_concurrently([work(number) for number in range(THREADS)])
-        assert len({one for own in sealed for one in own}) == 2 * THREADS * TIMES
+        assert len({record for own in sealed for record in own}) == 2 * THREADS * TIMES
 
     @forks
     def test_child_seals_differently(self, box: Cipher) -> None:

@@ -1,4 +1,4 @@
-"""The contract of template engines, clause by clause."""
+"""The contract of template engines."""
 
 from fibonacci.testing.engine.errors import ErrorTests, SharingTests
 from fibonacci.testing.engine.references import MissingValueTests, NameTests, ReferenceTests
@@ -17,4 +17,4 @@ class EngineContract(
     SharingTests,
     AnyTextTests,
 ):
-    """All that a template engine has to keep; subclass it and say which ``engine``."""
+    """The suite for template engines: subclass it and set ``engine``."""

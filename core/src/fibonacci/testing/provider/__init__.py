@@ -1,4 +1,4 @@
-"""The contract of model providers, clause by clause."""
+"""The contract of model providers."""
 
 from fibonacci.testing.provider.completions import CompletionTests, OptionTests, PromptTests
 from fibonacci.testing.provider.failures import DeadlineTests, FailureTests
@@ -18,4 +18,4 @@ class ProviderContract(
     SharingTests,
     ForkTests,
 ):
-    """All that a model has to keep; subclass it and say which ``model``."""
+    """The suite for models: subclass it and set ``model``."""

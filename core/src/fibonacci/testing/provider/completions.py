@@ -111,7 +111,7 @@ class PromptTests(ContractFixtures):
 
     def _check_refusal(self, error: ModelError, request: ModelRequest) -> None:
         assert self.failing_requests, (
-            f"without `failing_requests` whatever is asked is served: {error}"
+            f"without `failing_requests` every request must be served: {error}"
         )
         texts = (request.prompt, request.system_prompt or "")
         assert not [text for text in texts if len(text) >= 8 and text in str(error)]
@@ -181,7 +181,7 @@ class OptionTests(ContractFixtures):
 
     def _stopping(self, provider: ModelUnderTest) -> tuple[Completion, str]:
         if "stop" not in provider.model.supported_options:
-            pytest.skip("the model does not heed stop, and test_supported_options holds it to that")
+            pytest.skip("the model does not support stop, as test_supported_options checks")
         whole = self.check_completion(provider.complete(self.request))
         words = whole.text.split()
         return whole, words[len(words) // 2]

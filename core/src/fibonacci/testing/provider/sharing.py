@@ -19,20 +19,20 @@ class SharingTests(ContractFixtures):
     """C21."""
 
     def test_concurrent_requests(self, provider: ModelUnderTest) -> None:
-        """Concurrent requests get the completions that they get alone (C21)."""
-        alone = self._alone(provider)
+        """Concurrent requests get the same completions as sequential ones (C21)."""
+        sequential = self._sequential(provider)
         completions = provider.mode.call_concurrently(
             [*map(provider.completion_call, self._requests())]
         )
-        for one, completion in zip(alone, completions, strict=True):
-            self.check_equal(one, completion)
+        for expected, completion in zip(sequential, completions, strict=True):
+            self.check_equal(expected, completion)
 
     def test_concurrent_streams(self, provider: ModelUnderTest) -> None:
         """Concurrent streams get their own items (C21)."""
-        alone = self._alone(provider)
+        sequential = self._sequential(provider)
         streams = provider.mode.call_concurrently([*map(provider.stream_call, self._requests())])
-        for one, items in zip(alone, streams, strict=True):
-            self.check_equal(one, self.check_stream(items))
+        for expected, items in zip(sequential, streams, strict=True):
+            self.check_equal(expected, self.check_stream(items))
 
     def test_successive_event_loops(self, provider: ModelUnderTest, mode: CallMode) -> None:
         """One model serves several event loops, one after the other, and then the first (C21)."""
@@ -46,7 +46,7 @@ class SharingTests(ContractFixtures):
 
     def test_threads_with_event_loops(self, provider: ModelUnderTest, mode: CallMode) -> None:
         """One model serves concurrent threads, each with its own event loop (C21)."""
-        alone = self._alone(provider)[:4]
+        sequential = self._sequential(provider)[:4]
 
         def work(request: ModelRequest, expected: Completion) -> None:
             with mode.new() as new_mode:
@@ -54,18 +54,18 @@ class SharingTests(ContractFixtures):
                 self.check_equal(expected, own.complete(request))
                 self.check_equal(expected, self.check_stream(own.stream(request)))
 
-        works = zip(self._requests(), alone, strict=False)
+        works = zip(self._requests(), sequential, strict=False)
         run_concurrently([partial(work, *pair) for pair in works])
 
     def _requests(self) -> list[ModelRequest]:
-        prompts = [f"{self.request.prompt} And about {one}." for one in SUBJECTS]
-        return [self.with_timeout(attrs.evolve(self.request, prompt=one)) for one in prompts]
+        prompts = [f"{self.request.prompt} And about {subject}." for subject in SUBJECTS]
+        return [self.with_timeout(attrs.evolve(self.request, prompt=prompt)) for prompt in prompts]
 
-    def _alone(self, provider: ModelUnderTest) -> list[Completion]:
+    def _sequential(self, provider: ModelUnderTest) -> list[Completion]:
         """Return the completions of the requests, sent one by one; any if not deterministic."""
         if not self.deterministic:
             return [provider.complete(self.with_timeout())] * len(SUBJECTS)
-        return [self.check_completion(provider.complete(one)) for one in self._requests()]
+        return [self.check_completion(provider.complete(request)) for request in self._requests()]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")

@@ -1,4 +1,4 @@
-"""The contract of stores, clause by clause."""
+"""The contract of stores."""
 
 from fibonacci.testing.store.addresses import AddressTests, SpaceTests
 from fibonacci.testing.store.default_methods import DefaultMethodTests
@@ -33,4 +33,4 @@ class StoreContract(
     DefaultMethodTests,
     HistoryTests,
 ):
-    """All that a storage backend has to keep; subclass it and say which ``backend``."""
+    """The suite for storage backends: subclass it and set ``backend``."""

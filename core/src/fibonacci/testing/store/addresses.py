@@ -58,18 +58,18 @@ class AddressTests(ContractFixtures):
         addresses = crowded(raw_store.space().prefix)
         for address in addresses:
             raw_store.register(address.space)
-        raw_store.write_many([(one, one.text.encode()) for one in addresses])
-        for one in addresses:
-            assert raw_store.read(one) == one.text.encode(), one
+        raw_store.write_many([(address, address.text.encode()) for address in addresses])
+        for address in addresses:
+            assert raw_store.read(address) == address.text.encode(), address
 
     def test_ambiguous_spaces(self, raw_store: StoreUnderTest) -> None:
         """A space lists its own keys and no key of a similar space (C1, C6)."""
         addresses = crowded(raw_store.space().prefix)
         for address in addresses:
             raw_store.register(address.space)
-        raw_store.write_many([(one, b"0") for one in addresses])
-        for space in {one.space for one in addresses}:
-            own = sorted(one.key for one in addresses if one.space == space)
+        raw_store.write_many([(address, b"0") for address in addresses])
+        for space in {address.space for address in addresses}:
+            own = sorted(address.key for address in addresses if address.space == space)
             assert raw_store.keys(space) == own, space
 
     def test_ambiguous_removals(self, raw_store: StoreUnderTest) -> None:
@@ -77,9 +77,9 @@ class AddressTests(ContractFixtures):
         addresses = crowded(raw_store.space().prefix)
         for address in addresses:
             raw_store.register(address.space)
-        raw_store.write_many([(one, b"0") for one in addresses])
+        raw_store.write_many([(address, b"0") for address in addresses])
         gone = addresses[::2]
-        assert all(raw_store.remove(one) for one in gone)
+        assert all(raw_store.remove(address) for address in gone)
         assert raw_store.read_many(addresses[1::2]) == [b"0"] * len(addresses[1::2])
         assert raw_store.read_many(gone) == [None] * len(gone)
 

@@ -77,7 +77,7 @@ class DefaultMethodTests(ContractFixtures):
         """write_many leaves what writing one by one leaves, with an expiry and without (C17)."""
 
         def write(records: RecordSet) -> object:
-            items = [(one, b"new " + one.key.encode()) for one in records.addresses]
+            items = [(address, b"new " + address.key.encode()) for address in records.addresses]
             return records.call("write_many", items, ttl_ms)
 
         self.compare(raw_store, write)

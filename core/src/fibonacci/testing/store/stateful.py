@@ -151,24 +151,26 @@ class MemoryMachine(RuleBasedStateMachine):
         self.keep(place, key, new, life)
         self.look(place, key)
 
-    @rule(place=places, asked=some_keys)
-    def get_many(self, place: dict[str, Any], asked: list[str]) -> None:
-        live = [key for key in dict.fromkeys(asked) if _at(place, key) in self.records]
+    @rule(place=places, requested=some_keys)
+    def get_many(self, place: dict[str, Any], requested: list[str]) -> None:
+        live = [key for key in dict.fromkeys(requested) if _at(place, key) in self.records]
         assert _same(
-            list(self.memory.get_many(asked, **place).items()),
+            list(self.memory.get_many(requested, **place).items()),
             [(key, self.found(place, key)) for key in live],
         )
 
-    @rule(place=places, given=st.dictionaries(keys, values, max_size=4), life=lives)
-    def set_many(self, place: dict[str, Any], given: dict[str, Any], life: Any) -> None:
-        assert self.memory.set_many(given, ttl=life, **place) is True
-        for key, value in given.items():
+    @rule(place=places, mapping=st.dictionaries(keys, values, max_size=4), life=lives)
+    def set_many(self, place: dict[str, Any], mapping: dict[str, Any], life: Any) -> None:
+        assert self.memory.set_many(mapping, ttl=life, **place) is True
+        for key, value in mapping.items():
             self.put(place, key, value, life)
 
-    @rule(place=places, asked=some_keys)
-    def delete_many(self, place: dict[str, Any], asked: list[str]) -> None:
-        gone = [self.records.pop(_at(place, key), None) for key in asked]
-        assert self.memory.delete_many(asked, **place) == sum(one is not None for one in gone)
+    @rule(place=places, requested=some_keys)
+    def delete_many(self, place: dict[str, Any], requested: list[str]) -> None:
+        gone = [self.records.pop(_at(place, key), None) for key in requested]
+        assert self.memory.delete_many(requested, **place) == sum(
+            value is not None for value in gone
+        )
 
     @rule(place=places, key=keys)
     def ttl(self, place: dict[str, Any], key: str) -> None:
@@ -183,9 +185,9 @@ class MemoryMachine(RuleBasedStateMachine):
         self.look(place, key)
 
     @precondition(lambda self: self.expired < 2)
-    @rule(place=places, given=st.lists(keys, min_size=1, max_size=4), value=values)
-    def expire(self, place: dict[str, Any], given: list[str], value: Any) -> None:
-        for key in given:
+    @rule(place=places, expiring=st.lists(keys, min_size=1, max_size=4), value=values)
+    def expire(self, place: dict[str, Any], expiring: list[str], value: Any) -> None:
+        for key in expiring:
             self.memory.set(key, value, ttl=self.contract.short_ttl, **place)
             self.records.pop(_at(place, key), None)
         self.contract.wait_for_expiry()

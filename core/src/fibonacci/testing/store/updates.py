@@ -78,9 +78,9 @@ class AtomicUpdateTests(ContractFixtures):
     def test_concurrent_reads(self, memory: MemoryManager) -> None:
         """Each of many concurrent reads gets its own value (C21)."""
         memory.set_many({f"k{number}": number for number in range(20)})
-        asked = [number % 20 for number in range(300)]
-        results = call_concurrently(memory, [call("get", f"k{number}") for number in asked])
-        assert results == asked
+        requested = [number % 20 for number in range(300)]
+        results = call_concurrently(memory, [call("get", f"k{number}") for number in requested])
+        assert results == requested
 
     def test_update_within_update(self, memory: MemoryManager) -> None:
         """A record that changes during an update is updated from its new value (C16)."""
@@ -245,11 +245,11 @@ class BatchTests(ContractFixtures):
         """One read_many takes records of several spaces, repeated and absent ones too (C14)."""
         spaces = [raw_store.space(), raw_store.space("user", "u"), raw_store.space("global")]
         addresses = [Address(space, key) for key in ("b", "a") for space in spaces]
-        raw_store.write_many([(one, one.text.encode()) for one in addresses])
+        raw_store.write_many([(address, address.text.encode()) for address in addresses])
         absent = Address(raw_store.space("organization", "o"), "a")
-        asked = [addresses[3], absent, *addresses, addresses[3]]
-        assert raw_store.read_many(asked) == [
-            None if one is absent else one.text.encode() for one in asked
+        requested = [addresses[3], absent, *addresses, addresses[3]]
+        assert raw_store.read_many(requested) == [
+            None if address is absent else address.text.encode() for address in requested
         ]
         assert raw_store.read_many([]) == []
 
@@ -258,9 +258,9 @@ class BatchTests(ContractFixtures):
         addresses = [
             Address(space, "k") for space in (raw_store.space(), raw_store.space("user", "u"))
         ]
-        raw_store.write_many([(one, b"1") for one in addresses], 60_000)
-        for one in addresses:
-            left = raw_store.remaining_ttl_ms(one)
+        raw_store.write_many([(address, b"1") for address in addresses], 60_000)
+        for address in addresses:
+            left = raw_store.remaining_ttl_ms(address)
             assert isinstance(left, int)
             assert 40_000 < left <= 60_000
         raw_store.write_many([])
@@ -272,9 +272,9 @@ class BatchTests(ContractFixtures):
         reversed_too = [dict(reversed(list(batch.items()))) for batch in batches]
         memory.set_many(batches[0])
         calls = [
-            one
+            prepared
             for batch, backwards in zip(batches, reversed_too, strict=True)
-            for one in (
+            for prepared in (
                 call("set_many", batch),
                 call("set_many", backwards),
                 call("get_many", keys),
