@@ -39,5 +39,5 @@ def test_lost_reply_of_a_write(ada: httpx.Client, proxy: Proxy) -> None:
     with proxy.fault(faults.lost_reply(after=b"EVAL", times=1)):
         reply = ada.post("/chat", json={"message": "Three"})
     assert reply.status_code == 500
-    assert reply.json() == {"detail": "this may be remembered: look at /history"}
+    assert reply.json() == {"detail": "this may be stored: look at /history"}
     assert [turn["user"] for turn in ada.get("/history").json()] == ["One", "Two", "Three"]
