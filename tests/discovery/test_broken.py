@@ -1,5 +1,6 @@
 """Broken plugins, each in its own way: the error names the plugin, and others work."""
 
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from fibonacci import (
     Workflow,
     register_plugin,
 )
+from fibonacci.plugin import hookimpl
 
 Install = Callable[..., Path]
 
@@ -382,3 +384,25 @@ def test_two_modules_for_one_plugin_are_refused(install: Install):
     assert str(caught.value) == (
         "backend 'forked' (toy-forked 1.0) names two modules in its entry points"
     )
+
+
+def test_exception_of_a_signal_handler_passes_a_hook():
+    """What a signal handler raises during a hook comes out as it is, not as a PluginLoadError."""
+
+    class RangError(Exception):
+        pass
+
+    def ring(*_: object) -> None:
+        raise RangError
+
+    @hookimpl
+    def fibonacci_storage(settings):
+        signal.raise_signal(signal.SIGUSR1)
+
+    plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_storage=fibonacci_storage)
+    before = signal.signal(signal.SIGUSR1, ring)
+    try:
+        with register_plugin("storage", "rung", plugin), pytest.raises(RangError):
+            Workflow("w", MemoryConfig("rung"))
+    finally:
+        signal.signal(signal.SIGUSR1, before)

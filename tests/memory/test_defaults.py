@@ -169,10 +169,10 @@ def test_close_through_the_inline_shape(store: Primitive) -> None:
     asyncio.run(BlockingStore(store).close())
 
 
-def test_markers_print_their_names() -> None:
-    """ABSENT and KEEP show as what they are."""
+def test_repr_of_a_sentinel_is_its_name() -> None:
+    """The repr of ABSENT and of KEEP_TTL is their name."""
     assert repr(ABSENT) == "ABSENT"
-    assert repr(KEEP_TTL) == "KEEP"
+    assert repr(KEEP_TTL) == "KEEP_TTL"
 
 
 def test_local_store_touches_no_absent_record(memory: MemoryManager) -> None:

@@ -573,3 +573,68 @@ def test_stores_of_a_memory(plugin: Plugin) -> None:
 
     sync_read = stores.sync_store.read(address, deadline=time.monotonic() + 60)
     assert run_sync(sync_read) == asyncio.run(read()) == b"1"
+
+
+class LooplessDrawer(AsyncDrawer):
+    """An AsyncStore that belongs to no event loop."""
+
+    def __init__(self) -> None:
+        self.drawer = Drawer()
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class OneStoreForBoth(Backend):
+    """A backend that returns the same AsyncStore for sync and for async code."""
+
+    def __init__(self) -> None:
+        self.store = LooplessDrawer()
+
+    def create_store(self) -> AsyncStore:
+        return self.store
+
+    def create_async_store(self) -> AsyncStore:
+        return self.store
+
+
+@pytest.mark.parametrize("first", ["sync", "async"])
+def test_one_store_for_sync_and_async_code_is_refused(first: str) -> None:
+    """A backend that returns one AsyncStore for sync and async code raises StorageError."""
+
+    class OneStorePlugin(Plugin):
+        @hookimpl
+        def fibonacci_storage(self, settings: StoreSettings) -> Backend:
+            return OneStoreForBoth()
+
+    with register_plugin("storage", "cabinet", OneStorePlugin()):
+        memory = cabinet().memory
+        calls = [lambda: memory.get("k"), lambda: asyncio.run(memory.aget("k"))]
+        one, other = calls if first == "sync" else reversed(calls)
+        assert one() is None
+        with pytest.raises(StorageError, match="one LooplessDrawer for sync and for async code"):
+            other()
+        assert one() is None
+
+
+def test_store_without_settable_attributes_is_an_error_of_the_backend() -> None:
+    """An AsyncStore whose attributes can't be set raises StorageError, not its own exception."""
+
+    class Frozen(LooplessDrawer):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name.startswith("_"):
+                raise AttributeError("frozen")
+            super().__setattr__(name, value)
+
+    class FrozenPlugin(Plugin):
+        @hookimpl
+        def fibonacci_storage(self, settings: StoreSettings) -> Backend:
+            backend = OneStoreForBoth()
+            backend.store = Frozen()
+            return backend
+
+    with (
+        register_plugin("storage", "cabinet", FrozenPlugin()),
+        pytest.raises(StorageError, match="failed to connect: AttributeError"),
+    ):
+        cabinet().memory.get("k")

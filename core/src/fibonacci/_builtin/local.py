@@ -245,7 +245,7 @@ class LocalStore(Store):
             is_current = (
                 record and record[1] == expires and not _pop_item(self._records, address, record)
             )
-            # One step, as below; an entry whose record was written to just now is_current.
+            # One step, as below; an entry whose record was just written to stays.
             next(
                 map(heappop, compress(() if is_current else (heap,), map(is_, heap, (first,)))),
                 None,
@@ -282,7 +282,7 @@ def _expiry(ttl_ms: int | None) -> float | None:
 
 
 class LocalAsyncStore(BlockingStore):
-    """The store for async code: it does not wait, and yields to the event loop regularly."""
+    """The store for async code: it waits only in ``pause``, where other tasks run."""
 
     _in_process = True
     _is_blocking = False

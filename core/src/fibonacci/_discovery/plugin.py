@@ -124,6 +124,7 @@ class Plugin:
         except FibonacciError:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises
+            raise_for_signal(error)
             # Without the error's text: a driver's may quote the URL with the password.
             raise PluginLoadError(f"{self.label} failed to start: {error_origin(error)}") from None
         if not isinstance(result, expected):

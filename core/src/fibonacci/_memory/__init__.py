@@ -1,1 +1,1 @@
-"""Memory: settings, rules, values, and the verbs that a workflow remembers with."""
+"""Memory: its configuration, addresses, serialization, stores, and operations on records."""

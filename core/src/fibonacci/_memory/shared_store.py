@@ -58,7 +58,9 @@ class SharedStore:
             if not self.refcount:
                 raise closed_error()
             if self._store is None:
-                self._store = _as_blocking(_create(self.backend.create_store))
+                store = _create(self.backend.create_store)
+                self._store = BlockingStore(store) if isinstance(store, Store) else store
+                _set_blocking(self._store, is_blocking=True)
             return self._store
 
     def sync_store(self) -> AsyncStore:
@@ -74,8 +76,10 @@ class SharedStore:
         with self._lock:
             if not self.refcount:
                 raise closed_error()
-            created = _create(self.backend.create_async_store)
-            store = self._create_thread_pool_store() if created is None else created
+            store = _create(self.backend.create_async_store)
+            if store is None:
+                store = self._create_thread_pool_store()
+            _set_blocking(store, is_blocking=False)
             store = _add_queues(add_retries(store), WriterQueues(TaskWaiter))
             self._async_stores.set(store)
             return store
@@ -128,11 +132,15 @@ def _create(create_store: "Callable[[], S]") -> "S":
     return store
 
 
-def _as_blocking(store: Store | AsyncStore) -> AsyncStore:
-    if not isinstance(store, AsyncStore):
-        return BlockingStore(store)
-    store._is_blocking = True
-    return store
+def _set_blocking(store: AsyncStore, *, is_blocking: bool) -> None:
+    """Note whether the store serves sync or async code; StorageError if it serves the other."""
+    if store._is_blocking is None:
+        translate_errors("connect", lambda: setattr(store, "_is_blocking", is_blocking))
+    if store._is_blocking is not is_blocking:
+        raise StorageError(
+            f"the backend returned one {type(store).__name__} for sync and for async code: "
+            f"create_store and create_async_store have to return different stores"
+        )
 
 
 def _add_queues(store: AsyncStore, queues: WriterQueues) -> AsyncStore:

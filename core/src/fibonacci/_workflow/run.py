@@ -69,7 +69,7 @@ class WorkflowRun:
         return self._memory
 
     def async_memory(self) -> RunMemory:
-        """Return the memory whose async verbs this run's runtime can await."""
+        """Return the memory whose async methods this run's runtime can await."""
         return self.memory()._for_runtime(is_sync=self.runtime.is_sync)
 
     def resolve_key(self, scope: Scope | None, key: str) -> MemoryKey:

@@ -18,7 +18,7 @@ class Sentinel(Enum):
     """Results and arguments that are distinct from ``None`` and from every value."""
 
     ABSENT = "ABSENT"
-    KEEP = "KEEP"
+    KEEP_TTL = "KEEP_TTL"
 
     def __repr__(self) -> str:
         """Return the name."""
@@ -28,13 +28,13 @@ class Sentinel(Enum):
 ABSENT: Final = Sentinel.ABSENT
 """There is no unexpired record. An expired record that the server still holds is absent, too."""
 
-KEEP_TTL: Final = Sentinel.KEEP
+KEEP_TTL: Final = Sentinel.KEEP_TTL
 """Keep the current expiry of the record; a new record never expires."""
 
 Absent = Literal[Sentinel.ABSENT]
 """The type of ABSENT."""
 
-KeepTTL = Literal[Sentinel.KEEP]
+KeepTTL = Literal[Sentinel.KEEP_TTL]
 """The type of KEEP_TTL."""
 
 
@@ -55,8 +55,8 @@ class AsyncStore(ABC):
     """See :attr:`Store.clock`."""
     retry_transient_errors: bool = True
     """See :attr:`Store.retry_transient_errors`."""
-    _is_blocking: bool = False
-    """Whether it serves sync code, so that its coroutines never suspend; core sets it."""
+    _is_blocking: bool | None = None
+    """Whether it serves sync code, so that its coroutines never suspend; core sets it once."""
     _in_process: bool = False
     """Whether a compare-and-set is a step in memory, so that callers need not queue for it."""
     _writer_queues: Any = None

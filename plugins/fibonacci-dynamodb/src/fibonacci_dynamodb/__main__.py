@@ -14,9 +14,16 @@ def main(arguments: list[str] | None = None) -> None:
         description="Print the definition of the table, to create it yourself.",
     )
     parser.add_argument("format", choices=FORMATS, nargs="?", default="cloudformation")
-    parser.add_argument("--table", type=table_name, default="fibonacci")
+    parser.add_argument("--table", type=_table, default="fibonacci")
     parsed = parser.parse_args(arguments)
     sys.stdout.write(FORMATS[parsed.format](parsed.table))
+
+
+def _table(name: str) -> str:
+    try:
+        return table_name(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class TemplateAnalyzer(NodeVisitor):
     def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> None:
         if type(node) in _DISABLED_STATEMENTS:
             statement = _DISABLED_STATEMENTS[type(node)]
-            self._refuse(node, f"{statement!r} is disabled: templates can't use other templates")
+            self._refuse(node, f"{statement!r} is disabled: a template is one text, used as it is")
         super().generic_visit(node, *args, **kwargs)
 
     # References and lookups.

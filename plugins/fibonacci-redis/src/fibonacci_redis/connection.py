@@ -4,6 +4,7 @@ redis-py bounds each ``recv``; we bound the whole reply, so a server that sends 
 does not hold a caller beyond its deadline, not even while it connects.
 
 A server has to report that it is a primary: a replica may lag behind its primary, so none is read.
+The pool of blocking connections is in `blocking_node`, the shared async connection in `multiplex`.
 """
 
 import select

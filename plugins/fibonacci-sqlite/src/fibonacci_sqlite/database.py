@@ -43,10 +43,8 @@ class Database:
         SQLite's own waiting is switched off: it knows no deadline, and would not release the
         connection, for which a fork in this process has to wait. Raises StorageError.
         """
-        if writes and self._options.readonly:
-            raise StorageError(
-                f"database {self.path!r} is read-only, as it was opened with readonly=true"
-            )
+        if writes:
+            self._check_writable()
         attempt, waiting_since = 0, 0.0
         while True:
             connection = None
@@ -58,9 +56,7 @@ class Database:
                 raise_for_signal(error)
                 if not is_busy(error):
                     raise map_error(error, self._options, writing=writes and begun) from error
-                if not attempt:
-                    waiting_since = monotonic()
-                    _log.debug("database %r is locked by another writer", self.path)
+                waiting_since = waiting_since or self._log_lock()
                 if not _back_off(attempt, deadline):
                     self._log_wait(waiting_since)
                     raise self._busy_error() from error
@@ -79,6 +75,12 @@ class Database:
         """Close all connections; those in use as soon as their work is done."""
         self._pool.close()
 
+    def _check_writable(self) -> None:
+        if self._options.readonly:
+            raise StorageError(
+                f"database {self.path!r} is read-only, as it was opened with readonly=true"
+            )
+
     def _discard(self, connection: Connection | None, error: sqlite3.Error) -> bool:
         """Put the connection back, or close it; return whether there was one to work on."""
         if connection is None:
@@ -88,6 +90,11 @@ class Database:
         else:
             connection.close()
         return True
+
+    def _log_lock(self) -> float:
+        """Log that another writer has locked the database; return the time."""
+        _log.debug("database %r is locked by another writer", self.path)
+        return monotonic()
 
     def _log_wait(self, waiting_since: float) -> None:
         """Log that a request waited for long."""

@@ -1,4 +1,8 @@
-"""Fork hooks, and the parent's objects in a forked child."""
+"""Fork hooks, and the parent's objects in a forked child.
+
+A module whose objects do not survive a fork registers its own ``reset_after_fork`` here: grep for
+that name. Stores and their connections are reset by ``_memory/store_handle.py``.
+"""
 
 import os
 from collections.abc import Callable

@@ -26,6 +26,8 @@ def _by_eventlet() -> bool:
 
 
 _AT_IMPORT: Final = bool(_by_gevent()) or _by_eventlet()
+"""Whether Python was patched before this import. Our modules take locks and queues when they are
+imported: only if those are patched do greenlets wait for each other, instead of stopping all."""
 
 
 def refuse_late_patches() -> None:
