@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from services.dynamodb import Moto
-from services.faults import BlackHole, lost_reply
+from services.faults import BlackHole, Pass, lost_reply
 from services.proxy import Proxy
 
 from fibonacci import CorruptRecordError, FibonacciError, MemoryManager
@@ -136,7 +136,7 @@ def test_refused_records_are_logged(
 
 @pytest.mark.parametrize("fault", [lost_reply(), BlackHole()], ids=["lost reply", "black hole"])
 def test_logs_hold_no_key_or_user(
-    fault: object,
+    fault: Pass,
     moto_server: Moto,
     moto_proxy: Proxy,
     open_memory: Open,

@@ -1,7 +1,6 @@
 """What the logger ``fibonacci.postgres`` reports, at which level; never a secret, a key, a user."""
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from services.proxy import Proxy
 from fibonacci import FibonacciError, MemoryConfig, Workflow, generate_key
 from fibonacci_postgres import pool
 
-from .stores import A, Attempt, OpenStore
+from .stores import A, Attempt, OpenStore, wait_until
 from .test_expiry import insert_expired
 from .test_schema import database_name
 
@@ -92,9 +91,15 @@ def test_failover_to_another_host_is_logged(
         client.read(A)
         messages("INFO")
         first.begin(Refuse())
-        time.sleep(0.05)
-        Attempt(client, "read", A)
-        failed, changed = messages("INFO")
+        found: list[str] = []
+
+        def has_moved() -> bool:
+            Attempt(client, "read", A)
+            found.extend(messages("INFO"))
+            return len(found) > 1
+
+        wait_until(has_moved)
+    failed, changed = found
     assert failed.startswith(f"127.0.0.1, port {first.port} failed: ")
     assert failed.endswith("; the next is tried")
     assert changed == (

@@ -52,7 +52,7 @@ def _retrying(name: str, *retryable: type[TransientError]) -> Any:
             failed = False
             return result
         finally:
-            # Two readings of the clock: 0.1 µs of the 50 µs and more that a server takes.
+            # Two readings of the clock: 0.15 µs of the 50 µs and more that a server takes.
             if monotonic() - started >= SLOW_REQUEST:
                 _log_slow_request(_describe_request(name, args), monotonic() - started, failed)
 
