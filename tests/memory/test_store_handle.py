@@ -581,6 +581,9 @@ class LooplessDrawer(AsyncDrawer):
     def __init__(self) -> None:
         self.drawer = Drawer()
 
+    async def read(self, address: Address, *, deadline: float) -> bytes | None:
+        return self.drawer.read(address, deadline=deadline)
+
     async def close(self) -> None:
         """Do nothing."""
 
