@@ -22,7 +22,7 @@ from fibonacci import (
 from fibonacci.testing import fresh_memory
 
 NOWHERE = MemoryConfig("redis", "redis://127.0.0.1:1/0", timeout=0.2)
-"""Where no server listens: whatever is asked of it fails."""
+"""An address without a server: each request fails."""
 
 
 @pytest.fixture

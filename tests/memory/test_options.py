@@ -69,9 +69,9 @@ def test_option_with_two_values_is_refused(query: str, options: dict[str, Any]):
 @pytest.mark.parametrize("query", [True, False], ids=["query", "dict"])
 def test_unknown_option_is_refused(query: bool):
     """read_options() refuses an unknown option; the message has the similar name and all names."""
-    given = settings("creat=true") if query else settings(creat=True)
+    options = settings("creat=true") if query else settings(creat=True)
     with pytest.raises(ConfigurationError) as caught:
-        read_options(given, READERS)
+        read_options(options, READERS)
     assert str(caught.value) == (
         "the backend has no option 'creat'. Did you mean 'create'? It takes create, pool, table."
     )
@@ -80,9 +80,9 @@ def test_unknown_option_is_refused(query: bool):
 @pytest.mark.parametrize("query", [True, False], ids=["query", "dict"])
 def test_foreign_option_is_refused_with_the_right_name(query: bool):
     """C23: read_options() refuses another tool's option, with the name of the backend's own."""
-    given = settings(f"max={CANARY}") if query else settings(max=CANARY)
+    options = settings(f"max={CANARY}") if query else settings(max=CANARY)
     with pytest.raises(ConfigurationError) as caught:
-        read_options(given, READERS, {"max": "write pool=5", "create": "is never looked at"})
+        read_options(options, READERS, {"max": "write pool=5", "create": "is never looked at"})
     assert str(caught.value) == "the backend has no option 'max': write pool=5"
 
 

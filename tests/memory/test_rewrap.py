@@ -245,12 +245,12 @@ def test_second_call_completes_a_failed_rewrap(store: LocalStore, rewrap: Rewrap
 class Lossy(LocalStore):
     """The third answer to a compare-and-set is lost; the change was applied."""
 
-    asked = 0
+    calls = 0
 
     def compare_and_set(self, *args: Any, **named: Any) -> bool:
         done = super().compare_and_set(*args, **named)
-        self.asked += 1
-        if self.asked == 3:
+        self.calls += 1
+        if self.calls == 3:
             raise OutcomeUnknownError("the answer was lost")
         return done
 

@@ -64,7 +64,7 @@ class Server(ThreadingHTTPServer):
         """Ignore errors: clients of a farm come and go."""
 
 
-class Mended(LimitedSizeDict):
+class FixedItem(LimitedSizeDict):
     """An item whose updated attributes replace their old ones."""
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -100,11 +100,11 @@ def get_value(self: ResponseSerializer, value: Any, key: str, shape: Any) -> Any
     return _plain_get_value(self, value, key, shape)
 
 
-def mend() -> None:
+def patch_moto() -> None:
     """Make moto behave like AWS, and faster."""
     attribute: Any = DynamoType
     attribute.size, attribute.cast_value = size, property(cast_value)
-    dynamo_type.LimitedSizeDict = Mended
+    dynamo_type.LimitedSizeDict = FixedItem
     ResponseSerializer.get_value = get_value
     requests: Any = responses
     requests.method_names_from_class = functools.cache(requests.method_names_from_class)
@@ -112,7 +112,7 @@ def mend() -> None:
 
 def main(host: str, port: str) -> None:
     """Serve until a signal arrives."""
-    mend()
+    patch_moto()
     Handler.application = create_backend_app("dynamodb")
     gc.freeze()  # the collector would look at all of moto again and again
     Server((host, int(port)), Handler).serve_forever()

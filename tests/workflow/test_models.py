@@ -38,11 +38,11 @@ class Provider:
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self.asked: list[str] = []
+        self.models: list[str] = []
 
     @hookimpl
     def fibonacci_model(self, settings: ModelSettings) -> Model:
-        self.asked.append(settings.model)
+        self.models.append(settings.model)
         return Named(f"{self.label}({settings.model})")
 
 
@@ -121,7 +121,7 @@ def test_provider_is_called_once_per_name(workflow: Workflow, parrot: Provider) 
         workflow.add_node(LLMNode(node_id, "parrot:grey", "x"))
     workflow.execute()
     asyncio.run(workflow.aexecute())
-    assert parrot.asked == ["grey"]
+    assert parrot.models == ["grey"]
 
 
 def test_provider_must_return_a_model() -> None:

@@ -26,7 +26,7 @@ AsyncPieces = AsyncGenerator[TextDelta | Completion]
 
 
 class Trickle(Model):
-    """Says a word every few milliseconds, for ever, and heeds no deadline."""
+    """A model that streams a word every few milliseconds, forever, and ignores deadlines."""
 
     def __init__(self) -> None:
         self.closed = Event()

@@ -25,7 +25,7 @@ class NonceOfTheAddress(Sound):
 
 
 @broken("test_two_ciphers_with_one_key")
-class CountsFromNought(Counting):
+class CountsFromZero(Counting):
     """Each process counts from the same number."""
 
 
