@@ -128,7 +128,7 @@ def test_invalid_name_in_the_environment_is_unavailable(
     monkeypatch.setenv("PGHOST", f"{'a' * 70}.example")
     attempt = Attempt(open_store("postgresql:///db"), "write")
     assert type(attempt.error) is BackendUnavailableError
-    assert "no host's name" in str(attempt.error)
+    assert "this is not a host name" in str(attempt.error)
 
 
 def test_unknown_name_is_skipped(
