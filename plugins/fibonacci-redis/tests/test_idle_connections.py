@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from services.proxied_connection import Direction, ProxiedConnection
 
 KEY = Address(Space("t:idle:", "workflow", "w"), "k")
-TIMEOUT = 1.0
+TIMEOUT = 2.0  # half of it is for the PING on a dead connection
 
 
 @attrs.frozen(eq=False)
