@@ -615,8 +615,9 @@ def test_one_store_for_sync_and_async_code_is_refused(first: str) -> None:
         calls = [lambda: memory.get("k"), lambda: asyncio.run(memory.aget("k"))]
         one, other = calls if first == "sync" else reversed(calls)
         assert one() is None
-        with pytest.raises(StorageError, match="one LooplessDrawer for sync and for async code"):
-            other()
+        for _ in range(2):  # a refused store is not used by the next call either
+            with pytest.raises(StorageError, match="one LooplessDrawer for sync and for async"):
+                other()
         assert one() is None
 
 

@@ -58,9 +58,10 @@ class SharedStore:
             if not self.refcount:
                 raise closed_error()
             if self._store is None:
-                store = _create(self.backend.create_store)
-                self._store = BlockingStore(store) if isinstance(store, Store) else store
-                _set_blocking(self._store, is_blocking=True)
+                created = _create(self.backend.create_store)
+                store = BlockingStore(created) if isinstance(created, Store) else created
+                _set_blocking(store, is_blocking=True)
+                self._store = store
             return self._store
 
     def sync_store(self) -> AsyncStore:
