@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import pytest
+from log_messages import take_messages
 from services.dynamodb import Moto
 from services.faults import BlackHole, Pass, lost_reply
 from services.proxy import Proxy
@@ -25,17 +27,7 @@ Messages = Callable[[str], list[str]]
 def messages(caplog: pytest.LogCaptureFixture) -> Messages:
     """Returns the messages of ``fibonacci.dynamodb`` of one level, and forgets all."""
     caplog.set_level(logging.DEBUG)
-
-    def take(level: str) -> list[str]:
-        taken = [
-            record.getMessage()
-            for record in caplog.records
-            if (record.name, record.levelname) == ("fibonacci.dynamodb", level)
-        ]
-        caplog.clear()
-        return taken
-
-    return take
+    return partial(take_messages, caplog, "fibonacci.dynamodb")
 
 
 def test_created_tables_are_logged(moto_server: Moto, open_memory: Open, messages: Messages):

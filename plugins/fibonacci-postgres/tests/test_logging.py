@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from log_messages import take_messages
 from services.databases import Databases
 from services.faults import BlackHole, Refuse, lost_reply
 from services.proxy import Proxy
@@ -26,17 +28,7 @@ Messages = Callable[[str], list[str]]
 def messages(caplog: pytest.LogCaptureFixture) -> Messages:
     """Returns the messages of ``fibonacci.postgres`` of one level, and forgets all."""
     caplog.set_level(logging.DEBUG)
-
-    def take(level: str) -> list[str]:
-        taken = [
-            record.getMessage()
-            for record in caplog.records
-            if (record.name, record.levelname) == ("fibonacci.postgres", level)
-        ]
-        caplog.clear()
-        return taken
-
-    return take
+    return partial(take_messages, caplog, "fibonacci.postgres")
 
 
 def test_connections_and_tables_are_logged(

@@ -3,10 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import attrs
 import pytest
+from log_messages import take_messages
 from services import valkey
 from services.cluster import Cluster
 from services.faults import BlackHole, Refuse, lost_reply
@@ -31,17 +33,7 @@ PASSWORD = "canary-password"
 def messages(caplog: pytest.LogCaptureFixture) -> Callable[..., list[str]]:
     """Returns the messages of ``fibonacci.redis`` of one level, and forgets all."""
     caplog.set_level(logging.DEBUG)
-
-    def take(level: str) -> list[str]:
-        taken = [
-            record.getMessage()
-            for record in caplog.records
-            if (record.name, record.levelname) == ("fibonacci.redis", level)
-        ]
-        caplog.clear()
-        return taken
-
-    return take
+    return partial(take_messages, caplog, "fibonacci.redis")
 
 
 @pytest.fixture(scope="module")
