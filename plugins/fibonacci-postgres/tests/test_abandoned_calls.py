@@ -16,7 +16,7 @@ from services.proxy import Proxy
 from fibonacci.errors import OutcomeUnknownError
 from fibonacci_postgres import abandoned
 
-from .stores import A, Attempt, OpenStore, StoreClient, create_backend, wait_until
+from .stores import A, Attempt, B, OpenStore, StoreClient, create_backend, wait_until
 
 PLENTY = 20.0
 """A timeout in seconds that no call reaches."""
@@ -123,6 +123,7 @@ def test_timed_out_call_is_cancelled_on_the_server(
 ) -> None:
     """A call that times out is cancelled on the server, and its slot serves the next call."""
     store = open_store(postgres_url, timeout=PLENTY, max_connections=1)
+    store.write(B, b"other", None)  # connects: the timeout below is for the statement only
     attempt = Attempt(store, "write", timeout=0.2)
     assert type(attempt.error) is OutcomeUnknownError
     assert store.read(A) == b"old"
