@@ -28,6 +28,9 @@ CLOSING = re.compile(
 LEFT_OUT = re.compile(r"^not run: .*$", re.MULTILINE)
 """What a pytest run skipped, by reason: tests/services/availability.py."""
 
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
+"""What tools write where the environment says CI=true or FORCE_COLOR=1, terminal or not."""
+
 STEP_TIMEOUT = 25 * 60
 """Seconds after which a step is killed: something hangs."""
 
@@ -96,7 +99,7 @@ class Running:
         except BaseException:
             self.kill()
             raise
-        text = self.log.read_text(errors="replace")
+        text = COLOURS.sub("", self.log.read_text(errors="replace"))
         self.log.unlink()
         if self.quiet:
             print(f"\n━━━━ {self.step.name}\n{text}", end="", flush=True)
