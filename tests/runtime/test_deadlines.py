@@ -1,6 +1,7 @@
 """Deadlines, the pauses between attempts, and expiry by this machine's clock."""
 
 import asyncio
+import random
 import time
 from time import monotonic
 
@@ -77,6 +78,13 @@ def test_backoff_is_random_below_a_bound_that_doubles():
         pauses = [backoff(attempt, base=0.1, cap=1.0) for _ in range(300)]
         assert 0 <= min(pauses) < 0.2 * bound
         assert 0.8 * bound < max(pauses) <= bound
+
+
+def test_backoff_leaves_a_seeded_sequence_alone():
+    """A pause takes nothing from the random numbers of an application that has seeded them."""
+    before = random.getstate()
+    backoff(3, base=0.1, cap=1.0)
+    assert random.getstate() == before
 
 
 def test_expiry_rounds_up(monkeypatch):

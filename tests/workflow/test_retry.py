@@ -1,6 +1,7 @@
 """Retries: which errors are retried, how often, and after which pauses."""
 
 import logging
+import random
 import ssl
 import time
 from typing import Any
@@ -211,6 +212,16 @@ def test_no_pause_beyond_the_deadline(execute: Any, whose: str) -> None:
         execute(workflow)
     assert time.monotonic() - start < 4
     assert function.calls == 1
+
+
+def test_retries_leave_a_seeded_sequence_alone(workflow: Workflow, execute: Any) -> None:
+    """A retry takes nothing from the random numbers of an application that has seeded them."""
+    workflow.add_node(
+        FunctionNode("n", Unsteady(OSError()), retry=Retry(attempts=2, backoff=0.001))
+    )
+    before = random.getstate()
+    assert execute(workflow)["n"] == "done"
+    assert random.getstate() == before
 
 
 def test_excessive_retry_after(workflow: Workflow) -> None:

@@ -1,5 +1,6 @@
 """Connecting: hosts, ports and addresses, and when a connection is reused."""
 
+import random
 import socket
 from collections.abc import Iterator
 from secrets import token_hex
@@ -76,10 +77,12 @@ def test_connect_timeout_limits_each_host(
 
 
 def test_load_balance_hosts_shuffles(open_store: OpenStore, postgres_server: Databases) -> None:
-    """load_balance_hosts=random tries the hosts in random order."""
+    """load_balance_hosts=random tries the hosts in random order, which moves no seeded sequence."""
+    before = random.getstate()
     hosts = f"127.0.0.1:1,127.0.0.1:{postgres_server.port}"
     store = open_store(url(postgres_server, hosts, "load_balance_hosts=random"))
     assert Attempt(store, "write").error is None
+    assert random.getstate() == before
 
 
 def test_counts_of_hosts_and_ports_must_match(

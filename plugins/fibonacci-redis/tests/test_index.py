@@ -1,5 +1,6 @@
 """The index: stale entries are removed, and existing records never are."""
 
+import random
 import threading
 import time
 from typing import Any
@@ -42,6 +43,14 @@ def test_write_prunes_the_index(client: Any, valkey_server: Redis) -> None:
     for number in range(1_000):
         client("write", at(f"k{number}"), b"1", 1)
     assert valkey_server("ZCARD", INDEX) < 600
+
+
+def test_writes_leave_a_seeded_sequence_alone(client: Any) -> None:
+    """A write takes nothing from the random numbers of an application that has seeded them."""
+    client("write", at("first"), b"1", 60_000)
+    before = random.getstate()
+    client("write", at("second"), b"1", 60_000)
+    assert random.getstate() == before
 
 
 def test_write_many_prunes_the_index(client: Any, valkey_server: Redis) -> None:

@@ -1,8 +1,8 @@
 """Retry: how many attempts a node has, after which errors, and how long it waits between them."""
 
-import random
 from collections.abc import Callable
 from inspect import iscoroutinefunction
+from random import SystemRandom
 from typing import Any, Final
 
 import attrs
@@ -24,6 +24,9 @@ MAX_BACKOFF: Final = 60.0
 
 MAX_RETRY_AFTER: Final = 3_600.0
 """Seconds: a node fails instead of waiting longer, whatever a provider requests."""
+
+_random: Final = SystemRandom()
+"""Not the functions of `random`: they would disturb a sequence that the application has seeded."""
 
 
 def _check_seconds(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -109,7 +112,7 @@ class Retry:
             error: what it raised.
         """
         longest: float = min(self.backoff * 2 ** (attempt - 1), MAX_BACKOFF)
-        chosen = longest * (1 - self.jitter * random.random())  # noqa: S311 - no secret
+        chosen = longest * (1 - self.jitter * _random.random())
         requested = error.retry_after if isinstance(error, ModelError) else None
         return max(chosen, requested or 0.0)
 

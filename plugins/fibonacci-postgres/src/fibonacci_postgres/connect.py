@@ -2,7 +2,7 @@
 
 import logging
 import os
-import random
+from random import SystemRandom
 from time import monotonic
 from typing import Final
 
@@ -190,7 +190,7 @@ async def _conninfo_attempts(
     if not attempts and last_error:
         raise last_error
     if parameters.get("load_balance_hosts") == "random":
-        random.shuffle(attempts)
+        SystemRandom().shuffle(attempts)
     if parameters.get(_TARGET) == "prefer-standby":
         targets = ("standby", "any")
         return [

@@ -10,7 +10,7 @@ import re
 from contextlib import suppress
 from heapq import nsmallest
 from math import inf
-from random import random
+from random import Random
 from time import monotonic
 from typing import Any, Final
 
@@ -50,6 +50,9 @@ KEYSPACE_TTL: Final = 1.0
 
 MAX_SMALL_KEYSPACE: Final = 10_000
 """Keys that are scanned in a few milliseconds."""
+
+_random: Final = Random()  # noqa: S311 - no secret
+"""Not the functions of `random`: they would disturb a sequence that the application has seeded."""
 
 _PATTERN_CHARACTERS: Final = re.compile(rb"[][*?^\\-]")
 """Characters with a meaning in a pattern of SCAN."""
@@ -154,7 +157,7 @@ class Index:
 
     async def prune_sample(self, keys: SpaceKeys, written: int, deadline: float) -> None:
         """Now and then, prune a random sample: expired records may never be listed."""
-        if random() * PRUNE_INTERVAL >= written:  # noqa: S311 - no secret
+        if _random.random() * PRUNE_INTERVAL >= written:
             return
         count = max(PRUNE_SAMPLE, 2 * written)
         sample = Request(keys.slot, pack((b"ZRANDMEMBER", keys.index, b"%d" % count)), 1, False)

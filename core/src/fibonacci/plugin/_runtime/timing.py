@@ -1,6 +1,6 @@
 """Deadlines, pauses between attempts, and expiry."""
 
-import random
+from random import SystemRandom
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Final, overload
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 TIMER_EARLY: Final = 0.002
 """Seconds by which uvloop's timers may fire too early: its clock counts whole milliseconds. Other
 code reads the monotonic clock at the deadline, and would find that there is time left."""
+
+_random: Final = SystemRandom()
+"""Not the functions of `random`: they would disturb a sequence that the application has seeded."""
 
 
 class DeadlineExceeded(TimeoutError):  # noqa: N818 - the usual term
@@ -72,7 +75,7 @@ def backoff(attempt: int, *, base: float, cap: float) -> float:
     together: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter
     """
     bound: float = min(cap, base * 2 ** min(attempt, 30))
-    return random.uniform(0, bound)  # noqa: S311 - no secret
+    return _random.uniform(0, bound)
 
 
 def now_ms() -> int:
