@@ -1,5 +1,6 @@
 """Idle connections are reused for as long as that is safe."""
 
+import logging
 from time import monotonic
 
 import pytest
@@ -74,14 +75,24 @@ def test_timeout_after_a_rest_closes_as_old_connections(pool):
 
 def test_a_closed_pool_holds_nothing():
     """Closing ends idle connections, and those that are returned later."""
-    dropped = []
-    pool = IdlePool(max_idle=3, max_age=60, discard=dropped.append)
+    pool = IdlePool(max_idle=3, max_age=60)
     first, second = Connection(), Connection()
     pool.push(first)
     pool.close()
     pool.push(second)
-    assert dropped == [first, second]
+    assert [first.is_open, second.is_open] == [False, False]
     assert pool.pop() is None
+
+
+def test_closed_connections_are_logged(caplog):
+    """The pool's logger gets a record, at DEBUG, for each connection that is closed."""
+    caplog.set_level(logging.DEBUG)
+    pool = IdlePool(max_idle=3, max_age=60, logger=logging.getLogger("of.a.test"), server="a:1")
+    pool.push(Connection())
+    pool.clear()
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("of.a.test", "DEBUG")
+    assert record.getMessage().startswith("closed a connection to a:1 that was idle for 0.")
 
 
 def test_another_thread_takes_the_connection(pool):

@@ -5,20 +5,18 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from log_messages import take_messages
+from log_messages import CANARY, take_messages, use_canaries
 from services.dynamodb import Moto
 from services.faults import BlackHole, Pass, lost_reply
 from services.proxy import Proxy
 
-from fibonacci import CorruptRecordError, FibonacciError, MemoryManager
+from fibonacci import CorruptRecordError, MemoryManager
 from fibonacci_dynamodb import transport
 
 from .aws_ledger import Ledger
 from .aws_responses import error, respond
 from .conftest import ADDRESS, Open, OpenStore, ready, soon
 from .test_responses import put_off
-
-CANARY = "canary-3f9a"
 
 Messages = Callable[[str], list[str]]
 
@@ -138,17 +136,6 @@ def test_logs_hold_no_key_or_user(
     caplog.set_level(logging.DEBUG)
     url = moto_server.fresh.replace(str(moto_server.port), str(moto_proxy.port))
     open_memory(url).exists("k")
-    memory = ready(open_memory(url, timeout=0.3)).for_user(CANARY)
-    calls: list[Callable[[], object]] = [
-        lambda: memory.set(CANARY, CANARY),
-        lambda: memory.get(CANARY),
-        lambda: memory.append(CANARY, CANARY),
-        lambda: memory.set_many({CANARY: CANARY}),
-        lambda: memory.clear(),
-    ]
-    with moto_proxy.fault(fault):
-        for call in calls:
-            with pytest.raises(FibonacciError):
-                call()
+    use_canaries(ready(open_memory(url, timeout=0.3)), moto_proxy.fault(fault))
     assert "fibonacci.dynamodb" in {record.name for record in caplog.records}
     assert CANARY not in caplog.text

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
-from log_messages import take_messages
+from log_messages import CANARY, take_messages, use_canaries
 from services import valkey
 from services.cluster import Cluster
 from services.faults import BlackHole, Refuse, lost_reply
@@ -25,7 +25,6 @@ from .test_cluster import SLOT, begin_move, end_move
 
 SPACE = Space("t:logging:", "workflow", "w")
 KEY = Address(SPACE, "k")
-CANARY = "canary-3f9a"
 PASSWORD = "canary-password"
 
 
@@ -208,26 +207,6 @@ def test_logs_hold_no_secret(
     )
     for chosen in (config, plain):
         with Workflow("w", chosen) as workflow:
-            memory = workflow.memory.for_user(CANARY)
-            calls: list[Callable[[], Any]] = [
-                lambda memory=memory: memory.set(CANARY, CANARY),
-                lambda memory=memory: memory.get(CANARY),
-                lambda memory=memory: memory.append(CANARY, CANARY),
-                lambda memory=memory: memory.set_many({CANARY: CANARY}),
-                lambda memory=memory: memory.list_keys(),
-            ]
-            attempt(calls)
-            with valkey_proxy.fault(fault):
-                attempt(calls)
-            attempt([memory.clear])
+            use_canaries(workflow.memory, valkey_proxy.fault(fault))
     assert "fibonacci.redis" in {record.name for record in caplog.records}
     assert all(secret not in caplog.text for secret in (CANARY, PASSWORD, key))
-
-
-def attempt(calls: list[Callable[[], Any]]) -> None:
-    """Make all calls, whatever they raise."""
-    for call in calls:
-        try:
-            call()
-        except FibonacciError:
-            continue

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from log_messages import CANARY
 
 from fibonacci import BackendUnavailableError, CorruptRecordError, MemoryManager
 from fibonacci.testing.threads import run_concurrently
 from fibonacci_sqlite import database, store
-
-CANARY = "canary-3f9a"
 
 Messages = Callable[[], list[tuple[str, str]]]
 Open = Callable[..., MemoryManager]

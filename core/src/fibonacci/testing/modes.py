@@ -5,10 +5,11 @@ A test is written once, in sync style; its mode decides how each call is made.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import attrs
+import pytest
 
 from fibonacci.testing.threads import run_concurrently
 
@@ -129,6 +130,25 @@ class MixedMode(AsyncMode):
 CALL_MODES: dict[str, type[CallMode]] = {
     mode.name: mode for mode in (SyncMode, AsyncMode, MixedMode)
 }
+
+
+class ModeFixtures:
+    """The fixtures of a contract whose tests run in each mode."""
+
+    modes: ClassVar[Sequence[Any]] = tuple(CALL_MODES)
+    """The modes to run in: their names, or ``pytest.param`` of one with marks."""
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each test once a mode."""
+        if "mode" in metafunc.fixturenames and metafunc.cls is not None:
+            metafunc.parametrize("mode", metafunc.cls.modes, indirect=True, scope="class")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def mode(cls, request: pytest.FixtureRequest) -> Iterator[CallMode]:
+        """The mode, with one event loop for all tests of the class."""
+        with CALL_MODES[request.param]() as mode:
+            yield mode
 
 
 def _sync_share(pairs: Sequence[CallPair], results: list[Any], worker: int) -> Callable[[], None]:

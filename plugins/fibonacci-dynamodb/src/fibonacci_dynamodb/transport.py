@@ -11,9 +11,8 @@ import ssl
 import zlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from functools import cached_property, partial
+from functools import cached_property
 from http.client import HTTPResponse
-from time import monotonic
 from typing import Final, cast
 
 import attrs
@@ -90,7 +89,8 @@ class Transport:
             idle = IdlePool[Connection](
                 max_idle=MAX_IDLE,
                 max_age=MAX_IDLE_SECONDS,
-                discard=partial(_close_idle, endpoint.authority),
+                logger=_log,
+                server=endpoint.authority,
             )
             pool = self._pools.setdefault(url, ConnectionPool(endpoint, idle))
         return pool
@@ -166,12 +166,6 @@ class Body:
     def stream(self) -> Iterator[bytes]:
         """Yield all data in one chunk."""
         yield self.data
-
-
-def _close_idle(authority: str, connection: Connection) -> None:
-    seconds = monotonic() - connection.idle_since
-    _log.debug("closed a connection to %s that was idle for %.1f s", authority, seconds)
-    connection.close()
 
 
 def _encode(text: str | bytes) -> bytes:

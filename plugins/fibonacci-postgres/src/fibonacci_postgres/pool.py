@@ -4,7 +4,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from time import monotonic
 from typing import Final
 from weakref import ref
 
@@ -32,7 +31,7 @@ class ConnectionPool:
     def __init__(self, max_connections: int, strategy: WaitStrategy) -> None:
         # None of these refers to the pool, so its connections are freed together with it.
         self._idle = IdlePool[Connection](
-            max_idle=max_connections, max_age=IDLE_TIMEOUT, discard=_close_idle
+            max_idle=max_connections, max_age=IDLE_TIMEOUT, logger=_log, server="PostgreSQL"
         )
         slots = ConnectionSlots(max_connections, partial(_wake_pool, ref(self)))
         self._queue = WaitQueue(partial(_acquire, self._idle, slots), strategy.waiter)
@@ -87,12 +86,6 @@ def _acquire(idle: IdlePool[Connection], slots: "ConnectionSlots") -> Connection
         return connection
     slot = slots.acquire()
     return None if slot is None else Connection(slot)
-
-
-def _close_idle(connection: Connection) -> None:
-    seconds = monotonic() - connection.idle_since
-    _log.debug("closed a connection that was idle for %.1f s", seconds)
-    connection.close()
 
 
 def _wake_pool(reference: "ref[ConnectionPool]") -> None:

@@ -13,7 +13,7 @@ from fibonacci.plugin.runtime import (
     run_in_thread,
     share_deadline,
 )
-from fibonacci_redis.connection import MAX_IDLE_TIME, Connection
+from fibonacci_redis.connection import MAX_IDLE, MAX_IDLE_TIME, Connection
 from fibonacci_redis.endpoint import Endpoint
 from fibonacci_redis.faults import (
     CONNECT_ERRORS,
@@ -25,17 +25,7 @@ from fibonacci_redis.faults import (
 from fibonacci_redis.multiplex import MultiplexedConnection
 from fibonacci_redis.protocol import PING, NotSentError, ReplyLostError, Request
 
-MAX_IDLE: Final = 64
-"""Idle connections of former sessions that the pool retains for later ones."""
-
-
 _log: Final = logging.getLogger("fibonacci.redis")
-
-
-def _close_idle(endpoint: Endpoint, connection: MultiplexedConnection) -> None:
-    seconds = monotonic() - connection.idle_since
-    _log.debug("closed a connection to %s that was idle for %.1f s", endpoint, seconds)
-    connection.close()
 
 
 class AsyncNode:
@@ -48,7 +38,7 @@ class AsyncNode:
         self._shared: MultiplexedConnection | None = None
         self._connecting: asyncio.Task[MultiplexedConnection] | None = None
         self._pool: IdlePool[MultiplexedConnection] = IdlePool(
-            max_idle=MAX_IDLE, max_age=MAX_IDLE_TIME, discard=partial(_close_idle, endpoint)
+            max_idle=MAX_IDLE, max_age=MAX_IDLE_TIME, logger=_log, server=endpoint
         )
         """The connections for sessions."""
 

@@ -5,7 +5,6 @@ import os
 import select
 import socket
 import struct
-from functools import partial
 from math import inf
 from ssl import SSLWantWriteError
 from time import monotonic
@@ -21,6 +20,7 @@ from fibonacci.plugin.runtime import (
 from fibonacci_redis.connection import (
     DOUBT_AFTER,
     IDLE_CHECK_AFTER,
+    MAX_IDLE,
     MAX_IDLE_TIME,
     PING_AFTER,
     ROLE_TTL,
@@ -48,10 +48,6 @@ A socket with Python's own timeout polls before each call, which costs 6 % of a 
 kernel's timeout costs nothing, but restarts after each signal: a timer that fires more often would
 hold a caller for ever. So the kernel waits briefly, and ``poll`` does the long wait.
 """
-
-MAX_IDLE: Final = 64
-"""Idle connections that the pool retains; open are as many as there are threads in a call."""
-
 
 _log: Final = logging.getLogger("fibonacci.redis")
 
@@ -139,12 +135,6 @@ def _set_recv_timeout(connected: socket.socket) -> None:
         connected.setblocking(False)
 
 
-def _close_idle(endpoint: Endpoint, connection: BlockingConnection) -> None:
-    seconds = monotonic() - connection.idle_since
-    _log.debug("closed a connection to %s that was idle for %.1f s", endpoint, seconds)
-    connection.close()
-
-
 class BlockingNode:
     """A pool of connections to one server; the one used last is reused first."""
 
@@ -152,7 +142,7 @@ class BlockingNode:
         self.endpoint = endpoint
         self.was_reached = False
         self._pool: IdlePool[BlockingConnection] = IdlePool(
-            max_idle=MAX_IDLE, max_age=MAX_IDLE_TIME, discard=partial(_close_idle, endpoint)
+            max_idle=MAX_IDLE, max_age=MAX_IDLE_TIME, logger=_log, server=endpoint
         )
 
     async def execute(self, request: Request, deadline: float) -> list[Any]:

@@ -36,6 +36,9 @@ MIN_CHECK_TIMEOUT: Final = 0.25
 """Seconds that a call must have left for either check: a shorter one could not afford another
 connection, and soon knows anyway."""
 
+MAX_IDLE: Final = 64
+"""Idle connections that the pool of a node retains; more may be in use."""
+
 MAX_IDLE_TIME: Final = 60.0
 """Seconds of idleness after which a connection is not used again."""
 

@@ -1,8 +1,11 @@
 """A pool of idle connections: last in, first out; connections idle for too long are closed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import monotonic
-from typing import Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 
 class Poolable(Protocol):
@@ -38,12 +41,18 @@ class IdlePool(Generic[C]):
         *,
         max_idle: int,
         max_age: float,
-        discard: Callable[[C], object] = lambda connection: connection.close(),
+        logger: "Logger | None" = None,
+        server: object = "the server",
     ) -> None:
-        """Hold at most ``max_idle`` connections; ``discard`` closes one and releases its slot."""
+        """Hold at most ``max_idle`` connections to a server.
+
+        ``logger`` gets a record, at DEBUG, for each connection that is closed. ``server`` is what
+        it says of the other end, such as host and port.
+        """
         self._max_idle = max_idle
         self._max_age: Final = max_age
-        self._discard: Final = discard
+        self._logger: Final = logger
+        self._server: Final = server
         self._idle: list[C] = []
 
     def pop(self) -> C | None:
@@ -103,6 +112,13 @@ class IdlePool(Generic[C]):
             return self._idle.pop()
         except IndexError:
             return None
+
+    def _discard(self, connection: C) -> None:
+        if self._logger is not None:
+            seconds = monotonic() - connection.idle_since
+            text = "closed a connection to %s that was idle for %.1f s"
+            self._logger.debug(text, self._server, seconds)
+        connection.close()
 
     def _discard_expired(self, now: float) -> None:
         """Close one that nobody needed for too long, after a burst of callers."""

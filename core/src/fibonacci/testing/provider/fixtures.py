@@ -11,7 +11,7 @@ import pytest
 
 from fibonacci._workflow.models import find_model
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
-from fibonacci.testing.modes import CALL_MODES, AsyncMode, CallMode, CallPair, MixedMode
+from fibonacci.testing.modes import AsyncMode, CallMode, CallPair, MixedMode, ModeFixtures
 
 StreamItem = TextDelta | Completion
 
@@ -130,7 +130,7 @@ async def collect(items: AsyncGenerator[StreamItem]) -> list[StreamItem]:
     return [item async for item in items]
 
 
-class ContractFixtures:
+class ContractFixtures(ModeFixtures):
     """What a contract's class may set, and the tools of its tests."""
 
     model: Any
@@ -149,8 +149,6 @@ class ContractFixtures:
     deterministic: ClassVar[bool] = True
     """Whether equal requests get equal completions, also concurrent ones: no random sampling."""
 
-    modes: ClassVar[Sequence[str]] = tuple(CALL_MODES)
-    """The modes to run in."""
     response_timeout: ClassVar[float] = 15.0
     """Seconds that any completion may take."""
     deadline_slack: ClassVar[float] = 0.5
@@ -159,18 +157,6 @@ class ContractFixtures:
     """Streams that are begun and closed: more than the model completions at once."""
 
     fibonacci_contract: ClassVar[str] = "ProviderContract"
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each test in each mode."""
-        if "mode" in metafunc.fixturenames and metafunc.cls is not None:
-            metafunc.parametrize("mode", metafunc.cls.modes, indirect=True, scope="class")
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def mode(cls, request: pytest.FixtureRequest) -> Iterator[CallMode]:
-        """The mode, with one event loop for all tests of the class."""
-        with CALL_MODES[request.param]() as mode:
-            yield mode
 
     @pytest.fixture(scope="class")
     @classmethod

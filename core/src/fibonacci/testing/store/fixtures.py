@@ -15,7 +15,7 @@ import pytest
 from fibonacci import MemoryConfig, MemoryManager, MemoryView, Workflow
 from fibonacci._memory.store_handle import stores_of
 from fibonacci.plugin import Absent, Address, AsyncStore, KeepTTL, Page, Space, Store, run_sync
-from fibonacci.testing.modes import CALL_MODES, CallMode, CallPair
+from fibonacci.testing.modes import CallMode, CallPair, ModeFixtures
 
 
 @attrs.frozen
@@ -280,7 +280,7 @@ def close_workflow(workflow: Workflow, mode: CallMode) -> None:
     mode.call(CallPair(workflow.close, workflow.aclose))
 
 
-class ContractFixtures:
+class ContractFixtures(ModeFixtures):
     """What a contract's class may set, and the fixtures of its tests."""
 
     backend: str | Store
@@ -290,8 +290,6 @@ class ContractFixtures:
     options: Mapping[str, Any] = {}
     """The backend's own options."""
 
-    modes: ClassVar[Sequence[Any]] = tuple(CALL_MODES)
-    """In which modes to run: their names, or ``pytest.param`` of one with marks."""
     timeout: ClassVar[float] = 10.0
     """Seconds for one request; generous, as contended records are retried until then."""
     short_ttl: ClassVar[float] = 0.03
@@ -306,18 +304,6 @@ class ContractFixtures:
     """Whether to shorten a history that fails; it may take minutes."""
 
     fibonacci_contract: ClassVar[str] = "StoreContract"
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each test once a mode."""
-        if "mode" in metafunc.fixturenames and metafunc.cls is not None:
-            metafunc.parametrize("mode", metafunc.cls.modes, indirect=True, scope="class")
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def mode(cls, request: pytest.FixtureRequest) -> Iterator[CallMode]:
-        """The mode, with one event loop for all tests of the class."""
-        with CALL_MODES[request.param]() as mode:
-            yield mode
 
     @pytest.fixture(scope="class")
     @classmethod
