@@ -84,15 +84,22 @@ def test_a_closed_pool_holds_nothing():
     assert pool.pop() is None
 
 
-def test_closed_connections_are_logged(caplog):
-    """The pool's logger gets a record, at DEBUG, for each connection that is closed."""
+def test_expired_connections_are_logged(caplog):
+    """The logger gets a record for a connection that was idle for too long, and for no other."""
     caplog.set_level(logging.DEBUG)
     pool = IdlePool(max_idle=3, max_age=60, logger=logging.getLogger("of.a.test"), server="a:1")
-    pool.push(Connection())
-    pool.clear()
+    well, closed, old = (Connection() for _ in range(3))
+    for connection in (well, closed, old):
+        pool.push(connection)
+    closed.is_well = False
+    old.idle_since = monotonic() - 100
+    assert pool.pop() is well
+    pool.push(well)
+    pool.close()
+    assert [one.is_open for one in (well, closed, old)] == [False] * 3
     [record] = caplog.records
     assert (record.name, record.levelname) == ("of.a.test", "DEBUG")
-    assert record.getMessage().startswith("closed a connection to a:1 that was idle for 0.")
+    assert record.getMessage() == "closed a connection to a:1 that was idle for 100.0 s"
 
 
 def test_another_thread_takes_the_connection(pool):

@@ -10,6 +10,7 @@ import pytest
 from services import redis, valkey
 from services.cluster import Cluster
 from services.redis import Secured
+from services.sentinel import Watched
 from services.standalone import Redis
 from services.tls import TLSTerminator
 
@@ -42,6 +43,13 @@ def cluster() -> Iterator[Cluster]:
     """A cluster whose slots and settings tests may change."""
     with valkey.cluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Watched]:
+    """A primary, a replica and their sentinels, which a module's tests may fail over."""
+    with valkey.sentinel() as watched:
+        yield watched
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
-"""Fake servers, which reply what a test sets."""
+"""Fake servers, which reply what a test sets, and how a test expects an error."""
 
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import pytest
 from services import ports
 
 from fibonacci_redis.connection import HELLO
@@ -52,3 +54,8 @@ def bulk_array(*texts: str) -> bytes:
     """Return an array of these texts in the format of a reply."""
     items = [f"${len(text.encode())}\r\n{text}\r\n" for text in texts]
     return f"*{len(texts)}\r\n{''.join(items)}".encode()
+
+
+def raises_exactly(kind: type[Exception], message: str) -> Any:
+    """Expect an exception of this class, not of a subclass, whose message matches."""
+    return pytest.raises(kind, match=message, check=lambda error: type(error) is kind)

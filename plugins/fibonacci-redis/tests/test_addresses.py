@@ -123,7 +123,7 @@ def test_nat_map_reaches_the_primary(valkey_sentinel: Watched, open_client: Any)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "reply",
     [
         b"*-1\r\n",
         bulk_array("", "6379"),
@@ -133,10 +133,10 @@ def test_nat_map_reaches_the_primary(valkey_sentinel: Watched, open_client: Any)
     ],
 )
 def test_sentinel_without_a_primary_is_skipped(
-    answer: bytes, valkey_sentinel: Watched, open_client: Any
+    reply: bytes, valkey_sentinel: Watched, open_client: Any
 ) -> None:
     """A sentinel that names no primary is skipped; if none names one, the error says so."""
-    with fake_server(lambda _: answer) as empty:
+    with fake_server(lambda _: reply) as empty:
         other = valkey_sentinel.sentinels[0]
         hosts, service = f"127.0.0.1:{empty},{other.host}:{other.port}", valkey_sentinel.service
         assert open_client(f"redis+sentinel://{hosts}/{service}")("read", KEYS[0]) is None
@@ -176,11 +176,11 @@ def test_redirect_without_an_address_is_transient(open_client: Any) -> None:
     """A MOVED reply without an address is a transient error."""
     node_port: list[int] = []
 
-    def answer(data: bytes) -> bytes:
+    def get_reply(data: bytes) -> bytes:
         row = b"*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:%d\r\n" % node_port[0]
         return b"*1\r\n" + row if b"SLOTS" in data else b"-MOVED 1\r\n"
 
-    with fake_server(answer) as port:
+    with fake_server(get_reply) as port:
         node_port.append(port)
         with pytest.raises(BackendUnavailableError, match="moved these keys"):
             open_client(f"redis+cluster://127.0.0.1:{port}")("read", KEYS[0])

@@ -90,7 +90,7 @@ VERBS = {
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_verb_follows_a_moved_slot(verb: str, client: Any, cluster: Cluster) -> None:
-    """A verb succeeds at its first attempt after the slot source moved."""
+    """A verb succeeds at its first attempt after the slot has moved."""
     source, target = nodes_for_move(cluster)
     move_slot(cluster, source, target)
     assert VERBS[verb](client)

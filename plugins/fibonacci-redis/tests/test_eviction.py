@@ -86,11 +86,11 @@ def test_evicting_server_lists_what_it_retained(
             records = [(Address(space, f"k{round_number}{n:02}"), b"x" * 2_000) for n in range(25)]
             client("write_many", records, None)
     full("CONFIG", "SET", "maxmemory", "16mb")  # from here on nothing is evicted
-    kept = list(full("KEYS", "*:k*"))
-    assert 0 < len(kept) < 4_000
-    with caplog.at_level(logging.WARNING, "fibonacci_redis"):
+    remaining = list(full("KEYS", "*:k*"))
+    assert 0 < len(remaining) < 4_000
+    with caplog.at_level(logging.WARNING, "fibonacci.redis"):
         listed = {space: client.keys(space, limit=20) for space in spaces}
-    assert sum(map(len, listed.values())) == len(kept)
+    assert sum(map(len, listed.values())) == len(remaining)
     assert all(keys == sorted(keys) for keys in listed.values())
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 1

@@ -23,6 +23,8 @@ from fibonacci import (
 from fibonacci.plugin import Address, Space
 from fibonacci_redis.layout import space_keys
 
+from .fakes import raises_exactly
+
 SPACE = Space("t:refused:", "workflow", "w")
 KEY = Address(SPACE, "k")
 NAME = (space_keys(SPACE).record_prefix + b"k").decode()
@@ -40,10 +42,6 @@ def client(open_client: Any, server: Redis) -> Any:
     client = open_client(server.url)
     yield client
     client.clear(SPACE)
-
-
-def raises_exactly(kind: type[Exception], message: str) -> Any:
-    return pytest.raises(kind, match=message, check=lambda error: type(error) is kind)
 
 
 def test_full_server_refuses_writes(client: Any, server: Redis) -> None:

@@ -227,7 +227,7 @@ def test_timed_out_caller_does_not_affect_others(valkey_proxy: Proxy) -> None:
 
 
 def test_silent_connection_gets_no_new_requests(valkey_proxy: Proxy) -> None:
-    """A connection on which a caller timed out and heard nothing gets no new requests."""
+    """A connection on which a caller timed out without a reply gets no new requests."""
 
     async def main() -> None:
         store = async_store(valkey_proxy.url)

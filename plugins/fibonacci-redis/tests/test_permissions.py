@@ -11,12 +11,10 @@ from services.standalone import Redis
 from fibonacci import BackendUnavailableError, MemoryConfig, StorageError, Workflow
 from fibonacci.plugin import ABSENT, Address, Space
 
+from .fakes import raises_exactly
+
 SPACE = Space("t:refused:", "workflow", "w")
 KEY = Address(SPACE, "k")
-
-
-def raises_exactly(kind: type[Exception], message: str) -> Any:
-    return pytest.raises(kind, match=message, check=lambda error: type(error) is kind)
 
 
 def test_rules_of_the_readme_suffice(either_server: Redis) -> None:
@@ -98,14 +96,14 @@ def test_rejected_certificates_are_a_permanent_error(
     open_client: Any, encrypted: Any, tls_of: Any
 ) -> None:
     """Certificates that either side rejects are a permanent error."""
-    made, options = encrypted.certificates, tls_of(encrypted)
+    files, options = encrypted.certificates, tls_of(encrypted)
     with raises_exactly(StorageError, "certificate"):
-        open_client(encrypted.url, **{**options, "ssl_ca_certs": str(made.other_ca)})("read", KEY)
-    other = {"ssl_certfile": str(made.stranger), "ssl_keyfile": str(made.stranger_key)}
+        open_client(encrypted.url, **{**options, "ssl_ca_certs": str(files.other_ca)})("read", KEY)
+    other = {"ssl_certfile": str(files.stranger), "ssl_keyfile": str(files.stranger_key)}
     with pytest.raises(StorageError):
         open_client(encrypted.url, **{**options, **other})("read", KEY)
     with pytest.raises(StorageError):
-        open_client(encrypted.url, ssl_ca_certs=str(made.ca))("read", KEY)
+        open_client(encrypted.url, ssl_ca_certs=str(files.ca))("read", KEY)
 
 
 def test_plain_connection_to_tls_fails(open_client: Any, encrypted: Any) -> None:

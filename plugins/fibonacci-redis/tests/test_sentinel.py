@@ -2,11 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from services import valkey
 from services.faults import BlackHole
 from services.proxy import Proxy
 from services.sentinel import Watched
@@ -17,13 +15,6 @@ from fibonacci_redis import fibonacci_storage
 
 SPACE = Space("t:sentinel:", "workflow", "w")
 KEY = Address(SPACE, "k")
-
-
-@pytest.fixture(scope="module")
-def watched() -> Iterator[Watched]:
-    """Servers of this module; available if the shared ones are."""
-    with valkey.sentinel() as own:
-        yield own
 
 
 @pytest.mark.long
@@ -145,7 +136,7 @@ def test_close_during_search_opens_no_connection(watched: Watched) -> None:
 
 
 def client_ids(server: Any) -> set[str]:
-    """Return the ids of the clients that are client_ids to the server."""
+    """Return the ids of the clients that are connected to the server."""
     lines = server("CLIENT", "LIST", "TYPE", "normal").decode().splitlines()
     clients = [dict(word.split("=", 1) for word in line.split()) for line in lines]
     return {

@@ -49,11 +49,11 @@ def test_rejected_login_is_not_retried(reply: bytes, message: str, open_client: 
     """A login that is rejected in any wording is sent once."""
     logins = []
 
-    def answer(data: bytes) -> bytes:
+    def get_reply(data: bytes) -> bytes:
         logins.append(data)
         return reply + b"\r\n"
 
-    with fake_server(answer) as port, pytest.raises(StorageError, match=message) as caught:
+    with fake_server(get_reply) as port, pytest.raises(StorageError, match=message) as caught:
         open_client(f"redis://:hunter2@127.0.0.1:{port}")("read", KEY)
     assert type(caught.value) is StorageError
     assert len(logins) == 1
@@ -91,12 +91,12 @@ def test_endless_redirects_end(open_client: Any) -> None:
     """A request that nodes redirect in a circle is a transient error."""
     node_port: list[int] = []
 
-    def answer(data: bytes) -> bytes:
+    def get_reply(data: bytes) -> bytes:
         if b"SLOTS" in data:
             return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % node_port[0]
         return b"-MOVED 1 :%d\r\n" % node_port[0]
 
-    with fake_server(answer) as port:
+    with fake_server(get_reply) as port:
         node_port.append(port)
         client = open_client(f"redis+cluster://127.0.0.1:{port}")
         with pytest.raises(BackendUnavailableError, match="moved these keys"):
@@ -203,7 +203,7 @@ def test_broken_node_is_discovered_again(open_client: Any) -> None:
     node_port: list[int] = []
     queries: list[bytes] = []
 
-    def answer(data: bytes) -> bytes:
+    def get_reply(data: bytes) -> bytes:
         if b"SLOTS" in data:
             queries.append(data)
             return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % node_port[0]
@@ -215,7 +215,7 @@ def test_broken_node_is_discovered_again(open_client: Any) -> None:
             )
         return b"broken\r\n"
 
-    with fake_server(answer) as port:
+    with fake_server(get_reply) as port:
         node_port.append(port)
         for url in (f"redis+cluster://127.0.0.1:{port}", f"redis+sentinel://127.0.0.1:{port}/main"):
             client = open_client(url)
@@ -242,7 +242,7 @@ def test_callers_share_one_discovery() -> None:
     queries: list[bytes] = []
     get = b"$-1\r\n"
 
-    def answer(data: bytes) -> bytes:
+    def get_reply(data: bytes) -> bytes:
         if b"SLOTS" in data:
             queries.append(data)
             return slots_reply(*nodes)
@@ -274,7 +274,7 @@ def test_callers_share_one_discovery() -> None:
         await store.close()
         assert {type(error) for error in await reads} == {BackendUnavailableError}
 
-    with fake_server(answer) as port:
+    with fake_server(get_reply) as port:
         nodes[:] = [port, 1]
         asyncio.run(main(f"redis+cluster://127.0.0.1:{port}"))
 
@@ -298,7 +298,7 @@ def test_new_primary_replaces_the_old_one(open_client: Any) -> None:
     """The old primary is not used after the sentinels name another one."""
     node_port: list[int] = []
 
-    def answer(data: bytes) -> bytes:
+    def get_reply(data: bytes) -> bytes:
         if b"SENTINEL" in data:
             return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (
                 len(str(node_port[0])),
@@ -306,7 +306,7 @@ def test_new_primary_replaces_the_old_one(open_client: Any) -> None:
             )
         return b"-READONLY replica\r\n"
 
-    with fake_server(answer) as before, fake_server(lambda _: b"$1\r\n1\r\n") as after:
+    with fake_server(get_reply) as before, fake_server(lambda _: b"$1\r\n1\r\n") as after:
         client = open_client(f"redis+sentinel://127.0.0.1:{before}/main")
         node_port[:] = [before]
         with pytest.raises(BackendUnavailableError):

@@ -106,7 +106,8 @@ class AsyncNode:
         ):
             return shared
         if shared is not None:
-            _log.debug("replacing the connection to %s: closed, or without response", self.endpoint)
+            reasons = "it was closed, was idle for too long, or did not respond"
+            _log.debug("replacing the connection to %s: %s", self.endpoint, reasons)
         self._retire_shared()
         return await self._connect(deadline)
 

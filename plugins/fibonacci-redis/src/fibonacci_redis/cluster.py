@@ -57,7 +57,7 @@ class Cluster(Topology):
         self._slots: list[Node | None] = []
         """Which node holds which slot; empty before the first query, and after an error."""
         self._last_slots: list[Node | None] = []
-        """The slots as they were known last."""
+        """The slots as they were last reported, for the log."""
         self._discovery: SingleFlight[list[Node | None]] = SingleFlight(waiter)
         self._is_closed = False
 
@@ -147,7 +147,7 @@ class Cluster(Topology):
         slot, *_ = parse_redirect(moved) or (0,)
         if self._slots and self._slots[slot % SLOT_COUNT] is node:
             self._slots = []
-            # The node that reported the slots is queried last: its information is outdated.
+            # The node that reported the slots is queried last: its information may be outdated.
             first, *others = self._candidates
             self._candidates = [*others, first]
 
@@ -193,9 +193,10 @@ class Cluster(Topology):
                 failure = error
                 continue
             slots = self._parse_slots(reply, node)
-            self._log_change(slots)
             self._retire_removed_nodes(node, slots)
-            self._slots = [] if self._is_closed else slots
+            if not self._is_closed:
+                self._log_change(slots)
+                self._slots = slots
             return slots
         assert failure is not None
         raise failure
@@ -208,7 +209,7 @@ class Cluster(Topology):
         holders = ", ".join(str(node.endpoint) for node in dict.fromkeys(filter(None, slots)))
         if last:
             moved = sum(before is not after for before, after in zip(last, slots, strict=True))
-            _log.info("%d hash slots moved; the cluster's primaries are now %s", moved, holders)
+            _log.info("hash slots on another node: %d; the primaries are now %s", moved, holders)
         else:
             _log.debug("the cluster's primaries are %s", holders)
 

@@ -1,4 +1,4 @@
-"""Commands that several operations of the store have in common.
+"""The commands of the store's operations, packed.
 
 The index of a space lives as long as its records: for ever if one of them does, and otherwise as
 long as the record that expires last. Each write ensures that in the same atomic step.
@@ -23,7 +23,8 @@ from fibonacci_redis.scripts import ADD_TO_INDEX, INDEX_SLACK_MS
 XX: Final = b"\r\n$2\r\nXX\r\n"
 
 CHUNK_SIZE: Final = 256 * 1024
-"""Bytes written in one atomic step: well under a millisecond of the server's time."""
+"""Bytes after which a batch begins another atomic step: one takes the server well under a
+millisecond."""
 
 
 def expiry_options(ttl_ms: int | KeepTTL | None) -> tuple[bytes, ...]:

@@ -33,8 +33,8 @@ PING_AFTER: Final = 0.2
 """Seconds of idleness after which a server must respond to a PING before a write is sent."""
 
 MIN_CHECK_TIMEOUT: Final = 0.25
-"""Seconds that a call must have left for either check: a shorter one could not afford another
-connection, and soon knows anyway."""
+"""Seconds that a call must have left for either check: with less there is no time for another
+connection, and the call ends soon anyway."""
 
 MAX_IDLE: Final = 64
 """Idle connections that the pool of a node retains; more may be in use."""

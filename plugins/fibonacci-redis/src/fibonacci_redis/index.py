@@ -149,7 +149,6 @@ class Index:
 
     async def prune(self, keys: SpaceKeys, names: list[bytes], deadline: float) -> None:
         """Remove those entries from the index that have no record, in bounded atomic steps."""
-        _log.debug("looking for expired records among %d entries of an index", len(names))
         for start in range(0, len(names), PRUNE_COUNT):
             step = names[start : start + PRUNE_COUNT]
             script_keys = [keys.index, *keys.record_keys(step)]

@@ -109,7 +109,7 @@ class MultiplexedConnection:
         self._idle_time = 0.0
         """Seconds that it was idle, until bytes arrive again."""
         self._role_checked_at = self.idle_since if connection.reports_role else inf
-        """When the server was asked last whether it is a primary."""
+        """When the server last reported that it is a primary."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         self._has_timed_out = False

@@ -70,7 +70,7 @@ class ReplyError(Exception):
 
 
 class NotSentError(Exception):
-    """The request was not sent completely: it was not applied."""
+    """The request was not sent completely: if it is atomic, it was not applied."""
 
 
 class ReplyLostError(Exception):

@@ -89,7 +89,7 @@ class Sentinel(Topology):
     def _invalidate(self, node: Node) -> None:
         """Make the next caller query the sentinels, unless another node is known already."""
         if node is self._current:
-            _log.info("%s failed, or is no primary: the sentinels are queried", node.endpoint)
+            _log.debug("%s failed, or is no primary: the sentinels are queried", node.endpoint)
             self._current = None
             node.drop_connections()
             # The sentinel that named it is queried last: its information may be outdated.
@@ -141,11 +141,12 @@ class Sentinel(Topology):
             node.close()
         if isinstance(reply, ReplyError):
             raise self.map_error(reply, node)
+        address = format_address(sentinel.host, sentinel.port)
         if reply is None:
-            raise StorageError(f"the sentinel at {sentinel} knows no service {self._service!r}")
+            raise StorageError(f"the sentinel at {address} knows no service {self._service!r}")
         announced = _parse_primary(reply)
         if announced is None:
-            text = f"the sentinel at {sentinel} names no primary of {self._service!r} now"
+            text = f"the sentinel at {address} names no primary of {self._service!r} now"
             raise BackendUnavailableError(text)
         return announced
 

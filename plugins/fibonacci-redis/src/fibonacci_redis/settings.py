@@ -72,7 +72,7 @@ _FOREIGN_OPTION_HINTS: Final = {
         "decode_responses encoding encoding_errors charset errors"
     ),
     f"{_REMOVE} (all addresses of the host are tried)": "family",
-    "remove it (it is not supported)": (
+    f"{_REMOVE} (it is not supported)": (
         "client_name lib_name lib_version clientName readonly abortConnect single_connection_client"
     ),
     _LOGIN: "user username password auth",

@@ -44,9 +44,8 @@ class RedisStore(AsyncStore):
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
         keys = space_keys(address.space)
         data = pack_key(GET_HEADER, keys.record_prefix + address.key.encode())
-        record: bytes | None = (await self._execute(Request(keys.slot, data, 1, False), deadline))[
-            0
-        ]
+        record: bytes | None
+        [record] = await self._execute(Request(keys.slot, data, 1, False), deadline)
         return record
 
     async def write(

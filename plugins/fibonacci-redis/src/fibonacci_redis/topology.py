@@ -141,7 +141,7 @@ class Topology(ABC):
         if error.code == "NOSCRIPT":
             return error
         if error.code in RECONNECT:
-            _log.info("%s replied %s: it is connected to again", node.endpoint, error.code)
+            _log.debug("%s replied %s: its connections are closed", node.endpoint, error.code)
             node.drop_connections()
         return map_reply_error(error, node.endpoint, is_cluster=self.is_cluster)
 

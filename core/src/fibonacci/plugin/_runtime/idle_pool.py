@@ -46,8 +46,8 @@ class IdlePool(Generic[C]):
     ) -> None:
         """Hold at most ``max_idle`` connections to a server.
 
-        ``logger`` gets a record, at DEBUG, for each connection that is closed. ``server`` is what
-        it says of the other end, such as host and port.
+        ``logger`` gets a record, at DEBUG, for each connection that was idle for too long, with
+        ``server``, such as host and port.
         """
         self._max_idle = max_idle
         self._max_age: Final = max_age
@@ -114,11 +114,11 @@ class IdlePool(Generic[C]):
             return None
 
     def _discard(self, connection: C) -> None:
-        if self._logger is not None:
-            seconds = monotonic() - connection.idle_since
+        seconds = monotonic() - connection.idle_since
+        connection.close()
+        if self._logger is not None and seconds >= self._max_age:
             text = "closed a connection to %s that was idle for %.1f s"
             self._logger.debug(text, self._server, seconds)
-        connection.close()
 
     def _discard_expired(self, now: float) -> None:
         """Close one that nobody needed for too long, after a burst of callers."""
