@@ -30,7 +30,7 @@ include_patterns = [
 ]
 exclude_patterns = ["**/.*", "**/node_modules"]
 
-myst_heading_anchors = 3  # a code host makes an anchor of each heading, and pages link to them
+myst_heading_anchors = 4  # a code host makes an anchor of each heading, and pages link to them
 nitpicky = True
 
 html_theme = "furo"

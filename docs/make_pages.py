@@ -186,13 +186,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Generate pages from the source.")
     parser.add_argument("--check", action="store_true", help="write nothing")
     check: bool = parser.parse_args().check
-    outdated = [name for name, make in PAGES.items() if _differs(HERE / name, make())]
+    texts = {name: make() for name, make in PAGES.items()}
+    outdated = {name: text for name, text in texts.items() if _differs(HERE / name, text)}
     if check:
         for name in outdated:
             sys.stderr.write(f"docs/{name} is out of date: run python docs/make_pages.py\n")
         return len(outdated)
-    for name in outdated:
-        (HERE / name).write_text(PAGES[name](), encoding="utf-8")
+    for name, text in outdated.items():
+        (HERE / name).write_text(text, encoding="utf-8")
     return 0
 
 

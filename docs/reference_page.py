@@ -51,7 +51,10 @@ INTRODUCTIONS: Final = {
 VALUES: Final = {"Event": events, "Scope": address, "NO_EXPIRY": expiry}
 """Names that are neither classes nor functions, and the modules that define them."""
 
-CONSTRUCTED: Final = ("Workflow", "Node", "LLMNode", "FunctionNode", "Retry", "MemoryConfig")
+CONSTRUCTED: Final = (
+    *("Workflow", "Node", "LLMNode", "FunctionNode", "Retry", "MemoryConfig"),
+    "ScriptedModel",
+)
 """Classes that users call; they get objects of the others."""
 
 ALIASES: Final = {
@@ -101,7 +104,7 @@ def _function(function: Any) -> Iterator[str]:
 
 
 def _class(cls: type) -> Iterator[str]:
-    if cls.__name__ in CONSTRUCTED or cls is testing.ScriptedModel:
+    if cls.__name__ in CONSTRUCTED:
         yield _code(_constructor(cls))
     elif declared := _declared(cls):
         yield _code(declared)

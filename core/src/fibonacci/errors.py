@@ -116,7 +116,8 @@ class StorageError(FibonacciError):
 class BackendUnavailableError(StorageError):
     """The store is unreachable, or did not respond in time; certainly nothing was written.
 
-    It is safe to repeat the call. Core has already retried until the timeout.
+    It is safe to repeat the call. Core has already retried until the timeout. Of a batch or a
+    ``clear``, which may take several requests, this is about the last one: earlier ones stay.
     """
 
 

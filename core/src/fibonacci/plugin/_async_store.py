@@ -150,7 +150,7 @@ class AsyncStore(ABC):
     async def pause(self, attempt: int, address: Address, *, deadline: float) -> None:
         """Back off before a lost compare-and-set is retried; ConflictError at the deadline.
 
-        The wait is random, up to a bound that doubles from 1 ms to 64 ms with each ``attempt``
+        The wait is random, up to a bound that doubles from 2 ms to 64 ms with each ``attempt``
         (1, 2, ...), so that the writers of one record do not retry in step.
         """
         seconds = backoff(attempt, base=0.001, cap=0.064)

@@ -1,4 +1,4 @@
-"""The hooks of plugins, which core calls when a workflow is created.
+"""The hooks of plugins. Core calls them when a workflow is created, a model's before its first run.
 
 A plugin is a module (or any object) that declares the version of these specs that it was written
 for, and implements the hook of its kind. Core finds it by an entry point whose *name* is the

@@ -87,8 +87,8 @@ class AtomicOperations(BaseOperations):
             user_id: the user, for the user scope only.
             ttl: seconds to live, if the record is created.
 
-        Raises what ``set`` raises; ConflictError if other writers won until the deadline;
-        OutcomeUnknownError if the response was lost.
+        Raises what ``set`` raises; DecryptionError; ConflictError if other writers won until the
+        deadline; OutcomeUnknownError if the response was lost.
         """
         return run_sync(self._sync_view.aupdate(key, fn, default, scope, user_id, ttl))
 

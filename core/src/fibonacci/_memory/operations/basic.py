@@ -30,8 +30,8 @@ class BasicOperations(BaseOperations):
             user_id: the user, for the user scope only.
             ttl: seconds to live; ``default_ttl`` if None, for ever with NO_EXPIRY.
 
-        Raises InvalidKeyError, ScopeError, SerializationError, InvalidArgumentError or
-        StorageError; the old value stays if it does.
+        Raises InvalidKeyError, ScopeError, SerializationError, InvalidArgumentError,
+        EncryptionError or StorageError; the old value stays if it does.
         """
         return run_sync(self._sync_view.aset(key, value, scope, user_id, ttl))
 
