@@ -47,18 +47,13 @@ def test_released_nodes_run_at_once(workflow: Workflow, execute: Any) -> None:
 
 def test_async_functions_overlap(workflow: Workflow) -> None:
     """Async functions run concurrently in one loop, and sync functions beside them in threads."""
-    met = 0
 
-    async def main() -> None:
-        everybody = asyncio.Event()
+    async def main() -> int:
+        together = asyncio.Barrier(50)
         loop = asyncio.get_running_loop()
 
         async def meet(_: Any) -> None:
-            nonlocal met
-            met += 1
-            if met == 50:
-                everybody.set()
-            await asyncio.wait_for(everybody.wait(), 10)
+            await asyncio.wait_for(together.wait(), 10)
 
         def sync_function(_: Any) -> None:
             asyncio.run_coroutine_threadsafe(meet(None), loop).result(10)
@@ -67,10 +62,9 @@ def test_async_functions_overlap(workflow: Workflow) -> None:
             workflow.add_node(FunctionNode(f"n{number}", meet))
         for number in range(5):
             workflow.add_node(FunctionNode(f"p{number}", sync_function))
-        await workflow.aexecute()
+        return len(await workflow.aexecute())
 
-    asyncio.run(main())
-    assert met == 50
+    assert asyncio.run(main()) == 50
 
 
 class Crowd:

@@ -240,9 +240,9 @@ def test_repr_shows_no_values(workflow: Workflow, execute: Any) -> None:
 
 def test_output_is_the_returned_object(workflow: Workflow, execute: Any) -> None:
     """The output is the very object that the function returned, None included."""
-    form = object()
-    workflow.add_node(FunctionNode("n", lambda _: form))
+    returned = object()
+    workflow.add_node(FunctionNode("n", lambda _: returned))
     workflow.add_node(FunctionNode("none", lambda _: None))
     result = execute(workflow)
-    assert result["n"] is form
+    assert result["n"] is returned
     assert result["none"] is None

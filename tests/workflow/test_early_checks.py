@@ -51,10 +51,10 @@ def test_invalid_keys_from_inputs(
 ) -> None:
     """An invalid key from inputs, of any node, fails the run before any model is called."""
     flow.add_node(LLMNode("first", paid, "x"))
-    form: Any = {"memory_write": "{{input.key}}"}
+    key_field: Any = {"memory_write": "{{input.key}}"}
     if use == "read":
-        form = {"memory_read": [{"key": "{{input.key}}", "as": "it"}]}
-    flow.add_node(FunctionNode("last", lambda _: 1, dependencies=["first"], **form))
+        key_field = {"memory_read": [{"key": "{{input.key}}", "as": "it"}]}
+    flow.add_node(FunctionNode("last", lambda _: 1, dependencies=["first"], **key_field))
     with pytest.raises(NodeExecutionError, match=f"'last' failed: InvalidKeyError: memory_{use}: "):
         execute(flow, {"key": key})
     assert paid.requests == 0

@@ -61,15 +61,15 @@ def test_order_of_results(workflow: Workflow, execute: Any) -> None:
 @pytest.mark.parametrize("verb", [Workflow.validate, Workflow.execute])
 def test_cycle_error_shows_the_path(workflow: Workflow, verb: Any) -> None:
     """A dependency cycle is an error that shows it; nothing runs."""
-    requests: list[int] = []
-    workflow.add_node(FunctionNode("start", lambda _: requests.append(1)))
+    calls: list[int] = []
+    workflow.add_node(FunctionNode("start", lambda _: calls.append(1)))
     workflow.add_node(LLMNode("a", "echo", "{{c}}", dependencies=["start"]))
     workflow.add_node(LLMNode("b", "echo", "{{a}}"))
-    workflow.add_node(FunctionNode("c", lambda _: requests.append(1), dependencies=["b"]))
+    workflow.add_node(FunctionNode("c", lambda _: calls.append(1), dependencies=["b"]))
     with pytest.raises(WorkflowValidationError, match="dependency cycle: ") as caught:
         verb(workflow)
     assert any(way in str(caught.value) for way in ("a -> b -> c", "b -> c -> a", "c -> a -> b"))
-    assert requests == []
+    assert calls == []
 
 
 def test_self_dependency_is_a_cycle(workflow: Workflow) -> None:
@@ -113,10 +113,10 @@ def test_workflow_without_nodes_is_refused(workflow: Workflow, execute: Any) -> 
 
 def test_validate_runs_nothing(workflow: Workflow) -> None:
     """validate() checks graph and models, and runs no node."""
-    requests: list[int] = []
-    workflow.add_node(FunctionNode("n", lambda _: requests.append(1)))
+    calls: list[int] = []
+    workflow.add_node(FunctionNode("n", lambda _: calls.append(1)))
     workflow.validate()
-    assert requests == []
+    assert calls == []
 
 
 def test_node_added_after_an_execution(workflow: Workflow, execute: Any) -> None:

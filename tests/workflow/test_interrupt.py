@@ -1,6 +1,7 @@
 """Interruptions: Ctrl-C, cancellation, and functions that raise a BaseException."""
 
 import asyncio
+import logging
 import time
 from threading import Event
 from typing import Any
@@ -30,8 +31,8 @@ class Side:
 
 
 @pytest.mark.parametrize("kind", BEYOND)
-def test_ctrl_c_in_the_calling_thread(workflow: Workflow, kind: type[BaseException]) -> None:
-    """execute() raises Ctrl-C at once; concurrent nodes write nothing, and no other starts."""
+def test_interruption_of_the_calling_thread(workflow: Workflow, kind: type[BaseException]) -> None:
+    """execute() raises an interruption at once: no concurrent node writes, and no other starts."""
     side, started = Side(), []
 
     def interrupted(_: Any) -> None:
@@ -51,10 +52,8 @@ def test_ctrl_c_in_the_calling_thread(workflow: Workflow, kind: type[BaseExcepti
 
 
 @pytest.mark.parametrize("kind", BEYOND)
-def test_keyboard_interrupt_in_another_thread(
-    workflow: Workflow, kind: type[BaseException]
-) -> None:
-    """execute() raises the KeyboardInterrupt of a node that runs in another thread."""
+def test_interruption_of_another_thread(workflow: Workflow, kind: type[BaseException]) -> None:
+    """execute() raises the interruption of a node that runs in another thread."""
     raised = Event()
 
     def beside(_: Any) -> None:
@@ -219,8 +218,11 @@ def test_no_write_after_an_interruption(config: MemoryConfig) -> None:
         assert again.memory.list_keys() == []
 
 
-def test_no_retry_after_an_interruption(workflow: Workflow) -> None:
-    """A concurrent node that fails after Ctrl-C is not retried."""
+def test_no_retry_after_an_interruption(
+    workflow: Workflow, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A concurrent node that fails after Ctrl-C is not retried, and no retry is logged."""
+    caplog.set_level(logging.DEBUG, "fibonacci.workflow")
     calls: list[int] = []
     running, go = Event(), Event()
 
@@ -240,7 +242,7 @@ def test_no_retry_after_an_interruption(workflow: Workflow) -> None:
         workflow.execute()
     go.set()
     time.sleep(0.2)
-    assert calls == [1]
+    assert (calls, caplog.records) == ([1], [])
 
 
 def test_no_second_write_after_an_interruption() -> None:

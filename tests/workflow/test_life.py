@@ -57,23 +57,17 @@ def test_several_event_loops(workflow: Workflow) -> None:
 
 def test_concurrent_executions_in_one_loop(workflow: Workflow) -> None:
     """Executions in one event loop run concurrently."""
-    together = 0
-    everybody = asyncio.Event()
+    together = asyncio.Barrier(10)
 
     async def meet(_: Any) -> None:
-        nonlocal together
-        together += 1
-        if together == 10:
-            everybody.set()
-        await asyncio.wait_for(everybody.wait(), 60)
+        await asyncio.wait_for(together.wait(), 60)
 
     workflow.add_node(FunctionNode("n", meet))
 
-    async def main() -> None:
-        await asyncio.gather(*(workflow.aexecute() for _ in range(10)))
+    async def main() -> int:
+        return len(await asyncio.gather(*(workflow.aexecute() for _ in range(10))))
 
-    asyncio.run(main())
-    assert together == 10
+    assert asyncio.run(main()) == 10
 
 
 def test_unreferenced_workflow_is_freed(config: MemoryConfig, execute: Any) -> None:

@@ -181,12 +181,12 @@ def test_undeclared_memory_reference_is_refused(workflow: Workflow) -> None:
 
 def test_user_scope_read_without_a_user(workflow: Workflow, execute: Any) -> None:
     """A node that reads user scope fails in a run without a user before anything runs."""
-    requests: list[int] = []
-    workflow.add_node(FunctionNode("first", lambda _: requests.append(1)))
+    calls: list[int] = []
+    workflow.add_node(FunctionNode("first", lambda _: calls.append(1)))
     reading(workflow, {"key": "k", "scope": "user"})
     with pytest.raises(ScopeError, match=r"node 'n' reads 'k' in user scope.*pass user_id"):
         execute(workflow)
-    assert requests == []
+    assert calls == []
 
 
 READ_FAULTS: list[tuple[Any, str]] = [

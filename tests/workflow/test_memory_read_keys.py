@@ -85,8 +85,8 @@ def test_rendered_keys_share_the_request(counted: Workflow, store: Any, execute:
     ]
 
 
-@pytest.mark.parametrize("form", ["", "a\0b", "k" * 1001])
-def test_invalid_rendered_key_fails_the_node(workflow: Workflow, execute: Any, form: str) -> None:
+@pytest.mark.parametrize("key", ["", "a\0b", "k" * 1001])
+def test_invalid_rendered_key_fails_the_node(workflow: Workflow, execute: Any, key: str) -> None:
     """An invalid rendered key fails the node, and no model is called."""
     requests: list[Any] = []
     wanted: list[MemoryRead] = [{"key": "{{input.id}}", "as": "it"}]
@@ -96,7 +96,7 @@ def test_invalid_rendered_key_fails_the_node(workflow: Workflow, execute: Any, f
         )
     )
     with pytest.raises(NodeExecutionError, match="memory_read: the key of 'it'") as caught:
-        execute(workflow, {"id": form})
+        execute(workflow, {"id": key})
     assert isinstance(caught.value.cause, InvalidKeyError)
     assert requests == []
 

@@ -110,15 +110,15 @@ def test_ttl(config: MemoryConfig, execute: Any) -> None:
         workflow,
         "x",
         [
-            {"key": "form", "ttl": 100.5},
+            {"key": "own", "ttl": 100.5},
             {"key": "default"},
             {"key": "never", "ttl": NO_EXPIRY},
             {"key": "list", "mode": "append", "ttl": 200},
         ],
     )
     execute(workflow)
-    left = {key: workflow.memory.ttl(key) or 0 for key in ("form", "default", "list")}
-    assert 99 < left["form"] <= 100.5
+    left = {key: workflow.memory.ttl(key) or 0 for key in ("own", "default", "list")}
+    assert 99 < left["own"] <= 100.5
     assert 49 < left["default"] <= 50
     assert 199 < left["list"] <= 200
     assert workflow.memory.ttl("never") == math.inf
@@ -203,11 +203,11 @@ def test_unserializable_output_fails_the_node(
     counted: Workflow, store: Any, execute: Any, output: Any, mode: Any, error: type[Exception]
 ) -> None:
     """An output that memory can't store fails the node, which is not retried."""
-    requests: list[int] = []
+    calls: list[int] = []
     counted.add_node(
         FunctionNode(
             "n",
-            lambda _: requests.append(1) or output,
+            lambda _: calls.append(1) or output,
             memory_write={"key": "k", "mode": mode},
             retry=QUICK,
         )
@@ -215,7 +215,7 @@ def test_unserializable_output_fails_the_node(
     with pytest.raises(NodeExecutionError) as caught:
         execute(counted)
     assert isinstance(caught.value.cause, error)
-    assert (requests, store.writes) == ([1], [])
+    assert (calls, store.writes) == ([1], [])
 
 
 def test_append_to_another_type(workflow: Workflow, execute: Any) -> None:

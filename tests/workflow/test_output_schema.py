@@ -21,12 +21,12 @@ SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "require
 
 def answering(*answers: str, schema: Any = SCHEMA, **settings: Any) -> Workflow:
     """A workflow whose model gives these answers, one after the other."""
-    form = iter(answers)
+    remaining = iter(answers)
     workflow = Workflow("ages")
     workflow.add_node(
         LLMNode(
             "ask",
-            lambda request: next(form),
+            lambda request: next(remaining),
             "How old?",
             output_format="json",
             output_schema=schema,
@@ -98,8 +98,8 @@ def test_mismatching_completion_is_on_the_error():
     cause = failure(answering('Here: {"age": "hunter2"}'))
     assert isinstance(cause, ModelError)
     assert cause.answer == 'Here: {"age": "hunter2"}'
-    message = traceback.TracebackException.from_exception(cause, capture_locals=True)
-    ours = [frame for frame in message.stack if "/_workflow/" in frame.filename]
+    formatted = traceback.TracebackException.from_exception(cause, capture_locals=True)
+    ours = [frame for frame in formatted.stack if "/_workflow/" in frame.filename]
     assert ours
     assert "hunter2" not in repr([frame.locals for frame in ours])
 

@@ -82,9 +82,9 @@ def test_unpicklable_attributes_are_left_out() -> None:
     error = failing(refuse)
     error.add_note("order 42")
     error.frame = sys._getframe()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
-    caught = pickled(error)
-    assert caught.__notes__ == ["order 42"]
-    assert (caught.node_id, hasattr(caught, "frame")) == ("bad", False)
+    copied = pickled(error)
+    assert copied.__notes__ == ["order 42"]
+    assert (copied.node_id, hasattr(copied, "frame")) == ("bad", False)
 
 
 class Curious(Exception):  # noqa: N818 - of nobody's tree
@@ -107,8 +107,7 @@ def test_unpicklable_cause_becomes_an_exception() -> None:
         raise Curious(42, "address")
 
     assert repr(pickled(failing(local)).cause) == "Exception('Local: here')"
-    caught = pickled(failing(curious))
-    assert repr(caught.cause) == "Exception('Curious: order 42 has no address')"
+    assert repr(pickled(failing(curious)).cause) == "Exception('Curious: order 42 has no address')"
     error = failing(local)
     assert copy.copy(error).cause is error.cause
 

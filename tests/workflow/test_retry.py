@@ -22,19 +22,20 @@ from fibonacci import (
     Workflow,
     WorkflowValidationError,
 )
+from fibonacci.plugin import Completion, Model, ModelRequest
 
 
 class Unsteady:
-    """A function that raises these faults, one a call, and then returns."""
+    """A function that raises these errors, one a call, and then returns."""
 
     def __init__(self, *errors: Exception) -> None:
-        self.faults = list(errors)
+        self.errors = list(errors)
         self.calls = 0
 
     def __call__(self, _: Any) -> str:
         self.calls += 1
-        if self.faults:
-            raise self.faults.pop(0)
+        if self.errors:
+            raise self.errors.pop(0)
         return "done"
 
 
@@ -235,18 +236,75 @@ def test_excessive_retry_after(workflow: Workflow) -> None:
         workflow.execute()
 
 
+class UnsteadyModel(Model):
+    """A model that raises these errors, one a request, and then completes."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self._function = Unsteady(*errors)
+
+    def complete(self, request: ModelRequest) -> Completion:
+        return Completion(text=self._function(request))
+
+
+class UnprintableError(ModelError):
+    """An error whose text can't be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+QUICK = Retry(attempts=4, backoff=0)
+
+
 def test_retries_are_logged(
     workflow: Workflow, execute: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A retry is logged: node, attempt, wait and error; only a model's message is part of it."""
+    """A retry is logged: node, attempt, wait and error; only a Model's message is part of it."""
     caplog.set_level(logging.INFO, "fibonacci.workflow")
-    faults = Unsteady(ModelError("busy", retryable=True), OSError("a canary"))
-    workflow.add_node(FunctionNode("n", faults, retry=Retry(attempts=4, backoff=0)))
+    model = UnsteadyModel(ModelError("busy", retryable=True), OSError("a canary"))
+    workflow.add_node(LLMNode("n", model, "x", retry=QUICK))
     assert execute(workflow)["n"] == "done"
     assert [(record.name, record.levelname) for record in caplog.records] == [
         ("fibonacci.workflow", "INFO")
     ] * 2
-    assert [record.getMessage() for record in caplog.records] == [
+    assert caplog.messages == [
         "node 'n' failed, attempt 2 of 4 follows in 0.000 s: ModelError: busy",
         "node 'n' failed, attempt 3 of 4 follows in 0.000 s: OSError",
     ]
+
+
+@pytest.mark.parametrize("make", [lambda f: FunctionNode("n", f, retry=QUICK),
+                                  lambda f: LLMNode("n", f, "x", retry=QUICK)])  # fmt: skip
+def test_message_of_a_function_is_not_logged(
+    workflow: Workflow, execute: Any, make: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The message of a ModelError of a function, also of one as a model, may quote a value."""
+    caplog.set_level(logging.INFO, "fibonacci.workflow")
+    workflow.add_node(make(Unsteady(ModelError("a canary", retryable=True))))
+    assert execute(workflow)["n"] == "done"
+    assert caplog.messages == ["node 'n' failed, attempt 2 of 4 follows in 0.000 s: ModelError"]
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (UnprintableError("busy", retryable=True), "UnprintableError"),
+        (ModelError("x" * 5_000, retryable=True), f"ModelError: {'x' * 1_000}"),
+    ],
+    ids=["unprintable", "long"],
+)
+def test_logging_a_retry_does_not_prevent_it(
+    workflow: Workflow,
+    execute: Any,
+    error: Exception,
+    shown: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A model's error is logged without the text that it fails to return, or the end of a long one.
+
+    It is retried all the same.
+    """
+    caplog.set_level(logging.INFO, "fibonacci.workflow")
+    workflow.add_node(LLMNode("n", UnsteadyModel(error), "x", retry=QUICK))
+    assert execute(workflow)["n"] == "done"
+    assert caplog.messages == [f"node 'n' failed, attempt 2 of 4 follows in 0.000 s: {shown}"]

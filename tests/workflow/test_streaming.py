@@ -35,30 +35,30 @@ from fibonacci import (
 from fibonacci._builtin.local import LocalStore
 from fibonacci.plugin import Address, Completion, Model, ModelRequest, TextDelta, Usage
 
-Pieces = Generator[TextDelta | Completion]
-Question = Callable[[ModelRequest], Pieces]
+Deltas = Generator[TextDelta | Completion]
+StreamFunction = Callable[[ModelRequest], Deltas]
 
 
-class Saying(Model):
+class GeneratorModel(Model):
     """Streams what a generator yields, in sync and async code."""
 
-    def __init__(self, say: Question) -> None:
-        self._say = say
+    def __init__(self, function: StreamFunction) -> None:
+        self._function = function
 
     def complete(self, request: ModelRequest) -> Completion:
-        *_, whole = self._say(request)
+        *_, whole = self._function(request)
         assert isinstance(whole, Completion)
         return whole
 
-    def stream(self, request: ModelRequest) -> Pieces:
-        yield from self._say(request)
+    def stream(self, request: ModelRequest) -> Deltas:
+        yield from self._function(request)
 
     async def astream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Completion]:
-        for piece in self._say(request):
+        for piece in self._function(request):
             yield piece
 
 
-def words(request: ModelRequest) -> Pieces:
+def words(request: ModelRequest) -> Deltas:
     """The words of the prompt, one after the other."""
     for word in request.prompt.split():
         yield TextDelta(word)
@@ -69,7 +69,9 @@ def words(request: ModelRequest) -> Pieces:
 def test_events_of_a_run(workflow: Workflow, stream: Any) -> None:
     """A node emits its start, deltas, end and writes; the last event has the result."""
     said: list[Any] = ["said", {"key": "last"}]
-    workflow.add_node(LLMNode("chat", Saying(words), "Hello {{input.name}}", memory_write=said))
+    workflow.add_node(
+        LLMNode("chat", GeneratorModel(words), "Hello {{input.name}}", memory_write=said)
+    )
     workflow.add_node(
         FunctionNode("length", lambda ctx: len(ctx.results["chat"]), dependencies=["chat"])
     )
@@ -104,18 +106,18 @@ def test_whitespace_delta(workflow: Workflow, stream: Any) -> None:
     """A delta that is only whitespace is emitted."""
     pieces = ["a", "\n", " ", "b"]
 
-    def say(_: ModelRequest) -> Pieces:
+    def spaced(_: ModelRequest) -> Deltas:
         yield from map(TextDelta, pieces)
         yield Completion(text="a\n b")
 
-    workflow.add_node(LLMNode("n", Saying(say), "Say it."))
-    caught = [event.text for event in stream(workflow) if isinstance(event, NodeText)]
-    assert caught == pieces
+    workflow.add_node(LLMNode("n", GeneratorModel(spaced), "x"))
+    texts = [event.text for event in stream(workflow) if isinstance(event, NodeText)]
+    assert texts == pieces
 
 
 def test_json_output_streams_its_text(workflow: Workflow, stream: Any) -> None:
     """The deltas of JSON output are its text; the output is its value."""
-    workflow.add_node(LLMNode("n", Saying(words), '{"a": [1, 2]}', output_format="json"))
+    workflow.add_node(LLMNode("n", GeneratorModel(words), '{"a": [1, 2]}', output_format="json"))
     events = list(stream(workflow))
     assert [event.text for event in events if isinstance(event, NodeText)] == [
         '{"a":',
@@ -129,7 +131,7 @@ def test_retry_after_a_broken_stream(workflow: Workflow, stream: Any) -> None:
     """NodeRetried voids the deltas so far; those after it are the output."""
     errors = [ModelError("broke off", retryable=True), ModelError("busy", retryable=True)]
 
-    def broken(request: ModelRequest) -> Pieces:
+    def broken(request: ModelRequest) -> Deltas:
         if len(errors) == 1:
             raise errors.pop()
         yield TextDelta("Hel")
@@ -139,7 +141,7 @@ def test_retry_after_a_broken_stream(workflow: Workflow, stream: Any) -> None:
         yield Completion(text="Hello")
 
     retry = Retry(attempts=3, backoff=0)
-    workflow.add_node(LLMNode("n", Saying(broken), "x", memory_write="k", retry=retry))
+    workflow.add_node(LLMNode("n", GeneratorModel(broken), "x", memory_write="k", retry=retry))
     *events, last = stream(workflow)
     assert events == [
         NodeStarted("n"),
@@ -157,7 +159,7 @@ def test_retry_after_a_broken_stream(workflow: Workflow, stream: Any) -> None:
 def test_retry_after_invalid_json(workflow: Workflow, stream: Any) -> None:
     """NodeRetried voids the deltas of a completion that is not JSON."""
     answers = iter(["{", "{}"])
-    model = Saying(lambda _: words(ModelRequest(prompt=next(answers))))
+    model = GeneratorModel(lambda _: words(ModelRequest(prompt=next(answers))))
     workflow.add_node(
         LLMNode("n", model, "x", output_format="json", retry=Retry(attempts=2, backoff=0))
     )
@@ -185,11 +187,11 @@ def test_function_retries_are_emitted(workflow: Workflow, stream: Any) -> None:
     assert events == [NodeStarted("n"), NodeRetried("n", 2), NodeFinished("n", "done")]
 
 
-def nothing(_: ModelRequest) -> Pieces:
+def nothing(_: ModelRequest) -> Deltas:
     yield from ()
 
 
-def no_end(_: ModelRequest) -> Pieces:
+def no_end(_: ModelRequest) -> Deltas:
     yield TextDelta("and so on")
 
 
@@ -197,10 +199,10 @@ def no_piece(_: ModelRequest) -> Any:
     yield "text"
 
 
-@pytest.mark.parametrize("say", [nothing, no_end, no_piece])
-def test_invalid_model_stream(workflow: Workflow, stream: Any, say: Any) -> None:
+@pytest.mark.parametrize("function", [nothing, no_end, no_piece])
+def test_invalid_model_stream(workflow: Workflow, stream: Any, function: Any) -> None:
     """A model's stream without a Completion, or of other objects, fails the node, once."""
-    workflow.add_node(LLMNode("n", Saying(say), "x", retry=3))
+    workflow.add_node(LLMNode("n", GeneratorModel(function), "x", retry=3))
     with pytest.raises(NodeExecutionError, match="a model must stream TextDeltas") as caught:
         list(stream(workflow))
     assert isinstance(caught.value.cause, WorkflowValidationError)
@@ -222,11 +224,11 @@ def test_model_stream_must_end_with_a_completion(workflow: Workflow, stream: Any
 def test_nothing_is_read_after_the_completion(workflow: Workflow, stream: Any) -> None:
     """The Completion ends a model's stream, whatever the model yields after it."""
 
-    def chatty(_: ModelRequest) -> Pieces:
+    def chatty(_: ModelRequest) -> Deltas:
         yield Completion(text="")
         yield TextDelta("P.S.")
 
-    workflow.add_node(LLMNode("n", Saying(chatty), "x"))
+    workflow.add_node(LLMNode("n", GeneratorModel(chatty), "x"))
     *events, _ = stream(workflow)
     assert events == [NodeStarted("n"), NodeFinished("n", "")]
 
@@ -273,12 +275,12 @@ def test_running_nodes_end_before_the_error(workflow: Workflow, stream: Any) -> 
 
     workflow.add_node(FunctionNode("bad", bad))
     workflow.add_node(FunctionNode("fine", lambda _: together.wait(5) >= 0, memory_write="k"))
-    caught: list[Any] = []
-    with pytest.raises(NodeExecutionError, match="node 'bad' failed") as error:
-        caught.extend(stream(workflow))  # the list has the events before the error
-    assert set(map(type, caught)) == {NodeStarted, NodeFinished, MemoryWritten}
-    assert {event.node_id for event in caught} == {"bad", "fine"}
-    assert error.value.results == {"fine": True}
+    events: list[Any] = []
+    with pytest.raises(NodeExecutionError, match="node 'bad' failed") as caught:
+        events.extend(stream(workflow))  # the list has the events before the error
+    assert set(map(type, events)) == {NodeStarted, NodeFinished, MemoryWritten}
+    assert {event.node_id for event in events} == {"bad", "fine"}
+    assert caught.value.results == {"fine": True}
 
 
 def test_failed_write_follows_the_output(stream: Any) -> None:
@@ -323,19 +325,19 @@ def test_async_functions(workflow: Workflow) -> None:
     assert last.result == {"node": "later", "model": "later"}
 
 
-asking: ContextVar[str] = ContextVar("asking", default="nobody")
+reader: ContextVar[str] = ContextVar("reader", default="nobody")
 
 
 @pytest.mark.parametrize("timeout", [None, 60])
 def test_nodes_see_the_readers_context(workflow: Workflow, stream: Any, timeout: Any) -> None:
     """Nodes see the context variables of the reader of the first event."""
-    workflow.add_node(FunctionNode("a", lambda _: asking.get(), timeout=timeout))
-    workflow.add_node(LLMNode("b", lambda _: asking.get(), "x", timeout=timeout))
-    token = asking.set("Ada")
+    workflow.add_node(FunctionNode("a", lambda _: reader.get(), timeout=timeout))
+    workflow.add_node(LLMNode("b", lambda _: reader.get(), "x", timeout=timeout))
+    token = reader.set("Ada")
     try:
         *_, last = stream(workflow)
     finally:
-        asking.reset(token)
+        reader.reset(token)
     assert last.result == {"a": "Ada", "b": "Ada"}
 
 

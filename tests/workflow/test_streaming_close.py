@@ -1,6 +1,7 @@
 """Closing a stream early stops its run."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -147,6 +148,21 @@ def test_cancelled_reader_stops_a_silent_model(workflow: Workflow) -> None:
             assert stopped == [1]
 
     asyncio.run(main())
+
+
+def test_no_retry_of_a_stream_that_close_stopped(
+    workflow: Workflow, stream: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A model whose stream close() stopped has not failed: no predicate sees it, and no log."""
+    caplog.set_level(logging.DEBUG, "fibonacci.workflow")
+    seen: list[Exception] = []
+    retry = Retry(on=lambda error: seen.append(error) is None)
+    workflow.add_node(LLMNode("n", Endless(), "x", retry=retry))
+    events = stream(workflow)
+    until(events, NodeText)
+    events.close()
+    time.sleep(0.05)  # time for what must not happen
+    assert (seen, caplog.records) == ([], [])
 
 
 def test_no_retry_after_close(workflow: Workflow, stream: Any) -> None:

@@ -149,16 +149,16 @@ class Reader:
         self.state = after
 
     def check(self, output: Any) -> None:
-        caught = {"function": "", "json": "[]", "text": output}
-        assert self.text == caught[self.plan.kind]
+        expected = {"function": "", "json": "[]", "text": output}
+        assert self.text == expected[self.plan.kind]
         assert self.attempt == (1 if self.plan.kind == "function" else len(self.plan.sizes) + 1)
 
 
 def result_of(graph: list[Plan], events: list[Event]) -> ExecutionResult:
     """The result at the end of events that are well formed."""
     readers = {f"n{number}": Reader(plan) for number, plan in enumerate(graph)}
-    *caught, last = events
-    for event in caught:
+    *of_nodes, last = events
+    for event in of_nodes:
         assert not isinstance(event, WorkflowFinished)
         reader = readers[event.node_id]
         if isinstance(event, NodeStarted):

@@ -108,18 +108,18 @@ def test_late_delta_is_dropped(workflow: Workflow) -> None:
     model = Silent()
     workflow.add_node(LLMNode("n", model, "x", timeout=0.1))
     workflow.add_node(FunctionNode("beside", lambda _: model.closed.wait(60)))
-    caught: list[Any] = []
+    events: list[Any] = []
 
     def read() -> None:
         for event in workflow.stream():
-            caught.append(event)
-            if len(caught) == 2:
+            events.append(event)
+            if len(events) == 2:
                 time.sleep(0.2)
                 model.go.set()
 
     with pytest.raises(NodeExecutionError):
         read()
-    assert caught[2:] == [NodeFinished("beside", True)]
+    assert events[2:] == [NodeFinished("beside", True)]
 
 
 class Halting(Trickle):

@@ -38,11 +38,11 @@ def test_result_after_close_is_dropped(workflow: Workflow, stream: Any) -> None:
     """What a function returns after close() is dropped, and the run ends with the function."""
     begun, go, ended = Event(), Event(), Event()
 
-    class Given:
+    class Value:
         pass
 
-    form = Given()
-    reference = weakref.ref(form)
+    value = Value()
+    reference = weakref.ref(value)
 
     def late(_: Any) -> None:
         begun.set()
@@ -52,8 +52,8 @@ def test_result_after_close_is_dropped(workflow: Workflow, stream: Any) -> None:
     workflow.add_node(FunctionNode("n", late, memory_write="k"))
     workflow.add_node(FunctionNode("after", lambda _: 1, dependencies=["n"], memory_write="l"))
     workflow.add_node(LLMNode("beside", Endless(), "x"))
-    events = stream(workflow, {"form": form})
-    del form
+    events = stream(workflow, {"value": value})
+    del value
     while not begun.is_set():
         until(events, NodeText, "beside")
     events.close()
@@ -146,7 +146,7 @@ def read_all_in_a_loop(workflow: Workflow) -> None:
 
 @pytest.mark.parametrize("read", [read_all, read_all_in_a_loop])
 def test_no_write_begins_after_an_interruption(workflow: Workflow, read: Any) -> None:
-    """If a node raises KeyboardInterrupt, it is raised at once, and no other node writes."""
+    """If a node raises SystemExit, it is raised at once, and no other node writes."""
     begun, go, ended = Event(), Event(), Event()
 
     def leave(_: Any) -> None:

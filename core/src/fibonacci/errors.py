@@ -20,7 +20,7 @@
     │   ├── ConflictError             other writers won until the deadline
     │   ├── ValueTooLargeError        over a limit; nothing was written
     │   └── CorruptRecordError        the stored bytes are not a record
-    ├── EncryptionError               a value can't be sealed
+    ├── EncryptionError               a value can't be sealed, or there is no encryption
     │   └── DecryptionError           a value can't be opened
     ├── TemplateError                 a template is invalid, or a value is missing
     ├── ModelError                    a model returned no usable completion
@@ -71,7 +71,10 @@ class PluginConflictError(PluginError):
 
 
 class PluginIncompatibleError(PluginError):
-    """The plugin needs another version of the hook specs: the message says what to upgrade."""
+    """The plugin needs another version of the hook specs, or declares none.
+
+    The message says what to do.
+    """
 
 
 class InvalidKeyError(FibonacciError, ValueError):
@@ -158,7 +161,10 @@ class CorruptRecordError(StorageError):
 
 
 class EncryptionError(FibonacciError):
-    """A value can't be sealed, or encryption is not configured; nothing was written."""
+    """A value can't be sealed, no key can be derived, or rewrap was called without encryption.
+
+    Nothing was written.
+    """
 
 
 class DecryptionError(EncryptionError):
@@ -228,9 +234,9 @@ class WorkflowValidationError(WorkflowError, ValueError):
 class NodeExecutionError(WorkflowError):
     """A node failed, after all its attempts; ``node_id`` says which, and ``cause`` why.
 
-    The node has written no memory. ``results`` holds the outputs of the nodes that succeeded (their
-    memory writes stay), ``trace`` how each of them ran, as in an ExecutionResult, and ``usage``
-    the sum of their tokens.
+    It has written no memory, unless one of its writes failed: then the records before that one are
+    written. ``results`` holds the outputs of the nodes that succeeded (their memory writes stay),
+    ``trace`` how each of them ran, as in an ExecutionResult, and ``usage`` the sum of their tokens.
 
     The message includes the text of Fibonacci's errors, and of what the function of a FunctionNode
     raised. Of an exception of a model or a driver it includes only the type: its text may quote a
@@ -271,6 +277,6 @@ class NodeExecutionError(WorkflowError):
 class WorkflowTimeoutError(NodeExecutionError):
     """A node exceeded its timeout, or the whole run exceeded the workflow's.
 
-    ``node_id`` is the node that was still running. It writes nothing; what other nodes wrote before
+    ``node_id`` is the node that had not finished. It writes nothing; what other nodes wrote before
     stays. ``except NodeExecutionError`` catches it too: put this one first.
     """

@@ -91,7 +91,7 @@ FIBONACCI_SPEC_VERSION: Final = 1
 COMPACTION_SLACK: Final = 64
 """Surplus entries of an index that are not worth a new index."""
 
-Entry = tuple[bytes, float | None]
+Record = tuple[bytes, float | None]
 """The bytes, and when they expire on the monotonic clock."""
 
 
@@ -103,7 +103,7 @@ class LocalStore(Store):
     _in_process = True
 
     def __init__(self) -> None:
-        self._records: dict[tuple[Space, str], Entry] = {}
+        self._records: dict[tuple[Space, str], Record] = {}
         self._index = RecordIndex()
 
     def read(self, address: Address, *, deadline: float) -> bytes | None:
@@ -205,14 +205,14 @@ class LocalStore(Store):
             self._compact_index()
         return None
 
-    def _get_unexpired(self, address: tuple[Space, str]) -> Entry | None:
+    def _get_unexpired(self, address: tuple[Space, str]) -> Record | None:
         record = self._records.get(address)
         if record is None or (record[1] is not None and monotonic() >= record[1]):
             return None
         return record
 
-    def _replace(self, address: Address, seen: Entry | None, record: Entry) -> bool:
-        """Replace ``seen`` by a record if it is still there; say whether it was."""
+    def _replace(self, address: Address, seen: Record | None, record: Record) -> bool:
+        """Replace ``seen`` by a record if it is still there; return whether it was."""
         index, expires = self._index, record[1]
         must_index = seen is None or expires != seen[1]
         if must_index:
@@ -263,7 +263,7 @@ class LocalStore(Store):
 
 
 def _replace_item(values: dict[Any, Any], key: Any, seen: object, value: object) -> bool:
-    """Replace ``seen`` by a value if it is still there, in one step; say whether it was.
+    """Replace ``seen`` by a value if it is still there, in one step; return whether it was.
 
     The iterators do nothing until ``next`` compares and replaces.
     """
@@ -272,7 +272,7 @@ def _replace_item(values: dict[Any, Any], key: Any, seen: object, value: object)
 
 
 def _pop_item(values: dict[Any, Any], key: Any, seen: object) -> bool:
-    """Remove ``seen`` if it is still there, in one step; say whether it was."""
+    """Remove ``seen`` if it is still there, in one step; return whether it was."""
     same = map(is_, map(values.get, (key,)), (seen,))
     return next(map(values.pop, compress((key,), same)), None) is not None
 

@@ -1,7 +1,9 @@
-"""The installed plugins, read from the metadata of distributions, whose errors hide no plugin."""
+"""The installed plugins, read from the metadata of distributions.
+
+Broken metadata of one distribution hides no plugin of another.
+"""
 
 import os
-import os.path
 import re
 import sys
 from collections.abc import Iterable
@@ -43,7 +45,9 @@ def _entry_points(group: str) -> "Iterable[EntryPoint]":
         return importlib_metadata.entry_points(group=group)
     except Exception as error:  # noqa: BLE001 - one distribution's can't be read: skip it
         raise_for_signal(error)
-    return chain.from_iterable(_select_entry_points(one, group) or () for one in _distributions())
+    return chain.from_iterable(
+        _select_entry_points(distribution, group) or () for distribution in _distributions()
+    )
 
 
 def _shadowed_entry_points(group: str) -> "list[EntryPoint]":
@@ -54,10 +58,11 @@ def _shadowed_entry_points(group: str) -> "list[EntryPoint]":
     """
     first: dict[str, Any] = {}
     found: list[EntryPoint] = []
-    for one in _distributions():
-        before = first.setdefault(normalize(split_folder_name(_metadata_folder(one))[0]), one)
-        if before is not one and not all(_name_and_version(before)):
-            found += _select_entry_points(one, group) or ()
+    for distribution in _distributions():
+        name, _ = split_folder_name(_metadata_folder(distribution))
+        before = first.setdefault(normalize(name), distribution)
+        if before is not distribution and not all(_name_and_version(before)):
+            found += _select_entry_points(distribution, group) or ()
     return found
 
 
@@ -69,17 +74,20 @@ def _by_distribution(points: "Iterable[EntryPoint]") -> list[DistributionEntryPo
     found: dict[str, DistributionEntryPoints] = {}
     for distribution, group in groupby(points, lambda point: point.dist):
         if not os.path.basename(_metadata_folder(distribution)).startswith(_MOVED_ASIDE):
-            one = _identify(distribution, tuple(group))
-            before = found.setdefault(normalize(one.name), one)
-            if one.is_complete and not before.is_complete:
-                found[normalize(one.name)] = one
+            identified = _identify(distribution, tuple(group))
+            name = normalize(identified.name)
+            before = found.setdefault(name, identified)
+            if identified.is_complete and not before.is_complete:
+                found[name] = identified
     return list(found.values())
 
 
 def unreadable_folders() -> list[str]:
     """Return the folders of metadata whose entry points can't be read."""
     broken = [
-        _metadata_folder(one) for one in _distributions() if _select_entry_points(one, "") is None
+        _metadata_folder(distribution)
+        for distribution in _distributions()
+        if _select_entry_points(distribution, "") is None
     ]
     return [folder for folder in broken if folder]
 

@@ -1,6 +1,6 @@
-"""The kinds of plugins, what errors call them, and the names other tools have for ours."""
+"""The kinds of plugins and what errors call them, and the variable that blocks plugins."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -49,38 +49,5 @@ KINDS: Final = {
     ),
 }
 
-
-_NAMES_ELSEWHERE: Final = {
-    "storage": {
-        "redis": "rediss valkey valkeys keydb dragonfly elasticache memorydb upstash",
-        "postgres": "pg pgsql psql psycopg psycopg2 asyncpg supabase neon cockroachdb timescaledb",
-        "dynamodb": "dynamo ddb aws boto3",
-        "sqlite": "sqlite3 aiosqlite libsql file disk",
-        "memory": "ram dict local inmemory in-memory in_memory",
-    },
-    "templating": {"jinja": "jinja2", "builtin": "braces default f-string format"},
-}
-_OUR_NAMES: Final = {
-    kind: {name: ours for ours, names in kinds.items() for name in names.split()}
-    for kind, kinds in _NAMES_ELSEWHERE.items()
-}
-_CLAUDE_HINT: Final = "write claude-sonnet-5-5, or anthropic: followed by a model's name"
-
-
-def suggest_name(kind: str, name: str, known: Collection[str]) -> str:
-    """Return " Did you mean 'x'?", or what to write, for a name that other tools use; else "".
-
-    ``known`` are the plugins' names, suggested if the name differs in case only.
-    """
-    if kind == "models":
-        return _suggest_model(name, known)
-    lowercase = name.strip().lower()
-    suggestion = lowercase if lowercase in known else _OUR_NAMES.get(kind, {}).get(lowercase)
-    return f" Did you mean {suggestion!r}?" if suggestion else ""
-
-
-def _suggest_model(name: str, known: Collection[str]) -> str:
-    provider, slash, rest = name.partition("/")
-    if slash and provider in known and rest:
-        return f" Did you mean '{provider}:{rest}'?"
-    return f" For Claude, {_CLAUDE_HINT}." if "claude" in name.lower() else ""
+BLOCK_VARIABLE: Final = "FIBONACCI_BLOCK_PLUGINS"
+"""The environment variable that names the plugins, or their distributions, to block."""

@@ -1,13 +1,30 @@
 """The error for a plugin that was not found: its reason, and how to install the plugin."""
 
 import sys
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
 from fibonacci._discovery.installed import split_folder_name, unreadable_folders
-from fibonacci._discovery.kinds import Kind, suggest_name
+from fibonacci._discovery.kinds import BLOCK_VARIABLE, Kind
 from fibonacci.errors import PluginNotFoundError
 from fibonacci.plugin._runtime.errors import did_you_mean
 from fibonacci.plugin._runtime.signals import raise_for_signal
+
+_NAMES_ELSEWHERE: Final = {
+    "storage": {
+        "redis": "rediss valkey valkeys keydb dragonfly elasticache memorydb upstash",
+        "postgres": "pg pgsql psql psycopg psycopg2 asyncpg supabase neon cockroachdb timescaledb",
+        "dynamodb": "dynamo ddb aws boto3",
+        "sqlite": "sqlite3 aiosqlite libsql file disk",
+        "memory": "ram dict local inmemory in-memory in_memory",
+    },
+    "templating": {"jinja": "jinja2", "builtin": "braces default f-string format"},
+}
+_OUR_NAMES: Final = {
+    kind: {name: ours for ours, names in kinds.items() for name in names.split()}
+    for kind, kinds in _NAMES_ELSEWHERE.items()
+}
+_CLAUDE_HINT: Final = "write claude-sonnet-5-5, or anthropic: followed by a model's name"
 
 
 def not_found_error(
@@ -17,16 +34,35 @@ def not_found_error(
     listing = f"Installed: {', '.join(sorted(usable)) or 'none'}."
     if is_blocked:
         return PluginNotFoundError(
-            f"{kind.noun} {name!r} is blocked by FIBONACCI_BLOCK_PLUGINS. {listing}"
+            f"{kind.noun} {name!r} is blocked by {BLOCK_VARIABLE}. {listing}"
         )
     unreadable_hint = _unreadable_metadata_hint()
     if name in kind.extras:
         hint = _installation_hint(kind, name)
         return PluginNotFoundError(f"{kind.noun} {name!r} {hint} {listing}{unreadable_hint}")
     known = usable | kind.extras.keys()
-    suggestion = suggest_name(kind.name, name, known) or did_you_mean(name, known)
+    suggestion = _suggest_name(kind.name, name, known) or did_you_mean(name, known)
     hint = suggestion or f" {listing}{_frozen_hint(kind, name)}"
     return PluginNotFoundError(f"unknown {kind.noun} {name!r}.{hint}{unreadable_hint}")
+
+
+def _suggest_name(kind: str, name: str, known: Collection[str]) -> str:
+    """Return " Did you mean 'x'?", or what to write, for a name that other tools use; else "".
+
+    ``known`` are the plugins' names, suggested if the name differs in case only.
+    """
+    if kind == "models":
+        return _suggest_model(name, known)
+    lowercase = name.strip().lower()
+    suggestion = lowercase if lowercase in known else _OUR_NAMES.get(kind, {}).get(lowercase)
+    return f" Did you mean {suggestion!r}?" if suggestion else ""
+
+
+def _suggest_model(name: str, known: Collection[str]) -> str:
+    provider, slash, rest = name.partition("/")
+    if slash and provider in known and rest:
+        return f" Did you mean '{provider}:{rest}'?"
+    return f" For Claude, {_CLAUDE_HINT}." if "claude" in name.lower() else ""
 
 
 def _installation_hint(kind: Kind, name: str) -> str:
@@ -55,7 +91,7 @@ def _installation_hint(kind: Kind, name: str) -> str:
 
 
 def _is_frozen() -> bool:
-    """Say whether the program was built by PyInstaller, cx_Freeze or Nuitka."""
+    """Return whether the program was built by PyInstaller, cx_Freeze or Nuitka."""
     return hasattr(sys, "frozen") or "__compiled__" in globals()
 
 

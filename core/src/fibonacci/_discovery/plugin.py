@@ -95,7 +95,7 @@ class Plugin:
         return hook
 
     def _own_files_are_missing(self, error: BaseException) -> bool:
-        """Say whether the plugin's own files can't be imported, rather than a driver's."""
+        """Return whether the plugin's own files can't be imported, rather than a driver's."""
         return (
             self.module is not None
             and isinstance(error, ImportError)
@@ -135,7 +135,7 @@ class Plugin:
 
 
 def _is_empty(module: object) -> bool:
-    """Say whether it is a folder without code, such as an uninstall may leave."""
+    """Return whether it is a folder without code, such as an uninstall may leave."""
     return (
         isinstance(module, ModuleType)
         and hasattr(module, "__path__")

@@ -15,7 +15,7 @@ import attrs
 
 from fibonacci._builtin import echo, local, scripted, template_engine
 from fibonacci._discovery.installed import find_shadowed, installed_plugins, normalize, refresh
-from fibonacci._discovery.kinds import KINDS
+from fibonacci._discovery.kinds import BLOCK_VARIABLE, KINDS
 from fibonacci._discovery.plugin import Plugin, State
 from fibonacci.errors import PluginConflictError, PluginNotFoundError
 from fibonacci.plugin._runtime.errors import did_you_mean
@@ -112,7 +112,7 @@ def plugins() -> tuple[PluginInfo, ...]:
 
 
 def has_plugin(kind: str, name: str) -> bool:
-    """Say whether there is a plugin of this kind and name, even a blocked or conflicting one.
+    """Return whether there is a plugin of this kind and name, even a blocked or conflicting one.
 
     Metadata is read for this kind only, and only if no registered plugin has the name.
     """
@@ -195,7 +195,7 @@ def _conflict_error(rivals: list[Plugin]) -> PluginConflictError:
     count = {2: "two"}.get(len(names), str(len(names)))
     return PluginConflictError(
         f"{rivals[0].kind.short_noun} {rivals[0].name!r} is provided by {count} distributions: "
-        f"{', '.join(names)}. Uninstall one, or name it in FIBONACCI_BLOCK_PLUGINS"
+        f"{', '.join(names)}. Uninstall one, or name it in {BLOCK_VARIABLE}"
     )
 
 
@@ -207,16 +207,13 @@ def _not_found_error(kind: str, name: str, *, is_blocked: bool) -> PluginNotFoun
     return not_found_error(KINDS[kind], name, usable, is_blocked=is_blocked)
 
 
-VARIABLE: Final = "FIBONACCI_BLOCK_PLUGINS"
-"""The environment variable that names the plugins, or their distributions, to block."""
-
 _checked: Final[set[str]] = set()
 """Values of the variable that were checked for unknown names."""
 
 
 def _is_blocked(plugin: Plugin) -> bool:
-    """Say whether the variable names the plugin, or its distribution."""
-    blocked = _parse_names(os.environ.get(VARIABLE, ""))
+    """Return whether the variable names the plugin, or its distribution."""
+    blocked = _parse_names(os.environ.get(BLOCK_VARIABLE, ""))
     if not blocked:
         return False
     names = {normalize(name) for name in (plugin.name, plugin.distribution) if name}
@@ -228,7 +225,7 @@ def _warn_of_unknown_names() -> None:
 
     The names of all plugins are listed only if the variable is set.
     """
-    text = os.environ.get(VARIABLE, "")
+    text = os.environ.get(BLOCK_VARIABLE, "")
     if not text or text in _checked:
         return
     _checked.add(text)
@@ -239,8 +236,8 @@ def _warn_of_unknown_names() -> None:
         hint = did_you_mean(unknown[0], known.values()) if unknown else ""
         listed = ", ".join(map(repr, unknown)) or "nothing"
         warnings.warn(
-            f"{VARIABLE} names {listed}: no plugin here has such a name, nor its distribution, so "
-            f"that blocks nothing.{hint} Write names with commas between",
+            f"{BLOCK_VARIABLE} names {listed}: no plugin here has such a name, nor its "
+            f"distribution, so that blocks nothing.{hint} Write names with commas between",
             UserWarning,
             stacklevel=3,
         )

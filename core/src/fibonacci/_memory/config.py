@@ -3,22 +3,20 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import attrs
 
 from fibonacci._memory.addresses import validate_name
 from fibonacci._memory.environment import read_environment
 from fibonacci._memory.expiry import ttl_to_ms
+from fibonacci._memory.numbers import MAX_TIMEOUT, is_number
 from fibonacci.errors import ConfigurationError, InvalidArgumentError
 from fibonacci.plugin._runtime.errors import without_frames
 from fibonacci.plugin._runtime.shell_syntax import shell_syntax_problem
 from fibonacci.plugin.address import prefix_problem
 from fibonacci.plugin.storage import Store
 from fibonacci.plugin.url import StoreURL
-
-MAX_TIMEOUT: Final = 86_400
-"""Seconds; the longest ``timeout`` of a request: a day."""
 
 
 def _check_backend(_: Any, __: Any, value: Any) -> None:
@@ -91,11 +89,10 @@ def _check_organization(_: Any, __: Any, value: Any) -> None:
 
 
 def _check_timeout(_: Any, __: Any, value: Any) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value <= MAX_TIMEOUT:
+    if not is_number(value) or not 0 < value <= MAX_TIMEOUT:
         raise ConfigurationError(
             f"timeout must be a number of seconds over 0, and at most {MAX_TIMEOUT:,}; "
-            f"it is {'another number' if number else _describe(value)}"
+            f"it is {'another number' if is_number(value) else _describe(value)}"
         )
 
 

@@ -4,6 +4,7 @@ import math
 from enum import Enum
 from typing import Any, Final, Literal
 
+from fibonacci._memory.numbers import is_number
 from fibonacci.errors import InvalidArgumentError
 
 MAX_TTL: Final = 100 * 365.25 * 86_400
@@ -33,7 +34,7 @@ def ttl_to_ms(ttl: Any, name: str = "ttl") -> int | None:
     """
     if ttl is NO_EXPIRY:
         return None
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
+    if not is_number(ttl):
         raise InvalidArgumentError(
             f"{name} must be a number of seconds or NO_EXPIRY, not {type(ttl).__name__}"
         )

@@ -34,12 +34,18 @@ class AttemptResult(NamedTuple):
 class CompiledNode(ABC):
     """One node, ready to run."""
 
-    node: Node
+    definition: Node
+    """As the user wrote it."""
     write_keys: tuple[Template, ...]
     """The key of each record in the node's ``memory_write``."""
     read_keys: Mapping[int, Template]
     """The keys of its ``memory_read`` that are templates, by their index."""
     templates: "NodeTemplates"
+
+    @property
+    def id(self) -> str:
+        """The node's id."""
+        return self.definition.id
 
     @property
     def prompts(self) -> tuple[Template, ...]:
@@ -49,7 +55,7 @@ class CompiledNode(ABC):
     @property
     def dependencies(self) -> frozenset[str]:
         """Ids of the nodes that have to end before it starts."""
-        return frozenset((*self.node.dependencies, *self.templates.nodes))
+        return frozenset((*self.definition.dependencies, *self.templates.nodes))
 
     @property
     @abstractmethod
@@ -73,7 +79,7 @@ class CompiledNode(ABC):
 class CompiledLLMNode(CompiledNode):
     """A node that sends a request to a model."""
 
-    node: LLMNode
+    definition: LLMNode
     late_keys: frozenset[int]
     """The indexes of the ``write_keys`` that reference the node's own output."""
     prompt: Template
@@ -90,13 +96,13 @@ class CompiledLLMNode(CompiledNode):
     @property
     def needs_async(self) -> bool:
         """Whether its model is an async function."""
-        return is_async(self.node.model)
+        return is_async(self.definition.model)
 
     def build_request(
         self, run: WorkflowRun, memory_values: Mapping[str, Any], deadline: float | None
     ) -> ModelRequest:
         """Render the prompts, once for all attempts."""
-        node, system, namespace = self.node, self.system_prompt, run.namespace(memory_values)
+        node, system, namespace = self.definition, self.system_prompt, run.namespace(memory_values)
         return ModelRequest(
             prompt=self.prompt.render(namespace),
             system_prompt=None if system is None else system.render(namespace),
@@ -112,18 +118,16 @@ class CompiledLLMNode(CompiledNode):
         self, run: WorkflowRun, request: ModelRequest, deadline: float | None
     ) -> AttemptResult:
         """Send the request once."""
-        model = run.models[self.node.id]
+        model = run.models[self.id]
         if run.channel is None:
             completion = await run.runtime.complete(model, request)
         else:
-            completion = await stream_completion(
-                run.runtime, run.channel, self.node.id, model, request
-            )
+            completion = await stream_completion(run.runtime, run.channel, self.id, model, request)
         if not isinstance(completion, Completion):
             raise WorkflowValidationError(
                 f"a model must return a Completion, not {type(completion).__name__}"
             )
-        if self.node.output_format == "text":
+        if self.definition.output_format == "text":
             return AttemptResult(completion.text, completion.usage)
         return AttemptResult(parse_json_output(completion, self.check), completion.usage)
 
@@ -132,20 +136,22 @@ class CompiledLLMNode(CompiledNode):
 class CompiledFunctionNode(CompiledNode):
     """A node that calls a function."""
 
-    node: FunctionNode
+    definition: FunctionNode
 
     @property
     def needs_async(self) -> bool:
         """Whether its function is async."""
-        return is_async(self.node.function)
+        return is_async(self.definition.function)
 
     def build_request(
         self, run: WorkflowRun, memory_values: Mapping[str, Any], deadline: float | None
     ) -> NodeContext:
         """Collect what the function may see: only what its node declares."""
         user = run.spaces.get("user")
-        results = Results({node_id: run.outputs[node_id] for node_id in self.node.dependencies})
-        results.of = self.node.id, run.node_ids
+        results = Results(
+            {node_id: run.outputs[node_id] for node_id in self.definition.dependencies}
+        )
+        results.of = self.id, run.node_ids
         return NodeContext(
             inputs=MappingProxyType(run.inputs),
             results=MappingProxyType(results),
@@ -160,7 +166,7 @@ class CompiledFunctionNode(CompiledNode):
     ) -> AttemptResult:
         """Call the function once."""
         return AttemptResult(
-            await run.runtime.call(self.node.function, request, deadline), _NO_USAGE
+            await run.runtime.call(self.definition.function, request, deadline), _NO_USAGE
         )
 
 
@@ -175,7 +181,7 @@ def compile_node(node: Node, engine: Engine) -> CompiledNode:
         return _compile_llm_node(node, templates)
     if isinstance(node, FunctionNode):
         return CompiledFunctionNode(
-            node=node,
+            definition=node,
             write_keys=templates.compile_write_keys(),
             read_keys=templates.compile_read_keys(),
             templates=templates,
@@ -190,7 +196,7 @@ def _compile_llm_node(node: LLMNode, templates: "NodeTemplates") -> CompiledLLMN
     system_prompt = _compile_prompt(templates, "system_prompt", system) if system else None
     write_keys = templates.compile_write_keys()
     return CompiledLLMNode(
-        node=node,
+        definition=node,
         prompt=prompt,
         system_prompt=system_prompt,
         stop=tuple(node.stop),

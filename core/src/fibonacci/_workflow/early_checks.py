@@ -67,7 +67,7 @@ def early_checks(nodes: Collection[CompiledNode]) -> tuple[EarlyCheck, ...]:
 
 
 def _key_checks(node: CompiledNode) -> Iterator[EarlyCheck]:
-    reads = node.node.memory_read
+    reads = node.definition.memory_read
     read_keys = (
         (key, f"memory_read: the key of {reads[index].name!r}")
         for index, key in node.read_keys.items()
@@ -131,7 +131,7 @@ def all_write_keys(
     found = [record for record in known if record is not None]
     if len(found) == len(known):
         return found
-    namespace = {**run.namespace(memory_values), node.node.id: output}
+    namespace = {**run.namespace(memory_values), node.id: output}
     return [record or _write_key(node, run, index, namespace) for index, record in enumerate(known)]
 
 
@@ -139,4 +139,4 @@ def _write_key(
     node: CompiledNode, run: WorkflowRun, index: int, namespace: Mapping[str, Any]
 ) -> MemoryKey:
     key = node.write_keys[index].render(namespace)
-    return run.resolve_key(node.node.memory_write[index].scope, key)
+    return run.resolve_key(node.definition.memory_write[index].scope, key)

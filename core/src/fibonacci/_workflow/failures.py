@@ -23,14 +23,14 @@ class Failure(NamedTuple):
 
 def build_error(run: WorkflowRun, failure: Failure) -> BaseException:
     """Return the error of a failed run, its cause chained."""
-    node_id, cause = failure.node.node.id, failure.cause
+    node_id, cause = failure.node.id, failure.cause
     if not isinstance(cause, Exception):
         return cause
     error_class, text = NodeExecutionError, f"node {node_id!r} failed: {_message_of(cause)}"
     if failure.is_overdue:
         text = (
             f"the workflow exceeded its timeout of {run.timeout} s; "
-            f"node {node_id!r} was still running"
+            f"node {node_id!r} had not finished"
         )
     if failure.is_overdue or (
         isinstance(cause, WorkflowTimeoutError) and not _is_from_function(cause)
@@ -52,7 +52,7 @@ def build_error(run: WorkflowRun, failure: Failure) -> BaseException:
 def _message_of(cause: Exception) -> str:
     """Return what may be shown of a cause; of a library's only its type: a text may quote a key."""
     if isinstance(cause, FibonacciError) or _is_from_function(cause):
-        return _type_and_text(cause)
+        return type_and_text(cause)
     return type(cause).__name__
 
 
@@ -64,7 +64,8 @@ def _is_from_function(cause: Exception) -> bool:
     return frame is not None
 
 
-def _type_and_text(error: BaseException) -> str:
+def type_and_text(error: BaseException) -> str:
+    """Return the name of its type and the beginning of its text, if it has one."""
     name = type(error).__name__
     try:
         text = str(error)
@@ -78,7 +79,7 @@ def _reduce(error: F) -> tuple[type[F], tuple[Any, ...], dict[str, Any]]:
     """Reduce an error to the parts of it that can be pickled."""
     cause = error.cause
     if cause is not None and not _is_picklable(cause):
-        cause = Exception(_type_and_text(cause))
+        cause = Exception(type_and_text(cause))
     results = {name: output for name, output in error.results.items() if _is_picklable(output)}
     state = {"cause": cause, "results": results}
     others = {

@@ -73,17 +73,17 @@ def build_graph(nodes: Mapping[str, CompiledNode]) -> Graph:
         reads={node_id: NodeReads.of(node, unscoped) for node_id, node in nodes.items()},
         inputs={name: use for node in nodes.values() for name, use in node.templates.inputs},
         user_scope_uses=tuple(use for node in nodes.values() for use in _user_scope_uses(node)),
-        async_node_id=next((node.node.id for node in nodes.values() if node.needs_async), None),
+        async_node_id=next((node.id for node in nodes.values() if node.needs_async), None),
         early_checks=early_checks(nodes.values()),
         has_functions=any(isinstance(node, CompiledFunctionNode) for node in nodes.values()),
     )
 
 
 def _unknown_ids(node: CompiledNode, nodes: Mapping[str, CompiledNode]) -> Iterator[str]:
-    for node_id in node.node.dependencies:
+    for node_id in node.definition.dependencies:
         if node_id not in nodes:
             yield (
-                f"node {node.node.id!r} depends on {node_id!r}, but there is no such node."
+                f"node {node.id!r} depends on {node_id!r}, but there is no such node."
                 f"{did_you_mean(node_id, nodes)}"
             )
     for node_id, (reference, text) in node.templates.nodes.items():
@@ -112,13 +112,13 @@ def _check_acyclic(dependencies: Mapping[str, frozenset[str]]) -> None:
 
 def _user_scope_uses(node: CompiledNode) -> Iterator[str]:
     uses: tuple[tuple[str, tuple[ReadSpec | RecordWrite, ...]], ...] = (
-        ("reads", tuple(node.node.memory_read)),
-        ("writes", tuple(node.node.memory_write)),
+        ("reads", tuple(node.definition.memory_read)),
+        ("writes", tuple(node.definition.memory_write)),
     )
     for verb, records in uses:
         for record in records:
             if record.scope == "user":
-                yield f"node {node.node.id!r} {verb} {record.key!r} in user scope"
+                yield f"node {node.id!r} {verb} {record.key!r} in user scope"
 
 
 @attrs.frozen
@@ -136,7 +136,7 @@ class NodeReads:
         """Return what a node reads in a graph that writes these keys without a scope."""
         reads = (
             read if index in node.read_keys else unscoped.restrict(read)
-            for index, read in enumerate(node.node.memory_read)
+            for index, read in enumerate(node.definition.memory_read)
         )
         return cls(tuple(reads), node.read_keys, unscoped)
 
@@ -153,7 +153,9 @@ class NodeReads:
 
 @attrs.frozen
 class UnscopedKeys:
-    """The keys that the nodes of a graph write without a scope: those are read where they go.
+    """The keys that the nodes of a graph write without a scope.
+
+    A read of one looks only where a write without a scope goes.
 
     Without a scope, a run with a user writes to that user, and one without to the workflow. A read
     that fell back from the user to the workflow would put what somebody wrote in a run without a
@@ -170,13 +172,15 @@ class UnscopedKeys:
             tuple(
                 literals(template)
                 for node in nodes
-                for write, template in zip(node.node.memory_write, node.write_keys, strict=True)
+                for write, template in zip(
+                    node.definition.memory_write, node.write_keys, strict=True
+                )
                 if write.scope is None
             )
         )
 
     def restrict(self, read: ReadSpec) -> ReadSpec:
-        """Return the read, from the nearest scope only if its key may be one of these."""
+        """Return the read; limited to the default scope if its key may be one of these."""
         if read.scope is not None or not any(_matches(read.key, key) for key in self._literals):
             return read
         return attrs.evolve(read, nearest=True)

@@ -60,7 +60,8 @@ _AMBIGUOUS: Final = (
 def parse_json_output(completion: Completion, check: Check | None = None) -> Any:
     """Return the value in the completion that passes the check.
 
-    Raises a retryable ModelError, whose ``answer`` is the whole text.
+    Raises ModelError, retryable unless the schema itself is at fault; its ``answer`` is the whole
+    text.
     """
     value, error = _select(completion, check)
     if error is None:

@@ -8,6 +8,7 @@ import attrs
 from fibonacci._memory import codec
 from fibonacci._memory.addresses import validate_name
 from fibonacci._memory.expiry import TTL, ttl_to_ms
+from fibonacci._memory.numbers import is_count
 from fibonacci._memory.reads import ReadSpec
 from fibonacci.errors import FibonacciError, WorkflowValidationError
 from fibonacci.plugin._runtime.errors import did_you_mean
@@ -15,7 +16,7 @@ from fibonacci.plugin.address import SCOPES, Address, Scope, Space
 
 Mode = Literal["set", "append", "increment"]
 
-# Not in the class below, as "as" is a word of Python's.
+# Not in the class below, as "as" is a Python keyword.
 _As = TypedDict("_As", {"as": str}, total=False)
 
 
@@ -190,7 +191,7 @@ def _check_max_items(fields: Mapping[str, Any], mode: Mode) -> int | None:
     max_items: Any = fields.get("max_items")
     if max_items is None:
         return None
-    if type(max_items) is not int or max_items < 1:
+    if not is_count(max_items):
         raise WorkflowValidationError("memory_write: max_items must be a whole number, 1 or more")
     if mode != "append":
         raise WorkflowValidationError('memory_write: max_items needs mode "append"')

@@ -28,12 +28,12 @@ def to_mermaid(nodes: Mapping[str, CompiledNode]) -> str:
             *(
                 f"    {records[read.scope, read.key]} -.-> {numbers[node_id]}"
                 for node_id, node in nodes.items()
-                for read in node.node.memory_read
+                for read in node.definition.memory_read
             ),
             *(
                 f"    {numbers[node_id]} -.-> {records[write.scope, write.key]}"
                 for node_id, node in nodes.items()
-                for write in node.node.memory_write
+                for write in node.definition.memory_write
             ),
         ]
     )
@@ -41,8 +41,8 @@ def to_mermaid(nodes: Mapping[str, CompiledNode]) -> str:
 
 def _records(nodes: Mapping[str, CompiledNode]) -> Iterator[tuple[str | None, str]]:
     for node in nodes.values():
-        yield from ((read.scope, read.key) for read in node.node.memory_read)
-        yield from ((write.scope, write.key) for write in node.node.memory_write)
+        yield from ((read.scope, read.key) for read in node.definition.memory_read)
+        yield from ((write.scope, write.key) for write in node.definition.memory_write)
 
 
 def _label(scope: str | None, key: str) -> str:
@@ -50,8 +50,8 @@ def _label(scope: str | None, key: str) -> str:
 
 
 def _shape(node: CompiledNode) -> str:
-    name = _escape(node.node.id)
-    return f'["{name}"]' if isinstance(node.node, LLMNode) else f'[["{name}"]]'
+    name = _escape(node.id)
+    return f'["{name}"]' if isinstance(node.definition, LLMNode) else f'[["{name}"]]'
 
 
 def _escape(text: str) -> str:

@@ -37,11 +37,10 @@ def find_model(model: Any) -> Model:
     if not isinstance(model, str):
         return FunctionModel(model)
     provider, _, rest = model.partition(":")
-    claims = None if has_plugin("models", provider) else match_prefix("models", model)
-    # Without a plugin that claims the name, find_plugin finds the provider's, or says what to
-    # install.
-    settings = ModelSettings(model=model if claims else rest or model)
-    found: Model = find_plugin("models", claims or provider).call_hook(settings, Model)
+    prefix = None if has_plugin("models", provider) else match_prefix("models", model)
+    # Without a plugin of such a prefix, find_plugin finds the provider's, or says what to install.
+    settings = ModelSettings(model=model if prefix else rest or model)
+    found: Model = find_plugin("models", prefix or provider).call_hook(settings, Model)
     return found
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
+from fibonacci._memory.numbers import is_count, is_number
 from fibonacci._memory.reads import ReadSpec
 from fibonacci._workflow.memory_spec import RecordWrite, parse_reads, parse_writes
 from fibonacci._workflow.retry import Retry, to_retry
-from fibonacci._workflow.timeouts import TIMEOUT_RULE, is_number, is_timeout
+from fibonacci._workflow.timeouts import TIMEOUT_RULE, is_timeout
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin.models import Model, ModelRequest
 
@@ -84,7 +85,7 @@ def _check_function(node: Any, _: Any, value: Any) -> None:
 
 
 def _check_count(node: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-    if type(value) is not int or value < 1:
+    if not is_count(value):
         raise _error(node, f"{attribute.name} must be a whole number, 1 or more")
 
 

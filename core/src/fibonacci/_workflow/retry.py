@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from fibonacci._workflow.timeouts import is_number
+from fibonacci._memory.numbers import MAX_TIMEOUT, is_count, is_number
 from fibonacci.errors import (
     BackendUnavailableError,
     ConflictError,
@@ -30,14 +30,14 @@ _random: Final = SystemRandom()
 
 
 def _check_seconds(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-    if not is_number(value) or not 0 <= value < 86_400:
+    if not is_number(value) or not 0 <= value < MAX_TIMEOUT:
         raise WorkflowValidationError(
             f"{attribute.name} must be a number of seconds, from 0 to a day"
         )
 
 
 def _check_attempts(_: Any, __: Any, value: Any) -> None:
-    if type(value) is not int or not 1 <= value <= 100:
+    if not is_count(value) or value > 100:
         raise WorkflowValidationError("retry takes from 1 to 100 attempts, as a whole number")
 
 

@@ -21,7 +21,7 @@ class WorkflowRun:
     """One execution of a workflow; its workers may be in several threads."""
 
     runtime: Runtime
-    store: MemoryManager
+    manager: MemoryManager
     spaces: Spaces
     inputs: Mapping[str, Any]
     node_ids: Collection[str]
@@ -35,9 +35,6 @@ class WorkflowRun:
     outcomes: dict[str, NodeOutcome] = attrs.field(factory=dict)
     is_cancelled: bool = False
     """The caller has left: no node starts, and no memory is written."""
-    started_monotonic: float = attrs.field(factory=monotonic)
-    started_at: float = attrs.field(factory=time)
-    """Seconds since the epoch."""
     deadline: float | None = attrs.field(init=False)
     """When it has to end, on the monotonic clock."""
     clock_offset: float = attrs.field(init=False)
@@ -45,8 +42,9 @@ class WorkflowRun:
     _memory: RunMemory | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.deadline = None if self.timeout is None else self.started_monotonic + self.timeout
-        self.clock_offset = self.started_at - self.started_monotonic
+        start = monotonic()
+        self.deadline = None if self.timeout is None else start + self.timeout
+        self.clock_offset = time() - start
 
     def raise_if_cancelled(self) -> None:
         """Raise RunCancelled, or the pending cancellation of the run's caller."""
@@ -65,7 +63,7 @@ class WorkflowRun:
     def memory(self) -> RunMemory:
         """Return the memory bound to this run."""
         if self._memory is None:
-            self._memory = self.store._for_run(self.spaces)
+            self._memory = self.manager._for_run(self.spaces)
         return self._memory
 
     def async_memory(self) -> RunMemory:

@@ -17,17 +17,17 @@ from fibonacci._memory.reads import EMPTY_RESULT, MemoryKey, ReadResult, Spaces
 from fibonacci._workflow.compiled_node import AttemptResult, CompiledNode
 from fibonacci._workflow.early_checks import all_write_keys, early_write_keys
 from fibonacci._workflow.events import MemoryWritten, NodeFinished, NodeRetried, NodeStarted
-from fibonacci._workflow.failures import Failure, build_error
+from fibonacci._workflow.failures import Failure, build_error, type_and_text
 from fibonacci._workflow.graph import Graph, NodeReads, build_graph
 from fibonacci._workflow.inputs import validate_inputs
 from fibonacci._workflow.memory_spec import RecordWrite
-from fibonacci._workflow.models import find_model, unsupported_options
+from fibonacci._workflow.models import FunctionModel, find_model, unsupported_options
 from fibonacci._workflow.nodes import LLMNode
 from fibonacci._workflow.overrides import Overrides, current_overrides
 from fibonacci._workflow.result import ExecutionResult, NodeOutcome
 from fibonacci._workflow.retry import MAX_RETRY_AFTER
 from fibonacci._workflow.run import WorkflowRun
-from fibonacci._workflow.runtime import Runtime, Worker
+from fibonacci._workflow.runtime import RunCancelled, Runtime, Worker
 from fibonacci._workflow.streaming import Channel
 from fibonacci._workflow.timeouts import (
     NodeDeadlineExceeded,
@@ -77,7 +77,7 @@ def prepare(nodes: Mapping[str, CompiledNode], models: dict[str, Model]) -> Exec
     ``models`` caches those that are found by name: a provider is called once for each name.
     """
     graph, overrides = build_graph(nodes), current_overrides()
-    llm_nodes = [node.node for node in nodes.values() if isinstance(node.node, LLMNode)]
+    llm_nodes = [node.definition for node in nodes.values() if isinstance(node.definition, LLMNode)]
     found = {node.id: _find_model(node.model, models, overrides) for node in llm_nodes}
     problems = [text for node in llm_nodes for text in unsupported_options(node, found[node.id])]
     if problems:
@@ -114,7 +114,7 @@ async def execute(
     _check_runtime(graph, runtime)
     run = WorkflowRun(
         runtime=runtime,
-        store=workflow.memory,
+        manager=workflow.memory,
         spaces=spaces,
         inputs=inputs,
         node_ids=graph.nodes,
@@ -191,7 +191,7 @@ class Scheduler:
     async def _work(self, node: CompiledNode | None) -> None:
         while node is not None:
             try:
-                await run_node(node, self._run, self._graph.reads[node.node.id])
+                await run_node(node, self._run, self._graph.reads[node.id])
             except Exception as error:  # noqa: BLE001 - the run raises it, whatever it is
                 self._fail(node, error)
             except BaseException as error:
@@ -233,9 +233,9 @@ class Scheduler:
                 self._ready.append(node)
 
     def _release_dependents(self, ended: CompiledNode) -> None:
-        for node in self._graph.dependents[ended.node.id]:
-            self._indegree[node.node.id] -= 1
-            if not self._indegree[node.node.id]:
+        for node in self._graph.dependents[ended.id]:
+            self._indegree[node.id] -= 1
+            if not self._indegree[node.id]:
                 self._ready.append(node)
 
     def _fail(self, node: CompiledNode, error: BaseException) -> None:
@@ -246,12 +246,12 @@ class Scheduler:
 
 async def run_node(node: CompiledNode, run: WorkflowRun, reads: NodeReads) -> None:
     """Run one node, and record its outcome in the run."""
-    node_id, channel = node.node.id, run.channel
+    node_id, channel = node.id, run.channel
     run.raise_if_cancelled()
     if channel is not None:
         await channel.emit(NodeStarted(node_id))
     start = monotonic()
-    deadline = earlier_deadline(node.node.timeout, run.deadline)
+    deadline = earlier_deadline(node.definition.timeout, run.deadline)
     memory = await _read_memory(node, run, reads, deadline) if reads.reads else EMPTY_RESULT
     request = node.build_request(run, memory.values, deadline)
     early = early_write_keys(node, run, memory.values) if node.write_keys else None
@@ -277,7 +277,7 @@ async def _read_memory(
     wanted = reads.render(run.namespace({})) if reads.templates else reads.reads
     is_sync = run.runtime.is_sync
     try:
-        return await run.store._read_specs(wanted, run.spaces, deadline=deadline, is_sync=is_sync)
+        return await run.manager._read_specs(wanted, run.spaces, deadline=deadline, is_sync=is_sync)
     except StorageError as error:
         if has_passed(deadline):
             raise _timeout_error(node, run) from error
@@ -288,14 +288,16 @@ async def _attempt(
     node: CompiledNode, run: WorkflowRun, request: Any, deadline: float | None
 ) -> tuple[AttemptResult, int]:
     """Try until an attempt succeeds; return its result and its number."""
-    attempt, retry = 1, node.node.retry
+    attempt, retry = 1, node.definition.retry
     while True:
-        if deadline is not None and has_passed(deadline):
+        if has_passed(deadline):
             raise _timeout_error(node, run)
         try:
             return await node.attempt(run, request, deadline), attempt
         except NodeDeadlineExceeded:
             raise _timeout_error(node, run) from None
+        except RunCancelled:
+            raise
         except Exception as error:
             # A model that heeds the deadline may raise at it before our own timer does.
             if has_passed(deadline):
@@ -307,32 +309,44 @@ async def _attempt(
                 deadline is not None and monotonic() + pause >= deadline
             ):
                 raise
-            _log_retry(node, attempt + 1, pause, error)
+            run.raise_if_cancelled()
+            _log_retry(node, run, attempt + 1, pause, error)
         attempt += 1
         if run.channel is not None:
-            await run.channel.emit(NodeRetried(node.node.id, attempt))
+            await run.channel.emit(NodeRetried(node.id, attempt))
         await run.runtime.sleep(pause)
         run.raise_if_cancelled()
 
 
-def _log_retry(node: CompiledNode, attempt: int, seconds: float, error: Exception) -> None:
-    """Log that a node gets another attempt. Only a model's message is known to hold no value."""
-    from fibonacci.plugin._runtime.logs import get_logger  # `logging` takes 4 ms
+def _log_retry(
+    node: CompiledNode, run: WorkflowRun, attempt: int, pause: float, error: Exception
+) -> None:
+    """Log that a node gets another attempt, and why.
 
-    get_logger("workflow").info(
-        "node %r failed, attempt %d of %d follows in %.3f s: %s%s",
-        node.node.id,
+    Only the text of a Model's ModelError is logged: it holds no prompt. A function, of a node or
+    as a model, may raise one whose text quotes a value.
+    """
+    from logging import INFO  # it takes 4 ms
+
+    from fibonacci.plugin._runtime.logs import get_logger
+
+    logger, model = get_logger("workflow"), run.models.get(node.id)
+    if not logger.isEnabledFor(INFO):
+        return
+    is_model_text = isinstance(error, ModelError) and not isinstance(model, FunctionModel | None)
+    logger.info(
+        "node %r failed, attempt %d of %d follows in %.3f s: %s",
+        node.id,
         attempt,
-        node.node.retry.attempts,
-        seconds,
-        type(error).__name__,
-        f": {error}" if isinstance(error, ModelError) else "",
+        node.definition.retry.attempts,
+        pause,
+        type_and_text(error) if is_model_text else type(error).__name__,
     )
 
 
 def _timeout_error(node: CompiledNode, run: WorkflowRun) -> WorkflowTimeoutError:
-    timeout = None if run.is_overdue() else node.node.timeout
-    return node_timeout_error(node.node.id, timeout, run.timeout)
+    timeout = None if run.is_overdue() else node.definition.timeout
+    return node_timeout_error(node.id, timeout, run.timeout)
 
 
 async def _write_memory(
@@ -344,7 +358,7 @@ async def _write_memory(
     with run.channel.writing():
         run.raise_if_cancelled()  # from here on, the channel's close() waits
         written = await _write_all(node, run, write_keys(), output)
-    await run.channel.emit(MemoryWritten(node.node.id, written))
+    await run.channel.emit(MemoryWritten(node.id, written))
     return written
 
 
@@ -352,7 +366,7 @@ async def _write_all(
     node: CompiledNode, run: WorkflowRun, records: list[MemoryKey], output: Any
 ) -> tuple[MemoryKey, ...]:
     """All keys have been checked before the first is written."""
-    for write, record in zip(node.node.memory_write, records, strict=True):
+    for write, record in zip(node.definition.memory_write, records, strict=True):
         if run.channel is None:  # the close() of a channel waits for the last of them
             run.raise_if_cancelled()
         await _write_one(run, write, record, output)

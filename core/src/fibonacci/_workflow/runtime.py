@@ -1,6 +1,6 @@
 """The runtime of a run: how it calls models and functions, and what executes its workers.
 
-A run is written once, as coroutines that await a runtime and a store, and nothing else. A sync
+A run is written once, as coroutines that await a runtime and a memory, and nothing else. A sync
 runtime's coroutines never suspend: its workers run in threads.
 """
 

@@ -1,4 +1,7 @@
-"""Streaming: the channel between a run and the reader of its events, and what runs beside both.
+"""Streaming: a run hands its events to a reader.
+
+`Channel` is between the two, `stream` and `astream` are the generators that read it, and
+`stream_completion` sends a request to a model and emits its deltas.
 
 A run waits at each event until the next one is requested, as a generator does, and so does each of
 its workers. A slow reader slows the run and fills no memory. When the reader stops, nothing beyond

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from fibonacci._memory.numbers import MAX_TIMEOUT, is_number
 from fibonacci.errors import WorkflowTimeoutError
 from fibonacci.plugin._runtime.threads import capture_outcome, submit_to_thread
 from fibonacci.plugin._runtime.timing import timeout_at
@@ -20,20 +21,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_TIMEOUT: Final = 86_400
-"""Seconds."""
-
 TIMEOUT_RULE: Final = "a number of seconds over 0 and up to a day, or None"
 
 
 def is_timeout(value: Any) -> bool:
     """Return whether a workflow or a node takes this as its timeout."""
     return value is None or (is_number(value) and 0 < value <= MAX_TIMEOUT)
-
-
-def is_number(value: Any) -> bool:
-    """Return whether it is an int or a float; a bool is neither here."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class NodeDeadlineExceeded(Exception):  # noqa: N818 - internal: users get WorkflowTimeoutError

@@ -9,6 +9,7 @@ from fibonacci._discovery import find_plugin
 from fibonacci._memory.addresses import validate_name
 from fibonacci._memory.config import MemoryConfig
 from fibonacci._memory.manager import MemoryManager
+from fibonacci._memory.numbers import is_count
 from fibonacci._memory_factory import create_memory
 from fibonacci._workflow import mermaid, streaming
 from fibonacci._workflow.compiled_node import CompiledNode, compile_node
@@ -61,11 +62,11 @@ class Workflow:
         templating: str | Engine = "builtin",
     ) -> None:
         self.name = validate_name(name, "the workflow's name", ConfigurationError)
-        self.description = _check_optional_text("description", description)
-        self.version = _check_optional_text("version", version)
-        self.timeout = _check_timeout(timeout)
-        self.max_concurrency = _check_optional_count("max_concurrency", max_concurrency)
-        config = _check_config(memory_config)
+        self.description = _validate_optional_text("description", description)
+        self.version = _validate_optional_text("version", version)
+        self.timeout = _validate_timeout(timeout)
+        self.max_concurrency = _validate_optional_count("max_concurrency", max_concurrency)
+        config = _validate_config(memory_config)
         self._engine = _find_engine(templating)
         self._add_lock = Lock()
         self._nodes: dict[str, CompiledNode] = {}
@@ -94,7 +95,7 @@ class Workflow:
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes, in the order in which they were added."""
-        return tuple(compiled.node for compiled in self._nodes.values())
+        return tuple(compiled.definition for compiled in self._nodes.values())
 
     def validate(self) -> None:
         """Check what ``execute`` checks before it runs anything: the graph and the models.
@@ -233,7 +234,7 @@ class Workflow:
         return f"<Workflow {self.name!r}>"
 
 
-def _check_config(memory_config: Any) -> MemoryConfig:
+def _validate_config(memory_config: Any) -> MemoryConfig:
     if memory_config is None:
         return MemoryConfig()
     if not isinstance(memory_config, MemoryConfig):
@@ -257,19 +258,19 @@ def _find_engine(templating: str | Engine) -> Engine:
     return engine
 
 
-def _check_optional_text(name: str, value: Any) -> str | None:
+def _validate_optional_text(name: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ConfigurationError(f"{name} must be text or None, not {type(value).__name__}")
     return value
 
 
-def _check_optional_count(name: str, value: Any) -> int | None:
-    if value is not None and (type(value) is not int or value < 1):
+def _validate_optional_count(name: str, value: Any) -> int | None:
+    if value is not None and not is_count(value):
         raise ConfigurationError(f"{name} must be a whole number, 1 or more, or None")
     return value
 
 
-def _check_timeout(value: Any) -> float | None:
+def _validate_timeout(value: Any) -> float | None:
     if not is_timeout(value):
         raise ConfigurationError(f"timeout must be {TIMEOUT_RULE}")
     seconds: float | None = value

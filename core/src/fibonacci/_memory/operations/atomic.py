@@ -13,6 +13,7 @@ from fibonacci._memory import codec
 from fibonacci._memory.addresses import DEFAULT_SCOPE
 from fibonacci._memory.cas import CompareAndSetLoop
 from fibonacci._memory.expiry import TTL
+from fibonacci._memory.numbers import is_count, is_number
 from fibonacci._memory.operations.base import BaseOperations
 from fibonacci.errors import InvalidArgumentError, ValueTooLargeError, WrongTypeError
 from fibonacci.plugin._run import run_sync
@@ -161,7 +162,7 @@ class AtomicOperations(BaseOperations):
         """Add items to the end of a list; the async form of ``append``."""
         if not items:
             raise InvalidArgumentError("append needs at least one item")
-        if max_items is not None and (type(max_items) is not int or max_items < 1):
+        if max_items is not None and not is_count(max_items):
             raise InvalidArgumentError("max_items must be a whole number of at least 1, or None")
         address = self._resolve_address(key, scope, user_id)
 
@@ -208,7 +209,7 @@ class AtomicOperations(BaseOperations):
         ttl: TTL | None = None,
     ) -> N:
         """Add an amount to a number, and return the new number; the async form of ``increment``."""
-        if isinstance(amount, bool) or not isinstance(amount, int | float):
+        if not is_number(amount):
             raise InvalidArgumentError(f"amount must be a number, not {type(amount).__name__}")
         if amount != amount or amount in (math.inf, -math.inf):
             raise InvalidArgumentError(f"amount must be a finite number, not {amount}")
@@ -217,7 +218,7 @@ class AtomicOperations(BaseOperations):
 
         def change(data: bytes | None) -> float:
             number = 0 if data is None else self._deserialize(data, address)
-            if isinstance(number, bool) or not isinstance(number, int | float):
+            if not is_number(number):
                 raise _wrong_type_error(address, number, "increment", "a number")
             try:
                 return number + step
