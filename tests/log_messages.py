@@ -11,15 +11,20 @@ CANARY = "canary-3f9a"
 """A value, a record's key and a user's id, none of which a log may show."""
 
 
-def take_messages(caplog: pytest.LogCaptureFixture, logger: str, level: str) -> list[str]:
-    """Return the messages of a logger at one level, and discard all captured records."""
-    messages = [
-        record.getMessage()
+def take_records(caplog: pytest.LogCaptureFixture, logger: str) -> list[tuple[str, str]]:
+    """Return levels and messages of a logger, and discard all captured records."""
+    records = [
+        (record.levelname, record.getMessage())
         for record in caplog.records
-        if (record.name, record.levelname) == (logger, level)
+        if record.name == logger
     ]
     caplog.clear()
-    return messages
+    return records
+
+
+def take_messages(caplog: pytest.LogCaptureFixture, logger: str, level: str) -> list[str]:
+    """Return the messages of a logger at one level, and discard all captured records."""
+    return [message for found, message in take_records(caplog, logger) if found == level]
 
 
 def use_canaries(memory: MemoryManager, fault: AbstractContextManager[None]) -> None:

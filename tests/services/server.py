@@ -2,7 +2,8 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from services import ports
@@ -52,6 +53,15 @@ class Server(ABC):
     def resume(self) -> None:
         """Send SIGCONT: requests that were sent meanwhile get their replies now."""
         self._process.resume()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Pause it during the block."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
 
     def restart(self) -> None:
         """Stop it in order, and start it on the same port and folder."""

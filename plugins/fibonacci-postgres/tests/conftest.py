@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .stores import VERBS, OpenStore, StoreClient, create_backend
+from .stores import OpenStore, StoreClient, create_backend
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -27,10 +27,3 @@ def store_opener(mode: str) -> Iterator[OpenStore]:
     yield open_store
     for store in opened:
         store.shut_down()
-
-
-@pytest.fixture(params=list(VERBS))
-def verb(request: pytest.FixtureRequest) -> str:
-    """Each verb, in turn."""
-    verb: str = request.param
-    return verb

@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
+from services.databases import Databases
+
 from fibonacci.errors import FibonacciError
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run_sync
 from fibonacci.testing.threads import run_concurrently
@@ -93,6 +96,42 @@ def writes(space: Space, value: bytes = b"new") -> Calls:
 READS = reads(SPACE)
 WRITES = writes(SPACE)
 VERBS = READS | WRITES
+
+
+def database_name(url: str) -> str:
+    """Return the name of a URL's database."""
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+def count_connections(server: Databases, url: str) -> int:
+    """Return how many of our connections a database has."""
+    found = server.execute(
+        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database_name(url)}' "
+        f"AND application_name = 'fibonacci'"
+    )
+    return int(found[0][0] or 0)
+
+
+def insert_expired(url: str, count: int) -> None:
+    """Insert expired rows into the table."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO fibonacci SELECT 'x', n::text::bytea, '1', now() - interval '1 s' "
+            "FROM generate_series(1, %s) AS n",
+            [count],
+        )
+
+
+def reject_deletes(url: str) -> None:
+    """Have the server reject each statement that deletes a row of the table."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("""
+            CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'no'; END $$""")
+        connection.execute(
+            "CREATE TRIGGER reject BEFORE DELETE ON fibonacci "
+            "FOR EACH ROW EXECUTE FUNCTION reject()"
+        )
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -16,7 +16,17 @@ from services.proxy import Proxy
 from fibonacci.errors import OutcomeUnknownError
 from fibonacci_postgres import abandoned
 
-from .stores import A, Attempt, B, OpenStore, StoreClient, create_backend, wait_until
+from .stores import (
+    A,
+    Attempt,
+    B,
+    OpenStore,
+    StoreClient,
+    count_connections,
+    create_backend,
+    database_name,
+    wait_until,
+)
 
 PLENTY = 20.0
 """A timeout in seconds that no call reaches."""
@@ -34,20 +44,10 @@ def locker(postgres_url: str) -> Iterator[psycopg.Connection]:
 
 
 def count_active(server: Databases, url: str) -> int:
-    """Return how many of our backends in a database execute a write, or wait for a lock."""
-    database = url.rpartition("/")[2]
+    """Return how many backends execute an INSERT, perhaps waiting for a lock."""
     found = server.execute(
-        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' "
+        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database_name(url)}' "
         f"AND query LIKE '%INSERT INTO%' AND state = 'active' AND pid <> pg_backend_pid()"
-    )
-    return int(found[0][0] or 0)
-
-
-def count_backends(server: Databases, url: str) -> int:
-    """Return how many backends in a database serve our connections."""
-    found = server.execute(
-        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{url.rpartition('/')[2]}' "
-        f"AND application_name = 'fibonacci'"
     )
     return int(found[0][0] or 0)
 
@@ -75,9 +75,11 @@ def test_cancelled_calls_do_not_accumulate(
     )
     for _ in range(5):
         store.run(cancel_writes(store, 2, together=3))
-        assert count_backends(postgres_server, url) <= 2
+        assert count_connections(postgres_server, url) <= 2
     store.shut_down()
-    wait_until(lambda: count_backends(postgres_server, url) == 0)  # although the lock is still held
+    wait_until(
+        lambda: count_connections(postgres_server, url) == 0
+    )  # although the lock is still held
     locker.rollback()
     assert locker.execute("SELECT value FROM fibonacci").fetchall() == [(b"old",)]
 

@@ -5,7 +5,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -14,15 +14,23 @@ from services.databases import Databases
 
 from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci.errors import BackendUnavailableError
-from fibonacci.plugin import Address
-from fibonacci.plugin._run import run_sync
+from fibonacci.plugin import Address, run_sync
+from fibonacci.testing.threads import run_concurrently
 from fibonacci_postgres import pool
 from fibonacci_postgres.connection import Connection
 from fibonacci_postgres.driver import DriverError, pq
 from fibonacci_postgres.statements import build_statements
 from fibonacci_postgres.waiting import BlockingWait
 
-from .stores import SPACE, A, OpenStore, StoreClient, create_backend, wait_until
+from .stores import (
+    SPACE,
+    A,
+    OpenStore,
+    StoreClient,
+    count_connections,
+    create_backend,
+    wait_until,
+)
 
 WORKERS = 8
 ROUNDS = 50
@@ -31,24 +39,6 @@ ROUNDS = 50
 def memory(url: str) -> MemoryManager:
     """The memory of a workflow on a database."""
     return Workflow("w", MemoryConfig(backend="postgres", connection_url=url, timeout=20)).memory
-
-
-def run_concurrently(work: Callable[[int], object], workers: int = WORKERS) -> list[object]:
-    """Call a function in several threads at once, and return the errors they raised."""
-    errors: list[object] = []
-
-    def guarded(number: int) -> None:
-        try:
-            work(number)
-        except Exception as error:  # noqa: BLE001 - reported to the test
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(workers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return errors
 
 
 def test_threads_lose_no_update(postgres_url: str) -> None:
@@ -60,9 +50,9 @@ def test_threads_lose_no_update(postgres_url: str) -> None:
             shared.append("rounds", [number, round_number])
             shared.increment("n")
 
-    assert run_concurrently(work) == []
+    run_concurrently([partial(work, number) for number in range(WORKERS)])
     assert shared.get("n") == WORKERS * ROUNDS
-    assert len({tuple(round_number) for round_number in shared.get("rounds")}) == WORKERS * ROUNDS
+    assert len({tuple(entry) for entry in shared.get("rounds")}) == WORKERS * ROUNDS
 
 
 def test_tasks_lose_no_update(postgres_url: str) -> None:
@@ -123,7 +113,7 @@ def test_batches_do_not_deadlock(postgres_url: str) -> None:
             if round_number % 8 == 0:
                 stores[number].clear(SPACE)
 
-    assert run_concurrently(work) == []
+    run_concurrently([partial(work, number) for number in range(WORKERS)])
     with psycopg.connect(postgres_url) as connection:
         found = connection.execute(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -138,24 +128,14 @@ def test_threads_share_max_connections(postgres_url: str, postgres_server: Datab
     store = StoreClient("sync", create_backend(postgres_url, max_connections=2))
     most = []
 
-    def work(_: int) -> None:
+    def work() -> None:
         for _ in range(20):
             store.write(A, b"1", None)
             most.append(count_connections(postgres_server, postgres_url))
 
-    assert run_concurrently(work) == []
+    run_concurrently([work] * WORKERS)
     assert max(most) <= 2
     store.shut_down()
-
-
-def count_connections(server: Databases, url: str) -> int:
-    """Return how many of our connections a database has."""
-    database = url.rpartition("/")[2]
-    found = server.execute(
-        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' "
-        f"AND application_name = 'fibonacci'"
-    )
-    return int(found[0][0] or 0)
 
 
 def test_tasks_share_max_connections(postgres_url: str, postgres_server: Databases) -> None:
@@ -185,7 +165,7 @@ def test_pool_timeout_names_the_limit(postgres_url: str) -> None:
     store.write(A, b"1", None)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
-        reader = threading.Thread(target=run_concurrently, args=(lambda _: store.read(A), 1))
+        reader = threading.Thread(target=store.read, args=(A,))
         reader.start()
         waiting = "SELECT FROM pg_locks WHERE relation = 'fibonacci'::regclass AND NOT granted"
         wait_until(lambda: connection.execute(waiting).rowcount == 1)
@@ -205,7 +185,7 @@ def test_idle_connections_are_closed_after_a_burst(
         store.read(A)
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         threading.Timer(0.2, connection.rollback).start()
-        assert run_concurrently(lambda _: store.read(A), workers=5) == []
+        run_concurrently([lambda: store.read(A)] * 5)
     assert count_connections(postgres_server, postgres_url) == 5
     end = time.monotonic() + 5
     while count_connections(postgres_server, postgres_url) > 1:

@@ -111,6 +111,7 @@ def test_slow_resolver_ends_at_the_deadline(open_store: OpenStore, names: dict[s
     names[host] = Event()
     attempt = Attempt(open_store(f"postgresql://{host}/db", timeout=0.3), "write")
     assert type(attempt.error) is BackendUnavailableError
+    assert "can't resolve the host name" in str(attempt.error)
     assert "timed out" in str(attempt.error)
     assert attempt.seconds < 0.8
 

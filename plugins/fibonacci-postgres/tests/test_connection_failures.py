@@ -1,5 +1,6 @@
 """Failed connection attempts: permanent errors are raised at once, transient ones retried."""
 
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -80,8 +81,14 @@ def test_transient_rejection_is_unavailable(code: str, text: str, severity: str)
         ("XX000", "Startup option not allowed, try again without: statement_timeout"),
     ],
 )
-def test_rejected_options_are_left_out(code: str, text: str) -> None:
-    """Session options that a pooler rejects, in any wording, are left out from then on."""
+def test_rejected_options_are_left_out(
+    code: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Session options that a pooler rejects, in any wording, are left out from then on.
+
+    The log says so once.
+    """
+    caplog.set_level(logging.INFO, "fibonacci.postgres")
     with rejecting_server(code, text) as server:
         store = StoreClient(
             "sync", create_backend(f"postgresql://me:secret@127.0.0.1:{server.port}/db")
@@ -90,6 +97,9 @@ def test_rejected_options_are_left_out(code: str, text: str) -> None:
             assert type(Attempt(store, "read").error) is StorageError
             assert server.logins == expected
     assert [b"enable_seqscan" in startup for startup in server.startups] == [True, False, False]
+    [record] = caplog.records
+    assert record.levelname == "INFO"
+    assert record.getMessage().startswith("a pooler rejected the options of the session")
 
 
 def test_rejected_options_are_left_out_by_concurrent_callers() -> None:

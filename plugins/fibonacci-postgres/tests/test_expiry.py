@@ -8,7 +8,16 @@ import pytest
 
 from fibonacci.plugin import Address
 
-from .stores import SPACE, TIMEOUT, A, Attempt, B, OpenStore
+from .stores import (
+    SPACE,
+    TIMEOUT,
+    A,
+    Attempt,
+    B,
+    OpenStore,
+    insert_expired,
+    reject_deletes,
+)
 
 SHIFTED = """
 import sys, time
@@ -62,16 +71,6 @@ def count_rows(url: str) -> int:
     return int(found[0])
 
 
-def insert_expired(url: str, count: int) -> None:
-    """Insert expired rows into the table."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO fibonacci SELECT 'x', n::text::bytea, '1', now() - interval '1 s' "
-            "FROM generate_series(1, %s) AS n",
-            [count],
-        )
-
-
 def test_writes_delete_expired_rows(open_store: OpenStore, postgres_url: str) -> None:
     """Writes delete expired rows of all spaces, a limited number at a time."""
     open_store(postgres_url).read(A)
@@ -109,14 +108,7 @@ def test_failed_sweep_does_not_fail_the_write(open_store: OpenStore, postgres_ur
     store = open_store(postgres_url)
     store.read(A)
     insert_expired(postgres_url, 10)
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("""
-            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN RAISE EXCEPTION 'no'; END $$""")
-        connection.execute(
-            "CREATE TRIGGER refuse BEFORE DELETE ON fibonacci "
-            "FOR EACH ROW EXECUTE FUNCTION refuse()"
-        )
+    reject_deletes(postgres_url)
     store.write(A, b"1", None)
     assert store.read(A) == b"1"
 

@@ -208,11 +208,8 @@ class TestServer:
 
     def test_paused_server_times_out(self, stores: StorePerVerb, own_server: Postgres) -> None:
         """If the server is paused, a call ends at the deadline (C18)."""
-        own_server.pause()
-        try:
+        with own_server.paused():
             attempts = stores.attempt(TIMEOUT)
-        finally:
-            own_server.resume()
         assert error_types(attempts) == LOST
         assert seconds(attempts)[0] >= TIMEOUT
         assert seconds(attempts)[-1] < TIMEOUT + GRACE
@@ -223,11 +220,8 @@ class TestServer:
     ) -> None:
         """If the server is paused, a first call ends at the deadline (C18)."""
         stores = StorePerVerb(open_store, own_server.url)
-        own_server.pause()
-        try:
+        with own_server.paused():
             attempts = stores.attempt(TIMEOUT)
-        finally:
-            own_server.resume()
         assert error_types(attempts) == UNAVAILABLE
         assert seconds(attempts)[0] >= TIMEOUT
         assert seconds(attempts)[-1] < TIMEOUT + GRACE

@@ -108,7 +108,7 @@ def test_partly_written_batch_says_so(server: psycopg.Connection, store: StoreCl
 def test_session_ended_during_the_statement_is_not_applied(
     server: psycopg.Connection, store: StoreClient
 ) -> None:
-    """If a session is ended during a statement, 57P01 message that it was not applied."""
+    """If a session is ended during a statement, SQLSTATE 57P01 says that it was not applied."""
     server.execute("""
         CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); END $$""")

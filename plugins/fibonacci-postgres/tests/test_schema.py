@@ -1,4 +1,4 @@
-"""The table: created once by concurrent clients, found if it exists, never created if off."""
+"""The table: created once by concurrent clients, found if it exists; create=off creates none."""
 
 import runpy
 import subprocess
@@ -15,7 +15,7 @@ from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci_postgres.__main__ import main
 from fibonacci_postgres.schema import ADVISORY_LOCK, create_table_sql
 
-from .stores import TIMEOUT, VERBS, A, Attempt, OpenStore, StorePerVerb
+from .stores import TIMEOUT, VERBS, A, Attempt, OpenStore, StorePerVerb, database_name
 
 COLD_START = """
 import os, sys
@@ -46,11 +46,6 @@ def list_tables(server: Databases, url: str) -> list[list[str | None]]:
         "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
         database_name(url),
     )
-
-
-def database_name(url: str) -> str:
-    """Return the name of a URL's database."""
-    return url.partition("?")[0].rpartition("/")[2]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Standbys: one is not used unless target_session_attrs accepts it."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -69,14 +70,24 @@ def test_service_file_accepts_a_standby(
 
 
 def test_first_primary_is_used(
-    open_store: OpenStore, standby: Postgres, postgres_server: Databases
+    open_store: OpenStore,
+    standby: Postgres,
+    postgres_server: Databases,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Of several hosts the first primary is used."""
+    """Of several hosts the first primary is used; that a standby is skipped is logged at DEBUG."""
+    caplog.set_level(logging.DEBUG, "fibonacci.postgres")
     hosts = f"127.0.0.1:{standby.port},127.0.0.1:{postgres_server.port}"
     store = open_store(f"postgresql://postgres@{hosts}/postgres?table=of_primary")
     store.write(A, b"new", None)
     assert store.read(A) == b"new"
     store.remove(A)
+    [skipped] = [record for record in caplog.records if "skipping" in record.getMessage()]
+    assert skipped.levelname == "DEBUG"
+    assert skipped.getMessage() == (
+        f"skipping 127.0.0.1, port {standby.port}: it is a standby, whose data may be older than "
+        f"the primary's"
+    )
 
 
 def test_standby_behind_a_pooler(open_store: OpenStore, standby: Postgres) -> None:

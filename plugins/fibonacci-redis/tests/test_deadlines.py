@@ -172,11 +172,8 @@ def test_connection_timeout_sends_nothing(fault: str, open_client: Any, proxy: P
 def test_stopped_server_holds_no_caller(open_client: Any, server: Standalone) -> None:
     """A stopped server holds no caller beyond the deadline, and serves after it resumes (C18)."""
     stores = StoresOfVerbs(open_client, server.url)
-    server.pause()
-    try:
+    with server.paused():
         errors = stores.call_all(TIMEOUT)
-    finally:
-        server.resume()
     assert all(errors.values()), errors
     assert {verb for verb in READS if isinstance(errors[verb], OutcomeUnknownError)} == set()
     stores.check_recovery()

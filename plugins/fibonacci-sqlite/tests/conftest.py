@@ -11,7 +11,7 @@ from fibonacci import MemoryConfig, MemoryManager, Workflow
 from fibonacci_sqlite.settings import ConnectionOptions
 from fibonacci_sqlite.store import SqliteStore
 
-sys.path.insert(0, os.fspath(Path(__file__).parent))  # for sqlite_children, from all test files
+sys.path.insert(0, os.fspath(Path(__file__).parent))  # for sqlite_*.py, from all test files
 
 
 @pytest.fixture

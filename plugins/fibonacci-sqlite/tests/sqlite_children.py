@@ -1,24 +1,16 @@
-"""What the tests of this backend share: types, and forked children."""
+"""Forked children."""
 
 import os
 import signal
-import sqlite3
 import time
 import traceback
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import BinaryIO
-
-from fibonacci import MemoryManager
 
 CHILD_TIMEOUT = 30.0
 """Seconds that a child may take; one that hangs is killed."""
 
-Open = Callable[..., MemoryManager]
-"""Opens a memory in a file, with options."""
-Connect = Callable[[Path], sqlite3.Connection]
-"""Opens a file with `sqlite3` itself."""
 Send = Callable[[str], None]
 """Sends a line to the parent."""
 

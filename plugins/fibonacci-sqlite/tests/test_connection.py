@@ -8,13 +8,11 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from sqlite_helpers import deadline
 
-from fibonacci_sqlite.connection import MAX_IDLE, Connection, ConnectionPool, open_connection
+from fibonacci_sqlite.connection import Connection, open_connection
+from fibonacci_sqlite.pool import MAX_IDLE, ConnectionPool
 from fibonacci_sqlite.settings import ConnectionOptions
-
-
-def now() -> float:
-    return time.monotonic() + 5
 
 
 @pytest.fixture
@@ -30,12 +28,7 @@ def test_pool_is_a_bounded_stack(pool: ConnectionPool):
     taken = [pool.getconn() for _ in range(MAX_IDLE + 3)]
     for connection in taken:
         pool.putconn(connection)
-    assert [connection.closed for connection in taken] == [False] * (MAX_IDLE - 1) + [
-        False,
-        True,
-        True,
-        True,
-    ]
+    assert [connection.closed for connection in taken] == [False] * MAX_IDLE + [True] * 3
     assert pool.getconn() is taken[MAX_IDLE - 1]
 
 
@@ -72,7 +65,7 @@ def test_drain_for_fork_waits_for_connections_in_use(pool: ConnectionPool):
 
     worker = Thread(target=work)
     worker.start()
-    pool.drain_for_fork(now())
+    pool.drain_for_fork(deadline())
     worker.join()
     assert idle.closed
     assert busy.closed
@@ -88,6 +81,13 @@ def test_child_of_a_fork_during_an_operation_raises(pool: ConnectionPool):
         pool.getconn()
 
 
-def test_half_created_connection_is_dropped_silently():
-    """A connection whose ``__init__`` did not run is dropped without a warning."""
-    Connection.__new__(Connection)
+def test_half_created_connection_is_closed(path: Path):
+    """A connection that is only half created is closed, without a warning."""
+    database = sqlite3.connect(path)
+    for attributes in ({}, {"database": database}):
+        connection = Connection.__new__(Connection)
+        for name, value in attributes.items():
+            setattr(connection, name, value)
+        del connection
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")

@@ -12,7 +12,8 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from sqlite_children import Child, Connect, Open, Send
+from sqlite_children import Child, Send
+from sqlite_helpers import Connect, Open, deadline
 
 from fibonacci import (
     BackendUnavailableError,
@@ -66,24 +67,20 @@ def locked(path: Path, statement: str = "BEGIN IMMEDIATE") -> Iterator[None]:
         child.kill()
 
 
-def now() -> float:
-    return monotonic() + 5
-
-
 @pytest.mark.parametrize("verb", WRITES)
 def test_locked_write_ends_at_deadline(path: Path, store: SqliteStore, verb: str):
     """A write that waits for another process's lock ends at its deadline, not applied (C18)."""
-    store.write(ADDRESS, b"1", None, deadline=now())
+    store.write(ADDRESS, b"1", None, deadline=deadline())
     with locked(path):
         start = monotonic()
         with pytest.raises(BackendUnavailableError, match="locked by other writers"):
             WRITES[verb](store, start + 0.2)
         assert monotonic() < start + 0.2 + 0.5
-        assert store.read(ADDRESS, deadline=now()) == b"1"
-        assert store.read_many([ADDRESS], deadline=now()) == [b"1"]
-        assert store.scan(SPACE, deadline=now()).keys == ["k"]
-        assert store.remaining_ttl_ms(ADDRESS, deadline=now()) is None
-    WRITES[verb](store, now())
+        assert store.read(ADDRESS, deadline=deadline()) == b"1"
+        assert store.read_many([ADDRESS], deadline=deadline()) == [b"1"]
+        assert store.scan(SPACE, deadline=deadline()).keys == ["k"]
+        assert store.remaining_ttl_ms(ADDRESS, deadline=deadline()) is None
+    WRITES[verb](store, deadline())
 
 
 def test_write_continues_once_the_lock_is_released(path: Path, memory: MemoryManager):
@@ -106,13 +103,13 @@ def test_write_continues_once_the_lock_is_released(path: Path, memory: MemoryMan
 
 def test_ttl_starts_after_the_lock_is_acquired(path: Path, store: SqliteStore):
     """A record lives for its whole ttl, even if its write waited for a lock (C11)."""
-    store.read(ADDRESS, deadline=now())
+    store.read(ADDRESS, deadline=deadline())
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     release = Timer(0.5, other.execute, ["COMMIT"])
     release.start()
-    store.write(ADDRESS, b"1", 450, deadline=now())
-    assert store.read(ADDRESS, deadline=now()) == b"1"
+    store.write(ADDRESS, b"1", 450, deadline=deadline())
+    assert store.read(ADDRESS, deadline=deadline()) == b"1"
     release.join()
     other.close()
 
@@ -120,15 +117,19 @@ def test_ttl_starts_after_the_lock_is_acquired(path: Path, store: SqliteStore):
 @pytest.mark.parametrize("verb", ["compare_and_set", "keep_ttl", "touch", "remove", "remove_many"])
 def test_record_that_expires_during_the_wait_is_expired(path: Path, store: SqliteStore, verb: str):
     """A record that expires while a write waits for a lock is expired for that write (C12)."""
-    store.read(ADDRESS, deadline=now())
+    store.read(ADDRESS, deadline=deadline())
     acts: dict[str, Callable[[], object]] = {
-        "compare_and_set": lambda: store.compare_and_set(ADDRESS, b"1", b"2", None, deadline=now()),
-        "keep_ttl": lambda: store.compare_and_set(ADDRESS, b"1", b"2", KEEP_TTL, deadline=now()),
-        "touch": lambda: store.touch(ADDRESS, None, deadline=now()),
-        "remove": lambda: store.remove(ADDRESS, deadline=now()),
-        "remove_many": lambda: store.remove_many([ADDRESS], deadline=now()),
+        "compare_and_set": lambda: store.compare_and_set(
+            ADDRESS, b"1", b"2", None, deadline=deadline()
+        ),
+        "keep_ttl": lambda: store.compare_and_set(
+            ADDRESS, b"1", b"2", KEEP_TTL, deadline=deadline()
+        ),
+        "touch": lambda: store.touch(ADDRESS, None, deadline=deadline()),
+        "remove": lambda: store.remove(ADDRESS, deadline=deadline()),
+        "remove_many": lambda: store.remove_many([ADDRESS], deadline=deadline()),
     }
-    store.write(ADDRESS, b"1", 150, deadline=now())
+    store.write(ADDRESS, b"1", 150, deadline=deadline())
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     release = Timer(0.2, other.execute, ["COMMIT"])
@@ -136,7 +137,7 @@ def test_record_that_expires_during_the_wait_is_expired(path: Path, store: Sqlit
     assert acts[verb]() in (False, 0)
     release.join()
     other.close()
-    assert store.read(ADDRESS, deadline=now()) is None
+    assert store.read(ADDRESS, deadline=deadline()) is None
 
 
 def test_exclusive_lock_before_first_use(path: Path, open_memory: Open, raw: Connect):
@@ -158,11 +159,11 @@ def test_batch_past_its_deadline_is_not_written(store: SqliteStore):
     items = [(Address(SPACE, f"k{number}"), b"1") for number in range(10)]
     with pytest.raises(BackendUnavailableError, match="none of it"):
         store.write_many(items, None, deadline=monotonic())
-    assert store.scan(SPACE, deadline=now()).keys == []
-    store.write_many(items, None, deadline=now())
+    assert store.scan(SPACE, deadline=deadline()).keys == []
+    store.write_many(items, None, deadline=deadline())
     with pytest.raises(BackendUnavailableError):
         store.remove_many([address for address, _ in items], deadline=monotonic())
-    assert len(store.scan(SPACE, deadline=now()).keys) == 10
+    assert len(store.scan(SPACE, deadline=deadline()).keys) == 10
 
 
 def test_interrupted_transaction_is_rolled_back(path: Path):
@@ -175,8 +176,8 @@ def test_interrupted_transaction_is_rolled_back(path: Path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        database.run(half, deadline=now(), writes=True)
-    assert database.run(sql.fetch_one, sql.READ, (b"s", b"k"), deadline=now()) is None
+        database.run(half, deadline=deadline(), writes=True)
+    assert database.run(sql.fetch_one, sql.READ, (b"s", b"k"), deadline=deadline()) is None
     assert database.run(sql.execute, sql.WRITE, (None, b"2", b"s", b"k"), deadline=0.0) == 1
     database.close()
 
@@ -195,7 +196,7 @@ def test_sqlite_error_of_a_signal_handler_propagates(path: Path, raw: Connect):
     before = signal.signal(signal.SIGUSR2, ring)
     try:
         with pytest.raises(sqlite3.OperationalError, match="syntax error"):
-            database.run(half, deadline=now(), writes=True)
+            database.run(half, deadline=deadline(), writes=True)
         raw(path).execute("BEGIN IMMEDIATE")
     finally:
         signal.signal(signal.SIGUSR2, before)
@@ -207,12 +208,12 @@ def test_signal_exception_during_file_creation_propagates(
     """An exception of a signal handler is not suppressed while the file is created (C19)."""
 
     def ring(*_: object) -> None:
-        raise TimeoutError("rung")
+        raise TimeoutError("the alarm")
 
     monkeypatch.setattr(os, "open", lambda *_: signal.raise_signal(signal.SIGUSR2))
     before = signal.signal(signal.SIGUSR2, ring)
     try:
-        with pytest.raises(TimeoutError, match="rung"):
+        with pytest.raises(TimeoutError, match="the alarm"):
             memory.get("k")
     finally:
         signal.signal(signal.SIGUSR2, before)
@@ -224,7 +225,7 @@ def test_lost_connection_releases_its_lock(path: Path, raw: Connect):
     """A connection that is lost in a transaction is closed, which releases its lock (C19)."""
     database = Database(ConnectionOptions(path=os.fspath(path)))
     connections: list[Connection] = []
-    database.run(connections.append, deadline=now())
+    database.run(connections.append, deadline=deadline())
     connections[0].cursor.execute("BEGIN IMMEDIATE")
     database.close()
     del connections
@@ -235,7 +236,7 @@ def test_busy_transaction_is_rolled_back_and_retried(path: Path, raw: Connect):
     """Work that finds the database busy after it began is rolled back and retried."""
     database = Database(ConnectionOptions(path=os.fspath(path)))
     other, interfered = raw(path), []
-    database.run(sql.execute, sql.WRITE, (None, b"1", b"s", b"k"), deadline=now())
+    database.run(sql.execute, sql.WRITE, (None, b"1", b"s", b"k"), deadline=deadline())
 
     def stale(connection: Connection) -> int:
         """Read, and write when another writer has been there in between: busy for ever."""
@@ -247,8 +248,8 @@ def test_busy_transaction_is_rolled_back_and_retried(path: Path, raw: Connect):
         connection.cursor.execute("COMMIT")
         return changed
 
-    assert database.run(stale, deadline=now(), writes=True) == 1
-    assert database.run(sql.fetch_one, sql.READ, (b"s", b"k"), deadline=now()) == (b"3", None)
+    assert database.run(stale, deadline=deadline(), writes=True) == 1
+    assert database.run(sql.fetch_one, sql.READ, (b"s", b"k"), deadline=deadline()) == (b"3", None)
     database.close()
 
 
@@ -301,37 +302,38 @@ def test_full_disk_changes_nothing(path: Path, memory: MemoryManager, store: Sql
     def limit(connection: Connection) -> None:
         connection.cursor.execute("PRAGMA max_page_count = 8")
 
-    database.run(limit, deadline=now())
+    database.run(limit, deadline=deadline())
     with pytest.raises(BackendUnavailableError, match="no space left, and nothing was changed"):
-        store.write(ADDRESS, bytes(100_000), None, deadline=now())
-    assert store.read(ADDRESS, deadline=now()) is None
+        store.write(ADDRESS, bytes(100_000), None, deadline=deadline())
+    assert store.read(ADDRESS, deadline=deadline()) is None
     assert memory.get("k") == "old"
 
 
 def test_io_error_of_a_write_is_unknown(path: Path, store: SqliteStore):
     """An I/O error of a write raises OutcomeUnknownError; later operations work (C18)."""
-    store.write(ADDRESS, b"1", None, deadline=now())
+    store.write(ADDRESS, b"1", None, deadline=deadline())
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
     try:
         with pytest.raises(OutcomeUnknownError, match="may or may not have been changed"):
-            store.write(ADDRESS, bytes(1_000_000), None, deadline=now())
+            store.write(ADDRESS, bytes(1_000_000), None, deadline=deadline())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert store.read(ADDRESS, deadline=now()) in (b"1", bytes(1_000_000))
-    store.write(ADDRESS, b"2", None, deadline=now())
-    assert store.read(ADDRESS, deadline=now()) == b"2"
+    assert store.read(ADDRESS, deadline=deadline()) in (b"1", bytes(1_000_000))
+    store.write(ADDRESS, b"2", None, deadline=deadline())
+    assert store.read(ADDRESS, deadline=deadline()) == b"2"
 
 
 def test_interrupted_read_raises(path: Path, store: SqliteStore):
     """A read that SQLite interrupts raises; it never returns "absent" (C14, C18)."""
-    store.write(ADDRESS, b"1", None, deadline=now())
+    store.write(ADDRESS, b"1", None, deadline=deadline())
     store._database.run(
-        lambda connection: connection.database.set_progress_handler(lambda: 1, 1), deadline=now()
+        lambda connection: connection.database.set_progress_handler(lambda: 1, 1),
+        deadline=deadline(),
     )
     with pytest.raises(BackendUnavailableError, match="interrupted"):
-        store.read(ADDRESS, deadline=now())
-    assert store.read(ADDRESS, deadline=now()) == b"1"
+        store.read(ADDRESS, deadline=deadline())
+    assert store.read(ADDRESS, deadline=deadline()) == b"1"
 
 
 def test_damaged_file_is_corrupt(path: Path, open_memory: Open):

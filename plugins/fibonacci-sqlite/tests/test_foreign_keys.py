@@ -2,10 +2,9 @@
 
 import sqlite3
 from pathlib import Path
-from time import monotonic
 
 import pytest
-from sqlite_children import Connect
+from sqlite_helpers import Connect, deadline
 
 from fibonacci import MemoryManager
 from fibonacci.plugin import Address, Space
@@ -34,7 +33,7 @@ def test_listing_skips_invalid_keys(path: Path, memory: MemoryManager, raw: Conn
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_page_may_end_with_an_invalid_key(path: Path, store: SqliteStore, raw: Connect, limit: int):
     """A page of scan() may end with a key that is not UTF-8, and the next page continues (C1)."""
-    keys, end = ["a", "k", "k1", "z"], monotonic() + 5
+    keys, end = ["a", "k", "k1", "z"], deadline()
     store.write_many([(Address(SPACE, key), b"1") for key in keys], None, deadline=end)
     add_foreign_keys(raw(path))
     page = store.scan(SPACE, limit=limit, deadline=end)

@@ -7,15 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from log_messages import CANARY
+from log_messages import CANARY, take_records
+from sqlite_helpers import Connect, Open
 
 from fibonacci import BackendUnavailableError, CorruptRecordError, MemoryManager
 from fibonacci.testing.threads import run_concurrently
 from fibonacci_sqlite import database, store
 
 Messages = Callable[[], list[tuple[str, str]]]
-Open = Callable[..., MemoryManager]
-Raw = Callable[[Path], sqlite3.Connection]
 
 
 @pytest.fixture
@@ -25,13 +24,7 @@ def messages(caplog: pytest.LogCaptureFixture) -> Messages:
 
     def take() -> list[tuple[str, str]]:
         assert CANARY not in caplog.text
-        taken = [
-            (record.levelname, record.getMessage())
-            for record in caplog.records
-            if record.name == "fibonacci.sqlite"
-        ]
-        caplog.clear()
-        return taken
+        return take_records(caplog, "fibonacci.sqlite")
 
     return take
 
@@ -44,7 +37,7 @@ def test_undisturbed_requests_are_not_logged(memory: MemoryManager, messages: Me
     assert messages() == []
 
 
-def test_locks_are_logged(path: Path, open_memory: Open, raw: Raw, messages: Messages) -> None:
+def test_locks_are_logged(path: Path, open_memory: Open, raw: Connect, messages: Messages) -> None:
     """A locked database is logged at DEBUG, once for a request."""
     memory = open_memory(path, timeout=0.3)
     memory.set("k", 1)
@@ -99,7 +92,7 @@ def test_sweeps_are_logged(
 
 
 def test_refused_records_are_logged(
-    path: Path, memory: MemoryManager, raw: Raw, messages: Messages
+    path: Path, memory: MemoryManager, raw: Connect, messages: Messages
 ) -> None:
     """A record with columns of other types is logged at INFO, without its key."""
     memory.set(CANARY, CANARY)

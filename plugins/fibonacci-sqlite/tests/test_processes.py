@@ -5,7 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from sqlite_children import Child, Gate, Open, Send
+from sqlite_children import Child, Gate, Send
+from sqlite_helpers import Open
 
 pytestmark = pytest.mark.bare  # a child's coverage takes half a second
 
@@ -52,23 +53,23 @@ def test_processes_lose_no_change(path: Path, open_memory: Open):
 def test_killed_writer_loses_no_returned_write(path: Path, open_memory: Open):
     """A writer that is killed loses no write that has returned."""
     memory = open_memory(path)
-    for attempt in range(5):
+    for round_number in range(5):
 
-        def write(send: Send, attempt: int = attempt) -> None:
+        def write(send: Send, round_number: int = round_number) -> None:
             own, number = open_memory(path), 0
             while True:
-                own.set_many({f"{attempt}-{number}-{part}": "x" * 3000 for part in range(3)})
+                own.set_many({f"{round_number}-{number}-{part}": "x" * 3000 for part in range(3)})
                 send(str(number))
                 number += 1
 
         child = Child(write)
-        written = [child.next() for _ in range(20 + attempt)]
+        written = [child.next() for _ in range(20 + round_number)]
         written += child.kill()
-        found = memory.list_keys(pattern=f"{attempt}-*")
-        expected = {f"{attempt}-{number}-{part}" for number in written for part in range(3)}
+        found = memory.list_keys(pattern=f"{round_number}-*")
+        expected = {f"{round_number}-{number}-{part}" for number in written for part in range(3)}
         assert expected <= set(found)
         assert len(found) % 3 == 0
-        assert memory.set("after", attempt) is True
+        assert memory.set("after", round_number) is True
     database = sqlite3.connect(path)
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database.close()

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from time import monotonic
 from typing import Any
 
 import pytest
-from sqlite_children import Child, Gate, Open, Send
+from sqlite_children import Child, Gate, Send
+from sqlite_helpers import Open, deadline
 
 from fibonacci import BackendUnavailableError, StorageError
 from fibonacci.plugin import Address, Space
@@ -21,16 +21,12 @@ from fibonacci_sqlite.store import SqliteStore
 ADDRESS = Address(Space("p:", "workflow", "w"), "k")
 
 
-def now() -> float:
-    return monotonic() + 5
-
-
 @pytest.fixture
 def shipped() -> Iterator[Path]:
     """A read-only file with a record in it, which nobody has open."""
     directory = Path(mkdtemp())
     store = SqliteStore(ConnectionOptions(path=os.fspath(directory / "memory.db")))
-    store.write(ADDRESS, b"1", None, deadline=now())
+    store.write(ADDRESS, b"1", None, deadline=deadline())
     store.close()
     (directory / "memory.db").chmod(0o444)
     directory.chmod(0o555)
@@ -66,7 +62,7 @@ def as_another_user(*acts: Callable[[], object], before: Callable[[], object] = 
 
 
 def read(store: SqliteStore) -> bytes | None:
-    return store.read(ADDRESS, deadline=now())
+    return store.read(ADDRESS, deadline=deadline())
 
 
 def test_read_only_file_needs_the_option(shipped: Path):
@@ -96,11 +92,11 @@ def test_readonly_sees_the_owners_writes(shipped: Path):
     def own() -> None:
         shipped.parent.chmod(0o755)
         shipped.chmod(0o644)
-        owner.write(ADDRESS, b"2", None, deadline=now())
+        owner.write(ADDRESS, b"2", None, deadline=deadline())
         for file in shipped.parent.iterdir():
             file.chmod(0o444)
 
-    write = partial(other.write, ADDRESS, b"3", None, deadline=now())
+    write = partial(other.write, ADDRESS, b"3", None, deadline=deadline())
     seen = as_another_user(partial(read, reader), partial(read, other), write, before=own)
     owner.close()
     assert seen[:2] == ["b'2'"] * 2
@@ -113,7 +109,7 @@ def test_unrecovered_log_is_reported(shipped: Path):
     shipped.parent.chmod(0o755)
     owner = SqliteStore(ConnectionOptions(path=os.fspath(shipped)))
     shipped.chmod(0o644)
-    owner.write(ADDRESS, b"2", None, deadline=now())
+    owner.write(ADDRESS, b"2", None, deadline=deadline())
     log = shipped.with_name("memory.db-wal")
     left = log.read_bytes()
     owner.close()
@@ -170,11 +166,11 @@ def test_missing_permissions_are_found_in_process(
 
 def test_readonly_error_of_sqlite_is_permanent(store: SqliteStore):
     """SQLITE_READONLY raises StorageError with the permission to add, and is not transient."""
-    store.write(ADDRESS, b"1", None, deadline=now())
+    store.write(ADDRESS, b"1", None, deadline=deadline())
     store._database.run(
-        lambda connection: connection.cursor.execute("PRAGMA query_only = 1"), deadline=now()
+        lambda connection: connection.cursor.execute("PRAGMA query_only = 1"), deadline=deadline()
     )
     with pytest.raises(StorageError, match="needs write permission for the file") as caught:
-        store.write(ADDRESS, b"2", None, deadline=now())
+        store.write(ADDRESS, b"2", None, deadline=deadline())
     assert type(caught.value) is StorageError
-    assert store.read(ADDRESS, deadline=now()) == b"1"
+    assert store.read(ADDRESS, deadline=deadline()) == b"1"

@@ -6,7 +6,7 @@ from pathlib import Path
 from runpy import run_module
 
 import pytest
-from sqlite_children import Connect, Open
+from sqlite_helpers import Connect, Open
 
 from fibonacci import BackendUnavailableError, MemoryManager, StorageError
 from fibonacci_sqlite.schema import STATEMENTS, prepare, script
@@ -160,7 +160,7 @@ def test_concurrent_creation_is_accepted(path: Path, raw: Connect):
     def overtake(statement: str) -> None:
         if statement == "BEGIN IMMEDIATE":
             slow.set_trace_callback(None)
-            fast.executescript("".join(f"{statement};" for statement in STATEMENTS))
+            fast.executescript("".join(f"{each};" for each in STATEMENTS))
 
     slow.set_trace_callback(overtake)
     prepare(slow, "memory.db", create=True)

@@ -21,13 +21,13 @@ _DEFAULTS: Final = {"fallback_application_name": "fibonacci", "client_encoding":
 _TARGET: Final = "target_session_attrs"
 """libpq's parameter for the kinds of servers that are accepted."""
 
-_STANDBY: Final = (
-    "it is a standby, whose data may be older than the primary's: add the primary to the "
-    f"connection URL, or accept any server with {_TARGET}=any"
+_STANDBY: Final = "it is a standby, whose data may be older than the primary's"
+
+_STANDBY_ADVICE: Final = (
+    f": add the primary to the connection URL, or accept any server with {_TARGET}=any"
 )
 
 _IS_IN_RECOVERY: Final = b"SELECT pg_catalog.pg_is_in_recovery()"
-
 
 _log: Final = logging.getLogger("fibonacci.postgres")
 
@@ -82,8 +82,18 @@ async def connect(
         else:
             return
         if number + 1 < len(attempts):
-            _log.info("%s failed: %s; the next is tried", _address(attempt), reason)
-    raise BackendUnavailableError(f"can't connect to PostgreSQL at {location}: {reason}")
+            _log.debug("skipping %s: %s", _address(attempt), reason)
+    raise _unavailable_error(location, reason)
+
+
+def _unavailable_error(location: str, reason: str) -> BackendUnavailableError:
+    advice = _STANDBY_ADVICE if reason == _STANDBY else ""
+    return BackendUnavailableError(f"can't connect to PostgreSQL at {location}: {reason}{advice}")
+
+
+def is_balanced(parameters: ConnectionParameters) -> bool:
+    """Return whether each connection goes to a random host."""
+    return parameters.get("load_balance_hosts") == "random"
 
 
 def _address(parameters: ConnectionParameters) -> str:
@@ -189,7 +199,7 @@ async def _conninfo_attempts(
             last_error = error
     if not attempts and last_error:
         raise last_error
-    if parameters.get("load_balance_hosts") == "random":
+    if is_balanced(parameters):
         SystemRandom().shuffle(attempts)
     if parameters.get(_TARGET) == "prefer-standby":
         targets = ("standby", "any")

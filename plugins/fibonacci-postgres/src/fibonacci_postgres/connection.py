@@ -9,6 +9,7 @@ from math import inf
 from typing import Any, Final
 
 from fibonacci_postgres.driver import DriverError, PGconn, PGresult, pq
+from fibonacci_postgres.slots import ConnectionSlot
 from fibonacci_postgres.statements import Parameters, Statement
 
 BINARY: Final = int(pq.Format.BINARY)
@@ -41,7 +42,7 @@ class Connection:
 
     pgconn: PGconn
 
-    def __init__(self, slot: object = None) -> None:
+    def __init__(self, slot: ConnectionSlot | None = None) -> None:
         self._pid = os.getpid()
         self.slot = slot
         """The pool's slot, held until the connection is closed."""
@@ -138,7 +139,10 @@ class Connection:
         return results[-1] if results and not self.broken else None
 
     def is_reusable(self) -> bool:
-        """Return whether nothing arrived while it was idle: a server that shuts down sends that."""
+        """Return whether nothing arrived while it was idle.
+
+        A server that shuts down sends a message first.
+        """
         return not self.poller.poll(0)
 
     @property

@@ -8,7 +8,7 @@ from typing import Final
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci.plugin.runtime import DeadlineExceeded, no_response_error, raise_for_signal
 from fibonacci_postgres import schema
-from fibonacci_postgres.connect import OptionsRejectedError, connect
+from fibonacci_postgres.connect import OptionsRejectedError, connect, is_balanced
 from fibonacci_postgres.connection import Connection
 from fibonacci_postgres.driver import DriverError, PGresult
 from fibonacci_postgres.faults import UNDEFINED_TABLE, FailedStatement, rejection_error
@@ -113,12 +113,14 @@ class Executor:
             self._log_connected(connection.server)
 
     def _log_connected(self, server: str) -> None:
-        """Log a new connection; at INFO if it is to another server than the one before."""
+        """Log a new connection; at INFO if the server has changed, unless each is random."""
         last, self._server = self._server, server
         if last in ("", server):
             _log.debug("connected to PostgreSQL at %s", server)
-        else:
-            _log.info("connected to PostgreSQL at %s; the last connection was to %s", server, last)
+            return
+        level = logging.DEBUG if is_balanced(self._parameters) else logging.INFO
+        message = "connected to PostgreSQL at %s; the last connection was to %s"
+        _log.log(level, message, server, last)
 
     async def _ensure_table(self, connection: Connection, deadline: float) -> None:
         """Check that the table exists; create it if it does not and ``create`` is on."""
@@ -126,13 +128,14 @@ class Executor:
         if missing and self._settings.create:
             sql = schema.create_table_once_sql(self._settings.table)
             try:
-                await self._execute_script(connection, sql, deadline)
+                result = await self._execute_script(connection, sql, deadline)
             except StorageError:
                 # Another process, with more privileges, may have created it first.
                 if connection.broken or not await self._table_exists(connection, deadline):
                     raise
             else:
-                _log.info("created the table %s", schema.quote_name(self._settings.table))
+                if result.get_value(0, 0) == b"t":  # otherwise another caller was first
+                    _log.info("created the table %s", schema.quote_name(self._settings.table))
         elif missing:
             message = f"table {schema.quote_name(self._settings.table)} does not exist"
             raise rejection_error(UNDEFINED_TABLE, message, self._settings.location)
@@ -174,8 +177,9 @@ class Executor:
         if failed.sqlstate != UNDEFINED_TABLE or not self._settings.create:
             maybe_applied = writes and connection.sent
             return failed.map_error(self._settings.location, maybe_applied=maybe_applied)
-        self._table_found = False  # the table was dropped; the next attempt creates it
-        _log.info("the table %s was dropped", schema.quote_name(self._settings.table))
+        if self._table_found:  # otherwise another caller has found out
+            self._table_found = False  # the next attempt creates it
+            _log.info("the table %s was dropped", schema.quote_name(self._settings.table))
         return BackendUnavailableError(
             f"the table {schema.quote_name(self._settings.table)} in PostgreSQL at "
             f"{self._settings.location} no longer exists"

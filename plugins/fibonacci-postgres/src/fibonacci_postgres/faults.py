@@ -52,7 +52,7 @@ _HINTS: Final = {
 
 
 class FailedStatement:
-    """A statement that returned no result, and what its failed results mean."""
+    """The results of a statement that failed, and the error that they mean."""
 
     def __init__(self, results: Sequence[PGresult], *, broken: bool) -> None:
         # A statement that was executed, and then cut off before the server confirmed its commit,

@@ -10,12 +10,12 @@ from weakref import ref
 from fibonacci.plugin.runtime import IdlePool, NoThreadError, WaitQueue, submit_to_thread
 from fibonacci_postgres.abandoned import cancel_and_close
 from fibonacci_postgres.connection import Connection
+from fibonacci_postgres.slots import ConnectionSlots
 from fibonacci_postgres.waiting import WaitStrategy
 
 IDLE_TIMEOUT: Final = 60.0
 """Seconds without use after which a connection is replaced: routers drop idle connections, and then
 swallow what is sent."""
-
 
 _log: Final = logging.getLogger("fibonacci.postgres")
 
@@ -80,7 +80,7 @@ class ConnectionPool:
         self._queue.wake_first()
 
 
-def _acquire(idle: IdlePool[Connection], slots: "ConnectionSlots") -> Connection | None:
+def _acquire(idle: IdlePool[Connection], slots: ConnectionSlots) -> Connection | None:
     """Return an idle connection, or one that is not connected yet if a slot is free."""
     if (connection := idle.pop()) is not None:
         return connection
@@ -92,44 +92,3 @@ def _wake_pool(reference: "ref[ConnectionPool]") -> None:
     pool = reference()
     if pool is not None:
         pool.wake_next()
-
-
-class ConnectionSlot:
-    """The right to one connection, for as long as this object is referenced."""
-
-    __slots__ = ("__weakref__",)
-
-
-class ConnectionSlots:
-    """A fixed number of slots: the server never sees more connections than that.
-
-    A slot is free again when its object is collected, whatever happened to its holder. So an
-    exception may be raised anywhere, even by a signal handler, with no clean-up. No lock is needed
-    either: each change of the table is one step of the interpreter's C code.
-    """
-
-    def __init__(self, count: int, on_release: Callable[[], object]) -> None:
-        """``on_release`` is called whenever a slot has become free, from any thread."""
-        self._numbers: Final = range(count)
-        self._on_release: Final = on_release
-        self._acquired: dict[int, tuple[ref[ConnectionSlot], ref[ConnectionSlot]]] = {}
-
-    def acquire(self) -> ConnectionSlot | None:
-        """Return a slot, or None if all are in use."""
-        if len(self._acquired) == len(self._numbers):
-            return None
-        slot = ConnectionSlot()
-        # Another thread may claim each of them first.
-        claimed = any(self._claim(number, slot) for number in self._numbers)
-        return slot if claimed else None
-
-    def _claim(self, number: int, slot: ConnectionSlot) -> bool:
-        # Callbacks run in reverse order of registration: the slot is freed, then it is announced.
-        # They are not one Python function: a signal handler could raise before its first line.
-        announced = ref(slot, self._announce)
-        freed = ref(slot, partial(self._acquired.pop, number))
-        entry = freed, announced
-        return self._acquired.setdefault(number, entry) is entry
-
-    def _announce(self, _: object) -> None:
-        self._on_release()

@@ -12,7 +12,7 @@ _CREATE: Final = """\
 CREATE TABLE IF NOT EXISTS {table} (
   space bytea NOT NULL,              -- key prefix, scope and owner, each after its length
   key bytea NOT NULL,                -- UTF-8: sorted by code point
-  value bytea NOT NULL,              -- JSON, or encrypted bytes
+  value bytea NOT NULL,              -- JSON, or sealed
   expires_at timestamptz,            -- null: never
   PRIMARY KEY (space, key)
 );
@@ -43,7 +43,10 @@ def create_table_sql(table: str) -> str:
 
 
 def create_table_once_sql(table: str) -> bytes:
-    """Return the same for several processes at once: one transaction under an advisory lock.
+    """Return the SQL that creates the table, for several processes at once.
+
+    It is one transaction under an advisory lock, and selects whether it has created the table: only
+    then has the transaction an id.
 
     ``CREATE TABLE IF NOT EXISTS`` fails for most of the processes that run it at the same time. And
     the SQL does nothing if the table exists: creating the index and setting the compression would
@@ -53,7 +56,8 @@ def create_table_once_sql(table: str) -> bytes:
 SELECT pg_advisory_xact_lock({ADVISORY_LOCK});
 DO $make$ BEGIN IF to_regclass('{quote_name(table)}') IS NULL THEN
 {create_table_sql(table)}
-END IF; END $make$""".encode()
+END IF; END $make$;
+SELECT pg_current_xact_id_if_assigned() IS NOT NULL""".encode()
 
 
 def find_table_sql(table: str) -> bytes:

@@ -93,9 +93,9 @@ def build_statements(table: str) -> Statements:
     )
 
 
-# With a null ttl, expires_at is null: adding to null gives null.
 _READ: Final = "SELECT value FROM {table} WHERE space = $1 AND key = $2 AND {unexpired}"
 
+# With a null ttl, expires_at is null: adding to null gives null.
 _WRITE: Final = """
 INSERT INTO {table} (space, key, value, expires_at)
 VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 ms')

@@ -1,4 +1,4 @@
-"""The store: each method executes one statement."""
+"""The store: most methods execute one statement."""
 
 import logging
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ class PostgresStore(AsyncStore):
         return f"<{type(self).__name__} in {self._executor}>"
 
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
-        parameters = _key_parameters(address)
+        parameters: Parameters = [*_row_key(address)]
         result = await self._executor.execute(self._statements.read, parameters, deadline)
         return result.get_value(0, 0) if result.ntuples else None
 
@@ -93,21 +93,25 @@ class PostgresStore(AsyncStore):
         return self._statements.compare_and_set, [encode_ttl(ttl_ms), expected]
 
     async def remove(self, address: Address, *, deadline: float) -> bool:
-        parameters = _key_parameters(address)
+        parameters: Parameters = [*_row_key(address)]
         result = await self._executor.execute(self._statements.remove, parameters, deadline)
         return result.ntuples == 1 and result.get_value(0, 0) == TRUE
 
     async def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
-        statement, parameters = self._statements.remaining_ttl_ms, _key_parameters(address)
-        result = await self._executor.execute(statement, parameters, deadline)
+        parameters: Parameters = [*_row_key(address)]
+        result = await self._executor.execute(
+            self._statements.remaining_ttl_ms, parameters, deadline
+        )
         if not result.ntuples:
             return ABSENT
         ttl_ms = result.get_value(0, 0)
         return None if ttl_ms is None else max(1, ceil(decode_float8(ttl_ms)))
 
     async def exists(self, address: Address, *, deadline: float) -> bool:
-        statement, parameters = self._statements.remaining_ttl_ms, _key_parameters(address)
-        result = await self._executor.execute(statement, parameters, deadline)
+        parameters: Parameters = [*_row_key(address)]
+        result = await self._executor.execute(
+            self._statements.remaining_ttl_ms, parameters, deadline
+        )
         return result.ntuples == 1
 
     async def touch(self, address: Address, ttl_ms: int | None, *, deadline: float) -> bool:
@@ -214,8 +218,3 @@ class PostgresStore(AsyncStore):
 def _row_key(address: Address) -> RowKey:
     space, key = address
     return encode_space(space), key.encode()
-
-
-def _key_parameters(address: Address) -> Parameters:
-    space, key = address
-    return [encode_space(space), key.encode()]

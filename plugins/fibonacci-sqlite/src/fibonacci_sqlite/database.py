@@ -9,8 +9,9 @@ from typing import Final, TypeVar, TypeVarTuple
 
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci.plugin.runtime import backoff, raise_for_signal
-from fibonacci_sqlite.connection import Connection, ConnectionPool, open_connection
+from fibonacci_sqlite.connection import Connection, open_connection
 from fibonacci_sqlite.faults import is_busy, map_error
+from fibonacci_sqlite.pool import ConnectionPool
 from fibonacci_sqlite.settings import ConnectionOptions
 
 SLOW_REQUEST: Final = 1.0
@@ -23,7 +24,11 @@ T = TypeVar("T")
 
 
 class Database:
-    """Runs work on connections to one file."""
+    """Runs work on connections to one file.
+
+    SQLite's own waiting is switched off: it knows no deadline, and would not release the
+    connection, for which a fork in this process has to wait.
+    """
 
     def __init__(self, options: ConnectionOptions) -> None:
         """Open nothing yet."""
@@ -40,8 +45,7 @@ class Database:
     ) -> T:
         """Return ``work(connection, *args)``; retry while the database is busy, until the deadline.
 
-        SQLite's own waiting is switched off: it knows no deadline, and would not release the
-        connection, for which a fork in this process has to wait. Raises StorageError.
+        Raises StorageError.
         """
         if writes:
             self._check_writable()
@@ -56,7 +60,9 @@ class Database:
                 raise_for_signal(error)
                 if not is_busy(error):
                     raise map_error(error, self._options, writing=writes and begun) from error
-                waiting_since = waiting_since or self._log_lock()
+                if not attempt:
+                    waiting_since = monotonic()
+                    _log.debug("database %r is locked by another writer", self.path)
                 if not _back_off(attempt, deadline):
                     self._log_wait(waiting_since)
                     raise self._busy_error() from error
@@ -90,11 +96,6 @@ class Database:
         else:
             connection.close()
         return True
-
-    def _log_lock(self) -> float:
-        """Log that another writer has locked the database; return the time."""
-        _log.debug("database %r is locked by another writer", self.path)
-        return monotonic()
 
     def _log_wait(self, waiting_since: float) -> None:
         """Log that a request waited for long."""

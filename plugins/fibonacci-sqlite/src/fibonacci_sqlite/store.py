@@ -185,7 +185,8 @@ class SqliteStore(Store):
                 sql.execute, sql.SWEEP, parameters, deadline=0, writes=True
             )
         except StorageError as error:
-            _log.debug("expired records were not deleted: %s", error)
+            # SQLite's own message: ours advises the caller, and nobody waits for a sweep.
+            _log.debug("expired records were not deleted: %s", error.__cause__ or error)
         else:
             if deleted:
                 _log.debug("expired records deleted: %d", deleted)

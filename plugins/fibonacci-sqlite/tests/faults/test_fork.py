@@ -68,12 +68,12 @@ def test_childs_close_does_not_affect_the_parent(workflow: Workflow, path: Path)
         workflow.memory.set("child's", 1)
         workflow.close()
 
-    for attempt in range(3):
-        workflow.memory.set(f"parent's{attempt}", 1)
+    for number in range(3):
+        workflow.memory.set(f"parent's{number}", 1)
         forked = Child(child)
-        workflow.memory.set(f"parent's{attempt}-meanwhile", 1)
+        workflow.memory.set(f"parent's{number}-meanwhile", 1)
         forked.end()
-    names = {f"parent's{attempt}{part}" for attempt in range(3) for part in ("", "-meanwhile")}
+    names = {f"parent's{number}{part}" for number in range(3) for part in ("", "-meanwhile")}
     assert names | {"k", "child's"} == keys_in(path)
 
 
@@ -96,10 +96,10 @@ def test_users_store_works_in_parent_and_child(path: Path):
     store.close()
 
 
-def writer(memory: MemoryManager, name: str, enough: Event, done: list[str]) -> Callable[[], None]:
+def writer(memory: MemoryManager, name: str, stop: Event, done: list[str]) -> Callable[[], None]:
     def write() -> None:
         number = 0
-        while not enough.is_set():
+        while not stop.is_set():
             key = f"{name}-{number}"
             memory.set_many({key: number, f"{key}+": "x" * 2000})
             done.append(key)
@@ -111,17 +111,17 @@ def writer(memory: MemoryManager, name: str, enough: Event, done: list[str]) -> 
 
 def test_forks_during_writes_of_other_threads(workflow: Workflow, path: Path):
     """Children forked while threads write work at once, and no acknowledged write is lost."""
-    memory, enough = workflow.memory, Event()
+    memory, stop = workflow.memory, Event()
     memory.set("n", 0)
     done: list[list[str]] = [[] for _ in range(3)]
     threads = [
-        Thread(target=writer(memory, f"thread{index}", enough, done[index])) for index in range(3)
+        Thread(target=writer(memory, f"thread{index}", stop, done[index])) for index in range(3)
     ]
 
     def child(number: int, send: Send) -> None:
-        for attempt in range(5):
-            memory.set(f"child{number}-{attempt}", attempt)
-            send(f"child{number}-{attempt}")
+        for part in range(5):
+            memory.set(f"child{number}-{part}", part)
+            send(f"child{number}-{part}")
             memory.increment("n")
         if number % 2:
             workflow.close()
@@ -134,7 +134,7 @@ def test_forks_during_writes_of_other_threads(workflow: Workflow, path: Path):
             children.append(Child(lambda send, number=number: child(number, send)))
             sleep(0.01)
     finally:
-        enough.set()
+        stop.set()
         for thread in threads:
             thread.join()
     sent = [line for forked in children for line in forked.end()]
@@ -155,12 +155,12 @@ def test_killed_child_does_not_affect_the_parent(workflow: Workflow, path: Path)
             send(f"c{number}")
             number += 1
 
-    for attempt in range(3):
+    for number in range(3):
         forked = Child(child)
         sent = [forked.next() for _ in range(10)]
-        workflow.memory.set(f"p{attempt}", attempt)
+        workflow.memory.set(f"p{number}", number)
         sent += forked.kill()
-        assert {*sent, f"p{attempt}"} <= set(workflow.memory.list_keys())
+        assert {*sent, f"p{number}"} <= set(workflow.memory.list_keys())
     assert set(workflow.memory.list_keys()) == keys_in(path)
 
 

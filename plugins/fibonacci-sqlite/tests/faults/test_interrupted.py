@@ -13,14 +13,13 @@ from alarms import Alarm, alarms
 from sqlite_children import Child, Send
 
 from fibonacci import MemoryConfig, Workflow
-from fibonacci_sqlite.connection import Connection
 
 AGAIN = 1.0
 """Seconds: a finalizer, which drops what is raised in it, may have swallowed the first alarm."""
 
 
 @pytest.fixture(name="alarms")
-def ringing():
+def alarm_handler():
     """SIGALRM raises."""
     with alarms():
         yield
@@ -33,14 +32,14 @@ def test_interrupts_leave_no_transaction_open(path: Path, alarms: None):
     memory.set("n", 0)
     returned = begun = 0
     database = sqlite3.connect(path, isolation_level=None, timeout=0)
-    for attempt in range(300):
+    for round_number in range(300):
         try:
             signal.setitimer(signal.ITIMER_REAL, dice.uniform(0.00005, 0.003), AGAIN)
             while True:
                 begun += 1
                 memory.increment("n")
                 returned += 1
-                memory.set_many({"a": attempt, "b": attempt, "c": attempt}, ttl=60)
+                memory.set_many(dict.fromkeys("abc", round_number), ttl=60)
                 memory.get_many(["a", "b", "c"])
                 memory.delete_many(["d", "e"])
         except Alarm:
@@ -73,15 +72,3 @@ def test_interrupted_connection_does_not_delay_a_fork(path: Path, alarms: None):
         Child(child).end()
     assert memory.get("children") == 10
     workflow.close()
-
-
-def test_half_created_connection_is_closed(path: Path):
-    """A connection that is only half created is closed, without a warning."""
-    database = sqlite3.connect(path)
-    for attributes in ({}, {"database": database}):
-        connection = Connection.__new__(Connection)
-        for name, value in attributes.items():
-            setattr(connection, name, value)
-        del connection
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        database.execute("SELECT 1")
