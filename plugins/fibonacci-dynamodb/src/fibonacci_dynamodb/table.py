@@ -111,8 +111,9 @@ class Table:
     def ensure_ttl_enabled(self, deadline: float) -> None:
         """Have DynamoDB delete expired records, if it does not yet.
 
-        The requests are sent once in a process. The process that created the table may have ended before it enabled that. Expired records
-        are hidden anyway, so no write fails with this, and a role may lack the permission.
+        The requests are sent once in a process. The process that created the table may have ended
+        before it enabled that. Expired records are hidden anyway, so no write fails with this, and
+        a role may lack the permission.
         """
         if self._is_ttl_checked:
             return
