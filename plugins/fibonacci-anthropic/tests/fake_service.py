@@ -211,7 +211,7 @@ def response(*pieces: str) -> Reply:
 
 
 def error_response(
-    code: int, kind: str = "error", message: str = "words", **headers: object
+    code: int, kind: str = "error", message: str = "a reason", **headers: object
 ) -> Reply:
     """Return an error response."""
     error = {"type": "error", "error": {"type": kind, "message": message}}

@@ -97,16 +97,16 @@ def test_two_users_have_separate_histories(
     example: dict[str, Any],
 ) -> None:
     """Each user's history has the last twenty messages, and none of the other user's."""
-    said: dict[str, list[dict[str, str]]] = {user: [] for user in USERS}
+    messages: dict[str, list[dict[str, str]]] = {user: [] for user in USERS}
     with mode(example) as chat:
         for turn in range(turns):
             for user, word in USERS.items():
                 message = f"{word} {turn}"
-                said[user].append({"role": "user", "content": message})
-                said[user].append({"role": "assistant", "content": chat(user, message)})
+                messages[user].append({"role": "user", "content": message})
+                messages[user].append({"role": "assistant", "content": chat(user, message)})
         stored = {user: example["workflow"].memory.for_user(user).get("history") for user in USERS}
     for user, other in (("ada", "walrus"), ("bob", "zebra")):
-        assert stored[user] == said[user][-20:]
+        assert stored[user] == messages[user][-20:]
         assert len(stored[user]) == min(20, 2 * turns)
         assert all(message["content"] for message in stored[user])
         assert other not in str(stored[user])

@@ -91,8 +91,8 @@ def test_threads_share_a_client(service: FakeService, model: AnthropicModel) -> 
     """Eight threads that send their first requests at once share one client."""
     service.add_replies(*[response("yes")] * 40)
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: model.complete(HI).text, range(40)))
-    assert answers == ["yes"] * 40
+        texts = list(pool.map(lambda _: model.complete(HI).text, range(40)))
+    assert texts == ["yes"] * 40
     assert len({received.connection for received in service.requests}) <= 8
 
 

@@ -49,7 +49,7 @@ LATE: dict[str, Reply] = {
     "silence": [SILENCE],
     "slow head": trickle(head()),
     "head, then silence": [head(), SILENCE],
-    "slow body": [head(), *trickle(b"".join(map(chunk, events("a long answer"))))],
+    "slow body": [head(), *trickle(b"".join(map(chunk, events("a long reply"))))],
     "pings forever": [head(), *[chunk(event("ping")), 0.05] * 600],
     "text forever": [head(), chunk(start()), *[chunk(text("x")[1]), 0.05] * 600],
     "slow refusal": [head(529, "application/json"), *trickle(chunk(b'{"error": {"type": "x"}}'))],

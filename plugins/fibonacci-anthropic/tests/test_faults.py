@@ -97,16 +97,16 @@ def test_status_decides_retryable(
 def test_error_has_a_hint(service: FakeService, model: AnthropicModel, complete: Complete) -> None:
     """The error for a status with a known fix names the fix."""
     error = error_of(service, model, complete, error_response(401, "authentication_error"))
-    assert str(error).endswith("authentication_error: words. Check ANTHROPIC_API_KEY")
+    assert str(error).endswith("authentication_error: a reason. Check ANTHROPIC_API_KEY")
 
 
-@pytest.mark.parametrize(("said", "retryable"), [("true", True), ("false", False)])
+@pytest.mark.parametrize(("header", "retryable"), [("true", True), ("false", False)])
 def test_should_retry_header_overrides_the_status(
-    service: FakeService, model: AnthropicModel, complete: Complete, said: str, retryable: bool
+    service: FakeService, model: AnthropicModel, complete: Complete, header: str, retryable: bool
 ) -> None:
     """The header x-should-retry takes precedence over the status."""
     code = 400 if retryable else 529
-    error = error_of(service, model, complete, error_response(code, x_should_retry=said))
+    error = error_of(service, model, complete, error_response(code, x_should_retry=header))
     assert error.retryable is retryable
 
 
@@ -150,7 +150,7 @@ def test_retry_after_as_a_date(
 
 
 @pytest.mark.parametrize(
-    "words",
+    "message",
     [
         "messages.0: 'the prompt is secret' is not allowed",
         "messages.0: '... prompt is sec ...'",
@@ -161,10 +161,12 @@ def test_retry_after_as_a_date(
     ],
 )
 def test_message_that_quotes_the_request_is_left_out(
-    service: FakeService, model: AnthropicModel, complete: Complete, words: str
+    service: FakeService, model: AnthropicModel, complete: Complete, message: str
 ) -> None:
     """A message that quotes the prompt or the key, or a part of them, is left out."""
-    error = error_of(service, model, complete, error_response(400, "invalid_request_error", words))
+    error = error_of(
+        service, model, complete, error_response(400, "invalid_request_error", message)
+    )
     assert str(error) == ("anthropic: the service returned an error, 400 invalid_request_error")
 
 
@@ -175,8 +177,7 @@ def test_invalid_type_and_request_id_are_left_out(
     error = error_of(
         service, model, complete, error_response(400, HI.prompt, "w" * 1000, request_id=HI.prompt)
     )
-    said = "anthropic: the service returned an error, 400: " + "w" * 300
-    assert str(error) == said
+    assert str(error) == "anthropic: the service returned an error, 400: " + "w" * 300
 
 
 @pytest.mark.parametrize(
@@ -256,7 +257,7 @@ def test_truncated_response_is_retryable(way: int, complete: Complete) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "body",
     [
         b"event: message_start\ndata: {not json: the prompt is secret\n\n",
         b"event: message_start\ndata: \xff\xfe\n\n",
@@ -267,10 +268,10 @@ def test_truncated_response_is_retryable(way: int, complete: Complete) -> None:
     ],
 )
 def test_invalid_response_is_not_quoted(
-    service: FakeService, model: AnthropicModel, complete: Complete, said: bytes
+    service: FakeService, model: AnthropicModel, complete: Complete, body: bytes
 ) -> None:
     """A response that can't be parsed raises an error that does not quote it."""
-    error = error_of(service, model, complete, [head(), chunk(said), LAST])
+    error = error_of(service, model, complete, [head(), chunk(body), LAST])
     assert str(error) in {
         "anthropic: the response was cut off",
         "anthropic: the response can't be parsed: JSONDecodeError",

@@ -3,8 +3,8 @@
 import anthropic
 import httpx2
 import pytest
-from anthropic import _base_client
 
+from fibonacci_anthropic.clients import _platform
 from fibonacci_anthropic.transport import ResolvingBackend, resolve_in_threads
 
 
@@ -14,6 +14,9 @@ def test_network_backends_of_an_async_client_are_replaced(monkeypatch: pytest.Mo
     ``resolve_in_threads`` leaves a client with other internals as it is, so only this test sees
     that they have changed.
     """
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     client = anthropic.DefaultAsyncHttpxClient()
     transports = [client._transport, *filter(None, client._mounts.values())]
@@ -24,8 +27,10 @@ def test_network_backends_of_an_async_client_are_replaced(monkeypatch: pytest.Mo
         assert isinstance(vars(transport._pool)["_network_backend"], ResolvingBackend)
 
 
-def test_async_client_has_the_platform_that_is_set() -> None:
-    """The SDK computes the platform with ``get_platform``, and caches it as ``_platform``."""
+def test_platform_that_is_set_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK reports the platform in ``_platform``, and computes it with ``get_platform``."""
     client = anthropic.AsyncAnthropic(api_key="key")
     assert vars(client)["_platform"] is None
-    assert callable(_base_client.get_platform)
+    monkeypatch.setattr(client, "_platform", "Test")
+    assert client.platform_headers()["X-Stainless-OS"] == "Test"
+    assert _platform()

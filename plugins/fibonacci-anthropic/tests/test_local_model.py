@@ -22,18 +22,18 @@ def model(local_model: Llama) -> AnthropicModel:
 
 def test_completion_has_text_and_usage(model: AnthropicModel, complete: Complete) -> None:
     """The completion has a text, token counts and a stop reason."""
-    answer = complete(model, STORY)
-    assert answer.text
-    assert answer.usage.input_tokens > 10
-    assert 2 <= answer.usage.output_tokens <= 12
-    assert answer.stop_reason == "end"
+    completion = complete(model, STORY)
+    assert completion.text
+    assert completion.usage.input_tokens > 10
+    assert 2 <= completion.usage.output_tokens <= 12
+    assert completion.stop_reason == "end"
 
 
 def test_max_tokens_limits_the_completion(model: AnthropicModel, complete: Complete) -> None:
     """The completion ends at max_tokens with that stop reason."""
-    answer = complete(model, ModelRequest(prompt=STORY.prompt, max_tokens=2))
-    assert answer.usage.output_tokens == 2
-    assert answer.stop_reason == "max_tokens"
+    completion = complete(model, ModelRequest(prompt=STORY.prompt, max_tokens=2))
+    assert completion.usage.output_tokens == 2
+    assert completion.stop_reason == "max_tokens"
 
 
 def test_stream_yields_deltas_and_the_completion(model: AnthropicModel) -> None:

@@ -23,7 +23,7 @@ def test_no_log_record_has_prompt_completion_or_key(
 ) -> None:
     """No logger records a prompt, a completion or a key, at DEBUG or after an error."""
     caplog.set_level(logging.DEBUG)
-    service.add_replies(response("answer-hunter2"), error_response(529))
+    service.add_replies(response("reply-hunter2"), error_response(529))
     complete(model, SECRET)
     with pytest.raises(Exception, match="529"):
         complete(model, SECRET)

@@ -90,7 +90,7 @@ def test_empty_completion(service: FakeService, model: AnthropicModel, complete:
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("stop_reason", "reason"),
     [
         ("end_turn", "end"),
         ("max_tokens", "max_tokens"),
@@ -102,10 +102,14 @@ def test_empty_completion(service: FakeService, model: AnthropicModel, complete:
     ],
 )
 def test_stop_reasons_are_mapped(
-    service: FakeService, model: AnthropicModel, complete: Complete, said: str, reason: str | None
+    service: FakeService,
+    model: AnthropicModel,
+    complete: Complete,
+    stop_reason: str,
+    reason: str | None,
 ) -> None:
     """The API's stop reasons are mapped to those of Fibonacci."""
-    completion = complete_with(service, model, complete, start(), *text("x"), *end(said))
+    completion = complete_with(service, model, complete, start(), *text("x"), *end(stop_reason))
     assert completion.stop_reason == reason
 
 
@@ -136,10 +140,10 @@ def test_missing_counts_are_ignored(
     ("details", "why"),
     [
         (
-            {"type": "refusal", "category": "bio", "explanation": "words of the prompt"},
+            {"type": "refusal", "category": "bio", "explanation": "a quotation of the prompt"},
             r"refused to continue \(bio\);",
         ),
-        ({"type": "refusal", "category": "words of the prompt"}, "refused to continue;"),
+        ({"type": "refusal", "category": "a quotation of the prompt"}, "refused to continue;"),
         (None, "refused to continue;"),
     ],
 )
@@ -152,7 +156,7 @@ def test_refusal_raises_model_error(
             service, model, complete, start(), *text("half"), *end("refusal", stop_details=details)
         )
     assert not caught.value.retryable
-    assert "words" not in str(caught.value)
+    assert "quotation" not in str(caught.value)
 
 
 def test_stream_ends_with_the_completion(service: FakeService, model: AnthropicModel) -> None:

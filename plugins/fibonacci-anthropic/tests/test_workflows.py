@@ -38,7 +38,7 @@ from .fake_service import (
 
 Execute = Callable[..., Any]
 
-CUT: Reply = [head(), *map(chunk, [start(), *text("half an answer")]), DISCONNECT]
+CUT: Reply = [head(), *map(chunk, [start(), *text("half a reply")]), DISCONNECT]
 BUSY = error_response(529, "overloaded_error", "Overloaded")
 
 
@@ -77,8 +77,8 @@ def workflow_of(model: AnthropicModel, **fields: Any) -> Workflow:
     """Return a workflow of one node with an empty memory."""
     config = MemoryConfig(connection_url=f"memory://anthropic-{next(_memories)}")
     workflow = Workflow("w", config)
-    said = {"key": "said", "mode": "append"}
-    fields = {"memory_write": said, "retry": Retry(attempts=3, backoff=0.01), **fields}
+    write = {"key": "replies", "mode": "append"}
+    fields = {"memory_write": write, "retry": Retry(attempts=3, backoff=0.01), **fields}
     workflow.add_node(LLMNode("n", model, "Hi {{input.name}}", **fields))
     return workflow
 
@@ -97,7 +97,7 @@ def test_third_attempt_succeeds(
         assert result["n"] == "whole"
         assert result.trace["n"].attempts == 3
         assert (result.usage.input_tokens, result.usage.output_tokens) == (5, 2)
-        assert workflow.memory.get("said") == ["whole"]
+        assert workflow.memory.get("replies") == ["whole"]
     assert [received.body for received in service.requests] == [service.requests[0].body] * 3
 
 
@@ -173,7 +173,7 @@ def test_invalid_json_output_is_retried(
         result = run(execute, workflow)
         assert result["n"] == {"n": 1}
         assert result.trace["n"].attempts == 3
-        assert workflow.memory.get("said") == [{"n": 1}]
+        assert workflow.memory.get("replies") == [{"n": 1}]
 
 
 def test_independent_nodes_send_concurrently(execute: Execute) -> None:

@@ -85,11 +85,14 @@ def test_list_mixes_sources(
         assert both.open(restart(PASSPHRASE).seal(b"3", b""), b"") == b"3"
 
 
+NOT_SET = "the encryption key can't be read from the environment variable A_KEY: it is not set"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "the environment variable A_KEY for the encryption key is not set"),
-        ("", "the environment variable A_KEY for the encryption key is not set"),
+        (None, NOT_SET),
+        ("", NOT_SET),
         ("\n", "encryption key 1, from the environment variable A_KEY, is empty, or one "),
         ("canary-short", "encryption key 1, from the environment variable A_KEY, is neither 32 "),
         ("env:A_KEY", "the environment variable A_KEY must contain the key itself, not the "),
@@ -131,6 +134,7 @@ def test_key_after_a_prefix_is_not_quoted(source: str, key: str):
     """A key written by mistake after env: or file: is not quoted (C23)."""
     error = error_message(source.format(key))
     assert key not in error
+    assert error.startswith("the encryption key ")
     if source != "env:{}" or not key[0].isdigit():
         assert "(not repeated, as it looks like a key)" in error
 

@@ -1,4 +1,4 @@
-"""The requests that boto3 makes: recorded, counted, and answered by a test's script."""
+"""The requests that boto3 makes: recorded and counted; a test's script may respond to them."""
 
 from collections import Counter
 from collections.abc import Callable

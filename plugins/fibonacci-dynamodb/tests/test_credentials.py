@@ -187,13 +187,13 @@ class Refusing:
     """A provider whose role AWS refuses."""
 
     def __init__(self, code: str, status: int) -> None:
-        self._answer = {
+        self._response = {
             "Error": {"Code": code, "Message": "hunter2"},
             "ResponseMetadata": {"HTTPStatusCode": status},
         }
 
     def load_credentials(self) -> Credentials:
-        raise ClientError(self._answer, "AssumeRole")
+        raise ClientError(self._response, "AssumeRole")
 
 
 @pytest.mark.parametrize(

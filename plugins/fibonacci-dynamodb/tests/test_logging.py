@@ -57,6 +57,24 @@ def test_refused_time_to_live_is_logged(
     assert "AccessDeniedException" in text
 
 
+def test_time_to_live_of_another_process_is_logged(
+    moto_server: Moto, open_memory: Open, ledger: Ledger, messages: Messages
+):
+    """If DynamoDB refuses to enable TimeToLive, as it is enabled already, the log may say so."""
+    memory = open_memory(moto_server.fresh)
+    memory.exists("k")
+    messages("INFO")
+    refusal = error("ValidationException", message="TimeToLive is already enabled")
+    ledger.script.add("UpdateTimeToLive", refusal)
+    memory.set("k", 1, ttl=60)
+    memory.set("k", 1, ttl=60)
+    [text] = messages("INFO")
+    assert text.startswith("TimeToLive of table ")
+    assert text.endswith(
+        " was not enabled by this process: not permitted, or another process did it"
+    )
+
+
 @pytest.mark.parametrize(
     ("operation", "field", "call"),
     [
@@ -121,7 +139,9 @@ def test_refused_records_are_logged(
     with pytest.raises(CorruptRecordError):
         memory.get(CANARY)
     [text] = messages("INFO")
-    assert text == "a record in workflow scope was refused: its attributes have other types"
+    assert (
+        text == "a record in workflow scope was refused: another application wrote its attributes"
+    )
 
 
 @pytest.mark.parametrize("fault", [lost_reply(), BlackHole()], ids=["lost reply", "black hole"])

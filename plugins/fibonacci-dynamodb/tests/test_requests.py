@@ -1,4 +1,4 @@
-"""How many requests each verb sends."""
+"""How many requests each method sends."""
 
 from math import ceil
 
@@ -12,7 +12,7 @@ from .conftest import Open
 
 
 def test_requests_for_one_record(dynamodb_server: DynamoDB, open_memory: Open, ledger: Ledger):
-    """A verb about one record sends one request; append() reads first, and sends two."""
+    """A method for one record sends one request; append() reads first, and sends two."""
     memory = open_memory(dynamodb_server.fresh)
     memory.exists("k")
     assert ledger.count(lambda: memory.set("k", [1])) == {"PutItem": 1}

@@ -75,6 +75,18 @@ def test_unprocessed_reads_are_retried(memory: MemoryManager, ledger: Ledger):
     }
 
 
+def test_unprocessed_keys_of_another_table_are_an_error(memory: MemoryManager, ledger: Ledger):
+    """Unprocessed keys that name another table raise StorageError: DynamoDB refuses them."""
+
+    def misnamed(request):
+        ((_, batch),) = json.loads(request.body)["RequestItems"].items()
+        return respond({"UnprocessedKeys": {"other": batch}})(request)
+
+    ledger.script.add("BatchGetItem", misnamed, error("AccessDeniedException"))
+    with pytest.raises(StorageError, match="AccessDeniedException"):
+        memory.get_many(["k"])
+
+
 def test_batch_that_stays_unprocessed_ends_at_deadline(
     table_url: str, open_memory: Open, ledger: Ledger
 ):
@@ -111,9 +123,9 @@ def test_throttled_until_deadline_is_unavailable(table_url: str, open_memory: Op
         ledger.script.always(operation, error("ThrottlingException"))
     with pytest.raises(BackendUnavailableError, match="ThrottlingException, request REQUEST1"):
         memory.set("k", 2)
-    for ask in (memory.delete, memory.get, memory.exists):
+    for method in (memory.delete, memory.get, memory.exists):
         with pytest.raises(BackendUnavailableError):
-            ask("k")
+            method("k")
     with pytest.raises(BackendUnavailableError):
         memory.list_keys()
     with pytest.raises(BackendUnavailableError):

@@ -36,7 +36,7 @@ def canaries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def exercise(memory: MemoryManager) -> list[str]:
-    """Call all verbs on records that contain the canary; return the errors' tracebacks as text."""
+    """Call all methods on records that contain the canary; return the tracebacks as text."""
     texts = [repr(memory)]
     for act in (
         lambda: memory.set("k", [VALUE]),

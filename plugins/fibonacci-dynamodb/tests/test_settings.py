@@ -1,5 +1,8 @@
 """The connection URL, the options and the environment variables."""
 
+import socket
+import subprocess
+import sys
 import traceback
 from typing import Any
 
@@ -7,7 +10,7 @@ import pytest
 
 from fibonacci import ConfigurationError
 from fibonacci.plugin import StoreSettings, StoreURL
-from fibonacci_dynamodb import environment, fibonacci_storage
+from fibonacci_dynamodb import client, environment, fibonacci_storage
 from fibonacci_dynamodb.settings import Settings, read_settings
 
 
@@ -140,9 +143,24 @@ def test_unused_variables_are_not_checked(monkeypatch: pytest.MonkeyPatch):
     assert read("dynamodb://eu-west-1?profile=p&endpoint_url=http://localhost").profile == "p"
 
 
-def test_creating_a_store_does_no_io():
-    """fibonacci_storage() and create_store() do no I/O, and do not connect."""
+def test_creating_a_store_does_not_connect(monkeypatch: pytest.MonkeyPatch):
+    """create_store() connects to nothing and reads no AWS file."""
+    monkeypatch.setattr(socket.socket, "connect", pytest.fail)
+    monkeypatch.setattr(client, "create_bundle", pytest.fail)  # this reads AWS's files
     url = StoreURL.parse("dynamodb://nowhere?endpoint_url=http://192.0.2.1&profile=none")
     store = fibonacci_storage(StoreSettings(url=url)).create_store()
     assert repr(store) == "<DynamoStore: table 'fibonacci' in nowhere>"
     store.close()
+
+
+def test_boto3_is_imported_by_the_store():
+    """fibonacci_storage() does not import boto3, which takes half a second."""
+    program = """
+import sys
+from fibonacci.plugin import StoreSettings, StoreURL
+from fibonacci_dynamodb import fibonacci_storage
+
+fibonacci_storage(StoreSettings(url=StoreURL.parse("dynamodb://eu-west-1")))
+assert not {"boto3", "botocore"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -26,8 +26,8 @@ from .conftest import ADDRESS, Open, OpenStore, name_of, ready, soon, until
 STARTS = 20
 
 
-def test_first_verb_creates_the_table(moto_server: Moto, open_memory: Open, ledger: Ledger):
-    """The first verb that finds no table creates it, and is sent again."""
+def test_first_call_creates_the_table(moto_server: Moto, open_memory: Open, ledger: Ledger):
+    """The first call that finds no table creates it, and is sent again."""
     url = moto_server.fresh
     memory = open_memory(url)
     found = ledger.count(lambda: memory.set("k", 1))
@@ -38,7 +38,7 @@ def test_first_verb_creates_the_table(moto_server: Moto, open_memory: Open, ledg
     assert ledger.count(lambda: open_memory(url).get("k")) == {"GetItem": 1}
 
 
-def test_any_verb_creates_the_table(moto_server: Moto, open_memory: Open):
+def test_any_method_creates_the_table(moto_server: Moto, open_memory: Open):
     """Reads, clear() and append() create the table, too."""
     assert open_memory(moto_server.fresh).list_keys() == []
     assert open_memory(moto_server.fresh).get_many(["k"]) == {}
@@ -64,7 +64,7 @@ def test_first_ttl_enables_time_to_live(moto_server: Moto, open_memory: Open, le
 def test_time_to_live_permission_is_optional(
     moto_server: Moto, open_memory: Open, ledger: Ledger, code: str
 ):
-    """Without the permission for TimeToLive writes succeed, and it is requested only once."""
+    """Without the permission for TimeToLive writes succeed, and it is checked only once."""
     memory = open_memory(moto_server.fresh)
     ledger.script.add("DescribeTimeToLive", error(code))
     memory.set("k", 1, ttl=60)
@@ -129,7 +129,7 @@ def test_threads_create_the_table_once(moto_server: Moto, open_store: OpenStore,
 def test_new_table_may_be_missing_for_a_moment(
     moto_server: Moto, open_memory: Open, ledger: Ledger
 ):
-    """A new table that DynamoDB does not know yet is retried."""
+    """A request to a new table that DynamoDB does not know yet is retried."""
     missing = error("ResourceNotFoundException")
     ledger.script.add("DescribeTable", missing)
     ledger.script.add("PutItem", missing, missing)
@@ -219,6 +219,7 @@ def test_terraform_resource(capsys: pytest.CaptureFixture[str]):
     assert 'attribute_name = "expires_s"' in printed
     with pytest.raises(SystemExit):
         main(["terraform", "--table", "?"])
+    assert "must be the name of a table" in capsys.readouterr().err
 
 
 def test_readme_shows_the_printed_definition():

@@ -3,6 +3,7 @@
 from jinja2 import Environment, nodes
 from jinja2.compiler import CodeGenerator
 from jinja2.lexer import Lexer
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fibonacci_jinja.analysis import TemplateAnalyzer
 from fibonacci_jinja.generator import LookupCodeGenerator
@@ -18,6 +19,11 @@ def test_overridden_methods_exist():
     names = {name for name in vars(LookupCodeGenerator) if not name.startswith("__")} - own
     assert names >= {"visit_Name", "visit_Getattr", "visit_Getitem", "visit_Concat", "newline"}
     assert [name for name in names if not hasattr(CodeGenerator, name)] == []
+    own = {"concatenate", "look_up", "undefined_name", "_child", "_undefined"}
+    names = {name for name in vars(Sandbox) if not name.startswith("__")} - own
+    assert names >= {"concat", "intercepted_binops", "getattr", "getitem"}
+    assert names >= {"is_safe_callable", "call_binop"}
+    assert [name for name in names if not hasattr(ImmutableSandboxedEnvironment, name)] == []
     assert "tokeniter" in vars(Lexer)
     assert isinstance(vars(Environment)["lexer"], property)
 

@@ -99,13 +99,19 @@ def test_unknown_filter_or_test_has_a_suggestion():
         ("{% from 'a' import b %}", "import"),
         ("{% extends 'a' %}", "extends"),
         ("{% block a %}{% endblock %}", "block"),
-        ("{% autoescape true %}{% endautoescape %}", "autoescape"),
         ("{% if 0 %}{% include input.x %}{% endif %}", "include"),
     ],
 )
 def test_statements_that_load_templates_are_disabled(source, what):
     """Statements that load or extend templates are disabled."""
-    assert f"'{what}' is disabled" in error_of(source)
+    reason = f"'{what}' is disabled: a template can't load or extend another one"
+    assert reason in error_of(source)
+
+
+def test_autoescape_is_disabled():
+    """The statement ``autoescape`` is disabled, with a reason of its own."""
+    error = error_of("{% autoescape true %}{% endautoescape %}")
+    assert "'autoescape' is disabled: nothing is escaped except by | e" in error
 
 
 @pytest.mark.parametrize("source", ["{% set input.x = 1 %}", "{% set a, input.x = 1, 2 %}"])

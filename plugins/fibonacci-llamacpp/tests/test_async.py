@@ -1,4 +1,4 @@
-"""Async code: no threads, and the event loop is not blocked."""
+"""Async code: a generation uses no thread, and the event loop is not blocked."""
 
 import asyncio
 import threading
@@ -50,8 +50,8 @@ def test_more_tasks_than_slots(model: Model) -> None:
     """More tasks than slots all complete."""
 
     async def run() -> list[int]:
-        answers = await asyncio.gather(*[model.acomplete(SHORT) for _ in range(SLOTS + 3)])
-        return [answer.usage.output_tokens for answer in answers]
+        completions = await asyncio.gather(*[model.acomplete(SHORT) for _ in range(SLOTS + 3)])
+        return [completion.usage.output_tokens for completion in completions]
 
     assert asyncio.run(run()) == [TOKENS] * (SLOTS + 3)
 
@@ -84,7 +84,8 @@ def test_cancelled_task_ends_the_generation(model: Model) -> None:
 
     async def run() -> None:
         tasks = [asyncio.create_task(model.acomplete(ENDLESS)) for _ in range(SLOTS - 1)]
-        async with aclosing(model.astream(ENDLESS)) as beside:  # tells that they are answered
+        async with aclosing(model.astream(ENDLESS)) as beside:
+            # Its tokens show that the tasks' requests are processed, too.
             for _ in range(3):
                 await anext(beside)
         for task in tasks:

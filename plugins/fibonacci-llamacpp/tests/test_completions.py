@@ -19,19 +19,19 @@ STORY = ModelRequest(prompt="Tell me a story about a ship.", max_tokens=12)
 
 def test_completion_has_text_and_usage(full_model: Model) -> None:
     """The completion has a text, token counts and a stop reason, and no marker."""
-    answer = full_model.complete(ModelRequest(prompt="Say hello.", max_tokens=200))
-    assert answer.text
-    assert "<|" not in answer.text
-    assert 0 < answer.usage.output_tokens < 200
-    assert answer.usage.input_tokens > 4
-    assert answer.stop_reason == "end"
+    completion = full_model.complete(ModelRequest(prompt="Say hello.", max_tokens=200))
+    assert completion.text
+    assert "<|" not in completion.text
+    assert 0 < completion.usage.output_tokens < 200
+    assert completion.usage.input_tokens > 4
+    assert completion.stop_reason == "end"
 
 
 def test_max_tokens_limits_the_completion(model: Model) -> None:
     """The completion ends at max_tokens with that stop reason."""
-    answer = model.complete(STORY)
-    assert answer.usage.output_tokens == STORY.max_tokens
-    assert answer.stop_reason == "max_tokens"
+    completion = model.complete(STORY)
+    assert completion.usage.output_tokens == STORY.max_tokens
+    assert completion.stop_reason == "max_tokens"
 
 
 def test_workflow_finds_the_model_by_name() -> None:
@@ -45,21 +45,21 @@ def test_full_context_ends_the_completion(monkeypatch: pytest.MonkeyPatch, weigh
     """A completion that fills the context ends with the stop reason max_tokens."""
     monkeypatch.setattr("fibonacci_llamacpp.worker.CONTEXT_SIZE", 256)
     small = LlamaModel(ModelServer(weights))
-    answer = small.complete(ENDLESS)
-    assert 255 <= answer.usage.input_tokens + answer.usage.output_tokens <= 257
-    assert answer.stop_reason == "max_tokens"
+    completion = small.complete(ENDLESS)
+    assert 255 <= completion.usage.input_tokens + completion.usage.output_tokens <= 257
+    assert completion.stop_reason == "max_tokens"
 
 
 def test_stop_text_is_left_out(model: Model) -> None:
     """The completion ends before the first stop text, and so do the deltas of a stream."""
-    said = model.complete(SENTENCE).text
-    word = said.split()[2]
-    request = attrs.evolve(SENTENCE, stop=("never said", word))
-    answer = model.complete(request)
-    assert answer.text == said[: said.index(word)]
-    assert answer.stop_reason == "stop"
+    whole = model.complete(SENTENCE).text
+    word = whole.split()[2]
+    request = attrs.evolve(SENTENCE, stop=("never generated", word))
+    completion = model.complete(request)
+    assert completion.text == whole[: whole.index(word)]
+    assert completion.stop_reason == "stop"
     pieces = [piece.text for piece in model.stream(request) if isinstance(piece, TextDelta)]
-    assert "".join(pieces) == answer.text
+    assert "".join(pieces) == completion.text
 
 
 def test_system_prompt_reaches_the_model(full_model: Model) -> None:
@@ -91,10 +91,10 @@ def test_high_temperature_varies_completions(full_model: Model) -> None:
 
 def test_json_without_a_schema_is_an_object(full_model: Model) -> None:
     """JSON output without a schema is an object."""
-    answer = full_model.complete(
+    completion = full_model.complete(
         ModelRequest(prompt="A person's name and age as JSON.", output_format="json")
     )
-    assert isinstance(json.loads(answer.text), dict)
+    assert isinstance(json.loads(completion.text), dict)
 
 
 def test_json_matches_the_schema(full_model: Model) -> None:
@@ -105,10 +105,10 @@ def test_json_matches_the_schema(full_model: Model) -> None:
         "required": ["colour", "count"],
         "additionalProperties": False,
     }
-    answer = full_model.complete(
+    completion = full_model.complete(
         ModelRequest(prompt="Say hello.", output_format="json", output_schema=schema)
     )
-    found = json.loads(answer.text)
+    found = json.loads(completion.text)
     assert found.keys() == {"colour", "count"}
     assert found["colour"] in {"red", "green"}
     assert type(found["count"]) is int

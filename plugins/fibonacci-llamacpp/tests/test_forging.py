@@ -59,7 +59,7 @@ def test_markers_are_tokens_in_parsed_text(client: Client) -> None:
 def test_template_without_the_prompt_is_refused(tmp_path: Path) -> None:
     """A chat template that leaves out the prompt raises ModelError."""
     weights = find_weights("smollm2").read_bytes()
-    deaf = tmp_path / "deaf.gguf"
-    deaf.write_bytes(weights.replace(b"message['content']", b"message['nothing']", 1))
+    file = tmp_path / "no-content.gguf"
+    file.write_bytes(weights.replace(b"message['content']", b"message['nothing']", 1))
     with pytest.raises(ModelError, match="leaves out the prompt"):
-        LlamaModel(ModelServer(deaf)).complete(ModelRequest(prompt="Hi"))
+        LlamaModel(ModelServer(file)).complete(ModelRequest(prompt="Hi"))

@@ -66,8 +66,8 @@ def test_threads_complete_concurrently(model: Model) -> None:
     """Six threads that send requests at once get their completions."""
     requests = [attrs.evolve(SHORT, prompt=f"Tell me about {n}.") for n in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(model.complete, requests))
-    assert [answer.usage.output_tokens for answer in answers] == [TOKENS] * 6
+        completions = list(pool.map(model.complete, requests))
+    assert [completion.usage.output_tokens for completion in completions] == [TOKENS] * 6
 
 
 def test_last_model_stops_the_process(weights: Path) -> None:

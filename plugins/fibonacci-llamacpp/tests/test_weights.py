@@ -97,15 +97,15 @@ def test_truncated_file_raises_model_error(tmp_path: Path, share: float) -> None
 
 
 @pytest.mark.parametrize(
-    ("missing", "mend"), [("libgomp.so.1", "apt-get install libgomp1$"), ("libm.so.6", r"file\.$")]
+    ("missing", "fix"), [("libgomp.so.1", "apt-get install libgomp1$"), ("libm.so.6", r"file\.$")]
 )
 def test_missing_library_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, mend: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, fix: str
 ) -> None:
     """The error for a missing library says what to install."""
     why = f"{missing}: cannot open shared object file"
     (tmp_path / "xllamacpp.py").write_text(f"raise ImportError({why!r})")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     model = LlamaModel(ModelServer(find_weights("smollm2")))
-    with pytest.raises(ModelError, match=rf"can't be imported: {missing}: .*{mend}"):
+    with pytest.raises(ModelError, match=rf"can't be imported: {missing}: .*{fix}"):
         model.complete(ModelRequest(prompt="Hi"))

@@ -14,7 +14,7 @@ from .model_requests import ENDLESS
 
 @pytest.fixture
 def workflow(model: Model) -> Workflow:
-    """One node, which tells of the sea."""
+    """One node, whose completion is about the sea."""
     workflow = Workflow("sea")
     workflow.add_node(LLMNode("sea", model, "Tell me about the sea 🌊.", max_tokens=24))
     return workflow
@@ -60,19 +60,19 @@ def test_closing_a_run_frees_the_model(endless: Workflow) -> None:
 def test_cancelling_a_run_frees_the_model(endless: Workflow) -> None:
     """Cancelling a task within a streamed run frees its slot at once."""
 
-    said = asyncio.Event()
+    has_text = asyncio.Event()
 
     async def read() -> None:
         async with aclosing(endless.astream()) as events:
             async for event in events:
                 if isinstance(event, NodeText):
-                    said.set()
+                    has_text.set()
 
     async def main() -> None:
         for _ in range(SLOTS):
-            said.clear()
+            has_text.clear()
             reading = asyncio.create_task(read())
-            await said.wait()
+            await has_text.wait()
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading

@@ -31,7 +31,7 @@ HINTS: Final = {
     413: "Shorten the prompt, or the history in it",
 }
 
-MAX_QUOTED: Final = 12
+MIN_QUOTE: Final = 12
 """Consecutive characters from which on the service's message counts as quoting what was sent."""
 MAX_MESSAGE: Final = 300
 """Characters of the service's message that are reported."""
@@ -164,11 +164,9 @@ def _identifier(text: object) -> str:
 
 
 def quotes(message: str, sent: str) -> bool:
-    """Return whether the message has all of what was sent, or MAX_QUOTED characters of it."""
+    """Return whether the message has all of what was sent, or MIN_QUOTE characters in a row."""
     sent = " ".join(sent.split())
-    windows = (
-        message[start : start + MAX_QUOTED] for start in range(len(message) - MAX_QUOTED + 1)
-    )
+    windows = (message[start : start + MIN_QUOTE] for start in range(len(message) - MIN_QUOTE + 1))
     return sent in message or any(window in sent for window in windows)
 
 

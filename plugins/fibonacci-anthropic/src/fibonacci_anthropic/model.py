@@ -8,7 +8,12 @@ from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, run_syn
 from fibonacci_anthropic.clients import shared_clients
 from fibonacci_anthropic.credentials import Secret, find_credentials
 from fibonacci_anthropic.environment import check_environment
-from fibonacci_anthropic.stream import AsyncEventStream, BlockingEventStream, MessageStream
+from fibonacci_anthropic.stream import (
+    AsyncEventStream,
+    BlockingEventStream,
+    EventStream,
+    MessageStream,
+)
 
 
 class AnthropicModel(Model):
@@ -76,7 +81,7 @@ class AnthropicModel(Model):
             await stream.close()
 
     def _message_stream(
-        self, event_stream: type[BlockingEventStream], request: ModelRequest
+        self, event_stream: type[EventStream], request: ModelRequest
     ) -> MessageStream:
         events = event_stream(self._clients, request.deadline)
         return MessageStream(events, self._credentials, request)

@@ -1,5 +1,6 @@
 """One request to the service and its stream of events, blocking or in an event loop."""
 
+from abc import ABC, abstractmethod
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,8 +28,8 @@ END: Final = object()
 """Returned instead of an event after the last one."""
 
 
-class BlockingEventStream:
-    """Blocks its thread: its coroutines never suspend."""
+class EventStream(ABC):
+    """One request, and the events of its response."""
 
     timeout_margin = 0.0
     """Seconds between the deadline and the SDK's own timeout."""
@@ -39,9 +40,9 @@ class BlockingEventStream:
         self._client: Any = None
         self._events: Any = None
 
+    @abstractmethod
     async def acquire_client(self) -> None:
         """Get a client; the first one of a process takes seconds, as it imports the SDK."""
-        self._client = self._clients.blocking_client()
 
     async def send(self, body: dict[str, Any]) -> None:
         """Send the request and receive the head of the response.
@@ -62,20 +63,17 @@ class BlockingEventStream:
                 raise
             self._events = await self._post(self._arguments(body))
 
+    @abstractmethod
     async def _post(self, arguments: dict[str, Any]) -> Any:
-        with self._call.active():
-            return self._client.post(PATH, **arguments)
+        """Return the SDK's stream of events."""
 
+    @abstractmethod
     async def next_event(self) -> Any:
         """Return the next event, normally a dict; END after the last one."""
-        seconds_left(self._call.deadline)
-        with self._call.active():
-            return next(self._events, END)
 
+    @abstractmethod
     async def close(self) -> None:
         """End the request, whatever it is doing."""
-        if self._events is not None:
-            self._events.close()
 
     async def drain(self) -> None:
         """Wait for the end of a complete stream; it does not matter if it fails to come."""
@@ -100,14 +98,38 @@ class BlockingEventStream:
             "options": {"timeout": Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))},
         }
 
+    @abstractmethod
+    def _stream_class(self) -> Any:
+        """Return the SDK's class for the stream."""
+
+
+class BlockingEventStream(EventStream):
+    """An event stream that blocks its thread: its coroutines never suspend."""
+
+    async def acquire_client(self) -> None:
+        self._client = self._clients.blocking_client()
+
+    async def _post(self, arguments: dict[str, Any]) -> Any:
+        with self._call.active():
+            return self._client.post(PATH, **arguments)
+
+    async def next_event(self) -> Any:
+        seconds_left(self._call.deadline)
+        with self._call.active():
+            return next(self._events, END)
+
+    async def close(self) -> None:
+        if self._events is not None:
+            self._events.close()
+
     def _stream_class(self) -> Any:
         from anthropic import Stream
 
         return Stream[object]
 
 
-class AsyncEventStream(BlockingEventStream):
-    """Waits on the running event loop."""
+class AsyncEventStream(EventStream):
+    """An event stream that waits on the running event loop."""
 
     # The loop's timeout ends a request. If the SDK's fired at the same moment, one would interrupt
     # what the other does to close the connection.
@@ -148,7 +170,7 @@ class MessageStream:
     """One request and its response, for both kinds of event streams. Raises ModelError."""
 
     def __init__(
-        self, events: BlockingEventStream, credentials: Credentials, request: ModelRequest
+        self, events: EventStream, credentials: Credentials, request: ModelRequest
     ) -> None:
         self._events = events
         self._credentials = credentials

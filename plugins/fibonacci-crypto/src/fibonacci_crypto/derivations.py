@@ -6,7 +6,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from fibonacci.errors import DecryptionError, EncryptionError
-from fibonacci_crypto.forks import DERIVATION_LOCK
+from fibonacci_crypto.forks import ForkSafeLock
 from fibonacci_crypto.keys import MasterKey, Passphrase
 from fibonacci_crypto.layout import KDF_SALT_SIZE
 from fibonacci_crypto.lru_cache import LRUCache
@@ -17,6 +17,10 @@ MAX_SALTS: Final = 1_024
 
 MAX_UNMATCHED_SALTS: Final = 1_024
 """Salts that opened nothing, cached so that reading a forged record again costs nothing."""
+
+DERIVATION_LOCK: Final = ForkSafeLock()
+"""Held while a key is derived: one derivation at a time, and none during a fork."""
+DERIVATION_LOCK.guard_forks()
 
 
 class Derivations:

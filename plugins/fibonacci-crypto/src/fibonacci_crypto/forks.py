@@ -15,7 +15,7 @@ class Resettable(Protocol):
     """An object with a lock or a session."""
 
     def reset_after_fork(self) -> None:
-        """Replace it."""
+        """Replace the lock or the session."""
         ...
 
 
@@ -45,6 +45,14 @@ class ForkSafeLock:
         # Reentrant, as a signal handler may fork in the thread that derives.
         self.lock = RLock()
 
+    def guard_forks(self) -> None:
+        """Have all forks wait for the lock from now on, which keeps it for the whole process."""
+        on_fork(
+            before=self.acquire_before_fork,
+            after_in_parent=self.release_after_fork,
+            after_in_child=self.reset_after_fork,
+        )
+
     def acquire_before_fork(self) -> None:
         """Wait until no derivation runs."""
         self.lock.acquire(timeout=self._timeout)
@@ -59,12 +67,4 @@ class ForkSafeLock:
         self.lock = RLock()
 
 
-DERIVATION_LOCK: Final = ForkSafeLock()
-"""Held while a key is derived: one derivation at a time, and none during a fork."""
-
 on_fork(after_in_child=_reset_after_fork)
-on_fork(
-    before=DERIVATION_LOCK.acquire_before_fork,
-    after_in_parent=DERIVATION_LOCK.release_after_fork,
-    after_in_child=DERIVATION_LOCK.reset_after_fork,
-)

@@ -157,8 +157,8 @@ def _read_variable(source: Source) -> Secret[str]:
     secret = Secret(os.environ.get(source.location) or "")
     if not secret.value:
         raise ConfigurationError(
-            f"the environment variable {_display(source.location, source.location)} for the "
-            f"encryption key is not set"
+            f"the encryption key can't be read from the environment variable "
+            f"{_display(source.location, source.location)}: it is not set"
         )
     return secret
 

@@ -19,7 +19,7 @@ from fibonacci.plugin.runtime import (
     raise_for_signal,
 )
 from fibonacci_dynamodb import faults
-from fibonacci_dynamodb.credentials import SigningCredentials
+from fibonacci_dynamodb.credentials import MAX_JOIN_AGE, SigningCredentials
 from fibonacci_dynamodb.environment import ca_file, check_ca_file
 from fibonacci_dynamodb.settings import Settings
 from fibonacci_dynamodb.transport import Exchange, Transport, current_exchange
@@ -42,9 +42,6 @@ SENSITIVE_LOGGERS: Final = (
 """The loggers that write requests and responses, with values and session tokens in them. Records
 of an application's own clients are logged as before."""
 
-JOIN_TIMEOUT: Final = 60.0
-"""Seconds for which a call waits for a client that another call is creating."""
-
 
 @attrs.frozen
 class ClientBundle:
@@ -62,7 +59,7 @@ class Client:
         self.label: Final = settings.label
         self._settings = settings
         self._bundle: ClientBundle | None = None
-        self._creating = ThreadSingleFlight(self._create_bundle, max_join_age=JOIN_TIMEOUT)
+        self._creating = ThreadSingleFlight(self._create_bundle, max_join_age=MAX_JOIN_AGE)
 
     def execute(
         self, operation: str, request: dict[str, Any], *, changes: bool, deadline: float

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class TransportError(OSError):
-    """No complete, valid response arrived; the message says why, and quotes nothing received."""
+    """A request could not be sent, or no complete, valid response arrived.
+
+    The message says why, and quotes nothing received.
+    """
 
 
 class SelfClosingSocket(socket.socket):

@@ -14,9 +14,9 @@ from botocore.session import Session
 from fibonacci.plugin.runtime import ThreadSingleFlight, raise_for_signal
 from fibonacci_dynamodb import faults
 
-JOIN_TIMEOUT: Final = 60.0
-"""Seconds after which a call no longer waits for a fetch that another call began, as that may hang
-for ever; it begins its own."""
+MAX_JOIN_AGE: Final = 60.0
+"""Seconds after which a new call no longer joins work that another call began, as it may hang
+forever."""
 
 MANDATORY_REFRESH_SECONDS: Final = 600
 """Keys that expire within so many seconds are not used any more, as in botocore."""
@@ -31,7 +31,7 @@ class SigningCredentials(Credentials):  # type: ignore[misc]
         self._provider = session.get_component("credential_provider")
         self._loaded: Credentials | None = None
         self._frozen: ReadOnlyCredentials = super().get_frozen_credentials()
-        self._fetching = ThreadSingleFlight(self._fetch, max_join_age=JOIN_TIMEOUT)
+        self._fetching = ThreadSingleFlight(self._fetch, max_join_age=MAX_JOIN_AGE)
         session.register_component("credential_provider", self)
 
     def load_credentials(self) -> "SigningCredentials":

@@ -118,7 +118,7 @@ def check_size(address: Address, data: bytes) -> None:
     if size > MAX_ITEM_SIZE:
         room = MAX_ITEM_SIZE - (size - len(data))
         raise ValueTooLargeError(
-            f"{address} has {len(data):,} bytes; beside the names, a DynamoDB item has room for "
+            f"{address} has {len(data):,} bytes; besides the names, a DynamoDB item has room for "
             f"{room:,} of its {MAX_ITEM_SIZE:,}. Store less under one key, or store large data in "
             f"S3, and a link to it here",
             size=len(data),
@@ -154,7 +154,7 @@ def item_ttl_ms(item: Item, address: Address) -> int | Absent | None:
 def _log_refused_record(address: Address) -> None:
     """Log that a record can't be read. The error names its key, which no log may."""
     scope = address.space.scope
-    _log.info("a record in %s scope was refused: its attributes have other types", scope)
+    _log.info("a record in %s scope was refused: another application wrote its attributes", scope)
 
 
 def get_data(item: Item | None, address: Address) -> bytes | None:

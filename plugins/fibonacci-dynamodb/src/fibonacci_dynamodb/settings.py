@@ -39,7 +39,7 @@ class Settings:
     """One table, and how to reach it."""
 
     region: str
-    """AWS's name of it."""
+    """The region's name at AWS."""
     table: str = "fibonacci"
     endpoint_url: str | None = None
     """Where requests are sent; None for boto3's default."""

@@ -42,8 +42,8 @@ class Table:
         self._create = settings.create
         self._client = Client(settings)
         self._creating = SingleFlight[None](ThreadWaiter)
-        self._is_ttl_enabled = not settings.create
-        """Whether DynamoDB deletes expired records, or that is not for this process to ensure."""
+        self._is_ttl_checked = not settings.create
+        """Whether this process has no more to do for TimeToLive; it may still be disabled."""
 
     def execute(
         self, operation: str, request: dict[str, Any], *, changes: bool = False, deadline: float
@@ -81,7 +81,8 @@ class Table:
                 unprocessed = response.get("UnprocessedKeys", {})
                 if unprocessed:
                     attempt += 1
-                    self._back_off(attempt, len(unprocessed[self.name]["Keys"]), deadline)
+                    left = unprocessed.get(self.name, {}).get("Keys", ())
+                    self._back_off(attempt, len(left), deadline)
 
     def batch_write(self, requests: Sequence[dict[str, Any]], deadline: float) -> None:
         """Put and delete items; no two of the requests may be about one item.
@@ -108,29 +109,44 @@ class Table:
             ) from None
 
     def ensure_ttl_enabled(self, deadline: float) -> None:
-        """Have DynamoDB delete expired records, if it does not yet; sent once in a process.
+        """Have DynamoDB delete expired records, if it does not yet.
 
-        The process that created the table may have ended before it enabled that. Expired records
-        are hidden anyway, so no write fails with this, and a role may lack the permission.
+        The requests are sent once in a process. The process that created the table may have ended
+        before it enabled that. Expired records are hidden anyway, so no write fails with this, and
+        a role may lack the permission.
         """
-        if self._is_ttl_enabled:
+        if self._is_ttl_checked:
             return
         request = {"TableName": self.name}
         try:
             response = self.execute("describe_time_to_live", request, deadline=deadline)
             if response["TimeToLiveDescription"].get("TimeToLiveStatus") == "DISABLED":
-                request = schema.update_ttl_request(self.name)
-                self.execute("update_time_to_live", request, deadline=deadline)
-                _log.info("DynamoDB deletes expired records of %s from now on", self.label)
+                self._enable_ttl(deadline)
         except (BackendUnavailableError, ClientError):
             return  # the next write with a ttl tries again
-        except StorageError as error:  # not permitted, or another process has just done it
+        except StorageError as error:
             _log.info("TimeToLive of %s was not enabled: %s", self.label, error)
-        self._is_ttl_enabled = True
+        self._is_ttl_checked = True
 
     def close(self) -> None:
         """Close the idle connections."""
         self._client.close()
+
+    def _enable_ttl(self, deadline: float) -> None:
+        request = schema.update_ttl_request(self.name)
+        try:
+            self.execute("update_time_to_live", request, deadline=deadline)
+        except BackendUnavailableError:
+            raise
+        except StorageError:
+            # Without the error: for "TimeToLive is already enabled" it would advise another table.
+            _log.info(
+                "TimeToLive of %s was not enabled by this process: not permitted, or another "
+                "process did it",
+                self.label,
+            )
+        else:
+            _log.info("DynamoDB deletes expired records of %s from now on", self.label)
 
     def _write_chunk(self, requests: list[dict[str, Any]], deadline: float) -> list[dict[str, Any]]:
         """Send one batch, and return the requests that DynamoDB did not process."""

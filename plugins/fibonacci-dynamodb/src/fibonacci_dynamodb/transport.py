@@ -61,13 +61,13 @@ class Transport:
 
         Raises OSError or HTTPException if no complete response arrives.
         """
-        prepared = Request(request)
+        outgoing = Request(request)
         del request  # a traceback may show this frame's variables, and a request shows its headers
         exchange = current_exchange.get()
-        pool = self._pool(prepared.url)
+        pool = self._pool(outgoing.url)
         connection = self._getconn(pool, exchange.deadline)
         try:
-            response = _request(connection, prepared.serialize(pool.endpoint), exchange)
+            response = _request(connection, outgoing.serialize(pool.endpoint), exchange)
             if response.will_close:
                 connection.close()
             else:
@@ -75,7 +75,7 @@ class Transport:
         except BaseException:
             connection.close()
             raise
-        return AWSResponse(prepared.url, response.status, response.headers, response.body)
+        return AWSResponse(outgoing.url, response.status, response.headers, response.body)
 
     def close(self) -> None:
         """Close the idle connections; those in use close after their call."""
@@ -127,23 +127,24 @@ class ConnectionPool:
 class Request:
     """A request as botocore prepared it: with a signature, a session token and a value in it."""
 
-    prepared: AWSPreparedRequest
+    aws_request: AWSPreparedRequest
 
     @property
     def url(self) -> str:
         """The URL of the endpoint."""
-        return str(self.prepared.url)
+        return str(self.aws_request.url)
 
     def serialize(self, endpoint: Endpoint) -> memoryview:
         """Return its bytes; as a memoryview, whose repr shows nothing of them."""
-        method, headers = self.prepared.method, self.prepared.headers.items()
+        method, headers = self.aws_request.method, self.aws_request.headers.items()
         head = (
             f"{method} {endpoint.request_target} HTTP/1.1\r\n"
             f"Host: {endpoint.host_header}\r\n{endpoint.proxy_header}"
         )
         lines = b"".join(b"%b: %b\r\n" % (_encode(name), _encode(text)) for name, text in headers)
         return memoryview(
-            b"%b%bAccept-Encoding: identity\r\n\r\n%b" % (head.encode(), lines, self.prepared.body)
+            b"%b%bAccept-Encoding: identity\r\n\r\n%b"
+            % (head.encode(), lines, self.aws_request.body)
         )
 
 

@@ -21,14 +21,16 @@ Subscript = nodes.Getattr | nodes.Getitem
 
 LITERAL_HINT: Final = "For a prompt that is not a template, use fibonacci.literal(...)"
 
-_DISABLED_STATEMENTS: Final[dict[type[nodes.Node], str]] = {
-    nodes.Include: "include",
-    nodes.Import: "import",
-    nodes.FromImport: "import",
-    nodes.Extends: "extends",
-    nodes.Block: "block",
-    nodes.ScopedEvalContextModifier: "autoescape",
+_NO_OTHER_TEMPLATE: Final = "a template can't load or extend another one"
+_DISABLED_STATEMENTS: Final[dict[type[nodes.Node], tuple[str, str]]] = {
+    nodes.Include: ("include", _NO_OTHER_TEMPLATE),
+    nodes.Import: ("import", _NO_OTHER_TEMPLATE),
+    nodes.FromImport: ("import", _NO_OTHER_TEMPLATE),
+    nodes.Extends: ("extends", _NO_OTHER_TEMPLATE),
+    nodes.Block: ("block", _NO_OTHER_TEMPLATE),
+    nodes.ScopedEvalContextModifier: ("autoescape", "nothing is escaped except by | e"),
 }
+"""The names of the statements, and the reasons."""
 _NAME_BEFORE_MINUS: Final = re.compile(r"\b[A-Za-z_](?:[\w.-]*\w)?-$", re.ASCII)
 
 
@@ -54,8 +56,8 @@ class TemplateAnalyzer(NodeVisitor):
 
     def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> None:
         if type(node) in _DISABLED_STATEMENTS:
-            statement = _DISABLED_STATEMENTS[type(node)]
-            self._refuse(node, f"{statement!r} is disabled: a template is one text, used as it is")
+            statement, reason = _DISABLED_STATEMENTS[type(node)]
+            self._refuse(node, f"{statement!r} is disabled: {reason}")
         super().generic_visit(node, *args, **kwargs)
 
     # References and lookups.

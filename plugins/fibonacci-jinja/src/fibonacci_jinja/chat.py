@@ -97,7 +97,7 @@ def _unwrapped(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _role(message: Mapping[str, Any], location: str) -> str | None:
-    """Return the role of a message; None if its keys are its roles, or it is a lone part."""
+    """Return the role of a message; None if its keys are its roles, or it is a standalone part."""
     if not message.keys() & {"content", "parts", "tool_calls", "function_call", *_EXTRA_KEYS}:
         return None
     kind = message.get("type")

@@ -34,7 +34,7 @@ def column_of(line: int) -> int:
 
 
 def normalize_newlines(source: str) -> str:
-    """Return the source with the newlines that the lexer counts in."""
+    r"""Return the source with every newline as ``\n``, as the lexer counts lines."""
     return _NEWLINE.sub("\n", source)
 
 

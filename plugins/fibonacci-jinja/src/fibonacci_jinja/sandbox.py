@@ -74,8 +74,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return value[key]
         at = Lookup(*lookup)
         if isinstance(value, Undefined):
-            is_blank = isinstance(value, MissingMemoryValue)
-            return MissingMemoryValue() if at.in_memory and not is_blank else value
+            is_missing_memory = isinstance(value, MissingMemoryValue)
+            return MissingMemoryValue() if at.in_memory and not is_missing_memory else value
         child = self._child(value, key)
         if child is not _UNSET:
             return child

@@ -1,7 +1,8 @@
 """An HTTP client for llama.cpp's server, with one deadline, blocking or in an event loop."""
 
 import json
-from collections.abc import AsyncGenerator, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any, Final, Self
 
@@ -15,6 +16,9 @@ RECV_SIZE: Final = 65_536
 """Bytes read from a socket at once."""
 
 EVENT_PREFIX: Final = b"data: "
+
+MIN_QUOTE: Final = 12
+"""Consecutive characters from which on a server's message counts as quoting a request's text."""
 
 
 @contextmanager
@@ -37,8 +41,8 @@ def _map_error(error: OSError) -> ModelError:
     return ModelError(f"llamacpp: the connection broke: {error}", retryable=True)
 
 
-class BlockingConnection:
-    """Blocks its thread: its coroutines never suspend."""
+class Connection(ABC):
+    """A connection to llama.cpp's server, with one deadline."""
 
     def __init__(self, process: ServerProcess, deadline: float | None) -> None:
         self._process = process
@@ -46,30 +50,44 @@ class BlockingConnection:
         self._socket = process.connect()
 
     @classmethod
+    @abstractmethod
     async def open(cls, server: ModelServer, deadline: float | None) -> Self:
         """Return a connection once the model is loaded. Raises ModelError."""
-        with mapping_errors():
-            return cls(server.process(deadline), deadline)
 
+    @abstractmethod
     async def send(self, data: bytes) -> None:
         """Send all of the data. Raises ModelError, at the deadline too."""
-        with mapping_errors():
-            self._socket.settimeout(seconds_left(self._deadline))
-            self._socket.sendall(data)
 
+    @abstractmethod
     async def receive(self) -> bytes:
         """Return received bytes, b"" if the server has closed. Raises ModelError."""
-        with mapping_errors():
-            self._socket.settimeout(seconds_left(self._deadline))
-            return self._socket.recv(RECV_SIZE)
 
     def close(self) -> None:
         """Close the connection, whatever it is doing."""
         self._process.disconnect(self._socket)
 
 
-class AsyncConnection(BlockingConnection):
-    """Waits on the running event loop."""
+class BlockingConnection(Connection):
+    """A connection that blocks its thread: its coroutines never suspend."""
+
+    @classmethod
+    async def open(cls, server: ModelServer, deadline: float | None) -> Self:
+        with mapping_errors():
+            return cls(server.process(deadline), deadline)
+
+    async def send(self, data: bytes) -> None:
+        with mapping_errors():
+            self._socket.settimeout(seconds_left(self._deadline))
+            self._socket.sendall(data)
+
+    async def receive(self) -> bytes:
+        with mapping_errors():
+            self._socket.settimeout(seconds_left(self._deadline))
+            return self._socket.recv(RECV_SIZE)
+
+
+class AsyncConnection(Connection):
+    """A connection that waits on the running event loop."""
 
     @classmethod
     async def open(cls, server: ModelServer, deadline: float | None) -> Self:
@@ -96,8 +114,10 @@ class AsyncConnection(BlockingConnection):
 class Client:
     """Sends JSON over one connection, one request at a time; receives JSON or an event stream."""
 
-    def __init__(self, connection: BlockingConnection) -> None:
+    def __init__(self, connection: Connection, texts: Iterable[str] = ()) -> None:
+        """Take a connection, and the texts that no error may quote."""
         self._connection = connection
+        self._texts = tuple(texts)
         self._http = h11.Connection(our_role=h11.CLIENT)
 
     async def request(self, path: str, body: dict[str, Any]) -> Any:
@@ -105,7 +125,7 @@ class Client:
         await self._send_request(path, body)
         content = await self._read_body()
         self._http.start_next_cycle()
-        return _parse(content)
+        return self._parse(content)
 
     async def stream(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Any, None]:
         """Yield the events of a stream, up to the one with ``stop``. Raises ModelError."""
@@ -113,7 +133,7 @@ class Client:
         async with aclosing(self._lines()) as lines:
             async for line in lines:
                 if line.startswith(EVENT_PREFIX):
-                    event = _parse(line.removeprefix(EVENT_PREFIX))
+                    event = self._parse(line.removeprefix(EVENT_PREFIX))
                     yield event
                     if event["stop"]:
                         return
@@ -136,7 +156,7 @@ class Client:
         response = await self._next_event()
         assert isinstance(response, h11.Response)
         if response.status_code != 200:
-            _parse(await self._read_body())
+            self._parse(await self._read_body())
 
     async def _read_body(self) -> bytes:
         return b"".join([chunk async for chunk in self._chunks()])
@@ -157,6 +177,17 @@ class Client:
             raise ModelError("llamacpp: the response was cut off", retryable=True) from error
         return event
 
+    def _parse(self, content: bytes) -> Any:
+        """Return the JSON of a response. Raises ModelError if it is an error."""
+        try:
+            value = json.loads(content)
+        except ValueError:
+            # Without the cause, which holds the response.
+            raise ModelError("llama.cpp: the response is not JSON") from None
+        if error := value.get("error"):
+            raise _map_server_error(error, self._texts)
+        return value
+
 
 def _encode(body: dict[str, Any]) -> bytes:
     try:
@@ -166,22 +197,20 @@ def _encode(body: dict[str, Any]) -> bytes:
         raise ModelError("llamacpp: the prompt contains half a surrogate pair") from None
 
 
-def _parse(content: bytes) -> Any:
-    """Return the JSON of a response. Raises ModelError if it is an error."""
-    try:
-        value = json.loads(content)
-    except ValueError:
-        # Without the cause, which holds the response.
-        raise ModelError("llama.cpp: the response is not JSON") from None
-    if error := value.get("error"):
-        raise _map_server_error(error)
-    return value
-
-
-def _map_server_error(error: dict[str, Any]) -> ModelError:
+def _map_server_error(error: dict[str, Any], texts: Iterable[str]) -> ModelError:
     if error["type"] == "exceed_context_size_error":
         return ModelError(
             f"llamacpp: the prompt has {error['n_prompt_tokens']} tokens, but the model's context "
             f"has {error['n_ctx']}, output included. Shorten the prompt, or the history in it"
         )
-    return ModelError(f"llama.cpp: {error['message']}", retryable=error["code"] >= 500)
+    message = " ".join(error["message"].split())
+    if any(_quotes(message, text) for text in texts):  # its JSON parser quotes what it last read
+        message = error["type"]
+    return ModelError(f"llama.cpp: {message}", retryable=error["code"] >= 500)
+
+
+def _quotes(message: str, text: str) -> bool:
+    """Return whether the message has all of the text, or MIN_QUOTE characters of it in a row."""
+    text = " ".join(text.split())
+    windows = (message[start : start + MIN_QUOTE] for start in range(len(message) - MIN_QUOTE + 1))
+    return bool(text) and (text in message or any(window in text for window in windows))

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import ClassVar
 
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, run_sync
-from fibonacci_llamacpp.client import AsyncConnection, BlockingConnection, Client
+from fibonacci_llamacpp.client import AsyncConnection, BlockingConnection, Client, Connection
 from fibonacci_llamacpp.completion import stream_completion
 from fibonacci_llamacpp.server import ModelServer
 
@@ -43,12 +43,11 @@ class LlamaModel(Model):
             async for item in items:
                 yield item
 
-    async def _items(
-        self, connection_type: type[BlockingConnection], request: ModelRequest
-    ) -> Items:
+    async def _items(self, connection_type: type[Connection], request: ModelRequest) -> Items:
         connection = await connection_type.open(self._server, request.deadline)
+        client = Client(connection, (request.prompt, request.system_prompt or ""))
         try:
-            async with aclosing(stream_completion(Client(connection), request)) as items:
+            async with aclosing(stream_completion(client, request)) as items:
                 async for item in items:
                     yield item
         finally:

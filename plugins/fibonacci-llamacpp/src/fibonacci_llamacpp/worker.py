@@ -1,4 +1,4 @@
-"""The program of the process that holds a model: ``worker.py WEIGHTS SOCKET``.
+"""The program of the process that holds a model: ``worker.py WEIGHTS SOCKET CONTEXT_SIZE``.
 
 It listens on a Unix socket in a folder that only this user can enter, and on no port: a port would
 be open, without a password, to every user of the machine and to the web pages in its browsers.
