@@ -48,7 +48,7 @@ Memory = Annotated[MemoryView, Depends(get_memory)]
 
 
 class Message(BaseModel):
-    """A request's body. One that says more, a user id say, is handle_invalid_request."""
+    """A request's body. A body with further fields, such as a user id, is refused."""
 
     model_config = ConfigDict(extra="forbid")
     message: str = Field(min_length=1, max_length=4_000)
@@ -63,7 +63,10 @@ async def reply(body: Message, chat: Chat, user: User) -> dict[str, str]:
 
 @app.post("/chat/stream")
 async def stream(body: Message, chat: Chat, user: User) -> StreamingResponse:
-    """Stream the reply as server-sent events; a client that disconnects stores nothing."""
+    """Stream the reply as server-sent events.
+
+    After a disconnect, the turn is stored whole or not at all.
+    """
     chunks = stream_reply(chat, body.message, user)
     first = await anext(chunks)  # an error before the first word has its own status
     unbuffered = {"X-Accel-Buffering": "no"}  # or nginx would buffer the chunks
@@ -100,7 +103,7 @@ async def history(memory: Memory) -> list[dict[str, str]]:
 
 @app.delete("/history", status_code=204)
 async def delete_history(memory: Memory) -> None:
-    """Delete them."""
+    """Delete the user's history."""
     await memory.adelete("history")
 
 

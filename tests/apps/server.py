@@ -46,7 +46,7 @@ class App(Server):
         folder = farm.ground().folder("uvicorn")
         super().__init__(Process(command, folder), port, f"http://{ports.LOOPBACK}:{port}")
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Say whether it accepts requests."""
         with closing(HTTPConnection(self.host, self.port, timeout=2)) as connection:
             try:

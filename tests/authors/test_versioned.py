@@ -135,7 +135,7 @@ def test_conflicts_until_the_deadline(store, server):
 
 
 def test_keep(store, server):
-    """C13: KEEP writes the expiry that was read, to the millisecond."""
+    """C13: KEEP_TTL writes the expiry that was read, to the millisecond."""
     server.hold(b"old", expires := expired() + 60_000)
     assert store.compare_and_set(K, b"old", b"new", KEEP_TTL) is True
     assert server.records[K].expires == expires
@@ -220,7 +220,7 @@ def test_remaining_ttl_is_at_most_the_ttl(store):
         assert 0 < store.remaining_ttl_ms(K) <= 1_000
 
 
-def test_is_live():
+def test_is_unexpired():
     """C12: a record is visible while now is before its expiry, and gone at it."""
     assert is_unexpired(None)
     assert is_unexpired(expired() + 60_000)

@@ -318,8 +318,8 @@ def test_a_module_whose_version_breaks_on_access_is_named(install: Install):
         Workflow("w", MemoryConfig("lazy"))
 
 
-def test_a_backend_that_can_not_connect_raises_without_the_password():
-    """C23: an exception of ``connect`` at the first verb does not leak the driver's text."""
+def test_a_backend_that_creates_no_store_raises_without_the_password():
+    """C23: an exception of ``create_store()`` does not leak the driver's text."""
     from fibonacci.plugin import Backend, hookimpl
 
     class Loud(Backend):
@@ -331,8 +331,8 @@ def test_a_backend_that_can_not_connect_raises_without_the_password():
         return Loud()
 
     plugin = SimpleNamespace(FIBONACCI_SPEC_VERSION=1, fibonacci_storage=fibonacci_storage)
-    with register_plugin("storage", "loud-connect", plugin):
-        memory = Workflow("w", MemoryConfig("loud-connect")).memory
+    with register_plugin("storage", "loud-store", plugin):
+        memory = Workflow("w", MemoryConfig("loud-store")).memory
     with pytest.raises(FibonacciError) as caught:
         memory.get("k")
     assert CANARY not in "".join(traceback.format_exception(caught.value))

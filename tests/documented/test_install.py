@@ -29,7 +29,7 @@ FILES = sorted(
 OURS = re.compile(r"(?P<quote>'?)(?<![\w/])fibonacci-(?P<name>\w+)(?:\[(?P<extras>[\w,]+)\])?")
 
 
-def faults(text: str) -> Iterator[str]:
+def other_install_commands(text: str) -> Iterator[str]:
     """Yield each command that installs one of our distributions in another way."""
     for command in re.findall(r"pip install [^`\n]*", text):
         for found in OURS.finditer(command.partition("--upgrade")[0]):
@@ -42,7 +42,9 @@ def faults(text: str) -> Iterator[str]:
 def test_one_way_to_install():
     """All install commands for a plugin use an existing extra of the core, quoted."""
     texts = {str(file.relative_to(ROOT)): file.read_text(encoding="utf-8") for file in FILES}
-    assert {file: found for file, text in texts.items() if (found := list(faults(text)))} == {}
+    assert {
+        file: found for file, text in texts.items() if (found := list(other_install_commands(text)))
+    } == {}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_one_way_to_install():
 )
 def test_other_ways_are_found(command: str):
     """The check finds a plugin's own name, an unquoted extra, and an unknown one."""
-    assert list(faults(f"`pip install {command}`")) == [f"pip install {command}"]
+    assert list(other_install_commands(f"`pip install {command}`")) == [f"pip install {command}"]
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)

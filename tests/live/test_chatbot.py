@@ -38,9 +38,9 @@ print(json.dumps([said, kept]))
 """
 
 
-def talk(place: tuple[str, str], turns: int, *users: str) -> tuple[dict, dict]:
+def talk(backend_and_url: tuple[str, str], turns: int, *users: str) -> tuple[dict, dict]:
     """Run the users' turns in a new process; return the answers and the stored histories."""
-    name, url = place
+    name, url = backend_and_url
     program = CHATBOT.replace('backend="redis"', f'backend="{name}"')
     program = program.replace("redis://localhost:6379/0", url)
     done = subprocess.run(
@@ -60,14 +60,14 @@ IDS = ("ada", "adaada", "a:b", "a:ba:b", "{x}", "ünï", "*", "%2A")
 """Of any kind, and some that are another one, twice."""
 
 
-def test_history_continues_in_the_next_process(place: tuple[str, str]) -> None:
+def test_history_continues_in_the_next_process(backend_and_url: tuple[str, str]) -> None:
     """The first turn finds no history; a later process continues where the previous one ended.
 
     Eleven turns of each user: the last twenty messages stay, in order, and none of another user's.
     """
-    said, _ = talk(place, 6, *IDS)
+    said, _ = talk(backend_and_url, 6, *IDS)
     assert said == {user: [f"{2 * turn} remembered" for turn in range(6)] for user in IDS}
-    said, kept = talk(place, 5, *IDS)
+    said, kept = talk(backend_and_url, 5, *IDS)
     assert said == {user: [f"{2 * turn} remembered" for turn in range(6, 11)] for user in IDS}
     for user in IDS:
         asked = [one["content"] for one in kept[user] if one["role"] == "user"]

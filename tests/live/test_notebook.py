@@ -24,11 +24,11 @@ await workflow.aclose()
 """Each line is a cell: one loop runs them all, and is running while they do."""
 
 
-def test_sync_and_async_calls_in_a_running_loop(place: tuple[str, str]) -> None:
+def test_sync_and_async_calls_in_a_running_loop(backend_and_url: tuple[str, str]) -> None:
     """Sync and async calls see each other's writes in any order within one running loop (C21)."""
     notebook = subprocess.run(
         [sys.executable, "-W", "error", "-m", "asyncio"],
-        input=CELLS.format(*place),
+        input=CELLS.format(*backend_and_url),
         capture_output=True,
         text=True,
         timeout=60,

@@ -47,10 +47,19 @@ print(json.dumps([os.waitpid(pid, 0)[1] for pid in workers]))
 """
 
 
-def test_four_workers_forked_after_connect(place: tuple[str, str], config: MemoryConfig) -> None:
+def test_four_workers_forked_after_connect(
+    backend_and_url: tuple[str, str], config: MemoryConfig
+) -> None:
     """Parent and workers append at once, sync and async; all 212 turns stay, in their order."""
     ran = subprocess.run(
-        [sys.executable, "-W", f"ignore:{FORKS}:DeprecationWarning", "-c", PROGRAM, *place],
+        [
+            sys.executable,
+            "-W",
+            f"ignore:{FORKS}:DeprecationWarning",
+            "-c",
+            PROGRAM,
+            *backend_and_url,
+        ],
         capture_output=True,
         text=True,
         timeout=60,

@@ -24,7 +24,9 @@ for number in range(int(turns)):
 """
 
 
-def test_concurrent_processes_lose_nothing(place: tuple[str, str], config: MemoryConfig) -> None:
+def test_concurrent_processes_lose_nothing(
+    backend_and_url: tuple[str, str], config: MemoryConfig
+) -> None:
     """Four processes' appends and increments all count, each process's in order (C16).
 
     They start together, once all of them are connected. Twenty turns do not always overlap if
@@ -33,7 +35,7 @@ def test_concurrent_processes_lose_nothing(place: tuple[str, str], config: Memor
     turns = 20 if config.backend == "dynamodb" else 100
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *place, f"p{number}", str(turns)],
+            [sys.executable, "-c", PROGRAM, *backend_and_url, f"p{number}", str(turns)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -72,8 +72,10 @@ def unlogged() -> Iterator[None]:
 class Loud:
     """A memory that is used in every way, and all that it printed or logged."""
 
-    def __init__(self, place: tuple[str, str], caplog: pytest.LogCaptureFixture, **sealing: Any):
-        self.name, self.url = place
+    def __init__(
+        self, backend_and_url: tuple[str, str], caplog: pytest.LogCaptureFixture, **sealing: Any
+    ):
+        self.name, self.url = backend_and_url
         self.caplog = caplog
         self.config = MemoryConfig(self.name, self.url, timeout=20, **sealing)
         self.errors: list[str] = []
@@ -148,8 +150,8 @@ class Loud:
     def reprs(self, workflow: Workflow) -> str:
         memory = workflow.memory
         parts = [workflow, memory, memory.for_user("u"), self.config, memory._context]
-        envelope = memory._context.serializer
-        parts += [envelope, getattr(envelope, "_cipher", None), getattr(memory, "_handle", None)]
+        serializer = memory._context.serializer
+        parts += [serializer, getattr(serializer, "_cipher", None), memory._handle]
         return "\n".join(f"{part!r} {part}" for part in parts)
 
 
@@ -158,10 +160,10 @@ def hits(shown: dict[str, bytes], wanted: list[bytes]) -> list[tuple[str, bytes]
 
 
 def test_secrets_are_found_nowhere(
-    place: tuple[str, str], caplog: pytest.LogCaptureFixture
+    backend_and_url: tuple[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Over 100 probes of what is stored, logged and printed find no value or key (C23, C24)."""
-    loud = Loud(place, caplog, encrypt_values=True, encryption_key=[KEY, SECOND])
+    loud = Loud(backend_and_url, caplog, encrypt_values=True, encryption_key=[KEY, SECOND])
     shown, wanted = loud.use(), needles()
     assert all(text for kind, text in shown.items() if kind != "logs")  # some drivers log nothing
     assert len(shown) * len(wanted) >= 100
@@ -169,9 +171,9 @@ def test_secrets_are_found_nowhere(
 
 
 def test_the_probes_find_a_plain_value(
-    place: tuple[str, str], caplog: pytest.LogCaptureFixture
+    backend_and_url: tuple[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without encryption the probes find the value in the store, and nowhere else (C23)."""
-    shown = Loud(place, caplog).use()
+    shown = Loud(backend_and_url, caplog).use()
     assert ("store", VALUE.encode()) in hits(shown, needles())
     assert {kind for kind, _ in hits(shown, needles())} == {"store"}

@@ -90,9 +90,9 @@ class Store:
 
 
 @pytest.fixture
-def stored(place: tuple[str, str], config: MemoryConfig) -> Iterator[Store]:
+def stored(backend_and_url: tuple[str, str], config: MemoryConfig) -> Iterator[Store]:
     """Twenty sealed records, each of which holds its own name."""
-    name, url = place
+    name, url = backend_and_url
     with Workflow("w", config) as first:
         first.memory.exists("k")  # makes the table
         inside = INSIDES[name](url)

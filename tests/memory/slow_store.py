@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from threading import Event
 from time import monotonic
 from typing import Any
 
@@ -25,6 +26,17 @@ class SlowStore(LocalStore):
         """Called once, before a compare-and-set."""
         self.after_cas: Callable[[], object] | None = None
         """Called once, after a compare-and-set was applied, and before its response."""
+
+    def stall_next_cas(self) -> tuple[Event, Event]:
+        """Stall the next compare-and-set: it sets the first event, and waits for the second."""
+        reached, released = Event(), Event()
+
+        def stall() -> None:
+            reached.set()
+            released.wait(30)
+
+        self.before_cas = stall
+        return reached, released
 
     def read(self, address: Address, *, deadline: float) -> bytes | None:
         self._delay("read", deadline)

@@ -3,9 +3,8 @@
 import asyncio
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
-from threading import Barrier
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,30 +19,28 @@ from fibonacci import (
     WrongTypeError,
 )
 from fibonacci.plugin import Address, KeepTTL, Page, Space, Store
+from fibonacci.testing.threads import run_concurrently
 
 
-def run_concurrently(work: Callable[[int], Any], threads: int = 8, times: int = 50) -> None:
-    """Do the work at once in several threads, several times each."""
-    start = Barrier(threads)
+def repeat_in_threads(work: Callable[[int], Any], *, times: int) -> None:
+    """Do the work in 8 threads at once, several times each."""
 
-    def one(number: int) -> None:
-        start.wait()
+    def repeat(number: int) -> None:
         for time in range(times):
             work(number * times + time)
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(one, range(threads)))
+    run_concurrently([partial(repeat, number) for number in range(8)])
 
 
 def test_threads_append_without_loss(memory: MemoryManager) -> None:
     """8 threads append 50 items each to one list: it has 400 items (C16)."""
-    run_concurrently(lambda number: memory.append("k", number))
+    repeat_in_threads(lambda number: memory.append("k", number), times=50)
     assert sorted(memory.get("k")) == list(range(400))
 
 
 def test_threads_increment_without_loss(memory: MemoryManager) -> None:
     """8 threads increment one number 50 times each: it is 400 (C16)."""
-    run_concurrently(lambda _: memory.increment("k"))
+    repeat_in_threads(lambda _: memory.increment("k"), times=50)
     assert memory.get("k") == 400
 
 
@@ -80,7 +77,7 @@ def test_tasks_increment_without_loss(memory: MemoryManager) -> None:
 def test_one_of_several_adds_wins(memory: MemoryManager) -> None:
     """add() returns True for exactly one of 8 threads that add the same key (C16)."""
     won: list[int] = []
-    run_concurrently(
+    repeat_in_threads(
         lambda number: won.append(number) if memory.add("k", number) else None, times=1
     )
     assert won == [memory.get("k")]

@@ -29,20 +29,14 @@ Increment = Callable[[MemoryManager], list[Any]]
 
 def test_stalled_writer_is_overtaken(slow_store: SlowStore, slow_memory: MemoryManager):
     """Writers wait for a request that hangs for a moment only, and then overtake it."""
-    held, over = threading.Event(), threading.Event()
-
-    def hang() -> None:
-        held.set()
-        over.wait(30)
-
-    slow_store.before_cas = hang
+    reached, released = slow_store.stall_next_cas()
     with ThreadPoolExecutor(9) as threads:
         stuck = threads.submit(slow_memory.increment, "n")
-        held.wait(30)
+        reached.wait(30)
         passing = [threads.submit(slow_memory.increment, "n") for _ in range(8)]
         assert sorted(future.result() for future in passing) == list(range(1, 9))
         assert not stuck.done()
-        over.set()
+        released.set()
         assert stuck.result() == 9
 
 
@@ -67,7 +61,7 @@ EITHER = pytest.mark.parametrize(
 
 @EITHER
 def test_writer_gives_up_at_its_deadline(slow_store: SlowStore, increment: Increment):
-    """A writer that had no turn by its deadline gets ConflictError in time (C16, C18)."""
+    """A writer that did not reach the head of its queue gets ConflictError in time (C16, C18)."""
     slow_store.latency = 0.03
     with Workflow("w", MemoryConfig(slow_store, timeout=0.4)) as workflow:
         started = monotonic()
@@ -119,23 +113,18 @@ def test_update_may_change_the_record_within_its_function(slow_memory: MemoryMan
 @pytest.mark.bare
 def test_signal_handler_may_change_the_record(slow_store: SlowStore, slow_memory: MemoryManager):
     """A signal handler does not wait for the call that it interrupts, and that call goes on."""
-    held, over = threading.Event(), threading.Event()
-
-    def hang() -> None:
-        held.set()
-        over.wait(30)
 
     def handle(*_: object) -> None:
-        over.set()
+        released.set()
         handled.append(slow_memory.increment("n"))
 
     handled: list[float] = []
-    slow_store.before_cas = hang
+    reached, released = slow_store.stall_next_cas()
     before = signal.signal(signal.SIGALRM, handle)
     try:
         with ThreadPoolExecutor(1) as threads:
             head = threads.submit(slow_memory.increment, "n")
-            held.wait(30)
+            reached.wait(30)
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             numbers = [slow_memory.increment("n"), head.result(), *handled]
     finally:

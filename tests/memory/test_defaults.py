@@ -31,6 +31,7 @@ class Primitive(Store):
         self.inner = LocalStore()
         self.lost = 0
         """How many compare-and-sets another writer wins."""
+        self.is_closed = False
 
     def read(self, address: Address, *, deadline: float) -> bytes | None:
         return self.inner.read(address, deadline=deadline)
@@ -70,6 +71,7 @@ class Primitive(Store):
         return self.inner.scan(space, prefix=prefix, cursor=cursor, limit=2, deadline=deadline)
 
     def close(self) -> None:
+        self.is_closed = True
         self.inner.close()
 
 
@@ -146,7 +148,8 @@ def test_async_store_pauses_without_blocking(store: Primitive) -> None:
     address = Address(Space("p:", "workflow", "w"), "k")
 
     async def run() -> int:
-        threaded = ThreadPoolStore(BlockingStore(store), ThreadLimits(BlockingStore(store)))
+        blocking = BlockingStore(store)
+        threaded = ThreadPoolStore(blocking, ThreadLimits(blocking))
         turns = 0
 
         async def count() -> None:
@@ -164,9 +167,10 @@ def test_async_store_pauses_without_blocking(store: Primitive) -> None:
     assert asyncio.run(run()) > 0
 
 
-def test_close_through_the_inline_shape(store: Primitive) -> None:
-    """The inline shape closes the store that it wraps."""
+def test_blocking_store_closes_its_store(store: Primitive) -> None:
+    """A BlockingStore closes the store that it wraps."""
     asyncio.run(BlockingStore(store).close())
+    assert store.is_closed
 
 
 def test_repr_of_a_sentinel_is_its_name() -> None:

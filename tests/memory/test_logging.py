@@ -3,8 +3,6 @@
 import logging
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,59 +20,23 @@ from fibonacci import (
     Workflow,
     register_plugin,
 )
-from fibonacci._builtin.local import LocalStore
 from fibonacci._memory import retries
 from fibonacci.errors import EncryptionError
 from fibonacci.plugin import Address, Space
 
+from .failing_store import FailingStore
 from .slow_store import SlowStore
 
 CANARY = "canary-3f9a"
 
 
-class Unsteady(LocalStore):
-    """A store that raises these errors, one for each request, after some time."""
-
-    retry_transient_errors = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.errors: list[Exception] = []
-        self.seconds = 0.0
-
-    def _fail(self) -> None:
-        time.sleep(self.seconds)
-        if self.errors:
-            raise self.errors.pop(0)
-
-    def read(self, address: Address, *, deadline: float) -> bytes | None:
-        self._fail()
-        return super().read(address, deadline=deadline)
-
-    def read_many(self, addresses: Any, *, deadline: float) -> list[bytes | None]:
-        self._fail()
-        return super().read_many(addresses, deadline=deadline)
-
-    def write(self, address: Address, data: bytes, ttl_ms: int | None, *, deadline: float) -> None:
-        self._fail()
-        super().write(address, data, ttl_ms, deadline=deadline)
-
-    def remove(self, address: Address, *, deadline: float) -> bool:
-        self._fail()
-        return super().remove(address, deadline=deadline)
-
-    def clear(self, space: Space, *, cursor: str | None = None, deadline: float) -> str | None:
-        self._fail()
-        return super().clear(space, cursor=cursor, deadline=deadline)
+@pytest.fixture
+def store() -> FailingStore:
+    return FailingStore()
 
 
 @pytest.fixture
-def store() -> Unsteady:
-    return Unsteady()
-
-
-@pytest.fixture
-def memory(store: Unsteady) -> Iterator[MemoryManager]:
+def memory(store: FailingStore) -> Iterator[MemoryManager]:
     with Workflow("w", MemoryConfig(store)) as workflow:
         yield workflow.memory
 
@@ -106,10 +68,11 @@ def records(logs: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     ],
 )
 def test_retries_are_logged(
-    call: Any, request_text: str, store: Unsteady, memory: MemoryManager, logs: Any
+    call: Any, request_text: str, store: FailingStore, memory: MemoryManager, logs: Any
 ):
     """The first retry is logged at INFO, later ones at DEBUG: the request, the error, the wait."""
-    store.errors = [BackendUnavailableError("the server is away")] * 2
+    method = request_text.split()[0]
+    store.fail_next(method, *[BackendUnavailableError("the server is away")] * 2)
     call(memory)
     (first, message), (second, later) = records(logs)
     assert (first, second) == ("INFO", "DEBUG")
@@ -118,9 +81,9 @@ def test_retries_are_logged(
     assert "attempt 3 follows" in later
 
 
-def test_each_retry_names_its_own_error(store: Unsteady, memory: MemoryManager, logs: Any):
+def test_each_retry_names_its_own_error(store: FailingStore, memory: MemoryManager, logs: Any):
     """The record of a retry has the error of the attempt before it."""
-    store.errors = [OutcomeUnknownError("no reply"), BackendUnavailableError("refused")]
+    store.fail_next("write", OutcomeUnknownError("no reply"), BackendUnavailableError("refused"))
     memory.set("k", 1)
     messages = [message for _, message in records(logs)]
     assert [message.rpartition(" s: ")[2] for message in messages] == [
@@ -138,13 +101,14 @@ def test_success_is_not_logged(memory: MemoryManager, logs: Any):
 
 
 def test_slow_requests_are_logged(
-    store: Unsteady, memory: MemoryManager, logs: Any, monkeypatch: pytest.MonkeyPatch
+    store: FailingStore, memory: MemoryManager, logs: Any, monkeypatch: pytest.MonkeyPatch
 ):
     """A request that takes long is logged once at INFO, with its outcome and the seconds."""
     monkeypatch.setattr(retries, "SLOW_REQUEST", 0.1)
-    store.seconds = 0.15
+    store.latency = 0.15
+    store.fail_next("read")
     memory.get(CANARY)
-    store.errors = [OutcomeUnknownError("no reply")]
+    store.fail_next("remove", OutcomeUnknownError("no reply"))
     with pytest.raises(OutcomeUnknownError):
         memory.delete(CANARY)
     (succeeded, first), (failed, second) = records(logs)
@@ -157,12 +121,12 @@ def test_slow_requests_are_logged(
 
 @pytest.mark.parametrize(("fails", "outcome"), [(False, "succeeded"), (True, "failed")])
 def test_slow_retries_are_one_request(
-    fails: bool, outcome: str, store: Unsteady, logs: Any, monkeypatch: pytest.MonkeyPatch
+    fails: bool, outcome: str, store: FailingStore, logs: Any, monkeypatch: pytest.MonkeyPatch
 ):
     """The seconds of a request include its retries."""
     monkeypatch.setattr(retries, "SLOW_REQUEST", 0.1)
-    store.seconds = 0.06
-    store.errors += [BackendUnavailableError("away")] * (1_000 if fails else 2)
+    store.latency = 0.06
+    store.fail_next("read", *[BackendUnavailableError("away")] * (1_000 if fails else 2))
     with Workflow("w", MemoryConfig(store, timeout=0.2 if fails else 10)) as workflow:
         if fails:
             with pytest.raises(BackendUnavailableError):
@@ -200,7 +164,7 @@ class Nested(ToyCipher):
     ],
 )
 def test_refused_records_are_logged(
-    data: bytes, cipher: Any, reason: str, store: Unsteady, logs: Any
+    data: bytes, cipher: Any, reason: str, store: FailingStore, logs: Any
 ):
     """A record that can't be read is logged at INFO, with the reason; the error names its key."""
     store.write(Address(Space("fibonacci:", "user", CANARY), CANARY), data, None, deadline=0)
@@ -218,18 +182,12 @@ def test_overtaken_writers_are_logged(
     slow_store: SlowStore, slow_memory: MemoryManager, logs: pytest.LogCaptureFixture
 ):
     """A writer that holds up the queue of a record is logged at DEBUG when it is overtaken."""
-    held, over = threading.Event(), threading.Event()
-
-    def hang() -> None:
-        held.set()
-        over.wait(30)
-
-    slow_store.before_cas = hang
+    reached, released = slow_store.stall_next_cas()
     with ThreadPoolExecutor(2) as threads:
         stuck = threads.submit(slow_memory.increment, CANARY)
-        held.wait(30)
+        reached.wait(30)
         slow_memory.increment(CANARY)
-        over.set()
+        released.set()
         stuck.result()
     [(level, message)] = [item for item in records(logs) if "overtaken" in item[1]]
     assert level == "DEBUG"

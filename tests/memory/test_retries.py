@@ -1,4 +1,7 @@
-"""Which calls of a store are retried until the deadline; an unknown outcome never is."""
+"""Which calls of a store are retried until the deadline.
+
+A change that may not be applied twice is never retried if its outcome is unknown.
+"""
 
 import asyncio
 import time
@@ -19,6 +22,8 @@ from fibonacci import (
 from fibonacci._builtin.local import LocalStore
 from fibonacci.plugin import Address
 
+from .failing_store import FailingStore
+
 VERBS: dict[str, tuple[str, Callable[[MemoryManager], Any]]] = {
     "get": ("read", lambda memory: memory.get("old")),
     "get_many": ("read_many", lambda memory: memory.get_many(["old"])),
@@ -38,78 +43,55 @@ READS = {"get", "get_many", "exists", "ttl", "list_keys"}
 REPEATED = {"set", "set_many", "touch", "clear"}
 
 
-class Failing(LocalStore):
-    """A store whose next calls of one method raise the errors that the test sets."""
-
-    retry_transient_errors = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.method = ""
-        self.errors: list[Exception] = []
-        self.calls = 0
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == object.__getattribute__(self, "__dict__").get("method"):
-            self.calls += 1
-            if self.errors:
-                raise self.errors.pop(0)
-        return super().__getattribute__(name)
-
-
 @pytest.fixture
-def store() -> Failing:
+def store() -> FailingStore:
     """The store, with one record in it."""
-    store = Failing()
+    store = FailingStore()
     Workflow("w", MemoryConfig(store)).memory.set("old", 1)
     return store
 
 
 @pytest.fixture
-def memory(store: Failing) -> Iterator[MemoryManager]:
+def memory(store: FailingStore) -> Iterator[MemoryManager]:
     """A memory with a short timeout."""
     with Workflow("w", MemoryConfig(store, timeout=0.5)) as workflow:
         yield workflow.memory
 
 
-def fail_next(store: Failing, method: str, *errors: Exception) -> None:
-    store.method, store.errors, store.calls = method, list(errors), 0
-
-
 @pytest.mark.parametrize("verb", VERBS)
-def test_unavailable_store_is_retried(verb: str, store: Failing, memory: MemoryManager):
+def test_unavailable_store_is_retried(verb: str, store: FailingStore, memory: MemoryManager):
     """Every operation succeeds on a store that is unavailable for a moment (C20)."""
     method, call = VERBS[verb]
     expected = call(Workflow("w", MemoryConfig(_with_one_record())).memory)
-    fail_next(store, method, BackendUnavailableError("away"), BackendUnavailableError("away"))
+    store.fail_next(method, BackendUnavailableError("away"), BackendUnavailableError("away"))
     assert call(memory) == expected
     assert store.calls == 3
 
 
 @pytest.mark.parametrize("verb", sorted(REPEATED))
-def test_idempotent_write_is_retried(verb: str, store: Failing, memory: MemoryManager):
+def test_idempotent_write_is_retried(verb: str, store: FailingStore, memory: MemoryManager):
     """set, set_many, touch and clear are retried if their response was lost (C20)."""
     method, call = VERBS[verb]
-    fail_next(store, method, OutcomeUnknownError("lost"))
+    store.fail_next(method, OutcomeUnknownError("lost"))
     assert call(memory) is True
     assert store.calls == 2
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS.keys() - READS - REPEATED))
 def test_change_with_unknown_outcome_is_never_retried(
-    verb: str, store: Failing, memory: MemoryManager
+    verb: str, store: FailingStore, memory: MemoryManager
 ):
-    """delete, add and append raise OutcomeUnknownError if their response was lost (C16, C20)."""
+    """A lost response of delete, delete_many, add or append is OutcomeUnknownError (C16, C20)."""
     method, call = VERBS[verb]
-    fail_next(store, method, OutcomeUnknownError("lost"))
+    store.fail_next(method, OutcomeUnknownError("lost"))
     with pytest.raises(OutcomeUnknownError):
         call(memory)
     assert store.calls == 1
 
 
-def test_last_error_is_raised_at_the_deadline(store: Failing, memory: MemoryManager):
+def test_last_error_is_raised_at_the_deadline(store: FailingStore, memory: MemoryManager):
     """The last error is raised within the timeout, after several attempts (C18)."""
-    fail_next(store, "read", *[BackendUnavailableError("away")] * 1_000)
+    store.fail_next("read", *[BackendUnavailableError("away")] * 1_000)
     start = time.monotonic()
     with pytest.raises(BackendUnavailableError):
         memory.get("old")
@@ -117,10 +99,10 @@ def test_last_error_is_raised_at_the_deadline(store: Failing, memory: MemoryMana
     assert store.calls > 2
 
 
-def test_unknown_outcome_stays_unknown(store: Failing, memory: MemoryManager):
+def test_unknown_outcome_stays_unknown(store: FailingStore, memory: MemoryManager):
     """set() raises OutcomeUnknownError once a response was lost, whatever retries raise (C18)."""
     away = [BackendUnavailableError("away")] * 1_000
-    fail_next(store, "write", OutcomeUnknownError("lost"), *away)
+    store.fail_next("write", OutcomeUnknownError("lost"), *away)
     with pytest.raises(OutcomeUnknownError):
         memory.set("old", 2)
 
@@ -163,27 +145,27 @@ def test_unknown_outcome_at_the_deadline_is_raised():
         memory.set("k", 1)
 
 
-def test_permanent_error_is_not_retried(store: Failing, memory: MemoryManager):
+def test_permanent_error_is_not_retried(store: FailingStore, memory: MemoryManager):
     """A StorageError that is not transient, as of a wrong password, is raised at once (C20)."""
-    fail_next(store, "read", StorageError("wrong password"))
+    store.fail_next("read", StorageError("wrong password"))
     with pytest.raises(StorageError, match="wrong password"):
         memory.get("old")
     assert store.calls == 1
 
 
-def test_async_operations_are_retried(store: Failing, memory: MemoryManager):
+def test_async_operations_are_retried(store: FailingStore, memory: MemoryManager):
     """Async operations are retried as sync ones are."""
-    fail_next(store, "read", *[BackendUnavailableError("away")] * 3)
+    store.fail_next("read", *[BackendUnavailableError("away")] * 3)
     assert asyncio.run(memory.aget("old")) == 1
     assert store.calls == 4
 
 
 def test_store_without_transient_errors_is_not_retried():
     """A store with retry_transient_errors=False is called once."""
-    store = Failing()
+    store = FailingStore()
     store.retry_transient_errors = False
     memory = Workflow("w", MemoryConfig(store)).memory
-    fail_next(store, "read", BackendUnavailableError("broken"))
+    store.fail_next("read", BackendUnavailableError("broken"))
     with pytest.raises(FibonacciError):
         memory.get("old")
     assert store.calls == 1

@@ -227,7 +227,7 @@ def shown(error: BaseException) -> str:
 
 
 def endless() -> dict[str, Any]:
-    """Options that hold themselves."""
+    """Options that contain a reference cycle."""
     options: dict[str, Any] = {"password": CANARY}
     options["more"] = options
     return options

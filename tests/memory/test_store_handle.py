@@ -27,6 +27,7 @@ from fibonacci.plugin import (
 )
 from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.storage import BlockingStore
+from fibonacci.testing.threads import run_concurrently
 
 
 class Drawer(Store):
@@ -277,17 +278,7 @@ def test_plugins_of_one_name_do_not_share_a_store(plugin: Plugin) -> None:
 def test_threads_connect_once(plugin: Plugin) -> None:
     """Threads whose first operations run at the same time connect one store (C21)."""
     memory = cabinet().memory
-    start = threading.Barrier(16)
-
-    def use() -> None:
-        start.wait()
-        memory.set("k", 1)
-
-    threads = [threading.Thread(target=use) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_concurrently([lambda: memory.set("k", 1)] * 16)
     assert len(plugin.backends[0].drawers) == 1
 
 
@@ -338,22 +329,13 @@ def test_store_of_a_closed_loop_is_closed_later(native: Plugin) -> None:
 def test_concurrent_loops_have_a_store_each(native: Plugin) -> None:
     """Two loops in two threads can use one memory at the same time (C21)."""
     memory = cabinet().memory
-    start = threading.Barrier(2)
 
     async def use() -> None:
         for number in range(100):
             await memory.aset(f"k{number}", number)
             assert await memory.aget(f"k{number}") == number
 
-    def loop() -> None:
-        start.wait()
-        asyncio.run(use())
-
-    threads = [threading.Thread(target=loop) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_concurrently([lambda: asyncio.run(use())] * 2)
     assert len(native.backends[0].async_drawers) == 2
 
 

@@ -20,10 +20,10 @@ class Cluster(Fleet):
         super().__init__(f"redis+cluster://{hosts}", nodes)
         self.nodes = nodes
 
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether every living node serves, sees all others, and misses no data."""
         alive = [node for node in self.nodes if node.alive]
-        return all(node.answers() and _settled(node, len(alive)) for node in alive)
+        return all(node.is_ready() and _settled(node, len(alive)) for node in alive)
 
     def primary_of(self, key: str) -> Standalone:
         """Return the living node that holds `key`."""

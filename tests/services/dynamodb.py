@@ -74,7 +74,7 @@ class Moto(DynamoDB, Server):
             raise RuntimeError(f"{operation}: {answer}")
         return answer
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether it serves requests."""
         try:
             return "TableNames" in self("ListTables")

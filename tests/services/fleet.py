@@ -15,7 +15,7 @@ class Fleet(ABC):
         self._servers = servers
 
     @abstractmethod
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether they have found each other and can fail over."""
 
     def start(self) -> Self:
@@ -27,7 +27,7 @@ class Fleet(ABC):
 
     def wait(self) -> None:
         """Return when they are ready, also after a failover."""
-        self.until(self.ready)
+        self.until(self.is_ready)
 
     def stop(self) -> None:
         """Stop all permanently."""

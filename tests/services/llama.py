@@ -25,7 +25,7 @@ KEY = "local-key"
 class Llama(Server):
     """Serves `POST /v1/messages` at `url`, for any model name."""
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
         try:
             connection.request("GET", "/health")

@@ -38,7 +38,7 @@ class PgBouncer(Server):
         with self.behind.database() as url:
             yield url.replace(f":{self.behind.port}/", f":{self.port}/")
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             return pgwire.query(self.host, self.port, "SELECT 1") == [["1"]]
         except (OSError, pgwire.QueryError):

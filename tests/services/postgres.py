@@ -35,7 +35,7 @@ class Postgres(Databases, Server):
     def execute(self, sql: str, database: str = "") -> Rows:
         return pgwire.query(self.host, self.port, sql, database or "postgres")
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             return self.execute("SELECT 1") == [["1"]]
         except (OSError, pgwire.QueryError):  # 57P03: it is starting up

@@ -37,13 +37,13 @@ class Watched(Fleet):
         primary = self.primary
         return next(each for each in self.servers if each is not primary)
 
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether the Sentinels agree on a serving primary, and a living replica follows."""
         sentinels = [each for each in self.sentinels if each.alive]
-        if not all(each.answers() and _agreed(each) for each in sentinels):
+        if not all(each.is_ready() and _agreed(each) for each in sentinels):
             return False
         primary, replica = self.primary, self.replica
-        return primary.answers() and (not replica.alive or _follows(replica, primary))
+        return primary.is_ready() and (not replica.alive or _follows(replica, primary))
 
 
 def launched(binary: str, settings: Settings) -> Watched:
@@ -91,7 +91,7 @@ def _agreed(sentinel: Standalone) -> bool:
 
 
 def _follows(replica: Standalone, primary: Standalone) -> bool:
-    about = replica.answers() and replica.info("replication")
+    about = replica.is_ready() and replica.info("replication")
     return (
         bool(about)
         and about.get("master_link_status") == "up"

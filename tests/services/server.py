@@ -23,7 +23,7 @@ class Server(ABC):
         self._process = process
 
     @abstractmethod
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether it is ready to serve."""
 
     @property
@@ -38,7 +38,7 @@ class Server(ABC):
     def start(self) -> Self:
         """Start or restart it, and return when it is ready."""
         self._process.start()
-        until(self.answers, self._process)
+        until(self.is_ready, self._process)
         return self
 
     def kill(self) -> None:
@@ -94,5 +94,5 @@ def until(ready: Callable[[], bool], process: Process) -> None:
     while not ready():
         if not process.alive or time.monotonic() > deadline:
             process.kill()
-            raise RuntimeError(f"{' '.join(process.command)} does not answer:\n{process.log()}")
+            raise RuntimeError(f"{' '.join(process.command)} is not ready:\n{process.log()}")
         time.sleep(0.005)

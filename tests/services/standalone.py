@@ -35,7 +35,7 @@ class Redis:
         assert isinstance(text, bytes)
         return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether it has loaded its data and replies."""
         try:
             return self("PING") == b"PONG"

@@ -1,13 +1,12 @@
 """A cluster, and a primary monitored by Sentinels."""
 
-import time
-
 import pytest
 from services import redis, valkey
 from services.cluster import Cluster
 from services.proxied import proxied
 from services.resp import Client, ReplyError
 from services.sentinel import Watched
+from services.waiting import wait_until
 
 CLUSTERS = {"valkey": valkey.cluster, "redis": redis.cluster}
 SENTINELS = {"valkey": valkey.sentinel, "redis": redis.sentinel}
@@ -41,7 +40,7 @@ def test_a_cluster_survives_a_primary(kind):
     with CLUSTERS[kind]() as cluster:
         primary, replica = cluster.primary_of("k"), cluster.replica_of("k")
         primary.kill()
-        until(lambda: cluster.primary_of("k") is replica)
+        wait_until(lambda: cluster.primary_of("k") is replica, 20)
         cluster.wait()
         assert replica("SET", "k", "v") == b"OK"
         primary.start()
@@ -57,7 +56,7 @@ def test_sentinels_replace_a_primary(kind):
         primary, replica = watched.primary, watched.replica
         assert primary("SET", "k", "v") == b"OK"
         primary.kill()
-        until(lambda: watched.primary is replica)
+        wait_until(lambda: watched.primary is replica, 20)
         watched.wait()
         assert replica("SET", "k", "v") == b"OK"
 
@@ -83,11 +82,3 @@ def test_sentinel_url(valkey_sentinel: Watched):
     for sentinel in valkey_sentinel.sentinels:
         assert f"127.0.0.1:{sentinel.port}" in valkey_sentinel.url
     assert valkey_sentinel.replica.info("replication")["role"] == "slave"
-
-
-def until(claim):
-    """Wait until a condition holds by itself."""
-    deadline = time.monotonic() + 20
-    while not claim():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 from services import account, farm, postgres
 from services.process import Process
 from services.reaper import family, living
+from services.waiting import wait_until
 
 OWNER = """
     import sys, time
@@ -57,14 +57,14 @@ def test_a_killed_owner_leaves_nothing(owner, number):
     assert folder.is_dir()
     process.send_signal(number)
     process.wait()
-    until(lambda: not living(pids) and not folder.exists())
+    wait_until(lambda: not living(pids) and not folder.exists(), 60)
 
 
 def test_an_owner_that_exits_leaves_nothing(owner):
     """An owner that exits without closing its farm leaves nothing."""
     process, folder, pids = owner("sys.exit()")
     process.wait()
-    until(lambda: not living(pids) and not folder.exists())
+    wait_until(lambda: not living(pids) and not folder.exists(), 60)
 
 
 def test_close_waits_for_the_farm():
@@ -82,7 +82,7 @@ def test_process_that_ignores_sigint_is_killed(monkeypatch):
     monkeypatch.setattr("services.process._STOP_TIMEOUT", 0.2)
     process = Process(["sh", "-c", "trap '' INT; sleep 600; :"], farm.ground().folder("deaf"))
     process.start()
-    until(lambda: len(family(pid=process.pid)) == 2)
+    wait_until(lambda: len(family(pid=process.pid)) == 2, 60)
     members = family(pid=process.pid)
     process.stop()
     assert not living(members)
@@ -106,11 +106,3 @@ def test_postgres_runs_from_a_private_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(postgres, "binaries", lambda: tmp_path / "site" / found.relative_to(site))
     with postgres.standalone() as server:
         assert server.execute("SELECT 1") == [["1"]]
-
-
-def until(claim):
-    """Wait until a condition holds by itself."""
-    deadline = time.monotonic() + 60
-    while not claim():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -8,6 +8,7 @@ import pytest
 from services import faults, pgwire, valkey
 from services.proxy import Proxy
 from services.resp import Client
+from services.waiting import wait_until
 
 GONE = (ConnectionError, TimeoutError)
 
@@ -74,7 +75,7 @@ def test_connections_are_counted(proxy):
         assert one("PING") == other("PING") == b"PONG"
         assert traffic.connections == proxy.open == 2
         assert [exchange.connection for exchange in traffic.exchanges] == [1, 2]
-    until(lambda: proxy.open == 0)
+    wait_until(lambda: proxy.open == 0, 5)
 
 
 def test_delay(proxy, client):
@@ -97,7 +98,7 @@ def test_black_hole_holds_bytes_until_it_ends(proxy, client, count):
             other("PING")
         assert value() == 0
     with Client(proxy.url) as late:
-        until(lambda: value() == 1)
+        wait_until(lambda: value() == 1, 5)
         assert late("PING") == b"PONG"
 
 
@@ -266,11 +267,3 @@ def test_closed_proxy_leaves_nothing(valkey_server, recwarn):
         Client(proxy.url)
     gc.collect()
     assert not recwarn.list
-
-
-def until(claim):
-    """Wait until a condition holds by itself."""
-    deadline = time.monotonic() + 5
-    while not claim():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

@@ -41,7 +41,7 @@ def test_render_value_of_unserializable_values(value):
 
 @pytest.mark.parametrize("value", [nan, inf, -inf, [2**64, nan]])
 def test_render_value_of_nan(value):
-    """render_value() raises TypeError for NaN and Infinity; None renders as null."""
+    """render_value() raises ValueError for NaN and Infinity; None renders as null."""
     with pytest.raises(ValueError, match="not JSON compliant"):
         render_value(value)
     assert render_value(None) == "null"

@@ -178,7 +178,7 @@ Retry(on=(OSError, KeyError))
 Retry(on=lambda error: "busy" in str(error))
 
 
-def what_an_error_tells(error: NodeExecutionError) -> None:
+def attributes_of_an_error(error: NodeExecutionError) -> None:
     """The attributes that an error handler can use."""
     assert_type(error.node_id, str)
     assert_type(error.cause, BaseException | None)

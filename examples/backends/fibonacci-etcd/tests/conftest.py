@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # the gateway stands beside the tests
+sys.path.insert(0, str(Path(__file__).parent))  # fake_etcd is beside the tests
 
 from fake_etcd import Server
 
@@ -17,6 +17,6 @@ def etcd():
 
 @pytest.fixture
 def own_etcd():
-    """An etcd's gateway of the test's own, to be spoiled."""
+    """An etcd's gateway of one test, whose responses it may spoil."""
     with Server() as server:
         yield server

@@ -1,4 +1,4 @@
-"""The far end of the wire: what an etcd's JSON gateway answers, for tests that need no etcd.
+"""A fake etcd: its JSON gateway, for tests without a real one.
 
 As the gateway does, it writes 64-bit numbers as text, and leaves out what is zero, false or empty.
 """
@@ -21,7 +21,7 @@ REFUSED = {
 
 
 class RefusedError(Exception):
-    """An answer that is none; the name of one of those above."""
+    """A request is refused; the name of one of the responses above."""
 
 
 class Etcd:
@@ -32,13 +32,13 @@ class Etcd:
         self.revision = 1
         self.keys = {}
         self.leases = {}
-        self.asked = []
-        self.refuse = None  # the name of an answer that all requests get
+        self.requests = []
+        self.refuse = None  # the name of a response that all requests get
 
-    def answer(self, path, asked):
+    def respond(self, path, request):
         with self.lock:
             self.sweep()
-            self.asked.append(path)
+            self.requests.append(path)
             if self.refuse:
                 raise RefusedError(self.refuse)
             step = {
@@ -47,35 +47,35 @@ class Etcd:
                 "/v3/kv/deleterange": self.delete,
                 "/v3/lease/grant": self.grant,
             }
-            return step[path](asked)
+            return step[path](request)
 
     def sweep(self):
-        """Let keys go whose lease has ended."""
+        """Delete the keys whose lease has ended."""
         now = time.monotonic()
         for lease in [one for one, end in self.leases.items() if end <= now]:
             del self.leases[lease]
             for key in [key for key, kv in self.keys.items() if kv.get("lease") == lease]:
                 del self.keys[key]
 
-    def range(self, asked):
-        inside = self.inside(asked)
-        limit = int(asked.get("limit", 0)) or len(inside)
-        hidden = {"value"} if asked.get("keys_only") else set()
+    def range(self, request):
+        inside = self.inside(request)
+        limit = int(request.get("limit", 0)) or len(inside)
+        hidden = {"value"} if request.get("keys_only") else set()
         shown = [
             {"key": b64encode(key).decode(), **_without(self.keys[key], hidden)}
             for key in inside[:limit]
         ]
         return {"kvs": shown, "more": len(inside) > limit, "count": str(len(inside))}
 
-    def inside(self, asked):
-        first, end = b64decode(asked["key"]), b64decode(asked.get("range_end", ""))
+    def inside(self, request):
+        first, end = b64decode(request["key"]), b64decode(request.get("range_end", ""))
         if not end:
             return [first] if first in self.keys else []
         return sorted(key for key in self.keys if first <= key < end)
 
-    def txn(self, asked):
-        holds = all(map(self.holds, asked.get("compare", ())))
-        for step in asked.get("success" if holds else "failure", ()):
+    def txn(self, request):
+        holds = all(map(self.holds, request.get("compare", ())))
+        for step in request.get("success" if holds else "failure", ()):
             for kind, what in step.items():
                 {"request_put": self.put, "request_delete_range": self.delete}[kind](what)
         return {"succeeded": holds}
@@ -103,13 +103,13 @@ class Etcd:
             del self.keys[key]
         return {"deleted": str(len(gone))}
 
-    def grant(self, asked):
-        self.leases[asked["ID"]] = time.monotonic() + int(asked["TTL"])
-        return {"ID": asked["ID"], "TTL": asked["TTL"]}
+    def grant(self, request):
+        self.leases[request["ID"]] = time.monotonic() + int(request["TTL"])
+        return {"ID": request["ID"], "TTL": request["TTL"]}
 
 
 class Handler(StreamRequestHandler):
-    """One connection, with as much of HTTP as the wire needs."""
+    """One connection, with as much of HTTP as the backend needs."""
 
     def handle(self):
         server = self.server
@@ -120,11 +120,11 @@ class Handler(StreamRequestHandler):
             while (header := self.rfile.readline()) not in (b"\r\n", b""):
                 if header.lower().startswith(b"content-length:"):
                     length = int(header.split(b":")[1])
-            asked = self.rfile.read(length)
-            if len(asked) < length:  # broken off
+            request = self.rfile.read(length)
+            if len(request) < length:  # broken off
                 return
             path = line.split()[1].decode()
-            server.deliver(self, *outcome(server.etcd, path, json.loads(asked)))
+            server.deliver(self, *outcome(server.etcd, path, json.loads(request)))
 
     def deliver(self, status, body):
         self.wfile.write(
@@ -157,7 +157,7 @@ class Server(ThreadingTCPServer):
             super().handle_error(request, client_address)
 
     def hang_up(self):
-        """Close all connections, as a server does with those at rest."""
+        """Close all connections, as a server does with idle ones."""
         for connection in self.connections:
             connection.shutdown(socket.SHUT_RDWR)
 
@@ -175,10 +175,10 @@ def _without(kv, hidden):
     return {name: value for name, value in kv.items() if value and name not in hidden}
 
 
-def outcome(etcd, path, asked):
-    """The status and the body of an answer."""
+def outcome(etcd, path, request):
+    """The status and the body of a response."""
     try:
-        status, answer = 200, etcd.answer(path, asked)
+        status, response = 200, etcd.respond(path, request)
     except RefusedError as refused:
-        status, answer = REFUSED[str(refused)]
-    return status, json.dumps({name: value for name, value in answer.items() if value})
+        status, response = REFUSED[str(refused)]
+    return status, json.dumps({name: value for name, value in response.items() if value})

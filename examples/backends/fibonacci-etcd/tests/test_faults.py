@@ -25,7 +25,7 @@ def memory(own_etcd):
     config = MemoryConfig(backend="etcd", connection_url=own_etcd.url, timeout=0.6)
     with Workflow("w", config) as workflow:
         workflow.memory.set("k", 1)
-        own_etcd.etcd.asked.clear()
+        own_etcd.etcd.requests.clear()
         yield workflow.memory
 
 
@@ -45,21 +45,21 @@ def trickle(handler, status, body):
 
 def once(spoiled, sound):
     """Replace only the first response."""
-    answers = [spoiled]
-    return lambda *response: (answers.pop() if answers else sound)(*response)
+    first = [spoiled]
+    return lambda *response: (first.pop() if first else sound)(*response)
 
 
 def test_lost_response_of_a_compare_and_set(memory, own_etcd):
     """C16: a compare-and-set whose response was lost is not retried: its outcome is unknown."""
     sound = own_etcd.deliver
-    own_etcd.deliver = lambda *response: (cut if own_etcd.etcd.asked[-1] == TXN else sound)(
+    own_etcd.deliver = lambda *response: (cut if own_etcd.etcd.requests[-1] == TXN else sound)(
         *response
     )
     with pytest.raises(
         OutcomeUnknownError, match=r"the request to /v3/kv/txn failed .* may have been applied"
     ):
         memory.add("new", 1)
-    assert own_etcd.etcd.asked == ["/v3/kv/range", TXN]
+    assert own_etcd.etcd.requests == ["/v3/kv/range", TXN]
     own_etcd.deliver = sound
     assert memory.get("new") == 1
 
@@ -68,7 +68,7 @@ def test_lost_response_of_a_write(memory, own_etcd):
     """C20: core retries a write whose response was lost."""
     own_etcd.deliver = once(cut, own_etcd.deliver)
     assert memory.set("k", 2) is True
-    assert own_etcd.etcd.asked == [TXN, TXN]
+    assert own_etcd.etcd.requests == [TXN, TXN]
 
 
 def test_lost_response_of_a_read(memory, own_etcd):
@@ -101,7 +101,7 @@ def test_closed_while_idle(memory, own_etcd):
     """A connection that the server closed while idle is replaced before a write."""
     own_etcd.hang_up()
     assert memory.add("new", 1) is True
-    assert own_etcd.etcd.asked == ["/v3/kv/range", TXN]
+    assert own_etcd.etcd.requests == ["/v3/kv/range", TXN]
 
 
 def test_refused_for_now(memory, own_etcd):
@@ -133,7 +133,7 @@ def test_too_large(memory, own_etcd):
         ValueTooLargeError, match=r"has 2,000,002 bytes; etcd takes up to 1,433,600"
     ):
         memory.set("k", "x" * 2_000_000)
-    assert own_etcd.etcd.asked == []
+    assert own_etcd.etcd.requests == []
 
 
 def test_foreign_key(memory, own_etcd):

@@ -1,4 +1,4 @@
-"""What the contract's suite can't know: the file, and what becomes of it."""
+"""What the contract's suite can't test: the file, and what is stored in it."""
 
 import stat
 
@@ -32,22 +32,22 @@ SPACE = Space("fibonacci:", "workflow", "w")
 
 
 def put(path, key, value):
-    """Write beside the store, on the opening that the process has."""
+    """Write past the store, through the environment that the process has open."""
     environment = environments.acquire(str(path))
     with environment.begin(write=True) as transaction:
         transaction.put(key, value)
     environments.release(str(path))
 
 
-def test_owners_eyes_only(memory, path):
-    """A new file, and its lock file, can be read and written by its owner alone."""
+def test_only_the_owner_has_access(memory, path):
+    """Only their owner can read and write a new file and its lock file."""
     memory.set("k", 1)
     found = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
     assert found == {"memory.mdb": 0o600, "memory.mdb-lock": 0o600}
 
 
 def test_many_reads_at_once(path):
-    """As many threads as a server has read at once; LMDB counts readers, and has few by itself."""
+    """500 transactions can read at once; LMDB's own limit is 126 readers."""
     environment = environments.acquire(str(path))
     reads = [environment.begin() for _ in range(500)]
     for read in reads:
@@ -56,7 +56,7 @@ def test_many_reads_at_once(path):
 
 
 def test_long_names_are_listed_in_order(memory):
-    """C14: names that share more than a key can hold are sorted by what they end with."""
+    """C14: names that share a prefix longer than LMDB's longest key are sorted by their ends."""
     names = [f"{'x' * 460}{end:03}" for end in range(50)]
     memory.set_many(dict.fromkeys([*reversed(names), "x" * 447, "y"], 1))
     assert memory.list_keys() == ["x" * 447, *names, "y"]
@@ -67,7 +67,7 @@ def test_long_names_are_listed_in_order(memory):
     "value", [b"", b"\0" * 9, layout.encode_record(Address(SPACE, "other"), b"1", 0)]
 )
 def test_foreign_value(memory, path, value):
-    """C8: what is no record of this address raises when it is read, and is not listed."""
+    """C8: reading a value that is no record of its address raises, and it is not listed."""
     memory.set("sound", 1)
     put(path, layout.encode_key(Address(SPACE, "k")), value)
     with pytest.raises(CorruptRecordError, match="is not a record of this address"):
@@ -124,7 +124,7 @@ def test_no_folder(tmp_path):
 
 
 def test_shared_open_file(path):
-    """Two stores of one process share the opening; the last one closes it."""
+    """Two stores of one process share an environment; the last one closes it."""
     one, other = (LmdbBackend(str(path)).create_store() for _ in range(2))
     address = Address(SPACE, "k")
     one.write(address, b"1", None, deadline=0)
@@ -137,7 +137,7 @@ def test_shared_open_file(path):
 
 
 @pytest.mark.parametrize("url", [None, "lmdb://", "lmdb:///", "lmdb://h/f", "http:///f"])
-def test_form(url):
-    """What is no lmdb:///file is refused, with the form that is."""
+def test_other_urls_are_refused(url):
+    """A URL other than lmdb:///file is refused; the error shows the right form."""
     with pytest.raises(ConfigurationError, match="a connection URL like lmdb:///relative/file"):
         Workflow("w", MemoryConfig("lmdb", url))

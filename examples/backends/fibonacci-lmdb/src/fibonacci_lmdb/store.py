@@ -11,7 +11,7 @@ import lmdb
 from fibonacci.plugin import ABSENT, KEEP_TTL, Absent, Address, KeepTTL, Page, Space, Store
 from fibonacci.plugin.runtime import remaining_ttl_ms
 from fibonacci_lmdb.environments import acquire, release
-from fibonacci_lmdb.faults import map_errors
+from fibonacci_lmdb.errors import map_errors
 from fibonacci_lmdb.layout import (
     DIGEST,
     HEAD,
