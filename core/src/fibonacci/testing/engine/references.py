@@ -116,7 +116,7 @@ class NameTests(ContractFixtures):
         assert self.shown(compiler, "input.a.2024", input={"a": {"2024": "year"}}) == "year"
 
     def test_index_of_other_values(self, compiler: Engine) -> None:
-        """Text has no characters by index, and a list has no negative or other indexes (C27)."""
+        """Text has no characters by index, and a list has no index beyond its end (C27)."""
         values: list[Any] = ["text", 10, None, [], {}, {"1": "a"}]
         for value in values:
             assert self.shown(compiler, "memory.a.0", memory={"a": value}) == ""
@@ -183,7 +183,7 @@ class MissingValueTests(ContractFixtures):
         assert error.nearest is None
 
     def error(self, compiler: Engine, name: str, **namespace: Any) -> TemplateError:
-        """Return the error for a name, which stands in line 2."""
+        """Return the error for a name, which is in line 2."""
         template = compiler.compile(f"text\n  {self.at(name)}")
         with pytest.raises(TemplateError) as caught:
             template.render({"input": {}, "memory": {}, **namespace})

@@ -3,13 +3,13 @@
 import pytest
 
 from fibonacci import MemoryManager
+from fibonacci.testing.store.addresses import HOSTILE
 from fibonacci.testing.store.fixtures import (
     ContractFixtures,
     StoreUnderTest,
     call,
     call_concurrently,
 )
-from fibonacci.testing.store.values import HOSTILE
 
 
 class ListingTests(ContractFixtures):
