@@ -64,10 +64,10 @@ class ReferenceTests(ContractFixtures):
     def test_newlines(self, compiler: Engine) -> None:
         """Lines end by LF or CRLF, and columns count characters (C26)."""
         source = f"é\r\n😀 {self.at('memory.a')}\r\n{self.at('memory.b')}"
-        places = [
+        positions = [
             (reference.line, reference.column) for reference in compiler.compile(source).references
         ]
-        assert places == [(2, 3 + len(self.reference_start)), (3, 1 + len(self.reference_start))]
+        assert positions == [(2, 3 + len(self.reference_start)), (3, 1 + len(self.reference_start))]
 
 
 METHODS = ["items", "get", "keys", "pop", "copy", "_x", "__class__", "__len__", "__init__"]
