@@ -152,7 +152,7 @@ class IndexesOnly(Soft):
 
 @broken("test_value_form")
 class WritesPython(Soft):
-    """Containers are written as by Python's repr."""
+    """Containers are written as by Python's str."""
 
     def write(self, value, reference):
         return (
@@ -183,7 +183,7 @@ class EscapesForHTML(Soft):
 
 @broken("test_value_without_json_form")
 class WritesAnything(Soft):
-    """What JSON can't represent is written as by Python's str."""
+    """What JSON can't represent is written as by Python's repr."""
 
     def write(self, value, reference):
         try:
@@ -227,7 +227,7 @@ class FalsyIsMissing(Soft):
 
 
 @broken("test_missing_input")
-class TellsValues(BuiltinEngine):
+class QuotesValues(BuiltinEngine):
     """The error quotes the namespace."""
 
     def compile(self, source):
@@ -280,8 +280,8 @@ class IndexesAreText(BuiltinEngine):
 
 
 @broken("test_unclosed_reference")
-class LetsGo(BuiltinEngine):
-    """An unclosed slot is text."""
+class KeepsUnclosedReferences(BuiltinEngine):
+    """An unclosed reference is text."""
 
     def compile(self, source):
         try:
@@ -293,8 +293,8 @@ class LetsGo(BuiltinEngine):
 
 
 @broken("test_invalid_template")
-class KeepsUnknownTags(BuiltinEngine):
-    """An unknown tag is text."""
+class KeepsInvalidTemplates(BuiltinEngine):
+    """An invalid template is text."""
 
     def compile(self, source):
         try:

@@ -25,7 +25,7 @@ class MinimalStore(Store):
         self.records = {}
         self.lock = lock_over_forks()
 
-    def place(self, address):
+    def record_key(self, address):
         """Return the dict's key of a record."""
         return address
 
@@ -34,14 +34,14 @@ class MinimalStore(Store):
 
     def found(self, address):
         """Return the live record, or None."""
-        record = self.records.get(self.place(address))
+        record = self.records.get(self.record_key(address))
         return record if record and self.now() < record[1] else None
 
     def expiry(self, ttl_ms):
         return math.inf if ttl_ms is None else self.now() + ttl_ms / 1000
 
     def put(self, address, data, expires):
-        self.records[self.place(address)] = (data, expires, address)
+        self.records[self.record_key(address)] = (data, expires, address)
 
     def inside(self, space):
         """Return the live records of a space, by key."""
@@ -71,7 +71,7 @@ class MinimalStore(Store):
     def remove(self, address, *, deadline):
         with self.lock:
             live = self.found(address)
-            self.records.pop(self.place(address), None)
+            self.records.pop(self.record_key(address), None)
             return live is not None
 
     def remaining_ttl_ms(self, address, *, deadline):

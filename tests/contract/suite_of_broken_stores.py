@@ -44,14 +44,17 @@ def suite(name, contract, **settings):
     return type(f"Test{name}", (Hasty, contract), settings)
 
 
-def of_other_clauses(clause):
-    """Return the tests that cite another clause; of histories no clause is known."""
+def without_clause(clause):
+    """Return the tests to leave out.
+
+    Those that do not cite the clause, and histories, which can fail for any clause.
+    """
     others = [test for test in TESTS if clause not in cited_clauses(getattr(StoreContract, test))]
     return dict.fromkeys([*others, "test_any_history"])
 
 
 for _name in [*BROKEN, *BROKEN_ASYNC]:
-    _left_out = of_other_clauses(STORES[_name].clause)
+    _left_out = without_clause(STORES[_name].clause)
     globals()[f"Test{_name}"] = suite(_name, StoreContract, **_left_out)
 
 for _name in HISTORIES:

@@ -25,10 +25,10 @@ from fibonacci import (
     ValueTooLargeError,
     WrongTypeError,
 )
+from fibonacci.testing.store.addresses import HOSTILE
 from fibonacci.testing.store.fixtures import ContractFixtures, MemoryFactory, StoreUnderTest
-from fibonacci.testing.store.values import HOSTILE
 
-UNFIT_KEYS = ["", "a\0", "\ud800", "k" * 1001, "漢" * 334, b"k", 1, None, ["k"]]
+INVALID_KEYS = ["", "a\0", "\ud800", "k" * 1001, "漢" * 334, b"k", 1, None, ["k"]]
 
 LOOP: list[Any] = []
 LOOP.append(LOOP)
@@ -47,7 +47,7 @@ REFUSED: dict[str, Any] = {
     "object": object(),
 }
 
-UNFIT_TTLS = [0, -1, True, "60", math.nan, math.inf, 101 * 366 * 86_400, [1]]
+INVALID_TTLS = [0, -1, True, "60", math.nan, math.inf, 101 * 366 * 86_400, [1]]
 
 SEALED = [b"\x80", b"\x80\x01\x02 sealed", b"\xff" * 40]
 
@@ -93,8 +93,8 @@ class TestAddresses(ContractFixtures):
 
     backend = "memory"
 
-    @pytest.mark.parametrize("key", UNFIT_KEYS, ids=lambda key: repr(key)[:12])
-    def test_unfit_keys(self, memory: MemoryManager, key: str) -> None:
+    @pytest.mark.parametrize("key", INVALID_KEYS, ids=lambda key: repr(key)[:12])
+    def test_invalid_keys(self, memory: MemoryManager, key: str) -> None:
         """A key that is not text, is empty, too long, or not encodable is refused (C3)."""
         with pytest.raises(InvalidKeyError):
             memory.set(key, 1)
@@ -102,13 +102,13 @@ class TestAddresses(ContractFixtures):
             memory.get(key)
         assert memory.list_keys() == []
 
-    def test_unfit_key_in_batch(self, memory: MemoryManager) -> None:
+    def test_invalid_key_in_batch(self, memory: MemoryManager) -> None:
         """One invalid key keeps a whole batch from being written (C3)."""
         with pytest.raises(InvalidKeyError):
             memory.set_many({"a": 1, "b\0": 2})
         assert memory.list_keys() == []
 
-    def test_unfit_prefix(self, memory_factory: MemoryFactory) -> None:
+    def test_invalid_prefix(self, memory_factory: MemoryFactory) -> None:
         """A key prefix over 128 characters, or with glob characters, is refused (C3)."""
         for prefix in ("p" * 129, "*", "a b", "é", "{", "%", "\\"):
             with pytest.raises(ConfigurationError):
@@ -227,8 +227,8 @@ class TestExpiry(ContractFixtures):
 
     backend = "memory"
 
-    @pytest.mark.parametrize("ttl", UNFIT_TTLS, ids=repr)
-    def test_unfit_ttl(self, memory: MemoryManager, ttl: float) -> None:
+    @pytest.mark.parametrize("ttl", INVALID_TTLS, ids=repr)
+    def test_invalid_ttl(self, memory: MemoryManager, ttl: float) -> None:
         """A ttl that is not a number of seconds within limits is refused before the write (C11)."""
         memory.set("k", "old")
         with pytest.raises(InvalidArgumentError):
@@ -260,7 +260,7 @@ class TestPatterns(ContractFixtures):
 
     backend = "memory"
 
-    def test_unfit_patterns(self, memory: MemoryManager) -> None:
+    def test_invalid_patterns(self, memory: MemoryManager) -> None:
         """A pattern that no key can match lists nothing; one that is not text is refused (C15)."""
         memory.set("k", 1)
         for pattern in ("k\0*", "\ud800*", "k" * 1_001 + "*"):
@@ -326,7 +326,7 @@ class TestChanges(ContractFixtures):
             memory.increment("k", True)
         assert memory.list_keys() == []
 
-    def test_unfit_batches(self, memory: MemoryManager) -> None:
+    def test_invalid_batches(self, memory: MemoryManager) -> None:
         """A single text instead of keys, or a list instead of a mapping, is refused (C14)."""
         with pytest.raises(InvalidArgumentError):
             memory.get_many("abc")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fibonacci.testing.store.lifecycle import forked
+from fibonacci.testing.forks import forked
 
 
 def test_a_child_that_hangs():

@@ -31,6 +31,6 @@ class TestMinimalAsync(StoreContract):
             yield
 
 
-class TestGivenStore(StoreContract):
+class TestStoreInstance(StoreContract):
     backend = MinimalStore()
     modes = ("sync",)

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "models-and-engines.md"
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 
 
-def said() -> dict[str, Any]:
+def page_names() -> dict[str, Any]:
     """Return the names that the page's snippets define, up to the contract of its engine."""
     names: dict[str, Any] = {"__name__": "parrot"}
     for snippet in SNIPPETS:
@@ -23,19 +23,19 @@ def said() -> dict[str, Any]:
     raise LookupError("the page has no TestBrackets")
 
 
-SAID = said()
+NAMES = page_names()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def parrot() -> Iterator[None]:
     """The page's plugin."""
-    with register_plugin("models", "parrot", SAID["plugin"]):
+    with register_plugin("models", "parrot", NAMES["plugin"]):
         yield
 
 
-class TestParrot(SAID["TestParrot"]):
+class TestParrot(NAMES["TestParrot"]):
     """The page's model."""
 
 
-class TestBrackets(SAID["TestBrackets"]):
+class TestBrackets(NAMES["TestBrackets"]):
     """The page's engine."""

@@ -14,6 +14,12 @@ from fibonacci.testing.report import CLAUSES, cited_clauses
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = [CipherContract, EngineContract, ProviderContract, StoreContract]
+EXTRA = [
+    *(("pytest", contract) for contract in CONTRACTS),
+    ("hypothesis", EngineContract),
+    ("hypothesis", StoreContract),
+]
+"""The packages of the extra, and the contracts that need them."""
 
 
 def named_in(contract):
@@ -73,8 +79,7 @@ def test_the_entry_point_is_light():
     assert project["entry-points"]["pytest11"] == {"fibonacci": "fibonacci_pytest"}
 
 
-@pytest.mark.parametrize("missing", ["pytest", "hypothesis"])
-@pytest.mark.parametrize("contract", CONTRACTS)
+@pytest.mark.parametrize(("missing", "contract"), EXTRA)
 def test_without_the_extra(contract, missing, monkeypatch):
     """A contract whose packages are not installed says how to install them."""
     for module in [name for name in sys.modules if name.startswith("fibonacci.testing.")]:
@@ -86,6 +91,20 @@ def test_without_the_extra(contract, missing, monkeypatch):
         f"fibonacci.testing.{contract.__name__} needs the package {missing}. "
         f"Install it: pip install 'fibonacci-core[testing]'"
     )
+
+
+@pytest.mark.parametrize("contract", [CipherContract, ProviderContract])
+def test_without_hypothesis(contract):
+    """A contract without random values needs neither hypothesis nor the contract of stores."""
+    script = (
+        "import sys; sys.modules['hypothesis'] = None; from fibonacci import testing; "
+        f"testing.{contract.__name__}; "
+        "print([name for name in sys.modules if name.startswith('fibonacci.testing.store')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_broken_module_is_no_missing_package(monkeypatch):

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 SUITES = ("tests/contract/test_memory.py", "plugins/fibonacci-sqlite/tests/test_contract.py")
 
 
-CHOSEN = "odd and not without_end or [sync] and ({})".format(
+CHOSEN = "odd and not endless_tuples or (TestSqlite or [sync) and ({})".format(
     " or ".join(
         ("round_trip", "none", "large", "corrupt", "_many[", "appends", "increments", "updates")
     )

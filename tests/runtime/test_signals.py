@@ -55,8 +55,8 @@ def call():
         raise DriverError("the connection broke") from error
 
 
-def verb():
-    """Call it as a verb does."""
+def method():
+    """Call it as a method does."""
     try:
         call()
     except DriverError as error:
@@ -72,7 +72,7 @@ def test_exception_of_a_handler_is_raised_again(install, handler):
     """An exception of a handler is raised again, whatever a driver turned it into."""
     install(handler)
     with pytest.raises((JobTimeoutError, TimeoutError)):
-        verb()
+        method()
 
 
 def test_keyboard_interrupt_is_raised_again():
@@ -137,11 +137,11 @@ def test_function_called_by_the_except_block(install):
         raise_for_signal(error)
         return "the driver's"
 
-    def verb_over_it():
+    def method_over_it():
         try:
             signal.raise_signal(signal.SIGUSR2)
         except Exception as error:  # noqa: BLE001 - whatever it is
             return handle(error)
 
     with pytest.raises(JobTimeoutError):
-        verb_over_it()
+        method_over_it()

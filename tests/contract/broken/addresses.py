@@ -12,7 +12,7 @@ from fibonacci.plugin import Address
 class FoldsCase(MinimalStore):
     """Keys are compared case-insensitively."""
 
-    def place(self, address):
+    def record_key(self, address):
         return Address(address.space, address.key.lower())
 
 
@@ -20,7 +20,7 @@ class FoldsCase(MinimalStore):
 class Normalises(MinimalStore):
     """Keys are normalized to NFC."""
 
-    def place(self, address):
+    def record_key(self, address):
         return Address(address.space, unicodedata.normalize("NFC", address.key))
 
 
@@ -28,7 +28,7 @@ class Normalises(MinimalStore):
 class Trims(MinimalStore):
     """Trailing spaces of a key are removed."""
 
-    def place(self, address):
+    def record_key(self, address):
         return Address(address.space, address.key.rstrip(" "))
 
 
@@ -36,7 +36,7 @@ class Trims(MinimalStore):
 class JoinsWithColons(MinimalStore):
     """Owner and key are joined by a colon that both may contain."""
 
-    def place(self, address):
+    def record_key(self, address):
         prefix, scope, owner = address.space
         return f"{prefix}{scope}:{owner}:{address.key}"
 
@@ -45,7 +45,7 @@ class JoinsWithColons(MinimalStore):
 class ForgetsTheScope(MinimalStore):
     """Scopes share the records of equal owners."""
 
-    def place(self, address):
+    def record_key(self, address):
         prefix, _, owner = address.space
         return (prefix, owner, address.key)
 
@@ -54,13 +54,13 @@ class ForgetsTheScope(MinimalStore):
 class CutsLongKeys(MinimalStore):
     """Keys are cut at 255 characters, as a column may do."""
 
-    def place(self, address):
+    def record_key(self, address):
         return Address(address.space, address.key[:255])
 
 
 @broken("C6")
 class ClearsSiblings(MinimalStore):
-    """Clearing removes every owner whose name has the same prefix."""
+    """Clearing removes every owner whose name starts with the cleared one."""
 
     def clear(self, space, *, cursor=None, deadline):
         for record in list(self.records.values()):

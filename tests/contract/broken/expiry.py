@@ -14,7 +14,7 @@ class ReturnsExpired(MinimalStore):
     """An expired record is returned until it is removed."""
 
     def read(self, address, *, deadline):
-        record = self.records.get(self.place(address))
+        record = self.records.get(self.record_key(address))
         return record[0] if record else None
 
 
@@ -31,7 +31,7 @@ class ExpiredExists(MinimalStore):
     """An expired record exists."""
 
     def exists(self, address, *, deadline):
-        return self.place(address) in self.records
+        return self.record_key(address) in self.records
 
 
 @broken("C12")
@@ -39,7 +39,7 @@ class RemovesExpired(MinimalStore):
     """Removing an expired record returns True."""
 
     def remove(self, address, *, deadline):
-        return self.records.pop(self.place(address), None) is not None
+        return self.records.pop(self.record_key(address), None) is not None
 
 
 @broken("C12")
@@ -48,7 +48,7 @@ class AddsNotOverExpired(MinimalStore):
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         with self.lock:
-            found, expires, _ = self.records.get(self.place(address), (ABSENT, math.inf, None))
+            found, expires, _ = self.records.get(self.record_key(address), (ABSENT, math.inf, None))
             if found != expected:
                 return False
             self.put(address, data, expires if ttl_ms is KEEP_TTL else self.expiry(ttl_ms))
@@ -57,11 +57,11 @@ class AddsNotOverExpired(MinimalStore):
 
 @broken("C12")
 class KeepsExpiredExpiry(MinimalStore):
-    """KEEP on creation uses the expiry of the record that expired there."""
+    """KEEP_TTL on creation uses the expiry of the record that expired there."""
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         with self.lock:
-            record = self.records.get(self.place(address))
+            record = self.records.get(self.record_key(address))
             if ttl_ms is KEEP_TTL and expected is ABSENT and record and not self.found(address):
                 self.put(address, data, record[1])
                 return True
@@ -70,7 +70,7 @@ class KeepsExpiredExpiry(MinimalStore):
 
 @broken("C13")
 class KeepDropsExpiry(MinimalStore):
-    """KEEP removes the record's expiry."""
+    """KEEP_TTL removes the record's expiry."""
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
         ttl_ms = None if ttl_ms is KEEP_TTL else ttl_ms
@@ -127,7 +127,7 @@ class RefreshesOnRead(MinimalStore):
 
     def put(self, address, data, expires):
         super().put(address, data, expires)
-        self.records[self.place(address)] += (expires - self.now(),)
+        self.records[self.record_key(address)] += (expires - self.now(),)
 
     def read(self, address, *, deadline):
         record = self.found(address)
@@ -140,7 +140,7 @@ class RefreshesOnRead(MinimalStore):
             found = (self.found(address) or (ABSENT,))[0]
             if found != expected:
                 return False
-            expires = self.records[self.place(address)][1] if found is not ABSENT else math.inf
+            expires = self.records[self.record_key(address)][1] if found is not ABSENT else math.inf
             self.put(address, data, expires if ttl_ms is KEEP_TTL else self.expiry(ttl_ms))
             return True
 
@@ -157,7 +157,7 @@ class TouchResurrects(MinimalStore):
 
     def touch(self, address, ttl_ms, *, deadline):
         with self.lock:
-            record = self.records.get(self.place(address))
+            record = self.records.get(self.record_key(address))
             if record:
                 self.put(address, record[0], self.expiry(ttl_ms))
             return record is not None

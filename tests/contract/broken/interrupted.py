@@ -13,13 +13,13 @@ class Distant(MinimalStore):
     """A change is applied, and its reply takes a while."""
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
-        answer = super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+        result = super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
         time.sleep(0.0005)
-        return answer
+        return result
 
 
 @broken("C19")
-class AsksAgain(Distant):
+class RetriesInterrupted(Distant):
     """A change that a handler interrupted is reported as surely not applied, and so retried."""
 
     def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):

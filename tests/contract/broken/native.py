@@ -23,16 +23,16 @@ class OneLoopOnly(MinimalAsyncStore):
 class LosesCancelled(MinimalAsyncStore):
     """A cancelled call leaves its result for the next one."""
 
-    answer = None
+    result = None
 
     async def read(self, address, *, deadline):
-        if self.answer:
-            answer, self.answer = self.answer, None
-            return answer
-        self.answer = self.store.read(address, deadline=deadline)
+        if self.result:
+            result, self.result = self.result, None
+            return result
+        self.result = self.store.read(address, deadline=deadline)
         await asyncio.sleep(0)
-        answer, self.answer = self.answer, None
-        return answer
+        result, self.result = self.result, None
+        return result
 
 
 @broken("C16")

@@ -29,8 +29,8 @@ class LastKeySeals(Sound):
 
 
 @broken("test_rotation_steps")
-class TriesTwoKeysAtMost(Sound):
-    """Keys after the second open nothing."""
+class IgnoresTheSecondKey(Sound):
+    """The second key opens nothing."""
 
     def __init__(self, keys):
         super().__init__([keys[0], *keys[2:]])

@@ -34,6 +34,24 @@ class QuotesTheKey(Sound):
             raise DecryptionError(f"the record does not open with {self.hex}") from None
 
 
+@broken("test_no_secret_in_errors")
+class QuotesTheKeyBesideACause(Sound):
+    """An error has a cause without secrets, and a context that quotes the key."""
+
+    def __init__(self, keys):
+        super().__init__(keys)
+        self.hex = self.read(keys[0]).hex()
+
+    def open(self, sealed, aad):
+        try:
+            return super().open(sealed, aad)
+        except DecryptionError as cause:
+            try:
+                raise ValueError(self.hex)
+            except ValueError:
+                raise DecryptionError("the record does not open") from cause
+
+
 @broken("test_no_secret_in_logs")
 class LogsValues(Sound):
     """A debug log contains the value."""

@@ -33,7 +33,7 @@ class CountsWithoutALock(Sound):
 
 @broken("test_threads")
 class OneAtATime(Sound):
-    """The record being opened is stored where another thread may overwrite it."""
+    """The address of the record being opened is stored where another thread may overwrite it."""
 
     def open(self, sealed, aad):
         self.aad = aad

@@ -3,7 +3,7 @@
 Each docstring says what is wrong; ``test`` is the one that has to catch it.
 """
 
-from broken_models import answers, deadlines, failures, limits, questions, sharing, streams
+from broken_models import completions, deadlines, failures, options, prompts, sharing, streams
 from broken_models.sound import BROKEN, BUSY, ENDLESS, KEY, SLOW, WRONG, Plain, Sound
 
 __all__ = [
@@ -15,11 +15,11 @@ __all__ = [
     "WRONG",
     "Plain",
     "Sound",
-    "answers",
+    "completions",
     "deadlines",
     "failures",
-    "limits",
-    "questions",
+    "options",
+    "prompts",
     "sharing",
     "streams",
 ]

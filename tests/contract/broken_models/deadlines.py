@@ -1,4 +1,4 @@
-"""Deadlines that are missed, or that are not needed."""
+"""Models that miss a deadline, are shortened by one, or block the event loop."""
 
 import time
 from time import monotonic

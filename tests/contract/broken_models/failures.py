@@ -80,6 +80,18 @@ class QuotesTheKey(Sound):
         super().check(request)
 
 
+@broken("test_errors_quote_no_secret")
+class KeepsHeaders(Sound):
+    """The error has the headers with the key as an attribute."""
+
+    def check(self, request) -> Any:
+        try:
+            super().check(request)
+        except ModelError as error:
+            vars(error)["headers"] = {"authorization": f"Bearer {KEY}"}
+            raise
+
+
 @broken("test_repr")
 class ShowsItsKey(Sound):
     """The repr is that of a dataclass, with the key."""

@@ -11,7 +11,7 @@ from fibonacci.errors import ModelError
 
 
 @broken("test_concurrent_requests")
-class OnePlace(Sound):
+class OnePrompt(Sound):
     """All threads share one prompt."""
 
     def complete(self, request) -> Any:
@@ -21,7 +21,7 @@ class OnePlace(Sound):
 
 
 @broken("test_concurrent_streams")
-class OnePlaceForStreams(Sound):
+class OnePromptForStreams(Sound):
     """All streams share one prompt."""
 
     async def astream(self, request):

@@ -74,7 +74,7 @@ class Sound(Model):
             self.slots.release()
 
     def take(self):
-        """Acquire a slot before the deadline."""
+        """Acquire a slot within 0.1 s."""
         if not self.slots.acquire(timeout=0.1):
             self.late()
 
@@ -121,7 +121,7 @@ class Sound(Model):
             self.late()
 
     def late(self):
-        raise ModelError("the answer did not come by the deadline", retryable=True)
+        raise ModelError("no completion by the deadline", retryable=True)
 
     def words(self, request) -> Any:
         if request.prompt.startswith("endless"):
@@ -131,7 +131,7 @@ class Sound(Model):
         return re.findall(r"\S+\s*", request.prompt)
 
     def stopped(self, text, stops) -> Any:
-        """Cut the words at a stop text, which may span words."""
+        """Return the index at which the text has to end, or None; a stop text may span words."""
         return min((place for one in stops if (place := text.find(one)) >= 0), default=None)
 
     def whole(self, request, text, count, reason) -> Any:

@@ -38,7 +38,7 @@ class KeepsAsyncSlots(Sound):
 
 
 @broken("test_stream_closed_unused")
-class AsksTooEarly(Sound):
+class AcquiresTooEarly(Sound):
     """A stream acquires its slot on creation, and releases it only once it was started."""
 
     def stream(self, request) -> Any:

@@ -106,7 +106,7 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
         counts = [_count(outcomes, clause, mode) for mode in modes]
         if any(counts):
             cells = "".join(f"{_cell(count):>10}" for count in counts)
-            yield f"{clause:5}{promise:{width}}{cells}  {_verdict_of(sum(counts, Counter()))}"
+            yield f"{clause:5}{promise:{width}}{cells}  {_clause_verdict(sum(counts, Counter()))}"
 
 
 def verdict(outcomes: Sequence[Outcome]) -> str:
@@ -118,14 +118,18 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
 
 
 def _count(outcomes: Sequence[Outcome], clause: str, mode: str) -> Counter[str]:
-    return Counter(outcome for of, cited, outcome in outcomes if of == mode and clause in cited)
+    return Counter(
+        outcome
+        for outcome_mode, cited, outcome in outcomes
+        if outcome_mode == mode and clause in cited
+    )
 
 
 def _cell(count: Counter[str]) -> str:
     return f"{count['passed']}/{count.total() - count['skipped']}" if count else "-"
 
 
-def _verdict_of(count: Counter[str]) -> str:
+def _clause_verdict(count: Counter[str]) -> str:
     if count["failed"]:
         return "BROKEN"
     return "kept" if count["passed"] else "not tested"

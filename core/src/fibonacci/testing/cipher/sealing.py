@@ -108,7 +108,7 @@ PLANTED = {
 
 
 class BindingTests(ContractFixtures):
-    """C24: authenticated, and bound to the address. All faults are a DecryptionError."""
+    """C24: authenticated, and bound to the address. All errors are a DecryptionError."""
 
     @pytest.mark.parametrize(
         "other",

@@ -1,7 +1,6 @@
 """Secrecy: neither a key nor a value is shown."""
 
 import logging
-import traceback
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 
@@ -10,6 +9,7 @@ import pytest
 from fibonacci.errors import ConfigurationError, DecryptionError, EncryptionError
 from fibonacci.plugin import Cipher
 from fibonacci.testing.cipher.fixtures import AAD, PLAIN, ContractFixtures
+from fibonacci.testing.tracebacks import traceback_text
 
 
 class SecrecyTests(ContractFixtures):
@@ -78,13 +78,3 @@ def decoded(key: str) -> Iterator[str]:
         yield from forms(urlsafe_b64decode(key))
     except ValueError:
         return
-
-
-def traceback_text(error: BaseException) -> str:
-    """Return all that a log could print of an error and of what is behind it."""
-    texts = ["".join(traceback.format_exception(error))]
-    seen: BaseException | None = error
-    while seen is not None:
-        texts += [str(seen), repr(seen), repr(vars(seen))]
-        seen = seen.__cause__ or seen.__context__
-    return "\n".join(texts)

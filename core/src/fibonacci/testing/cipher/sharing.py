@@ -8,7 +8,7 @@ import pytest
 
 from fibonacci.plugin import Cipher
 from fibonacci.testing.cipher.fixtures import AAD, PLAIN, ContractFixtures
-from fibonacci.testing.store.lifecycle import forked
+from fibonacci.testing.forks import forked
 from fibonacci.testing.threads import run_concurrently
 
 THREADS = 8

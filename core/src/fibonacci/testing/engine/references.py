@@ -64,10 +64,10 @@ class ReferenceTests(ContractFixtures):
     def test_newlines(self, compiler: Engine) -> None:
         """Lines end by LF or CRLF, and columns count characters (C26)."""
         source = f"é\r\n😀 {self.at('memory.a')}\r\n{self.at('memory.b')}"
-        places = [
+        positions = [
             (reference.line, reference.column) for reference in compiler.compile(source).references
         ]
-        assert places == [(2, 3 + len(self.reference_start)), (3, 1 + len(self.reference_start))]
+        assert positions == [(2, 3 + len(self.reference_start)), (3, 1 + len(self.reference_start))]
 
 
 METHODS = ["items", "get", "keys", "pop", "copy", "_x", "__class__", "__len__", "__init__"]
@@ -116,7 +116,7 @@ class NameTests(ContractFixtures):
         assert self.shown(compiler, "input.a.2024", input={"a": {"2024": "year"}}) == "year"
 
     def test_index_of_other_values(self, compiler: Engine) -> None:
-        """Text has no characters by index, and a list has no negative or other indexes (C27)."""
+        """Text has no characters by index, and a list has no index beyond its end (C27)."""
         values: list[Any] = ["text", 10, None, [], {}, {"1": "a"}]
         for value in values:
             assert self.shown(compiler, "memory.a.0", memory={"a": value}) == ""
@@ -183,7 +183,7 @@ class MissingValueTests(ContractFixtures):
         assert error.nearest is None
 
     def error(self, compiler: Engine, name: str, **namespace: Any) -> TemplateError:
-        """Return the error for a name, which stands in line 2."""
+        """Return the error for a name, which is in line 2."""
         template = compiler.compile(f"text\n  {self.at(name)}")
         with pytest.raises(TemplateError) as caught:
             template.render({"input": {}, "memory": {}, **namespace})

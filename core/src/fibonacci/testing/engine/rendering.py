@@ -120,7 +120,7 @@ WRITTEN: list[tuple[Any, str]] = [
     ([Colour.RED], '["red"]'),
     ("é 'quoted' \"text\"\n", "é 'quoted' \"text\"\n"),
 ]
-"""Values, and what stands for them."""
+"""Values, and their rendered text."""
 
 
 class ValueFormTests(ContractFixtures):
@@ -128,7 +128,7 @@ class ValueFormTests(ContractFixtures):
 
     @pytest.mark.parametrize(("value", "text"), WRITTEN, ids=ascii)
     def test_value_form(self, compiler: Engine, value: object, text: str) -> None:
-        """Text is rendered as it is, any other value as compact JSON without escapes (C27)."""
+        """Text is rendered as it is, others as JSON with non-ASCII characters as they are (C27)."""
         assert self.shown(compiler, "input.x", input={"x": value}) == text
         assert self.shown(compiler, "memory.x.y", memory={"x": {"y": value}}) == text
         assert self.shown(compiler, "node", node=value) == text
@@ -138,17 +138,19 @@ class ValueFormTests(ContractFixtures):
     )
     def test_value_without_json_form(self, compiler: Engine, value: object) -> None:
         """A value that JSON cannot represent is an error with line and column (C27)."""
-        template = compiler.compile(f"\n{self.at('node')}")
-        with pytest.raises(TemplateError) as caught:
-            template.render({"input": {}, "memory": {}, "node": value})
-        assert (caught.value.line, caught.value.column) == (2, 1 + len(self.reference_start))
+        self._check_no_form(compiler, value)
 
     def test_recursive_value(self, compiler: Engine) -> None:
         """A value that contains itself is an error with line and column (C27)."""
         loop: list[Any] = []
         loop.append(loop)
-        with pytest.raises(TemplateError):
-            self.shown(compiler, "node", node=loop)
+        self._check_no_form(compiler, loop)
+
+    def _check_no_form(self, compiler: Engine, value: object) -> None:
+        template = compiler.compile(f"\n{self.at('node')}")
+        with pytest.raises(TemplateError) as caught:
+            template.render({"input": {}, "memory": {}, "node": value})
+        assert (caught.value.line, caught.value.column) == (2, 1 + len(self.reference_start))
 
 
 _TEXT: Final = some.text(some.characters(exclude_categories=["Cs"]))
@@ -191,7 +193,7 @@ class AnyTextTests(ContractFixtures):
         check()
 
     def test_any_value(self, compiler: Engine) -> None:
-        """Any value that JSON can represent is rendered as JSON (C27)."""
+        """Any value that JSON can represent is rendered as text or compact JSON (C27)."""
 
         @_many
         @given(value=_VALUE)

@@ -16,6 +16,7 @@ from fibonacci.errors import ModelError
 from fibonacci.plugin import Model, ModelRequest
 from fibonacci.testing.modes import AsyncMode
 from fibonacci.testing.provider.fixtures import ContractFixtures, ModelUnderTest, collect
+from fibonacci.testing.tracebacks import traceback_text
 
 SLOW = 0.5
 """Seconds in which an event loop runs many iterations while a slow completion is awaited."""
@@ -108,7 +109,7 @@ class FailureTests(ContractFixtures):
         for send in (provider.complete, provider.stream):
             for request, _, error in self._failures(send):
                 assert str(error), "an error needs a message"
-                self._check_no_secret(_traceback_text(error), request)
+                self._check_no_secret(traceback_text(error), request)
 
     def test_logs_quote_no_secret(
         self, provider: ModelUnderTest, caplog: pytest.LogCaptureFixture
@@ -144,17 +145,3 @@ class FailureTests(ContractFixtures):
         assert len(request.prompt) >= 8, "use prompts of eight characters or more"
         for hidden in (request.prompt, request.system_prompt, *self.secrets):
             assert not hidden or hidden not in text
-
-
-def _traceback_text(error: BaseException) -> str:
-    """Return all that a traceback shows of an error and of its causes."""
-    text, step = "", error
-    while step is not None:
-        text += f"{step} {step!r} {' '.join(getattr(step, '__notes__', ()))}\n"
-        following = step.__cause__
-        if following is None and not step.__suppress_context__:
-            following = step.__context__
-        if following is None:
-            return text
-        step = following
-    return text

@@ -153,8 +153,8 @@ class ContractFixtures(ModeFixtures):
     """Seconds that any completion may take."""
     deadline_slack: ClassVar[float] = 0.5
     """Seconds that an error may come after the deadline; more on a busy machine."""
-    concurrent_streams: ClassVar[int] = 8
-    """Streams that are begun and closed: more than the model completions at once."""
+    abandoned_streams: ClassVar[int] = 8
+    """Streams or calls that are begun and abandoned: more than the model serves at once."""
 
     fibonacci_contract: ClassVar[str] = "ProviderContract"
 

@@ -7,9 +7,9 @@ import attrs
 import pytest
 
 from fibonacci.plugin import Completion, ModelRequest
+from fibonacci.testing.forks import forked
 from fibonacci.testing.modes import CallMode
 from fibonacci.testing.provider.fixtures import ContractFixtures, ModelUnderTest
-from fibonacci.testing.store.lifecycle import forked
 from fibonacci.testing.threads import run_concurrently
 
 SUBJECTS = ["bears", "clouds", "drums", "eagles", "flutes", "grapes", "hills", "islands"]

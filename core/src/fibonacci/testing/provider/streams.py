@@ -17,7 +17,7 @@ class StreamTests(ContractFixtures):
 
     def test_stream_closed_early(self, provider: ModelUnderTest) -> None:
         """A stream that is closed early ends, and the model serves the next request (C31)."""
-        for _ in range(self.concurrent_streams):
+        for _ in range(self.abandoned_streams):
             stream = provider.open_stream(self.with_timeout(self.endless_request))
             assert isinstance(stream.next(), TextDelta)
             stream.close()
@@ -25,13 +25,13 @@ class StreamTests(ContractFixtures):
 
     def test_stream_closed_unused(self, provider: ModelUnderTest) -> None:
         """A stream of which no item was taken can be closed (C31)."""
-        for _ in range(self.concurrent_streams):
+        for _ in range(self.abandoned_streams):
             provider.open_stream(self.with_timeout(self.endless_request)).close()
         self.check_completion(provider.complete(self.with_timeout()))
 
     def test_exception_thrown_into_stream(self, provider: ModelUnderTest) -> None:
         """An exception thrown into a stream propagates, and harms no other request (C31)."""
-        for _ in range(self.concurrent_streams):
+        for _ in range(self.abandoned_streams):
             stream = provider.open_stream(self.with_timeout(self.endless_request))
             stream.next()
             with pytest.raises(_BreakError):
@@ -62,7 +62,7 @@ class StreamTests(ContractFixtures):
         async def cancel() -> list[Completion | BaseException]:
             asking = [
                 asyncio.create_task(raw_model.acomplete(self.with_timeout(self.endless_request)))
-                for _ in range(self.concurrent_streams)
+                for _ in range(self.abandoned_streams)
             ]
             await asyncio.sleep(0.05)
             for task in asking:

@@ -2,6 +2,7 @@
 
 from fibonacci.testing.store.addresses import AddressTests, SpaceTests
 from fibonacci.testing.store.default_methods import DefaultMethodTests
+from fibonacci.testing.store.errors import ErrorTests
 from fibonacci.testing.store.expiry import ExpiredTests, ExpiryTests, TouchTests
 from fibonacci.testing.store.interruptions import InterruptTests, SignalTests
 from fibonacci.testing.store.lifecycle import ForkTests, LifecycleTests
@@ -18,6 +19,7 @@ class StoreContract(
     SpaceTests,
     ValueTests,
     CorruptRecordTests,
+    ErrorTests,
     ExpiredTests,
     ExpiryTests,
     TouchTests,

@@ -1,9 +1,101 @@
 """Addresses and spaces: no two records meet, and names come back as they were."""
 
 from fibonacci import MemoryManager
-from fibonacci.plugin import SCOPES
+from fibonacci.plugin import SCOPES, Address, Space
 from fibonacci.testing.store.fixtures import ContractFixtures, MemoryFactory, StoreUnderTest
-from fibonacci.testing.store.values import HOSTILE, crowded
+
+HOSTILE = [
+    "a",
+    "A",
+    "a ",
+    " a",
+    "aa",
+    "a:",
+    ":a",
+    "a:b",
+    "a::b",
+    "a%3Ab",
+    "a%",
+    "%",
+    "_",
+    "*",
+    "a*",
+    "?",
+    "[a]",
+    "a[b",
+    "{a}",
+    "}{",
+    "'",
+    '"',
+    "a'; --",
+    "\\",
+    "a\\b",
+    "/",
+    "../a",
+    "a|b",
+    "a,b",
+    "#",
+    "\n",
+    "a\n",
+    "\t",
+    "\x01",
+    "\x7f",
+    "\x85",
+    "null",
+    "0",
+    "00",
+    "1e3",
+    "é",
+    "e\u0301",
+    "ß",
+    "ss",
+    "\u0131",
+    "\u0130",
+    "漢字",
+    "\ue000",
+    "\ufffd",
+    "\uffff",
+    "😀",
+    "😀😀",
+    "\U0001d4b3",
+    "v1:w:x:a",
+    "v1:g::a",
+    "k" * 1000,
+    "k" * 999,
+    "漢" * 333,
+    "😀" * 250,
+]
+"""Keys, owners and ids: all of them allowed, no two of them equal."""
+
+
+def crowded(prefix: str) -> list[Address]:
+    """Return addresses that meet wherever parts are joined without care."""
+    spaces = [
+        Space(prefix, "workflow", "a"),
+        Space(prefix, "workflow", "A"),
+        Space(prefix, "workflow", "a:b"),
+        Space(prefix, "workflow", "ab"),
+        Space(prefix, "user", "a"),
+        Space(prefix, "organization", "a"),
+        Space(prefix, "global", ""),
+        Space(prefix, "workflow", "global"),
+        Space(prefix, "workflow", "w" * 1000),
+        Space(prefix, "workflow", "w" * 999),
+        Space(prefix, "user", "漢" * 333),
+        Space(prefix, "workflow", "é"),
+        Space(prefix, "workflow", "e\u0301"),
+        Space(prefix, "workflow", "%"),
+        Space(prefix, "workflow", "a%"),
+        Space(prefix, "workflow", "a_"),
+        Space(prefix + ":", "workflow", "a"),
+        Space(prefix + "a", "workflow", "a"),
+        Space(prefix + "v1:w:a:", "workflow", "a"),
+        Space(prefix + "v1:g::", "global", ""),
+        Space(prefix.upper(), "workflow", "a"),
+        Space((prefix + "p" * 128)[:128], "workflow", "a"),
+    ]
+    keys = ["a", "b:a", ":a", "a:", "b", "v1:w:a:a", "v1:g::a", "A", "_", "%", "1", "\ufffd", "😀"]
+    return [Address(space, key) for space in spaces for key in keys]
 
 
 class AddressTests(ContractFixtures):

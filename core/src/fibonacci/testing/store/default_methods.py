@@ -69,12 +69,12 @@ class DefaultMethodTests(ContractFixtures):
         assert own.state() == default.state()
 
     def test_default_read_many(self, raw_store: StoreUnderTest) -> None:
-        """read_many returns what reading one by one returns (C14)."""
+        """The method read_many returns what reading one by one returns (C14)."""
         self.compare(raw_store, lambda records: records.call("read_many", records.addresses * 2))
 
     @pytest.mark.parametrize("ttl_ms", [None, 90_000])
     def test_default_write_many(self, raw_store: StoreUnderTest, ttl_ms: int | None) -> None:
-        """write_many leaves what writing one by one leaves, with an expiry and without (C17)."""
+        """The method write_many leaves what writing one by one leaves, expiry included (C17)."""
 
         def write(records: RecordSet) -> object:
             items = [(address, b"new " + address.key.encode()) for address in records.addresses]
@@ -83,7 +83,7 @@ class DefaultMethodTests(ContractFixtures):
         self.compare(raw_store, write)
 
     def test_default_remove_many(self, raw_store: StoreUnderTest) -> None:
-        """remove_many counts and removes as removing one by one does (C12, C14)."""
+        """The method remove_many counts and removes as removing one by one does (C12, C14)."""
         self.compare(raw_store, lambda records: records.call("remove_many", records.addresses[::2]))
 
     def test_default_exists(self, raw_store: StoreUnderTest) -> None:

@@ -176,12 +176,11 @@ class StoreUnderTest:
         """Scan a space to its end."""
         return [key for page in self.pages(space, prefix, limit) for key in page.keys]
 
-    def clear(self, space: Space, *, default: bool = False) -> None:
+    def clear(self, space: Space) -> None:
         """Clear a space, step by step, as core does."""
-        call = self.call_default if default else self.call
-        cursor = call("clear", space)
+        cursor = self.call("clear", space)
         while cursor is not None:
-            cursor = call("clear", space, cursor=cursor)
+            cursor = self.call("clear", space, cursor=cursor)
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method of the store."""

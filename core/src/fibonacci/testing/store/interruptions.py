@@ -32,7 +32,7 @@ class InterruptTests(ContractFixtures):
         memory.set_many({key: [key] * 20 for key in KEYS})
         dice = random.Random(1)  # noqa: S311 - no secret
 
-        def break_off() -> None:
+        def interrupt() -> None:
             if isinstance(mode, AsyncMode):
                 mode.run(lambda: _cancel_some(workflow.memory, dice))
             else:
@@ -40,7 +40,7 @@ class InterruptTests(ContractFixtures):
 
         with nullcontext() if isinstance(mode, AsyncMode) else _half_made_objects():
             for turn in range(15):
-                break_off()
+                interrupt()
                 key = KEYS[turn % len(KEYS)]
                 assert memory.get(key) == [key] * 20
                 assert memory.get_many(KEYS) == {key: [key] * 20 for key in KEYS}
@@ -85,10 +85,11 @@ def _interrupt(memory: MemoryManager, dice: random.Random) -> None:
     before = signal.signal(signal.SIGUSR2, interrupt)
     striker = threading.Thread(target=strike)
     try:
-        # A verb that was called and not yet begun, when the signal comes, says so.
+        # A coroutine that the signal stops before its start was never awaited, which Python
+        # warns of.
         with warnings.catch_warnings(), suppress(_Interrupt):
             warnings.simplefilter("ignore", RuntimeWarning)
-            _ask_until(struck, memory, striker.start)
+            _call_until(struck, memory, striker.start)
     finally:
         striker.join()
         signal.signal(signal.SIGUSR2, before)
@@ -101,23 +102,23 @@ def _half_made_objects() -> Iterator[None]:
     And an object whose making was interrupted may have a finalizer that misses the rest of it
     (``http.client.HTTPResponse`` of Python 3.13).
     """
-    tell = sys.unraisablehook
+    hook = sys.unraisablehook
 
-    def tell_of_others(dropped: Any) -> None:
+    def print_others(dropped: Any) -> None:
         if dropped.exc_type is not _Interrupt:
             sys.__unraisablehook__(dropped)  # printed, where a test runner's hook may fail the test
 
-    sys.unraisablehook = tell_of_others
+    sys.unraisablehook = print_others
     try:
         yield
         gc.collect()
     finally:
-        sys.unraisablehook = tell
+        sys.unraisablehook = hook
 
 
 # A function of its own: in CPython 3.13, what a signal raises at a loop's jump back may pass by
 # the handler of a `try` that the loop stands in.
-def _ask_until(struck: threading.Event, memory: MemoryManager, start: Callable[[], None]) -> None:
+def _call_until(struck: threading.Event, memory: MemoryManager, start: Callable[[], None]) -> None:
     start()
     while not struck.is_set():  # the interrupt itself may have been dropped
         for key in KEYS:
@@ -126,10 +127,10 @@ def _ask_until(struck: threading.Event, memory: MemoryManager, start: Callable[[
 
 
 ROUNDS = range(4, 17)
-"""How often each verb is interrupted by each kind of exception: on slow stores less often."""
+"""How often each method is interrupted by each kind of exception: on slow stores less often."""
 
 MAX_SECONDS = 0.3
-"""Seconds after which no round beyond the least number begins."""
+"""Seconds that all rounds may take by estimate, if that allows more than the least number."""
 
 RAISED = "raised by a signal handler"
 
@@ -155,9 +156,9 @@ class SignalTests(ContractFixtures):
         memory_factory.memory_of(workflow)  # which wipes what the test writes
         calls, dice = _Calls(workflow.memory), random.Random(1)  # noqa: S311 - no secret
         with _alarm(kind) as alarm:
-            for verb in [*calls.verbs] * calls.rounds():
-                alarm.interrupt(calls.verbs[verb], dice.uniform(0, 1.1) * calls.lasts[verb])
-                calls.check(verb, returned=alarm.raised is None)
+            for method in [*calls.methods] * calls.rounds():
+                alarm.interrupt(calls.methods[method], dice.uniform(0, 1.1) * calls.lasts[method])
+                calls.check(method, returned=alarm.raised is None)
 
 
 class _Calls:
@@ -165,7 +166,7 @@ class _Calls:
 
     def __init__(self, memory: MemoryManager) -> None:
         self.memory = memory
-        self.verbs: dict[str, Callable[[], object]] = {
+        self.methods: dict[str, Callable[[], object]] = {
             "append": self._append,
             "increment": self._increment,
             "set": lambda: memory.set("brief", LARGE, ttl=600),
@@ -178,7 +179,7 @@ class _Calls:
         self._number = 0
         memory.set_many({"brief": LARGE, "number": 0, "other": "another"})
         memory.append("turns", *[[-1, TURN]] * 20)
-        self.lasts = {verb: _seconds(call) for verb, call in self.verbs.items()}
+        self.lasts = {method: _seconds(call) for method, call in self.methods.items()}
         self._number = memory.get("number")
 
     def rounds(self) -> int:
@@ -186,16 +187,16 @@ class _Calls:
         most = int(MAX_SECONDS / sum(self.lasts.values()))
         return min(max(most, ROUNDS[0]), ROUNDS[-1])
 
-    def check(self, verb: str, *, returned: bool) -> None:
+    def check(self, method: str, *, returned: bool) -> None:
         """Check what the call did, and that the next calls get their own results."""
         turns, number = self.memory.get("turns"), self.memory.get("number")
         applied = {
             "append": sum(turn[0] == self._appended for turn in turns),
             "increment": number - self._number,
-        }.get(verb)
+        }.get(method)
         self._number = number
         assert applied is None or applied == 1 or (applied == 0 and not returned), (
-            f"{verb} was made {applied} times"
+            f"{method} was applied {applied} times"
         )
         assert self.memory.get("other") == "another"
         assert self.memory.get_many(["other", "brief"]) == {"other": "another", "brief": LARGE}
@@ -274,7 +275,8 @@ def _alarm(kind: type[BaseException]) -> Iterator[_Alarm]:
     gc.disable()  # Python drops what is raised in finalizers
     try:
         with warnings.catch_warnings():
-            # Of a verb that was called and not yet begun.
+            # A coroutine that the signal stops before its start was never awaited, which Python
+            # warns of.
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
             try:
                 yield alarm

@@ -3,13 +3,13 @@
 import pytest
 
 from fibonacci import MemoryManager
+from fibonacci.testing.store.addresses import HOSTILE
 from fibonacci.testing.store.fixtures import (
     ContractFixtures,
     StoreUnderTest,
     call,
     call_concurrently,
 )
-from fibonacci.testing.store.values import HOSTILE
 
 
 class ListingTests(ContractFixtures):
@@ -87,9 +87,9 @@ class ListingTests(ContractFixtures):
         """A record that stays is in every listing during other changes (C14)."""
         memory.set_many({f"stays{number}": 0 for number in range(10)})
         changes = [
-            call(verb, f"{'a' if number % 3 else 'z'}{number % 7}", *value)
+            call(method, f"{'a' if number % 3 else 'z'}{number % 7}", *value)
             for number in range(60)
-            for verb, value in (("set", (1,)), ("delete", ()))
+            for method, value in (("set", (1,)), ("delete", ()))
         ]
         listings = call_concurrently(
             memory, [one for change in changes for one in (change, call("list_keys"))]

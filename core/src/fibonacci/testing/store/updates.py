@@ -17,7 +17,7 @@ from fibonacci.testing.store.fixtures import (
 
 
 class AtomicUpdateTests(ContractFixtures):
-    """C16: the verbs."""
+    """C16: the methods."""
 
     def test_concurrent_increments(self, memory: MemoryManager) -> None:
         """Each of many concurrent increments counts once (C16)."""

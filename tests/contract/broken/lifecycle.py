@@ -37,7 +37,7 @@ class OneThreadOnly(MinimalStore):
 
 @broken("C21")
 class DiesAfterFork(MinimalStore):
-    """A child uses the parent's connection, and closes it."""
+    """Reads in a forked child fail with ConnectionResetError."""
 
     def __init__(self):
         super().__init__()
@@ -50,7 +50,7 @@ class DiesAfterFork(MinimalStore):
 
 
 @broken("C19")
-class AnswersTheLastQuestion(MinimalStore):
+class ReturnsTheLastResult(MinimalStore):
     """An interrupted call leaves its result for the next one."""
 
     def __init__(self):
@@ -58,13 +58,13 @@ class AnswersTheLastQuestion(MinimalStore):
         self.left = threading.local()
 
     def read(self, address, *, deadline):
-        if getattr(self.left, "answer", None):
-            answer, self.left.answer = self.left.answer, None
-            return answer
-        self.left.answer = super().read(address, deadline=deadline)
+        if getattr(self.left, "result", None):
+            result, self.left.result = self.left.result, None
+            return result
+        self.left.result = super().read(address, deadline=deadline)
         time.sleep(0.0005)  # the network
-        answer, self.left.answer = self.left.answer, None
-        return answer
+        result, self.left.result = self.left.result, None
+        return result
 
 
 @broken("C22")

@@ -1,4 +1,4 @@
-"""Limits that are ignored."""
+"""Options that are ignored, that fail, or that are changed."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ class SaysItAll(Sound):
 
 @broken("test_max_tokens")
 class CutsSilently(Sound):
-    """A completion that was cut has the finish reason of a whole one."""
+    """A completion that was cut has the stop reason of a whole one."""
 
     def whole(self, request, text, count, reason) -> Any:
         return super().whole(request, text, count, "end" if reason == "max_tokens" else reason)

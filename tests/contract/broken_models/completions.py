@@ -18,7 +18,7 @@ class ReturnsText(Plain):
 
 @broken("test_completion")
 class MakesUpReasons(Sound):
-    """The finish reason is the service's own word."""
+    """The stop reason is the service's own word."""
 
     def whole(self, request, text, count, reason) -> Any:
         return super().whole(request, text, count, "end_turn")
@@ -57,21 +57,21 @@ class DropsBlanks(Sound):
 
 
 @broken("test_stream_equals_completion")
-class StripsTheAnswer(Sound):
+class StripsTheCompletion(Sound):
     """``complete`` strips its text, and a stream does not."""
 
     def complete(self, request) -> Any:
-        answer = super().complete(request)
-        return attrs.evolve(answer, text=answer.text.rstrip(" .\n"))
+        completion = super().complete(request)
+        return attrs.evolve(completion, text=completion.text.rstrip(" .\n"))
 
     async def acomplete(self, request) -> Any:
-        answer = await super().acomplete(request)
-        return attrs.evolve(answer, text=answer.text.rstrip(" .\n"))
+        completion = await super().acomplete(request)
+        return attrs.evolve(completion, text=completion.text.rstrip(" .\n"))
 
 
 @broken("test_sync_equals_async")
 class ForgetsTheReason(Sound):
-    """An async completion has no finish reason."""
+    """An async completion has no stop reason."""
 
     async def acomplete(self, request) -> Any:
         return attrs.evolve(await super().acomplete(request), stop_reason=None)

@@ -36,7 +36,7 @@ class SwallowsCorruption(MinimalStore):
 
 
 @broken("C18")
-class SwallowsFaults(MinimalStore):
+class SwallowsTimeouts(MinimalStore):
     """A request that timed out is reported as absent."""
 
     def read(self, address, *, deadline):

@@ -1,0 +1,60 @@
+"""Work in a forked child, whose errors reach the test."""
+
+import os
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+
+FORK_TIMEOUT = 15.0
+"""Seconds that a child may take; one that hangs is killed."""
+
+
+class forked:  # noqa: N801 - reads as a statement
+    """Run work in a forked child during the block, and raise what it raised."""
+
+    def __init__(self, work: Callable[[], None], timeout: float = FORK_TIMEOUT) -> None:
+        self._work = work
+        self._timeout = timeout
+
+    def __enter__(self) -> None:
+        """Fork."""
+        self._report, writing = os.pipe()
+        with warnings.catch_warnings():
+            # Python warns of forks while threads run; that they do no harm is what is tested.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._child = os.fork()
+        if not self._child:
+            _run_child(self._work, writing)
+        os.close(writing)
+
+    def __exit__(self, *raised: object) -> None:
+        """Wait for the child."""
+        end = time.monotonic() + self._timeout
+        ended, status = os.waitpid(self._child, os.WNOHANG)
+        message = ""
+        while not ended:
+            if time.monotonic() > end:
+                message = (
+                    f"the child did not end within {self._timeout:g} s: "
+                    f"a lock that is held at the fork stays locked in the child"
+                )
+                os.kill(self._child, signal.SIGKILL)
+            time.sleep(0.002)
+            ended, status = os.waitpid(self._child, os.WNOHANG)
+        with os.fdopen(self._report) as report:
+            message += report.read()
+        if status:
+            raise AssertionError(message or f"the child died (status {status})")
+
+
+def _run_child(work: Callable[[], None], report: int) -> None:
+    code = 1
+    try:
+        work()
+        code = 0
+    except BaseException:  # noqa: BLE001 - reported to the parent
+        os.write(report, traceback.format_exc()[-4_000:].encode())
+    finally:
+        os._exit(code)
