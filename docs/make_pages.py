@@ -143,7 +143,7 @@ def _contract(contract: type, attribute: str) -> Iterator[str]:
     yield text_of(definition(contract))
     example = f"from fibonacci.testing import {name}\n\n\nclass TestMine({name}):\n    {attribute}"
     yield f"```\n{example}\n```"
-    rows = fields(definition(fixtures))
+    rows = [row for base in fixtures.__mro__[:-1] for row in fields(definition(base))]
     yield _table(row for row in rows if row.name != "fibonacci_contract")
 
 
