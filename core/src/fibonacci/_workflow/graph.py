@@ -176,10 +176,10 @@ class UnscopedKeys:
         )
 
     def restrict(self, read: ReadSpec) -> ReadSpec:
-        """Return the read, from the nearest scope only if its key may be one of these."""
+        """Return the read, from the default scope only if its key may be one of these."""
         if read.scope is not None or not any(_matches(read.key, key) for key in self._literals):
             return read
-        return attrs.evolve(read, nearest=True)
+        return attrs.evolve(read, only_default_scope=True)
 
 
 def _matches(key: str, literals: tuple[str, ...] | None) -> bool:
