@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start to gather, where the report is asked for."""
+    """Register the plugin that collects the report, if the option is set."""
     if config.getoption("--fibonacci-report"):
         from fibonacci.testing.report import ReportPlugin
 

@@ -436,9 +436,9 @@ def test_blank_variable_counts_as_unset(text: Any):
         (f'"{CANARY}"', "is in quotes"),
         (f"'{CANARY}'\n", "is in quotes"),
         (f"first\n'{CANARY}'", "is in quotes"),
-        ("${CANARY}", "holds the name of a variable"),
-        (f"{CANARY}$(NAME)", "holds the name of a variable"),
-        ("$NAME", "holds the name of a variable"),
+        ("${CANARY}", "contains the name of a variable"),
+        (f"{CANARY}$(NAME)", "contains the name of a variable"),
+        ("$NAME", "contains the name of a variable"),
     ],
 )
 def test_shell_syntax_in_a_variable_is_refused(variable: str, text: str, problem: str):

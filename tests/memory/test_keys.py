@@ -399,7 +399,7 @@ def test_error_of_a_view_does_not_show_the_other_id(memory):
     with pytest.raises(ScopeError) as caught:
         memory.for_user("ann").get("k", user_id="bob")
     assert str(caught.value) == (
-        "this view has only the user scope of 'ann', and user_id is another: "
+        "this view has only the user scope of 'ann', and another user_id was passed: "
         "use memory.for_user(...)"
     )
     with pytest.raises(ScopeError) as caught:

@@ -117,9 +117,9 @@ def test_view_refuses_other_scopes_and_ids(memory: MemoryManager) -> None:
     assert view.get("k") == 1
     with pytest.raises(ScopeError, match="this view has only the user scope"):
         view.get("k", scope="workflow")
-    with pytest.raises(ScopeError, match="user_id is another"):
+    with pytest.raises(ScopeError, match="another user_id was passed"):
         view.get("k", user_id="v")
-    with pytest.raises(ScopeError, match="user_id is another"):
+    with pytest.raises(ScopeError, match="another user_id was passed"):
         memory.for_organization("acme").get("k", user_id="u")
 
 

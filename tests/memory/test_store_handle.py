@@ -165,6 +165,13 @@ def cabinet(name: str = "w", **settings: Any) -> Workflow:
     return Workflow(name, MemoryConfig("cabinet", **settings))
 
 
+def cabinet_of(backend: Backend) -> Workflow:
+    """A workflow over this backend."""
+    workflow = cabinet()
+    workflow.memory._context.handle._current.backend = backend
+    return workflow
+
+
 def test_first_operation_connects(plugin: Plugin) -> None:
     """A new workflow does not connect; its first operation does, once (C21)."""
     memory = cabinet().memory
@@ -530,15 +537,43 @@ def test_closed_store_does_not_connect(native: Plugin) -> None:
     asyncio.run(use())
 
 
-def test_thread_that_connects_second_uses_the_same_store(plugin: Plugin) -> None:
+def test_thread_that_connects_second_uses_the_same_store(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of two threads that connect at the same time, the second uses the first's store (C21)."""
     memory = cabinet().memory
     handle = memory._context.handle.sync
     first, second = handle.store, handle.store
-    run_sync(first.write(None, b"", None, deadline=0))
-    connected = handle.store
+    connect = handle.shared.sync_store
+    connected: list[Any] = []
+
+    def connect_after_the_other() -> AsyncStore:
+        monkeypatch.undo()
+        run_sync(first.write(None, b"", None, deadline=0))
+        connected.append(handle.store)
+        return connect()
+
+    monkeypatch.setattr(handle.shared, "sync_store", connect_after_the_other)
     run_sync(second.write(None, b"", None, deadline=0))
-    assert handle.store is connected
+    assert connected == [handle.store]
+
+
+def test_change_that_connects_looks_the_store_up_once(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of a record as the first operation asks for the store once, and wraps it once."""
+    memory = cabinet().memory
+    shared = memory._context.handle.sync.shared
+    connect, calls = shared.sync_store, []
+
+    def count() -> AsyncStore:
+        calls.append(1)
+        return connect()
+
+    monkeypatch.setattr(shared, "sync_store", count)
+    assert memory.increment("k") == 1
+    assert memory.increment("k") == 2
+    assert len(calls) == 1
 
 
 def test_stores_of_a_memory(plugin: Plugin) -> None:
@@ -603,8 +638,9 @@ def test_one_store_for_sync_and_async_code_is_refused(first: str) -> None:
         assert one() is None
 
 
-def test_store_without_settable_attributes_is_an_error_of_the_backend() -> None:
-    """An AsyncStore whose attributes can't be set raises StorageError, not its own exception."""
+@pytest.mark.parametrize("retry_transient_errors", [True, False])
+def test_store_whose_attributes_are_frozen_works(retry_transient_errors: bool) -> None:
+    """An AsyncStore may refuse that its attributes are set."""
 
     class Frozen(LooplessDrawer):
         def __setattr__(self, name: str, value: object) -> None:
@@ -617,10 +653,61 @@ def test_store_without_settable_attributes_is_an_error_of_the_backend() -> None:
         def fibonacci_storage(self, settings: StoreSettings) -> Backend:
             backend = OneStoreForBoth()
             backend.store = Frozen()
+            backend.store.retry_transient_errors = retry_transient_errors
             return backend
 
-    with (
-        register_plugin("storage", "cabinet", FrozenPlugin()),
-        pytest.raises(StorageError, match="failed to connect: AttributeError"),
+    with register_plugin("storage", "cabinet", FrozenPlugin()):
+        assert cabinet().memory.increment("k") == 1
+
+
+@pytest.mark.parametrize("returned", [None, 42, "Store", Drawer])
+def test_wrong_result_of_create_store_is_refused(plugin: Plugin, returned: Any) -> None:
+    """A create_store that returns no store raises StorageError, for sync and async operations."""
+
+    class Wrong(Cabinet):
+        def create_store(self) -> Any:
+            return returned
+
+    memory = cabinet_of(Wrong(native=False)).memory
+    message = (
+        f"the backend's create_store returned {type(returned).__name__}: it has to return a Store "
+        f"or an AsyncStore"
+    )
+    with pytest.raises(StorageError) as caught:
+        memory.get("k")
+    assert str(caught.value) == message
+    with pytest.raises(StorageError) as caught:
+        asyncio.run(memory.aget("k"))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("returned", [42, Drawer(), AsyncDrawer], ids=["int", "Store", "class"])
+def test_wrong_result_of_create_async_store_is_refused(plugin: Plugin, returned: Any) -> None:
+    """A create_async_store that returns neither an AsyncStore nor None raises StorageError."""
+
+    class Wrong(Cabinet):
+        def create_async_store(self) -> Any:
+            return returned
+
+    memory = cabinet_of(Wrong(native=False)).memory
+    with pytest.raises(StorageError) as caught:
+        asyncio.run(memory.aget("k"))
+    assert str(caught.value) == (
+        f"the backend's create_async_store returned {type(returned).__name__}: it has to return "
+        f"an AsyncStore, or None for worker threads"
+    )
+    assert memory.get("k") is None
+
+
+def test_error_of_create_store_is_a_storage_error(plugin: Plugin) -> None:
+    """An exception of create_store becomes a StorageError, without the exception's text."""
+
+    class Broken(Cabinet):
+        def create_store(self) -> Store:
+            raise OSError("cabinet://u:secret@host is broken")
+
+    memory = cabinet_of(Broken(native=False)).memory
+    with pytest.raises(
+        StorageError, match=r"^the backend failed to create a store: OSError, in line \d+ of \S+$"
     ):
-        cabinet().memory.get("k")
+        memory.get("k")

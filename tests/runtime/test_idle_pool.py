@@ -105,5 +105,5 @@ def test_expired_connections_are_logged(caplog):
 def test_another_thread_takes_the_connection(pool):
     """A connection that another thread took in between is no error."""
     pool._discard_oldest()
-    pool._discard_expired(monotonic())
+    pool._discard_oldest_if_expired(monotonic())
     assert pool.pop() is None

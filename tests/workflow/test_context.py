@@ -134,7 +134,7 @@ def test_own_user_id_without_a_scope(workflow: Workflow, execute: Any) -> None:
     execute(workflow, user_id="u")
     assert workflow.memory.for_user("u").get("k") == 1
     workflow.add_node(FunctionNode("bad", lambda ctx: ctx.memory.set("k", 2, user_id="other")))
-    with pytest.raises(NodeExecutionError, match="user_id is another"):
+    with pytest.raises(NodeExecutionError, match="another user_id was passed"):
         execute(workflow, user_id="u")
 
 
@@ -206,7 +206,7 @@ def test_another_users_id_is_refused(workflow: Workflow, execute: Any) -> None:
     text = refused(
         workflow, execute, lambda ctx: ctx.memory.get("k", scope="user", user_id="other"), "u"
     )
-    assert "bound to one run, and user_id is another" in text
+    assert "bound to one run, and another user_id was passed" in text
 
 
 def test_user_id_with_a_shared_scope_is_refused(workflow: Workflow, execute: Any) -> None:

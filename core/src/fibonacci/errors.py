@@ -204,7 +204,7 @@ class ModelError(FibonacciError):
 
     ``retryable`` says whether another attempt may succeed, and ``retry_after`` after how many
     seconds at the earliest; ``Retry`` honors both. ``answer`` is the whole text of a completion
-    that was rejected; no message and no repr shows it. It is the cause of its node's
+    that was rejected; no message and no repr shows it. The error is the cause of its node's
     NodeExecutionError.
     """
 
@@ -254,7 +254,10 @@ class NodeExecutionError(WorkflowError):
         trace: "dict[str, object] | None" = None,
         usage: object = None,
     ) -> None:
-        """``node_id`` failed because of ``cause``; the others are about nodes that succeeded."""
+        """``node_id`` failed because of ``cause``.
+
+        ``results``, ``trace`` and ``usage`` are those of the nodes that succeeded.
+        """
         super().__init__(message)
         self.node_id = node_id
         self.cause = cause

@@ -13,7 +13,7 @@ from .conftest import KEY
 from .fake_service import FakeService, response
 
 HI = ModelRequest(prompt="Hi")
-KEY_PROBLEM = "(contains|holds|is in quotes)"
+KEY_PROBLEM = "(contains|is in quotes)"
 
 
 def make(model: str = "claude-x") -> AnthropicModel:
@@ -148,7 +148,7 @@ def test_malformed_key_is_refused_and_not_quoted(monkeypatch: pytest.MonkeyPatch
     [
         ("https://gateway\n", "contains a space, a line break"),
         ("'https://gateway'", "is in quotes"),
-        ("https://${GATEWAY}", "holds the name of a variable"),
+        ("https://${GATEWAY}", "contains the name of a variable"),
     ],
 )
 def test_url_with_shell_leftovers_is_refused(

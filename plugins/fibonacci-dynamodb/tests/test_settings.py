@@ -107,7 +107,7 @@ def test_refusal_says_what_to_write(url: str, message: str):
     [
         ("AWS_ACCESS_KEY_ID", '"hunter2"', "is in quotes"),
         ("AWS_SECRET_ACCESS_KEY", "hunter2\n", "contains a space, a line break"),
-        ("AWS_SESSION_TOKEN", "${hunter2}", "holds the name of a variable"),
+        ("AWS_SESSION_TOKEN", "${hunter2}", "contains the name of a variable"),
         ("AWS_ENDPOINT_URL", "http://u:hunter2@localhost", "must be the URL of an endpoint"),
         ("AWS_ENDPOINT_URL_DYNAMODB", "'http://localhost'", "must be the URL of an endpoint"),
         ("AWS_CA_BUNDLE", "/none", "names '/none', and no certificate .*: No such file"),

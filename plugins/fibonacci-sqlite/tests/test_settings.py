@@ -107,7 +107,7 @@ def test_file_may_have_any_name(tmp_path: Path, written: str, name: str):
         ("sqlite:///~/m.db", "starts its path with ~ or $"),
         ("sqlite:////~root/m.db", "starts its path with ~ or $"),
         ("sqlite:///$HOME/m.db", "as os.path.expanduser returns it"),
-        ("sqlite:///${HOME}/m.db", "holds the name of a variable"),
+        ("sqlite:///${HOME}/m.db", "contains the name of a variable"),
         ("file:m.db?mode=ro", "write sqlite:///relative.db or sqlite:////absolute.db"),
         ("/data/m.db", "is a path: write sqlite:///"),
         ("m.db", "is a path: write sqlite:///"),

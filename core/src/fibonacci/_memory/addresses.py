@@ -77,8 +77,8 @@ def view_resolver(space: Space) -> SpaceResolver:
             )
         if user_id is not None and (space.scope != "user" or user_id != space.owner):
             raise ScopeError(
-                f"this view has only the {space.scope} scope of {space.owner!r}, and user_id is "
-                f"another: use memory.for_user(...)"
+                f"this view has only the {space.scope} scope of {space.owner!r}, and another "
+                f"user_id was passed: use memory.for_user(...)"
             )
         return space
 
@@ -99,7 +99,7 @@ def run_resolver(spaces: Mapping[Scope, Space], default: Scope) -> SpaceResolver
             )
         if user_id is not None and (known != "user" or user_id != spaces[known].owner):
             raise ScopeError(
-                "this memory is bound to one run, and user_id is another: leave it out, "
+                "this memory is bound to one run, and another user_id was passed: leave it out, "
                 "or use the workflow's memory"
             )
         return spaces[known]

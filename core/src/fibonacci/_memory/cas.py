@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any, Final
 
 from fibonacci.errors import BackendUnavailableError, ConflictError, StorageError
+from fibonacci.plugin._runtime.logs import get_logger
 from fibonacci.plugin._runtime.waiters import Waiter
 from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import ABSENT, KEEP_TTL, Absent, AsyncStore, KeepTTL
@@ -30,7 +31,7 @@ MAX_HANDOFFS: Final = 8
 another process, which has to read, may win."""
 
 
-class CompareAndSetLoop:
+class RecordUpdate:
     """One caller's attempts to change one record, in a queue with the process's other writers."""
 
     def __init__(self, handle: Any, address: Address, deadline: float) -> None:
@@ -107,7 +108,7 @@ class Ticket:
         self.caller = caller
         self.enqueued_at = monotonic()
         self.queue: RecordQueue | None = None
-        """None before and after, and once the writer was overtaken."""
+        """None before the writer enters, after it leaves, and once it was overtaken."""
         self.is_head = False
         self.handed_over: bytes | None = None
         """What the previous writer wrote; None if the record has to be read."""
@@ -151,8 +152,8 @@ class RecordQueue:
 class WriterQueues:
     """The queues of one store: one for each record that is being changed."""
 
-    def __init__(self, waiter: type[Waiter]) -> None:
-        self._waiter: Final = waiter
+    def __init__(self, waiter_type: type[Waiter]) -> None:
+        self._waiter_type: Final = waiter_type
         self._queues: dict[Address, RecordQueue] = {}
         self._lock = RLock()
         self._inside: set[Hashable] = set()
@@ -160,7 +161,7 @@ class WriterQueues:
 
     def create_ticket(self, address: Address, deadline: float) -> Ticket:
         """Return a ticket for the caller, in no queue yet."""
-        return Ticket(address, deadline, self._waiter.caller())
+        return Ticket(address, deadline, self._waiter_type.caller())
 
     async def acquire(self, ticket: Ticket) -> bool:
         """Wait in the record's queue until the ticket is at its head; return whether it waited.
@@ -180,7 +181,7 @@ class WriterQueues:
                     return False
                 if ticket.caller in queue.callers:
                     return False
-                ticket.waiter = self._waiter()
+                ticket.waiter = self._waiter_type()
                 queue.callers.add(ticket.caller)
                 queue.waiting.append(ticket)
                 ticket.queue = queue
@@ -246,8 +247,6 @@ class WriterQueues:
 
 
 def _log_overtaken(address: Address, seconds: float) -> None:
-    from fibonacci.plugin._runtime.logs import get_logger  # `logging` takes 4 ms
-
     get_logger("memory").debug(
         "a writer of a record in %s scope was overtaken after %.2f s at the head of its queue",
         address.space.scope,

@@ -15,6 +15,7 @@ from typing import Any, Final
 from fibonacci._memory import strict_json
 from fibonacci.errors import CorruptRecordError, DecryptionError, ValueTooLargeError
 from fibonacci.plugin._orjson import dumps, option, orjson
+from fibonacci.plugin._runtime.logs import get_logger
 from fibonacci.plugin.address import Address
 
 MAX_SIZE: Final = 16 * 2**20
@@ -82,8 +83,6 @@ def decode(data: bytes, address: Address) -> Any:
 
 def log_refused_record(address: Address, reason: str) -> None:
     """Log that a record could not be read. The error names its key, which no log may (C23)."""
-    from fibonacci.plugin._runtime.logs import get_logger  # `logging` takes 4 ms
-
     scope = address.space.scope
     get_logger("memory").info("a record in %s scope was refused: %s", scope, reason)
 

@@ -16,10 +16,10 @@ from fibonacci._memory.operations.atomic import AtomicOperations
 from fibonacci._memory.operations.base import MemoryContext
 from fibonacci._memory.operations.basic import BasicOperations
 from fibonacci._memory.operations.batch import BatchOperations
-from fibonacci._memory.operations.expiration import ExpirationOperations
+from fibonacci._memory.operations.expiry import ExpiryOperations
 from fibonacci._memory.operations.listing import ListingOperations
 from fibonacci._memory.operations.rewrap import RewrapOperations
-from fibonacci._memory.reads import ReadResult, ReadSpec, Spaces, default_scope, read_specs
+from fibonacci._memory.reads import ReadResult, ReadSpec, Spaces, default_scope, read_values
 from fibonacci.errors import ScopeError
 from fibonacci.plugin.address import SCOPES, Scope, Space
 
@@ -29,7 +29,7 @@ class AllOperations(
     ListingOperations,
     AtomicOperations,
     BatchOperations,
-    ExpirationOperations,
+    ExpiryOperations,
     RewrapOperations,
 ):
     """All operations, each in a sync and an async form."""
@@ -155,7 +155,7 @@ class MemoryManager(AllOperations):
         """Return the memory of a run with these spaces."""
         return RunMemory(spaces, self._context)
 
-    async def _read_specs(
+    async def _read_values(
         self,
         specs: Sequence[ReadSpec],
         spaces: Spaces,
@@ -167,7 +167,7 @@ class MemoryManager(AllOperations):
         context = self._context
         store = context.handle.sync.store if is_sync else context.handle.store
         due = self._deadline() if deadline is None else min(deadline, self._deadline())
-        return await read_specs(specs, spaces, store, context.serializer, deadline=due)
+        return await read_values(specs, spaces, store, context.serializer, deadline=due)
 
     def _organization_space(self, organization_id: str) -> Space:
         owner = validate_name(organization_id, "the organization id", ScopeError)

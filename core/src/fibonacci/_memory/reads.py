@@ -43,7 +43,7 @@ class ReadSpec:
     key: str
     scope: Scope | None = None
     """None: the first of user, workflow, organization and global that has it."""
-    nearest: bool = False
+    only_default_scope: bool = False
     """Without a scope: look only where a write without a scope goes."""
     default: bytes | None = attrs.field(default=None, repr=False)
     """As JSON: the value if there is no live record."""
@@ -52,7 +52,7 @@ class ReadSpec:
         """Where to look, in order."""
         if self.scope is not None:
             return [spaces[self.scope]]
-        if self.nearest:
+        if self.only_default_scope:
             return [spaces[default_scope(spaces)]]
         return [spaces[scope] for scope in LOOKUP_ORDER if scope in spaces]
 
@@ -68,7 +68,7 @@ EMPTY_RESULT: Final = ReadResult({}, ())
 """The result of a node that reads no memory."""
 
 
-async def read_specs(
+async def read_values(
     specs: Sequence[ReadSpec],
     spaces: Spaces,
     store: AsyncStore,

@@ -10,10 +10,12 @@ A request that is retried is logged, and so is one that took long.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError
+from fibonacci.plugin._runtime.logs import get_logger
 from fibonacci.plugin._runtime.timing import backoff
 from fibonacci.plugin.address import Address, Space
 from fibonacci.plugin.storage import AsyncStore
@@ -35,20 +37,17 @@ def add_retries(store: AsyncStore) -> AsyncStore:
 def _retrying(name: str, *retryable: type[TransientError]) -> Any:
     async def call(store: "RetryingStore", *args: Any, deadline: float, **kwargs: Any) -> Any:
         method, started, failed = getattr(store.store, name), monotonic(), True
+        result = first_error = None
         try:
+            # Not by another coroutine or a partial: they take 0.15 µs and more of each request.
             try:
                 result = await method(*args, deadline=deadline, **kwargs)
             except retryable as error:
                 first_error = error
-            else:
-                failed = False
-                return result
-
-            async def attempt() -> Any:
-                return await method(*args, deadline=deadline, **kwargs)
-
-            request = _describe_request(name, args)
-            result = await store.retry_until(request, deadline, attempt, first_error, retryable)
+            if first_error is not None:
+                request = _describe_request(name, args)
+                attempt = partial(method, *args, deadline=deadline, **kwargs)
+                result = await store.retry_until(request, deadline, attempt, first_error, retryable)
             failed = False
             return result
         finally:
@@ -130,8 +129,6 @@ def _describe_request(name: str, args: Sequence[Any]) -> str:
 
 def _log_retry(request: str, attempt: int, seconds: float, error: TransientError) -> None:
     """Log that a request is sent again; at INFO the first time."""
-    from fibonacci.plugin._runtime.logs import get_logger
-
     logger = get_logger("memory")
     write = logger.info if attempt == 2 else logger.debug
     write(
@@ -145,7 +142,5 @@ def _log_retry(request: str, attempt: int, seconds: float, error: TransientError
 
 
 def _log_slow_request(request: str, seconds: float, failed: bool) -> None:
-    from fibonacci.plugin._runtime.logs import get_logger
-
     outcome = "failed" if failed else "succeeded"
     get_logger("memory").info("%s took %.1f s and %s", request, seconds, outcome)

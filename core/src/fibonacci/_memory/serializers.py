@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fibonacci._memory import codec
 from fibonacci.errors import DecryptionError, EncryptionError, FibonacciError
+from fibonacci.plugin._runtime.logs import get_logger
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin.address import Address, encode_parts
 from fibonacci.plugin.encryption import Cipher
@@ -151,8 +152,6 @@ class PlaintextReadCounter:
         """Add one; log a warning the first time. The log has no key, user or value in it."""
         self._by_thread[get_ident()] += 1
         if next(self._first, False):
-            from fibonacci.plugin._runtime.logs import get_logger  # `logging` takes 4 ms
-
             get_logger("memory").warning(
                 "a plain record was read where all should be sealed, as plaintext_reads is "
                 '"allow"; further ones are counted, not logged: see '

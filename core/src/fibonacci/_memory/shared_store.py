@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from threading import RLock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fibonacci._memory.cas import WriterQueues
 from fibonacci._memory.retries import add_retries
@@ -47,7 +47,9 @@ class SharedStore:
         self._lock = RLock()
         self._store: AsyncStore | None = None
         self._thread_limits: ThreadLimits | None = None
-        self._async_stores = _per_loop()
+        self._async_stores: LoopLocal[AsyncStore] = LoopLocal(
+            lambda store: store.close(), close_nowait=_close_nowait
+        )
 
     def blocking_store(self) -> AsyncStore:
         """Return the store for sync code, as coroutines that never suspend.
@@ -60,6 +62,8 @@ class SharedStore:
             if self._store is None:
                 created = _create(self.backend.create_store)
                 store = BlockingStore(created) if isinstance(created, Store) else created
+                if not isinstance(store, AsyncStore):
+                    raise _wrong_store_error("create_store", store, "a Store or an AsyncStore")
                 _set_blocking(store, is_blocking=True)
                 self._store = store
             return self._store
@@ -80,6 +84,9 @@ class SharedStore:
             store = _create(self.backend.create_async_store)
             if store is None:
                 store = self._create_thread_pool_store()
+            if not isinstance(store, AsyncStore):
+                fix = "an AsyncStore, or None for worker threads"
+                raise _wrong_store_error("create_async_store", store, fix)
             _set_blocking(store, is_blocking=False)
             store = _add_queues(add_retries(store), WriterQueues(TaskWaiter))
             self._async_stores.set(store)
@@ -124,19 +131,25 @@ def translate_errors(action: str, call: "Callable[[], S]") -> "S":
     raise StorageError(f"the backend failed to {action}: {cause}")
 
 
-def _create(create_store: "Callable[[], S]") -> "S":
+def _create(create_store: Callable[[], object]) -> Any:
     """Create a store; ConfigurationError where greenlets could not share it."""
     refuse_late_patches()
-    store = translate_errors("connect", create_store)
+    store = translate_errors("create a store", create_store)
     if isinstance(store, Store | AsyncStore) and store.retry_transient_errors:
         refuse_eventlet()
     return store
 
 
+def _wrong_store_error(method: str, store: object, fix: str) -> StorageError:
+    return StorageError(
+        f"the backend's {method} returned {type(store).__name__}: it has to return {fix}"
+    )
+
+
 def _set_blocking(store: AsyncStore, *, is_blocking: bool) -> None:
     """Note whether the store serves sync or async code; StorageError if it serves the other."""
     if store._is_blocking is None:
-        translate_errors("connect", lambda: setattr(store, "_is_blocking", is_blocking))
+        object.__setattr__(store, "_is_blocking", is_blocking)  # its class may be frozen
     if store._is_blocking is not is_blocking:
         raise StorageError(
             f"the backend returned one {type(store).__name__} for sync and for async code: "
@@ -147,15 +160,11 @@ def _set_blocking(store: AsyncStore, *, is_blocking: bool) -> None:
 def _add_queues(store: AsyncStore, queues: WriterQueues) -> AsyncStore:
     """Have callers that change one record of the store do so one after another."""
     if not store._in_process:
-        store._writer_queues = queues
+        object.__setattr__(store, "_writer_queues", queues)
     return store
 
 
-def _per_loop() -> LoopLocal[AsyncStore]:
-    return LoopLocal(lambda store: store.close(), close_nowait=_abandon)
-
-
-def _abandon(store: AsyncStore) -> None:
+def _close_nowait(store: AsyncStore) -> None:
     """Close a store whose loop is closed, as far as that works without waiting.
 
     No caller is left to receive an error.

@@ -50,6 +50,8 @@ class _LazyStore:
         self._handle = handle
 
     def __getattr__(self, name: str) -> Any:
+        if self._handle.store is not self:  # a caller kept this, and the handle has connected
+            return getattr(self._handle.store, name)
         store = self._handle.shared.sync_store()
         with store_registry.lock:
             if self._handle.store is self:  # no other thread has connected it, or closed it
@@ -91,7 +93,7 @@ class StoreHandle:
         """Give the reference back, and wait until the running loop's store is closed."""
         self.sync.close()
         if self._finalizer.detach():
-            await store_registry.release(self._own)
+            await store_registry.arelease(self._own)
 
     def apply_override(self) -> None:
         """Use the store of the innermost override, or its own if there is none."""

@@ -54,7 +54,7 @@ def enqueue_release(shared: SharedStore) -> None:
     _drain_released()
 
 
-async def release(shared: SharedStore) -> None:
+async def arelease(shared: SharedStore) -> None:
     """Give a reference back; if it was the last, close the store of the running loop here."""
     with locked():
         blocking, of_loops = _give_back(shared)

@@ -101,7 +101,10 @@ class _Copier:
         return root.copy[0]
 
     def _add(self, value: Any) -> None:
-        """Add a leaf to the innermost container; of a container an empty copy, and enter it."""
+        """Add a leaf to the innermost container.
+
+        For a container, add an empty copy and enter it.
+        """
         kind = type(value)
         if issubclass(kind, dict):
             self._enter(value, self._members(value), {})

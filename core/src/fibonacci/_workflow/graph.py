@@ -183,7 +183,7 @@ class UnscopedKeys:
         """Return the read; limited to the default scope if its key may be one of these."""
         if read.scope is not None or not any(_matches(read.key, key) for key in self._literals):
             return read
-        return attrs.evolve(read, nearest=True)
+        return attrs.evolve(read, only_default_scope=True)
 
 
 def _matches(key: str, literals: tuple[str, ...] | None) -> bool:

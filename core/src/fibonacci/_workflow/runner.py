@@ -277,7 +277,7 @@ async def _read_memory(
     wanted = reads.render(run.namespace({})) if reads.templates else reads.reads
     is_sync = run.runtime.is_sync
     try:
-        return await run.manager._read_specs(wanted, run.spaces, deadline=deadline, is_sync=is_sync)
+        return await run.manager._read_values(wanted, run.spaces, deadline=deadline, is_sync=is_sync)
     except StorageError as error:
         if has_passed(deadline):
             raise _timeout_error(node, run) from error

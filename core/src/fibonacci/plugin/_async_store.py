@@ -49,14 +49,19 @@ class Page:
 
 
 class AsyncStore(ABC):
-    """A store for async code: the methods of Store as coroutines. One object serves one loop."""
+    """A store for async code: the methods of Store as coroutines. One object serves one event loop.
+
+    A blocking store, whose coroutines never suspend, serves the sync code of all threads of one
+    process instead: see :meth:`Backend.create_store`.
+    """
 
     clock: Literal["server", "client"] = "server"
     """See :attr:`Store.clock`."""
     retry_transient_errors: bool = True
     """See :attr:`Store.retry_transient_errors`."""
     _is_blocking: bool | None = None
-    """Whether it serves sync code, so that its coroutines never suspend; core sets it once."""
+    """Whether it serves sync code, so that its coroutines never suspend; None until core has
+    created it."""
     _in_process: bool = False
     """Whether a compare-and-set is a step in memory, so that callers need not queue for it."""
     _writer_queues: Any = None

@@ -13,12 +13,12 @@ Scope = Literal["workflow", "user", "organization", "global"]
 """Who can see a record."""
 
 SCOPES: tuple[Scope, ...] = ("workflow", "user", "organization", "global")
-"""All scopes, from the narrowest to the widest."""
+"""All scopes, in the order in which messages list them (a read looks in the user's scope first)."""
 
-NAME_LIMIT = 1_000
+MAX_NAME_BYTES = 1_000
 """The maximum length of a key, an id or a name, in bytes of UTF-8: the strictest backend's."""
 
-PREFIX_LIMIT = 128
+MAX_PREFIX_LENGTH = 128
 """The maximum length of a key prefix, in characters."""
 
 _LETTERS: dict[Scope, str] = {scope: scope[0] for scope in SCOPES}
@@ -97,15 +97,15 @@ def name_problem(name: str) -> str | None:
         size = len(name.encode())
     except UnicodeEncodeError as error:
         return f"has half of a surrogate pair in it, at position {error.start}"
-    if size > NAME_LIMIT:
-        return f"has {size:,} bytes in UTF-8; it may have {NAME_LIMIT:,}"
+    if size > MAX_NAME_BYTES:
+        return f"has {size:,} bytes in UTF-8; it may have {MAX_NAME_BYTES:,}"
     return None
 
 
 def prefix_problem(prefix: str) -> str | None:
     """Return what is wrong with a key prefix; None if nothing is."""
-    if len(prefix) > PREFIX_LIMIT:
-        return f"has {len(prefix)} characters; it may have {PREFIX_LIMIT}"
+    if len(prefix) > MAX_PREFIX_LENGTH:
+        return f"has {len(prefix)} characters; it may have {MAX_PREFIX_LENGTH}"
     for character in prefix:
         if not "!" <= character <= "~" or character in "{}*?[]\\%":
             return (

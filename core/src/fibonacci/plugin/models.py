@@ -39,7 +39,7 @@ class ModelRequest:
     output_format: Literal["text", "json"] = "text"
     """The format of the completion; a provider that can enforce JSON should do so."""
     output_schema: Mapping[str, Any] | None = None
-    """The JSON Schema for a completion in JSON; core always validates it."""
+    """The JSON Schema for a completion in JSON; core always validates the completion against it."""
     deadline: float | None = None
     """When the completion is due: a reading of ``time.monotonic()``, in seconds; None: no limit."""
 
@@ -49,7 +49,8 @@ class Usage:
     """Numbers of tokens; can be added."""
 
     input_tokens: int = 0
-    """Tokens of the prompt and the system message."""
+    """Tokens of the prompt and the system message, with everything that the provider adds around
+    them."""
     output_tokens: int = 0
     """Tokens of the completion."""
 

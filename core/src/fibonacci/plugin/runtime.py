@@ -14,7 +14,7 @@ from fibonacci.plugin._runtime.errors import did_you_mean, no_response_error
 from fibonacci.plugin._runtime.forks import keep_alive_in_child, on_fork
 from fibonacci.plugin._runtime.hosts import aresolve_host, host_problem, resolve_host
 from fibonacci.plugin._runtime.idle_pool import IdlePool
-from fibonacci.plugin._runtime.logs import drop_log_records
+from fibonacci.plugin._runtime.log_filters import drop_log_records
 from fibonacci.plugin._runtime.platforms import require_poll
 from fibonacci.plugin._runtime.sharing import LoopLocal, SharedObjects
 from fibonacci.plugin._runtime.shell_syntax import shell_syntax_problem

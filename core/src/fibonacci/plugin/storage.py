@@ -47,14 +47,19 @@ class StoreSettings:
 
 
 class Store(ABC):
-    """A store for sync code. One object serves all threads of one process."""
+    """A store for sync code. One object serves all threads of one process.
+
+    For every method an expired record does not exist, even if the server still holds it.
+    """
 
     clock: Literal["server", "client"] = "server"
     """Which clock decides that a record has expired."""
     retry_transient_errors: bool = True
     """Whether its errors may be transient, as a server's are. Core then retries until the deadline:
     each read, each write that certainly was not applied, and a ``write``, ``write_many``, ``touch``
-    or ``clear`` with unknown outcome. The store itself makes one attempt."""
+    or ``clear`` with unknown outcome. The store itself makes one attempt. Core also runs up to 64
+    of its reads and 64 of its writes at a time in worker threads, instead of 8 of each, as they
+    mostly wait for the server; and it refuses to use the store under eventlet."""
     _in_process: bool = False
 
     @abstractmethod
@@ -87,7 +92,10 @@ class Store(ABC):
 
     @abstractmethod
     def remaining_ttl_ms(self, address: Address, *, deadline: float) -> int | Absent | None:
-        """Return the milliseconds until the record expires; None if it never does."""
+        """Return the milliseconds until the record expires.
+
+        None if it never does, ABSENT if there is none.
+        """
 
     @abstractmethod
     def scan(
@@ -99,7 +107,7 @@ class Store(ABC):
         limit: int = 1000,
         deadline: float,
     ) -> Page:
-        """Return the next page of the space's keys that start with ``prefix``.
+        """Return the next page of the space's keys of unexpired records that start with ``prefix``.
 
         Following the cursors lists each key whose record exists throughout exactly once, in
         code-point order; a page has at most ``limit`` keys. A physical key that does not decode to

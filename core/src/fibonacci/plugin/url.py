@@ -112,7 +112,9 @@ class StoreURL:
 
 def _check_characters(text: str) -> None:
     if problem := shell_syntax_problem(text):
-        raise _malformed(f"{problem}. If they belong to the value, write $ as %24. {_QUOTING}")
+        raise _malformed(
+            f"{problem}. If the $ belongs to the password or name, write it as %24. {_QUOTING}"
+        )
     if any(character <= " " or character == "\x7f" for character in text):
         raise _malformed("has a space or a control character in it; write a space as %20")
     if "#" in text:

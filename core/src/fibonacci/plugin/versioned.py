@@ -177,7 +177,9 @@ class VersionedStore(Store, Generic[V]):
         *,
         deadline: float,
     ) -> bool:
-        """Create or replace the record if the condition holds; return whether it did.
+        """Create or replace the record and its expiry if the condition holds.
+
+        Returns whether it was written. ``expires``: milliseconds since the epoch; None: never.
 
         ``version``: the record must have this version; ABSENT: the server must hold no record, not
         even an expired one; None: no condition. Condition and write are one atomic step.

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from fibonacci._memory import codec
 from fibonacci._memory.addresses import DEFAULT_SCOPE
-from fibonacci._memory.cas import CompareAndSetLoop
+from fibonacci._memory.cas import RecordUpdate
 from fibonacci._memory.expiry import TTL
 from fibonacci._memory.numbers import is_count, is_number
 from fibonacci._memory.operations.base import BaseOperations
@@ -242,32 +242,32 @@ class AtomicOperations(BaseOperations):
         """Compare and set until it succeeds; return the new value, and its bytes.
 
         A value that is too large was not written: a list that ends with ``new_count`` new items
-        loses its oldest ones, and is compared with the same old bytes.
+        loses its oldest ones, and is written on condition of the same old bytes.
         """
-        loop = CompareAndSetLoop(self._handle, address, self._deadline())
+        update = RecordUpdate(self._handle, address, self._deadline())
         ttl_ms = self._ttl_ms(ttl)
         try:
-            found = await loop.read()
+            found = await update.read()
             value = change(found)
             while True:
                 try:
                     data = self._serialize(value, address)
-                    if await loop.try_commit(found, data, ttl_ms):
+                    if await update.try_commit(found, data, ttl_ms):
                         return value, data
                 except ValueTooLargeError as error:
                     if not new_count:
                         raise
                     value = _drop_oldest(value, new_count, max_items, address, error)
                 else:
-                    found = await loop.read()
+                    found = await update.read()
                     value = change(found)
         finally:
-            loop.release()
+            update.release()
 
 
-def _wrong_type_error(address: Address, value: Any, verb: str, expected: str) -> WrongTypeError:
+def _wrong_type_error(address: Address, value: Any, action: str, expected: str) -> WrongTypeError:
     return WrongTypeError(
-        f"can't {verb} {address}: it holds a {type(value).__name__}, not {expected}"
+        f"can't {action} {address}: it holds a {type(value).__name__}, not {expected}"
     )
 
 

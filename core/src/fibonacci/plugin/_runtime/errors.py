@@ -59,8 +59,8 @@ MAX_NAMES: Final = 1_000
 MAX_COMPARISONS: Final = 250_000
 """Maximum number of comparisons of two characters: 15 ms in the worst case."""
 
-MAX_NAME_LENGTH: Final = 100
-"""Maximum length of a name: a longer one is no typing error."""
+MAX_COMPARED_LENGTH: Final = 100
+"""Maximum length of a name that is compared: a longer one is no typing error."""
 
 
 def nearest_name(name: object, known: Iterable[str]) -> str | None:
@@ -72,10 +72,10 @@ def nearest_name(name: object, known: Iterable[str]) -> str | None:
     import difflib  # 5 ms that only an error pays
 
     text = str(name)
-    if len(text) > MAX_NAME_LENGTH:
+    if len(text) > MAX_COMPARED_LENGTH:
         return None
     most = min(MAX_NAMES, MAX_COMPARISONS // (len(text) ** 2 or 1))
-    compared = [other for other in islice(known, most) if len(other) <= MAX_NAME_LENGTH]
+    compared = [other for other in islice(known, most) if len(other) <= MAX_COMPARED_LENGTH]
     nearest = difflib.get_close_matches(text, compared, n=1)
     return nearest[0] if nearest else None
 

@@ -1,7 +1,7 @@
 """Fork hooks, and the parent's objects in a forked child.
 
-A module whose objects do not survive a fork registers its own ``reset_after_fork`` here: grep for
-that name. Stores and their connections are reset by ``_memory/store_handle.py``.
+A module whose objects do not survive a fork registers a function with ``on_fork``: grep for that
+name. Stores and their connections are reset by ``_memory/store_handle.py``.
 """
 
 import os

@@ -33,7 +33,8 @@ class IdlePool(Generic[C]):
     connection that was idle for ``max_age`` seconds is closed instead of used.
 
     No lock is taken: appending to a list, and popping from it, is one step. A connection is either
-    in the list or in use by one caller, so the pool never misses one that an exception loses.
+    in the list or in use by one caller, so a connection that an exception loses leaves
+    nothing inconsistent.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class IdlePool(Generic[C]):
             now = monotonic()
             if now - connection.idle_since < self._max_age and connection.is_reusable():
                 if idle:
-                    self._discard_expired(now)
+                    self._discard_oldest_if_expired(now)
                 return connection
             self._discard(connection)
 
@@ -120,7 +121,7 @@ class IdlePool(Generic[C]):
             text = "closed a connection to %s that was idle for %.1f s"
             self._logger.debug(text, self._server, seconds)
 
-    def _discard_expired(self, now: float) -> None:
+    def _discard_oldest_if_expired(self, now: float) -> None:
         """Close one that nobody needed for too long, after a burst of callers."""
         oldest = self._idle[:1]  # in one step: another thread may take it
         if oldest and now - oldest[0].idle_since >= self._max_age:

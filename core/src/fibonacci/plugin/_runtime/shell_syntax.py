@@ -19,5 +19,7 @@ def shell_syntax_problem(text: str) -> str | None:
             "`docker --env-file` does not): remove them"
         )
     if _UNFILLED.search(text):
-        return "holds the name of a variable, as in ${NAME}, that nothing has replaced by its value"
+        return (
+            "contains the name of a variable, as in ${NAME}, that nothing has replaced by its value"
+        )
     return None

@@ -78,6 +78,10 @@ def backoff(attempt: int, *, base: float, cap: float) -> float:
     return _random.uniform(0, bound)
 
 
+# A record never lives shorter than its ttl_ms: its expiry counts from the next full millisecond,
+# and is compared with the past one.
+
+
 def now_ms() -> int:
     """Return the current time, in ms since the epoch; a record with a later expiry is unexpired."""
     return time_ns() // 1_000_000
@@ -86,7 +90,8 @@ def now_ms() -> int:
 def expires_at_ms(ttl_ms: int) -> int:
     """Return the expiry of a record that is written now, in milliseconds since the epoch.
 
-    Call it just before the write is sent, after any wait.
+    For servers without an exact expiry of their own: it is by this machine's clock. Call it just
+    before the write is sent, after any wait.
     """
     return -(-time_ns() // 1_000_000) + ttl_ms
 

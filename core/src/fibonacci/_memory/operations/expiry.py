@@ -10,7 +10,7 @@ from fibonacci.plugin.address import Scope
 from fibonacci.plugin.storage import ABSENT
 
 
-class ExpirationOperations(BaseOperations):
+class ExpiryOperations(BaseOperations):
     """Operations on the expiry of one record."""
 
     def ttl(
