@@ -42,6 +42,7 @@ from fibonacci.errors import (
     WorkflowTimeoutError,
     WorkflowValidationError,
 )
+from fibonacci.plugin._runtime.logs import get_logger
 from fibonacci.plugin._runtime.platforms import refuse_late_patches
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.threads import NoThreadError
@@ -277,7 +278,9 @@ async def _read_memory(
     wanted = reads.render(run.namespace({})) if reads.templates else reads.reads
     is_sync = run.runtime.is_sync
     try:
-        return await run.manager._read_values(wanted, run.spaces, deadline=deadline, is_sync=is_sync)
+        return await run.manager._read_values(
+            wanted, run.spaces, deadline=deadline, is_sync=is_sync
+        )
     except StorageError as error:
         if has_passed(deadline):
             raise _timeout_error(node, run) from error
@@ -327,8 +330,6 @@ def _log_retry(
     as a model, may raise one whose text quotes a value.
     """
     from logging import INFO  # it takes 4 ms
-
-    from fibonacci.plugin._runtime.logs import get_logger
 
     logger, model = get_logger("workflow"), run.models.get(node.id)
     if not logger.isEnabledFor(INFO):
