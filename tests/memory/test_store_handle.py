@@ -529,6 +529,8 @@ def test_closed_store_does_not_connect(native: Plugin) -> None:
     workflow.close()
     with pytest.raises(StorageError, match="was closed"):
         unconnected.read(None)
+    with pytest.raises(StorageError, match="was closed"):
+        shared.sync_store()  # as a thread that was about to connect calls it
 
     async def use() -> None:
         with pytest.raises(StorageError, match="was closed"):

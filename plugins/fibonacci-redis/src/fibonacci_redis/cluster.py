@@ -193,10 +193,9 @@ class Cluster(Topology):
                 failure = error
                 continue
             slots = self._parse_slots(reply, node)
+            self._log_change(slots)
             self._retire_removed_nodes(node, slots)
-            if not self._is_closed:
-                self._log_change(slots)
-                self._slots = slots
+            self._slots = [] if self._is_closed else slots
             return slots
         assert failure is not None
         raise failure
