@@ -34,6 +34,8 @@ class AttemptResult(NamedTuple):
 class CompiledNode(ABC):
     """One node, ready to run."""
 
+    id: str
+    """The node's id. Not a property: a run looks it up several times a node."""
     definition: Node
     """As the user wrote it."""
     write_keys: tuple[Template, ...]
@@ -41,12 +43,6 @@ class CompiledNode(ABC):
     read_keys: Mapping[int, Template]
     """The keys of its ``memory_read`` that are templates, by their index."""
     templates: "NodeTemplates"
-
-    @property
-    def id(self) -> str:
-        """The node's id."""
-        return self.definition.id
-
     @property
     def prompts(self) -> tuple[Template, ...]:
         """The templates of what a model is sent."""
@@ -181,6 +177,7 @@ def compile_node(node: Node, engine: Engine) -> CompiledNode:
         return _compile_llm_node(node, templates)
     if isinstance(node, FunctionNode):
         return CompiledFunctionNode(
+            id=node.id,
             definition=node,
             write_keys=templates.compile_write_keys(),
             read_keys=templates.compile_read_keys(),
@@ -196,6 +193,7 @@ def _compile_llm_node(node: LLMNode, templates: "NodeTemplates") -> CompiledLLMN
     system_prompt = _compile_prompt(templates, "system_prompt", system) if system else None
     write_keys = templates.compile_write_keys()
     return CompiledLLMNode(
+        id=node.id,
         definition=node,
         prompt=prompt,
         system_prompt=system_prompt,
