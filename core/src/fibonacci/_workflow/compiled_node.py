@@ -43,6 +43,7 @@ class CompiledNode(ABC):
     read_keys: Mapping[int, Template]
     """The keys of its ``memory_read`` that are templates, by their index."""
     templates: "NodeTemplates"
+
     @property
     def prompts(self) -> tuple[Template, ...]:
         """The templates of what a model is sent."""
