@@ -3,13 +3,12 @@
 A handler or a finalizer may run there, and so does what a trace function calls at each opcode.
 """
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import Any
 
 import pytest
+from stepping import Interrupted, interrupt_at, step_into
 
 from fibonacci import MemoryConfig, Workflow, generate_key
 from fibonacci._builtin import local
@@ -35,33 +34,6 @@ CHANGES: dict[str, Callable[[LocalStore], object]] = {
 }
 
 
-class Broken(BaseException):
-    """Raised by a signal handler."""
-
-
-def step_into(call: Callable[[], object], number: int, act: Callable[[], object]) -> list[Any]:
-    """Make a call, and call ``act`` at one of its steps in the store.
-
-    Returns what each of the two returned or raised; no second where it has not so many steps.
-    """
-    steps, found = count(), []
-
-    def trace(frame: Any, event: str, _: object) -> Any:
-        frame.f_trace_opcodes = frame.f_code.co_filename in FILES
-        if event == "opcode" and next(steps) == number:
-            found.append(act())
-        return trace
-
-    sys.settrace(trace)
-    try:
-        answer = call()
-    except Broken as broken:
-        answer = broken
-    finally:
-        sys.settrace(None)
-    return [answer, *found]
-
-
 def in_its_own_thread(work: Callable[[], None]) -> None:
     """Do the work in a thread with its own trace function."""
 
@@ -75,7 +47,7 @@ def in_its_own_thread(work: Callable[[], None]) -> None:
 def trace_all() -> None:
     """Trace each function once: Python 3.12 reports no steps at the first time."""
     for change in CHANGES.values():
-        step_into(partial(change, store_with(b"0")), 0, str)
+        step_into(partial(change, store_with(b"0")), 0, str, files=FILES)
 
 
 def store_with(data: bytes | None) -> LocalStore:
@@ -120,7 +92,10 @@ def test_a_change_during_a_change(outer: str, data: bytes | None) -> None:
         for number in count():
             store = store_with(data)
             answers = step_into(
-                partial(CHANGES[outer], store), number, partial(CHANGES[inner], store)
+                partial(CHANGES[outer], store),
+                number,
+                partial(CHANGES[inner], store),
+                files=FILES,
             )
             if len(answers) == 1:
                 break
@@ -136,9 +111,6 @@ def test_a_change_during_a_change(outer: str, data: bytes | None) -> None:
 def test_an_interrupted_change(change: str, data: bytes | None) -> None:
     """A change that an exception ends at any step is applied or not, and the listing agrees."""
 
-    def break_off() -> None:
-        raise Broken
-
     def meet() -> None:
         store = store_with(data)
         wanted = [state(store)]
@@ -147,9 +119,9 @@ def test_an_interrupted_change(change: str, data: bytes | None) -> None:
         number = 0
         for number in count():
             store = store_with(data)
-            (answer,) = step_into(partial(CHANGES[change], store), number, break_off)
+            answer = interrupt_at(partial(CHANGES[change], store), number, files=FILES)
             assert state(store) in wanted, number
-            if not isinstance(answer, Broken):
+            if not isinstance(answer, Interrupted):
                 break
         assert number > 10
 
@@ -169,7 +141,10 @@ def test_increments_during_an_increment(sealed: bool) -> None:
         number = 0
         for number in count():
             counted = step_into(
-                lambda: memory.increment("n"), number, lambda: memory.increment("n")
+                lambda: memory.increment("n"),
+                number,
+                lambda: memory.increment("n"),
+                files=FILES,
             )
             made += len(counted)
             assert memory.get("n") == made

@@ -9,10 +9,12 @@ from threading import Event, Thread
 from time import sleep
 
 import pytest
+from stepping import interrupt_each_step
 
 from fibonacci.plugin import ModelRequest, TextDelta
-from fibonacci_anthropic import AnthropicModel
+from fibonacci_anthropic import AnthropicModel, transport
 from fibonacci_anthropic.messages import request_body
+from fibonacci_anthropic.transport import Call, in_our_request
 
 from .fake_service import SILENCE, FakeService, chunk, events, head, response, start, text
 
@@ -110,3 +112,12 @@ def test_interrupted_schema_raises_the_handlers_exception() -> None:
     with interrupted(None, error), pytest.raises(SoftTimeLimitExceeded) as caught:
         request_body("claude-x", request)
     assert caught.value is error
+
+
+@pytest.mark.bare  # a trace function of its own takes the place of coverage's
+def test_interrupted_call_is_not_the_current_one_afterwards() -> None:
+    """After a call that is interrupted at any step, log records are not taken for ours."""
+    step = 0
+    for step in interrupt_each_step(lambda: Call(None).run(str), files={transport.__file__}):
+        assert not in_our_request(), step
+    assert step > 10

@@ -1,13 +1,19 @@
 """Exceptions that a signal handler raises during a call propagate unchanged (C19)."""
 
+import logging
 import random
 import signal
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from stepping import interrupt_each_step
 
 from fibonacci import MemoryManager
+from fibonacci.plugin import Store
+from fibonacci_dynamodb import client
+
+from .conftest import ADDRESS, soon
 
 pytestmark = pytest.mark.bare
 
@@ -50,3 +56,14 @@ def append_until(alarm: float, memory: MemoryManager, appended: Iterator[int]) -
     signal.setitimer(signal.ITIMER_REAL, alarm, 1.0)
     while True:
         memory.append("log", next(appended), max_items=10)
+
+
+def test_interrupted_call_drops_no_log_records_of_the_application(store: Store):
+    """After a call that is interrupted at any step, other clients' records are logged."""
+    record = logging.makeLogRecord({"name": "botocore.hooks"})
+    step = 0
+    for step in interrupt_each_step(
+        lambda: store.exists(ADDRESS, deadline=soon()), files={client.__file__}
+    ):
+        assert logging.getLogger(record.name).filter(record), step
+    assert step > 10

@@ -110,13 +110,11 @@ class BlockingEventStream(EventStream):
         self._client = self._clients.blocking_client()
 
     async def _post(self, arguments: dict[str, Any]) -> Any:
-        with self._call.active():
-            return self._client.post(PATH, **arguments)
+        return self._call.run(self._client.post, PATH, **arguments)
 
     async def next_event(self) -> Any:
         seconds_left(self._call.deadline)
-        with self._call.active():
-            return next(self._events, END)
+        return self._call.run(next, self._events, END)
 
     async def close(self) -> None:
         if self._events is not None:
@@ -141,8 +139,7 @@ class AsyncEventStream(EventStream):
 
     async def _post(self, arguments: dict[str, Any]) -> Any:
         async with self._timeout():
-            with self._call.active():
-                return await self._client.post(PATH, **arguments)
+            return await self._call.arun(self._client.post(PATH, **arguments))
 
     async def next_event(self) -> Any:
         async with self._timeout():

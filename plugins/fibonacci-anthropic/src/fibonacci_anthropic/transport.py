@@ -5,9 +5,8 @@ be read from forever. Here each read and write of a connection takes the time le
 deadline of the request that uses the connection at that moment.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar, copy_context
 from functools import partial
 from math import inf
 from time import monotonic
@@ -45,12 +44,24 @@ class Call:
         self.opened_connection = False
         """Whether a new connection was opened for it, instead of a pooled one."""
 
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        """Make this the current call within the block, which must not contain a ``yield``."""
+    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call a function of the blocking SDK with this as the current call.
+
+        In a context of its own: a signal handler's exception between set and reset would leave
+        the call set, and records of the application's clients would be dropped as ours.
+        """
+
+        def run_in_context() -> Any:
+            _current.set(self)
+            return function(*args, **options)
+
+        return copy_context().run(run_in_context)
+
+    async def arun(self, coroutine: Awaitable[Any]) -> Any:
+        """Await a coroutine of the async SDK with this as the current call."""
         token = _current.set(self)
         try:
-            yield
+            return await coroutine
         finally:
             _current.reset(token)
 

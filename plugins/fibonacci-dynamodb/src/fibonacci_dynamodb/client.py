@@ -1,6 +1,7 @@
 """boto3's client: created by the first call; one request a call, within a deadline."""
 
 import logging
+from contextvars import copy_context
 from typing import Any, Final
 
 import attrs
@@ -68,10 +69,17 @@ class Client:
 
         Raises ClientError for a code in ``faults.HANDLED_CODES``, and StorageError for all others.
         """
+        # In a context of its own: a signal handler's exception between set and reset would leave
+        # the exchange set, and records of the application's clients would be dropped as ours.
         exchange = Exchange(deadline)
-        token = current_exchange.set(exchange)
+        return copy_context().run(self._execute, exchange, operation, request, changes)
+
+    def _execute(
+        self, exchange: Exchange, operation: str, request: dict[str, Any], changes: bool
+    ) -> dict[str, Any]:
+        current_exchange.set(exchange)
         try:
-            bundle = self._ready_bundle(deadline)
+            bundle = self._ready_bundle(exchange.deadline)
             response: dict[str, Any] = getattr(bundle.client, operation)(**request)
             return response
         except FibonacciError:
@@ -85,8 +93,6 @@ class Client:
             raise_for_signal(error)
             maybe_applied = changes and exchange.sent
             mapped = faults.map_transport_error(error, self.label, maybe_applied=maybe_applied)
-        finally:
-            current_exchange.reset(token)
         raise mapped  # not in the block: botocore's error would be its context, keys included
 
     def close(self) -> None:
