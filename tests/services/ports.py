@@ -19,9 +19,11 @@ def claim(*, with_bus: bool = False) -> int:
     """Return a free port, reserved until `release` or the end of the process."""
     for port in random.sample(_RANGE, len(_RANGE)):
         wanted = [port, port + _BUS] if with_bus else [port]
-        if all(_take(number) for number in wanted):
+        taken = [number for number in wanted if _take(number)]
+        if taken == wanted:
             return port
-        release(port)
+        for number in taken:  # not the others: this process may hold them already
+            _claims.pop(number).close()
     raise RuntimeError(f"no free port in {_RANGE}")
 
 
