@@ -12,12 +12,12 @@ def test_claim_leaves_the_ports_that_this_process_holds(
 ) -> None:
     """A claim that meets ports of this process takes another one, and releases none of those."""
     held = ports.claim(with_bus=True)
-    others = random.SystemRandom().sample(range(10_240, 22_768), 1_000)
+    others = random.SystemRandom().sample(ports._RANGE, 1_000)
     monkeypatch.setattr(ports.random, "sample", lambda *_: [held, *others])
     claimed = ports.claim(with_bus=with_bus)
     try:
         assert claimed != held
-        assert {held, held + 10_000} <= set(ports._claims)
+        assert {held, held + ports._BUS} <= set(ports._claims)
     finally:
         ports.release(claimed)
         ports.release(held)

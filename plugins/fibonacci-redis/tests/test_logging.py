@@ -148,18 +148,19 @@ def test_moved_slots_are_logged(
     begin_move(source, target)
     end_move(cluster, target)
     try:
-        found = []
+        logged: list[str] = []
 
         def is_logged() -> bool:
             client("read", KEY_THAT_MOVES)
-            found.extend(messages("INFO"))
-            return bool(found)
+            logged.extend(messages("INFO"))
+            return bool(logged)
 
         wait_until(is_logged, 30)  # another node may still name the source
     finally:
         begin_move(target, source)
         end_move(cluster, source)
-    assert found[0].startswith("hash slots on another node: 1; the primaries are now Redis at ")
+    [text] = logged
+    assert text.startswith("hash slots on another node: 1; the primaries are now Redis at ")
 
 
 def test_former_primary_is_logged(
