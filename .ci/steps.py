@@ -28,6 +28,9 @@ CLOSING = re.compile(
 LEFT_OUT = re.compile(r"^not run: .*$", re.MULTILINE)
 """What a pytest run skipped, by reason: tests/services/availability.py."""
 
+REASON = re.compile(r"^(?:(?:FAILED|ERROR) .*|\S+\.py(?: +\d+){4} +\d+%.*)$", re.MULTILINE)
+"""What says why a step failed: a test of pytest's, a file that is not covered, a step within it."""
+
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
 """What tools write where the environment says CI=true or FORCE_COLOR=1, terminal or not."""
 
@@ -110,6 +113,7 @@ class Running:
             passed=self.process.returncode == 0 and shown,
             seconds=self.seconds,
             cpu=self.cpu,
+            reasons=REASON.findall(text)[-30:] or text.splitlines()[-20:],
             closing=CLOSING.findall(text),
             left_out=LEFT_OUT.findall(text),
             report=self.step.folder / ".tox" / self.step.name / "tmp" / "report.xml",
@@ -148,6 +152,8 @@ class Outcome:
     seconds: float
     cpu: float
     budget: float | None
+    reasons: Sequence[str]
+    """What tells why it failed, if it did: the lines that do, or its last ones."""
     closing: Sequence[str]
     """The last lines of its pytest runs."""
     left_out: Sequence[str]
@@ -198,4 +204,9 @@ def report(outcomes: Iterable[Outcome], *, budget: float | None, since: float) -
     for outcome in outcomes:
         for line in outcome.left_out:
             print(f"{outcome.name}: {line}")
-    return not any(outcome.verdict.startswith("FAILED") for outcome in outcomes)
+    failed = [outcome for outcome in outcomes if outcome.verdict.startswith("FAILED")]
+    # After all else: of a long log, the end is what people are shown.
+    for outcome in failed:
+        for line in outcome.reasons:
+            print(f"FAILED {outcome.name}: {line}")
+    return not failed

@@ -4,15 +4,49 @@ import importlib
 import sys
 from pathlib import Path
 
+import pytest
+
 CI = Path(__file__).parents[2] / ".ci"
 
+COVERAGE = "core/src/fibonacci/errors.py   93   1   8   0   99%   41"
 
-def test_coloured_output_is_recognized(monkeypatch):
-    """A step passes if its output has the expected text, in whatever colours."""
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Return the module that runs the steps."""
     monkeypatch.syspath_prepend(CI)
-    program = r"print('\x1b[39;49;00mbuild \x1b[32msucceeded\x1b[39;49;00m')"
+    return importlib.import_module("steps")
+
+
+def outcome(steps, program, **fields):
+    """Run a program as a step; return its outcome."""
     command = [sys.executable, "-c", program]
-    step = importlib.import_module("steps").Step(
-        name="coloured", command=command, shows="^build succeeded$"
-    )
-    assert step.start(quiet=True).outcome().passed
+    return steps.Step(name="inner", command=command, **fields).start(quiet=True).outcome()
+
+
+def test_coloured_output_is_recognized(steps):
+    """A step passes if its output has the expected text, in whatever colours."""
+    program = r"print('\x1b[39;49;00mbuild \x1b[32msucceeded\x1b[39;49;00m')"
+    assert outcome(steps, program, shows="^build succeeded$").passed
+
+
+@pytest.mark.parametrize("line", ["FAILED tests/test_it.py::test_that - assert 1 == 2", COVERAGE])
+def test_report_tells_why_a_step_failed(steps, capsys, line):
+    """The report names the test that failed, or the file that is not covered, at its end."""
+    program = f"print({line!r}, 'more', *range(50), sep='\\n'); raise SystemExit(1)"
+    assert not steps.report([outcome(steps, program)], budget=None, since=0)
+    assert capsys.readouterr().out.endswith(f"\nFAILED inner: {line}\n")
+
+
+def test_report_ends_with_the_last_lines_of_a_failed_step(steps, capsys):
+    """If no line tells the reason, the report ends with the last 20 lines of the step."""
+    program = "print(*range(50), sep='\\n'); raise SystemExit(1)"
+    assert not steps.report([outcome(steps, program)], budget=None, since=0)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[-20:] == [f"FAILED inner: {number}" for number in range(30, 50)]
+
+
+def test_report_of_green_steps_tells_no_reason(steps, capsys):
+    """A step that passed has no lines at the end of the report."""
+    assert steps.report([outcome(steps, "", shows="")], budget=None, since=0)
+    assert "FAILED" not in capsys.readouterr().out
