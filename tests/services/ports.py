@@ -5,8 +5,9 @@ import socket
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-# A cluster's bus is port + 10000, and must stay below the ephemeral range (32768).
-_RANGE = range(10_240, 22_768)
+# A cluster's bus is port + 10000, which no server of another kind may claim or release, and must
+# stay below the ephemeral range (32768).
+_RANGE = range(10_240, 20_240)
 _BUS = 10_000
 _ESTABLISHED = "01"
 

@@ -21,3 +21,8 @@ def test_claim_leaves_the_ports_that_this_process_holds(
     finally:
         ports.release(claimed)
         ports.release(held)
+
+
+def test_no_server_s_port_is_the_bus_of_another() -> None:
+    """Releasing a port releases its bus; that port is never a server's own."""
+    assert not {port + ports._BUS for port in ports._RANGE} & set(ports._RANGE)
