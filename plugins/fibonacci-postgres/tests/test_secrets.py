@@ -34,7 +34,7 @@ def render(*things: object) -> str:
 
 def is_ours(path: str) -> bool:
     """Return whether a file belongs to core or a plugin, even if they are installed."""
-    return "/fibonacci" in path and "/tests/" not in path
+    return "/src/fibonacci" in path or "/site-packages/fibonacci" in path
 
 
 def render_variables(error: BaseException) -> str:
