@@ -56,9 +56,11 @@ class Silent(Trickle):
 
     def __init__(self) -> None:
         super().__init__()
+        self.called = Event()
         self.go = Event()
 
     def stream(self, request: ModelRequest) -> Pieces:
+        self.called.set()
         assert self.go.wait(60)
         yield from super().stream(request)
 
@@ -114,6 +116,7 @@ def test_late_delta_is_dropped(workflow: Workflow) -> None:
         for event in workflow.stream():
             events.append(event)
             if len(events) == 2:
+                assert model.called.wait(60)  # its deadline is set
                 time.sleep(0.2)
                 model.go.set()
 
