@@ -1,15 +1,19 @@
 """Certificates and ACL rules: which suffice, and which are refused."""
 
 import re
+import select
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from services.standalone import Redis
+from services.tls import TLSTerminator
 
 from fibonacci import BackendUnavailableError, MemoryConfig, StorageError, Workflow
 from fibonacci.plugin import ABSENT, Address, Space
+from fibonacci_redis.connection import Connection
 
 from .fakes import raises_exactly
 
@@ -104,6 +108,44 @@ def test_rejected_certificates_are_a_permanent_error(
         open_client(encrypted.url, **{**options, **other})("read", KEY)
     with pytest.raises(StorageError):
         open_client(encrypted.url, ssl_ca_certs=str(files.ca))("read", KEY)
+
+
+def test_certificate_rejected_by_the_server_is_a_permanent_error(
+    open_client: Any, tmp_path: Path, valkey_server: Redis, tls_of: Any
+) -> None:
+    """A client's certificate that the server rejects is a permanent error, which names the options.
+
+    With TLS 1.2 the client always learns of it: its handshake waits for the server's verdict. With
+    TLS 1.3 it may send first, and find the connection closed.
+    """
+    with TLSTerminator(tmp_path, valkey_server, mutual=True) as server:
+        server._context.maximum_version = ssl.TLSVersion.TLSv1_2
+        files = server.certificates
+        other = {"ssl_certfile": str(files.stranger), "ssl_keyfile": str(files.stranger_key)}
+        client = open_client(server.url.replace("redis:", "rediss:"), **{**tls_of(server), **other})
+        with raises_exactly(StorageError, "certificates were rejected by .* ssl_certfile"):
+            client("read", KEY)
+
+
+@pytest.mark.parametrize("mode", ["sync"])
+def test_certificate_rejected_before_the_first_request_is_a_permanent_error(
+    open_client: Any, valkey_tls: Any, tls_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A verdict that arrives after a TLS 1.3 handshake is read, though the server has closed."""
+    send_hello = Connection._send_hello
+
+    def send_hello_late(connection: Connection) -> None:
+        closed = select.poll()
+        closed.register(connection.socket, 0)  # its errors and its end
+        assert closed.poll(60_000)
+        send_hello(connection)
+
+    monkeypatch.setattr(Connection, "_send_hello", send_hello_late)
+    files = valkey_tls.certificates
+    other = {"ssl_certfile": str(files.stranger), "ssl_keyfile": str(files.stranger_key)}
+    client = open_client(valkey_tls.url, **{**tls_of(valkey_tls), **other})
+    with raises_exactly(StorageError, "certificates were rejected by .* ssl_certfile"):
+        client("read", KEY)
 
 
 def test_plain_connection_to_tls_fails(open_client: Any, encrypted: Any) -> None:

@@ -11,7 +11,7 @@ import select
 import socket
 import weakref
 from collections.abc import Sequence
-from ssl import SSLSocket, SSLWantReadError
+from ssl import SSLEOFError, SSLSocket, SSLWantReadError
 from time import monotonic
 from typing import Any, Final
 
@@ -174,8 +174,8 @@ class Connection:
     def _send_hello(self) -> None:
         try:
             self.socket.sendall(HELLO)
-        except ConnectionError as error:  # what the server sent before it closed is still unread
-            raise_for_signal(error)
+        except (ConnectionError, SSLEOFError) as error:
+            raise_for_signal(error)  # what the server sent before it closed is still unread
 
     def _read_reply(self) -> Any:
         [reply] = self.read_replies(1, self._deadline, self._deadline)
