@@ -165,11 +165,16 @@ class TestNetwork:
             assert type(attempt.error) is BackendUnavailableError, offset
             assert store.read(A) == b"old"
 
+    @pytest.mark.parametrize("prepare", [True, False])
     def test_truncated_request_is_unavailable(
-        self, open_store: OpenStore, postgres_proxy: Proxy, postgres_server: Databases
+        self,
+        open_store: OpenStore,
+        postgres_proxy: Proxy,
+        postgres_server: Databases,
+        prepare: bool,
     ) -> None:
         """A write that was not sent completely was not applied: it is unavailable (C18)."""
-        store = open_store(postgres_proxy.url)
+        store = open_store(postgres_proxy.url, prepare=prepare)
         store.write(A, b"old", None)
         with postgres_proxy.fault(BlackHole()):
             attempt = Attempt(store, "write", A, b"x" * 2**24, None, timeout=TIMEOUT)

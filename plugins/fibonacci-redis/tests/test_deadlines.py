@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from services.standalone import Standalone
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
 from fibonacci.testing.threads import run_concurrently
+from fibonacci_redis import blocking_node
 
 TIMEOUT = 0.55
 """More than the grace: a call that takes its timeout twice is late."""
@@ -146,6 +148,21 @@ def test_verb_without_a_reply_ends_by_its_deadline(
     with proxy.fault(FAULTS[fault]):
         check_outcomes(stores.call_all(TIMEOUT), stores, watcher)
     stores.check_recovery()
+
+
+@pytest.mark.parametrize("mode", ["sync"])
+def test_partly_sent_write_is_not_applied(
+    open_client: Any, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write of which the kernel accepts only a part until the deadline is not applied (C18)."""
+    # Or, on a busy machine, a PING is sent first, and no write after it.
+    monkeypatch.setattr(blocking_node, "PING_AFTER", math.inf)
+    client = open_client(proxy.url)
+    client("write", KEY, b"1", None)
+    not_sent = pytest.raises(BackendUnavailableError, match=r"timed out before Redis .* responded")
+    with proxy.fault(BlackHole()), not_sent:
+        client("write", KEY, b"2" * 2**24, None, timeout=TIMEOUT)
+    assert client("read", KEY) == b"1"
 
 
 def test_silent_connection_is_closed_after_a_timeout(open_client: Any, proxy: Proxy) -> None:

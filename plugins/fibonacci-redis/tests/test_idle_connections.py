@@ -17,8 +17,9 @@ from services.standalone import Redis
 import fibonacci_redis.blocking_node
 import fibonacci_redis.multiplex
 from fibonacci import MemoryConfig, Workflow
-from fibonacci.plugin import Address, Space
+from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
 from fibonacci.testing.threads import run_concurrently
+from fibonacci_redis import fibonacci_storage
 
 if TYPE_CHECKING:
     from services.proxied_connection import Direction, ProxiedConnection
@@ -133,6 +134,45 @@ def test_slow_reply_may_use_the_whole_timeout(open_client: Any, valkey_proxy: Pr
     with valkey_proxy.fault(Halting(0.4)), valkey_proxy.record() as traffic:
         assert client("read", KEY, timeout=0.7) is None
     assert traffic.connections == 0
+
+
+@attrs.frozen
+class Begun(Pass):
+    """Passes the first byte of each reply, and the others when the fault is over."""
+
+    async def on(
+        self, direction: "Direction", data: bytes, connection: "ProxiedConnection"
+    ) -> None:
+        if direction == "reply" and data:
+            await connection.send(direction, data[:1])
+            await connection.hold(direction, data[1:])
+        else:
+            await connection.send(direction, data)
+
+
+def test_begun_reply_is_awaited_on_a_shared_connection(valkey_proxy: Proxy) -> None:
+    """A read after an idle time that has a byte at half of its time waits on, until its deadline.
+
+    The reply ends only after that check, however busy this machine is.
+    """
+    backend = fibonacci_storage(StoreSettings(url=StoreURL.parse(valkey_proxy.url)))
+
+    async def main() -> None:
+        store: Any = backend.create_async_store()
+        await store.read(KEY, deadline=time.monotonic() + 5)
+        await asyncio.sleep(0.03)
+        with valkey_proxy.record() as traffic:
+            with valkey_proxy.fault(Begun()):
+                read = asyncio.create_task(store.read(KEY, deadline=time.monotonic() + 2))
+                await asyncio.sleep(0)
+                [pending] = store._topology._node._shared._pending
+                while pending.check_at < pending.deadline:  # noqa: ASYNC110 - it sets no event
+                    await asyncio.sleep(0.01)
+            assert await read is None
+        assert traffic.connections == 0
+        await store.close()
+
+    asyncio.run(main())
 
 
 def test_old_connection_is_not_reused(

@@ -70,6 +70,29 @@ def test_close_fails_pending_requests(valkey_proxy: Proxy) -> None:
     asyncio.run(main())
 
 
+def test_close_fails_requests_that_wait_to_be_sent(
+    valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two writes in one iteration of the loop, a close at its end leaves the second unsent."""
+    monkeypatch.setattr(multiplex, "PING_AFTER", 60.0)  # or a busy machine may send a PING before
+
+    async def main() -> None:
+        store = async_store(valkey_proxy.url)
+        await store.read(KEY, deadline=soon())
+        with valkey_proxy.fault(BlackHole()):
+            sent, unsent = (
+                asyncio.create_task(store.write(KEY, b"1", None, deadline=soon())) for _ in range(2)
+            )
+            await asyncio.sleep(0)
+            await store.close()
+            with pytest.raises(OutcomeUnknownError):
+                await sent
+            with pytest.raises(BackendUnavailableError):
+                await unsent
+
+    asyncio.run(main())
+
+
 def test_callers_end_by_their_own_deadlines(valkey_proxy: Proxy) -> None:
     """Each caller of a shared connection ends by its own deadline, in any order (C18)."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import threading
 import time
 import traceback
 from typing import Any
@@ -12,6 +13,7 @@ from alarms import Alarm, alarms
 from services.faults import BlackHole, Cut
 from services.proxy import Proxy
 from services.standalone import Redis
+from services.waiting import wait_until
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run_sync
@@ -182,10 +184,21 @@ def test_interrupted_call_leaves_no_reply_behind(open_client: Any, valkey_proxy:
     """A caller that is interrupted while it waits leaves no reply for the next one (C19)."""
     client = open_client(valkey_proxy.url, mode="sync")
     client("write_many", [(KEY, b"1"), (Address(SPACE, "other"), b"2")], None)
-    with alarms(), valkey_proxy.fault(BlackHole(requests=False)):
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+    with (
+        alarms(),
+        valkey_proxy.fault(BlackHole(requests=False)),
+        valkey_proxy.record() as traffic,
+    ):
+
+        def interrupt() -> None:
+            wait_until(lambda: b"GET" in traffic.requests, 5)  # its caller waits for the reply
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
         with pytest.raises(Alarm):
             client("read", KEY)
+        interrupter.join()
     assert client("read", Address(SPACE, "other")) == b"2"
     client.clear(SPACE)
 
