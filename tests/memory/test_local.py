@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from fibonacci import ConfigurationError, MemoryConfig, Workflow
+from fibonacci._builtin import local
 from fibonacci._builtin.local import LocalBackend, LocalStore
 from fibonacci.plugin import Address, Space
 from fibonacci.testing.threads import run_concurrently
@@ -23,6 +24,19 @@ def test_store_is_shared_by_name() -> None:
     other = MemoryConfig(connection_url="memory://shared", timeout=1)
     assert Workflow("w", other).memory.get("k") == 1
     assert Workflow("w", MemoryConfig(connection_url="memory://Shared")).memory.get("k") is None
+
+
+def test_write_sweeps_three_expired_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write with a ttl removes three expired records, and leaves further ones to the next."""
+    now = [0.0]
+    monkeypatch.setattr(local, "monotonic", lambda: now[0])
+    store = LocalStore()
+    old = [Address(SPACE, f"old{number}") for number in range(4)]
+    for address in old:
+        store.write(address, b"1", 1_000, deadline=NEVER)
+    now[0] = 2.0
+    store.write(Address(SPACE, "new"), b"1", 1_000, deadline=NEVER)
+    assert list(store._records) == [old[3], Address(SPACE, "new")]
 
 
 def test_compare_and_set_of_concurrent_threads() -> None:

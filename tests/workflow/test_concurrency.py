@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections import Counter
 from threading import Barrier, Event, Lock, Thread
 from typing import Any
@@ -202,7 +201,7 @@ def test_no_thread_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the system has no thread left, a run ends, with its results or a FibonacciError."""
     monkeypatch.setattr(workers, "_workers", workers.Workers())  # it has no idle worker
     workflow, ended = Workflow("flow"), []
-    started, go = Event(), Event()
+    started, exhausted, go = Event(), Event(), Event()
 
     def exhaust(_: Any) -> None:
         assert started.wait(60)
@@ -215,7 +214,9 @@ def test_no_thread_left(monkeypatch: pytest.MonkeyPatch) -> None:
     workflow.add_node(FunctionNode("hold", hold))
     workflow.add_node(FunctionNode("exhaust", exhaust))
     for node_id in "abc":
-        workflow.add_node(FunctionNode(node_id, lambda _: 1, dependencies=["exhaust"]))
+        workflow.add_node(
+            FunctionNode(node_id, lambda _: exhausted.set(), dependencies=["exhaust"])
+        )
 
     def run() -> None:
         try:
@@ -225,8 +226,10 @@ def test_no_thread_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
     thread = Thread(target=run, daemon=True)
     thread.start()
-    time.sleep(0.3)
-    threading.stack_size(0)
-    go.set()
+    try:
+        assert exhausted.wait(60)  # the thread has kept its node, as no other could be started
+    finally:
+        threading.stack_size(0)
+        go.set()
     thread.join(60)
     assert ended

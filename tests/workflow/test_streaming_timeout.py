@@ -125,6 +125,17 @@ def test_late_delta_is_dropped(workflow: Workflow) -> None:
     assert events[2:] == [NodeFinished("beside", True)]
 
 
+def test_delta_that_nobody_reads_times_out(workflow: Workflow) -> None:
+    """A delta that waits for the reader until the node's deadline ends its model's stream."""
+    model = Trickle()
+    workflow.add_node(LLMNode("n", model, "x", timeout=0.5))
+    events = workflow.stream()
+    assert [next(events), next(events)] == [NodeStarted("n"), NodeText("n", "word ")]
+    assert model.closed.wait(60)  # although the reader has not left
+    with pytest.raises(NodeExecutionError, match="exceeded its timeout"):
+        list(events)
+
+
 class Halting(Trickle):
     """Says one word, and nothing after it."""
 

@@ -263,6 +263,27 @@ def test_timeout_error_of_an_async_function(workflow: Workflow) -> None:
     assert isinstance(caught.value.cause, TimeoutError)
 
 
+class Blocking(Model):
+    """A model that blocks the event loop beyond the deadline, and then raises."""
+
+    def complete(self, request: ModelRequest) -> Completion:
+        raise AssertionError
+
+    async def acomplete(self, request: ModelRequest) -> Completion:
+        assert request.deadline is not None
+        time.sleep(max(0.0, request.deadline - time.monotonic()))  # noqa: ASYNC251 - on purpose
+        raise ModelError("late", retryable=True)
+
+
+def test_model_that_raises_before_the_timer_rings(workflow: Workflow) -> None:
+    """A model that raises after the deadline, before the run's own timer, has timed out."""
+    workflow.add_node(LLMNode("n", Blocking(), "x", timeout=0.3, retry=3))
+    with pytest.raises(NodeExecutionError) as caught:
+        asyncio.run(workflow.aexecute())
+    assert isinstance(caught.value.cause, WorkflowTimeoutError)
+    assert isinstance(caught.value.cause.__cause__, ModelError)
+
+
 class Obedient(Model):
     """A model that raises at the request's deadline, as its contract requires."""
 

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.credentials import Credentials, ReadOnlyCredentials
@@ -15,6 +16,7 @@ from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from fibonacci import BackendUnavailableError, StorageError
+from fibonacci._memory.store_handle import stores_of
 from fibonacci.testing.threads import run_concurrently
 from fibonacci_dynamodb.credentials import SigningCredentials
 
@@ -105,11 +107,13 @@ def test_slow_credentials_end_at_deadline(
     """Credentials that take too long raise BackendUnavailableError at the deadline (C18)."""
     provide(f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done")
     memory = open_memory(f"{table_url}&profile=tests", timeout=0.6)
+    store: Any = stores_of(memory).blocking_store
     for _ in range(2):  # the first creates the client, too
         start = time.monotonic()
         with pytest.raises(BackendUnavailableError, match="time"):
             memory.get("k")
         assert time.monotonic() - start < 0.6 + 0.5
+        until(lambda: store._table._client._bundle)  # the second waits for the credentials only
     (tmp_path / "go").touch()
     assert ready(memory).get("absent") is None
 

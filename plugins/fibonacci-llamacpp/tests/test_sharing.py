@@ -133,13 +133,16 @@ def test_deadline_holds_while_the_model_is_loaded(run: Run, weights: Path) -> No
 def test_deadline_holds_for_waiters_of_a_load(weights: Path) -> None:
     """A request that waits for another thread's load times out at its own deadline."""
     model = LlamaModel(ModelServer(weights))
-    with ThreadPoolExecutor(1) as pool:
-        model._server._lock.acquire()
-        late = ModelRequest(prompt="Hi", deadline=monotonic() + 0.3)
-        waiting = pool.submit(model.complete, late)
-        with pytest.raises(ModelError, match="deadline"):
-            waiting.result()
-        model._server._lock.release()
+
+    def complete() -> None:
+        model.complete(ModelRequest(prompt="Hi", deadline=monotonic() + 0.3))
+
+    with (
+        model._server._lock,
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(ModelError, match="deadline"),
+    ):
+        pool.submit(complete).result()
 
 
 def test_invalid_executable_is_reported(
