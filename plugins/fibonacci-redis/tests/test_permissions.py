@@ -128,22 +128,24 @@ def test_certificate_rejected_by_the_server_is_a_permanent_error(
 
 
 @pytest.mark.parametrize("mode", ["sync"])
+@pytest.mark.parametrize("login", ["", ":hunter2@"])
 def test_certificate_rejected_before_the_first_request_is_a_permanent_error(
-    open_client: Any, valkey_tls: Any, tls_of: Any, monkeypatch: pytest.MonkeyPatch
+    open_client: Any, valkey_tls: Any, tls_of: Any, login: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A verdict that arrives after a TLS 1.3 handshake is read, though the server has closed."""
-    send_hello = Connection._send_hello
+    on_connect = Connection.on_connect
 
-    def send_hello_late(connection: Connection) -> None:
-        closed = select.poll()
-        closed.register(connection.socket, 0)  # its errors and its end
-        assert closed.poll(60_000)
-        send_hello(connection)
+    def wait_for_the_end(connection: Connection, redis_py: Any) -> None:
+        on_connect(connection, redis_py)
+        end = select.poll()
+        end.register(connection.socket, 0)
+        assert end.poll(60_000)
 
-    monkeypatch.setattr(Connection, "_send_hello", send_hello_late)
+    monkeypatch.setattr(Connection, "on_connect", wait_for_the_end)
     files = valkey_tls.certificates
     other = {"ssl_certfile": str(files.stranger), "ssl_keyfile": str(files.stranger_key)}
-    client = open_client(valkey_tls.url, **{**tls_of(valkey_tls), **other})
+    url = valkey_tls.url.replace("//", f"//{login}")
+    client = open_client(url, **{**tls_of(valkey_tls), **other})
     with raises_exactly(StorageError, "certificates were rejected by .* ssl_certfile"):
         client("read", KEY)
 

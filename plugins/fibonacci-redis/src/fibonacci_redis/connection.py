@@ -11,9 +11,11 @@ import select
 import socket
 import weakref
 from collections.abc import Sequence
-from ssl import SSLEOFError, SSLSocket, SSLWantReadError
+from ssl import SSLEOFError, SSLError, SSLSocket, SSLWantReadError
 from time import monotonic
 from typing import Any, Final
+
+from redis.exceptions import RedisError
 
 from fibonacci.plugin.runtime import DeadlineExceeded, raise_for_signal
 from fibonacci_redis.endpoint import Endpoint
@@ -109,6 +111,8 @@ class Connection:
         self._deadline = deadline
         self._hello_reply: Any = INCOMPLETE if endpoint.primary_only else None
         """The reply to HELLO; None if the role does not matter."""
+        self._is_connecting = False
+        self._tls_alert: SSLError | None = None
         timeout = max(0.001, deadline - monotonic())
         try:
             self._redis_py = endpoint.connection_class(
@@ -126,9 +130,12 @@ class Connection:
         try:
             self._redis_py.connect()
             self._check_role()
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if self._tls_alert is not None and isinstance(error, RedisError):
+                raise self._tls_alert from error
             raise
+        self._is_connecting = False
 
     def on_connect(self, connection: Any) -> None:
         """Take over the socket: redis-py has opened it, and authenticates next."""
@@ -142,11 +149,23 @@ class Connection:
         self.is_encrypted = isinstance(self.socket, SSLSocket)
         self._poller = select.poll()
         self._poller.register(self.socket, select.POLLIN)
+        self._is_connecting = True
         reader = create_reader()
         self.feed, self.gets, self.has_unread = reader.feed, reader.gets, reader.has_data
 
     def on_disconnect(self) -> None:
-        """Do nothing: redis-py closes the socket."""
+        """Keep the server's TLS alert, if there is one: redis-py closes the socket, unread.
+
+        With TLS 1.3 a server may refuse the client's certificate when redis-py already sends.
+        """
+        if not (self._is_connecting and self.is_encrypted):
+            return
+        try:
+            self.socket.recv(1)
+        except OSError as error:
+            raise_for_signal(error)
+            if isinstance(error, SSLError) and "ALERT" in str(error.reason):
+                self._tls_alert = error
 
     def read_response(self, *_: Any, **__: Any) -> Any:
         """Return the next reply, while redis-py connects."""
