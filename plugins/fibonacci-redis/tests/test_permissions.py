@@ -115,7 +115,7 @@ def test_certificate_rejected_by_the_server_is_a_permanent_error(
 ) -> None:
     """A client's certificate that the server rejects is a permanent error, which names the options.
 
-    With TLS 1.2 the client always learns of it: its handshake waits for the server's verdict. With
+    With TLS 1.2 the client always learns of it: its handshake waits for the server's decision. With
     TLS 1.3 it may send first, and find the connection closed.
     """
     with TLSTerminator(tmp_path, valkey_server, mutual=True) as server:
@@ -132,7 +132,10 @@ def test_certificate_rejected_by_the_server_is_a_permanent_error(
 def test_certificate_rejected_before_the_first_request_is_a_permanent_error(
     open_client: Any, valkey_tls: Any, tls_of: Any, login: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A verdict that arrives after a TLS 1.3 handshake is read, though the server has closed."""
+    """A certificate that is rejected after a TLS 1.3 handshake is reported, without the password.
+
+    The server has closed the connection before the client sends anything.
+    """
     on_connect = Connection.on_connect
 
     def wait_for_the_end(connection: Connection, redis_py: Any) -> None:
@@ -146,8 +149,10 @@ def test_certificate_rejected_before_the_first_request_is_a_permanent_error(
     other = {"ssl_certfile": str(files.stranger), "ssl_keyfile": str(files.stranger_key)}
     url = valkey_tls.url.replace("//", f"//{login}")
     client = open_client(url, **{**tls_of(valkey_tls), **other})
-    with raises_exactly(StorageError, "certificates were rejected by .* ssl_certfile"):
+    with raises_exactly(StorageError, "certificates were rejected by .* ssl_certfile") as caught:
         client("read", KEY)
+    cause = caught.value.__cause__
+    assert (cause.__traceback__, cause.__cause__, cause.__context__) == (None, None, None)
 
 
 def test_plain_connection_to_tls_fails(open_client: Any, encrypted: Any) -> None:

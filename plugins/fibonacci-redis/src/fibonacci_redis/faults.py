@@ -139,7 +139,9 @@ def map_connect_error(error: Exception, endpoint: Endpoint) -> StorageError:
     cause = _find_cause(error)
     mapped = _map_cause(cause, endpoint)
     if isinstance(cause, OSError):  # its text is the operating system's
-        mapped.__cause__ = cause
+        # Not the errors behind it, nor its frames: redis-py's hold the password that it sends.
+        cause.__cause__ = cause.__context__ = None
+        mapped.__cause__ = cause.with_traceback(None)
     return mapped
 
 
