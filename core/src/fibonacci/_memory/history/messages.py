@@ -1,0 +1,81 @@
+"""Messages of a conversation: what they may be, and how many tokens they take, by estimate."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from fibonacci._memory import codec
+from fibonacci.errors import InvalidArgumentError
+from fibonacci.plugin._runtime.errors import did_you_mean
+from fibonacci.plugin.address import Address
+
+ROLES: Final = ("system", "developer", "user", "assistant", "tool")
+"""The roles of the providers' chat APIs."""
+
+BYTES_PER_TOKEN: Final = 4
+MESSAGE_OVERHEAD: Final = 4
+"""Tokens that a message takes besides its content: its role, and where it begins and ends."""
+
+Message = dict[str, Any]
+"""``{"role": …, "content": …}``; content is text or a list of blocks, and other fields are kept."""
+
+
+def check_messages(messages: Sequence[Any]) -> list[Message]:
+    """Return the messages of a turn as new dicts. Raises InvalidArgumentError."""
+    if not messages:
+        raise InvalidArgumentError("a turn needs at least one message")
+    return [_check(message, f"message {number}") for number, message in enumerate(messages)]
+
+
+def estimate_tokens(message: Message, address: Address) -> int:
+    """Return about how many tokens a message takes: ⌈bytes in UTF-8 / 4⌉ + 4.
+
+    Blocks, tool calls and other fields count as the JSON that they are stored as.
+    """
+    content = message.get("content")
+    rest = {name: value for name, value in message.items() if name not in ("role", "content")}
+    if not isinstance(content, str):
+        rest["content"], content = content, ""
+    size = len(content.encode())
+    if any(value is not None for value in rest.values()):
+        size += len(codec.encode(rest, address))
+    return math.ceil(size / BYTES_PER_TOKEN) + MESSAGE_OVERHEAD
+
+
+def _check(message: Any, name: str) -> Message:
+    if not isinstance(message, Mapping):
+        raise InvalidArgumentError(
+            f'{name} must be a dict like {{"role": "user", "content": "Hello"}}, '
+            f"not {type(message).__name__}"
+        )
+    role = message.get("role")
+    if role not in ROLES:
+        shown = repr(role[:40]) if isinstance(role, str) else type(role).__name__
+        hint = did_you_mean(role, ROLES) if isinstance(role, str) else ""
+        raise InvalidArgumentError(
+            f"{name} has the role {shown}: it is one of {', '.join(ROLES)}.{hint}"
+        )
+    _check_content(message, name)
+    return dict(message)
+
+
+def _check_content(message: Mapping[str, Any], name: str) -> None:
+    content = message.get("content")
+    if content is None and any(
+        value for field, value in message.items() if field not in ("role", "content")
+    ):
+        return  # such as an assistant's message that has only tool calls
+    if isinstance(content, str | list | tuple) and not content:
+        raise InvalidArgumentError(f"{name} is empty")
+    if isinstance(content, str):
+        return
+    if not isinstance(content, list | tuple):
+        raise InvalidArgumentError(
+            f"the content of {name} must be text or a list of blocks, not {type(content).__name__}"
+        )
+    for number, block in enumerate(content):
+        if not isinstance(block, Mapping) or not isinstance(block.get("type"), str):
+            raise InvalidArgumentError(
+                f'block {number} of {name} must be a dict with a "type", such as '
+                f'{{"type": "text", "text": "Hello"}}'
+            )
