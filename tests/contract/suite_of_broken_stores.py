@@ -9,7 +9,7 @@ from minimal import MinimalStore, toy_plugin
 
 from fibonacci import register_plugin
 from fibonacci.testing import StoreContract
-from fibonacci.testing.report import cited_clauses
+from fibonacci.testing.clauses import cited_clauses
 from fibonacci.testing.store.stateful import HistoryTests
 
 STORES = {**BROKEN, **BROKEN_ASYNC, "MinimalStore": MinimalStore}
