@@ -1,14 +1,15 @@
 """Stores that damage values, or report errors as something else."""
 
+import json
 import time
 
 from minimal import MinimalStore
 
 from broken.entry import broken
-from fibonacci.errors import BackendUnavailableError
+from fibonacci.errors import BackendUnavailableError, CorruptRecordError
 
 
-@broken("C7")
+@broken("test_exact_bytes")
 class StripsBytes(MinimalStore):
     """Records are stored as text, and lose bytes that are not."""
 
@@ -17,7 +18,7 @@ class StripsBytes(MinimalStore):
         super().write(address, data, ttl_ms, deadline=deadline)
 
 
-@broken("C7")
+@broken("test_exact_bytes")
 class ReturnsABuffer(MinimalStore):
     """Reads return the store's buffer, which others may change."""
 
@@ -26,7 +27,60 @@ class ReturnsABuffer(MinimalStore):
         return data if data is None else bytearray(data)
 
 
-@broken("C8")
+class TextStore(MinimalStore):
+    """What is written is changed first."""
+
+    def written(self, address, data):
+        return data
+
+    def put(self, address, data, expires):
+        super().put(address, self.written(address, data), expires)
+
+
+@broken("test_round_trip")
+class RoundsNumbers(TextStore):
+    """Records are decoded and encoded again, with numbers as floats."""
+
+    def written(self, address, data):
+        return json.dumps(json.loads(data, parse_int=float)).encode()
+
+
+@broken("test_shorter_value_replaces_longer")
+class OverwritesInPlace(TextStore):
+    """A shorter value leaves the end of a longer one."""
+
+    def written(self, address, data):
+        return data + (self.found(address) or (b"",))[0][len(data) :]
+
+
+@broken("test_large_value")
+class CutsAt64K(TextStore):
+    """Values are cut at 65,535 bytes, as a column may do."""
+
+    def written(self, address, data):
+        return data[: 2**16 - 1]
+
+
+@broken("test_none")
+class NullIsAbsent(MinimalStore):
+    """A null of JSON is taken for an SQL one."""
+
+    def read(self, address, *, deadline):
+        data = super().read(address, deadline=deadline)
+        return None if data == b"null" else data
+
+
+@broken("test_corrupt_record_can_be_replaced")
+class ReplacesOnlySound(TextStore):
+    """A write reads the old record first, and fails if it is corrupt."""
+
+    def written(self, address, data):
+        if (self.found(address) or (b"",))[0].startswith(b"{o"):
+            raise CorruptRecordError("not a record")
+        return data
+
+
+@broken("test_corrupt_record")
 class SwallowsCorruption(MinimalStore):
     """Invalid JSON is reported as absent."""
 
@@ -35,7 +89,7 @@ class SwallowsCorruption(MinimalStore):
         return data if data and data[:1] in b' "-0123456789[{tfn' and data[1:2] != b"o" else None
 
 
-@broken("C18")
+@broken("test_read_past_deadline")
 class SwallowsTimeouts(MinimalStore):
     """A request that timed out is reported as absent."""
 
@@ -48,7 +102,7 @@ class SwallowsTimeouts(MinimalStore):
             return None
 
 
-@broken("C18")
+@broken("test_read_past_deadline")
 class LeaksTimeouts(MinimalStore):
     """A request that timed out raises the driver's own error."""
 
@@ -58,7 +112,7 @@ class LeaksTimeouts(MinimalStore):
         return super().read(address, deadline=deadline)
 
 
-@broken("C18")
+@broken("test_write_past_deadline")
 class DeniesWrites(MinimalStore):
     """A write that was applied is reported as surely not applied."""
 
@@ -68,7 +122,7 @@ class DeniesWrites(MinimalStore):
             raise BackendUnavailableError("too late")
 
 
-@broken("C10")
+@broken("test_larger_value")
 class CutsLargeValues(MinimalStore):
     """Values are cut at a mebibyte."""
 
@@ -76,7 +130,7 @@ class CutsLargeValues(MinimalStore):
         super().write(address, data[: 2**20], ttl_ms, deadline=deadline)
 
 
-@broken("C25")
+@broken("test_sealed_record_is_handled")
 class KeepsOnlyPlain(MinimalStore):
     """Sealed records are neither listed nor removed."""
 
