@@ -9,7 +9,7 @@ from broken.entry import broken
 from fibonacci.plugin import ABSENT, KEEP_TTL
 
 
-@broken("test_concurrent_adds")
+@broken("test_concurrent_adds", "test_concurrent_cas")
 class NotAtomic(MinimalStore):
     """Compare-and-set reads, compares, and then writes."""
 
@@ -42,6 +42,15 @@ class CreatesAnyway(MinimalStore):
             found = (self.found(address) or (ABSENT,))[0]
             expected = found if expected is ABSENT else expected
             return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+
+
+@broken("test_cas_without_a_change")
+class CountsChangedRows(MinimalStore):
+    """A compare-and-set that changes nothing returns False, as no row has changed."""
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        written = super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+        return written and not (data == expected and ttl_ms is KEEP_TTL)
 
 
 @broken("test_cas_equal")

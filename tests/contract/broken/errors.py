@@ -1,12 +1,19 @@
 """Stores that damage values, or report errors as something else."""
 
 import json
+import logging
 import time
 
 from minimal import MinimalStore
 
 from broken.entry import broken
-from fibonacci.errors import BackendUnavailableError, CorruptRecordError
+from fibonacci.errors import (
+    BackendUnavailableError,
+    CorruptRecordError,
+    StorageError,
+    ValueTooLargeError,
+)
+from fibonacci.plugin import ABSENT
 
 
 @broken("test_exact_bytes")
@@ -128,6 +135,77 @@ class CutsLargeValues(MinimalStore):
 
     def write(self, address, data, ttl_ms, *, deadline):
         super().write(address, data[: 2**20], ttl_ms, deadline=deadline)
+
+
+@broken("test_largest_values")
+class RefusesAfterTheWrite(MinimalStore):
+    """A value that is too large is refused when it was written."""
+
+    def write(self, address, data, ttl_ms, *, deadline):
+        super().write(address, data, ttl_ms, deadline=deadline)
+        if len(data) > 2**23:
+            raise ValueTooLargeError("too large", size=len(data), limit=2**23)
+
+
+@broken("test_largest_values")
+class KeepsTheSizes(MinimalStore):
+    """The error about a value that is too large does not have the sizes."""
+
+    def write(self, address, data, ttl_ms, *, deadline):
+        if len(data) > 2**23:
+            raise ValueTooLargeError("too large")
+        super().write(address, data, ttl_ms, deadline=deadline)
+
+
+@broken("test_largest_values")
+class SendsBothValues(MinimalStore):
+    """A compare-and-set sends two values in one request, which has a limit of 16 MiB."""
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        if expected is not ABSENT and len(expected) + len(data) > 2**24:
+            raise StorageError("the request is too large")
+        return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+
+
+@broken("test_any_deadline")
+class LeaksLateTimeouts(MinimalStore):
+    """A compare-and-set that takes too long raises the driver's own error."""
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        written = super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+        time.sleep(0.002)
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        return written
+
+
+@broken("test_any_deadline")
+class DeniesLateChanges(MinimalStore):
+    """A compare-and-set that was applied, but took too long, is reported as not applied."""
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        written = super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+        time.sleep(0.002)
+        if time.monotonic() > deadline:
+            raise BackendUnavailableError("too late")
+        return written
+
+
+@broken("test_nothing_secret_is_shown")
+class LogsValues(MinimalStore):
+    """Each write is logged for a debugger, with its value."""
+
+    def write(self, address, data, ttl_ms, *, deadline):
+        logging.getLogger("shelf").debug("write %r", data)
+        super().write(address, data, ttl_ms, deadline=deadline)
+
+
+@broken("test_nothing_secret_is_shown")
+class ShowsItsRecords(MinimalStore):
+    """The repr shows the records."""
+
+    def __repr__(self):
+        return f"ShowsItsRecords({[*self.records.values()]})"
 
 
 @broken("test_sealed_record_is_handled")

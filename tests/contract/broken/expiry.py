@@ -157,6 +157,14 @@ class RefreshesOnRead(MinimalStore):
         return None if record[1] == math.inf else math.ceil((record[1] - self.now()) * 1000)
 
 
+@broken("test_skewed_clock")
+class TrustsTheClient(MinimalStore):
+    """Expiries are times of the client's clock, which the store does not say."""
+
+    def now(self):
+        return time.time()
+
+
 @broken("test_expired_set")
 class WriteKeepsPastExpiry(MinimalStore):
     """A write without a ttl keeps the expiry of the record that expired there."""

@@ -35,6 +35,17 @@ class LosesCancelled(MinimalAsyncStore):
         return result
 
 
+@broken("test_closed_store")
+class LeavesATask(MinimalAsyncStore):
+    """Closing leaves the task that sends heartbeats."""
+
+    task = None
+
+    async def write(self, address, data, ttl_ms, *, deadline):
+        self.task = self.task or asyncio.create_task(asyncio.sleep(3600))
+        await super().write(address, data, ttl_ms, deadline=deadline)
+
+
 @broken("test_concurrent_adds")
 class AsyncNotAtomic(MinimalAsyncStore):
     """Compare-and-set yields to the loop between the comparison and the write."""

@@ -54,7 +54,7 @@ def _write_many(raw_store: StoreUnderTest, address: Address, _: bytes, data: byt
 
 
 # All ways in all sizes would take seconds. A compare-and-set of 9 MiB sends 18 MiB, maybe.
-WAYS_TO_WRITE = {
+WAYS_TO_WRITE: dict[int, list[Callable[[StoreUnderTest, Address, bytes, bytes], None]]] = {
     5 * MIB: [_write_many, _compare_and_set],
     9 * MIB: [_write, _compare_and_set],
     16 * MIB: [_write],

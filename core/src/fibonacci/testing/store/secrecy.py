@@ -40,9 +40,9 @@ def _call_each_method(raw_store: StoreUnderTest) -> None:
     assert raw_store.read_many([address]) == [OTHER]
     assert raw_store.touch(address, 60_000) is True
     assert raw_store.keys(raw_store.space()) == [KEY]
+    assert raw_store.remove(address) is True
     raw_store.write_many([(address, VALUE)])
     assert raw_store.read(address) == VALUE
-    assert raw_store.remove(address) is True
 
 
 def _passwords(memory_factory: MemoryFactory) -> list[str]:
