@@ -84,6 +84,7 @@ def store(request: pytest.FixtureRequest) -> FailingStore:
     store = FailingStore()
     store.retry_transient_errors = request.param
     store._in_process = False
+    store._needs_guard = True
     return store
 
 

@@ -9,7 +9,7 @@ from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin.storage import AsyncStore
 
 
-def guarded(name: str) -> Any:
+def _guarded(name: str) -> Any:
     async def call(store: "GuardedStore", *args: Any, **kwargs: Any) -> Any:
         try:
             return await getattr(store.store, name)(*args, **kwargs)
@@ -30,19 +30,19 @@ class GuardedStore(AsyncStore):
         """Wrap the store."""
         self.store = store
 
-    read = guarded("read")
-    write = guarded("write")
-    compare_and_set = guarded("compare_and_set")
-    remove = guarded("remove")
-    remaining_ttl_ms = guarded("remaining_ttl_ms")
-    scan = guarded("scan")
-    close = guarded("close")
-    read_many = guarded("read_many")
-    write_many = guarded("write_many")
-    remove_many = guarded("remove_many")
-    exists = guarded("exists")
-    touch = guarded("touch")
-    clear = guarded("clear")
+    read = _guarded("read")
+    write = _guarded("write")
+    compare_and_set = _guarded("compare_and_set")
+    remove = _guarded("remove")
+    remaining_ttl_ms = _guarded("remaining_ttl_ms")
+    scan = _guarded("scan")
+    close = _guarded("close")
+    read_many = _guarded("read_many")
+    write_many = _guarded("write_many")
+    remove_many = _guarded("remove_many")
+    exists = _guarded("exists")
+    touch = _guarded("touch")
+    clear = _guarded("clear")
 
     async def _sleep(self, seconds: float) -> None:
         await self.store._sleep(seconds)

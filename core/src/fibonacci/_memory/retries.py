@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, Final
 
 from fibonacci._memory.foreign_errors import describe_request, foreign_error
-from fibonacci._memory.guarded_store import GuardedStore, guarded
+from fibonacci._memory.guarded_store import GuardedStore
 from fibonacci.errors import BackendUnavailableError, FibonacciError, OutcomeUnknownError
 from fibonacci.plugin._runtime.errors import error_origin
 from fibonacci.plugin._runtime.logs import get_logger
@@ -36,8 +36,7 @@ def add_retries(store: AsyncStore) -> AsyncStore:
     """Return the store with retries if its errors may be transient; it raises only our errors."""
     if store.retry_transient_errors:
         return RetryingStore(store)
-    # Core's own store needs no guard, and a coroutine more is a tenth of its read.
-    return store if store._in_process else GuardedStore(store)
+    return GuardedStore(store) if store._needs_guard else store
 
 
 def _retrying(name: str, *retryable: type[TransientError]) -> Any:
@@ -85,7 +84,6 @@ class RetryingStore(GuardedStore):
     remove = _retrying("remove", BackendUnavailableError)
     remove_many = _retrying("remove_many", BackendUnavailableError)
     compare_and_set = _retrying("compare_and_set", BackendUnavailableError)
-    close = guarded("close")
 
     async def retry_until(
         self,
