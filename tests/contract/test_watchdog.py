@@ -1,8 +1,10 @@
 """The watchdog of the suites ends a call that hangs, and shows where it hangs."""
 
 import asyncio
+import bdb
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -109,6 +111,18 @@ def test_afterwards():
         assert signal.getsignal(signal.SIGURG) != before
     assert signal.getsignal(signal.SIGURG) == before
     assert threading.active_count() == threads
+
+
+def test_debugger():
+    """A debugger's prompt may last as long as its user likes."""
+    before, debugger = sys.gettrace(), bdb.Bdb()
+    debugger.reset()
+    with Watchdog(LIMIT):
+        sys.settrace(debugger.trace_dispatch)
+        try:
+            time.sleep(2 * LIMIT)
+        finally:
+            sys.settrace(before)
 
 
 def test_in_a_thread():
