@@ -123,9 +123,9 @@ class TestShelf(StoreContract):
 """
 
 PARTS = [
-    *("Value", "CorruptRecord", "Address", "Space", "Expired", "Expiry", "Touch"),
-    *("Listing", "Page", "CompareAndSet", "Batch", "AtomicUpdate", "DefaultMethod", "Error"),
-    *("Lifecycle", "Fork", "Interrupt", "Signal", "History"),
+    *("Value", "CorruptRecord", "Address", "Space", "Expired", "Expiry", "Touch", "Clock"),
+    *("Listing", "Page", "CompareAndSet", "Batch", "Large", "AtomicUpdate", "DefaultMethod"),
+    *("Error", "Hook", "Secrecy", "Lifecycle", "Fork", "Interrupt", "Signal", "History"),
 ]
 """From the simplest to those that only make sense if all else works."""
 

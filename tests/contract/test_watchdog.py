@@ -1,8 +1,10 @@
 """The watchdog of the suites ends a call that hangs, and shows where it hangs."""
 
 import asyncio
+import bdb
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -96,10 +98,10 @@ def test_swallowed():
 
 def test_progress():
     """A test that makes progress may take longer than the limit."""
-    with Watchdog(LIMIT):
-        for _ in range(20):
+    with Watchdog(1):
+        for _ in range(12):
             note_progress()
-            time.sleep(LIMIT / 10)
+            time.sleep(0.1)
 
 
 def test_afterwards():
@@ -109,6 +111,18 @@ def test_afterwards():
         assert signal.getsignal(signal.SIGURG) != before
     assert signal.getsignal(signal.SIGURG) == before
     assert threading.active_count() == threads
+
+
+def test_debugger():
+    """A debugger's prompt may last as long as its user likes."""
+    before, debugger = sys.gettrace(), bdb.Bdb()
+    debugger.reset()
+    with Watchdog(LIMIT):
+        sys.settrace(debugger.trace_dispatch)
+        try:
+            time.sleep(2 * LIMIT)
+        finally:
+            sys.settrace(before)
 
 
 def test_in_a_thread():
