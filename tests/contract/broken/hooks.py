@@ -288,6 +288,15 @@ class LeavesASocket(Opened):
         super().write(address, data, ttl_ms, deadline=deadline)
 
 
+@broken("test_files_of_closed_stores")
+class LeavesAFile(Opened):
+    """Closing leaves a file open that no Python object knows, as a driver in C does."""
+
+    def write(self, address, data, ttl_ms, *, deadline):
+        os.open(os.devnull, os.O_RDONLY)
+        super().write(address, data, ttl_ms, deadline=deadline)
+
+
 @broken("test_closed_store")
 class LeavesAThread(Opened):
     """Closing leaves the thread that sends heartbeats."""

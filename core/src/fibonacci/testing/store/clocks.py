@@ -36,7 +36,7 @@ class ClockTests(ContractFixtures):
 
 @contextmanager
 def skewed_clock(skew: int, store: object) -> Iterator[None]:
-    """Set the clock of ``time``, also where the package of the store has imported its functions.
+    """Set the clock of ``time``, also where the store or Fibonacci has imported its functions.
 
     ``datetime`` has a clock that can't be replaced.
     """
@@ -47,12 +47,12 @@ def skewed_clock(skew: int, store: object) -> Iterator[None]:
     }
     package = type(store).__module__.partition(".")[0]
     with pytest.MonkeyPatch.context() as patch:
-        for module in [time, *_modules_of(package)]:
+        for module in [time, *_modules_of({package, "fibonacci"})]:
             for name, clock in [*vars(module).items()]:
                 if clock is now or clock is now_ns:
                     patch.setattr(module, name, skewed[clock])
         yield
 
 
-def _modules_of(package: str) -> list[ModuleType]:
-    return [module for name, module in [*sys.modules.items()] if name.partition(".")[0] == package]
+def _modules_of(packages: set[str]) -> list[ModuleType]:
+    return [module for name, module in [*sys.modules.items()] if name.partition(".")[0] in packages]

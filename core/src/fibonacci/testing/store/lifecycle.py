@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from fibonacci import MemoryManager, StorageError
+from fibonacci.testing.applicability import not_applicable
 from fibonacci.testing.forks import NO_FORK, forked
 from fibonacci.testing.modes import AsyncMode, CallMode
 from fibonacci.testing.store.fixtures import (
@@ -25,6 +26,10 @@ from fibonacci.testing.store.fixtures import (
     close_workflow,
 )
 from fibonacci.testing.threads import run_concurrently
+
+
+OPEN_FILES = "/dev/fd"
+"""A folder that lists the files and sockets that the process has open."""
 
 
 class LifecycleTests(ContractFixtures):
@@ -114,6 +119,17 @@ class LifecycleTests(ContractFixtures):
         if isinstance(mode, AsyncMode):
             assert _left_by(lambda: mode.run(_other_tasks)) == set()
 
+    def test_files_of_closed_stores(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """A store that is opened and closed again and again leaves no file or socket open (C22)."""
+        memory_factory.settings()  # a Store object is not closed here
+        if not os.path.isdir(OPEN_FILES):
+            not_applicable("this system does not list the files that a process has open")
+        counts: list[int] = []
+        for _ in range(4):
+            _use_and_close(memory_factory, mode, self.timeout + 6)
+            counts.append(_count_open_files(at_most=counts[0] if counts else None))
+        assert counts[-1] <= counts[0], f"open files after each time: {counts}"
+
     def test_successive_event_loops(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
         """One memory serves several event loops, one after the other, and then the first (C21)."""
         workflow = memory_factory.new_workflow()
@@ -184,6 +200,15 @@ def _left_by(found: Callable[[], set[Any]]) -> set[Any]:
     while found() and time.monotonic() < end:
         time.sleep(0.01)
     return found()
+
+
+def _count_open_files(at_most: int | None) -> int:
+    """Return how many files are open; wait a moment until they are at most so many."""
+    gc.collect()
+    end = time.monotonic() + 1
+    while at_most is not None and len(os.listdir(OPEN_FILES)) > at_most and time.monotonic() < end:
+        time.sleep(0.01)
+    return len(os.listdir(OPEN_FILES))
 
 
 def _idle_workers() -> set[threading.Thread]:

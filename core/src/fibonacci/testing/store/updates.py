@@ -136,7 +136,7 @@ class CompareAndSetTests(ContractFixtures):
 
     def test_cas_empty_bytes(self, raw_store: StoreUnderTest) -> None:
         """Empty bytes are bytes, and distinct from absence (C16)."""
-        raw_store.write(raw_store.address("k"), b"")
+        assert raw_store.compare_and_set(raw_store.address("k"), ABSENT, b"") is True
         assert raw_store.exists(raw_store.address("k")) is True
         assert raw_store.read(raw_store.address("k")) == b""
         assert raw_store.compare_and_set(raw_store.address("k"), ABSENT, b"1") is False
