@@ -8,6 +8,7 @@ every run; the longer examples, of the same kind, with --long.
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 from fresh import FreshEnvironment, built
 from modes import MODES
+from services import mariadb
 
 pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
@@ -22,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "write-a-backend.md"
 EXAMPLES = {path.name: path for path in (ROOT / "examples" / "backends").glob("*/")}
 SHELF = "fibonacci-shelf"
+MARIADB = "fibonacci-mariadb"
 LONG = [pytest.param(name, marks=pytest.mark.long) for name in sorted(EXAMPLES)]
 
 # A name in backquotes at the end of a paragraph, and a block of code after it.
@@ -85,6 +88,8 @@ def installed(tmp_path_factory, modes):
     projects = {SHELF: written_out(folder / SHELF)}
     if modes == MODES:  # with --long
         projects |= EXAMPLES
+    if not shutil.which("mariadbd"):
+        projects.pop(MARIADB, None)
     started = {}
     try:
         for name, project in projects.items():
@@ -96,7 +101,15 @@ def installed(tmp_path_factory, modes):
             one.tests.wait()
 
 
-@pytest.mark.parametrize("name", [SHELF, *LONG])
+@pytest.fixture
+def name(request):
+    """A distribution whose server this machine has."""
+    if request.param == MARIADB:
+        mariadb.binary()
+    return request.param
+
+
+@pytest.mark.parametrize("name", [SHELF, *LONG], indirect=True)
 def test_found(installed, name):
     """The environment finds the backend by its entry point, in the wheel, not in the sources."""
     environment = installed[name].environment
@@ -107,7 +120,7 @@ def test_found(installed, name):
     assert Path(module).is_relative_to(environment.site)
 
 
-@pytest.mark.parametrize("name", [SHELF, *LONG])
+@pytest.mark.parametrize("name", [SHELF, *LONG], indirect=True)
 def test_keeps_the_contract(installed, modes, name):
     """Each distribution's tests pass in its environment, including the contract's."""
     one = installed[name]
