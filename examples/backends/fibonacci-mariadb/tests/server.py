@@ -58,7 +58,7 @@ class Server:
     def query(self, sql, *arguments):
         """Run a statement as root; return the rows."""
         with self.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(sql, arguments)
+            cursor.execute(sql, arguments or None)
             return cursor.fetchall()
 
     def connect(self):
