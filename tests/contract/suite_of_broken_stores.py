@@ -9,7 +9,7 @@ from minimal import MinimalStore, toy_plugin
 
 from fibonacci import register_plugin
 from fibonacci.testing import StoreContract
-from fibonacci.testing.report import cited_clauses
+from fibonacci.testing.clauses import cited_clauses
 from fibonacci.testing.store.stateful import HistoryTests
 
 STORES = {**BROKEN, **BROKEN_ASYNC, "MinimalStore": MinimalStore}
@@ -40,6 +40,7 @@ def suite(name, contract, **settings):
     """Return the contract's class for one store."""
     is_async = name in BROKEN_ASYNC
     modes = ["async"] if is_async else ["sync"]
+    settings["hang_slack"] = getattr(STORES[name], "hang_slack", StoreContract.hang_slack)
     settings |= {"backend": name, "store": STORES[name], "is_async": is_async, "modes": modes}
     return type(f"Test{name}", (Hasty, contract), settings)
 

@@ -2,14 +2,12 @@
 
 import random
 import socket
-from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 # A cluster's bus is port + 10000, which no server of another kind may claim or release, and must
 # stay below the ephemeral range (32768).
 _RANGE = range(10_240, 20_240)
 _BUS = 10_000
-_ESTABLISHED = "01"
 
 # A name in the abstract namespace belongs to one process at a time, and dies with it: no other
 # farm on this machine picks a port between our look and our server's bind.
@@ -35,21 +33,10 @@ def release(port: int) -> None:
             holder.close()
 
 
-def clients(port: int) -> set[int]:
-    """Return the ports of clients whose connection the kernel still reports as established."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ends = [(*map(_number, line[1:3]), line[3]) for line in lines]
-    return {ours for ours, theirs, state in ends if theirs == port and state == _ESTABLISHED}
-
-
 def release_all() -> None:
     """Release all ports of this process."""
     for port in list(_claims):
         release(port)
-
-
-def _number(address: str) -> int:
-    return int(address.rpartition(":")[2], 16)
 
 
 def _take(port: int) -> bool:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 from services.dynamodb import Moto
-from services.faults import BlackHole, Delay, Refuse, Trickle, lost_reply, lost_request
 from services.proxy import Proxy
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import Store
+from fibonacci.testing.network import BlackHole, Delay, Refuse, Trickle, lost_reply, lost_request
 from fibonacci.testing.threads import run_concurrently
 from fibonacci_dynamodb import transport
 from fibonacci_dynamodb.connection import Connection

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from forks import in_child
 from services.databases import Databases
-from services.faults import BlackHole
 from services.pgbouncer import PgBouncer
 from services.proxy import Proxy
 
 from fibonacci.errors import OutcomeUnknownError
+from fibonacci.testing.network import BlackHole
 from fibonacci_postgres import abandoned
 
 from .stores import (

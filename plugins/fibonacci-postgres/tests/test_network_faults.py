@@ -6,11 +6,19 @@ from collections.abc import Iterable, Iterator
 import pytest
 from services import postgres
 from services.databases import Databases
-from services.faults import BlackHole, Cut, Refuse, Reset, Trickle, lost_reply, lost_request
 from services.postgres import Postgres
 from services.proxy import Proxy
 
 from fibonacci.errors import BackendUnavailableError, FibonacciError, OutcomeUnknownError
+from fibonacci.testing.network import (
+    BlackHole,
+    Cut,
+    Refuse,
+    Reset,
+    Trickle,
+    lost_reply,
+    lost_request,
+)
 
 from .stores import READS, VERBS, WRITES, A, Attempt, OpenStore, StorePerVerb
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from services import valkey
-from services.faults import BlackHole, Delay, Refuse, Trickle
 from services.proxy import Proxy
 from services.standalone import Standalone
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
+from fibonacci.testing.network import BlackHole, Delay, Refuse, Trickle
 from fibonacci.testing.threads import run_concurrently
 from fibonacci_redis import blocking_node
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from alarms import Alarm, alarms
-from services.faults import Cut, lost_reply
 from services.proxy import Proxy
 from services.standalone import Redis
 
 from fibonacci import MemoryConfig, MemoryManager, OutcomeUnknownError, StorageError, Workflow
+from fibonacci.testing.network import Cut, lost_reply
 
 
 def memory_at(url: str, name: str, **options: Any) -> MemoryManager:

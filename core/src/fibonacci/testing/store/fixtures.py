@@ -16,6 +16,7 @@ from fibonacci import MemoryConfig, MemoryManager, MemoryView, Workflow
 from fibonacci._memory.store_handle import stores_of
 from fibonacci.plugin import Absent, Address, AsyncStore, KeepTTL, Page, Space, Store, run_sync
 from fibonacci.testing.modes import CallMode, CallPair, ModeFixtures
+from fibonacci.testing.watchdog import note_progress
 
 
 @attrs.frozen
@@ -62,6 +63,7 @@ class MemoryUnderTest:
     def wipe(self) -> None:
         """Clear the scopes that were used, as far as that works."""
         for scope in self._used_scopes:
+            note_progress()
             with suppress(Exception):
                 self._memory.clear(**scope)
         for view in self._views:
@@ -304,14 +306,20 @@ class ContractFixtures(ModeFixtures):
 
     fibonacci_contract: ClassVar[str] = "StoreContract"
 
+    @classmethod
+    def longest_call(cls) -> float:
+        """Return the timeout."""
+        return cls.timeout
+
     @pytest.fixture(scope="class")
     @classmethod
     def open_workflows(cls, mode: CallMode) -> Iterator[list[Workflow]]:
         """A workflow that keeps the store open from test to test: connecting may take long."""
         open_workflows: list[Workflow] = []
         yield open_workflows
-        for workflow in open_workflows:
-            close_workflow(workflow, mode)
+        with cls.new_watchdog():
+            for workflow in open_workflows:
+                close_workflow(workflow, mode)
 
     @pytest.fixture
     def memory_factory(

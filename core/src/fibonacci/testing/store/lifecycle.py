@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fibonacci import MemoryManager, StorageError
-from fibonacci.testing.forks import forked
+from fibonacci.testing.forks import NO_FORK, forked
 from fibonacci.testing.modes import CallMode
 from fibonacci.testing.store.fixtures import (
     ContractFixtures,
@@ -148,7 +148,7 @@ class LifecycleTests(ContractFixtures):
         assert raw_store.read(raw_store.address("k3")) == b"3"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason=NO_FORK)
 class ForkTests(ContractFixtures):
     """C21: forks."""
 
