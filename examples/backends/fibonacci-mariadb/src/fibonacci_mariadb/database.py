@@ -11,6 +11,7 @@ from fibonacci.plugin.runtime import IdlePool, raise_for_signal, seconds_left, s
 from fibonacci_mariadb import statements
 from fibonacci_mariadb.faults import (
     FAULTS,
+    LOGIN_FAULTS,
     connection_error,
     error_code,
     is_permanent,
@@ -130,7 +131,7 @@ class Database:
         try:
             addresses = await self._driver.resolve(deadline)
             return await self._connect_to_one(addresses, deadline)
-        except FAULTS as error:
+        except LOGIN_FAULTS as error:
             raise_for_signal(error)
             raise connection_error(error, self._server) from None
 
@@ -139,7 +140,7 @@ class Database:
         for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
                 return await self._connect_to(address, share_deadline(deadline, left))
-            except FAULTS as error:
+            except LOGIN_FAULTS as error:
                 raise_for_signal(error)
                 if left == 1 or is_permanent(error):
                     raise

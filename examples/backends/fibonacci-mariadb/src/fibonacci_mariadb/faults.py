@@ -15,8 +15,12 @@ from pymysql.err import MySQLError
 from fibonacci.errors import BackendUnavailableError, StorageError
 from fibonacci.plugin.runtime import no_response_error, verification_failure
 
-FAULTS: Final = (MySQLError, OSError, struct.error, LookupError, ValueError)
-"""What a request may raise. The last three are PyMySQL's for bytes that break the protocol."""
+FAULTS: Final = (MySQLError, OSError, AssertionError, LookupError, ValueError, struct.error)
+"""What a request may raise. The last four are PyMySQL's for bytes that break the protocol."""
+
+LOGIN_FAULTS: Final = (*FAULTS, AttributeError, RuntimeError)
+"""What a connection may raise that is being opened. The last two mean that the server asks for a
+kind of login that the driver lacks, or for which another package has to be installed."""
 
 _CLIENT_CODES: Final = range(2000, 3000)
 """The drivers' own codes: the server has said nothing."""
@@ -76,6 +80,8 @@ def connection_error(error: BaseException, server: str) -> StorageError:
     if reason := _tls_problem(error):
         return StorageError(f"{server} can't be trusted: {reason}. Check the option tls_ca")
     kind = type(_chain_end(error)).__name__
+    if isinstance(error, AttributeError | RuntimeError):
+        return StorageError(f"{server} asks for a login that the driver does not support ({kind})")
     return BackendUnavailableError(
         f"{server} is unreachable ({kind}). Is it up, and is the address in the connection URL "
         f"right?"
