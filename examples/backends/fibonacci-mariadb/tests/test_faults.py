@@ -161,13 +161,14 @@ def test_read_only(server, store):
     assert store("read", RECORD) == b"old"
 
 
-def test_foreign_table(server, connect):
+def test_foreign_table(server, connect, store):
     """A table of another layout is a permanent error, which does not quote the value (C23)."""
+    assert store("exists", RECORD)  # so there is a table
     server.query("CREATE OR REPLACE TABLE fib.narrow LIKE fib.fibonacci")
     server.query("ALTER TABLE fib.narrow MODIFY value VARBINARY(3)")
-    store = connect(server.url, table="narrow")
+    narrow = connect(server.url, table="narrow")
     with pytest.raises(StorageError) as caught:
-        store("write", RECORD, VALUE, None)
+        narrow("write", RECORD, VALUE, None)
     assert_permanent(caught, "error 1406")
 
 
