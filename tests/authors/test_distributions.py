@@ -2,7 +2,7 @@
 
 Built as a wheel, installed into a fresh environment with what its metadata asks for, found there,
 and put to its own tests: for the page's the five lines that the page shows. The page's is there in
-every run; the longer examples, of the same kind, with --long.
+every run; the longer examples and a new backend's template, of the same kind, with --long.
 """
 
 import json
@@ -18,6 +18,8 @@ from fresh import FreshEnvironment, built
 from modes import MODES
 from services import mariadb
 
+from fibonacci.testing.__main__ import main
+
 pytestmark = pytest.mark.bare  # slow: it runs beside the measured tests
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +27,8 @@ PAGE = ROOT / "docs" / "write-a-backend.md"
 EXAMPLES = {path.name: path for path in (ROOT / "examples" / "backends").glob("*/")}
 SHELF = "fibonacci-shelf"
 MARIADB = "fibonacci-mariadb"
-LONG = [pytest.param(name, marks=pytest.mark.long) for name in sorted(EXAMPLES)]
+NEW = "fibonacci-drawer"
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in [*sorted(EXAMPLES), NEW]]
 
 # A name in backquotes at the end of a paragraph, and a block of code after it.
 FILE = re.compile(r"`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -94,6 +97,8 @@ def installed(tmp_path_factory, modes):
     projects = {SHELF: written_out(folder / SHELF)}
     if modes == MODES:  # with --long
         projects |= EXAMPLES
+        main(["new", "drawer", str(folder / NEW)])
+        projects[NEW] = folder / NEW
     if not shutil.which("mariadbd"):
         projects.pop(MARIADB, None)
     started = {}

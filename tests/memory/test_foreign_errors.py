@@ -1,9 +1,12 @@
 """Exceptions of a store that are none of Fibonacci's: StorageErrors without text and chain."""
 
 import asyncio
+import gc
 import signal
 import traceback
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -222,21 +225,53 @@ class TimeIsUpError(Exception):
     """What a job's time limit raises."""
 
 
-def test_exception_of_a_signal_handler_is_raised_as_it_is(store: FailingStore) -> None:
-    """What a signal handler raises within a store's method comes out unchanged (C19)."""
-    memory = Workflow("w", MemoryConfig(store)).memory
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[], None]]:
+    """A function that is interrupted by a signal, whose handler raises TimeIsUpError."""
 
     def handler(*_: object) -> None:
         raise TimeIsUpError
 
-    store.before = lambda: signal.raise_signal(signal.SIGTERM)
     previous = signal.signal(signal.SIGTERM, handler)
+    yield lambda: signal.raise_signal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, previous)
+
+
+def test_exception_of_a_signal_handler_is_raised_as_it_is(
+    store: FailingStore, interrupt: Callable[[], None]
+):
+    """What a signal handler raises within a store's method comes out unchanged (C19)."""
+    memory = Workflow("w", MemoryConfig(store)).memory
+    store.before = interrupt
+    store.fail_next("read")
+    with pytest.raises(TimeIsUpError) as caught:
+        memory.get("old")
+    assert caught.value.__context__ is None
+
+
+class Transaction:
+    """Ends when it is collected."""
+
+
+def test_interrupted_method_is_freed_at_once(store: FailingStore, interrupt: Callable[[], None]):
+    """What an interrupted method of a store holds does not wait for the garbage collector (C19)."""
+    memory = Workflow("w", MemoryConfig(store)).memory
+    transactions = []
+
+    def read() -> None:
+        transaction = Transaction()
+        transactions.append(weakref.ref(transaction))
+        interrupt()
+
+    store.before = read
+    store.fail_next("read")
+    gc.disable()
     try:
-        store.fail_next("read")
-        with pytest.raises(TimeIsUpError):
+        with suppress(TimeIsUpError):
             memory.get("old")
+        assert [reference() for reference in transactions] == [None]
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        gc.enable()
 
 
 def test_exception_of_fn_is_raised_as_it_is(store: FailingStore, call: Call):

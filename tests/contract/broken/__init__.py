@@ -1,6 +1,6 @@
 """Stores with one defect each, most of them seen in released software.
 
-Each docstring says what is wrong.
+Each docstring says what is wrong; ``tests`` are those that have to find it.
 """
 
 from broken import (
@@ -11,6 +11,7 @@ from broken import (
     errors,
     expiry,
     hanging,
+    hooks,
     interrupted,
     lifecycle,
     listings,
@@ -28,6 +29,7 @@ __all__ = [
     "errors",
     "expiry",
     "hanging",
+    "hooks",
     "interrupted",
     "lifecycle",
     "listings",

@@ -13,7 +13,7 @@ LIMIT = 0.5
 """Seconds beyond the timeout; a busy machine pauses a test for 0.3 s."""
 
 
-@broken("C9")
+@broken("test_none")
 class WaitsForAReply(MinimalStore):
     """A read waits for a reply that never comes, without a timeout."""
 
@@ -25,7 +25,7 @@ class WaitsForAReply(MinimalStore):
             return ours.recv(1)
 
 
-@broken("C16")
+@broken("test_concurrent_adds")
 class DeadlocksTwoThreads(MinimalStore):
     """The one connection is not handed back if a second thread waits for it."""
 
@@ -40,7 +40,7 @@ class DeadlocksTwoThreads(MinimalStore):
         return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
 
 
-@broken("C9")
+@broken("test_none")
 class AwaitsForEver(MinimalAsyncStore):
     """A read awaits a reply that never comes."""
 
@@ -50,7 +50,7 @@ class AwaitsForEver(MinimalAsyncStore):
         await asyncio.Event().wait()
 
 
-@broken("C9")
+@broken("test_none")
 class BlocksTheLoopForEver(MinimalAsyncStore):
     """A read blocks the event loop until a reply comes, which never does."""
 

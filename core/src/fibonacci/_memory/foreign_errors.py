@@ -25,14 +25,9 @@ def translate_errors(action: str, call: Callable[[], T]) -> T:
     except FibonacciError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a backend raises
-        origin = foreign_origin(error)
+        raise_for_signal(error)
+        origin = error_origin(error)
     raise StorageError(f"the backend failed to {action}: {origin}")
-
-
-def foreign_origin(error: Exception) -> str:
-    """Return type and position of a store's exception; raise that of a signal handler again."""
-    raise_for_signal(error)
-    return error_origin(error)
 
 
 def foreign_error(method: str, args: Sequence[Any], origin: str) -> StorageError:

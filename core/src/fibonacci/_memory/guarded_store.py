@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from fibonacci._memory.foreign_errors import foreign_error, foreign_origin
+from fibonacci._memory.foreign_errors import foreign_error
 from fibonacci.errors import FibonacciError
+from fibonacci.plugin._runtime.errors import error_origin
+from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin.storage import AsyncStore
 
 
@@ -14,7 +16,8 @@ def guarded(name: str) -> Any:
         except FibonacciError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a backend raises
-            origin = foreign_origin(error)
+            raise_for_signal(error)
+            origin = error_origin(error)
         raise foreign_error(name, args, origin)
 
     return call

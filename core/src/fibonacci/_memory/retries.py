@@ -14,10 +14,12 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final
 
-from fibonacci._memory.foreign_errors import describe_request, foreign_error, foreign_origin
+from fibonacci._memory.foreign_errors import describe_request, foreign_error
 from fibonacci._memory.guarded_store import GuardedStore, guarded
 from fibonacci.errors import BackendUnavailableError, FibonacciError, OutcomeUnknownError
+from fibonacci.plugin._runtime.errors import error_origin
 from fibonacci.plugin._runtime.logs import get_logger
+from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.timing import backoff
 from fibonacci.plugin.storage import AsyncStore
 
@@ -57,7 +59,8 @@ def _retrying(name: str, *retryable: type[TransientError]) -> Any:
         except FibonacciError:
             raise
         except Exception as error:  # noqa: BLE001 - as in GuardedStore, without its coroutine
-            origin = foreign_origin(error)
+            raise_for_signal(error)
+            origin = error_origin(error)
         finally:
             # Two readings of the clock: 0.15 µs of the 50 µs and more that a server takes.
             if monotonic() - started >= SLOW_REQUEST:

@@ -204,6 +204,15 @@ def test_batches(server, connect):
         assert store("remove_many", [at for at, _ in items]) == 40
 
 
+def test_many_records(store):
+    """More records than one statement takes are read, written and removed (C14)."""
+    items = [(Address(SPACE, f"{n}"), b"%d" % n) for n in range(1_200)]
+    store("write_many", items, None)
+    assert store("read_many", [at for at, _ in items]) == [data for _, data in items]
+    assert store("remove_many", [at for at, _ in items]) == 1_200
+    assert store("scan", SPACE).keys == ["k"]
+
+
 def test_too_many_connections(server, connect):
     """A server without a free connection is unavailable; nothing was written."""
     server.query("ALTER USER fib WITH MAX_USER_CONNECTIONS 1")

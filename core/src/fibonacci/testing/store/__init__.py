@@ -1,12 +1,16 @@
 """The contract of stores."""
 
 from fibonacci.testing.store.addresses import AddressTests, SpaceTests
+from fibonacci.testing.store.clocks import ClockTests
 from fibonacci.testing.store.default_methods import DefaultMethodTests
 from fibonacci.testing.store.errors import ErrorTests
 from fibonacci.testing.store.expiry import ExpiredTests, ExpiryTests, TouchTests
+from fibonacci.testing.store.hooks import HookTests
 from fibonacci.testing.store.interruptions import InterruptTests, SignalTests
+from fibonacci.testing.store.large import LargeTests
 from fibonacci.testing.store.lifecycle import ForkTests, LifecycleTests
 from fibonacci.testing.store.listing import ListingTests, PageTests
+from fibonacci.testing.store.secrecy import SecrecyTests
 from fibonacci.testing.store.stateful import HistoryTests
 from fibonacci.testing.store.updates import AtomicUpdateTests, BatchTests, CompareAndSetTests
 from fibonacci.testing.store.values import CorruptRecordTests, ValueTests
@@ -21,13 +25,17 @@ class StoreContract(
     InterruptTests,
     ForkTests,
     LifecycleTests,
+    SecrecyTests,
+    HookTests,
     ErrorTests,
     DefaultMethodTests,
     AtomicUpdateTests,
+    LargeTests,
     BatchTests,
     CompareAndSetTests,
     PageTests,
     ListingTests,
+    ClockTests,
     TouchTests,
     ExpiryTests,
     ExpiredTests,

@@ -6,10 +6,12 @@ from typing import Any, Final
 import attrs
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin import StoreSettings, StoreURL, read_options, text_option
+from fibonacci.plugin import StoreSettings, read_options, read_url, text_option
 from fibonacci.plugin.runtime import host_problem
 
 PORT: Final = 3306
+
+_EXAMPLE: Final = "mariadb://user:password@host:3306/database"
 
 _TABLE: Final = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 _FOREIGN_OPTIONS: Final = {
@@ -50,11 +52,11 @@ def read_settings(settings: StoreSettings) -> Settings:
     options = read_options(
         settings, {"table": table_option, "tls_ca": text_option}, _FOREIGN_OPTIONS
     )
-    url = settings.url
-    if not url or url.scheme != "mariadb" or len(url.hosts) != 1 or not _is_complete(url):
+    url = read_url(settings, _EXAMPLE)
+    database = url.path.removeprefix("/")
+    if not url.username or "/" in database:  # a driver would log in as another user
         raise ConfigurationError(
-            "backend 'mariadb' takes a connection URL like "
-            "mariadb://user:password@host:3306/database"
+            f"the connection URL needs a user and a database: write {_EXAMPLE}"
         )
     host, port = url.hosts[0]
     if problem := host_problem(host):
@@ -62,9 +64,9 @@ def read_settings(settings: StoreSettings) -> Settings:
     return Settings(
         host=host,
         port=port or PORT,
-        user=url.username or "",
+        user=url.username,
         password=url.password or "",
-        database=url.path.removeprefix("/"),
+        database=database,
         **options,
     )
 
@@ -77,9 +79,3 @@ def table_option(value: Any) -> str:
             "a digit"
         )
     return value
-
-
-def _is_complete(url: StoreURL) -> bool:
-    """Return whether it has a user and one database; a driver would take others by default."""
-    database = url.path.removeprefix("/")
-    return bool(url.username and database) and "/" not in database

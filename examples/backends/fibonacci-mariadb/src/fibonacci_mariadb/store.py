@@ -1,8 +1,8 @@
 """The store, written once: its statements block in sync code, and await in async code."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import ceil
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, ValueTooLargeError
 from fibonacci.plugin import ABSENT, KEEP_TTL, Absent, Address, AsyncStore, KeepTTL, Page, Space
@@ -11,6 +11,10 @@ from fibonacci_mariadb.settings import Settings
 from fibonacci_mariadb.statements import NAMES_SIZE, Statements, row_key
 
 CLEAR_LIMIT: Final = 1_000
+MAX_BATCH: Final = 500
+"""Records of one statement; MariaDB makes a temporary table of a longer list of names."""
+
+T = TypeVar("T")
 
 
 class MariadbStore(AsyncStore):
@@ -90,10 +94,11 @@ class MariadbStore(AsyncStore):
     async def read_many(
         self, addresses: Sequence[Address], *, deadline: float
     ) -> list[bytes | None]:
-        if not addresses:
-            return []
-        rows = await self._database.select(self._sql.read_many(addresses), deadline)
-        found = {(space, name): value for space, name, value in rows}
+        packet_size = await self._database.packet_size(deadline)
+        found: dict[tuple[bytes, bytes], bytes] = {}
+        for batch in _batches(addresses, _no_data, packet_size):
+            rows = await self._database.select(self._sql.read_many(batch), deadline)
+            found |= {(space, name): value for space, name, value in rows}
         return [found.get(row_key(address)) for address in addresses]
 
     async def write_many(
@@ -104,25 +109,29 @@ class MariadbStore(AsyncStore):
             self._check_size(address, data, packet_size)
         # Each record once, and all batches in the same order: so they don't deadlock.
         rows = sorted(dict(items).items(), key=lambda row: row_key(row[0]))
-        written = 0
-        for batch in _batches(rows, packet_size):
-            try:
-                await self._database.change(self._sql.write(batch, ttl_ms), deadline)
-            except BackendUnavailableError as error:
-                if not written:
-                    raise
-                text = f"{written} of {len(rows)} records were written: {error}"
-                raise OutcomeUnknownError(text) from None
-            written += len(batch)
+        batches = _batches(rows, lambda row: len(row[1]), packet_size)
+        await self._change_all((self._sql.write(batch, ttl_ms) for batch in batches), deadline)
 
     async def remove_many(self, addresses: Sequence[Address], *, deadline: float) -> int:
-        if not addresses:
-            return 0
-        rows = await self._database.change_returning(self._sql.remove(addresses), deadline)
+        batches = _batches(addresses, _no_data, await self._database.packet_size(deadline))
+        rows = await self._change_all((self._sql.remove(batch) for batch in batches), deadline)
         return sum(unexpired for (unexpired,) in rows)
 
     async def close(self) -> None:
         self._database.close()
+
+    async def _change_all(self, statements: Iterable[bytes], deadline: float) -> list[Any]:
+        """Run the statements of one call, and return the rows that they changed."""
+        rows: list[Any] = []
+        for number, statement in enumerate(statements):
+            try:
+                rows += await self._database.change_returning(statement, deadline)
+            except BackendUnavailableError as error:
+                if not number:
+                    raise
+                text = f"only some of the records were changed: {error}"
+                raise OutcomeUnknownError(text) from None
+        return rows
 
     def _check_size(self, address: Address, data: bytes, packet_size: int) -> None:
         limit = max(0, packet_size - 2 * NAMES_SIZE) // 2
@@ -136,20 +145,24 @@ class MariadbStore(AsyncStore):
 
 
 def _batches(
-    rows: Sequence[tuple[Address, bytes]], packet_size: int
-) -> Iterator[list[tuple[Address, bytes]]]:
-    """Yield the rows that fit into one statement each."""
-    batch: list[tuple[Address, bytes]] = []
+    items: Sequence[T], data_size: Callable[[T], int], packet_size: int
+) -> Iterator[list[T]]:
+    """Yield the items of one statement each."""
+    batch: list[T] = []
     size = NAMES_SIZE  # the statement itself
-    for address, data in rows:
-        row_size = 2 * len(data) + NAMES_SIZE
-        if batch and size + row_size > packet_size:
+    for item in items:
+        item_size = 2 * data_size(item) + NAMES_SIZE
+        if batch and (size + item_size > packet_size or len(batch) == MAX_BATCH):
             yield batch
             batch, size = [], NAMES_SIZE
-        batch.append((address, data))
-        size += row_size
+        batch.append(item)
+        size += item_size
     if batch:
         yield batch
+
+
+def _no_data(_: Address) -> int:
+    return 0
 
 
 def _decode(name: bytes) -> str | None:
