@@ -3,6 +3,7 @@
 Its whole contract, in a fresh environment, is in test_distributions.py.
 """
 
+import runpy
 import sys
 import tomllib
 from importlib import import_module
@@ -10,6 +11,7 @@ from importlib import import_module
 import pytest
 
 from fibonacci import ConfigurationError, MemoryConfig, Workflow, register_plugin
+from fibonacci.testing import __main__
 from fibonacci.testing.__main__ import main
 
 
@@ -56,7 +58,8 @@ def test_backend(folder, monkeypatch):
 def test_default_folder(tmp_path, monkeypatch, capsys):
     """Without a folder the distribution goes into fibonacci-NAME; the next steps are shown."""
     monkeypatch.chdir(tmp_path)
-    main(["new", "drawer"])
+    monkeypatch.setattr(sys, "argv", ["fibonacci.testing", "new", "drawer"])
+    runpy.run_path(__main__.__file__, run_name="__main__")
     assert (tmp_path / "fibonacci-drawer" / "pyproject.toml").exists()
     assert "fibonacci-drawer has a backend that passes the contract" in capsys.readouterr().out
 
