@@ -8,6 +8,7 @@ every run; the longer examples and a new backend's template, of the same kind, w
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 from fresh import FreshEnvironment, built
 from modes import MODES
+from services import mariadb
 
 from fibonacci.testing.__main__ import main
 
@@ -24,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "write-a-backend.md"
 EXAMPLES = {path.name: path for path in (ROOT / "examples" / "backends").glob("*/")}
 SHELF = "fibonacci-shelf"
+MARIADB = "fibonacci-mariadb"
 NEW = "fibonacci-drawer"
 LONG = [pytest.param(name, marks=pytest.mark.long) for name in [*sorted(EXAMPLES), NEW]]
 
@@ -96,6 +99,8 @@ def installed(tmp_path_factory, modes):
         projects |= EXAMPLES
         main(["new", "drawer", str(folder / NEW)])
         projects[NEW] = folder / NEW
+    if not shutil.which("mariadbd"):
+        projects.pop(MARIADB, None)
     started = {}
     try:
         for name, project in projects.items():
@@ -107,7 +112,15 @@ def installed(tmp_path_factory, modes):
             one.tests.wait()
 
 
-@pytest.mark.parametrize("name", [SHELF, *LONG])
+@pytest.fixture
+def name(request):
+    """A distribution whose server this machine has."""
+    if request.param == MARIADB:
+        mariadb.binary()
+    return request.param
+
+
+@pytest.mark.parametrize("name", [SHELF, *LONG], indirect=True)
 def test_found(installed, name):
     """The environment finds the backend by its entry point, in the wheel, not in the sources."""
     environment = installed[name].environment
@@ -118,7 +131,7 @@ def test_found(installed, name):
     assert Path(module).is_relative_to(environment.site)
 
 
-@pytest.mark.parametrize("name", [SHELF, *LONG])
+@pytest.mark.parametrize("name", [SHELF, *LONG], indirect=True)
 def test_keeps_the_contract(installed, modes, name):
     """Each distribution's tests pass in its environment, including the contract's."""
     one = installed[name]
