@@ -27,7 +27,6 @@ from fibonacci.testing.store.fixtures import (
 )
 from fibonacci.testing.threads import run_concurrently
 
-
 OPEN_FILES = "/dev/fd"
 """A folder that lists the files and sockets that the process has open."""
 
