@@ -7,6 +7,10 @@ from fibonacci.testing.store.expiry import ExpiredTests, ExpiryTests, TouchTests
 from fibonacci.testing.store.interruptions import InterruptTests, SignalTests
 from fibonacci.testing.store.lifecycle import ForkTests, LifecycleTests
 from fibonacci.testing.store.listing import ListingTests, PageTests
+from fibonacci.testing.store.network_connections import ConnectionTests
+from fibonacci.testing.store.network_deadlines import DeadlineTests
+from fibonacci.testing.store.network_replies import LostReplyTests
+from fibonacci.testing.store.network_secrets import SecrecyTests
 from fibonacci.testing.store.stateful import HistoryTests
 from fibonacci.testing.store.updates import AtomicUpdateTests, BatchTests, CompareAndSetTests
 from fibonacci.testing.store.values import CorruptRecordTests, ValueTests
@@ -34,5 +38,9 @@ class StoreContract(
     SignalTests,
     DefaultMethodTests,
     HistoryTests,
+    LostReplyTests,
+    DeadlineTests,
+    ConnectionTests,
+    SecrecyTests,
 ):
     """The suite for storage backends: subclass it and set ``backend``."""
