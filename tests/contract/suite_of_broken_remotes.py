@@ -12,10 +12,10 @@ from fibonacci import register_plugin
 from fibonacci.testing.store.network_connections import ConnectionTests
 from fibonacci.testing.store.network_deadlines import DeadlineTests
 from fibonacci.testing.store.network_replies import LostReplyTests
-from fibonacci.testing.store.network_secrets import SecrecyTests
+from fibonacci.testing.store.network_secrets import NetworkSecrecyTests
 
 
-class NetworkContract(LostReplyTests, DeadlineTests, ConnectionTests, SecrecyTests):
+class NetworkContract(LostReplyTests, DeadlineTests, ConnectionTests, NetworkSecrecyTests):
     """The part of StoreContract that needs a server."""
 
     store: type
@@ -46,5 +46,5 @@ for _store in BROKEN.values():
     globals()[f"Test{_store.__name__}"] = suite(_store, _store.mode, **_left_out)
 
 SOUND = ["RemoteStore"]
-DEFECTS = [*BROKEN]
+DEFECTS = {name: [store.test] for name, store in BROKEN.items()}
 TestRemoteStore = suite(RemoteStore, "sync", "async")

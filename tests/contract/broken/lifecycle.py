@@ -9,7 +9,7 @@ from minimal import MinimalStore
 from broken.entry import broken
 
 
-@broken("C21")
+@broken("test_concurrent_listings", "test_concurrent_reads", "test_threads")
 class MixesThreads(MinimalStore):
     """Calls share one buffer, and so get each other's results."""
 
@@ -21,7 +21,7 @@ class MixesThreads(MinimalStore):
         return super().read(self.address, deadline=deadline)
 
 
-@broken("C21")
+@broken("test_concurrent_changes_of_different_records")
 class OneThreadOnly(MinimalStore):
     """Only the thread that created the store may use it."""
 
@@ -35,7 +35,7 @@ class OneThreadOnly(MinimalStore):
         return super().read(address, deadline=deadline)
 
 
-@broken("C21")
+@broken("test_child_and_parent", "test_fork_during_writes", "test_child_and_parent_change_a_record")
 class DiesAfterFork(MinimalStore):
     """Reads in a forked child fail with ConnectionResetError."""
 
@@ -49,7 +49,7 @@ class DiesAfterFork(MinimalStore):
         return super().read(address, deadline=deadline)
 
 
-@broken("C19")
+@broken("test_interrupted_calls")
 class ReturnsTheLastResult(MinimalStore):
     """An interrupted call leaves its result for the next one."""
 
@@ -67,7 +67,7 @@ class ReturnsTheLastResult(MinimalStore):
         return result
 
 
-@broken("C22")
+@broken("test_records_outlive_workflows", "test_repeated_opening")
 class ForgetsWhenClosed(MinimalStore):
     """Closing deletes the records."""
 

@@ -7,6 +7,10 @@ import traceback
 import warnings
 from collections.abc import Callable
 
+from fibonacci.testing.applicability import NOT_APPLICABLE
+
+NO_FORK = f"{NOT_APPLICABLE}this platform has no fork"
+
 FORK_TIMEOUT = 15.0
 """Seconds that a child may take; one that hangs is killed."""
 

@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from fibonacci.testing.threads import run_concurrently
+from fibonacci.testing.watchdog import Watchdog, is_hang, note_progress
 
 WORKERS = 8
 
@@ -60,6 +61,7 @@ class SyncMode(CallMode):
     name = "sync"
 
     def call(self, pair: CallPair) -> Any:
+        note_progress()
         return pair.sync_call()
 
     def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
@@ -86,7 +88,13 @@ class AsyncMode(CallMode):
         async def main() -> Any:
             return await work()
 
-        return self.loop.run_until_complete(main())
+        note_progress()
+        try:
+            return self.loop.run_until_complete(main())
+        except BaseException as error:
+            if is_hang(error):
+                self.loop.run_until_complete(_finish_tasks())  # the next test runs alone
+            raise
 
     def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
         results: list[Any] = [None] * len(pairs)
@@ -137,6 +145,18 @@ class ModeFixtures:
 
     modes: ClassVar[Sequence[Any]] = tuple(CALL_MODES)
     """The modes to run in: their names, or ``pytest.param`` of one with marks."""
+    hang_slack: ClassVar[float] = 20.0
+    """Seconds beyond the longest call after which a test that does not go on is ended."""
+
+    @classmethod
+    def longest_call(cls) -> float:
+        """Return the seconds that one call may take."""
+        raise NotImplementedError
+
+    @classmethod
+    def new_watchdog(cls) -> Watchdog:
+        """Return a watchdog for the calls of this class."""
+        return Watchdog(cls.longest_call() + cls.hang_slack)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test once a mode."""
@@ -147,8 +167,16 @@ class ModeFixtures:
     @classmethod
     def mode(cls, request: pytest.FixtureRequest) -> Iterator[CallMode]:
         """The mode, with one event loop for all tests of the class."""
-        with CALL_MODES[request.param]() as mode:
-            yield mode
+        mode = CALL_MODES[request.param]()
+        yield mode
+        with cls.new_watchdog():
+            mode.close()
+
+    @pytest.fixture(autouse=True)
+    def watched(self) -> Iterator[None]:
+        """Ends the test if it hangs, with its set-up and tear-down."""
+        with self.new_watchdog():
+            yield
 
 
 def _sync_share(pairs: Sequence[CallPair], results: list[Any], worker: int) -> Callable[[], None]:
@@ -175,4 +203,5 @@ async def _finish_tasks() -> None:
         _, pending = await asyncio.wait(tasks, timeout=1)
         for task in pending:
             task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        if pending:
+            await asyncio.wait(pending, timeout=1)

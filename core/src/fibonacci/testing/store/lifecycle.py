@@ -1,15 +1,21 @@
 """A memory's lifecycle: opened, shared by threads, event loops and forks, closed."""
 
+import asyncio
+import gc
 import os
+import threading
+import time
+import warnings
+from collections.abc import Callable
 from functools import partial
 from threading import Event, Thread
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from fibonacci import MemoryManager, StorageError
-from fibonacci.testing.forks import forked
-from fibonacci.testing.modes import CallMode
+from fibonacci.testing.forks import NO_FORK, forked
+from fibonacci.testing.modes import AsyncMode, CallMode
 from fibonacci.testing.store.fixtures import (
     ContractFixtures,
     MemoryFactory,
@@ -95,6 +101,19 @@ class LifecycleTests(ContractFixtures):
             assert memory_factory.memory_of(workflow).increment("k") == number + 1
             close_workflow(workflow, mode)
 
+    def test_closed_store(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """A closed store leaves no thread, task or open file; closing it twice is fine (C22)."""
+        memory_factory.settings()  # a Store object is not closed here
+        threads = set(threading.enumerate())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ResourceWarning)
+            _use_and_close(memory_factory, mode, self.timeout + 5)
+            gc.collect()
+        assert [str(one.message) for one in caught] == []
+        assert _left_by(lambda: set(threading.enumerate()) - threads - _idle_workers()) == set()
+        if isinstance(mode, AsyncMode):
+            assert _left_by(lambda: mode.run(_other_tasks)) == set()
+
     def test_successive_event_loops(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
         """One memory serves several event loops, one after the other, and then the first (C21)."""
         workflow = memory_factory.new_workflow()
@@ -148,7 +167,36 @@ class LifecycleTests(ContractFixtures):
         assert raw_store.read(raw_store.address("k3")) == b"3"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def _use_and_close(memory_factory: MemoryFactory, mode: CallMode, timeout: float) -> None:
+    workflow = memory_factory.new_workflow(timeout=timeout)  # so that it has a store of its own
+    memory, store = memory_factory.memory_of(workflow), memory_factory.new_store(workflow)
+    memory.set("k", 1)
+    assert call_concurrently(memory, [call("get", "k")] * 16) == [1] * 16
+    memory.clear()
+    store.close()
+    store.close()
+    close_workflow(workflow, mode)
+
+
+def _left_by(found: Callable[[], set[Any]]) -> set[Any]:
+    """Return what is still there after two seconds; a thread may take a moment to end."""
+    end = time.monotonic() + 2
+    while found() and time.monotonic() < end:
+        time.sleep(0.01)
+    return found()
+
+
+def _idle_workers() -> set[threading.Thread]:
+    """Return core's threads, which serve all memories of the process."""
+    return {one for one in threading.enumerate() if one.name.startswith("fibonacci-worker")}
+
+
+async def _other_tasks() -> set["asyncio.Task[Any]"]:
+    await asyncio.sleep(0)
+    return asyncio.all_tasks() - {cast("asyncio.Task[Any]", asyncio.current_task())}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason=NO_FORK)
 class ForkTests(ContractFixtures):
     """C21: forks."""
 

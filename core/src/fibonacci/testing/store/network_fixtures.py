@@ -88,9 +88,6 @@ async def _attempt(store: Any, call: MethodCall, deadline: float) -> Outcome:
 class NetworkFixtures(ContractFixtures):
     """The fixtures of tests that need a server: not applicable if the URL names none."""
 
-    server_address: str | None = None
-    """The server as it is written in the URL (``host:port``), if it is not the URL's host."""
-
     @pytest.fixture
     def written_address(self, memory_factory: MemoryFactory) -> str:
         """The server's host and port, as they are written in the URL."""

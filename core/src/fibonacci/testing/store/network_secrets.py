@@ -26,7 +26,7 @@ PASSWORD = "hunter2"  # noqa: S105 - a wrong one
 _PASSWORD = re.compile(r"(?<=://)([^/?:]*):[^/?]*(?=@)")
 
 
-class SecrecyTests(NetworkFixtures):
+class NetworkSecrecyTests(NetworkFixtures):
     """C23."""
 
     @pytest.mark.parametrize("more", ["", "-ä€😀\\'\""], ids=["plain", "any"])
