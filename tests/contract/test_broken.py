@@ -11,6 +11,7 @@ import pytest
 import suite_of_broken_ciphers
 import suite_of_broken_engines
 import suite_of_broken_models
+import suite_of_broken_remotes
 import suite_of_broken_stores
 
 from fibonacci.testing import CipherContract, ProviderContract, StoreContract
@@ -21,6 +22,7 @@ SUITES = {
         suite_of_broken_ciphers,
         suite_of_broken_engines,
         suite_of_broken_models,
+        suite_of_broken_remotes,
         suite_of_broken_stores,
     )
 }
@@ -74,7 +76,7 @@ def test_sound_plugin_passes(failed, kind, name):
     [
         (CipherContract, [suite_of_broken_ciphers]),
         (ProviderContract, [suite_of_broken_models]),
-        (StoreContract, [suite_of_broken_stores]),
+        (StoreContract, [suite_of_broken_stores, suite_of_broken_remotes]),
     ],
 )
 def test_every_test_has_a_defect_to_find(contract, suites):

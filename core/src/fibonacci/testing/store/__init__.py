@@ -10,6 +10,10 @@ from fibonacci.testing.store.interruptions import InterruptTests, SignalTests
 from fibonacci.testing.store.large import LargeTests
 from fibonacci.testing.store.lifecycle import ForkTests, LifecycleTests
 from fibonacci.testing.store.listing import ListingTests, PageTests
+from fibonacci.testing.store.network_connections import ConnectionTests
+from fibonacci.testing.store.network_deadlines import DeadlineTests
+from fibonacci.testing.store.network_replies import LostReplyTests
+from fibonacci.testing.store.network_secrets import NetworkSecrecyTests
 from fibonacci.testing.store.secrecy import SecrecyTests
 from fibonacci.testing.store.stateful import HistoryTests
 from fibonacci.testing.store.updates import AtomicUpdateTests, BatchTests, CompareAndSetTests
@@ -21,6 +25,10 @@ __all__ = ["StoreContract"]
 # pytest collects from the last base to the first: the first test that fails is the simplest one.
 class StoreContract(
     HistoryTests,
+    NetworkSecrecyTests,
+    ConnectionTests,
+    DeadlineTests,
+    LostReplyTests,
     SignalTests,
     InterruptTests,
     ForkTests,

@@ -333,6 +333,8 @@ class ContractFixtures(ModeFixtures):
     """The backend's name, as users write it; or a Store."""
     url: Any = None
     """The connection URL. A property will do as well, or a fixture of this name."""
+    server_address: str | None = None
+    """The server as the URL writes it (``host:port``), if it is not the URL's host."""
     options: Mapping[str, Any] = {}
     """The backend's own options."""
 

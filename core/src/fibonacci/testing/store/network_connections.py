@@ -1,0 +1,175 @@
+"""Connections that end between calls, in the middle of many, or with the store."""
+
+from collections.abc import Callable
+from inspect import isawaitable
+from random import Random
+from threading import Timer
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    BackendUnavailableError,
+    MemoryManager,
+    OutcomeUnknownError,
+    Workflow,
+)
+from fibonacci.plugin import run_sync
+from fibonacci.testing.modes import CallMode, CallPair
+from fibonacci.testing.network import Cut, Forget, Proxy, Refuse
+from fibonacci.testing.store.fixtures import (
+    MemoryFactory,
+    MemoryUnderTest,
+    StoreUnderTest,
+    close_workflow,
+)
+from fibonacci.testing.store.network_fixtures import (
+    DEADLINE,
+    NetworkFixtures,
+    ProxiedStore,
+    pause,
+)
+
+INCREMENTS = 48
+"""Of all workers together."""
+
+
+class ConnectionTests(NetworkFixtures):
+    """C16, C18 and C22: connections come and go."""
+
+    @pytest.mark.parametrize("reset", [False, True])
+    def test_idle_connections_were_closed(
+        self,
+        raw_store: StoreUnderTest,
+        proxied_store: ProxiedStore,
+        proxy: Proxy,
+        mode: CallMode,
+        reset: bool,
+    ) -> None:
+        """The change after a server closed idle connections is never of unknown outcome (C18)."""
+        at = raw_store.address("k")
+        for old, new in ((b"1", b"2"), (b"2", b"3")):
+            raw_store.write(at, old)
+            proxied_store.connect(at)
+            proxy.drop(reset=reset)
+            pause(mode, 0.02)
+            outcome = proxied_store.outcome("compare_and_set", at, old, new, None)
+            assert outcome is True or isinstance(outcome, BackendUnavailableError)
+            assert raw_store.read(at) == (new if outcome is True else old)
+
+    def test_delete_after_idle_connections_were_closed(
+        self, proxied_memory: MemoryManager, memory: MemoryManager, proxy: Proxy, mode: CallMode
+    ) -> None:
+        """A delete succeeds after the server closed idle connections (C18)."""
+        for _ in range(2):
+            _connect(proxied_memory)
+            proxy.drop()
+            pause(mode, 0.02)
+            assert proxied_memory.delete("k") is True
+            assert memory.exists("k") is False
+
+    def test_forgotten_connections(
+        self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy
+    ) -> None:
+        """Idle connections that the network forgot cost a call each its deadline, no more (C18)."""
+        at = raw_store.address("k")
+        raw_store.write(at, b"old")
+        proxied_store.connect(at)
+        with proxy.fault(Forget()):
+            for _ in range(2):  # a connection of sync code, and one of async code
+                outcome = proxied_store.outcome("read", at, deadline=DEADLINE)
+                assert outcome == b"old" or isinstance(outcome, BackendUnavailableError)
+            for _ in range(2):
+                assert proxied_store.read(at) == b"old"
+                assert proxied_store.compare_and_set(at, b"old", b"old") is True
+
+    def test_restart_of_the_server(
+        self, proxied_memory: MemoryManager, proxy: Proxy, mode: CallMode
+    ) -> None:
+        """Calls wait for a server that is away for a moment, and succeed (C18)."""
+        _connect(proxied_memory)
+        for value in (2, 3):
+            proxy.begin(Refuse())
+            back = Timer(0.15, proxy.heal)
+            back.start()
+            try:
+                assert proxied_memory.set("k", value) is True
+                assert proxied_memory.get("k") == value
+            finally:
+                back.join()
+
+    def test_increments_while_connections_break(
+        self, proxied_workflow: Workflow, memory: MemoryManager, proxy: Proxy, mode: CallMode
+    ) -> None:
+        """Of concurrent increments each is applied as often as it was reported (C16)."""
+        memory.set("n", 0)
+        own, dice = proxied_workflow.memory, Random(16)  # noqa: S311 - only the same in each run
+        cuts = [Cut(replies=2 ** dice.randrange(9), times=1) for _ in range(INCREMENTS)]
+
+        def increment(cut: Cut) -> CallPair:
+            return CallPair(
+                lambda: run_sync(_is_applied(own.increment, proxy, cut)),
+                lambda: _is_applied(own.aincrement, proxy, cut),
+            )
+
+        outcomes = mode.call_concurrently([increment(cut) for cut in cuts])
+        proxy.heal()
+        known, unknown = outcomes.count(True), outcomes.count(None)
+        assert known <= memory.get("n") <= known + unknown
+
+    def test_close_ends_connections(
+        self,
+        proxied_workflow: Workflow,
+        proxied_memory: MemoryManager,
+        proxy: Proxy,
+        mode: CallMode,
+    ) -> None:
+        """After close no connection is left (C22)."""
+        for number in range(4):
+            proxied_memory.set("k", number)
+        close_workflow(proxied_workflow, mode)
+        _wait_for_no_connection(proxy, mode)
+
+    def test_ended_loops_leave_no_connection(
+        self,
+        proxied_workflow: Workflow,
+        memory_factory: MemoryFactory,
+        raw_store: StoreUnderTest,
+        proxy: Proxy,
+        mode: CallMode,
+    ) -> None:
+        """After close no connection is left of event loops that ended before (C22)."""
+        raw_store.space()
+        for number in range(2):
+            with mode.new() as own:
+                MemoryUnderTest(proxied_workflow.memory, own).set("k", number)
+        close_workflow(proxied_workflow, mode)
+        _wait_for_no_connection(proxy, mode)
+
+
+async def _is_applied(increment: Callable[[str], Any], proxy: Proxy, cut: Cut) -> bool | None:
+    """Return whether the increment was applied; None if that is unknown."""
+    proxy.begin(cut)
+    try:
+        result = increment("n")
+        if isawaitable(result):
+            await result
+    except BackendUnavailableError:
+        return False
+    except OutcomeUnknownError:
+        return None
+    return True
+
+
+def _connect(memory: MemoryManager) -> None:
+    """Have sync and async code write the record."""
+    for _ in range(2):
+        memory.set("k", 1)
+
+
+def _wait_for_no_connection(proxy: Proxy, mode: CallMode) -> None:
+    deadline = monotonic() + 2
+    while proxy.open:
+        assert monotonic() < deadline, f"{proxy.open} connections are open"
+        pause(mode, 0.01)

@@ -1,0 +1,175 @@
+"""Requests and replies that a broken connection loses."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from fibonacci import BackendUnavailableError, MemoryManager, OutcomeUnknownError
+from fibonacci.plugin import Address
+from fibonacci.testing.network import Cut, Proxy, lost_reply, lost_request
+from fibonacci.testing.store.fixtures import StoreUnderTest
+from fibonacci.testing.store.network_fixtures import NetworkFixtures, ProxiedStore
+
+State = tuple[bytes | None, bool]
+"""A record's bytes, and whether it expires."""
+
+BEFORE: State = (b"old", False)
+
+
+@attrs.frozen
+class Change:
+    """A method that changes the record of an address."""
+
+    method: str
+    arguments: Callable[[Address], tuple[Any, ...]]
+    result: Any
+    """What it returns if it was applied."""
+    after: State
+
+    def possible(self, outcome: Any) -> list[State]:
+        """Return the states that an outcome allows."""
+        if isinstance(outcome, OutcomeUnknownError):
+            return [BEFORE, self.after]
+        if isinstance(outcome, BackendUnavailableError):
+            return [BEFORE]
+        assert outcome == self.result
+        return [self.after]
+
+
+CHANGES = [
+    Change("write", lambda at: (at, b"new", None), None, (b"new", False)),
+    Change("compare_and_set", lambda at: (at, b"old", b"new", None), True, (b"new", False)),
+    Change("remove", lambda at: (at,), True, (None, False)),
+    Change("touch", lambda at: (at, 60_000), True, (b"old", True)),
+    Change("write_many", lambda at: ([(at, b"new")], 60_000), None, (b"new", True)),
+    Change("remove_many", lambda at: ([at],), 1, (None, False)),
+    Change("clear", lambda at: (at.space,), None, (None, False)),
+]
+each_change = pytest.mark.parametrize("change", CHANGES, ids=[each.method for each in CHANGES])
+
+READS: dict[str, Callable[[Address], tuple[Any, ...]]] = {
+    "read": lambda at: (at,),
+    "read_many": lambda at: ([at, at._replace(key="absent")],),
+    "exists": lambda at: (at,),
+    "remaining_ttl_ms": lambda at: (at,),
+    "scan": lambda at: (at.space,),
+}
+each_read = pytest.mark.parametrize("method", READS)
+
+
+class LostReplyTests(NetworkFixtures):
+    """C7, C14, C16, C18: broken connections."""
+
+    @each_change
+    def test_lost_reply_of_a_change(
+        self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy, change: Change
+    ) -> None:
+        """A change whose reply is lost is sent once, and says whether it was applied (C16, C18)."""
+        self._lose(lost_reply(times=1), change, raw_store, proxied_store, proxy)
+
+    @each_change
+    def test_lost_request_of_a_change(
+        self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy, change: Change
+    ) -> None:
+        """A change whose request is lost is never reported as applied (C14, C18)."""
+        self._lose(lost_request(times=1), change, raw_store, proxied_store, proxy)
+
+    def test_lost_reply_of_an_increment(
+        self, proxied_memory: MemoryManager, memory: MemoryManager, proxy: Proxy
+    ) -> None:
+        """An increment whose reply is lost is applied at most once (C16)."""
+        memory.set("n", 10)
+        _connect(proxied_memory)
+        with proxy.record() as traffic:
+            proxied_memory.increment("n")
+        size = len(traffic.replies)
+        for passed in (0, size // 3, size // 2, size - 1):  # replies of a read, and of a change
+            memory.set("n", 10)
+            _connect(proxied_memory)
+            with proxy.fault(Cut(replies=passed, times=1)):
+                try:
+                    possible = [proxied_memory.increment("n")]
+                except OutcomeUnknownError:
+                    possible = [10, 11]
+            assert memory.get("n") in possible
+            assert memory.get("n") <= 11
+
+    def test_lost_reply_of_a_set(self, proxied_memory: MemoryManager, proxy: Proxy) -> None:
+        """A set whose reply is lost is repeated, and succeeds (C18)."""
+        _connect(proxied_memory)
+        for value in (2, 3):
+            with proxy.fault(lost_reply(times=1)):
+                assert proxied_memory.set("k", value) is True
+            assert proxied_memory.get("k") == value
+
+    @each_read
+    def test_lost_reply_of_a_read(
+        self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy, method: str
+    ) -> None:
+        """A read whose reply is lost raises BackendUnavailableError: never "absent" (C14, C18)."""
+        at = self._record(raw_store, proxied_store)
+        expected = proxied_store.outcome(method, *READS[method](at))
+        with proxy.fault(lost_reply(times=1)):
+            outcome = proxied_store.outcome(method, *READS[method](at))
+        assert isinstance(outcome, BackendUnavailableError) or outcome == expected
+
+    def test_lost_reply_of_a_get(self, proxied_memory: MemoryManager, proxy: Proxy) -> None:
+        """A get whose reply is lost returns the value, and never the default (C14)."""
+        _connect(proxied_memory)
+        for _ in range(2):
+            with proxy.fault(lost_reply(times=1)):
+                assert proxied_memory.get("k", default="default") == 1
+            with proxy.fault(lost_reply(times=1)):
+                assert proxied_memory.list_keys() == ["k"]
+
+    @pytest.mark.parametrize("method", ["read", "read_many", "scan"])
+    def test_half_a_reply(
+        self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy, method: str
+    ) -> None:
+        """A reply that breaks off anywhere is no reply (C7, C18)."""
+        at = self._record(raw_store, proxied_store)
+        for number in range(50):
+            raw_store.write(at._replace(key=f"{number:04}" * 100), b"x")
+        raw_store.write(at, bytes(range(256)) * 200)
+        with proxy.record() as traffic:
+            expected = proxied_store.outcome(method, *READS[method](at))
+        size = len(traffic.replies)
+        for passed in (1, size // 3, size // 2, size - 1):
+            proxied_store.connect(at)
+            with proxy.fault(Cut(replies=passed, times=1)):
+                outcome = proxied_store.outcome(method, *READS[method](at))
+            assert isinstance(outcome, BackendUnavailableError) or outcome == expected
+
+    def _lose(
+        self,
+        fault: Cut,
+        change: Change,
+        raw_store: StoreUnderTest,
+        proxied_store: ProxiedStore,
+        proxy: Proxy,
+    ) -> None:
+        for _ in range(2):
+            at = self._record(raw_store, proxied_store)
+            with proxy.fault(fault):
+                outcome = proxied_store.outcome(change.method, *change.arguments(at))
+            assert _state(raw_store, at) in change.possible(outcome)
+            proxied_store.connect(at)
+
+    def _record(self, raw_store: StoreUnderTest, proxied_store: ProxiedStore) -> Address:
+        """Write the record, and let the store connect."""
+        at = raw_store.address("k")
+        raw_store.write(at, b"old")
+        proxied_store.connect(at)
+        return at
+
+
+def _connect(memory: MemoryManager) -> None:
+    """Have sync and async code write a record."""
+    for _ in range(2):
+        memory.set("k", 1)
+
+
+def _state(raw_store: StoreUnderTest, at: Address) -> State:
+    return raw_store.read(at), isinstance(raw_store.remaining_ttl_ms(at), int)
