@@ -126,6 +126,7 @@ PARTS = [
     *("Value", "CorruptRecord", "Address", "Space", "Expired", "Expiry", "Touch", "Clock"),
     *("Listing", "Page", "CompareAndSet", "Batch", "Large", "AtomicUpdate", "DefaultMethod"),
     *("Error", "Hook", "Secrecy", "Lifecycle", "Fork", "Interrupt", "Signal", "History"),
+    *("LostReply", "Deadline", "Connection", "NetworkSecrecy"),
 ]
 """From the simplest to those that only make sense if all else works."""
 

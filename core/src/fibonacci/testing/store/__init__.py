@@ -24,11 +24,11 @@ __all__ = ["StoreContract"]
 
 # pytest collects from the last base to the first: the first test that fails is the simplest one.
 class StoreContract(
-    HistoryTests,
     NetworkSecrecyTests,
     ConnectionTests,
     DeadlineTests,
     LostReplyTests,
+    HistoryTests,
     SignalTests,
     InterruptTests,
     ForkTests,
