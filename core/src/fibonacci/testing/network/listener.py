@@ -3,25 +3,11 @@
 import random
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 _RANGE = range(8_400, 10_240)
 """Below the ports that systems hand out for outgoing connections."""
-
-
-@contextmanager
-def silent_port(host: str) -> Iterator[int]:
-    """Provide a port of a loopback address that neither accepts connections nor refuses them."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with ExitStack() as sockets:
-        full = sockets.enter_context(socket.create_server((host, 0), family=family, backlog=0))
-        for _ in range(4):  # more than it keeps waiting; the system ignores those that follow
-            client = sockets.enter_context(socket.socket(family))
-            client.setblocking(False)
-            with suppress(BlockingIOError):
-                client.connect(full.getsockname()[:2])
-        yield full.getsockname()[1]
 
 
 class Listener:
@@ -75,3 +61,18 @@ class Listener:
             bound.close()
             raise
         return bound
+
+
+@contextmanager
+def silent_port(host: str) -> Iterator[int]:
+    """Provide a port of a loopback address that neither accepts connections nor refuses them."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with ExitStack() as sockets:
+        full = sockets.enter_context(closing(Listener(family)))
+        full.socket.listen(0)
+        for _ in range(4):  # more than it keeps waiting; the system ignores those that follow
+            client = sockets.enter_context(socket.socket(family))
+            client.setblocking(False)
+            with suppress(BlockingIOError):
+                client.connect((full.host, full.port))
+        yield full.port
