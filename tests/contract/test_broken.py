@@ -46,7 +46,9 @@ def failed(tmp_path_factory):
         text=True,
         check=False,
     )
-    assert run.returncode == 1, run.stdout
+    # The last line says why a run broke off.
+    *_, last = ["", *run.stdout.splitlines()]
+    assert run.returncode == 1, f"exit status {run.returncode}: {last}\n{run.stdout}{run.stderr}"
     failed = defaultdict(set)
     for case in ElementTree.parse(report).iter("testcase"):
         module, _, name = case.attrib["classname"].rpartition(".Test")

@@ -14,6 +14,7 @@ from fibonacci.testing.modes import AsyncMode, CallPair, SyncMode
 from fibonacci.testing.threads import run_concurrently
 from fibonacci.testing.watchdog import Watchdog, note_progress
 
+pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads"
 )
@@ -137,3 +138,52 @@ def test_in_a_thread():
 
     run_concurrently([work])
     assert raised == [None]
+
+
+CONFTEST = """
+import time
+
+import pytest
+from fibonacci.testing import watchdog
+
+watchdog.AFTERMATH = 0.1
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call):
+    report = yield
+    if report.failed:
+        time.sleep(0.5)
+    return report
+"""
+
+HANGING = """
+import threading
+
+import pytest
+from fibonacci.testing.modes import ModeFixtures
+
+class TestHanging(ModeFixtures):
+    modes = ("sync",)
+    hang_slack = 0.1
+    longest_call = classmethod(lambda cls: 0.1)
+
+    @pytest.fixture
+    def hanging(self):
+        yield
+        threading.Event().wait()
+
+    def test_call(self, mode):
+        threading.Event().wait()
+
+    def test_tear_down(self, mode, hanging):
+        pass
+"""
+
+
+def test_slow_report(pytester):
+    """pytest may take its time to report a test that was ended, and the run goes on."""
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(HANGING)
+    run = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    run.assert_outcomes(passed=1, failed=1, errors=1)
+    run.stdout.no_fnmatch_line("INTERNALERROR*")

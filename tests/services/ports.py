@@ -13,15 +13,22 @@ _BUS = 10_000
 # farm on this machine picks a port between our look and our server's bind.
 _claims: dict[int, socket.socket] = {}
 
+# A client of a server that has stopped is shared by address, and may live on in garbage: the next
+# server must not get its address, and so its client, with the certificates that it trusted.
+_claimed: set[int] = set()
+
 
 def claim(*, with_bus: bool = False) -> int:
-    """Return a free port, reserved until `release` or the end of the process."""
+    """Return a port that is free, and that this process has not had before; see `release`."""
     for port in random.sample(_RANGE, len(_RANGE)):
+        if port in _claimed:
+            continue
         wanted = [port, port + _BUS] if with_bus else [port]
         taken = [number for number in wanted if _take(number)]
         if taken == wanted:
+            _claimed.add(port)
             return port
-        for number in taken:  # not the others: this process may hold them already
+        for number in taken:
             _claims.pop(number).close()
     raise RuntimeError(f"no free port in {_RANGE}")
 
@@ -40,8 +47,6 @@ def release_all() -> None:
 
 
 def _take(port: int) -> bool:
-    if port in _claims:
-        return False
     holder = socket.socket(socket.AF_UNIX)
     try:
         holder.bind(f"\0fibonacci-port-{port}")

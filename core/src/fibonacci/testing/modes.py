@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from fibonacci.testing.threads import run_concurrently
-from fibonacci.testing.watchdog import Watchdog, is_hang, note_progress
+from fibonacci.testing.watchdog import PhasesPlugin, Watchdog, is_hang, note_progress
 
 WORKERS = 8
 
@@ -160,6 +160,7 @@ class ModeFixtures:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test once a mode."""
+        PhasesPlugin.register(metafunc.config)
         if "mode" in metafunc.fixturenames and metafunc.cls is not None:
             metafunc.parametrize("mode", metafunc.cls.modes, indirect=True, scope="class")
 

@@ -13,10 +13,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from time import monotonic
 from types import CoroutineType, FrameType
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -34,6 +34,50 @@ DEBUGGERS = ("bdb", "pydevd", "_pydevd_bundle")
 _watching: "list[Watchdog]" = []
 
 
+class PhasesPlugin:
+    """Makes the watchdogs wait between the phases of a test, when pytest reports what failed.
+
+    A failure that is raised there would end the whole run.
+    """
+
+    name: Final = "fibonacci-watchdog"
+
+    @classmethod
+    def register(cls, config: pytest.Config) -> None:
+        """Register it, if this run does not have it yet."""
+        if not config.pluginmanager.has_plugin(cls.name):
+            config.pluginmanager.register(cls(), cls.name)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self) -> Iterator[None]:
+        """Watch what sets up the test."""
+        with _phase():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        """Watch the test."""
+        with _phase():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Iterator[None]:
+        """Watch what tears it down."""
+        with _phase():
+            return (yield)
+
+
+@contextmanager
+def _phase() -> Iterator[None]:
+    for watchdog in _watching:
+        watchdog.resume()
+    try:
+        yield
+    finally:
+        for watchdog in _watching:
+            watchdog.pause()
+
+
 class Watchdog:
     """Watches the main thread during a block: it must make progress at least each ``limit`` s."""
 
@@ -41,6 +85,7 @@ class Watchdog:
         self._limit = limit
         self._expires = monotonic() + limit
         self._ended = False
+        self._paused = False
         self._over = threading.Event()
 
     def __enter__(self) -> None:
@@ -56,6 +101,7 @@ class Watchdog:
         """Watch no more."""
         if SIGNAL is None or self not in _watching:
             return
+        self.pause()
         self._over.set()
         self._thread.join()
         _watching.remove(self)
@@ -64,6 +110,15 @@ class Watchdog:
     def note_progress(self, factor: float) -> None:
         """Start to count again."""
         self._expires = monotonic() + factor * self._limit
+
+    def pause(self) -> None:
+        """End nothing until it is resumed."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Start to count again."""
+        self.note_progress(1)
+        self._paused = False
 
     def _watch(self) -> None:
         main = threading.main_thread().ident
@@ -75,7 +130,7 @@ class Watchdog:
                 signal.pthread_kill(main, SIGNAL)
 
     def _end(self, _: int, frame: FrameType | None) -> None:
-        if _is_debugged():
+        if self._paused or _is_debugged():
             return
         if self._ended:
             _stop_loop()  # a loop in C logs what a handler raises, and goes on
