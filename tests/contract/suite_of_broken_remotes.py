@@ -47,4 +47,4 @@ for _store in BROKEN.values():
 
 SOUND = ["RemoteStore"]
 DEFECTS = {name: [store.test] for name, store in BROKEN.items()}
-TestRemoteStore = suite(RemoteStore, "sync", "async")
+TestRemoteStore = suite(RemoteStore, "sync", "async", "mixed")

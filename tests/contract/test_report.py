@@ -34,6 +34,7 @@ NETWORK = """
 import pytest
 
 class NetworkTests:
+    needs_network = True
     server = False
 
     def test_cut(self, mode):

@@ -50,7 +50,7 @@ class RemoteStore(AsyncStore):
             return self.fail(cause, method, args, sent=connection is not None)
         except BaseException:
             if connection:
-                connection.close()
+                self.abandon(connection)
             raise
         self.idle.append(connection)
         return result
@@ -63,6 +63,10 @@ class RemoteStore(AsyncStore):
 
     def discard(self, connection):
         """Close a connection whose request failed."""
+        connection.close()
+
+    def abandon(self, connection):
+        """Close a connection whose request was cancelled."""
         connection.close()
 
     async def connected(self, deadline):

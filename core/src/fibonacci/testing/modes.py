@@ -29,6 +29,8 @@ class CallMode(ABC):
     """How the calls of a test are made."""
 
     name: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
+    """The kinds of code that make calls, in turn: sync, async, or both."""
 
     @abstractmethod
     def call(self, pair: CallPair) -> Any:
@@ -37,6 +39,10 @@ class CallMode(ABC):
     @abstractmethod
     def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
         """Share the calls among eight concurrent workers; return all results, in order."""
+
+    def make_next(self, kind: str) -> None:
+        """Have the next call made by one kind of code."""
+        assert kind in self.kinds
 
     @abstractmethod
     def close(self) -> None:
@@ -59,6 +65,7 @@ class SyncMode(CallMode):
     """Sync calls; concurrent ones in threads."""
 
     name = "sync"
+    kinds = ("sync",)
 
     def call(self, pair: CallPair) -> Any:
         note_progress()
@@ -77,6 +84,7 @@ class AsyncMode(CallMode):
     """Async calls, all on one event loop."""
 
     name = "async"
+    kinds: ClassVar[tuple[str, ...]] = ("async",)
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -111,18 +119,22 @@ class MixedMode(AsyncMode):
     """Async and sync calls in turn, the sync ones within the running event loop."""
 
     name = "mixed"
+    kinds = ("sync", "async")
 
     def __init__(self) -> None:
         super().__init__()
-        self._is_async = False
+        self._next_is_async = True
+
+    def make_next(self, kind: str) -> None:
+        self._next_is_async = kind == "async"
 
     def call(self, pair: CallPair) -> Any:
-        self._is_async = not self._is_async
+        is_async, self._next_is_async = self._next_is_async, not self._next_is_async
 
         async def call_within_loop() -> Any:
             return pair.sync_call()
 
-        return self.run(pair.async_call if self._is_async else call_within_loop)
+        return self.run(pair.async_call if is_async else call_within_loop)
 
     def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
         results: list[Any] = [None] * len(pairs)

@@ -31,7 +31,7 @@ class PlannedTest:
         return cls(
             mode=str(params.get("mode", "")),
             clauses=tuple(cited_clauses(function)),
-            needs_network=_module(function).startswith("network"),
+            needs_network=getattr(_part(contract, name), "needs_network", False),
             is_contracts=getattr(contract, name, None) is function,
         )
 
@@ -61,5 +61,7 @@ def _functions(node: pytest.Class) -> Iterator[Any]:
     return (item for item in node.collect() if isinstance(item, pytest.Function))
 
 
-def _module(function: object) -> str:
-    return str(getattr(function, "__module__", "")).rpartition(".")[2]
+def _part(contract: type, name: str) -> type | None:
+    """Return the part of the contract that defines the test, if one does."""
+    parts = contract.__mro__[1:]
+    return next((part for part in parts if name in vars(part)), None)

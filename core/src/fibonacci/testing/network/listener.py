@@ -9,6 +9,10 @@ LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 _RANGE = range(8_400, 10_240)
 """Below the ports that systems hand out for outgoing connections."""
 
+_used: set[int] = set()
+"""Ports that this process has had. A client that is shared by address may outlive its proxy, and
+must not meet the next one."""
+
 
 class Listener:
     """A free port on loopback, reserved until it is closed."""
@@ -45,11 +49,12 @@ class Listener:
         self.socket.close()
 
     def _bind_free(self) -> socket.socket:
-        for port in random.SystemRandom().sample(_RANGE, len(_RANGE)):
-            try:
-                return self._bind(port, reuse=False)
-            except OSError:  # another program's
-                continue
+        unused = [port for port in _RANGE if port not in _used] or list(_RANGE)
+        for port in random.SystemRandom().sample(unused, len(unused)):
+            with suppress(OSError):  # another program's
+                bound = self._bind(port, reuse=False)
+                _used.add(port)
+                return bound
         raise RuntimeError(f"no free port in {_RANGE}")
 
     def _bind(self, port: int, *, reuse: bool) -> socket.socket:

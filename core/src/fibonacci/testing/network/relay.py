@@ -11,6 +11,9 @@ from fibonacci.testing.network.faults import CutError, Pass
 from fibonacci.testing.network.listener import Listener
 from fibonacci.testing.network.traffic import Traffic
 
+NOTICED_WITHIN = 2.0
+"""Seconds in which clients can know that their connections ended."""
+
 
 class Relay:
     """Accepts connections, and relays each to the server."""
@@ -50,8 +53,11 @@ class Relay:
         for connection in self._connections:
             connection.end(how)
         await asyncio.gather(*tasks)
-        while peers & clients(self._listener.port):  # noqa: ASYNC110 - the kernel sets no event
-            await asyncio.sleep(0.001)
+        # A client that does not read what it was sent before never knows.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NOTICED_WITHIN):
+                while peers & clients(self._listener.port):  # noqa: ASYNC110 - no event is set
+                    await asyncio.sleep(0.001)
 
     async def close(self) -> None:
         """End all connections, and stop listening."""

@@ -22,6 +22,7 @@ class LargeTests(ContractFixtures):
         addresses = [raw_store.address(f"k{number}") for number in range(count)]
         items = [(address, _data(size, number)) for number, address in enumerate(addresses)]
         if not _fits(lambda: raw_store.write_many(items)):
+            assert raw_store.read_many(addresses) == [None] * count
             return
         assert raw_store.read_many(addresses) == [data for _, data in items]
         assert raw_store.remove_many(addresses) == count

@@ -1,6 +1,8 @@
 """Connections that end between calls, in the middle of many, or with the store."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from inspect import isawaitable
 from random import Random
 from threading import Timer
@@ -16,12 +18,13 @@ from fibonacci import (
     Workflow,
 )
 from fibonacci.plugin import run_sync
-from fibonacci.testing.modes import CallMode, CallPair
-from fibonacci.testing.network import Cut, Forget, Proxy, Refuse
+from fibonacci.testing.modes import AsyncMode, CallMode, CallPair
+from fibonacci.testing.network import BlackHole, Cut, Forget, Proxy, Refuse
 from fibonacci.testing.store.fixtures import (
     MemoryFactory,
     MemoryUnderTest,
     StoreUnderTest,
+    call,
     close_workflow,
 )
 from fibonacci.testing.store.network_fixtures import (
@@ -49,23 +52,24 @@ class ConnectionTests(NetworkFixtures):
     ) -> None:
         """The change after a server closed idle connections is never of unknown outcome (C18)."""
         at = raw_store.address("k")
-        for old, new in ((b"1", b"2"), (b"2", b"3")):
-            raw_store.write(at, old)
+        for kind in mode.kinds:
+            raw_store.write(at, b"1")
             proxied_store.connect(at)
             proxy.drop(reset=reset)
             pause(mode, 0.02)
-            outcome = proxied_store.outcome("compare_and_set", at, old, new, None)
+            outcome = proxied_store.outcome(kind, "compare_and_set", at, b"1", b"2", None)
             assert outcome is True or isinstance(outcome, BackendUnavailableError)
-            assert raw_store.read(at) == (new if outcome is True else old)
+            assert raw_store.read(at) == (b"2" if outcome is True else b"1")
 
     def test_delete_after_idle_connections_were_closed(
         self, proxied_memory: MemoryManager, memory: MemoryManager, proxy: Proxy, mode: CallMode
     ) -> None:
         """A delete succeeds after the server closed idle connections (C18)."""
-        for _ in range(2):
-            _connect(proxied_memory)
+        for kind in mode.kinds:
+            _connect(proxied_memory, mode)
             proxy.drop()
             pause(mode, 0.02)
+            mode.make_next(kind)
             assert proxied_memory.delete("k") is True
             assert memory.exists("k") is False
 
@@ -77,10 +81,10 @@ class ConnectionTests(NetworkFixtures):
         raw_store.write(at, b"old")
         proxied_store.connect(at)
         with proxy.fault(Forget()):
-            for _ in range(2):  # a connection of sync code, and one of async code
-                outcome = proxied_store.outcome("read", at, deadline=DEADLINE)
+            for kind in proxied_store.kinds:
+                outcome = proxied_store.outcome(kind, "read", at, deadline=DEADLINE)
                 assert outcome == b"old" or isinstance(outcome, BackendUnavailableError)
-            for _ in range(2):
+            for _ in proxied_store.kinds:
                 assert proxied_store.read(at) == b"old"
                 assert proxied_store.compare_and_set(at, b"old", b"old") is True
 
@@ -88,11 +92,12 @@ class ConnectionTests(NetworkFixtures):
         self, proxied_memory: MemoryManager, proxy: Proxy, mode: CallMode
     ) -> None:
         """Calls wait for a server that is away for a moment, and succeed (C18)."""
-        _connect(proxied_memory)
-        for value in (2, 3):
+        _connect(proxied_memory, mode)
+        for value, kind in enumerate(mode.kinds):
             proxy.begin(Refuse())
             back = Timer(0.15, proxy.heal)
             back.start()
+            mode.make_next(kind)
             try:
                 assert proxied_memory.set("k", value) is True
                 assert proxied_memory.get("k") == value
@@ -121,13 +126,22 @@ class ConnectionTests(NetworkFixtures):
     def test_close_ends_connections(
         self,
         proxied_workflow: Workflow,
-        proxied_memory: MemoryManager,
+        proxied_store: ProxiedStore,
+        raw_store: StoreUnderTest,
         proxy: Proxy,
         mode: CallMode,
     ) -> None:
-        """After close no connection is left (C22)."""
-        for number in range(4):
-            proxied_memory.set("k", number)
+        """After close no connection is left, not even of calls that failed (C22)."""
+        at = raw_store.address("k")
+        for kind in mode.kinds:
+            proxied_store.connect(at)
+            with proxy.fault(BlackHole()):
+                proxied_store.outcome(kind, "read", at, deadline=0.1)
+        proxied_store.connect(at)
+        if isinstance(mode, AsyncMode):
+            with proxy.fault(BlackHole()):
+                mode.run(lambda: _cancel(proxied_store.attempt_pair(call("read", at), DEADLINE)))
+            proxied_store.connect(at)
         close_workflow(proxied_workflow, mode)
         _wait_for_no_connection(proxy, mode)
 
@@ -139,11 +153,14 @@ class ConnectionTests(NetworkFixtures):
         proxy: Proxy,
         mode: CallMode,
     ) -> None:
-        """After close no connection is left of event loops that ended before (C22)."""
+        """No connection is left of an event loop that ended, nor of any after close (C22)."""
         raw_store.space()
         for number in range(2):
             with mode.new() as own:
-                MemoryUnderTest(proxied_workflow.memory, own).set("k", number)
+                for _ in own.kinds:
+                    MemoryUnderTest(proxied_workflow.memory, own).set("k", number)
+            if own.kinds == ("async",):
+                _wait_for_no_connection(proxy, mode)
         close_workflow(proxied_workflow, mode)
         _wait_for_no_connection(proxy, mode)
 
@@ -162,9 +179,18 @@ async def _is_applied(increment: Callable[[str], Any], proxy: Proxy, cut: Cut) -
     return True
 
 
-def _connect(memory: MemoryManager) -> None:
-    """Have sync and async code write the record."""
-    for _ in range(2):
+async def _cancel(pair: CallPair) -> None:
+    """Cancel an async call while it waits."""
+    task = asyncio.ensure_future(pair.async_call())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _connect(memory: MemoryManager, mode: CallMode) -> None:
+    """Have each kind of code write the record."""
+    for _ in mode.kinds:
         memory.set("k", 1)
 
 

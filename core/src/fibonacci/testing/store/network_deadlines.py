@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import product
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import Address
@@ -18,7 +19,10 @@ from fibonacci.testing.store.network_fixtures import (
     ProxiedStore,
     store_of,
 )
+from fibonacci.testing.store.network_replies import CHANGES, state
 
+SHORT = 0.15
+"""Seconds in which a request reaches the server."""
 LARGE = b"x" * 2_000
 """More than any server's reply to a change."""
 READS = ("read", "read_many", "exists", "remaining_ttl_ms", "scan")
@@ -36,6 +40,20 @@ class DeadlineTests(NetworkFixtures):
         with proxy.fault(BlackHole()):
             _check_late(proxied_store.outcomes([*_reads(at), *_changes(at)]))
         assert proxied_store.read(at) == LARGE
+
+    def test_changes_in_flight(
+        self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy
+    ) -> None:
+        """A change that was sent when its deadline passed is not reported as not applied (C18)."""
+        at = raw_store.address("k")
+        for change, kind in product(CHANGES, proxied_store.kinds):
+            raw_store.write(at, b"old")
+            proxied_store.connect(at)
+            with proxy.fault(BlackHole(requests=False)):
+                outcome = proxied_store.outcome(
+                    kind, change.method, *change.arguments(at), deadline=SHORT
+                )
+            assert state(raw_store, at) in change.possible(outcome)
 
     def test_silent_server_at_first(
         self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from inspect import isawaitable
 from time import monotonic
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import attrs
 import pytest
@@ -52,14 +52,20 @@ class Outcome:
 class ProxiedStore(StoreUnderTest):
     """The store behind a proxy; errors of unavailable servers are results of its calls."""
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of code that make calls in this mode."""
+        return self._mode.kinds
+
     def connect(self, address: Address) -> None:
-        """Have sync and async code read a record, so that both are connected."""
-        for _ in range(2):
+        """Have each kind of code read a record, so that all are connected."""
+        for _ in self.kinds:
             self.read(address)
 
-    def outcome(self, method: str, *args: Any, deadline: float = TIMEOUT) -> Any:
-        """Call a method, and return its result or error."""
+    def outcome(self, kind: str, method: str, *args: Any, deadline: float = TIMEOUT) -> Any:
+        """Have one kind of code call a method, and return its result or error."""
         call = MethodCall(method, args, {})
+        self._mode.make_next(kind)
         return self._mode.call(self.attempt_pair(call, deadline)).result
 
     def outcomes(self, calls: Sequence[MethodCall]) -> list[Outcome]:
@@ -87,6 +93,9 @@ async def _attempt(store: Any, call: MethodCall, deadline: float) -> Outcome:
 
 class NetworkFixtures(ContractFixtures):
     """The fixtures of tests that need a server: not applicable if the URL names none."""
+
+    needs_network: ClassVar[bool] = True
+    """For the report."""
 
     @pytest.fixture
     def written_address(self, memory_factory: MemoryFactory) -> str:
@@ -140,8 +149,8 @@ def store_of(workflow: Workflow, memory_factory: MemoryFactory) -> ProxiedStore:
 
 
 def pause(mode: CallMode, seconds: float) -> None:
-    """Wait, while the event loop runs; in sync and in async code, as both have a turn."""
-    for _ in range(2):
+    """Wait, while the event loop runs; in all kinds of code, as each has a turn."""
+    for _ in mode.kinds:
         mode.call(CallPair(lambda: time.sleep(seconds), lambda: asyncio.sleep(seconds)))
 
 
@@ -152,7 +161,7 @@ def _only_host(url: str | None) -> str:
     if len(hosts) > 1:
         not_applicable("the URL names several servers")
     if None in [port for _, port in hosts]:
-        not_applicable("the URL names no port")
+        not_applicable("the URL names no port: write it, or set server_address")
     found = _HOSTS.match(str(url).strip())
     assert found
     return found[1]

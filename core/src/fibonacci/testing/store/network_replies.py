@@ -1,6 +1,7 @@
 """Requests and replies that a broken connection loses."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import attrs
@@ -8,6 +9,7 @@ import pytest
 
 from fibonacci import BackendUnavailableError, MemoryManager, OutcomeUnknownError
 from fibonacci.plugin import Address
+from fibonacci.testing.modes import CallMode
 from fibonacci.testing.network import Cut, Proxy, lost_reply, lost_request
 from fibonacci.testing.store.fixtures import StoreUnderTest
 from fibonacci.testing.store.network_fixtures import NetworkFixtures, ProxiedStore
@@ -67,27 +69,32 @@ class LostReplyTests(NetworkFixtures):
         self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy, change: Change
     ) -> None:
         """A change whose reply is lost is sent once, and says whether it was applied (C16, C18)."""
-        self._lose(lost_reply(times=1), change, raw_store, proxied_store, proxy)
+        for kind in proxied_store.kinds:
+            self._lose(lost_reply(times=1), kind, change, raw_store, proxied_store, proxy)
 
     @each_change
     def test_lost_request_of_a_change(
         self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy, change: Change
     ) -> None:
-        """A change whose request is lost is never reported as applied (C14, C18)."""
-        self._lose(lost_request(times=1), change, raw_store, proxied_store, proxy)
+        """A change whose request is lost in whole or in part is not reported as done (C14, C18)."""
+        faults = (lost_request(times=1), Cut(requests=5, times=1))
+        for fault, kind in product(faults, proxied_store.kinds):
+            self._lose(fault, kind, change, raw_store, proxied_store, proxy)
 
     def test_lost_reply_of_an_increment(
-        self, proxied_memory: MemoryManager, memory: MemoryManager, proxy: Proxy
+        self, proxied_memory: MemoryManager, memory: MemoryManager, proxy: Proxy, mode: CallMode
     ) -> None:
         """An increment whose reply is lost is applied at most once (C16)."""
         memory.set("n", 10)
-        _connect(proxied_memory)
+        _connect(proxied_memory, mode)
         with proxy.record() as traffic:
             proxied_memory.increment("n")
         size = len(traffic.replies)
-        for passed in (0, size // 3, size // 2, size - 1):  # replies of a read, and of a change
+        # The replies of a read, and of a change.
+        for kind, passed in product(mode.kinds, (0, size // 3, size // 2, size - 1)):
             memory.set("n", 10)
-            _connect(proxied_memory)
+            _connect(proxied_memory, mode)
+            mode.make_next(kind)
             with proxy.fault(Cut(replies=passed, times=1)):
                 try:
                     possible = [proxied_memory.increment("n")]
@@ -96,10 +103,13 @@ class LostReplyTests(NetworkFixtures):
             assert memory.get("n") in possible
             assert memory.get("n") <= 11
 
-    def test_lost_reply_of_a_set(self, proxied_memory: MemoryManager, proxy: Proxy) -> None:
+    def test_lost_reply_of_a_set(
+        self, proxied_memory: MemoryManager, proxy: Proxy, mode: CallMode
+    ) -> None:
         """A set whose reply is lost is repeated, and succeeds (C18)."""
-        _connect(proxied_memory)
-        for value in (2, 3):
+        _connect(proxied_memory, mode)
+        for value, kind in enumerate(mode.kinds):
+            mode.make_next(kind)
             with proxy.fault(lost_reply(times=1)):
                 assert proxied_memory.set("k", value) is True
             assert proxied_memory.get("k") == value
@@ -109,18 +119,23 @@ class LostReplyTests(NetworkFixtures):
         self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy, method: str
     ) -> None:
         """A read whose reply is lost raises BackendUnavailableError: never "absent" (C14, C18)."""
-        at = self._record(raw_store, proxied_store)
-        expected = proxied_store.outcome(method, *READS[method](at))
-        with proxy.fault(lost_reply(times=1)):
-            outcome = proxied_store.outcome(method, *READS[method](at))
-        assert isinstance(outcome, BackendUnavailableError) or outcome == expected
+        for kind in proxied_store.kinds:
+            at = self._record(raw_store, proxied_store)
+            expected = proxied_store.outcome(kind, method, *READS[method](at))
+            with proxy.fault(lost_reply(times=1)):
+                outcome = proxied_store.outcome(kind, method, *READS[method](at))
+            assert isinstance(outcome, BackendUnavailableError) or outcome == expected
 
-    def test_lost_reply_of_a_get(self, proxied_memory: MemoryManager, proxy: Proxy) -> None:
+    def test_lost_reply_of_a_get(
+        self, proxied_memory: MemoryManager, proxy: Proxy, mode: CallMode
+    ) -> None:
         """A get whose reply is lost returns the value, and never the default (C14)."""
-        _connect(proxied_memory)
-        for _ in range(2):
+        _connect(proxied_memory, mode)
+        for kind in mode.kinds:
+            mode.make_next(kind)
             with proxy.fault(lost_reply(times=1)):
                 assert proxied_memory.get("k", default="default") == 1
+            mode.make_next(kind)
             with proxy.fault(lost_reply(times=1)):
                 assert proxied_memory.list_keys() == ["k"]
 
@@ -134,28 +149,28 @@ class LostReplyTests(NetworkFixtures):
             raw_store.write(at._replace(key=f"{number:04}" * 100), b"x")
         raw_store.write(at, bytes(range(256)) * 200)
         with proxy.record() as traffic:
-            expected = proxied_store.outcome(method, *READS[method](at))
+            expected = proxied_store.outcome(proxied_store.kinds[0], method, *READS[method](at))
         size = len(traffic.replies)
-        for passed in (1, size // 3, size // 2, size - 1):
+        for kind, passed in product(proxied_store.kinds, (1, size // 3, size // 2, size - 1)):
             proxied_store.connect(at)
             with proxy.fault(Cut(replies=passed, times=1)):
-                outcome = proxied_store.outcome(method, *READS[method](at))
+                outcome = proxied_store.outcome(kind, method, *READS[method](at))
             assert isinstance(outcome, BackendUnavailableError) or outcome == expected
 
     def _lose(
         self,
         fault: Cut,
+        kind: str,
         change: Change,
         raw_store: StoreUnderTest,
         proxied_store: ProxiedStore,
         proxy: Proxy,
     ) -> None:
-        for _ in range(2):
-            at = self._record(raw_store, proxied_store)
-            with proxy.fault(fault):
-                outcome = proxied_store.outcome(change.method, *change.arguments(at))
-            assert _state(raw_store, at) in change.possible(outcome)
-            proxied_store.connect(at)
+        at = self._record(raw_store, proxied_store)
+        with proxy.fault(fault):
+            outcome = proxied_store.outcome(kind, change.method, *change.arguments(at))
+        assert state(raw_store, at) in change.possible(outcome)
+        proxied_store.connect(at)
 
     def _record(self, raw_store: StoreUnderTest, proxied_store: ProxiedStore) -> Address:
         """Write the record, and let the store connect."""
@@ -165,11 +180,12 @@ class LostReplyTests(NetworkFixtures):
         return at
 
 
-def _connect(memory: MemoryManager) -> None:
-    """Have sync and async code write a record."""
-    for _ in range(2):
+def _connect(memory: MemoryManager, mode: CallMode) -> None:
+    """Have each kind of code write a record."""
+    for _ in mode.kinds:
         memory.set("k", 1)
 
 
-def _state(raw_store: StoreUnderTest, at: Address) -> State:
+def state(raw_store: StoreUnderTest, at: Address) -> State:
+    """Return the record's state."""
     return raw_store.read(at), isinstance(raw_store.remaining_ttl_ms(at), int)

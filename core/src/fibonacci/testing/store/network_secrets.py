@@ -2,6 +2,7 @@
 
 import logging
 import re
+from itertools import product
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
@@ -70,12 +71,15 @@ class NetworkSecrecyTests(NetworkFixtures):
         caplog.set_level(logging.NOTSET)
         at, data = raw_store.address("k"), f'"{VALUE}"'.encode()
         outcomes: list[Any] = []
-        for fault in (lost_request(), lost_reply(), Cut(replies=3), Refuse()):
-            for method, *args in (("read", at), ("compare_and_set", at, data, data, None)):
-                raw_store.write(at, data)
-                proxied_store.connect(at)
-                with proxy.fault(fault):
-                    outcomes.append(proxied_store.outcome(method, *args, deadline=DEADLINE))
+        calls = {"read": (at,), "compare_and_set": (at, data, data, None)}
+        faults = (lost_request(), lost_reply(), Cut(replies=3), Refuse())
+        for fault, kind, method in product(faults, proxied_store.kinds, calls):
+            raw_store.write(at, data)
+            proxied_store.connect(at)
+            with proxy.fault(fault):
+                outcomes.append(
+                    proxied_store.outcome(kind, method, *calls[method], deadline=DEADLINE)
+                )
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         text = "\n".join([*map(traceback_text, errors), caplog.text, repr(proxied_store.store)])
         assert VALUE not in text
