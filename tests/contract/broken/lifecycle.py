@@ -1,5 +1,6 @@
 """Stores that fail in other threads, in other processes, or later."""
 
+import mmap
 import os
 import threading
 import time
@@ -47,6 +48,23 @@ class DiesAfterFork(MinimalStore):
         if os.getpid() != self.process:
             raise ConnectionResetError
         return super().read(address, deadline=deadline)
+
+
+@broken("test_child_reads_during_writes")
+class SharesABuffer(MinimalStore):
+    """Each read goes through memory that a child shares with its parent."""
+
+    def __init__(self):
+        super().__init__()
+        self.buffer = mmap.mmap(-1, 2**16)
+
+    def read(self, address, *, deadline):
+        data = super().read(address, deadline=deadline)
+        if data is None:
+            return None
+        self.buffer[: len(data)] = data
+        time.sleep(0.0002)
+        return self.buffer[: len(data)]
 
 
 @broken("test_interrupted_calls")

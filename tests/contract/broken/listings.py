@@ -55,6 +55,16 @@ class ListsTwice(MinimalStore):
         )
 
 
+@broken("test_pages")
+class ListsForEver(MinimalStore):
+    """Each page begins with the last key of the one before, and so a page of one key repeats."""
+
+    def scan(self, space, *, prefix="", cursor=None, limit=1000, deadline):
+        keys = sorted(key for key in self.inside(space) if key.startswith(prefix))
+        rest = [key for key in keys if cursor is None or key >= cursor]
+        return Page(rest[:limit], rest[limit - 1] if len(rest) >= limit else None)
+
+
 @broken("test_pages_while_adding", "test_pages_while_removing")
 class PagesByNumber(MinimalStore):
     """A cursor counts records, and skips some when listed ones are removed meanwhile."""

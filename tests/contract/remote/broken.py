@@ -2,13 +2,14 @@
 
 import logging
 import pickle
+from contextlib import suppress
 from time import monotonic
 from typing import ClassVar
 
 from fibonacci.errors import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci.plugin import Page
 from remote.connections import Awaiting, Blocking
-from remote.server import pack
+from remote.server import DATABASE, pack
 from remote.sound import RemoteStore
 
 BROKEN = {}
@@ -110,6 +111,30 @@ class HalfAListing(RemoteStore):
         return super().fail(cause, method, args, sent=sent)
 
 
+@broken("test_batch_that_breaks_off")
+class HalfABatchIsDone(RemoteStore):
+    """A batch of which only the first request was answered is reported as written."""
+
+    async def write_many(self, items, ttl_ms, *, deadline):
+        half = len(items) // 2
+        await super().write_many(items[:half], ttl_ms, deadline=deadline)
+        with suppress(BackendUnavailableError, OutcomeUnknownError):
+            await super().write_many(items[half:], ttl_ms, deadline=deadline)
+
+
+@broken("test_batch_that_breaks_off", "async")
+class HalfABatchIsUnapplied(RemoteStore):
+    """A batch of which only the first request was answered is reported as surely not applied."""
+
+    async def write_many(self, items, ttl_ms, *, deadline):
+        half = len(items) // 2
+        await super().write_many(items[:half], ttl_ms, deadline=deadline)
+        try:
+            await super().write_many(items[half:], ttl_ms, deadline=deadline)
+        except OutcomeUnknownError:
+            raise BackendUnavailableError(f"{self.server} is unavailable") from None
+
+
 @broken("test_silent_server")
 class LateDeadline(RemoteStore):
     """A request has a time of its own instead of its deadline."""
@@ -205,6 +230,16 @@ class RefusedIsFinal(RemoteStore):
         if cause == "ConnectionRefusedError":
             raise StorageError(f"{self.server} refuses connections")
         return super().fail(cause, method, args, sent=sent)
+
+
+@broken("test_missing_database")
+class MissingDatabaseIsUnavailable(RemoteStore):
+    """A database that is not there is reported as a server that is not."""
+
+    async def log_in(self, connection, deadline):
+        await super().log_in(connection, deadline)
+        if self.database != DATABASE:
+            raise BackendUnavailableError("the server is not ready")
 
 
 @broken("test_increments_while_connections_break")

@@ -9,6 +9,7 @@ from threading import Thread
 from minimal import MinimalStore
 
 PASSWORD = "right"
+DATABASE = "/base"
 
 
 def pack(message):
@@ -45,7 +46,7 @@ class Server(ThreadingTCPServer):
                 break
             except OSError:
                 continue
-        self.url = f"remote://user:{PASSWORD}@127.0.0.1:{self.server_address[1]}"
+        self.url = f"remote://user:{PASSWORD}@127.0.0.1:{self.server_address[1]}{DATABASE}"
 
     def handle_error(self, request, client_address):
         """Connections break on purpose."""

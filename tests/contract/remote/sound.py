@@ -22,6 +22,7 @@ class RemoteStore(AsyncStore):
 
     def __init__(self, url, kind):
         self.server = url.hosts[0]
+        self.database = url.path
         self.login = SimpleNamespace(password=url.password)
         self.kind = kind
         self.idle = []

@@ -8,6 +8,7 @@ from inspect import iscoroutine
 from secrets import token_hex
 from time import monotonic
 from typing import Any, ClassVar, Literal, cast
+from urllib.parse import quote
 
 import attrs
 import pytest
@@ -182,10 +183,13 @@ class StoreUnderTest:
 
     def pages(self, space: Space, prefix: str = "", limit: int = 1000) -> Iterator[Page]:
         """Scan a space, page by page."""
-        cursor = None
+        cursor, last = None, ""
         while True:
             options = {"prefix": prefix, "cursor": cursor, "limit": limit}
             page = cast(Page, self.call("scan", space, **options))
+            if page.keys and cursor is not None:  # a listing that does not go on never ends
+                assert page.keys[0] > last, "a page does not begin after the page before"
+            last = page.keys[-1] if page.keys else last
             yield page
             cursor = page.cursor
             if cursor is None:
@@ -306,6 +310,12 @@ class MemoryFactory:
             options=self.config["options"],
             timeout=self.config["timeout"],
         )
+
+    def passwords(self) -> set[str]:
+        """Return the password of the URL: itself, as a URL writes it, and as a repr shows it."""
+        url = self.config["connection_url"]
+        password = StoreURL.parse(url).password if url else None
+        return {password, quote(password, safe=""), repr(password)[1:-1]} if password else set()
 
     def call_hook(self, settings: StoreSettings) -> Backend:
         """Return the backend for the settings."""

@@ -6,8 +6,9 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import cycle
 from threading import Event, Thread
 from typing import Any, cast
 
@@ -25,10 +26,11 @@ from fibonacci.testing.store.fixtures import (
     call_concurrently,
     close_workflow,
 )
+from fibonacci.testing.store.io_audit import OPEN_FILES
 from fibonacci.testing.threads import run_concurrently
 
-OPEN_FILES = "/dev/fd"
-"""A folder that lists the files and sockets that the process has open."""
+FORKED_READS = 0.1
+"""Seconds in which a child and its parent read what the parent writes."""
 
 
 class LifecycleTests(ContractFixtures):
@@ -219,6 +221,13 @@ def _idle_workers() -> set[threading.Thread]:
     return {one for one in threading.enumerate() if one.name.startswith("fibonacci-worker")}
 
 
+def _during(seconds: float) -> Iterator[None]:
+    """Yield again and again until so many seconds have passed."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+
+
 async def _other_tasks() -> set["asyncio.Task[Any]"]:
     await asyncio.sleep(0)
     return asyncio.all_tasks() - {cast("asyncio.Task[Any]", asyncio.current_task())}
@@ -248,6 +257,23 @@ class ForkTests(ContractFixtures):
                 assert memory.get("mine") == number
         assert memory.get("ours") == "parent"
         assert memory.increment("n") == 1
+
+    def test_child_reads_during_writes(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """A child reads whole records while its parent writes and reads them (C21)."""
+        workflow = memory_factory.new_workflow()
+        memory = memory_factory.memory_of(workflow)
+        records = {f"k{number}": [number] * 1_000 for number in range(20)}
+        memory.set_many(records)
+
+        def child() -> None:
+            own = memory_factory.memory_of(workflow, mode.new())
+            for _ in _during(FORKED_READS):
+                assert own.get_many(records) == records, "a record is another's, or a part of one"
+
+        with forked(child):
+            for _, key in zip(_during(FORKED_READS), cycle(records), strict=False):
+                memory.set(key, records[key])
+                assert memory.get(key) == records[key]
 
     def test_fork_during_writes(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
         """A child that is forked while other threads write can use the memory at once (C21)."""

@@ -13,11 +13,14 @@ import pytest
 
 from fibonacci import (
     BackendUnavailableError,
+    ConfigurationError,
     MemoryManager,
     OutcomeUnknownError,
+    StorageError,
     Workflow,
 )
-from fibonacci.plugin import run_sync
+from fibonacci.plugin import StoreURL, run_sync
+from fibonacci.testing.applicability import not_applicable
 from fibonacci.testing.modes import AsyncMode, CallMode, CallPair
 from fibonacci.testing.network import BlackHole, Cut, Forget, Proxy, Refuse
 from fibonacci.testing.store.fixtures import (
@@ -32,6 +35,7 @@ from fibonacci.testing.store.network_fixtures import (
     NetworkFixtures,
     ProxiedStore,
     pause,
+    store_of,
 )
 
 INCREMENTS = 48
@@ -103,6 +107,19 @@ class ConnectionTests(NetworkFixtures):
                 assert proxied_memory.get("k") == value
             finally:
                 back.join()
+
+    def test_missing_database(
+        self, memory_factory: MemoryFactory, written_address: str, raw_store: StoreUnderTest
+    ) -> None:
+        """A database that is not there is a lasting error, if it is one at all (C18)."""
+        url = memory_factory.config["connection_url"]
+        path = StoreURL.parse(url).path
+        if path in ("", "/"):
+            not_applicable("the URL names no database")
+        url = url.replace(written_address + path, written_address + "/no_such_database", 1)
+        with suppress(ConfigurationError, StorageError):  # a transient one is a result
+            store = store_of(memory_factory.new_workflow(connection_url=url), memory_factory)
+            assert store.outcome(store.kinds[0], "read", raw_store.address("k")) is None
 
     def test_increments_while_connections_break(
         self, proxied_workflow: Workflow, memory: MemoryManager, proxy: Proxy, mode: CallMode

@@ -9,6 +9,7 @@ import pytest
 
 from fibonacci import BackendUnavailableError, MemoryManager, OutcomeUnknownError
 from fibonacci.plugin import Address
+from fibonacci.testing.applicability import not_applicable
 from fibonacci.testing.modes import CallMode
 from fibonacci.testing.network import Cut, Proxy, lost_reply, lost_request
 from fibonacci.testing.store.fixtures import StoreUnderTest
@@ -157,6 +158,22 @@ class LostReplyTests(NetworkFixtures):
                 outcome = proxied_store.outcome(kind, method, *READS[method](at))
             assert isinstance(outcome, BackendUnavailableError) or outcome == expected
 
+    def test_batch_that_breaks_off(
+        self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy
+    ) -> None:
+        """A batch that breaks off between two of its requests is never reported as done (C17)."""
+        items, reply = _batch_of_several_requests(raw_store, proxied_store, proxy)
+        addresses = [address for address, _ in items]
+        done, undone = [data for _, data in items], [None] * len(items)
+        # Twice: now and then the next request is faster than the end.
+        for kind in proxied_store.kinds * 2:
+            raw_store.remove_many(addresses)
+            proxied_store.connect(addresses[0])
+            with proxy.fault(Cut(replies=len(reply))):
+                outcome = proxied_store.outcome(kind, "write_many", items, None)
+            if not isinstance(outcome, OutcomeUnknownError):
+                assert raw_store.read_many(addresses) == (undone if outcome else done)
+
     def _lose(
         self,
         fault: Cut,
@@ -178,6 +195,22 @@ class LostReplyTests(NetworkFixtures):
         raw_store.write(at, b"old")
         proxied_store.connect(at)
         return at
+
+
+def _batch_of_several_requests(
+    raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy
+) -> tuple[list[tuple[Address, bytes]], bytes]:
+    """Return a batch of which the store makes several requests, and the reply to the first."""
+    for count, size in ((30, 1), (100, 100_000)):  # core's largest batch has 100 records
+        items = [(raw_store.address(f"{count}-{number}"), b"x" * size) for number in range(count)]
+        proxied_store.connect(items[0][0])
+        with proxy.record() as traffic:
+            proxied_store.write_many(items)
+        if traffic.round_trips > 1:
+            break
+    else:
+        not_applicable("a batch is one request")
+    return items, bytes(traffic.exchanges[0].reply)
 
 
 def _connect(memory: MemoryManager, mode: CallMode) -> None:

@@ -4,7 +4,6 @@ import logging
 
 import pytest
 
-from fibonacci.plugin import StoreURL
 from fibonacci.testing.store.fixtures import ContractFixtures, MemoryFactory, StoreUnderTest
 
 VALUE = b"value-hunter3"
@@ -28,7 +27,7 @@ class SecrecyTests(ContractFixtures):
         if isinstance(self.backend, str):
             backend = memory_factory.call_hook(memory_factory.settings())
             shown += f"{backend!r} {backend} {backend.identity!r}"
-        for secret in (VALUE.decode(), OTHER.decode(), KEY, *_passwords(memory_factory)):
+        for secret in (VALUE.decode(), OTHER.decode(), KEY, *memory_factory.passwords()):
             assert secret not in shown
 
 
@@ -43,9 +42,3 @@ def _call_each_method(raw_store: StoreUnderTest) -> None:
     assert raw_store.remove(address) is True
     raw_store.write_many([(address, VALUE)])
     assert raw_store.read(address) == VALUE
-
-
-def _passwords(memory_factory: MemoryFactory) -> list[str]:
-    url = memory_factory.config["connection_url"]
-    password = StoreURL.parse(url).password if url else None
-    return [password] if password else []
