@@ -74,6 +74,15 @@ def test_invalid_name(name, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_name_of_an_installed_backend(tmp_path, monkeypatch, capsys):
+    """The name of an installed backend is refused, with the distribution that has it."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["new", "memory"])
+    assert "'memory' is a backend of fibonacci-core: choose another name" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_existing_folder(folder, capsys):
     """A folder that exists is refused, and what is in it stays."""
     (folder / "README.md").write_text("mine")

@@ -13,8 +13,9 @@ def read_url(settings: StoreSettings, example: str) -> StoreURL:
     ``example`` is what an error tells the user to write, such as
     ``mariadb://user:password@host:3306/database``. The URL must have its scheme, a host if it has
     one (several are allowed if it has several), and a path if it has one. User, password and port
-    are optional if it has them. Any part that it lacks is refused, but for the query, which
-    :func:`read_options` checks. Words after the example are shown, and not read.
+    are optional if it has them. A part that the example lacks is refused, except the query, which
+    :func:`read_options` checks. Words after the example are shown, and not read. For several
+    schemes, call it with the example of the scheme that the URL has.
 
     Raises ConfigurationError, which does not quote the URL.
     """

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from fibonacci import plugins
 from fibonacci.errors import InvalidArgumentError
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]{0,30}")
@@ -25,14 +26,18 @@ _FILES: Final[Mapping[str, str]] = {
 def create_backend(name: str, folder: Path) -> None:
     """Write the distribution ``fibonacci-<name>`` into a new folder.
 
-    Raises InvalidArgumentError if the name is not one, or the folder exists; OSError if it can't be
-    written.
+    Raises InvalidArgumentError if the name is not one, an installed backend has it, or the folder
+    exists; OSError if it can't be written.
     """
     if not _NAME.fullmatch(name):
         raise InvalidArgumentError(
             f"{name!r} is no name of a backend: write up to 31 lower-case letters and digits, "
             f"a letter first, such as mariadb"
         )
+    for plugin in plugins():
+        if (plugin.kind, plugin.name) == ("storage", name):
+            owner = plugin.distribution or "fibonacci-core"
+            raise InvalidArgumentError(f"{name!r} is a backend of {owner}: choose another name")
     try:
         folder.mkdir(parents=True)
     except FileExistsError:

@@ -68,8 +68,10 @@ class Server:
         )
 
     def _prepare(self):
+        deadline = time.monotonic() + 120
         while "ready for connections" not in (log := (self.folder / "log").read_text()):
             assert self.process.poll() is None, log
+            assert time.monotonic() < deadline, log
             time.sleep(0.02)
         self.query("CREATE DATABASE fib")
         self.create_user("fib", "ALL")

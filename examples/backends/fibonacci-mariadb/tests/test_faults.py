@@ -20,6 +20,8 @@ from fibonacci.plugin import ABSENT, Address, Space, encode_parts
 SPACE = Space("faults:", "workflow", "w")
 RECORD = Address(SPACE, "k")
 VALUE = b"value-hunter2"
+STATEMENTS = "SELECT id FROM information_schema.processlist WHERE info LIKE 'SET STATEMENT%'"
+"""Lists the connections that run a statement of ours."""
 
 
 @pytest.fixture(params=[SyncStore, AsyncStore], ids=["sync", "async"])
@@ -233,7 +235,7 @@ def test_locked(server, store):
         start = time.monotonic()
         with pytest.raises((BackendUnavailableError, OutcomeUnknownError)):
             store("write", RECORD, b"new", None, seconds=0.3)
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 2
         time.sleep(0.5)  # the server's own limit has ended the statement
     assert store("read", RECORD) == b"old"
 
@@ -266,11 +268,11 @@ def test_expired_while_waiting(server, store):
 def test_ttl_after_waiting(server, store):
     """A ttl counts from the write, not from the wait for a lock before it (C11)."""
     with locked(server, RECORD):
-        thread = threading.Thread(target=lambda: store("write", RECORD, b"new", 1_000))
+        thread = threading.Thread(target=lambda: store("write", RECORD, b"new", 60_000))
         thread.start()
-        time.sleep(0.5)
+        time.sleep(2)
     thread.join()
-    assert store("remaining_ttl_ms", RECORD) > 700
+    assert store("remaining_ttl_ms", RECORD) > 58_500
 
 
 def test_killed_query(server, store):
@@ -285,10 +287,9 @@ def test_killed_query(server, store):
 
         thread = threading.Thread(target=write)
         thread.start()
-        time.sleep(0.2)
-        for (number,) in server.query(
-            "SELECT id FROM information_schema.processlist WHERE info LIKE 'SET STATEMENT%'"
-        ):
+        while not (waiting := server.query(STATEMENTS)):
+            time.sleep(0.01)
+        for (number,) in waiting:
             server.query(f"KILL QUERY {number}")
         thread.join()
     assert len(errors) == 1
