@@ -6,9 +6,9 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from itertools import cycle
+from itertools import cycle, takewhile
 from threading import Event, Thread
 from typing import Any, cast
 
@@ -28,9 +28,6 @@ from fibonacci.testing.store.fixtures import (
 )
 from fibonacci.testing.store.io_audit import OPEN_FILES
 from fibonacci.testing.threads import run_concurrently
-
-FORKED_READS = 0.1
-"""Seconds in which a child and its parent read what the parent writes."""
 
 
 class LifecycleTests(ContractFixtures):
@@ -221,13 +218,6 @@ def _idle_workers() -> set[threading.Thread]:
     return {one for one in threading.enumerate() if one.name.startswith("fibonacci-worker")}
 
 
-def _during(seconds: float) -> Iterator[None]:
-    """Yield again and again until so many seconds have passed."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        yield
-
-
 async def _other_tasks() -> set["asyncio.Task[Any]"]:
     await asyncio.sleep(0)
     return asyncio.all_tasks() - {cast("asyncio.Task[Any]", asyncio.current_task())}
@@ -267,11 +257,11 @@ class ForkTests(ContractFixtures):
 
         def child() -> None:
             own = memory_factory.memory_of(workflow, mode.new())
-            for _ in _during(FORKED_READS):
+            for _ in range(10):
                 assert own.get_many(records) == records, "a record is another's, or a part of one"
 
-        with forked(child):
-            for _, key in zip(_during(FORKED_READS), cycle(records), strict=False):
+        with forked(child) as running:
+            for key in takewhile(lambda _: not running.has_ended(), cycle(records)):
                 memory.set(key, records[key])
                 assert memory.get(key) == records[key]
 

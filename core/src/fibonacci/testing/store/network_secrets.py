@@ -34,7 +34,10 @@ class NetworkSecrecyTests(NetworkFixtures):
     def test_wrong_password(
         self, memory_factory: MemoryFactory, raw_store: StoreUnderTest, more: str
     ) -> None:
-        """A wrong password, of any characters, is a lasting error, which does not show it (C23)."""
+        """A wrong password, of any characters, is a lasting error, which does not show it (C23).
+
+        If none is raised, look whether ``Backend.identity`` differs where passwords do.
+        """
         url = _with_wrong_password(memory_factory.config["connection_url"], PASSWORD + more)
         store = store_of(memory_factory.new_workflow(connection_url=url), memory_factory)
         with pytest.raises(StorageError) as caught:
