@@ -16,9 +16,14 @@ def mostly(first: str, *others: str) -> Sequence[Any]:
     return [first, *(pytest.param(mode, marks=pytest.mark.long) for mode in behind)]
 
 
-def without_network_faults(contract: type) -> type:
-    """Leave out the tests that break the network, in a class whose server another class has."""
+def without_network_faults(contract: type, *, but: type | None = None) -> type:
+    """Leave out the tests that break the network, in a class whose server another class has.
+
+    The tests of ``but``, a part of the contract, stay.
+    """
     for part in contract.__mro__:
+        if part is but:
+            continue
         if issubclass(part, NetworkFixtures) and part.__module__.startswith("fibonacci."):
             for name in vars(part):
                 if name.startswith("test_"):
