@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from inspect import isawaitable
 from random import Random
+from secrets import token_hex
 from threading import Timer
 from time import monotonic
 from typing import Any
@@ -118,7 +119,9 @@ class ConnectionTests(NetworkFixtures):
         path = StoreURL.parse(url).path
         if path in ("", "/"):
             not_applicable("the URL names no database")
-        url = url.replace(written_address + path, written_address + "/no_such_database", 1)
+        # Another one each time: a pooler that met it before says "try again later".
+        missing = f"{written_address}/missing_{token_hex(5)}"
+        url = url.replace(written_address + path, missing, 1)
         with suppress(ConfigurationError, StorageError):  # a transient one is a result
             store = store_of(memory_factory.new_workflow(connection_url=url), memory_factory)
             assert store.outcome(store.kinds[0], "read", raw_store.address("k")) is None
