@@ -83,12 +83,13 @@ class ConnectionTests(NetworkFixtures):
     def test_forgotten_connections(
         self, raw_store: StoreUnderTest, proxied_store: ProxiedStore, proxy: Proxy
     ) -> None:
-        """Idle connections that the network forgot cost a call each its deadline, no more (C18)."""
+        """Idle connections that the network forgot cost at most two calls their deadline (C18)."""
         at = raw_store.address("k")
         raw_store.write(at, b"old")
         proxied_store.connect(at)
         with proxy.fault(Forget()):
-            for kind in proxied_store.kinds:
+            # Two: a connection that many callers share is not given up at the first late reply.
+            for kind in proxied_store.kinds * 2:
                 outcome = proxied_store.outcome(kind, "read", at, deadline=DEADLINE)
                 assert outcome == b"old" or isinstance(outcome, BackendUnavailableError)
             for _ in proxied_store.kinds:
