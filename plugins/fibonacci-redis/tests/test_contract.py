@@ -69,7 +69,7 @@ class TestSecured(Secured):
     modes = mostly("mixed")
 
 
-# A password is needed for these only. The network faults take ten seconds of CPU over TLS.
+# Only these need a password. TestValkey meets the other faults; with --long this server does, too.
 without_network_faults(TestSecured, but=NetworkSecrecyTests)
 
 

@@ -37,6 +37,7 @@ from fibonacci.testing.store.network_fixtures import (
     DEADLINE,
     NetworkFixtures,
     ProxiedStore,
+    connect,
     pause,
     store_of,
 )
@@ -73,7 +74,7 @@ class ConnectionTests(NetworkFixtures):
     ) -> None:
         """A delete succeeds after the server closed idle connections (C18)."""
         for kind in mode.kinds:
-            _connect(proxied_memory, mode)
+            connect(proxied_memory, mode)
             proxy.drop()
             pause(mode, 0.02)
             mode.make_next(kind)
@@ -100,7 +101,7 @@ class ConnectionTests(NetworkFixtures):
         self, proxied_memory: MemoryManager, proxy: Proxy, mode: CallMode
     ) -> None:
         """Calls wait for a server that is away for a moment, and succeed (C18)."""
-        _connect(proxied_memory, mode)
+        connect(proxied_memory, mode)
         for value, kind in enumerate(mode.kinds):
             proxy.begin(Refuse())
             back = Timer(0.15, proxy.heal)
@@ -215,12 +216,6 @@ async def _cancel(pair: CallPair) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def _connect(memory: MemoryManager, mode: CallMode) -> None:
-    """Have each kind of code write the record."""
-    for _ in mode.kinds:
-        memory.set("k", 1)
 
 
 def _wait_for_no_connection(proxy: Proxy, mode: CallMode) -> None:

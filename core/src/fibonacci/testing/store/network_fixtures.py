@@ -148,6 +148,12 @@ def store_of(workflow: Workflow, memory_factory: MemoryFactory) -> ProxiedStore:
     )
 
 
+def connect(memory: MemoryManager, mode: CallMode) -> None:
+    """Have each kind of code write a record, so that all are connected."""
+    for _ in mode.kinds:
+        memory.set("k", 1)
+
+
 def pause(mode: CallMode, seconds: float) -> None:
     """Wait, while the event loop runs; in all kinds of code, as each has a turn."""
     for _ in mode.kinds:

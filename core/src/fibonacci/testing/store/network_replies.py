@@ -13,7 +13,7 @@ from fibonacci.testing.applicability import not_applicable
 from fibonacci.testing.modes import CallMode
 from fibonacci.testing.network import Cut, Proxy, lost_reply, lost_request
 from fibonacci.testing.store.fixtures import StoreUnderTest
-from fibonacci.testing.store.network_fixtures import NetworkFixtures, ProxiedStore
+from fibonacci.testing.store.network_fixtures import NetworkFixtures, ProxiedStore, connect
 
 State = tuple[bytes | None, bool]
 """A record's bytes, and whether it expires."""
@@ -87,14 +87,14 @@ class LostReplyTests(NetworkFixtures):
     ) -> None:
         """An increment whose reply is lost is applied at most once (C16)."""
         memory.set("n", 10)
-        _connect(proxied_memory, mode)
+        connect(proxied_memory, mode)
         with proxy.record() as traffic:
             proxied_memory.increment("n")
         size = len(traffic.replies)
         # The replies of a read, and of a change.
         for kind, passed in product(mode.kinds, (0, size // 3, size // 2, size - 1)):
             memory.set("n", 10)
-            _connect(proxied_memory, mode)
+            connect(proxied_memory, mode)
             mode.make_next(kind)
             with proxy.fault(Cut(replies=passed, times=1)):
                 try:
@@ -108,7 +108,7 @@ class LostReplyTests(NetworkFixtures):
         self, proxied_memory: MemoryManager, proxy: Proxy, mode: CallMode
     ) -> None:
         """A set whose reply is lost is repeated, and succeeds (C18)."""
-        _connect(proxied_memory, mode)
+        connect(proxied_memory, mode)
         for value, kind in enumerate(mode.kinds):
             mode.make_next(kind)
             with proxy.fault(lost_reply(times=1)):
@@ -131,7 +131,7 @@ class LostReplyTests(NetworkFixtures):
         self, proxied_memory: MemoryManager, proxy: Proxy, mode: CallMode
     ) -> None:
         """A get whose reply is lost returns the value, and never the default (C14)."""
-        _connect(proxied_memory, mode)
+        connect(proxied_memory, mode)
         for kind in mode.kinds:
             mode.make_next(kind)
             with proxy.fault(lost_reply(times=1)):
@@ -211,12 +211,6 @@ def _batch_of_several_requests(
     else:
         not_applicable("a batch is one request")
     return items, bytes(traffic.exchanges[0].reply)
-
-
-def _connect(memory: MemoryManager, mode: CallMode) -> None:
-    """Have each kind of code write a record."""
-    for _ in mode.kinds:
-        memory.set("k", 1)
 
 
 def state(raw_store: StoreUnderTest, at: Address) -> State:
