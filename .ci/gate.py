@@ -12,8 +12,13 @@ from pathlib import Path
 from steps import BUDGET, CHECKOUT, Outcome, Step, report, tox
 
 SINCE = time.monotonic()
-DEBIAN = ("redis-server", "pgbouncer")
-"""Programs that come only from Debian: a Redis 7.0 with TLS, and a transaction pooler."""
+DEBIAN = {
+    "redis-server": "redis-server",
+    "pgbouncer": "pgbouncer",
+    "mariadbd": "mariadb-server",
+}
+"""Programs that come only from Debian, and their packages: a Redis 7.0 with TLS, a transaction
+pooler, and the server of an example."""
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
@@ -46,6 +51,7 @@ def steps() -> Iterator[Outcome]:
     yield tox("site", shows="^build succeeded").run()
     yield tox("core-only", shows="^smoke: ok").run()
     yield tox("wheels", environment=required).run()
+    yield tox("examples", environment=required).run()
     yield install().run()
     yield tox("lowest-py311", environment=required).run()
     yield tox("lowest-py313", environment=required).run()
@@ -84,18 +90,19 @@ def install() -> Step:
 def programs(folder: Path) -> Path:
     """Create a folder for PATH: the system's programs, without those of DEBIAN."""
     folder.mkdir()
+    left_out = ("redis-", "pgbouncer", "mariadb")
     for system in map(Path, ("/usr/local/bin", "/usr/bin", "/bin")):
         for program in system.iterdir():
             link = folder / program.name
-            if not link.is_symlink() and not program.name.startswith(("redis-", "pgbouncer")):
+            if not link.is_symlink() and not program.name.startswith(left_out):
                 link.symlink_to(program)
     return folder
 
 
 def install_programs() -> None:
     """Install the programs of DEBIAN; if that fails, the tests that need them report it."""
-    os.environ["PATH"] += ":/usr/sbin"  # where Debian installs pgbouncer
-    wanted = [name for name in DEBIAN if not shutil.which(name)]
+    os.environ["PATH"] += ":/usr/sbin"  # where Debian installs two of them
+    wanted = [package for program, package in DEBIAN.items() if not shutil.which(program)]
     # RUNLEVEL keeps a package from starting its service.
     quiet = {**os.environ, "RUNLEVEL": "1", "DEBIAN_FRONTEND": "noninteractive"}
     if wanted:

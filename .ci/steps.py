@@ -17,6 +17,8 @@ from threading import Thread, Timer
 from typing import Any
 from xml.etree import ElementTree
 
+from calibration import Calibration
+
 CHECKOUT = Path(__file__).parents[1]
 BUDGET = tomllib.loads(Path(__file__).with_name("budget.toml").read_text())
 
@@ -47,7 +49,7 @@ class Step:
     shows: str = r"^=+ .*\d+ passed"
     folder: Path = CHECKOUT
     budget: float | None = None
-    """CPU seconds that it may take."""
+    """CPU seconds that it may take, on a machine as fast as the reference."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def start(self, *, quiet: bool = False) -> "Running":
@@ -87,6 +89,7 @@ class Running:
         self.log = log
         self.quiet = quiet
         self.since = time.monotonic()
+        self._calibration = Calibration(BUDGET["reference"])
         self._watchdog = Timer(STEP_TIMEOUT, self.kill)
         self._watchdog.daemon = True
         self._watchdog.start()
@@ -113,6 +116,7 @@ class Running:
             passed=self.process.returncode == 0 and shown,
             seconds=self.seconds,
             cpu=self.cpu,
+            slowdown=self.slowdown,
             reasons=REASON.findall(text)[-30:] or text.splitlines()[-20:],
             closing=CLOSING.findall(text),
             left_out=LEFT_OUT.findall(text),
@@ -128,6 +132,7 @@ class Running:
     def _wait(self) -> None:
         _, status, usage = os.wait4(self.process.pid, 0)
         self._watchdog.cancel()
+        self.slowdown = self._calibration.stop()
         self.seconds = time.monotonic() - self.since
         self.cpu = usage.ru_utime + usage.ru_stime
         self.process.returncode = os.waitstatus_to_exitcode(status)
@@ -151,6 +156,8 @@ class Outcome:
     passed: bool
     seconds: float
     cpu: float
+    slowdown: float
+    """How many times slower than the reference the machine was."""
     budget: float | None
     reasons: Sequence[str]
     """What tells why it failed, if it did: the lines that do, or its last ones."""
@@ -164,14 +171,14 @@ class Outcome:
     @property
     def over(self) -> bool:
         """Whether it took more CPU seconds than its budget."""
-        return self.budget is not None and self.cpu > self.budget
+        return self.budget is not None and self.cpu > self.budget * self.slowdown
 
     @property
     def verdict(self) -> str:
         """Whether it passed. CPU seconds far over the budget fail it; elapsed time does not."""
         if not self.passed:
             return "FAILED"
-        if self.budget is not None and self.cpu > BUDGET["fails_at"] * self.budget:
+        if self.budget and self.cpu > BUDGET["fails_at"] * self.budget * self.slowdown:
             return "FAILED: far over its budget"
         return "over its budget" if self.over else "passed"
 
@@ -188,11 +195,11 @@ class Outcome:
 def report(outcomes: Iterable[Outcome], *, budget: float | None, since: float) -> bool:
     """Print what each step took; return whether all passed."""
     outcomes, seconds = list(outcomes), time.monotonic() - since
-    print(f"\n{'step':<16}{'seconds':>8}{'CPU':>8}{'budget':>8}  (CPU seconds)")
+    print(f"\n{'step':<16}{'seconds':>8}{'CPU':>8}{'budget':>8}{'slowdown':>10}  (CPU seconds)")
     for outcome in outcomes:
         limit = f"{outcome.budget:.0f}" if outcome.budget else "-"
         took = f"{outcome.seconds:>8.0f}{outcome.cpu:>8.0f}"
-        print(f"{outcome.name:<16}{took}{limit:>8}  {outcome.verdict}")
+        print(f"{outcome.name:<16}{took}{limit:>8}{outcome.slowdown:>10.1f}  {outcome.verdict}")
     print(f"{'all':<16}{seconds:>8.0f}{sum(outcome.cpu for outcome in outcomes):>8.0f}")
     if budget is not None and seconds > budget:
         print(f"over the budget of {budget} seconds on two cores: a slow machine, or slow tests")

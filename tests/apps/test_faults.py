@@ -4,8 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from services import faults
 from services.proxy import Proxy
+
+from fibonacci.testing.network import faults
 
 
 def test_unavailable_store_is_a_503(ada: httpx.Client, proxy: Proxy) -> None:

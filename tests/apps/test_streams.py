@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from services import faults
 from services.proxy import Proxy
+
+from fibonacci.testing.network import faults
 
 Event = tuple[str, Any]
 

@@ -8,7 +8,7 @@ import pytest
 from fibonacci import errors, plugin
 from fibonacci.plugin import AsyncStore, Store, VersionedStore
 from fibonacci.testing import StoreContract
-from fibonacci.testing.report import CLAUSES, cited_clauses
+from fibonacci.testing.clauses import CLAUSES, cited_clauses
 
 PAGE = Path(__file__).parents[2] / "docs" / "write-a-backend.md"
 TEXT = PAGE.read_text("utf-8")

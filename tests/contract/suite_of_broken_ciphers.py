@@ -13,7 +13,7 @@ from fibonacci import register_plugin
 from fibonacci.testing import CipherContract
 
 SOUND = {"Sound": Sound}
-DEFECTS = list(BROKEN)
+DEFECTS = {name: (broken.test,) for name, broken in BROKEN.items()}
 TESTS = [name for name in dir(CipherContract) if name.startswith("test_")]
 
 

@@ -10,8 +10,13 @@ from fibonacci.testing import EngineContract
 from fibonacci.testing.engine.rendering import AnyTextTests
 
 SOUND = {"BuiltinEngine": BuiltinEngine, "Soft": Soft}
-PROPERTIES = ["EscapesForHTML", "MakesNewlinesAlike", "WritesPython"]
-DEFECTS = [*BROKEN, *(f"Random{name}" for name in PROPERTIES)]
+PROPERTIES = {
+    "EscapesForHTML": "test_any_text_as_value",
+    "MakesNewlinesAlike": "test_any_text",
+    "WritesPython": "test_any_value",
+}
+DEFECTS = {name: (broken.test,) for name, broken in BROKEN.items()}
+DEFECTS |= {f"Random{name}": (test,) for name, test in PROPERTIES.items()}
 TESTS = [name for name in dir(EngineContract) if name.startswith("test_")]
 RANDOM = {name: None for name in vars(AnyTextTests) if name.startswith("test_")}
 

@@ -8,7 +8,7 @@ from broken_models import BROKEN, BUSY, ENDLESS, KEY, SLOW, WRONG, Plain, Sound
 from fibonacci.testing import ProviderContract
 
 SOUND = {"Sound": Sound, "Plain": Plain}
-DEFECTS = list(BROKEN)
+DEFECTS = {name: (broken.test,) for name, broken in BROKEN.items()}
 TESTS = [name for name in dir(ProviderContract) if name.startswith("test_")]
 
 for _name, _model in {**BROKEN, **SOUND}.items():

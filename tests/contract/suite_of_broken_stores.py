@@ -1,6 +1,6 @@
 """StoreContract on broken stores, a class each, and on the sound one that they derive from.
 
-Of a broken store only the tests of the clause that it breaks are run: one of them has to fail.
+Of a broken store only the tests that have to find its defect are run.
 """
 
 import pytest
@@ -8,8 +8,8 @@ from broken import BROKEN, BROKEN_ASYNC
 from minimal import MinimalStore, toy_plugin
 
 from fibonacci import register_plugin
+from fibonacci.plugin import AsyncStore
 from fibonacci.testing import StoreContract
-from fibonacci.testing.report import cited_clauses
 from fibonacci.testing.store.stateful import HistoryTests
 
 STORES = {**BROKEN, **BROKEN_ASYNC, "MinimalStore": MinimalStore}
@@ -26,35 +26,34 @@ class Hasty:
 
     backend: str
     store: type
-    is_async: bool
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
     def plugin(cls):
-        plugin = toy_plugin(MinimalStore(), cls.store) if cls.is_async else toy_plugin(cls.store())
-        with register_plugin("storage", cls.backend, plugin):
+        with register_plugin("storage", cls.backend, plugin_of(cls.store)):
             yield
+
+
+def plugin_of(store):
+    """Return a plugin for the store."""
+    if hasattr(store, "plugin"):
+        return store.plugin()
+    if issubclass(store, AsyncStore):
+        return toy_plugin(MinimalStore(), store)
+    return toy_plugin(store())
 
 
 def suite(name, contract, **settings):
     """Return the contract's class for one store."""
-    is_async = name in BROKEN_ASYNC
-    modes = ["async"] if is_async else ["sync"]
-    settings |= {"backend": name, "store": STORES[name], "is_async": is_async, "modes": modes}
+    settings |= {"modes": ["async"] if name in BROKEN_ASYNC else ["sync"]}
+    settings |= {"url": getattr(STORES[name], "url", None)}
+    settings["hang_slack"] = getattr(STORES[name], "hang_slack", StoreContract.hang_slack)
+    settings |= {"backend": name, "store": STORES[name]}
     return type(f"Test{name}", (Hasty, contract), settings)
 
 
-def without_clause(clause):
-    """Return the tests to leave out.
-
-    Those that do not cite the clause, and histories, which can fail for any clause.
-    """
-    others = [test for test in TESTS if clause not in cited_clauses(getattr(StoreContract, test))]
-    return dict.fromkeys([*others, "test_any_history"])
-
-
 for _name in [*BROKEN, *BROKEN_ASYNC]:
-    _left_out = without_clause(STORES[_name].clause)
+    _left_out = dict.fromkeys(test for test in TESTS if test not in STORES[_name].tests)
     globals()[f"Test{_name}"] = suite(_name, StoreContract, **_left_out)
 
 for _name in HISTORIES:
@@ -62,5 +61,6 @@ for _name in HISTORIES:
     globals()[f"TestHistory{_name}"] = suite(_name, HistoryTests, max_examples=400)
 
 SOUND = ["MinimalStore"]
-DEFECTS = [*BROKEN, *BROKEN_ASYNC, *(f"History{name}" for name in HISTORIES)]
+DEFECTS = {name: STORES[name].tests for name in [*BROKEN, *BROKEN_ASYNC]}
+DEFECTS |= {f"History{name}": ("test_any_history",) for name in HISTORIES}
 TestMinimalStore = suite("MinimalStore", StoreContract, test_any_history=None)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
-from modes import mostly
+from modes import mostly, without_network_faults
 from services.databases import Databases
 from services.dynamodb import DynamoDB
 from services.standalone import Redis
@@ -22,6 +22,7 @@ from fibonacci.testing.store.fixtures import MemoryFactory
 KEYS = [generate_key(), generate_key()]
 
 
+@without_network_faults
 class Sealed(StoreContract):
     """All values sealed, with the first of two keys."""
 

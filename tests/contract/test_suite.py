@@ -1,6 +1,5 @@
 """The suite is complete, readable, and light if it is not used."""
 
-import os
 import subprocess
 import sys
 import tomllib
@@ -10,7 +9,9 @@ import pytest
 
 from fibonacci import testing
 from fibonacci.testing import CipherContract, EngineContract, ProviderContract, StoreContract
-from fibonacci.testing.report import CLAUSES, cited_clauses
+from fibonacci.testing.clauses import CLAUSES, cited_clauses
+
+pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = [CipherContract, EngineContract, ProviderContract, StoreContract]
@@ -114,41 +115,29 @@ def test_a_broken_module_is_no_missing_package(monkeypatch):
         _ = testing.StoreContract
 
 
-REPORTED = """
+SHELF = """
 from fibonacci.testing import StoreContract
 
 class TestShelf(StoreContract):
     backend = "memory"
-    modes = ["sync", "mixed"]
-
-    def test_round_trip(self, memory):
-        '''A value is lost (C7).'''
-        assert not memory.set("k", 1)
 """
 
-
-def report(tmp_path, *options):
-    """Run a part of the suite with the report, and return its lines."""
-    file = tmp_path / "test_shelf.py"
-    file.write_text(REPORTED)
-    options = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--fibonacci-report", *options]
-    command = [sys.executable, "-m", "pytest", "-p", "fibonacci_pytest", file, *options]
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    return done.stdout.splitlines()
+PARTS = [
+    *("Value", "CorruptRecord", "Address", "Space", "Expired", "Expiry", "Touch", "Clock"),
+    *("Listing", "Page", "CompareAndSet", "Batch", "Large", "AtomicUpdate", "DefaultMethod"),
+    *("Error", "Hook", "Secrecy", "Lifecycle", "Fork", "Interrupt", "Signal", "History"),
+    *("LostReply", "Deadline", "Connection", "NetworkSecrecy"),
+]
+"""From the simplest to those that only make sense if all else works."""
 
 
-def test_report_of_a_failure(tmp_path):
-    """The report names the broken clause and mode."""
-    lines = report(tmp_path, "-k", "round_trip or test_none")
-    assert "StoreContract TestShelf: 2 passed, 2 failed: breaks the contract" in lines
-    (row,) = [line for line in lines if line.startswith("C7 ")]
-    assert row.split()[-3:] == ["0/1", "0/1", "BROKEN"]
-    (row,) = [line for line in lines if line.startswith("C9 ")]
-    assert row.split()[-3:] == ["1/1", "1/1", "kept"]
+def test_simple_tests_come_first(pytester):
+    """The tests of a store run part by part, the simplest one first: that a value comes back."""
+    items, _ = pytester.inline_genitems(pytester.makepyfile(SHELF))
+    tests = list(dict.fromkeys(item.originalname for item in items))
+    assert tests[0] == "test_round_trip"
+    assert list(dict.fromkeys(map(part_of, tests))) == [f"{part}Tests" for part in PARTS]
 
 
-def test_report_of_a_success(tmp_path):
-    """The last line of the report says that the contract is kept."""
-    lines = report(tmp_path, "-k", "test_none")
-    assert "StoreContract TestShelf: 2 passed, 0 failed: keeps the contract" in lines
+def part_of(test):
+    return getattr(StoreContract, test).__qualname__.partition(".")[0]

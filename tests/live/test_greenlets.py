@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 from services.dynamodb import fresh_table
-from services.faults import BlackHole
 from services.proxy import Proxy
 
 from fibonacci import BackendUnavailableError, ConfigurationError, MemoryConfig, Workflow
 from fibonacci._builtin.local import LocalStore
 from fibonacci.plugin._runtime import platforms
+from fibonacci.testing.network import BlackHole
 
 TOGETHER = """
 from gevent import joinall, monkey, sleep, spawn

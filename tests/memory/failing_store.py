@@ -1,6 +1,7 @@
 """A store in this process that fails as a server does."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fibonacci._builtin.local import LocalStore
@@ -17,6 +18,8 @@ class FailingStore(LocalStore):
         self.errors: list[Exception] = []
         self.latency = 0.0
         """Seconds for each call of the method."""
+        self.before: Callable[[], object] | None = None
+        """Called in each call of the method."""
         self.calls = 0
 
     def fail_next(self, method: str, *errors: Exception) -> None:
@@ -27,6 +30,8 @@ class FailingStore(LocalStore):
         if name == object.__getattribute__(self, "__dict__").get("method"):
             self.calls += 1
             time.sleep(self.latency)
+            if self.before is not None:
+                self.before()
             if self.errors:
                 raise self.errors.pop(0)
         return super().__getattribute__(name)

@@ -46,7 +46,7 @@ def test_reads_do_not_wait_for_writes(retry_transient_errors):
         store.unblock.set()
         await asyncio.gather(*writes)
         assert await patient.aget("k199") == 199
-        await asyncio.gather(*[hasty.aset("k", n) for n in range(20)])
+        await asyncio.gather(*[patient.aset("k", n) for n in range(20)])
 
     asyncio.run(use(BlockedStore(retry_transient_errors=retry_transient_errors)))
 

@@ -1,7 +1,10 @@
 """An exception of a signal handler is distinguished from a driver's."""
 
 import functools
+import gc
 import signal
+import weakref
+from contextlib import suppress
 
 import pytest
 
@@ -73,6 +76,35 @@ def test_exception_of_a_handler_is_raised_again(install, handler):
     install(handler)
     with pytest.raises((JobTimeoutError, TimeoutError)):
         method()
+
+
+class Transaction:
+    """Ends when it is collected."""
+
+
+@pytest.mark.parametrize("handler", HANDLERS, ids=lambda one: getattr(one, "__name__", "object"))
+@pytest.mark.parametrize("interrupted", [signal.raise_signal, lambda _: call()])
+def test_interrupted_frames_are_freed_at_once(install, handler, interrupted):
+    """What an interrupted function holds is freed with the exception, not by the collector."""
+    transactions = []
+
+    def write():
+        transaction = Transaction()
+        transactions.append(weakref.ref(transaction))
+        interrupted(signal.SIGUSR2)
+
+    install(handler)
+    gc.disable()
+    try:
+        with suppress(JobTimeoutError, TimeoutError):
+            try:
+                write()
+            except Exception as error:
+                raise_for_signal(error)
+                raise
+        assert [reference() for reference in transactions] == [None]
+    finally:
+        gc.enable()
 
 
 def test_keyboard_interrupt_is_raised_again():

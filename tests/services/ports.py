@@ -2,28 +2,33 @@
 
 import random
 import socket
-from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 # A cluster's bus is port + 10000, which no server of another kind may claim or release, and must
 # stay below the ephemeral range (32768).
 _RANGE = range(10_240, 20_240)
 _BUS = 10_000
-_ESTABLISHED = "01"
 
 # A name in the abstract namespace belongs to one process at a time, and dies with it: no other
 # farm on this machine picks a port between our look and our server's bind.
 _claims: dict[int, socket.socket] = {}
 
+# A client of a server that has stopped is shared by address, and may live on in garbage: the next
+# server must not get its address, and so its client, with the certificates that it trusted.
+_claimed: set[int] = set()
+
 
 def claim(*, with_bus: bool = False) -> int:
-    """Return a free port, reserved until `release` or the end of the process."""
+    """Return a port that is free, and that this process has not had before; see `release`."""
     for port in random.sample(_RANGE, len(_RANGE)):
+        if port in _claimed:
+            continue
         wanted = [port, port + _BUS] if with_bus else [port]
         taken = [number for number in wanted if _take(number)]
         if taken == wanted:
+            _claimed.add(port)
             return port
-        for number in taken:  # not the others: this process may hold them already
+        for number in taken:
             _claims.pop(number).close()
     raise RuntimeError(f"no free port in {_RANGE}")
 
@@ -35,26 +40,13 @@ def release(port: int) -> None:
             holder.close()
 
 
-def clients(port: int) -> set[int]:
-    """Return the ports of clients whose connection the kernel still reports as established."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ends = [(*map(_number, line[1:3]), line[3]) for line in lines]
-    return {ours for ours, theirs, state in ends if theirs == port and state == _ESTABLISHED}
-
-
 def release_all() -> None:
     """Release all ports of this process."""
     for port in list(_claims):
         release(port)
 
 
-def _number(address: str) -> int:
-    return int(address.rpartition(":")[2], 16)
-
-
 def _take(port: int) -> bool:
-    if port in _claims:
-        return False
     holder = socket.socket(socket.AF_UNIX)
     try:
         holder.bind(f"\0fibonacci-port-{port}")

@@ -9,6 +9,8 @@ from typing import Self
 from services import ports
 from services.process import Process
 
+from fibonacci.testing.network.clients import clients
+
 _DEADLINE = 120.0  # seconds until a server must be ready: the machine may be busy
 
 
@@ -83,8 +85,8 @@ class Server(ABC):
     def _parted(self) -> None:
         """Wait until all clients can know that the connection ended."""
         deadline = time.monotonic() + _DEADLINE
-        while clients := ports.clients(self.port):
-            assert time.monotonic() < deadline, f"{clients} think that it is there"
+        while unaware := clients(self.port):
+            assert time.monotonic() < deadline, f"{unaware} think that it is there"
             time.sleep(0.001)
 
 

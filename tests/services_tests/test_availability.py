@@ -7,7 +7,7 @@ import sys
 import pytest
 
 TESTS = """
-from services import redis
+from services import mariadb, redis
 import pytest
 
 def test_by_fixture(secured_redis): ...
@@ -16,6 +16,7 @@ def test_by_name(request): request.getfixturevalue("redis_server")
 def test_by_itself():
     with redis.standalone(): ...
 def test_pooler(pgbouncer_url): ...
+def test_example(): mariadb.binary()
 def test_free(): ...
 """
 
@@ -60,7 +61,8 @@ def test_missing_servers_are_counted(run):
     assert done.returncode == 0
     assert "not run: Redis 7.0: no redis-server on PATH: 4 tests" in done.stdout
     assert "not run: PgBouncer: no pgbouncer on PATH: 1 tests" in done.stdout
-    assert "2 passed, 5 skipped" in done.stdout
+    assert "not run: MariaDB: no mariadbd on PATH: 1 tests" in done.stdout
+    assert "2 passed, 6 skipped" in done.stdout
 
 
 def test_required_server_that_is_missing_fails(run):
@@ -69,6 +71,7 @@ def test_required_server_that_is_missing_fails(run):
     assert done.returncode == 1
     assert "no redis-server on PATH: apt-get install redis-server" in done.stdout
     assert "no pgbouncer on PATH: apt-get install pgbouncer" in done.stdout
+    assert "no mariadbd on PATH: apt-get install mariadb-server" in done.stdout
     assert "not run" not in done.stdout
 
 

@@ -1,14 +1,19 @@
 """The proxy applies its faults to real connections, and changes nothing else."""
 
 import gc
+import socket
 import threading
 import time
 
 import pytest
-from services import faults, pgwire, valkey
+from services import pgwire, valkey
 from services.proxy import Proxy
 from services.resp import Client
 from services.waiting import wait_until
+
+from fibonacci.testing import network
+from fibonacci.testing.network import faults
+from fibonacci.testing.network.address import address_of
 
 GONE = (ConnectionError, TimeoutError)
 
@@ -227,6 +232,56 @@ def test_refuse(proxy, client):
             Client(proxy.url)
     with Client(proxy.url) as other:
         assert other("PING") == b"PONG"
+
+
+def test_refusing_proxy_keeps_its_port(proxy, client):
+    """While the proxy refuses connections no other program gets its port."""
+    with proxy.fault(faults.Refuse()), socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind((proxy.host, proxy.port))
+
+
+def test_forget(proxy, client, count):
+    """A connection from before the fault is silent for ever; a new one passes."""
+    value, key = count
+    client("PING")
+    with proxy.fault(faults.Forget()), Client(proxy.url) as other:
+        client.timeout(0.1)
+        with pytest.raises(TimeoutError):
+            client("INCR", key)
+        assert other("PING") == b"PONG"
+    client.send("INCR", key)
+    time.sleep(0.05)
+    assert value() == 0
+
+
+LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+
+
+@pytest.mark.parametrize("family", LOOPBACK)
+def test_a_host_by_its_name(monkeypatch, family):
+    """Of the addresses of a host the proxy takes the one where the server listens."""
+    real = socket.getaddrinfo
+
+    def resolve(host, *options, **more):
+        names = LOOPBACK.values() if host == "server.example" else [host]
+        return [found for name in names for found in real(name, *options, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with socket.create_server((LOOPBACK[family], 0), family=family) as server:
+        found = address_of("server.example", server.getsockname()[1])
+    assert found.address[0] == LOOPBACK[family]
+
+
+def test_ipv6():
+    """The proxy of a server with an IPv6 address has one, too."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        proxy = network.Proxy("::1", server.getsockname()[1])
+        with proxy, socket.create_connection((proxy.host, proxy.port)) as client:
+            client.sendall(b"x")
+            with server.accept()[0] as accepted:
+                assert (proxy.host, accepted.recv(1)) == ("::1", b"x")
 
 
 @pytest.mark.parametrize("reset", [False, True])

@@ -50,3 +50,20 @@ def test_report_of_green_steps_tells_no_reason(steps, capsys):
     """A step that passed has no lines at the end of the report."""
     assert steps.report([outcome(steps, "", shows="")], budget=None, since=0)
     assert "FAILED" not in capsys.readouterr().out
+
+
+def test_cpu_seconds_over_the_budget_fail_a_step(steps, monkeypatch):
+    """A step fails if it takes far more CPU seconds than its budget on a machine of that speed."""
+    monkeypatch.setitem(steps.BUDGET, "reference", 1e9)
+    done = outcome(steps, "print(sum(range(10**6)))", shows="", budget=1e-6)
+    assert done.slowdown == 1
+    assert done.verdict == "FAILED: far over its budget"
+    assert not steps.report([done], budget=None, since=0)
+
+
+def test_a_slow_machine_has_larger_budgets(steps, monkeypatch):
+    """The budget grows with the time that the reference work takes on this machine."""
+    monkeypatch.setitem(steps.BUDGET, "reference", 1e-9)
+    done = outcome(steps, "print(sum(range(10**6)))", shows="", budget=1e-6)
+    assert done.slowdown > 1_000
+    assert done.verdict == "passed"

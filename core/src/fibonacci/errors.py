@@ -111,8 +111,10 @@ class WrongTypeError(FibonacciError, TypeError):
 class StorageError(FibonacciError):
     """The store could not complete the operation.
 
-    Raised itself, and not a subclass, if the store refused the operation (no permission, a missing
-    table) or was closed: a retry will not help.
+    Raised itself, and not a subclass, if a retry will not help. Either the store refused the
+    operation (wrong password, no permission, a missing table, an untrusted certificate), or it was
+    closed, or its backend has a defect: it raised an exception of another library. Then the message
+    has the type and the line of that exception, and says whether a change may have been applied.
     """
 
 

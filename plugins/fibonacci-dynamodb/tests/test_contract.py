@@ -2,7 +2,7 @@
 
 import pytest
 from modes import mostly
-from services.dynamodb import DynamoDB
+from services.dynamodb import DynamoDB, Moto
 
 from fibonacci.testing import StoreContract
 
@@ -12,6 +12,11 @@ class TestDynamoDB(StoreContract):
     modes = mostly("mixed")
     bulk_size = 1_100  # more than a page; moto takes its time
     max_examples = 8
+
+    @pytest.fixture(autouse=True)
+    def served(self, dynamodb_server: DynamoDB) -> None:
+        if isinstance(dynamodb_server, Moto):
+            self.server_address = f"{dynamodb_server.host}:{dynamodb_server.port}"
 
     @pytest.fixture(scope="class")
     @classmethod

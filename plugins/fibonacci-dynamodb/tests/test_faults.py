@@ -8,16 +8,15 @@ from collections.abc import Callable
 
 import pytest
 from services.dynamodb import Moto
-from services.faults import BlackHole, Delay, Refuse, Trickle, lost_reply, lost_request
 from services.proxy import Proxy
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import Store
+from fibonacci.testing.network import BlackHole, Delay
 from fibonacci.testing.threads import run_concurrently
 from fibonacci_dynamodb import transport
 from fibonacci_dynamodb.connection import Connection
 
-from .aws_ledger import Ledger
 from .conftest import ADDRESS, Open, OpenStore, name_of, soon, until
 
 
@@ -27,14 +26,6 @@ def raises_within(act: Callable[[], object], *, at_most: float) -> None:
     with pytest.raises((BackendUnavailableError, OutcomeUnknownError)):
         act()
     assert time.monotonic() - start < at_most
-
-
-def test_trickling_response_ends_at_deadline(store: Store, moto_proxy: Proxy):
-    """A response that arrives byte by byte ends at the deadline, though no single wait is long."""
-    store.write(ADDRESS, b"x" * 2000, None, deadline=soon())
-    with moto_proxy.fault(Trickle(rate=50)):
-        raises_within(lambda: store.read(ADDRESS, deadline=soon(0.5)), at_most=1.0)
-        raises_within(lambda: store.write(ADDRESS, b"y", None, deadline=soon(0.5)), at_most=1.0)
 
 
 def test_silent_server_times_out(store: Store, moto_proxy: Proxy):
@@ -61,14 +52,6 @@ def test_signals_do_not_extend_the_deadline(store: Store, moto_proxy: Proxy):
         signal.signal(signal.SIGALRM, before)
 
 
-def test_refused_connection_changes_nothing(store: Store, moto_proxy: Proxy):
-    """A write whose connection is refused raises BackendUnavailableError, and changes nothing."""
-    refused = pytest.raises(BackendUnavailableError, match="ConnectionRefusedError")
-    with moto_proxy.fault(Refuse()), refused:
-        store.write(ADDRESS, b"new", None, deadline=soon())
-    assert store.read(ADDRESS, deadline=soon()) is None
-
-
 def test_expired_deadline_sends_nothing(store: Store, moto_proxy: Proxy, open_store: OpenStore):
     """A call whose deadline has passed sends nothing, even the first call of a store."""
     with pytest.raises(BackendUnavailableError, match="the request timed out"):
@@ -89,14 +72,6 @@ def test_late_response_is_not_read_by_the_next_call(store: Store, moto_proxy: Pr
         with moto_proxy.fault(Delay(replies=0.2)):
             raises_within(lambda: store.read(ADDRESS, deadline=soon(0.1)), at_most=0.6)
         assert store.read(other, deadline=soon()) is None
-
-
-def test_closed_idle_connection_is_replaced(store: Store, moto_proxy: Proxy):
-    """A connection that the server closed while idle is replaced before a write is sent."""
-    for reset in (False, True):
-        store.write(ADDRESS, b"1", None, deadline=soon())
-        moto_proxy.drop(reset=reset)
-        assert store.compare_and_set(ADDRESS, b"1", b"2", None, deadline=soon()) is True
 
 
 def test_sequential_calls_share_a_connection(store: Store, moto_proxy: Proxy):
@@ -156,44 +131,6 @@ def test_closed_socket_is_not_reusable():
     connection.close()
     assert connection.is_reusable() is False
     theirs.close()
-
-
-def test_only_repeatable_changes_are_retried(proxied: str, moto_proxy: Proxy, open_memory: Open):
-    """set() is retried if its response is lost; append() and delete() are not (C20)."""
-    memory = open_memory(proxied)
-    memory.set("k", [1])
-    with moto_proxy.fault(lost_reply(times=1)):
-        assert memory.set("k", [1]) is True
-    with moto_proxy.fault(lost_reply(times=1)):
-        assert memory.get("k") == [1]
-    lost = lost_reply(after=b"UpdateItem", times=1)
-    with moto_proxy.fault(lost), pytest.raises(OutcomeUnknownError):
-        memory.append("k", 2)
-    assert memory.get("k") == [1, 2]
-    with moto_proxy.fault(lost_reply(times=1)), pytest.raises(OutcomeUnknownError):
-        memory.delete("k")
-    with moto_proxy.fault(lost_request(times=1)):
-        assert memory.set_many({"a": 1, "b": 2}) is True
-    with moto_proxy.fault(lost_reply(times=1)):
-        assert memory.clear() is True
-    assert memory.list_keys() == []
-
-
-def test_call_survives_a_short_outage(
-    proxied: str, moto_proxy: Proxy, open_memory: Open, ledger: Ledger
-):
-    """A call waits for a server that is down for a moment, and then succeeds."""
-    memory = open_memory(proxied)
-    memory.set("k", 1)
-    found: list[object] = []
-    caller = threading.Thread(target=lambda: found.append(memory.get("k")))
-    before = len(ledger.requests)
-    with moto_proxy.fault(Refuse()):
-        caller.start()
-        until(lambda: len(ledger.requests) > before + 1)  # it was refused once
-        assert found == []
-    caller.join()
-    assert found == [1]
 
 
 def test_deleted_table_is_created_again(proxied: str, moto_server: Moto, open_memory: Open):

@@ -7,10 +7,10 @@ from functools import partial
 import pytest
 from log_messages import CANARY, take_messages, use_canaries
 from services.dynamodb import Moto
-from services.faults import BlackHole, Pass, lost_reply
 from services.proxy import Proxy
 
 from fibonacci import CorruptRecordError, MemoryManager
+from fibonacci.testing.network import BlackHole, Pass, lost_reply
 from fibonacci_dynamodb import transport
 
 from .aws_ledger import Ledger

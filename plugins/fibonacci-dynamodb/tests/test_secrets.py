@@ -8,10 +8,10 @@ from pathlib import Path
 import boto3
 import pytest
 from services.dynamodb import REGION, Moto
-from services.faults import BlackHole, lost_reply
 from services.proxy import Proxy
 
 from fibonacci import MemoryManager, OutcomeUnknownError, StorageError
+from fibonacci.testing.network import BlackHole, lost_reply
 
 from .aws_ledger import Ledger
 from .aws_responses import Responder, error

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import pytest
-from services.faults import Cut
 from services.proxy import Proxy
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, Store
+from fibonacci.testing.network import Cut
 
 from .conftest import ADDRESS, soon
 

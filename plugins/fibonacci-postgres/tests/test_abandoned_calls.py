@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from forks import in_child
 from services.databases import Databases
-from services.faults import BlackHole
 from services.pgbouncer import PgBouncer
 from services.proxy import Proxy
 
 from fibonacci.errors import OutcomeUnknownError
+from fibonacci.testing.network import BlackHole
 from fibonacci_postgres import abandoned
 
 from .stores import (
@@ -33,11 +33,12 @@ PLENTY = 20.0
 
 
 @pytest.fixture
-def locker(postgres_url: str) -> Iterator[psycopg.Connection]:
-    """A connection that holds a lock on the record."""
+def locker(postgres_url: str, postgres_server: Databases) -> Iterator[psycopg.Connection]:
+    """A connection that holds a lock on the record, and is the database's only one."""
     store = StoreClient("sync", create_backend(postgres_url))
     store.write(A, b"old", None)
     store.shut_down()
+    wait_until(lambda: count_connections(postgres_server, postgres_url) == 0)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("SELECT FROM fibonacci WHERE key = 'a' FOR UPDATE")
         yield connection
@@ -82,6 +83,24 @@ def test_cancelled_calls_do_not_accumulate(
     )  # although the lock is still held
     locker.rollback()
     assert locker.execute("SELECT value FROM fibonacci").fetchall() == [(b"old",)]
+
+
+def test_cancelled_connection_attempts_do_not_accumulate(
+    postgres_url: str, postgres_server: Databases
+) -> None:
+    """Calls that are cancelled while a slow server connects use max_connections backends."""
+    url = postgres_url
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute("""
+            CREATE FUNCTION dawdle() RETURNS event_trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_sleep(0.5); END $$""")
+        server.execute("CREATE EVENT TRIGGER dawdle ON login EXECUTE FUNCTION dawdle()")
+    store = StoreClient("async", create_backend(url, timeout=PLENTY, max_connections=2))
+    for _ in range(5):
+        store.run(cancel_writes(store, 2, together=3))
+        assert count_connections(postgres_server, url) <= 2
+    assert store.read(A) is None
+    store.shut_down()
 
 
 def test_ignored_cancel_request_is_repeated(

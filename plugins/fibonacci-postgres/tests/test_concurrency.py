@@ -35,6 +35,9 @@ from .stores import (
 WORKERS = 8
 ROUNDS = 50
 
+WAITING = "SELECT FROM pg_locks WHERE relation = 'fibonacci'::regclass AND NOT granted"
+"""The callers that wait for a lock on the table."""
+
 
 def memory(url: str) -> MemoryManager:
     """The memory of a workflow on a database."""
@@ -167,8 +170,7 @@ def test_pool_timeout_names_the_limit(postgres_url: str) -> None:
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
         reader = threading.Thread(target=store.read, args=(A,))
         reader.start()
-        waiting = "SELECT FROM pg_locks WHERE relation = 'fibonacci'::regclass AND NOT granted"
-        wait_until(lambda: connection.execute(waiting).rowcount == 1)
+        wait_until(lambda: connection.execute(WAITING).rowcount == 1)
         with pytest.raises(BackendUnavailableError, match="At most 1 are used at once"):
             store.read(A, deadline=time.monotonic() + 0.2)
     reader.join()
@@ -184,9 +186,13 @@ def test_idle_connections_are_closed_after_a_burst(
     with psycopg.connect(postgres_url) as connection:
         store.read(A)
         connection.execute("LOCK TABLE fibonacci IN ACCESS EXCLUSIVE MODE")
-        threading.Timer(0.2, connection.rollback).start()
-        run_concurrently([lambda: store.read(A)] * 5)
-    assert count_connections(postgres_server, postgres_url) == 5
+
+        def unlock() -> None:
+            wait_until(lambda: connection.execute(WAITING).rowcount == 5)
+            connection.rollback()
+
+        run_concurrently([unlock] + [lambda: store.read(A)] * 5)
+    wait_until(lambda: count_connections(postgres_server, postgres_url) == 5)
     end = time.monotonic() + 5
     while count_connections(postgres_server, postgres_url) > 1:
         assert time.monotonic() < end

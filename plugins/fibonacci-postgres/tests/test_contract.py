@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from modes import mostly
+from modes import mostly, without_network_faults
 from services.databases import Databases
 
 from fibonacci.testing import StoreContract
@@ -19,6 +19,7 @@ class TestPostgres(StoreContract):
         return postgres_server.url
 
 
+@without_network_faults
 class TestUnprepared(TestPostgres):
     options: Mapping[str, Any] = {"prepare": False, "table": "unprepared"}
     modes = mostly("async")

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from alarms import Alarm, alarms
-from services.faults import BlackHole
 from services.proxy import Proxy
 
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.plugin import Address
+from fibonacci.testing.network import BlackHole
 
 from .stores import SPACE, A, StoreClient, create_backend
 

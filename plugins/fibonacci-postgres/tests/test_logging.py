@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from log_messages import CANARY, take_messages, use_canaries
 from services.databases import Databases
-from services.faults import BlackHole, Refuse, lost_reply
 from services.proxy import Proxy
 
 from fibonacci import MemoryConfig, Workflow, generate_key
+from fibonacci.testing.network import BlackHole, Refuse, lost_reply
 from fibonacci.testing.threads import run_concurrently
 from fibonacci_postgres import pool
 

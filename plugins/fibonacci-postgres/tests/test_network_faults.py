@@ -1,4 +1,4 @@
-"""Faults of servers and networks: each verb ends in time, reports what happened, and recovers."""
+"""Faults of servers, and connections cut within a message: each verb reports what happened."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator
 import pytest
 from services import postgres
 from services.databases import Databases
-from services.faults import BlackHole, Cut, Refuse, Reset, Trickle, lost_reply, lost_request
 from services.postgres import Postgres
 from services.proxy import Proxy
 
 from fibonacci.errors import BackendUnavailableError, FibonacciError, OutcomeUnknownError
+from fibonacci.testing.network import (
+    BlackHole,
+    Cut,
+)
 
 from .stores import READS, VERBS, WRITES, A, Attempt, OpenStore, StorePerVerb
 
@@ -30,7 +33,6 @@ LOST: Errors = {
 }
 """What each verb raises if its reply is lost."""
 UNAVAILABLE: Errors = dict.fromkeys(VERBS, BackendUnavailableError)
-NONE: Errors = dict.fromkeys(VERBS)
 
 
 def error_types(attempts: dict[str, Attempt]) -> Errors:
@@ -45,86 +47,7 @@ def seconds(attempts: dict[str, Attempt]) -> list[float]:
 
 
 class TestNetwork:
-    """Network faults, injected by a proxy (C18 and C20)."""
-
-    @pytest.fixture
-    def stores(self, open_store: OpenStore, postgres_proxy: Proxy) -> StorePerVerb:
-        """A connected store for each verb, through the proxy, with a record."""
-        stores = StorePerVerb(open_store, postgres_proxy.url)
-        stores.prepare()
-        return stores
-
-    def test_lost_reply(self, stores: StorePerVerb, postgres_proxy: Proxy) -> None:
-        """After a lost reply the outcome of a write is unknown, and a read is unavailable (C18)."""
-        with postgres_proxy.fault(lost_reply()):
-            attempts = stores.attempt(PLENTY)
-        assert error_types(attempts) == LOST
-        assert seconds(attempts)[-1] < PLENTY
-        stores.check_recovered()
-
-    def test_lost_request(self, stores: StorePerVerb, postgres_proxy: Proxy) -> None:
-        """A lost request has the same outcome as a lost reply (C18)."""
-        with postgres_proxy.fault(lost_request(reset=True)):
-            attempts = stores.attempt(PLENTY)
-        assert error_types(attempts) == LOST
-        stores.check_recovered()
-
-    def test_black_hole_times_out(self, stores: StorePerVerb, postgres_proxy: Proxy) -> None:
-        """If the network drops everything, a call ends at the deadline (C18)."""
-        with postgres_proxy.fault(BlackHole()):
-            attempts = stores.attempt(TIMEOUT)
-        assert error_types(attempts) == LOST
-        assert seconds(attempts)[0] >= TIMEOUT
-        assert seconds(attempts)[-1] < TIMEOUT + GRACE
-        stores.check_recovered()
-
-    def test_black_hole_while_connecting_times_out(
-        self, open_store: OpenStore, postgres_proxy: Proxy
-    ) -> None:
-        """Connecting counts towards the deadline, and nothing is applied before it (C18)."""
-        stores = StorePerVerb(open_store, postgres_proxy.url)
-        with postgres_proxy.fault(BlackHole()):
-            attempts = stores.attempt(TIMEOUT)
-        assert error_types(attempts) == UNAVAILABLE
-        assert seconds(attempts)[0] >= TIMEOUT
-        assert seconds(attempts)[-1] < TIMEOUT + GRACE
-        stores.check_recovered()
-
-    def test_slow_reply_times_out(self, stores: StorePerVerb, postgres_proxy: Proxy) -> None:
-        """A reply that arrives a byte at a time does not extend the deadline (C18)."""
-        with postgres_proxy.fault(Trickle(rate=10)):  # the shortest reply has twenty bytes
-            attempts = stores.attempt(TIMEOUT)
-        assert error_types(attempts) == LOST
-        assert seconds(attempts)[0] >= TIMEOUT
-        assert seconds(attempts)[-1] < TIMEOUT + GRACE
-        stores.check_recovered()
-
-    def test_refused_connection_is_unavailable(
-        self, stores: StorePerVerb, postgres_proxy: Proxy
-    ) -> None:
-        """If no server listens, nothing is applied, and the call fails at once (C18)."""
-        with postgres_proxy.fault(Refuse()):
-            attempts = stores.attempt(PLENTY)
-        assert error_types(attempts) == UNAVAILABLE
-        assert seconds(attempts)[-1] < PLENTY
-        stores.check_recovered()
-
-    def test_reset_idle_connections_are_unavailable(
-        self, stores: StorePerVerb, postgres_proxy: Proxy
-    ) -> None:
-        """If idle connections are reset, no write has an unknown outcome (C18)."""
-        with postgres_proxy.fault(Reset()):
-            attempts = stores.attempt(PLENTY)
-        assert error_types(attempts) == UNAVAILABLE
-        stores.check_recovered()
-
-    @pytest.mark.parametrize("reset", [False, True])
-    def test_closed_idle_connections_are_replaced(
-        self, stores: StorePerVerb, postgres_proxy: Proxy, reset: bool
-    ) -> None:
-        """A connection closed while idle is replaced without an error (C20)."""
-        postgres_proxy.drop(reset=reset)
-        assert error_types(stores.attempt(PLENTY)) == NONE
+    """Connections that break within a message, which a proxy cuts (C18 and C19)."""
 
     @pytest.mark.parametrize("verb", ["read", "write", "read_many", "compare_and_set"])
     @pytest.mark.parametrize("all_bytes", [False, pytest.param(True, marks=pytest.mark.long)])
@@ -202,7 +125,7 @@ def own_server() -> Iterator[Postgres]:
 
 
 class TestServer:
-    """A server that is killed, paused and restarted (C18 and C20)."""
+    """A server that is killed or paused (C18)."""
 
     @pytest.fixture
     def stores(self, open_store: OpenStore, own_server: Postgres) -> StorePerVerb:
@@ -239,11 +162,6 @@ class TestServer:
         own_server.start()
         assert error_types(attempts) == UNAVAILABLE
         stores.check_recovered()
-
-    def test_restart_causes_no_error(self, stores: StorePerVerb, own_server: Postgres) -> None:
-        """A restart causes no error: the closed idle connections are replaced (C20)."""
-        own_server.restart()
-        assert error_types(stores.attempt(PLENTY)) == NONE
 
 
 def test_all_verbs_are_covered() -> None:

@@ -7,7 +7,6 @@ import psycopg
 import pytest
 from services import postgres
 from services.databases import Databases
-from services.faults import lost_reply, lost_request
 from services.postgres import Postgres
 from services.proxy import Proxy
 
@@ -17,6 +16,7 @@ from fibonacci.errors import (
     OutcomeUnknownError,
     StorageError,
 )
+from fibonacci.testing.network import lost_reply, lost_request
 
 from .stores import SPACE, VERBS, A, Attempt, B, OpenStore, StoreClient, wait_until
 

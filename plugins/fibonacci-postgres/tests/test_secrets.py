@@ -6,12 +6,12 @@ import traceback
 
 import pytest
 from alarms import Alarm, alarms
-from services.faults import BlackHole, Pass, Reset, lost_reply
 from services.proxy import Proxy
 
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.errors import ConfigurationError, FibonacciError
 from fibonacci.plugin import StoreSettings, StoreURL
+from fibonacci.testing.network import BlackHole, Pass, Reset, lost_reply
 from fibonacci_postgres.settings import read_settings
 
 from .rejecting_server import rejecting_server

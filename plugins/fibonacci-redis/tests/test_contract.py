@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from modes import mostly
+from modes import mostly, without_network_faults
 from services.cluster import Cluster
-from services.redis import Secured
+from services.redis import Secured as SecuredServer
 from services.sentinel import Watched
 from services.standalone import Redis
 
 from fibonacci.testing import StoreContract
+from fibonacci.testing.store.network_secrets import NetworkSecrecyTests
 
 
 class TestValkey(StoreContract):
@@ -53,13 +54,25 @@ class TestSentinel(StoreContract):
         self.url = valkey_sentinel.url
 
 
-class TestSecured(StoreContract):
+class Secured(StoreContract):
     """TLS with certificates on both sides, and a user without the dangerous commands."""
 
     backend = "redis"
-    modes = mostly("mixed")
 
     @pytest.fixture(autouse=True)
-    def served(self, secured: Secured, tls_of: Any) -> None:
+    def served(self, secured: SecuredServer, tls_of: Any) -> None:
         self.url = secured.url
         self.options = tls_of(secured)
+
+
+class TestSecured(Secured):
+    modes = mostly("mixed")
+
+
+# Only these need a password. TestValkey meets the other faults; with --long this server does, too.
+without_network_faults(TestSecured, but=NetworkSecrecyTests)
+
+
+@pytest.mark.long
+class TestSecuredNetwork(Secured):
+    """The whole contract, with the network faults."""

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from services.faults import Cut
 from services.proxy import Proxy
 from services.standalone import Redis
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, KEEP_TTL, Address, Space
+from fibonacci.testing.network import Cut
 
 LONG = b"x" * 9_000
 SPACE = Space("t:cut:", "workflow", "w")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from services.faults import Pass
 from services.proxy import Proxy
 from services.standalone import Redis
 
@@ -18,11 +17,12 @@ import fibonacci_redis.blocking_node
 import fibonacci_redis.multiplex
 from fibonacci import MemoryConfig, Workflow
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci.testing.network import Pass
 from fibonacci.testing.threads import run_concurrently
 from fibonacci_redis import fibonacci_storage
 
 if TYPE_CHECKING:
-    from services.proxied_connection import Direction, ProxiedConnection
+    from fibonacci.testing.network.connection import Direction, ProxiedConnection
 
 KEY = Address(Space("t:idle:", "workflow", "w"), "k")
 TIMEOUT = 2.0  # half of it is for the PING on a dead connection

@@ -11,7 +11,6 @@ import pytest
 from log_messages import CANARY, take_messages, use_canaries
 from services import valkey
 from services.cluster import Cluster
-from services.faults import BlackHole, Refuse, lost_reply
 from services.proxy import Proxy
 from services.sentinel import Watched
 from services.standalone import Redis
@@ -19,6 +18,7 @@ from services.waiting import wait_until
 
 from fibonacci import FibonacciError, MemoryConfig, Workflow, generate_key
 from fibonacci.plugin import Address, Space
+from fibonacci.testing.network import BlackHole, Refuse, lost_reply
 from fibonacci_redis import async_node, blocking_node, multiplex
 
 from .test_cluster import KEY as KEY_THAT_MOVES

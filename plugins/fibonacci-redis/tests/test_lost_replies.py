@@ -8,60 +8,16 @@ from typing import Any
 
 import pytest
 from alarms import Alarm, alarms
-from services.faults import Cut, lost_reply
 from services.proxy import Proxy
 from services.standalone import Redis
 
-from fibonacci import MemoryConfig, MemoryManager, OutcomeUnknownError, StorageError, Workflow
+from fibonacci import MemoryConfig, MemoryManager, StorageError, Workflow
+from fibonacci.testing.network import Cut
 
 
 def memory_at(url: str, name: str, **options: Any) -> MemoryManager:
     config = MemoryConfig(backend="redis", connection_url=url, key_prefix="t:lost:", **options)
     return Workflow(name, config).memory
-
-
-@pytest.mark.parametrize(
-    "lost",
-    [lost_reply(after=b"EVALSHA", times=1), Cut(replies=3, after=b"EVALSHA", times=1)],
-    ids=["all", "half"],
-)
-@pytest.mark.parametrize("count", [200, pytest.param(1_000, marks=pytest.mark.long)])
-def test_increment_is_never_applied_twice(
-    lost: Cut, count: int, valkey_proxy: Proxy, valkey_server: Redis
-) -> None:
-    """Each increment whose reply is lost is applied once or not at all (C16)."""
-    counter = memory_at(valkey_proxy.url, "counter")
-    watcher = memory_at(valkey_server.url, "counter")
-    watcher.delete("n")
-    known = unknown = 0
-    dice = random.Random(5)
-    for _ in range(count):
-        if dice.random() < 0.2:
-            valkey_proxy.begin(lost)
-        try:
-            counter.increment("n")
-            known += 1
-        except OutcomeUnknownError:
-            unknown += 1
-    valkey_proxy.heal()
-    assert unknown > count / 10
-    assert known <= watcher.get("n") <= known + unknown
-    watcher.clear()
-
-
-@pytest.mark.parametrize("verb", ["set", "get"])
-def test_idempotent_verbs_are_retried(verb: str, valkey_proxy: Proxy) -> None:
-    """A set or a get whose reply was lost is retried (C20)."""
-    memory = memory_at(valkey_proxy.url, "again")
-    memory.set("k", 0)
-    for number in range(20):
-        valkey_proxy.begin(lost_reply(times=1))
-        if verb == "set":
-            assert memory.set("k", number)
-        else:
-            assert memory.get("k") == 0
-    valkey_proxy.heal()
-    memory.clear()
 
 
 KEYS = [f"k{number}" for number in range(20)]

@@ -6,13 +6,13 @@ import time
 from typing import Any
 
 import pytest
-from services.faults import BlackHole
 from services.proxy import Proxy
 from services.standalone import Redis
 from services.tls import TLSTerminator
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError
 from fibonacci.plugin import ABSENT, Address, Space, StoreSettings, StoreURL
+from fibonacci.testing.network import BlackHole
 from fibonacci_redis import fibonacci_storage, multiplex
 from fibonacci_redis.async_node import _ConnectionAttempt
 

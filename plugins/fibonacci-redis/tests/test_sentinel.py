@@ -5,12 +5,12 @@ import time
 from typing import Any
 
 import pytest
-from services.faults import BlackHole
 from services.proxy import Proxy
 from services.sentinel import Watched
 
 from fibonacci import BackendUnavailableError, MemoryConfig, StorageError, Workflow
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL
+from fibonacci.testing.network import BlackHole
 from fibonacci_redis import fibonacci_storage
 
 SPACE = Space("t:sentinel:", "workflow", "w")

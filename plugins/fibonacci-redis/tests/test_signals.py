@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 from services.standalone import Redis
 
-from fibonacci import BackendUnavailableError, MemoryConfig, OutcomeUnknownError, Workflow
+from fibonacci import (
+    BackendUnavailableError,
+    MemoryConfig,
+    OutcomeUnknownError,
+    StorageError,
+    Workflow,
+)
 from fibonacci.plugin import ABSENT, Address, Space, StoreSettings, StoreURL
 from fibonacci_redis import fibonacci_storage
 
@@ -78,7 +84,7 @@ def _typical_duration(memory: Any) -> float:
     return sorted(took)[15]
 
 
-@pytest.mark.parametrize(("signals", "out"), [(True, SoftTimeLimit), (False, NameError)])
+@pytest.mark.parametrize(("signals", "out"), [(True, SoftTimeLimit), (False, StorageError)])
 def test_exception_during_connecting_gets_out(
     signals: bool, out: type[Exception], monkeypatch: pytest.MonkeyPatch, valkey_server: Redis
 ) -> None:

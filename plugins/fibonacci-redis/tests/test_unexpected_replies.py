@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from alarms import Alarm, alarms
-from services.faults import BlackHole, Cut
 from services.proxy import Proxy
 from services.standalone import Redis
 from services.waiting import wait_until
 
 from fibonacci import BackendUnavailableError, OutcomeUnknownError, StorageError
 from fibonacci.plugin import Address, Space, StoreSettings, StoreURL, run_sync
+from fibonacci.testing.network import BlackHole, Cut
 from fibonacci_redis import fibonacci_storage
 from fibonacci_redis.commands import remove_request
 from fibonacci_redis.layout import space_keys

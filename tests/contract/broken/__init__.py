@@ -1,6 +1,6 @@
 """Stores with one defect each, most of them seen in released software.
 
-Each docstring says what is wrong.
+Each docstring says what is wrong; ``tests`` are those that have to find it.
 """
 
 from broken import (
@@ -10,6 +10,8 @@ from broken import (
     conditions,
     errors,
     expiry,
+    hanging,
+    hooks,
     interrupted,
     lifecycle,
     listings,
@@ -26,6 +28,8 @@ __all__ = [
     "conditions",
     "errors",
     "expiry",
+    "hanging",
+    "hooks",
     "interrupted",
     "lifecycle",
     "listings",

@@ -9,7 +9,7 @@ from broken.entry import broken
 from fibonacci.plugin import ABSENT, KEEP_TTL
 
 
-@broken("C16")
+@broken("test_concurrent_adds", "test_concurrent_cas")
 class NotAtomic(MinimalStore):
     """Compare-and-set reads, compares, and then writes."""
 
@@ -22,7 +22,7 @@ class NotAtomic(MinimalStore):
         return True
 
 
-@broken("C16")
+@broken("test_cas_binary_and_large", "test_cas_unequal", "test_update_within_update")
 class ComparesAlways(MinimalStore):
     """Compare-and-set writes if there is a record, whatever its bytes."""
 
@@ -33,7 +33,36 @@ class ComparesAlways(MinimalStore):
             return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
 
 
-@broken("C16")
+@broken("test_cas_absent")
+class CreatesAnyway(MinimalStore):
+    """Absence is not checked: a record is created over another one."""
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        with self.lock:
+            found = (self.found(address) or (ABSENT,))[0]
+            expected = found if expected is ABSENT else expected
+            return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+
+
+@broken("test_cas_without_a_change")
+class CountsChangedRows(MinimalStore):
+    """A compare-and-set that changes nothing returns False, as no row has changed."""
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        written = super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+        return written and not (data == expected and ttl_ms is KEEP_TTL)
+
+
+@broken("test_cas_equal")
+class ReportsNoWrite(MinimalStore):
+    """A compare-and-set writes, and returns False, as its driver counts no changed rows."""
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+        return False
+
+
+@broken("test_cas_bytes_of_absent_record", "test_cas_empty_bytes")
 class EmptyIsAbsent(MinimalStore):
     """Empty bytes are taken for no record."""
 
@@ -45,7 +74,7 @@ class EmptyIsAbsent(MinimalStore):
             return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
 
 
-@broken("C16")
+@broken("test_concurrent_appends", "test_concurrent_increments", "test_concurrent_updates")
 class TriesTwice(MinimalStore):
     """A compare-and-set is sent again if the reply was lost: each third time."""
 

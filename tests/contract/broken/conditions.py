@@ -9,7 +9,7 @@ from broken.entry import broken
 from fibonacci.plugin import ABSENT
 
 
-@broken("C16")
+@broken("test_concurrent_deletes")
 class KnowsOnlyAbsence(VersionStore):
     """The condition that there be no record is checked, that of a version is not."""
 
@@ -17,7 +17,7 @@ class KnowsOnlyAbsence(VersionStore):
         return version is not ABSENT or super().holds(address, version)
 
 
-@broken("C16")
+@broken("test_concurrent_adds")
 class ChecksAndWrites(VersionStore):
     """Condition and write are two requests."""
 
@@ -28,7 +28,7 @@ class ChecksAndWrites(VersionStore):
         return super().write_if(address, None, data, expires, deadline=deadline)
 
 
-@broken("C16")
+@broken("test_concurrent_adds")
 class TakesConflictsForSuccess(VersionStore):
     """The response that a condition did not hold is ignored."""
 
@@ -37,7 +37,7 @@ class TakesConflictsForSuccess(VersionStore):
         return True
 
 
-@broken("C14")
+@broken("test_concurrent_deletes")
 class TakesEveryRemovalForOurs(VersionStore):
     """A removal returns True even if another client removed the record."""
 
@@ -46,7 +46,7 @@ class TakesEveryRemovalForOurs(VersionStore):
         return True
 
 
-@broken("C12")
+@broken("test_expired_list")
 class ListsTheUnswept(VersionStore):
     """An expired record is listed until the server removes it."""
 
@@ -54,7 +54,13 @@ class ListsTheUnswept(VersionStore):
         return True
 
 
-@broken("C13")
+@broken(
+    "test_cas_new_expiry",
+    "test_cas_same_bytes",
+    "test_changes_create_with_a_ttl",
+    "test_touch_extends_the_expiry",
+    "test_touch_shortens_the_expiry",
+)
 class ForgetsExpiryOnConditions(VersionStore):
     """A conditional write drops its expiry."""
 
@@ -63,7 +69,7 @@ class ForgetsExpiryOnConditions(VersionStore):
         return super().write_if(address, version, data, expires, deadline=deadline)
 
 
-@broken("C16")
+@broken("test_concurrent_adds")
 class AsyncChecksAndWrites(AsyncVersionStore):
     """Another task runs between condition and write."""
 

@@ -6,11 +6,11 @@ BROKEN = {}
 BROKEN_ASYNC = {}
 
 
-def broken(clause):
-    """Register a store; the clause is the one whose tests must catch it."""
+def broken(*tests):
+    """Register a store; each of the tests has to find its defect."""
 
     def enter(store):
-        store.clause = clause
+        store.tests = tests
         (BROKEN_ASYNC if issubclass(store, AsyncStore) else BROKEN)[store.__name__] = store
         return store
 

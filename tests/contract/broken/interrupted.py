@@ -18,7 +18,7 @@ class Distant(MinimalStore):
         return result
 
 
-@broken("C19")
+@broken("test_exceptions_of_signal_handlers")
 class RetriesInterrupted(Distant):
     """A change that a handler interrupted is reported as surely not applied, and so retried."""
 
@@ -29,7 +29,7 @@ class RetriesInterrupted(Distant):
             raise BackendUnavailableError("the connection broke") from error
 
 
-@broken("C19")
+@broken("test_exceptions_of_signal_handlers")
 class RenamesSignals(Distant):
     """A change that a handler interrupted is reported as one whose reply was lost."""
 
@@ -40,7 +40,7 @@ class RenamesSignals(Distant):
             raise OutcomeUnknownError("the connection broke") from error
 
 
-@broken("C19")
+@broken("test_exceptions_of_signal_handlers")
 class SwallowsSignals(MinimalStore):
     """A read that a handler interrupted is repeated, and the exception is lost."""
 

@@ -8,7 +8,7 @@ from broken.entry import broken
 from fibonacci.plugin import ABSENT
 
 
-@broken("C21")
+@broken("test_successive_event_loops")
 class OneLoopOnly(MinimalAsyncStore):
     """The store serves only the first event loop."""
 
@@ -19,7 +19,7 @@ class OneLoopOnly(MinimalAsyncStore):
         return await super().read(address, deadline=deadline)
 
 
-@broken("C19")
+@broken("test_interrupted_calls")
 class LosesCancelled(MinimalAsyncStore):
     """A cancelled call leaves its result for the next one."""
 
@@ -35,7 +35,18 @@ class LosesCancelled(MinimalAsyncStore):
         return result
 
 
-@broken("C16")
+@broken("test_closed_store")
+class LeavesATask(MinimalAsyncStore):
+    """Closing leaves the task that sends heartbeats."""
+
+    task = None
+
+    async def write(self, address, data, ttl_ms, *, deadline):
+        self.task = self.task or asyncio.create_task(asyncio.sleep(3600))
+        await super().write(address, data, ttl_ms, deadline=deadline)
+
+
+@broken("test_concurrent_adds")
 class AsyncNotAtomic(MinimalAsyncStore):
     """Compare-and-set yields to the loop between the comparison and the write."""
 

@@ -101,6 +101,7 @@ class LocalStore(Store):
     clock: Literal["server", "client"] = "client"
     retry_transient_errors = False
     _in_process = True
+    _needs_guard = False
 
     def __init__(self) -> None:
         self._records: dict[tuple[Space, str], Record] = {}

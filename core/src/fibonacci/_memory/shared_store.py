@@ -3,25 +3,22 @@
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from fibonacci._memory.cas import WriterQueues
+from fibonacci._memory.foreign_errors import translate_errors
 from fibonacci._memory.retries import add_retries
 from fibonacci._memory.thread_pool_store import ThreadLimits, ThreadPoolStore
-from fibonacci.errors import FibonacciError, StorageError
+from fibonacci.errors import StorageError
 from fibonacci.plugin._run import run_sync
-from fibonacci.plugin._runtime.errors import error_origin
 from fibonacci.plugin._runtime.forks import keep_alive_in_child
 from fibonacci.plugin._runtime.platforms import refuse_eventlet, refuse_late_patches
 from fibonacci.plugin._runtime.sharing import LoopLocal
-from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.waiters import TaskWaiter, ThreadWaiter
 from fibonacci.plugin.storage import AsyncStore, Backend, BlockingStore, Store
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-
-S = TypeVar("S")
 
 
 class StoreInstanceBackend(Backend):
@@ -116,19 +113,6 @@ class SharedStore:
 def closed_error() -> StorageError:
     """Return what a closed memory raises."""
     return StorageError("this memory was closed: create a new Workflow, or close it later")
-
-
-def translate_errors(action: str, call: "Callable[[], S]") -> "S":
-    """Call a function of a backend; raise StorageError for an exception of any other library."""
-    try:
-        return call()
-    except FibonacciError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a backend raises
-        raise_for_signal(error)
-        cause = error_origin(error)
-    # Without its own text: a driver's may quote the URL with the password.
-    raise StorageError(f"the backend failed to {action}: {cause}")
 
 
 def _create(create_store: Callable[[], object]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 import attrs
 
 from fibonacci._memory import store_registry
+from fibonacci._memory.guarded_store import GuardedStore
 from fibonacci._memory.shared_store import SharedStore, closed_error
 from fibonacci.plugin._runtime.forks import on_fork
 from fibonacci.plugin.storage import AsyncStore, Backend, BlockingStore, Store
@@ -115,7 +116,10 @@ class MemoryStores:
 
     @property
     def blocking_store(self) -> Store | AsyncStore:
-        """What the backend created for sync code; core's retries are not in it."""
+        """What the backend created for sync code.
+
+        Core's retries are not in it, nor does core translate its exceptions.
+        """
         store = self._handle._current.blocking_store()
         return store.store if isinstance(store, BlockingStore) else store
 
@@ -127,8 +131,9 @@ class MemoryStores:
 
     @property
     def async_store(self) -> AsyncStore:
-        """The store of the running event loop as async operations use it."""
-        return self._handle.store
+        """What the backend created for the running event loop, or its sync store in threads."""
+        store = self._handle.store
+        return store.store if isinstance(store, GuardedStore) else store
 
 
 def stores_of(memory: Any) -> MemoryStores:

@@ -10,7 +10,8 @@ from functools import cache
 from threading import RLock
 from typing import TYPE_CHECKING, Final
 
-from fibonacci._memory.shared_store import SharedStore, translate_errors
+from fibonacci._memory.foreign_errors import translate_errors
+from fibonacci._memory.shared_store import SharedStore
 from fibonacci.plugin._run import run_sync
 from fibonacci.plugin.storage import AsyncStore
 

@@ -13,6 +13,7 @@ from fibonacci.plugin.models import (
     Usage,
 )
 from fibonacci.plugin.options import bool_option, int_option, read_options, text_option
+from fibonacci.plugin.required_url import read_url
 from fibonacci.plugin.storage import (
     ABSENT,
     KEEP_TTL,
@@ -81,6 +82,7 @@ __all__ = [
     "missing_value_error",
     "parse_address",
     "read_options",
+    "read_url",
     "render_value",
     "run_sync",
     "text_option",

@@ -64,6 +64,9 @@ class AsyncStore(ABC):
     created it."""
     _in_process: bool = False
     """Whether a compare-and-set is a step in memory, so that callers need not queue for it."""
+    _needs_guard: bool = True
+    """Whether core translates exceptions that are none of ours. Not on a store of ours that needs
+    no retries and translates all by itself: the guard takes a tenth of a read from a local file."""
     _writer_queues: Any = None
     """Where callers that change one record queue; core sets it."""
 

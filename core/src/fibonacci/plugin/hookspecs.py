@@ -38,8 +38,9 @@ def fibonacci_storage(settings: StoreSettings) -> Backend:
 
         @hookimpl
         def fibonacci_storage(settings):
+            url = read_url(settings, "shelf:///folder/name")
             options = read_options(settings, {"create": bool_option})
-            return ShelfBackend(path=settings.url.path, **options)
+            return ShelfBackend(path=url.path, **options)
     """
 
 

@@ -61,6 +61,7 @@ class Store(ABC):
     of its reads and 64 of its writes at a time in worker threads, instead of 8 of each, as they
     mostly wait for the server; and it refuses to use the store under eventlet."""
     _in_process: bool = False
+    _needs_guard: bool = True
 
     @abstractmethod
     def read(self, address: Address, *, deadline: float) -> bytes | None:
@@ -162,6 +163,7 @@ class BlockingStore(AsyncStore):
         self.store = store
         self.retry_transient_errors = store.retry_transient_errors
         self._in_process = store._in_process
+        self._needs_guard = store._needs_guard
 
     async def read(self, address: Address, *, deadline: float) -> bytes | None:
         return self.store.read(address, deadline=deadline)

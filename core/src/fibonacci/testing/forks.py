@@ -7,6 +7,10 @@ import traceback
 import warnings
 from collections.abc import Callable
 
+from fibonacci.testing.applicability import NOT_APPLICABLE
+
+NO_FORK = f"{NOT_APPLICABLE}this platform has no fork"
+
 FORK_TIMEOUT = 15.0
 """Seconds that a child may take; one that hangs is killed."""
 
@@ -17,8 +21,9 @@ class forked:  # noqa: N801 - reads as a statement
     def __init__(self, work: Callable[[], None], timeout: float = FORK_TIMEOUT) -> None:
         self._work = work
         self._timeout = timeout
+        self._status: int | None = None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "forked":
         """Fork."""
         self._report, writing = os.pipe()
         with warnings.catch_warnings():
@@ -28,13 +33,20 @@ class forked:  # noqa: N801 - reads as a statement
         if not self._child:
             _run_child(self._work, writing)
         os.close(writing)
+        return self
+
+    def has_ended(self) -> bool:
+        """Return whether the child has ended."""
+        if self._status is None:
+            ended, status = os.waitpid(self._child, os.WNOHANG)
+            self._status = status if ended else None
+        return self._status is not None
 
     def __exit__(self, *raised: object) -> None:
         """Wait for the child."""
         end = time.monotonic() + self._timeout
-        ended, status = os.waitpid(self._child, os.WNOHANG)
         message = ""
-        while not ended:
+        while not self.has_ended():
             if time.monotonic() > end:
                 message = (
                     f"the child did not end within {self._timeout:g} s: "
@@ -42,11 +54,10 @@ class forked:  # noqa: N801 - reads as a statement
                 )
                 os.kill(self._child, signal.SIGKILL)
             time.sleep(0.002)
-            ended, status = os.waitpid(self._child, os.WNOHANG)
         with os.fdopen(self._report) as report:
             message += report.read()
-        if status:
-            raise AssertionError(message or f"the child died (status {status})")
+        if self._status:
+            raise AssertionError(message or f"the child died (status {self._status})")
 
 
 def _run_child(work: Callable[[], None], report: int) -> None:

@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from fibonacci.testing.threads import run_concurrently
+from fibonacci.testing.watchdog import PhasesPlugin, Watchdog, is_hang, note_progress
 
 WORKERS = 8
 
@@ -28,6 +29,8 @@ class CallMode(ABC):
     """How the calls of a test are made."""
 
     name: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
+    """The kinds of code that make calls, in turn: sync, async, or both."""
 
     @abstractmethod
     def call(self, pair: CallPair) -> Any:
@@ -36,6 +39,10 @@ class CallMode(ABC):
     @abstractmethod
     def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
         """Share the calls among eight concurrent workers; return all results, in order."""
+
+    def make_next(self, kind: str) -> None:
+        """Have the next call made by one kind of code."""
+        assert kind in self.kinds
 
     @abstractmethod
     def close(self) -> None:
@@ -58,8 +65,10 @@ class SyncMode(CallMode):
     """Sync calls; concurrent ones in threads."""
 
     name = "sync"
+    kinds = ("sync",)
 
     def call(self, pair: CallPair) -> Any:
+        note_progress()
         return pair.sync_call()
 
     def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
@@ -75,6 +84,7 @@ class AsyncMode(CallMode):
     """Async calls, all on one event loop."""
 
     name = "async"
+    kinds: ClassVar[tuple[str, ...]] = ("async",)
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -86,7 +96,13 @@ class AsyncMode(CallMode):
         async def main() -> Any:
             return await work()
 
-        return self.loop.run_until_complete(main())
+        note_progress()
+        try:
+            return self.loop.run_until_complete(main())
+        except BaseException as error:
+            if is_hang(error):
+                self.loop.run_until_complete(_finish_tasks())  # the next test runs alone
+            raise
 
     def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
         results: list[Any] = [None] * len(pairs)
@@ -103,18 +119,22 @@ class MixedMode(AsyncMode):
     """Async and sync calls in turn, the sync ones within the running event loop."""
 
     name = "mixed"
+    kinds = ("sync", "async")
 
     def __init__(self) -> None:
         super().__init__()
-        self._is_async = False
+        self._next_is_async = True
+
+    def make_next(self, kind: str) -> None:
+        self._next_is_async = kind == "async"
 
     def call(self, pair: CallPair) -> Any:
-        self._is_async = not self._is_async
+        is_async, self._next_is_async = self._next_is_async, not self._next_is_async
 
         async def call_within_loop() -> Any:
             return pair.sync_call()
 
-        return self.run(pair.async_call if self._is_async else call_within_loop)
+        return self.run(pair.async_call if is_async else call_within_loop)
 
     def call_concurrently(self, pairs: Sequence[CallPair]) -> list[Any]:
         results: list[Any] = [None] * len(pairs)
@@ -137,9 +157,22 @@ class ModeFixtures:
 
     modes: ClassVar[Sequence[Any]] = tuple(CALL_MODES)
     """The modes to run in: their names, or ``pytest.param`` of one with marks."""
+    hang_slack: ClassVar[float] = 20.0
+    """Seconds beyond the longest call after which a test that does not go on is ended."""
+
+    @classmethod
+    def longest_call(cls) -> float:
+        """Return the seconds that one call may take."""
+        raise NotImplementedError
+
+    @classmethod
+    def new_watchdog(cls) -> Watchdog:
+        """Return a watchdog for the calls of this class."""
+        return Watchdog(cls.longest_call() + cls.hang_slack)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test once a mode."""
+        PhasesPlugin.register(metafunc.config)
         if "mode" in metafunc.fixturenames and metafunc.cls is not None:
             metafunc.parametrize("mode", metafunc.cls.modes, indirect=True, scope="class")
 
@@ -147,8 +180,16 @@ class ModeFixtures:
     @classmethod
     def mode(cls, request: pytest.FixtureRequest) -> Iterator[CallMode]:
         """The mode, with one event loop for all tests of the class."""
-        with CALL_MODES[request.param]() as mode:
-            yield mode
+        mode = CALL_MODES[request.param]()
+        yield mode
+        with cls.new_watchdog():
+            mode.close()
+
+    @pytest.fixture(autouse=True)
+    def watched(self) -> Iterator[None]:
+        """Ends the test if it hangs, with its set-up and tear-down."""
+        with self.new_watchdog():
+            yield
 
 
 def _sync_share(pairs: Sequence[CallPair], results: list[Any], worker: int) -> Callable[[], None]:
@@ -175,4 +216,5 @@ async def _finish_tasks() -> None:
         _, pending = await asyncio.wait(tasks, timeout=1)
         for task in pending:
             task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        if pending:
+            await asyncio.wait(pending, timeout=1)

@@ -3,6 +3,11 @@
 from collections.abc import Callable, Sequence
 from threading import Barrier, Thread
 
+from fibonacci.testing import watchdog
+
+CONCURRENT = 3
+"""How many times longer than one call many concurrent ones may take."""
+
 
 def run_concurrently(
     functions: Sequence[Callable[[], object]], meanwhile: Callable[[], object] | None = None
@@ -18,7 +23,9 @@ def run_concurrently(
         except BaseException as error:  # noqa: BLE001 - raised below
             errors.append(error)
 
-    threads = [Thread(target=run, args=(function,)) for function in functions]
+    # A test leaves those behind that hang: nothing can end them.
+    threads = [Thread(target=run, args=(function,), daemon=True) for function in functions]
+    watchdog.note_progress(CONCURRENT)
     for thread in threads:
         thread.start()
     try:
@@ -27,5 +34,6 @@ def run_concurrently(
     finally:
         for thread in threads:
             thread.join()
+    watchdog.note_progress()
     if errors:
         raise errors[0]

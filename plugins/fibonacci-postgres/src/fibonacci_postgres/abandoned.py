@@ -1,4 +1,4 @@
-"""Closing a connection whose caller has left: the statement on the server is cancelled first."""
+"""Closing a connection whose caller has left: the server has two seconds to end its work for it."""
 
 import os
 import select
@@ -27,14 +27,15 @@ _EVENTS: Final = {pq.PollingStatus.READING: READ, pq.PollingStatus.WRITING: WRIT
 def cancel_and_close(connection: Connection) -> None:
     """Cancel the running statement, and close the connection when the server has closed its end.
 
-    Blocks, so it runs in a background thread. A server that waits for a lock does not notice that
-    its client has left. Until it does, the connection keeps its slot in the pool: a caller that
-    sends request after request without waiting for results can't occupy more of the server than
-    other callers do.
+    Blocks, so it runs in a background thread. A server that waits for a lock or starts a session
+    does not notice that its client has left. Until it does, the connection keeps its slot in the
+    pool: a caller that sends request after request without waiting for results can't occupy more
+    of the server than other callers do.
     """
     deadline = monotonic() + CANCEL_TIMEOUT
     with suppress(DeadlineExceeded, DriverError):
-        if connection.sent:  # otherwise the server has only part of a statement, and is idle
+        # A server that has only part of a statement is idle; one that connects executes nothing.
+        if connection.sent and connection.is_executing():
             _cancel_until_stopped(connection, deadline)
     with suppress(DeadlineExceeded, DriverError, OSError):
         _wait_for_close(connection, deadline)

@@ -120,9 +120,11 @@ async def _connect_once(
             # Secrets are masked here: an error that is raised later still refers to this one.
             raise _AttemptFailed(_connection_failure(pgconn, parameters))
         connection.register(pgconn.socket, READ if status == pq.PollingStatus.READING else WRITE)
-        pending = strategy.wait(connection, deadline)
-        if pending is not None:
-            await pending
+        # A wait ends at the deadline, too, and libpq would then wait for minutes, without one.
+        while not connection.poller.poll(0):
+            pending = strategy.wait(connection, deadline)
+            if pending is not None:
+                await pending
 
 
 def _connection_failure(pgconn: PGconn, parameters: ConnectionParameters) -> ConnectionFailure:

@@ -155,6 +155,10 @@ class Connection:
         """Return whether the server may still execute a statement for this process."""
         return self.is_owned() and self.pgconn.transaction_status == _ACTIVE
 
+    def is_connecting(self) -> bool:
+        """Return whether the server may still start the session for this process."""
+        return self.is_owned() and self.pgconn.status not in _SETTLED
+
     def is_owned(self) -> bool:
         """Return whether this process opened it: a forked child's copy is its parent's."""
         return self.fd >= 0 and self._pid == os.getpid()
@@ -192,5 +196,6 @@ class Connection:
 
 
 _SUCCESS: Final = (int(pq.ExecStatus.TUPLES_OK), int(pq.ExecStatus.COMMAND_OK))
+_SETTLED: Final = (int(pq.ConnStatus.OK), int(pq.ConnStatus.BAD))
 _ACTIVE: Final = int(pq.TransactionStatus.ACTIVE)
 """Integers, as comparing with an enum member takes four times as long."""

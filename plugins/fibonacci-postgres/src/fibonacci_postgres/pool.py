@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import Final
 from weakref import ref
@@ -63,13 +62,16 @@ class ConnectionPool:
             self.wake_next()
 
     def discard(self, connection: Connection) -> None:
-        """Close a connection; if the server still executes a statement, cancel it in a thread."""
+        """Close a connection; if the server is still busy with it, cancel and wait in a thread."""
         if connection.is_executing():
             _log.debug("cancelling a statement whose caller has left")
-            with suppress(NoThreadError):  # no thread can be started: the interpreter shuts down
-                submit_to_thread(partial(cancel_and_close, connection))
-                return
-        connection.close()
+        elif not connection.is_connecting():
+            connection.close()
+            return
+        try:
+            submit_to_thread(partial(cancel_and_close, connection))
+        except NoThreadError:  # the interpreter shuts down
+            connection.close()
 
     def close(self) -> None:
         """Close idle connections; those in use are closed when they are put back."""

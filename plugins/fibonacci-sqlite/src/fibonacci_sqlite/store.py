@@ -42,6 +42,7 @@ class SqliteStore(Store):
     clock: Literal["server", "client"] = "client"
     # Only a busy database is transient, and Database.run() retries that.
     retry_transient_errors = False
+    _needs_guard = False
 
     def __init__(self, options: ConnectionOptions) -> None:
         """Open nothing: the first operation does."""

@@ -32,6 +32,10 @@ class IdlePool(Generic[C]):
     often within minutes: a request sent on it is lost, which only a timeout reveals. So a
     connection that was idle for ``max_age`` seconds is closed instead of used.
 
+    A connection needs an attribute ``idle_since``, which the pool sets, a method ``is_reusable()``,
+    which says without waiting whether it is open and has received nothing, and ``close()``, which
+    does not wait.
+
     No lock is taken: appending to a list, and popping from it, is one step. A connection is either
     in the list or in use by one caller, so a connection that an exception loses leaves
     nothing inconsistent.

@@ -3,7 +3,7 @@
 import inspect
 import signal
 from collections.abc import Iterator
-from types import FrameType, TracebackType
+from types import FrameType
 
 
 def raise_for_signal(error: BaseException) -> None:
@@ -24,7 +24,15 @@ def raise_for_signal(error: BaseException) -> None:
     """
     for link in _chain(error):
         if _is_from_handler(link) and not _is_handled_further_up(link, error):
-            raise link
+            context = link.__context__
+            try:
+                raise link
+            finally:
+                # As it was, and in no reference cycle, neither with a driver's exception whose
+                # cause it is nor with this frame. A cycle would keep the interrupted frames alive
+                # until the garbage collector runs, and with them a lock or a transaction.
+                link.__context__ = context
+                del link, error
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -45,7 +53,10 @@ def _is_from_handler(error: BaseException) -> bool:
 
 def _has_frame(error: BaseException) -> bool:
     """Return whether the traceback has the frame of a signal handler."""
-    trace: TracebackType | None = error.__traceback__
+    # Not the first frame: that is the one that caught the exception, in which the handler was
+    # called. Up to Python 3.12 `f_locals` would copy its variables, and the copy would stay: the
+    # exception would be kept alive by its own traceback.
+    trace = error.__traceback__ and error.__traceback__.tb_next
     handlers = _handlers_code() if trace else set()
     while trace is not None:
         frame = trace.tb_frame

@@ -8,13 +8,13 @@ import pytest
 
 from fibonacci.plugin import Cipher
 from fibonacci.testing.cipher.fixtures import AAD, PLAIN, ContractFixtures
-from fibonacci.testing.forks import forked
+from fibonacci.testing.forks import NO_FORK, forked
 from fibonacci.testing.threads import run_concurrently
 
 THREADS = 8
 TIMES = 100
 
-forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason=NO_FORK)
 
 
 class SharingTests(ContractFixtures):

@@ -9,6 +9,7 @@ import pytest
 from fibonacci import LLMNode, Workflow, WorkflowValidationError
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, Model, ModelRequest
+from fibonacci.testing.applicability import not_applicable
 from fibonacci.testing.modes import AsyncMode, SyncMode
 from fibonacci.testing.provider.fixtures import ContractFixtures, ModelUnderTest
 
@@ -181,7 +182,7 @@ class OptionTests(ContractFixtures):
 
     def _stopping(self, provider: ModelUnderTest) -> tuple[Completion, str]:
         if "stop" not in provider.model.supported_options:
-            pytest.skip("the model does not support stop, as test_supported_options checks")
+            not_applicable("the model does not support stop, as test_supported_options checks")
         whole = self.check_completion(provider.complete(self.request))
         words = whole.text.split()
         return whole, words[len(words) // 2]

@@ -158,6 +158,11 @@ class ContractFixtures(ModeFixtures):
 
     fibonacci_contract: ClassVar[str] = "ProviderContract"
 
+    @classmethod
+    def longest_call(cls) -> float:
+        """Return the seconds that any completion may take."""
+        return cls.response_timeout
+
     @pytest.fixture(scope="class")
     @classmethod
     def shared_model(cls) -> Model | None:

@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from fibonacci.plugin import Completion, ModelRequest
-from fibonacci.testing.forks import forked
+from fibonacci.testing.forks import NO_FORK, forked
 from fibonacci.testing.modes import CallMode
 from fibonacci.testing.provider.fixtures import ContractFixtures, ModelUnderTest
 from fibonacci.testing.threads import run_concurrently
@@ -68,7 +68,7 @@ class SharingTests(ContractFixtures):
         return [self.check_completion(provider.complete(request)) for request in self._requests()]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason=NO_FORK)
 class ForkTests(ContractFixtures):
     """C21: forks."""
 

@@ -91,6 +91,8 @@ def crowded(prefix: str) -> list[Address]:
         Space(prefix + "a", "workflow", "a"),
         Space(prefix + "v1:w:a:", "workflow", "a"),
         Space(prefix + "v1:g::", "global", ""),
+        Space(prefix + ":user", "workflow", "a"),
+        Space(prefix, "user", "workflow:a"),
         Space(prefix.upper(), "workflow", "a"),
         Space((prefix + "p" * 128)[:128], "workflow", "a"),
     ]

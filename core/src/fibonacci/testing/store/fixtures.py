@@ -8,14 +8,30 @@ from inspect import iscoroutine
 from secrets import token_hex
 from time import monotonic
 from typing import Any, ClassVar, Literal, cast
+from urllib.parse import quote
 
 import attrs
 import pytest
 
 from fibonacci import MemoryConfig, MemoryManager, MemoryView, Workflow
+from fibonacci._discovery import find_plugin
 from fibonacci._memory.store_handle import stores_of
-from fibonacci.plugin import Absent, Address, AsyncStore, KeepTTL, Page, Space, Store, run_sync
+from fibonacci.plugin import (
+    Absent,
+    Address,
+    AsyncStore,
+    Backend,
+    KeepTTL,
+    Page,
+    Space,
+    Store,
+    StoreSettings,
+    StoreURL,
+    run_sync,
+)
+from fibonacci.testing.applicability import not_applicable
 from fibonacci.testing.modes import CallMode, CallPair, ModeFixtures
+from fibonacci.testing.watchdog import note_progress
 
 
 @attrs.frozen
@@ -62,6 +78,7 @@ class MemoryUnderTest:
     def wipe(self) -> None:
         """Clear the scopes that were used, as far as that works."""
         for scope in self._used_scopes:
+            note_progress()
             with suppress(Exception):
                 self._memory.clear(**scope)
         for view in self._views:
@@ -158,15 +175,21 @@ class StoreUnderTest:
     def read_many(self, addresses: Sequence[Address]) -> list[bytes | None]:
         return cast(list[bytes | None], self.call("read_many", addresses))
 
+    def remove_many(self, addresses: Sequence[Address]) -> int:
+        return cast(int, self.call("remove_many", addresses))
+
     def write_many(self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None = None) -> None:
         self.call("write_many", items, ttl_ms)
 
     def pages(self, space: Space, prefix: str = "", limit: int = 1000) -> Iterator[Page]:
         """Scan a space, page by page."""
-        cursor = None
+        cursor, last = None, ""
         while True:
             options = {"prefix": prefix, "cursor": cursor, "limit": limit}
             page = cast(Page, self.call("scan", space, **options))
+            if page.keys and cursor is not None:  # a listing that does not go on never ends
+                assert page.keys[0] > last, "a page does not begin after the page before"
+            last = page.keys[-1] if page.keys else last
             yield page
             cursor = page.cursor
             if cursor is None:
@@ -185,11 +208,23 @@ class StoreUnderTest:
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method of the store."""
         kwargs.setdefault("deadline", monotonic() + self._timeout)
-        return self._mode.call(
-            CallPair(
-                lambda: _result(getattr(self.store, method)(*args, **kwargs)),
-                lambda: getattr(self._stores.async_store, method)(*args, **kwargs),
-            )
+        return self._mode.call(self._call_pair(MethodCall(method, args, kwargs)))
+
+    def call_concurrently(self, calls: Sequence[MethodCall]) -> list[Any]:
+        """Run the calls, several at a time; return their results in order."""
+        for one in calls:
+            one.kwargs.setdefault("deadline", monotonic() + self._timeout)
+        return self._mode.call_concurrently(list(map(self._call_pair, calls)))
+
+    def close(self) -> None:
+        """Close the store."""
+        self._mode.call(self._call_pair(MethodCall("close", (), {})))
+
+    def _call_pair(self, call: MethodCall) -> CallPair:
+        method, args, kwargs = call.method, call.args, call.kwargs
+        return CallPair(
+            lambda: _result(getattr(self.store, method)(*args, **kwargs)),
+            lambda: getattr(self._stores.async_store, method)(*args, **kwargs),
         )
 
     def call_default(self, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -258,12 +293,34 @@ class MemoryFactory:
         """Return the memory of a new workflow, in the test's mode."""
         return self.memory_of(self.new_workflow(name, prefix=prefix, **config))
 
-    def new_store(self) -> StoreUnderTest:
-        """Return the store itself, in the test's mode."""
-        memory = self.new_workflow().memory
+    def new_store(self, workflow: Workflow | None = None) -> StoreUnderTest:
+        """Return the store itself, or that of a workflow, in the test's mode."""
+        memory = (workflow or self.new_workflow()).memory
         store = StoreUnderTest(memory, self.prefix, self.mode, self.config["timeout"])
         self._under_test.append(store)
         return store
+
+    def settings(self) -> StoreSettings:
+        """Return what core passes to the backend's hook. A Store object has none."""
+        if isinstance(self.config["backend"], Store):
+            not_applicable("the backend is a Store object")
+        url = self.config["connection_url"]
+        return StoreSettings(
+            url=None if url is None else StoreURL.parse(url),
+            options=self.config["options"],
+            timeout=self.config["timeout"],
+        )
+
+    def passwords(self) -> set[str]:
+        """Return the password of the URL: itself, as a URL writes it, and as a repr shows it."""
+        url = self.config["connection_url"]
+        password = StoreURL.parse(url).password if url else None
+        return {password, quote(password, safe=""), repr(password)[1:-1]} if password else set()
+
+    def call_hook(self, settings: StoreSettings) -> Backend:
+        """Return the backend for the settings."""
+        plugin = find_plugin("storage", self.config["backend"])
+        return cast(Backend, plugin.call_hook(settings, Backend))
 
     def close(self) -> None:
         """Remove what the test wrote, and close what it opened."""
@@ -286,6 +343,8 @@ class ContractFixtures(ModeFixtures):
     """The backend's name, as users write it; or a Store."""
     url: Any = None
     """The connection URL. A property will do as well, or a fixture of this name."""
+    server_address: str | None = None
+    """The server as the URL writes it (``host:port``), if it is not the URL's host."""
     options: Mapping[str, Any] = {}
     """The backend's own options."""
 
@@ -304,14 +363,20 @@ class ContractFixtures(ModeFixtures):
 
     fibonacci_contract: ClassVar[str] = "StoreContract"
 
+    @classmethod
+    def longest_call(cls) -> float:
+        """Return the timeout."""
+        return cls.timeout
+
     @pytest.fixture(scope="class")
     @classmethod
     def open_workflows(cls, mode: CallMode) -> Iterator[list[Workflow]]:
         """A workflow that keeps the store open from test to test: connecting may take long."""
         open_workflows: list[Workflow] = []
         yield open_workflows
-        for workflow in open_workflows:
-            close_workflow(workflow, mode)
+        with cls.new_watchdog():
+            for workflow in open_workflows:
+                close_workflow(workflow, mode)
 
     @pytest.fixture
     def memory_factory(

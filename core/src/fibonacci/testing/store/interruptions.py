@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from fibonacci import MemoryManager
+from fibonacci.testing.applicability import not_applicable
 from fibonacci.testing.modes import AsyncMode, CallMode
 from fibonacci.testing.store.fixtures import ContractFixtures, MemoryFactory
+from fibonacci.testing.watchdog import note_progress
 
 KEYS = [f"k{number}" for number in range(10)]
 
@@ -71,7 +73,7 @@ def _interrupt(memory: MemoryManager, dice: random.Random) -> None:
     if not hasattr(signal, "pthread_kill") or threading.current_thread() is not (
         threading.main_thread()
     ):
-        pytest.skip("this platform interrupts no calls")
+        not_applicable("this platform interrupts no calls")
     delay, main, struck = dice.uniform(0, 0.003), threading.get_ident(), threading.Event()
 
     def strike() -> None:
@@ -151,7 +153,7 @@ class SignalTests(ContractFixtures):
     ) -> None:
         """What a signal handler raises comes out as it is; a change is made once at most (C19)."""
         if mode.name == "async" or not _can_interrupt():
-            pytest.skip("signals interrupt sync calls in the main thread, where the system has any")
+            not_applicable("signals interrupt sync calls in the main thread, where the system can")
         workflow = memory_factory.new_workflow()
         memory_factory.memory_of(workflow)  # which wipes what the test writes
         calls, dice = _Calls(workflow.memory), random.Random(1)  # noqa: S311 - no secret
@@ -189,6 +191,7 @@ class _Calls:
 
     def check(self, method: str, *, returned: bool) -> None:
         """Check what the call did, and that the next calls get their own results."""
+        note_progress()
         turns, number = self.memory.get("turns"), self.memory.get("number")
         applied = {
             "append": sum(turn[0] == self._appended for turn in turns),

@@ -1,15 +1,23 @@
 """A memory's lifecycle: opened, shared by threads, event loops and forks, closed."""
 
+import asyncio
+import gc
 import os
+import threading
+import time
+import warnings
+from collections.abc import Callable
 from functools import partial
+from itertools import cycle, takewhile
 from threading import Event, Thread
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from fibonacci import MemoryManager, StorageError
-from fibonacci.testing.forks import forked
-from fibonacci.testing.modes import CallMode
+from fibonacci.testing.applicability import not_applicable
+from fibonacci.testing.forks import NO_FORK, forked
+from fibonacci.testing.modes import AsyncMode, CallMode
 from fibonacci.testing.store.fixtures import (
     ContractFixtures,
     MemoryFactory,
@@ -18,6 +26,7 @@ from fibonacci.testing.store.fixtures import (
     call_concurrently,
     close_workflow,
 )
+from fibonacci.testing.store.io_audit import OPEN_FILES
 from fibonacci.testing.threads import run_concurrently
 
 
@@ -95,6 +104,34 @@ class LifecycleTests(ContractFixtures):
             assert memory_factory.memory_of(workflow).increment("k") == number + 1
             close_workflow(workflow, mode)
 
+    def test_closed_store(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """A closed store leaves no thread, task or open file; closing it twice is fine (C22)."""
+        memory_factory.settings()  # a Store object is not closed here
+        threads = set(threading.enumerate())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ResourceWarning)
+            _use_and_close(memory_factory, mode, self.timeout + 5)
+            gc.collect()
+        assert [str(one.message) for one in caught] == []
+        assert _left_by(lambda: set(threading.enumerate()) - threads - _idle_workers()) == set()
+        if isinstance(mode, AsyncMode):
+            assert _left_by(lambda: mode.run(_other_tasks)) == set()
+
+    def test_files_of_closed_stores(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """A store that is opened and closed again and again leaves no file or socket open (C22)."""
+        memory_factory.settings()  # a Store object is not closed here
+        if not os.path.isdir(OPEN_FILES):
+            not_applicable("this system does not list the files that a process has open")
+        counts: list[int] = []
+        for _ in range(4):
+            # One call at a time: SQLite keeps files for later as long as another connection is
+            # open, as many as were open at once.
+            workflow = memory_factory.new_workflow(timeout=self.timeout + 6)
+            memory_factory.memory_of(workflow).increment("n")
+            close_workflow(workflow, mode)
+            counts.append(_count_open_files(at_most=counts[0] if counts else None))
+        assert counts[-1] <= counts[0], f"open files after each time: {counts}"
+
     def test_successive_event_loops(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
         """One memory serves several event loops, one after the other, and then the first (C21)."""
         workflow = memory_factory.new_workflow()
@@ -148,7 +185,45 @@ class LifecycleTests(ContractFixtures):
         assert raw_store.read(raw_store.address("k3")) == b"3"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def _use_and_close(memory_factory: MemoryFactory, mode: CallMode, timeout: float) -> None:
+    workflow = memory_factory.new_workflow(timeout=timeout)  # so that it has a store of its own
+    memory, store = memory_factory.memory_of(workflow), memory_factory.new_store(workflow)
+    memory.set("k", 1)
+    assert call_concurrently(memory, [call("get", "k")] * 16) == [1] * 16
+    memory.clear()
+    store.close()
+    store.close()
+    close_workflow(workflow, mode)
+
+
+def _left_by(found: Callable[[], set[Any]]) -> set[Any]:
+    """Return what is still there after two seconds; a thread may take a moment to end."""
+    end = time.monotonic() + 2
+    while found() and time.monotonic() < end:
+        time.sleep(0.01)
+    return found()
+
+
+def _count_open_files(at_most: int | None) -> int:
+    """Return how many files are open; wait a moment until they are at most so many."""
+    gc.collect()
+    end = time.monotonic() + 1
+    while at_most is not None and len(os.listdir(OPEN_FILES)) > at_most and time.monotonic() < end:
+        time.sleep(0.01)
+    return len(os.listdir(OPEN_FILES))
+
+
+def _idle_workers() -> set[threading.Thread]:
+    """Return core's threads, which serve all memories of the process."""
+    return {one for one in threading.enumerate() if one.name.startswith("fibonacci-worker")}
+
+
+async def _other_tasks() -> set["asyncio.Task[Any]"]:
+    await asyncio.sleep(0)
+    return asyncio.all_tasks() - {cast("asyncio.Task[Any]", asyncio.current_task())}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason=NO_FORK)
 class ForkTests(ContractFixtures):
     """C21: forks."""
 
@@ -172,6 +247,23 @@ class ForkTests(ContractFixtures):
                 assert memory.get("mine") == number
         assert memory.get("ours") == "parent"
         assert memory.increment("n") == 1
+
+    def test_child_reads_during_writes(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
+        """A child reads whole records while its parent writes and reads them (C21)."""
+        workflow = memory_factory.new_workflow()
+        memory = memory_factory.memory_of(workflow)
+        records = {f"k{number}": [number] * 1_000 for number in range(20)}
+        memory.set_many(records)
+
+        def child() -> None:
+            own = memory_factory.memory_of(workflow, mode.new())
+            for _ in range(10):
+                assert own.get_many(records) == records, "a record is another's, or a part of one"
+
+        with forked(child) as running:
+            for key in takewhile(lambda _: not running.has_ended(), cycle(records)):
+                memory.set(key, records[key])
+                assert memory.get(key) == records[key]
 
     def test_fork_during_writes(self, memory_factory: MemoryFactory, mode: CallMode) -> None:
         """A child that is forked while other threads write can use the memory at once (C21)."""

@@ -136,7 +136,7 @@ class CompareAndSetTests(ContractFixtures):
 
     def test_cas_empty_bytes(self, raw_store: StoreUnderTest) -> None:
         """Empty bytes are bytes, and distinct from absence (C16)."""
-        raw_store.write(raw_store.address("k"), b"")
+        assert raw_store.compare_and_set(raw_store.address("k"), ABSENT, b"") is True
         assert raw_store.exists(raw_store.address("k")) is True
         assert raw_store.read(raw_store.address("k")) == b""
         assert raw_store.compare_and_set(raw_store.address("k"), ABSENT, b"1") is False
@@ -163,6 +163,27 @@ class CompareAndSetTests(ContractFixtures):
         raw_store.write(raw_store.address("k"), b"1")
         assert raw_store.compare_and_set(raw_store.address("k"), b"1", b"1", 60_000) is True
         assert isinstance(raw_store.remaining_ttl_ms(raw_store.address("k")), int)
+
+    def test_cas_without_a_change(self, raw_store: StoreUnderTest) -> None:
+        """A compare-and-set that changes neither bytes nor expiry returns True (C16)."""
+        raw_store.write(raw_store.address("lasting"), b"1")
+        raw_store.write(raw_store.address("expiring"), b"1", 60_000)
+        for address in map(raw_store.address, ("lasting", "expiring", "lasting")):
+            assert raw_store.compare_and_set(address, b"1", b"1", KEEP_TTL) is True
+        assert raw_store.compare_and_set(raw_store.address("lasting"), b"1", b"1", None) is True
+
+    def test_concurrent_cas(self, raw_store: StoreUnderTest) -> None:
+        """One of many concurrent compare-and-sets of a record succeeds (C16)."""
+        address, expected = raw_store.address("k"), b"first"
+        raw_store.write(address, expected)
+        for turn in range(6):
+            new = [b"%d of turn %d" % (number, turn) for number in range(16)]
+            results = raw_store.call_concurrently(
+                [call("compare_and_set", address, expected, data, None) for data in new]
+            )
+            assert Counter(results) == {True: 1, False: 15}
+            expected = new[results.index(True)]
+            assert raw_store.read(address) == expected
 
     def test_cas_keep_ttl(self, raw_store: StoreUnderTest) -> None:
         """KEEP_TTL keeps the expiry of a record; a created record has none (C13, C16)."""

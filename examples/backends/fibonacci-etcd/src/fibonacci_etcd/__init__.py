@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from fibonacci.errors import ConfigurationError
-from fibonacci.plugin import Backend, StoreSettings, StoreURL, hookimpl, read_options
+from fibonacci.plugin import Backend, StoreSettings, hookimpl, read_options, read_url
 from fibonacci_etcd.gateway import Gateway
 from fibonacci_etcd.store import EtcdStore
 
@@ -28,13 +27,5 @@ class EtcdBackend(Backend):
 def fibonacci_storage(settings: StoreSettings) -> Backend:
     """Return the backend for ``etcd://host:port``. Raises ConfigurationError."""
     read_options(settings, {})
-    return EtcdBackend(*_server(settings.url))
-
-
-def _server(url: StoreURL | None) -> tuple[str, int]:
-    if url is None or url.scheme != "etcd" or len(url.hosts) != 1 or url.path.strip("/"):
-        raise ConfigurationError("backend 'etcd' takes a connection URL like etcd://host:2379")
-    if url.username is not None or url.password is not None:
-        raise ConfigurationError("backend 'etcd' does not log in; leave user and password out")
-    host, port = url.hosts[0]
-    return host, PORT if port is None else port
+    ((host, port),) = read_url(settings, "etcd://host:2379").hosts
+    return EtcdBackend(host, PORT if port is None else port)

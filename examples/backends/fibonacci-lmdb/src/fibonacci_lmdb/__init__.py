@@ -4,10 +4,12 @@ import os
 from typing import Final
 
 from fibonacci.errors import ConfigurationError
-from fibonacci.plugin import Backend, StoreSettings, StoreURL, hookimpl, read_options
+from fibonacci.plugin import Backend, StoreSettings, hookimpl, read_options, read_url
 from fibonacci_lmdb.store import LmdbStore
 
 FIBONACCI_SPEC_VERSION: Final = 1
+
+_FORM: Final = "lmdb:///relative/file.mdb or lmdb:////absolute/file.mdb with four slashes"
 
 
 class LmdbBackend(Backend):
@@ -26,16 +28,11 @@ class LmdbBackend(Backend):
 def fibonacci_storage(settings: StoreSettings) -> Backend:
     """Return the backend for ``lmdb:///file.mdb``. Raises ConfigurationError."""
     read_options(settings, {})
-    return LmdbBackend(_path(settings.url))
+    return LmdbBackend(_path(settings))
 
 
-def _path(url: StoreURL | None) -> str:
-    path = url.path.removeprefix("/") if url else ""
-    if not os.path.basename(path) or url != StoreURL(
-        scheme="lmdb", path=f"/{path}", query=url.query if url else {}
-    ):
-        raise ConfigurationError(
-            "backend 'lmdb' takes a connection URL like lmdb:///relative/file.mdb, or "
-            "lmdb:////absolute/file.mdb with four slashes"
-        )
+def _path(settings: StoreSettings) -> str:
+    path = read_url(settings, _FORM).path.removeprefix("/")
+    if not os.path.basename(path):
+        raise ConfigurationError(f"the connection URL's path names no file: write {_FORM}")
     return os.path.abspath(path)

@@ -5,10 +5,10 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Literal, Never
 
-from services.faults import CutError
+from fibonacci.testing.network.faults import CutError
 
 if TYPE_CHECKING:
-    from services.relay import Relay
+    from fibonacci.testing.network.relay import Relay
 
 Direction = Literal["request", "reply"]
 
@@ -19,6 +19,8 @@ _NO_LINGER = struct.pack("ii", 1, 0)  # close sends RST
 class ProxiedConnection:
     """A client's connection and its counterpart to the server, in the relay's event loop."""
 
+    older: bool = False
+    """Whether it was open when the fault began."""
     armed: bool
     """Whether the fault has seen the request that it waits for."""
     passed: dict[Direction, int]
@@ -32,15 +34,19 @@ class ProxiedConnection:
         self._number = number
         self._loop = asyncio.get_running_loop()
         self._end: asyncio.Future[CutError] = self._loop.create_future()
-        server = socket.socket()
+        server = socket.socket(relay.server.family)
         server.setblocking(False)
         for each in (client, server):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client, self._server = client, server
-        self.rearm()
+        self._unarm()
 
     def rearm(self) -> None:
-        """Reset what an earlier fault noted here."""
+        """Reset what an earlier fault noted here, as another begins."""
+        self.older = True
+        self._unarm()
+
+    def _unarm(self) -> None:
         self.armed = False
         self.passed = {"request": 0, "reply": 0}
 
@@ -77,10 +83,14 @@ class ProxiedConnection:
         await self._relay.changed.wait()
         await self._relay.fault.on(direction, data, self)
 
+    async def forget(self) -> Never:
+        """Pass nothing on in this direction, ever; the connection still ends with the proxy."""
+        raise await self._loop.create_future()
+
     async def _pass(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._until_ended())
-            await self._loop.sock_connect(self._server, self._relay.target)
+            await self._loop.sock_connect(self._server, self._relay.server.address)
             group.create_task(self._pump("request", self._client))
             group.create_task(self._pump("reply", self._server))
 

@@ -4,25 +4,29 @@ import asyncio
 import socket
 from contextlib import suppress
 
-from services import ports
-from services.faults import CutError, Pass
-from services.proxied_connection import ProxiedConnection
-from services.traffic import Traffic
+from fibonacci.testing.network.address import Address
+from fibonacci.testing.network.clients import clients
+from fibonacci.testing.network.connection import ProxiedConnection
+from fibonacci.testing.network.faults import CutError, Pass
+from fibonacci.testing.network.listener import Listener
+from fibonacci.testing.network.traffic import Traffic
+
+NOTICED_WITHIN = 2.0
+"""Seconds in which clients can know that their connections ended."""
 
 
 class Relay:
-    """Listens on a port, and relays every connection to the server."""
+    """Accepts connections, and relays each to the server."""
 
-    def __init__(self, port: int, target: tuple[str, int]) -> None:
-        self.port = port
-        self.target = target
+    def __init__(self, listener: Listener, server: Address) -> None:
+        self.server = server
         self.fault: Pass = Pass()
         self.changed = asyncio.Event()
         self.traffic = Traffic()
         self._opened = 0
         self._strikes = 0
         self._connections: dict[ProxiedConnection, asyncio.Task[None]] = {}
-        self._listener: socket.socket | None = None
+        self._listener = listener
 
     async def open(self) -> int:
         """How many connections are open."""
@@ -49,12 +53,17 @@ class Relay:
         for connection in self._connections:
             connection.end(how)
         await asyncio.gather(*tasks)
-        while peers & ports.clients(self.port):  # noqa: ASYNC110 - the kernel sets no event
-            await asyncio.sleep(0.001)
+        # A client that does not read what it was sent before never knows.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NOTICED_WITHIN):
+                while peers & clients(self._listener.port):  # noqa: ASYNC110 - no event is set
+                    await asyncio.sleep(0.001)
 
     async def close(self) -> None:
+        """End all connections, and stop listening."""
         self._listen(False)
         await self.drop(CutError())
+        self._listener.close()
 
     def struck(self, times: int | None) -> None:
         """Count a connection that the fault ended; after `times` of them it is over."""
@@ -68,21 +77,19 @@ class Relay:
         self.changed = asyncio.Event()
 
     def _listen(self, wanted: bool) -> None:
-        loop = asyncio.get_running_loop()
-        if wanted and self._listener is None:
-            self._listener = socket.create_server((ports.LOOPBACK, self.port), backlog=128)
-            self._listener.setblocking(False)
-            loop.add_reader(self._listener, self._accept)
-        elif not wanted and self._listener is not None:
-            loop.remove_reader(self._listener)
-            self._listener.close()
-            self._listener = None
+        loop, listener = asyncio.get_running_loop(), self._listener
+        if wanted and not listener.listening:
+            listener.listen()
+            loop.add_reader(listener.socket, self._accept)
+        elif not wanted and listener.listening:
+            loop.remove_reader(listener.socket)
+            listener.refuse()
 
     def _accept(self) -> None:
         """Relay the clients that have connected since."""
         with suppress(BlockingIOError):
-            while self._listener:
-                self._relay(*self._listener.accept())
+            while self._listener.listening:
+                self._relay(*self._listener.socket.accept())
 
     def _relay(self, client: socket.socket, address: tuple[str, int]) -> None:
         client.setblocking(False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 if TYPE_CHECKING:
-    from services.proxied_connection import Direction, ProxiedConnection
+    from fibonacci.testing.network.connection import Direction, ProxiedConnection
 
 
 class CutError(Exception):
@@ -38,7 +38,9 @@ class Delay(Pass):
     """Hold each piece for some seconds, then pass it on."""
 
     requests: float = 0.0
+    """Seconds."""
     replies: float = 0.0
+    """Seconds."""
 
     async def on(
         self, direction: "Direction", data: bytes, connection: "ProxiedConnection"
@@ -125,6 +127,22 @@ def lost_reply(*, after: bytes = b"", reset: bool = False, times: int | None = N
 def lost_request(*, after: bytes = b"", reset: bool = False, times: int | None = None) -> Cut:
     """End the connection when a request arrives, so that it never reaches the server."""
     return Cut(requests=0, after=after, reset=reset, times=times)
+
+
+@attrs.frozen
+class Forget(Pass):
+    """Forget the connections that are open when it begins, as a NAT does with idle ones.
+
+    What is sent on them goes nowhere, for ever, and no end is signalled. New connections pass.
+    """
+
+    async def on(
+        self, direction: "Direction", data: bytes, connection: "ProxiedConnection"
+    ) -> None:
+        client_left = direction == "request" and not data
+        if connection.older and not client_left:
+            await connection.forget()
+        await connection.send(direction, data)
 
 
 @attrs.frozen
