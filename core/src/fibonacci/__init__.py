@@ -3,6 +3,7 @@
 from fibonacci._discovery import PluginInfo, plugins, register_plugin
 from fibonacci._memory.config import MemoryConfig, generate_key
 from fibonacci._memory.expiry import NO_EXPIRY
+from fibonacci._memory.history.history import History, HistoryInfo, Turn
 from fibonacci._memory.manager import MemoryManager, MemoryView, RunMemory
 from fibonacci._memory.reads import MemoryKey
 from fibonacci._workflow.context import NodeContext
@@ -64,6 +65,8 @@ __all__ = [
     "ExecutionResult",
     "FibonacciError",
     "FunctionNode",
+    "History",
+    "HistoryInfo",
     "InvalidArgumentError",
     "InvalidKeyError",
     "LLMNode",
@@ -97,6 +100,7 @@ __all__ = [
     "SerializationError",
     "StorageError",
     "TemplateError",
+    "Turn",
     "ValueTooLargeError",
     "Workflow",
     "WorkflowError",

@@ -20,6 +20,9 @@ class _DefaultScope(str):
 
 DEFAULT_SCOPE: Scope = cast(Scope, _DefaultScope("workflow"))
 
+USER_SCOPE: Scope = cast(Scope, _DefaultScope("user"))
+"""The default where records are usually a user's."""
+
 
 def validate_name(name: Any, what: str, error: type[FibonacciError]) -> str:
     """Return the name as an exact ``str`` if it may be a part of an address."""
@@ -70,7 +73,7 @@ def view_resolver(space: Space) -> SpaceResolver:
     """Return the resolver of a view: its one space."""
 
     def resolve_space(scope: str, user_id: str | None) -> Space:
-        if scope is not DEFAULT_SCOPE and _validate_scope(scope) != space.scope:
+        if type(scope) is not _DefaultScope and _validate_scope(scope) != space.scope:
             raise ScopeError(
                 f"this view has only the {space.scope} scope, not scope {scope!r}: "
                 f"use the workflow's memory"

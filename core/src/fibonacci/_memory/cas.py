@@ -68,14 +68,16 @@ class RecordUpdate:
         found: bytes | None = await store.read(self._address, deadline=self._deadline)
         return found
 
-    async def try_commit(self, found: bytes | None, data: bytes, ttl_ms: int | None) -> bool:
+    async def try_commit(
+        self, found: bytes | None, data: bytes, ttl_ms: int | None, *, renews_ttl: bool = False
+    ) -> bool:
         """Write if the record still holds ``found``; otherwise back off and return False.
 
-        A new record gets the ttl, an existing one keeps its expiry. Raises ConflictError at the
-        deadline.
+        A new record gets the ttl, an existing one keeps its expiry, unless ``renews_ttl``. Raises
+        ConflictError at the deadline.
         """
         expected: bytes | Absent = ABSENT if found is None else found
-        expiry: int | KeepTTL | None = ttl_ms if found is None else KEEP_TTL
+        expiry: int | KeepTTL | None = ttl_ms if found is None or renews_ttl else KEEP_TTL
         store = self._handle.store  # looked up again: the memory may have been closed meanwhile
         self._sent_at = monotonic()
         won: bool = await store.compare_and_set(

@@ -42,6 +42,14 @@ def estimate_tokens(message: Message, address: Address) -> int:
     return math.ceil(size / BYTES_PER_TOKEN) + MESSAGE_OVERHEAD
 
 
+def summary_message(text: str) -> Message:
+    """Return the message that a model is sent in the place of the turns that were summarized.
+
+    It is the user's: a summary has in it what users wrote, and must not count as instructions.
+    """
+    return {"role": "user", "content": f"Summary of the conversation so far: {text}"}
+
+
 def _check(message: Any, name: str) -> Message:
     if not isinstance(message, Mapping):
         raise InvalidArgumentError(

@@ -1,0 +1,1 @@
+"""Histories: conversations in turns, in records of any store."""

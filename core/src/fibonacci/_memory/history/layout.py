@@ -1,0 +1,247 @@
+"""The layout of a history: one *head* record under its key, and *pages* of older turns beside it.
+
+Only the head decides what the history holds, and only compare-and-set changes it. A page is written
+once, before its turns leave the head, and has its number in its key, so that writers who race write
+the same record: a crash between the two loses nothing, and doubles nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, takewhile
+from secrets import token_urlsafe
+from typing import Any, Final, Self
+
+import attrs
+
+from fibonacci._memory.history.messages import Message
+
+VERSION: Final = 1
+"""Of the layout: a head with a higher one was written by a newer release."""
+
+HEAD_BYTES: Final = 7_800
+"""Bytes that the head should have at most. Each ``add`` reads and writes it, and Redis compares up
+to 8 KiB in one script. A turn that is larger stands in it alone."""
+
+MIN_ROOM: Final = 2_000
+"""Bytes of turns that the head may hold, however large the rest of it is."""
+
+PAGE_BYTES: Final = 4_000
+"""Bytes of turns in a page at most; a larger turn has a page of its own."""
+
+KNOWN_PAGES: Final = 64
+"""The newest pages before it, which a head and a page name: they can be read at once."""
+
+KNOWN_IDS: Final = 256
+"""The newest turns with an id of the caller's, which are recognised."""
+
+ID_LENGTH: Final = 10
+"""Characters of an id's digest, 6 bits each: 256 of them take 2.5 KB of the head."""
+
+
+@attrs.frozen(kw_only=True)
+class StoredTurn:
+    """One turn, as it is stored."""
+
+    id: str
+    added_at: int
+    """Milliseconds since the epoch, by the clock of its writer."""
+    tokens: int
+    messages: Sequence[Message]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is stored."""
+        return {
+            "id": self.id,
+            "at": self.added_at,
+            "tokens": self.tokens,
+            "messages": list(self.messages),
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Return the turn that was stored."""
+        return cls(
+            id=value["id"],
+            added_at=value["at"],
+            tokens=value["tokens"],
+            messages=value["messages"],
+        )
+
+
+@attrs.frozen(kw_only=True)
+class PageName:
+    """A page, as the head and newer pages know it."""
+
+    first: int
+    """The number of its first turn."""
+    count: int
+    """How many turns it has."""
+    tokens: int
+    """Of all its turns."""
+
+    @property
+    def end(self) -> int:
+        """The number after that of its last turn."""
+        return self.first + self.count
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """Turns that have left the head, or are about to."""
+
+    first: int
+    """The number of its first turn."""
+    before: Sequence[PageName]
+    """The newest pages before it, oldest first."""
+    turns: Sequence[StoredTurn]
+
+    @property
+    def name(self) -> PageName:
+        """What the head keeps of it."""
+        tokens = sum(turn.tokens for turn in self.turns)
+        return PageName(first=self.first, count=len(self.turns), tokens=tokens)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is stored."""
+        return {
+            "first": self.first,
+            "before": _pairs(self.before),
+            "turns": [turn.to_json() for turn in self.turns],
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Return the page that was stored."""
+        first = value["first"]
+        turns = [StoredTurn.from_json(turn) for turn in value["turns"]]
+        return cls(first=first, before=_names(value["before"], end=first), turns=turns)
+
+
+@attrs.frozen(kw_only=True)
+class Summary:
+    """What stands for the oldest turns when a model is sent the history."""
+
+    text: str
+    end: int
+    """The number of the first turn that is not in it."""
+    tokens: int
+
+
+@attrs.frozen(kw_only=True)
+class Head:
+    """The head record."""
+
+    generation: str = attrs.field(factory=lambda: token_urlsafe(16))
+    """Random: a history that begins again after it was cleared has another one."""
+    start: int = 0
+    """The number of the oldest turn that the history still has."""
+    count: int = 0
+    """How many turns were added in all: the number of the next one."""
+    expires: bool = False
+    """Whether the history has a ttl, so that a new page must have one, too."""
+    touched: int = 0
+    """How often the ttl was changed: a writer that knows an older one loses."""
+    summary: Summary | None = None
+    pages: Sequence[PageName] = ()
+    """The newest pages, oldest first."""
+    ids: str = ""
+    """Digests of the ids that callers passed, of ID_LENGTH characters each; the newest last."""
+    turns: Sequence[StoredTurn] = ()
+    """The turns that are in no page, oldest first."""
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest turn in the head."""
+        return self.count - len(self.turns)
+
+    @property
+    def unsummarized(self) -> int:
+        """The number of the oldest turn that no summary stands for."""
+        return self.start if self.summary is None else max(self.start, self.summary.end)
+
+    def knows(self, digest: str) -> bool:
+        """Return whether a turn with this id is among the newest."""
+        starts = range(0, len(self.ids), ID_LENGTH)
+        return any(self.ids[start : start + ID_LENGTH] == digest for start in starts)
+
+    def add(self, turn: StoredTurn, digest: str, max_turns: int | None) -> "Head":
+        """Return the head with a new turn, and without those beyond ``max_turns``."""
+        count = self.count + 1
+        start = self.start if max_turns is None else max(self.start, count - max_turns)
+        turns = [*self.turns, turn][-(count - start) :]
+        return attrs.evolve(
+            self,
+            start=start,
+            count=count,
+            pages=[page for page in self.pages if page.end > start],
+            ids=(self.ids + digest)[-KNOWN_IDS * ID_LENGTH :],
+            turns=turns,
+        )
+
+    def full_page(self, sizes: Sequence[int], room: int) -> Page | None:
+        """Return the page that has to leave the head next; None if the turns fit into the room.
+
+        ``sizes`` are the turns' bytes. It is the longest page of the oldest turns: a function of
+        these turns alone.
+        """
+        if not sizes or sum(sizes) <= room:
+            return None
+        filled = takewhile(lambda total: total <= PAGE_BYTES, accumulate(sizes))
+        turns = self.turns[: max(1, sum(1 for _ in filled))]
+        return Page(first=self.first, before=self.pages, turns=turns)
+
+    def without(self, page: Page) -> "Head":
+        """Return the head after its oldest turns have left it, as a page."""
+        pages = [*self.pages, page.name][-KNOWN_PAGES:]
+        return attrs.evolve(self, pages=pages, turns=self.turns[len(page.turns) :])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is stored."""
+        return {
+            "history": VERSION,
+            "generation": self.generation,
+            "start": self.start,
+            "count": self.count,
+            "expires": self.expires,
+            "touched": self.touched,
+            "summary": None if self.summary is None else attrs.asdict(self.summary),
+            "pages": _pairs(self.pages),
+            "ids": self.ids,
+            "turns": [turn.to_json() for turn in self.turns],
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Return the head that was stored."""
+        turns = [StoredTurn.from_json(turn) for turn in value["turns"]]
+        summary = value["summary"]
+        return cls(
+            generation=value["generation"],
+            start=value["start"],
+            count=value["count"],
+            expires=value["expires"],
+            touched=value["touched"],
+            summary=None if summary is None else Summary(**summary),
+            pages=_names(value["pages"], end=value["count"] - len(turns)),
+            ids=value["ids"],
+            turns=turns,
+        )
+
+
+def is_head(value: Any) -> bool:
+    """Return whether a value is a head, of whatever version."""
+    return isinstance(value, dict) and {"history", "generation", "turns"} <= value.keys()
+
+
+def _pairs(pages: Iterable[PageName]) -> list[list[int]]:
+    return [[page.count, page.tokens] for page in pages]
+
+
+def _names(pairs: Sequence[Sequence[int]], *, end: int) -> list[PageName]:
+    """Return the names of pages that follow one another, up to a turn's number."""
+    return list(_names_backwards(pairs, end))[::-1]
+
+
+def _names_backwards(pairs: Sequence[Sequence[int]], end: int) -> Iterator[PageName]:
+    for count, tokens in reversed(pairs):
+        end -= count
+        yield PageName(first=end, count=count, tokens=tokens)

@@ -1,0 +1,134 @@
+"""Reading turns: those that fit into a window, and those of a range."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import attrs
+
+from fibonacci._memory.history.layout import Head, StoredTurn
+from fibonacci._memory.history.messages import Message, summary_message
+from fibonacci._memory.history.records import HistoryRecords, PageMissing
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Turns:
+    """Turns that follow one another, oldest first."""
+
+    first: int
+    """The number of the oldest."""
+    turns: Sequence[StoredTurn]
+
+    @property
+    def end(self) -> int:
+        """The number after that of the newest."""
+        return self.first + len(self.turns)
+
+    def between(self, first: int, end: int) -> "Turns":
+        """Return the turns with these numbers, without the end."""
+        first = max(first, self.first)
+        return Turns(first, self.turns[first - self.first : max(0, end - self.first)])
+
+    def newest(self, max_tokens: float) -> "Turns":
+        """Return the newest turns that have so many tokens together."""
+        count = 0
+        for turn in reversed(self.turns):
+            max_tokens -= turn.tokens
+            if max_tokens < 0:
+                break
+            count += 1
+        return Turns(self.end - count, self.turns[len(self.turns) - count :])
+
+    def oldest(self, max_tokens: float) -> "Turns":
+        """Return the oldest turns that have so many tokens together; at least one."""
+        count = 0
+        for turn in self.turns:
+            max_tokens -= turn.tokens
+            if count and max_tokens < 0:
+                break
+            count += 1
+        return Turns(self.first, self.turns[:count])
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens they have together."""
+        return sum(turn.tokens for turn in self.turns)
+
+    @property
+    def messages(self) -> list[Message]:
+        """All their messages."""
+        return [message for turn in self.turns for message in turn.messages]
+
+
+async def read_whole(records: HistoryRecords, read: Callable[[Head], Awaitable[T]], empty: T) -> T:
+    """Read the head, and beside it what ``read`` reads; again if the history was cleared meanwhile.
+
+    Raises CorruptRecordError if a page is lost.
+    """
+    while True:
+        head = await records.read_head()
+        if head is None:
+            return empty
+        try:
+            return await read(head)
+        except PageMissing as error:
+            missing = error
+        await records.raise_if_lost(missing)
+
+
+async def read_messages(
+    records: HistoryRecords, head: Head, max_tokens: float, max_turns: float
+) -> list[Message]:
+    """Return the summary, if it fits, and then the newest turns that fit."""
+    messages: list[Message] = []
+    summary = head.summary
+    if summary is not None and summary.tokens <= max_tokens:
+        messages.append(summary_message(summary.text))
+        max_tokens -= summary.tokens
+    first = int(max(head.unsummarized, head.count - max_turns))
+    turns = await read_newest(records, head, first, max_tokens)
+    return messages + turns.messages
+
+
+async def read_newest(records: HistoryRecords, head: Head, first: int, max_tokens: float) -> Turns:
+    """Return the newest turns from a number on that have so many tokens together."""
+    turns = _turns_of(head).between(first, head.count)
+    left = max_tokens - turns.tokens
+    if left > 0 and first < head.first:
+        names = await records.names_back_to(head, first, left)
+        paged = await records.read_pages(head, names)
+        number = names[0].first if names else head.first
+        turns = Turns(number, [*paged, *head.turns]).between(first, head.count)
+    return turns.newest(max_tokens)
+
+
+async def read_range(records: HistoryRecords, head: Head, first: int, end: int) -> Turns:
+    """Return the turns with these numbers, without the end."""
+    if first >= head.first:
+        return _turns_of(head).between(first, end)
+    names = await records.names_back_to(head, first)
+    needed = [name for name in names if name.first < end]
+    turns = await records.read_pages(head, needed)
+    return Turns(needed[0].first, [*turns, *(head.turns if end > head.first else ())]).between(
+        first, end
+    )
+
+
+async def read_oldest(
+    records: HistoryRecords, head: Head, first: int, end: int, max_tokens: float
+) -> Turns:
+    """Return the oldest turns of a range that have so many tokens together; at least one."""
+    if first < head.first:
+        names = await records.names_back_to(head, first)
+        total = 0
+        for name in names:
+            total += name.tokens
+            if total > max_tokens and name.first > first:
+                end = min(end, name.end)
+                break
+    return (await read_range(records, head, first, end)).oldest(max_tokens)
+
+
+def _turns_of(head: Head) -> Turns:
+    return Turns(head.first, head.turns)
