@@ -10,10 +10,10 @@ import attrs
 from fibonacci._discovery import find_plugin
 from fibonacci._memory.addresses import validate_name
 from fibonacci._memory.config import MemoryConfig
+from fibonacci._memory.context import MemoryContext
 from fibonacci._memory.environment import clean_value
 from fibonacci._memory.expiry import ttl_to_ms
 from fibonacci._memory.manager import MemoryManager
-from fibonacci._memory.operations.base import MemoryContext
 from fibonacci._memory.serializers import EncryptedSerializer, PlainSerializer, RecordSerializer
 from fibonacci._memory.shared_store import StoreInstanceBackend
 from fibonacci._memory.store_handle import StoreHandle, open_handle

@@ -12,8 +12,8 @@ from fibonacci._memory.addresses import (
     validate_name,
     view_resolver,
 )
+from fibonacci._memory.context import MemoryContext
 from fibonacci._memory.operations.atomic import AtomicOperations
-from fibonacci._memory.operations.base import MemoryContext
 from fibonacci._memory.operations.basic import BasicOperations
 from fibonacci._memory.operations.batch import BatchOperations
 from fibonacci._memory.operations.expiry import ExpiryOperations

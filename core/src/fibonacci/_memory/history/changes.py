@@ -36,14 +36,11 @@ async def change_head(
     try:
         while True:
             found = await update.read()
-            missing = None
             try:
                 head = await change(found)
             except HeadIsStaleError:
                 continue
-            except PageMissing as error:
-                missing = error
-            if missing is not None:
+            except PageMissing as missing:
                 await records.raise_if_lost(missing)
                 continue
             if head is None:

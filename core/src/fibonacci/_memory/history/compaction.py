@@ -5,7 +5,7 @@ meanwhile: it counts only if no other summary was made in that time, and turns t
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
@@ -17,8 +17,6 @@ from fibonacci._memory.history.records import HistoryRecords
 from fibonacci.errors import InvalidArgumentError
 
 Summarize = Callable[[list[Message]], Awaitable[Any]]
-
-_NOTHING: Final = Turns(0, ())
 
 
 class Compaction:
@@ -39,14 +37,13 @@ class Compaction:
 
     async def run(self) -> bool:
         """Summarize all turns but the newest, in portions; return whether a summary was stored."""
-        end = await read_whole(self._records, self._find_end, 0)
+        end = await read_whole(self._records, self._find_end) or 0
         stored = False
         while True:
-            head, portion = await read_whole(
-                self._records, lambda head: self._read_portion(head, end), (None, _NOTHING)
-            )
-            if head is None or not portion.turns:
+            found = await read_whole(self._records, lambda head: self._read_portion(head, end))
+            if found is None:
                 return stored
+            head, portion = found
             if not await self._replace(head, await self._ask(head, portion)):
                 return False
             stored = True
@@ -56,10 +53,11 @@ class Compaction:
         kept = await read_newest(self._records, head, head.unsummarized, self._keep_tokens)
         return kept.first
 
-    async def _read_portion(self, head: Head, end: int) -> tuple[Head | None, Turns]:
+    async def _read_portion(self, head: Head, end: int) -> tuple[Head, Turns] | None:
+        """Return the head, and the oldest turns that have no summary yet; None if none has to."""
         first = head.unsummarized
         if first >= end:
-            return head, _NOTHING
+            return None
         budget = self._portion_tokens - (head.summary.tokens if head.summary else 0)
         return head, await read_oldest(self._records, head, first, end, budget)
 

@@ -25,7 +25,7 @@ class Renewal:
 
         A writer that stores a page meanwhile, with the old ttl, finds that the head has changed.
         """
-        await read_whole(self._records, self._renew_pages, None)
+        await read_whole(self._records, self._renew_pages)
         await change_head(
             self._records,
             self._change,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
+from fibonacci._memory.context import MemoryContext
 from fibonacci._memory.expiry import TTL, ttl_to_ms
 from fibonacci._memory.history import keys
 from fibonacci._memory.history.adding import Addition
@@ -23,7 +24,6 @@ from fibonacci._memory.history.messages import Message, check_messages, estimate
 from fibonacci._memory.history.reading import read_messages, read_range, read_whole
 from fibonacci._memory.history.records import HistoryRecords
 from fibonacci._memory.numbers import is_count
-from fibonacci._memory.operations.base import MemoryContext
 from fibonacci.errors import InvalidArgumentError
 from fibonacci.plugin._run import run_sync
 from fibonacci.plugin._runtime.threads import run_in_thread
@@ -99,7 +99,7 @@ class History:
         *messages: Message,
         user: Content | None = None,
         assistant: Content | None = None,
-        id: str | None = None,
+        id: str | None = None,  # noqa: A002 - the field's word
         max_turns: int | None = None,
         ttl: TTL | None = None,
     ) -> bool:
@@ -132,7 +132,7 @@ class History:
         *messages: Message,
         user: Content | None = None,
         assistant: Content | None = None,
-        id: str | None = None,
+        id: str | None = None,  # noqa: A002 - the field's word
         max_turns: int | None = None,
         ttl: TTL | None = None,
     ) -> bool:
@@ -170,9 +170,10 @@ class History:
         """Return what a model should be sent; the async form of ``messages``."""
         tokens = _count(max_tokens, "max_tokens") or inf
         turns = _count(max_turns, "max_turns") or inf
-        return await read_whole(
-            self._records, lambda head: read_messages(self._records, head, tokens, turns), []
+        messages = await read_whole(
+            self._records, lambda head: read_messages(self._records, head, tokens, turns)
         )
+        return messages or []
 
     def turns(self, before: int | None = None, limit: int = 50) -> list[Turn]:
         """Return a page of the transcript: the newest turns before a number, oldest first.
@@ -202,7 +203,7 @@ class History:
             found = await read_range(self._records, head, first, end)
             return [_turn(number, turn) for number, turn in enumerate(found.turns, found.first)]
 
-        return await read_whole(self._records, read, [])
+        return await read_whole(self._records, read) or []
 
     def count(self) -> int:
         """Return how many turns the history has.
@@ -319,10 +320,10 @@ class History:
         await self._records.remove()
         return True
 
-    def _store_turn(self, messages: Sequence[Message], id: str | None) -> StoredTurn:
+    def _store_turn(self, messages: Sequence[Message], turn_id: str | None) -> StoredTurn:
         """Return the turn as it is stored. Raises SerializationError."""
         turn = StoredTurn(
-            id=token_urlsafe(9) if id is None else id,
+            id=token_urlsafe(9) if turn_id is None else turn_id,
             added_at=int(time() * 1000),
             tokens=sum(estimate_tokens(message, self._address) for message in messages),
             messages=messages,
@@ -341,14 +342,18 @@ def _turn_messages(
     return check_messages(messages or named)
 
 
-def _digest(id: Any) -> str:
+def _digest(turn_id: Any) -> str:
     """Return what the head keeps of a caller's id."""
-    if id is None:
+    if turn_id is None:
         return ""
-    problem = name_problem(id) if isinstance(id, str) else f"must be text, not {type(id).__name__}"
+    problem = (
+        name_problem(turn_id)
+        if isinstance(turn_id, str)
+        else f"must be text, not {type(turn_id).__name__}"
+    )
     if problem is not None:
         raise InvalidArgumentError(f"the id of a turn {problem}")
-    return urlsafe_b64encode(sha256(id.encode()).digest())[:ID_LENGTH].decode()
+    return urlsafe_b64encode(sha256(turn_id.encode()).digest())[:ID_LENGTH].decode()
 
 
 def _count(value: Any, name: str) -> int | None:

@@ -61,20 +61,19 @@ class Turns:
         return [message for turn in self.turns for message in turn.messages]
 
 
-async def read_whole(records: HistoryRecords, read: Callable[[Head], Awaitable[T]], empty: T) -> T:
+async def read_whole(records: HistoryRecords, read: Callable[[Head], Awaitable[T]]) -> T | None:
     """Read the head, and beside it what ``read`` reads; again if the history was cleared meanwhile.
 
-    Raises CorruptRecordError if a page is lost.
+    Returns None if there is no history. Raises CorruptRecordError if a page is lost.
     """
     while True:
         head = await records.read_head()
         if head is None:
-            return empty
+            return None
         try:
             return await read(head)
-        except PageMissing as error:
-            missing = error
-        await records.raise_if_lost(missing)
+        except PageMissing as missing:
+            await records.raise_if_lost(missing)
 
 
 async def read_messages(

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any, Final
 
 from fibonacci._memory import codec
+from fibonacci._memory.context import MemoryContext
 from fibonacci._memory.history import keys
 from fibonacci._memory.history.layout import (
     VERSION,
@@ -16,7 +17,6 @@ from fibonacci._memory.history.layout import (
     StoredTurn,
     is_head,
 )
-from fibonacci._memory.operations.base import MemoryContext
 from fibonacci.errors import (
     CorruptRecordError,
     OutcomeUnknownError,
@@ -34,7 +34,7 @@ TTL_MARGIN_MS: Final = 1_000
 
 
 class PageMissing(Exception):  # noqa: N818 - never leaves this package
-    """The store has no such page: it is lost, or the history was cleared after its head was read."""
+    """The store has no such page: it is lost, or the history was cleared meanwhile."""
 
     def __init__(self, generation: str, page: PageName) -> None:
         super().__init__(generation, page)
@@ -139,7 +139,7 @@ class HistoryRecords:
             f"the history {self.address} has lost its turns {page.first} to {page.end - 1}: the "
             f"record of their page was deleted. clear() the history, or restore the record "
             f"{keys.page_address(self.address, head.generation, page.first).key!r}"
-        )
+        ) from None
 
     async def names_back_to(
         self, head: Head, number: int, max_tokens: float = inf

@@ -4,24 +4,9 @@ from copy import copy
 from time import monotonic
 from typing import Any, Self
 
-import attrs
-
 from fibonacci._memory.addresses import AddressResolver
+from fibonacci._memory.context import MemoryContext
 from fibonacci._memory.expiry import TTL, ttl_to_ms
-from fibonacci._memory.serializers import RecordSerializer
-from fibonacci._memory.store_handle import StoreHandle
-
-
-@attrs.frozen(kw_only=True)
-class MemoryContext:
-    """What a memory shares with its views and with the memories of runs."""
-
-    handle: StoreHandle
-    serializer: RecordSerializer
-    timeout: float
-    """Seconds for one request."""
-    default_ttl_ms: int | None
-    """Milliseconds that a new record lives if its writer sets no ttl; None: for ever."""
 
 
 class BaseOperations:
