@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
+from fibonacci._memory.callbacks import reject_awaitable
 from fibonacci._memory.context import MemoryContext
 from fibonacci._memory.expiry import TTL, ttl_to_ms
 from fibonacci._memory.history import keys
@@ -264,7 +265,7 @@ class History:
 
         async def ask(messages: list[Message]) -> Any:
             if self._is_sync:
-                return summarize(messages)
+                return reject_awaitable(summarize(messages), "summarize")
             text = await run_in_thread(lambda: summarize(messages))
             return await text if isinstance(text, Awaitable) else text
 
@@ -325,11 +326,12 @@ class History:
         turn = StoredTurn(
             id=token_urlsafe(9) if turn_id is None else turn_id,
             added_at=int(time() * 1000),
-            tokens=sum(estimate_tokens(message, self._address) for message in messages),
+            tokens=0,
             messages=messages,
         )
-        self._records.size(turn)
-        return turn
+        self._records.size(turn)  # what is not JSON is named with its path
+        tokens = sum(estimate_tokens(message, self._address) for message in messages)
+        return attrs.evolve(turn, tokens=tokens)
 
 
 def _turn_messages(

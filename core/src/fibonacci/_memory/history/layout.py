@@ -11,6 +11,7 @@ from secrets import token_urlsafe
 from typing import Any, Final, Self
 
 import attrs
+from attrs.validators import instance_of
 
 from fibonacci._memory.history.messages import Message
 
@@ -130,20 +131,20 @@ class Summary:
 class Head:
     """The head record."""
 
-    generation: str = attrs.field(factory=lambda: token_urlsafe(16))
+    generation: str = attrs.field(factory=lambda: token_urlsafe(16), validator=instance_of(str))
     """Random: a history that begins again after it was cleared has another one."""
-    start: int = 0
+    start: int = attrs.field(default=0, validator=instance_of(int))
     """The number of the oldest turn that the history still has."""
-    count: int = 0
+    count: int = attrs.field(default=0, validator=instance_of(int))
     """How many turns were added in all: the number of the next one."""
     expires: bool = False
     """Whether the history has a ttl, so that a new page must have one, too."""
-    touched: int = 0
+    touched: int = attrs.field(default=0, validator=instance_of(int))
     """How often the ttl was changed: a writer that knows an older one loses."""
     summary: Summary | None = None
     pages: Sequence[PageName] = ()
     """The newest pages, oldest first."""
-    ids: str = ""
+    ids: str = attrs.field(default="", validator=instance_of(str))
     """Digests of the ids that callers passed, of ID_LENGTH characters each; the newest last."""
     turns: Sequence[StoredTurn] = ()
     """The turns that are in no page, oldest first."""

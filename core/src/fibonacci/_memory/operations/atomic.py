@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from fibonacci._memory import codec
 from fibonacci._memory.addresses import DEFAULT_SCOPE
+from fibonacci._memory.callbacks import reject_awaitable
 from fibonacci._memory.cas import RecordUpdate
 from fibonacci._memory.expiry import TTL
 from fibonacci._memory.numbers import is_count, is_number
@@ -115,7 +116,7 @@ class AtomicOperations(BaseOperations):
                 old = codec.decode(codec.encode(default, address), address)
             else:
                 old = self._deserialize(data, address)
-            return _reject_awaitable(fn(old))
+            return reject_awaitable(fn(old), "fn")
 
         _, data = await self._change(address, change, ttl)
         return self._deserialize(data, address)
@@ -269,15 +270,6 @@ def _wrong_type_error(address: Address, value: Any, action: str, expected: str) 
     return WrongTypeError(
         f"can't {action} {address}: it holds a {type(value).__name__}, not {expected}"
     )
-
-
-def _reject_awaitable(value: Any) -> Any:
-    """Return the result of a function; InvalidArgumentError if it would have to be awaited."""
-    if hasattr(value, "__await__"):
-        if close := getattr(value, "close", None):
-            close()
-        raise InvalidArgumentError("fn must be a sync function; it returned an awaitable")
-    return value
 
 
 def _drop_oldest(
