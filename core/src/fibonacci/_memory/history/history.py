@@ -58,8 +58,8 @@ class HistoryInfo:
     """The key of the history in its scope."""
     count: int
     """How many turns it has."""
-    updated_at: datetime
-    """When the newest turn was added, in UTC."""
+    updated_at: datetime | None
+    """When the newest turn was added, in UTC; None if an empty list was adopted."""
 
 
 class History:
@@ -372,9 +372,8 @@ def _required_count(value: Any, name: str) -> int:
 
 def history_info(key: str, head: Head) -> HistoryInfo:
     """Return what a list of histories shows of a head."""
-    return HistoryInfo(
-        key=key, count=head.count - head.start, updated_at=_datetime(head.turns[-1].added_at)
-    )
+    updated_at = _datetime(head.turns[-1].added_at) if head.turns else None
+    return HistoryInfo(key=key, count=head.count - head.start, updated_at=updated_at)
 
 
 def _datetime(milliseconds: int) -> datetime:

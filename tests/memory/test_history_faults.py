@@ -1,0 +1,276 @@
+"""Histories when requests fail: nothing is lost or doubled, wherever a writer stops."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fibonacci import (
+    BackendUnavailableError,
+    History,
+    MemoryConfig,
+    OutcomeUnknownError,
+    StorageError,
+    Workflow,
+)
+from fibonacci._builtin.local import LocalStore
+
+LONG = "x" * 1_500
+"""Content of which two turns fill a page, and three the head."""
+
+REQUESTS = ("read", "compare_and_set", "remove", "remove_many", "scan", "touch", "read_many")
+
+
+class Killed(BaseException):
+    """The process ends at this request."""
+
+
+class StoppingStore(LocalStore):
+    """A store with a function that is called before and after each request."""
+
+    retry_transient_errors = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[str] = []
+        self.on_request: Callable[[str, int], object] = lambda when, number: None
+        self.latest: Callable[[], object]
+        """Applies the newest request."""
+
+    def __getattribute__(self, name: str) -> Any:
+        method = super().__getattribute__(name)
+        if name not in REQUESTS:
+            return method
+
+        def request(*args: Any, **kwargs: Any) -> Any:
+            self.requests.append(name)
+            self.latest = lambda: method(*args, **kwargs)
+            number = len(self.requests)
+            self.on_request("before", number)
+            result = method(*args, **kwargs)
+            self.on_request("after", number)
+            return result
+
+        return request
+
+
+class FullHistory:
+    """A history whose head is full, so that the next turn moves a page; some turns have a ttl."""
+
+    def __init__(self, *, timeout: float = 60, **options: Any) -> None:
+        self.store = StoppingStore()
+        self.workflow = Workflow("w", MemoryConfig(self.store, timeout=timeout))
+        self.memory = self.workflow.memory
+        self.history = self.memory.history("chat", user_id="ada")
+        for number in range(13):
+            self.history.add(user=f"{number}", assistant=LONG, **options)
+        self.store.requests.clear()
+
+    def said(self) -> list[str]:
+        """The questions of all turns, oldest first."""
+        return [turn.messages[0]["content"] for turn in self.history.turns(limit=1_000)]
+
+    def keys(self) -> list[str]:
+        """The keys of all records."""
+        return self.memory.list_keys("user", "ada")
+
+
+SAID = [f"{number}" for number in range(13)]
+
+Act = Callable[[History], object]
+
+ACTS: dict[str, tuple[Act, dict[str, Any], list[str]]] = {
+    "add": (lambda h: h.add(user="new", assistant=LONG), {}, [*SAID, "new"]),
+    "add with ttl": (lambda h: h.add(user="new", assistant=LONG), {"ttl": 900}, [*SAID, "new"]),
+    "big turn": (lambda h: h.add(user="new", assistant=LONG * 9), {}, [*SAID, "new"]),
+    "drop": (
+        lambda h: h.add(user="new", assistant=LONG, max_turns=3),
+        {"max_turns": 8},
+        [*SAID[-2:], "new"],
+    ),
+    "touch": (lambda h: h.touch(500), {"ttl": 900}, SAID),
+    "compact": (lambda h: h.compact(lambda m: "sum", keep_tokens=500), {}, SAID),
+}
+"""What is done, how the history was filled, and what it has afterwards."""
+
+
+def boundaries(act: Act, options: dict[str, Any]) -> list[tuple[str, int]]:
+    """Return each point before and after a request of an action."""
+    full = FullHistory(**options)
+    act(full.history)
+    return [(when, n + 1) for n in range(len(full.store.requests)) for when in ("before", "after")]
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_process_that_is_killed(name: str) -> None:
+    """Wherever a process is killed, the history has what it had, with or without the new turn."""
+    act, options, expected = ACTS[name]
+    points = boundaries(act, options)
+    assert len(points) >= 4
+    for when, number in points:
+        full = FullHistory(**options)
+        before = full.said()
+        full.store.requests.clear()
+
+        def kill(now: str, count: int, point: tuple[str, int] = (when, number)) -> None:
+            if (now, count) == point:
+                raise Killed
+
+        full.store.on_request = kill
+        with pytest.raises(Killed):
+            act(full.history)
+        full.store.on_request = lambda when, number: None
+        assert full.said() in (before, expected)
+        was_done = full.said() == expected
+        for more in range(10):
+            full.history.add(user=f"more {more}", assistant=LONG)
+        done = [*(expected if was_done else before), *(f"more {more}" for more in range(10))]
+        assert full.said() == done, (when, number)
+        full.history.clear()
+        assert full.keys() == []
+
+
+@pytest.mark.parametrize("name", ACTS)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_lost_responses(name: str, when: str) -> None:
+    """A request without a response, applied or not, is made good: what was asked is done once."""
+    act, options, expected = ACTS[name]
+    for point in boundaries(act, options):
+        full = FullHistory(**options)
+        writes = ("compare_and_set", "touch")
+
+        def lose(now: str, count: int, point: tuple[str, int] = point) -> None:
+            if (now, count) == (when, point[1]) and full.store.requests[count - 1] in writes:
+                raise OutcomeUnknownError("lost")
+
+        full.store.on_request = lose
+        assert act(full.history) is True
+        full.store.on_request = lambda when, number: None
+        assert full.said() == expected, point
+
+
+def test_response_that_stays_lost() -> None:
+    """If the history can't be read after a lost response, the outcome is told as unknown."""
+    full = FullHistory(timeout=0.5)
+
+    def lose(when: str, number: int) -> None:
+        if full.store.requests[number - 1] == "compare_and_set" and when == "after":
+            full.store.on_request = fail
+            raise OutcomeUnknownError("lost")
+
+    def fail(when: str, number: int) -> None:
+        raise BackendUnavailableError("down")
+
+    full.history.add(user="x")
+    full.store.on_request = lose
+    with pytest.raises(OutcomeUnknownError, match="lost"):
+        full.history.add(user="new")
+    full.store.on_request = lambda when, number: None
+    assert full.said().count("new") == 1
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_request_that_arrives_late(is_new: bool) -> None:
+    """A request that is applied after its writer has tried again adds no second turn."""
+    full = FullHistory()
+    if is_new:
+        full.history.clear()
+    late: list[Callable[[], object]] = []
+
+    def lose(when: str, number: int) -> None:
+        if when == "before" and full.store.requests[number - 1] == "compare_and_set":
+            if late:
+                full.store.on_request = lambda when, number: None
+                late.pop()()
+            else:
+                late.append(full.store.latest)
+                raise OutcomeUnknownError("lost")
+
+    full.store.on_request = lose
+    assert full.history.add(user="new") is True
+    assert full.store.requests.count("compare_and_set") == 2 and not late
+    assert full.said().count("new") == 1
+
+
+def test_racing_writers_share_a_page() -> None:
+    """A writer that finds its page written, by one that knew more or fewer turns, uses that."""
+    for size in (1, 9):
+        full = FullHistory()
+        racing = full.memory.history("chat", user_id="ada")
+
+        def race(when: str, number: int, full: FullHistory = full, size: int = size) -> None:
+            if when == "before" and full.store.requests[number - 1] == "compare_and_set":
+                full.store.on_request = lambda when, number: None
+                racing.add(user="first", assistant=LONG * size)
+
+        full.store.on_request = race
+        full.history.add(user="second", assistant=LONG * (10 - size))
+        assert full.said() == [*SAID, "first", "second"]
+
+
+def test_touch_while_a_page_is_written() -> None:
+    """A page that is written while the ttl is renewed gets the new ttl, too."""
+    full = FullHistory(ttl=900)
+    other = full.memory.history("chat", user_id="ada")
+
+    def touch(when: str, number: int) -> None:
+        if when == "after" and full.store.requests[number - 1] == "compare_and_set":
+            full.store.on_request = lambda when, number: None
+            assert other.touch(5_000)
+
+    full.store.on_request = touch
+    full.history.add(user="new", assistant=LONG)
+    left = [full.memory.ttl(key, "user", "ada") or 0 for key in full.keys()]
+    assert len(left) > 3
+    assert all(4_900 < left[0] <= each for each in left)
+
+
+def test_clear_while_it_is_read() -> None:
+    """A reader whose pages were removed meanwhile reads the history again."""
+    full = FullHistory()
+
+    def clear(when: str, number: int) -> None:
+        full.store.on_request = lambda when, number: None
+        other = full.memory.history("chat", user_id="ada")
+        other.clear()
+        other.add(user="new")
+
+    full.store.on_request = lambda when, number: clear(when, number) if when == "after" else None
+    assert full.history.messages() == [{"role": "user", "content": "new"}]
+
+
+def test_clear_spares_a_new_history() -> None:
+    """A history that begins while the old one is cleared keeps all its records."""
+    full = FullHistory()
+
+    def begin(when: str, number: int) -> None:
+        if when == "after" and full.store.requests[number - 1] == "remove":
+            full.store.on_request = lambda when, number: None
+            for turn in range(10):
+                full.memory.history("chat", user_id="ada").add(user=f"{turn}", assistant=LONG)
+
+    full.store.on_request = begin
+    full.history.clear()
+    assert full.said() == [f"{turn}" for turn in range(10)]
+    full.history.clear()
+    assert full.keys() == []
+
+
+def test_failed_removal_of_old_pages() -> None:
+    """If the removal of old pages fails, the turn was added all the same, and no error says not."""
+    full = FullHistory()
+    full.memory.delete("chat", "user", "ada")
+    left = full.keys()
+    assert left
+
+    def fail(when: str, number: int) -> None:
+        if full.store.requests[number - 1] == "scan":
+            raise StorageError("no permission")
+
+    full.store.on_request = fail
+    assert full.history.add(user="new") is True
+    full.store.on_request = lambda when, number: None
+    assert full.said() == ["new"]
+    assert full.keys() == ["chat", *left]
+    full.history.clear()
+    assert full.keys() == []
