@@ -28,6 +28,7 @@ class HistoryMachine(RuleBasedStateMachine):
 
     def forget(self) -> None:
         """Begin with an empty model."""
+        self.exists = False
         self.turns: list[str] = []
         """What was said in each turn that was ever added."""
         self.start = 0
@@ -39,6 +40,7 @@ class HistoryMachine(RuleBasedStateMachine):
         """Return the text of a new turn."""
         text = f"{len(self.turns)} ".ljust(size, "x")
         self.turns.append(text)
+        self.exists = True
         return text
 
     @rule(sizes=st.lists(SIZES, min_size=1, max_size=12))
@@ -82,6 +84,7 @@ class HistoryMachine(RuleBasedStateMachine):
         pairs = zip(messages, answers, strict=True)
         self.memory.set("chat", [each for pair in pairs for each in pair], "user", "ada")
         assert self.history.adopt()
+        self.exists = True
 
     @rule(keep=st.sampled_from([30, 300, 3_000]), portion=st.sampled_from([50, 500, 5_000]))
     def compact(self, keep: int, portion: int) -> None:
@@ -104,7 +107,7 @@ class HistoryMachine(RuleBasedStateMachine):
 
     @rule(ttl=st.integers(1_000, 2_000))
     def touch(self, ttl: int) -> None:
-        assert self.history.touch(ttl) is bool(self.turns)
+        assert self.history.touch(ttl) is self.exists
         for key in self.memory.list_keys("user", "ada"):
             assert ttl - 60 < (self.memory.ttl(key, "user", "ada") or 0) <= ttl + 2
 

@@ -13,7 +13,7 @@ class HeadIsStaleError(Exception):
 
 
 Change = Callable[[bytes | None], Awaitable[Head | None]]
-"""Gets the record's bytes, if there is a record. Returns the new head, or None to leave it as it is.
+"""Gets the bytes of the record, if there is one, and returns the new head, or None to leave it.
 Raises HeadIsStaleError or PageMissing to be asked again."""
 
 

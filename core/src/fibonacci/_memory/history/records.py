@@ -179,10 +179,10 @@ class HistoryRecords:
             await self._remove([page for page in pages if page.generation != generation], deadline)
 
     async def remove_dropped_pages(self, head: Head, deadline: float) -> None:
-        """Remove the oldest pages whose turns are all before the history's start, up to 99."""
+        """Remove the oldest pages whose turns are all before the history's start, up to 100."""
         prefix = keys.page_prefix(self.address, head.generation)
         pages, _ = await self._scan_pages(prefix, None, deadline)
-        ends = [page.first for page in pages[1:]]
+        ends = [*(page.first for page in pages[1:]), head.first]
         dropped = [page for page, end in zip(pages, ends, strict=False) if end <= head.start]
         await self._remove(dropped, deadline)
 
