@@ -2,14 +2,14 @@
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from textwrap import wrap
 from types import ModuleType
 from typing import Any, Final, is_typeddict
 
 import attrs
-from source import assignment, definition, markdown, method, methods, wrapped
+from source import Method, assignment, definition, markdown, method, methods, wrapped
 
 import fibonacci
 from fibonacci import testing
@@ -34,6 +34,11 @@ default scope than `"workflow"`: see above.
 In the signatures, `TTL` is a number of seconds (a `float`) or `NO_EXPIRY`, and `N` is `int` or
 `float`."""
 
+HISTORIES: Final = """\
+[Chat history](chat-history.md) has examples. Each method of a `History` has an async form, too:
+`await history.aadd(...)`. In the signatures, `Message` is a dict with `role` and `content`, and
+`Content` is text or a list of blocks."""
+
 SECTIONS: Final = {
     "Workflows": "Workflow",
     "Nodes": "LLMNode FunctionNode Node literal MemoryRead MemoryWrite Retry NodeContext",
@@ -41,11 +46,13 @@ SECTIONS: Final = {
     "Events": "Event NodeStarted NodeText NodeRetried NodeFinished MemoryWritten WorkflowFinished",
     "Memory": "MemoryConfig generate_key MemoryManager MemoryView RunMemory Scope NO_EXPIRY",
     "Memory operations": "",
+    "Histories": "History Turn HistoryInfo",
     "Plugins": "plugins PluginInfo register_plugin",
     "Testing": "fresh_memory override_model ScriptedModel",
 }
 INTRODUCTIONS: Final = {
     "Memory operations": OPERATIONS,
+    "Histories": HISTORIES,
     "Testing": "From `fibonacci.testing`. `M` is the type of the model that is passed.",
 }
 VALUES: Final = {"Event": events, "Scope": address, "NO_EXPIRY": expiry}
@@ -109,7 +116,10 @@ def _class(cls: type) -> Iterator[str]:
     elif declared := _declared(cls):
         yield _code(declared)
     yield markdown(inspect.getdoc(cls) or "")
-    for described in methods(definition(cls)):
+    described_methods: Iterable[Method] = methods(definition(cls))
+    if cls is fibonacci.History:
+        described_methods = _without_async_forms(described_methods)
+    for described in described_methods:
         if described.text:
             yield f"#### {cls.__name__}.{described.name}"
             yield _code(_call(described.signature))
@@ -119,18 +129,25 @@ def _class(cls: type) -> Iterator[str]:
 def _operations() -> Iterator[str]:
     """The operations of memories, without their async forms."""
     for base in AllOperations.__bases__:
-        described = {found.name: found for found in methods(definition(base))}
-        for name, found in described.items():
-            if name.removeprefix("a") == name or name.removeprefix("a") not in described:
-                yield f"### {name}"
-                yield _code(_call(found.signature, "memory."))
-                yield found.text
+        for found in _without_async_forms(methods(definition(base))):
+            yield f"### {found.name}"
+            yield _code(_call(found.signature, "memory."))
+            yield found.text
+
+
+def _without_async_forms(described: Iterable[Method]) -> list[Method]:
+    """Leave out what has the name of another method after an "a"."""
+    by_name = {found.name: found for found in described}
+    return [
+        found for name, found in by_name.items() if name[0] != "a" or name[1:] not in by_name
+    ]
 
 
 def _call(signature: str, owner: str = "") -> str:
     """A signature as users call it: without ``self``, with the value of the default scope."""
     marks, _, signature = signature.rpartition("\n")
     signature = re.sub(r"\((self|cls)(, )?", "(", signature).replace("DEFAULT_SCOPE", "'workflow'")
+    signature = signature.replace("USER_SCOPE", "'user'")
     signature = re.sub(r"-> '(\w+)'", r"-> \1", signature.replace("=", " = "))
     if "property" in marks:
         return signature.removeprefix("def ").replace("() ->", ":")

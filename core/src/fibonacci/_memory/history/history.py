@@ -45,7 +45,7 @@ class Turn:
     added_at: datetime
     """In UTC, by the clock of the process that added it."""
     messages: list[Message]
-    """``{"role": …, "content": …}`` and whatever else was in them."""
+    """Dicts with ``role``, ``content`` and whatever else was in them."""
     tokens: int
     """An estimate: for each message the bytes in UTF-8 / 4, rounded up, and 4."""
 
@@ -107,8 +107,8 @@ class History:
         """Add one turn; return False if the history has a turn with this id already.
 
         Args:
-            messages: the turn's messages: ``{"role": "user", "content": "Hello"}``. Content is text
-                or a list of blocks, and other fields are kept as they are.
+            messages: the turn's messages: dicts with ``role`` and ``content``. Content is text or
+                a list of blocks, and other fields are kept as they are.
             user: instead of ``messages``: what the user said.
             assistant: instead of ``messages``: what the model answered.
             id: names the turn, so that a second try adds nothing. It is recognized among the newest
@@ -280,9 +280,8 @@ class History:
     def adopt(self) -> bool:
         """Make a history of the list under this key; return False if there is no list.
 
-        The list has messages, ``{"role": …, "content": …}``, or turns without roles,
-        ``{"user": …, "assistant": …}``. The expiry stays. A key that has a history is left as it
-        is.
+        Its items are messages, with ``role`` and ``content``, or turns, with ``user`` and
+        ``assistant``. The expiry stays. A key that has a history is left as it is.
 
         Raises WrongTypeError for any other value, which stays as it is, and what ``add`` raises.
         """
