@@ -138,9 +138,7 @@ def _operations() -> Iterator[str]:
 def _without_async_forms(described: Iterable[Method]) -> list[Method]:
     """Leave out what has the name of another method after an "a"."""
     by_name = {found.name: found for found in described}
-    return [
-        found for name, found in by_name.items() if name[0] != "a" or name[1:] not in by_name
-    ]
+    return [found for name, found in by_name.items() if name[0] != "a" or name[1:] not in by_name]
 
 
 def _call(signature: str, owner: str = "") -> str:

@@ -157,7 +157,7 @@ def test_lost_responses(name: str, when: str) -> None:
 
 
 def test_response_that_stays_lost() -> None:
-    """If the history can't be read after a lost response, the outcome is told as unknown."""
+    """If the history can't be read after a lost response, the outcome is reported as unknown."""
     full = FullHistory(timeout=0.5)
 
     def lose(when: str, number: int) -> None:
@@ -201,18 +201,58 @@ def test_request_that_arrives_late(is_new: bool) -> None:
 
 
 def test_racing_writers_share_a_page() -> None:
-    """A writer that finds its page written, by one that knew more or fewer turns, uses that."""
-    for size in (1, 9):
-        full = FullHistory()
+    """A writer that finds its page written by another one goes on with that."""
+    full = FullHistory()
 
-        def race(when: str, number: int, full: FullHistory = full, size: int = size) -> None:
-            if when == "before" and full.store.requests[number - 1] == "compare_and_set":
-                full.store.on_request = lambda when, number: None
-                full.memory.history("chat", user_id="ada").add(user="first", assistant=LONG * size)
+    def race(when: str, number: int) -> None:
+        if when == "before" and full.store.requests[number - 1] == "compare_and_set":
+            full.store.on_request = lambda when, number: None
+            full.memory.history("chat", user_id="ada").add(user="first", assistant=LONG)
 
-        full.store.on_request = race
-        full.history.add(user="second", assistant=LONG * (10 - size))
-        assert full.said() == [*SAID, "first", "second"]
+    full.store.on_request = race
+    full.history.add(user="second", assistant=LONG)
+    assert full.said() == [*SAID, "first", "second"]
+
+
+@pytest.mark.parametrize("others", [1, 3, 30])
+def test_page_that_was_shorter(others: int) -> None:
+    """A page was written when the head had fewer turns: it is used as it is, and no turn is lost.
+
+    A large turn empties the head, and other writers come between page and head.
+    """
+    full = FullHistory()
+    full.history.clear()
+    full.history.add(user="small")
+
+    def race(when: str, number: int) -> None:
+        if when == "after" and full.store.requests[number - 1] == "compare_and_set":
+            full.store.on_request = lambda when, number: None
+            for number in range(others):
+                full.memory.history("chat", user_id="ada").add(
+                    user=f"{number}", assistant="x" * 300
+                )
+
+    full.store.on_request = race
+    full.history.add(user="large", assistant=LONG * 9)
+    assert full.said() == ["small", *(f"{number}" for number in range(others)), "large"]
+
+
+def test_page_that_is_longer() -> None:
+    """A page was written when the head had more turns than this writer knows: it reads again."""
+    full = FullHistory()
+    full.history.clear()
+    full.history.add(user="small")
+
+    def race(when: str, number: int) -> None:
+        if when == "before" and full.store.requests[number - 1] == "compare_and_set":
+            full.store.on_request = lambda when, number: None
+            other = full.memory.history("chat", user_id="ada")
+            other.add(user="next")
+            other.add(user="first", assistant=LONG * 9)
+
+    full.store.on_request = race
+    full.history.add(user="second", assistant=LONG * 9)
+    assert full.said() == ["small", "next", "first", "second"]
 
 
 def test_touch_while_a_page_is_written() -> None:
