@@ -463,6 +463,28 @@ def test_deleted_page_is_reported(history: History, memory: MemoryManager) -> No
     assert memory.list_keys("user", "ada") == []
 
 
+def test_deleted_page_of_a_long_history(history: History, memory: MemoryManager) -> None:
+    """A deleted page is reported, too, if the head no longer knows it."""
+    add_turns(history, 1_000)
+    pages = memory.list_keys("user", "ada")[1:]
+    assert len(pages) > 80
+    memory.delete(pages[-64], "user", "ada")
+    with pytest.raises(CorruptRecordError, match="has lost its turns"):
+        history.turns(10)
+    memory.delete(pages[0], "user", "ada")
+    with pytest.raises(CorruptRecordError, match="has lost its turns"):
+        history.messages()
+
+
+def test_page_that_names_none_before_it(history: History, memory: MemoryManager) -> None:
+    """A page that another program cut off from the older ones is refused."""
+    add_turns(history, 1_000)
+    page = memory.list_keys("user", "ada")[-64]
+    memory.update(page, lambda value: value | {"before": []}, None, "user", "ada")
+    with pytest.raises(CorruptRecordError, match="knows none before it"):
+        history.messages()
+
+
 def test_corrupt_page_is_reported(history: History, memory: MemoryManager) -> None:
     """A page that another program changed is refused with its key."""
     add_turns(history, 60)

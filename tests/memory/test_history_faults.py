@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from fibonacci import (
+    NO_EXPIRY,
     BackendUnavailableError,
+    ConflictError,
     History,
     MemoryConfig,
     OutcomeUnknownError,
@@ -321,3 +323,78 @@ def test_failed_removal_of_old_pages() -> None:
     assert full.list_keys() == ["chat", *left]
     full.history.clear()
     assert full.list_keys() == []
+
+
+def test_history_that_is_cleared_while_its_ttl_is_renewed() -> None:
+    """touch() finds no history if it is cleared meanwhile, and raises nothing."""
+    full = FullHistory()
+    other = full.memory.history("chat", user_id="ada")
+
+    def interfere(when: str, number: int) -> None:
+        if when == "after" and full.store.requests[number - 1] == "touch":
+            full.store.on_request = lambda when, number: None
+            for turn in range(10):
+                other.add(user=f"{turn}", assistant=LONG)
+            full.store.on_request = clear
+
+    def clear(when: str, number: int) -> None:
+        if when == "after" and full.store.requests[number - 1] == "read":
+            full.store.on_request = lambda when, number: None
+            other.clear()
+
+    full.store.on_request = interfere
+    assert full.history.touch(60) is False
+
+
+def test_writers_that_always_win() -> None:
+    """If other writers win until the deadline, the turn is not added, and the error says so."""
+    full = FullHistory(timeout=0.3)
+    others: list[int] = []
+
+    def win(when: str, number: int) -> None:
+        if when == "before" and full.store.requests[number - 1] == "compare_and_set":
+            full.store.on_request = lambda when, number: None
+            others.append(number)
+            full.memory.history("chat", user_id="ada").add(user="other")
+            full.store.on_request = win
+
+    full.store.on_request = win
+    with pytest.raises(ConflictError):
+        full.history.add(user="new")
+    full.store.on_request = lambda when, number: None
+    assert full.said() == [*SAID, *["other"] * len(others)]
+
+
+def test_head_with_another_ttl() -> None:
+    """A head that memory.touch keeps for ever gets pages without a ttl from then on."""
+    full = FullHistory(ttl=900)
+    full.memory.touch("chat", NO_EXPIRY, "user", "ada")
+    known = full.list_keys()
+    full.history.add(user="new", assistant=LONG)
+    (new,) = set(full.list_keys()) - set(known)
+    assert full.memory.ttl(new, "user", "ada") == float("inf")
+
+
+def test_page_that_expires_while_it_is_found() -> None:
+    """A page that vanishes between two requests of its writer is written again."""
+    full = FullHistory()
+    page = ""
+
+    def race(when: str, number: int) -> None:
+        request = full.store.requests[number - 1]
+        if (when, request) == ("after", "compare_and_set") and not page:
+            remember()
+            raise OutcomeUnknownError("lost")
+        if (when, request) == ("after", "touch"):
+            full.store.on_request = lambda when, number: None
+            full.memory.delete(page, "user", "ada")
+
+    def remember() -> None:
+        nonlocal page
+        on_request, full.store.on_request = full.store.on_request, lambda when, number: None
+        page = full.list_keys()[-1]
+        full.store.on_request = on_request
+
+    full.store.on_request = race
+    assert full.history.add(user="new", assistant=LONG)
+    assert full.said() == [*SAID, "new"]

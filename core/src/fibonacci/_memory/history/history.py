@@ -72,19 +72,20 @@ class History:
     The object is small, and creating it sends no request. ``memory.history("chat")`` returns one.
     """
 
-    def __init__(self, address: Address, context: MemoryContext, handle: Any) -> None:
+    _sync_view: "History"
+    """The same history over the blocking store: its coroutines never suspend."""
+
+    def __init__(self, address: Address, context: MemoryContext) -> None:
         """Created by ``memory.history``."""
         keys.check_key(address.key)
         self._address = address
         self._context = context
-        self._is_sync = handle is context.handle.sync
-        self._records = HistoryRecords(address, context, handle)
-        self._sync_view = self
-        if not self._is_sync:
-            view = self._sync_view = copy(self)
-            view._is_sync = True
-            view._records = HistoryRecords(address, context, context.handle.sync)
-            view._sync_view = view
+        self._is_sync = False
+        self._records = HistoryRecords(address, context, context.handle)
+        view = copy(self)
+        view._is_sync = True
+        view._records = HistoryRecords(address, context, context.handle.sync)
+        self._sync_view = view
 
     @property
     def key(self) -> str:

@@ -65,10 +65,13 @@ class HistoryRecords:
         return len(codec.encode(turn.to_json(), self.address)) + 1
 
     def parse_head(self, data: bytes | None) -> Head | None:
-        """Return the head; WrongTypeError if the record is none, CorruptRecordError."""
+        """Return the head. Raises what ``get`` raises, and what ``head_of`` raises."""
         if data is None:
             return None
-        value = self.context.serializer.deserialize(data, self.address)
+        return self.head_of(self.context.serializer.deserialize(data, self.address))
+
+    def head_of(self, value: Any) -> Head:
+        """Return the head with this value; WrongTypeError if it is none, CorruptRecordError."""
         if not is_head(value):
             raise WrongTypeError(
                 f"{self.address} holds a {type(value).__name__}, not a history. Choose another "
@@ -81,10 +84,7 @@ class HistoryRecords:
             )
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             return Head.from_json(value)
-        raise CorruptRecordError(
-            f"the history {self.address} is corrupt: its head was changed by another program. "
-            f"Delete it"
-        )
+        raise self._corrupt_error("its head was changed by another program")
 
     def serialize_head(self, head: Head) -> bytes:
         """Return the record's bytes. Raises what ``set`` raises for a value."""
@@ -150,10 +150,10 @@ class HistoryRecords:
         """
         names = list(head.pages)
         while names and names[0].first > number and _tokens(names) < max_tokens:
-            page = await self.read_page(head, names[0])
-            names = [*page.before, *names]
-            if not page.before:
-                break
+            before = (await self.read_page(head, names[0])).before
+            if not before:
+                raise self._corrupt_error(f"its page {names[0].first} knows none before it")
+            names = [*before, *names]
         kept = [name for name in names if name.end > number]
         while kept and _tokens(kept[1:]) >= max_tokens:
             del kept[0]
@@ -214,6 +214,9 @@ class HistoryRecords:
         if remaining is None:
             return None
         return TTL_MARGIN_MS + (0 if remaining is ABSENT else remaining)
+
+    def _corrupt_error(self, reason: str) -> CorruptRecordError:
+        return CorruptRecordError(f"the history {self.address} is corrupt: {reason}. Clear it")
 
     def _due(self, deadline: float | None) -> float:
         """Return the deadline of a request: that of the operation, or the request's own."""

@@ -26,7 +26,7 @@ class HistoryOperations(ListingOperations):
         Raises InvalidKeyError or ScopeError.
         """
         address = self._resolve_address(key, scope, user_id)
-        return History(address, self._context, self._handle)
+        return History(address, self._context)
 
     def histories(
         self, scope: Scope = USER_SCOPE, user_id: str | None = None, pattern: str | None = None
@@ -66,8 +66,8 @@ class HistoryOperations(ListingOperations):
         infos = []
         records = await self._handle.store.read_many(addresses, deadline=self._deadline())
         for address, data in zip(addresses, records, strict=True):
-            if data is not None and is_head(self._deserialize(data, address)):
-                head = HistoryRecords(address, self._context, self._handle).parse_head(data)
-                if head is not None:
-                    infos.append(history_info(address.key, head))
+            value = None if data is None else self._deserialize(data, address)
+            if is_head(value):
+                head = HistoryRecords(address, self._context, self._handle).head_of(value)
+                infos.append(history_info(address.key, head))
         return infos
