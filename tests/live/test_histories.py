@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import count
 from threading import Event
 from typing import Any, Literal
 
@@ -52,7 +53,7 @@ def questions(turns: list[Turn]) -> list[str]:
 
 def start_processes(config: MemoryConfig, key: str, count: int, turns: int) -> list[Any]:
     """Start processes that are connected, and add turns once their stdin is closed."""
-    settings = (config.backend, config.connection_url, key)
+    settings = (f"{config.backend}", f"{config.connection_url}", key)
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", WRITERS, *settings, f"process {number}", str(turns)],
@@ -165,7 +166,7 @@ def add_and_be_killed(
     config: MemoryConfig, when: str, boundary: int
 ) -> subprocess.CompletedProcess[str]:
     """Add a turn in a process that is killed at a request."""
-    arguments = [config.backend, config.connection_url, when, str(boundary)]
+    arguments = [f"{config.backend}", f"{config.connection_url}", when, f"{boundary}"]
     return subprocess.run(  # its end is checked
         [sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, timeout=60
     )
@@ -198,21 +199,18 @@ def test_process_that_is_killed(config: MemoryConfig) -> None:
             assert found in ([*said, "next"], [*said, "new", "next"])
 
 
-@attrs.define
+@attrs.frozen
 class CutReply(Pass):
-    """End the connection instead of passing on one reply, counted from when it begins."""
+    """End the connection instead of passing on one reply, after so many others."""
 
-    number: int
-    seen: int = 0
+    others: int
+    _seen: Iterator[int] = attrs.field(factory=count, init=False)
 
     async def on(
         self, direction: Literal["request", "reply"], data: bytes, connection: Any
     ) -> None:
-        if direction == "reply" and data:
-            self.seen += 1
-            if self.seen == self.number:
-                connection.strike(CutError(), times=None)
-                return
+        if direction == "reply" and data and next(self._seen) == self.others:
+            connection.strike(CutError(), times=None)
         await connection.send(direction, data)
 
 
@@ -236,8 +234,8 @@ def test_cut_replies(proxied: tuple[MemoryConfig, Proxy]) -> None:
     history = Workflow("w", config).memory.history("chat", user_id="ada")
     history.clear()
     for number in range(1, 30):
-        turn = {"user": f"{number}", "assistant": "x" * 1_500, "id": f"{number}"}
-        with proxy.fault(CutReply(1 + number % 5)), suppress(OutcomeUnknownError):
+        turn: dict[str, Any] = {"user": f"{number}", "assistant": "x" * 1_500, "id": f"{number}"}
+        with proxy.fault(CutReply(number % 5)), suppress(OutcomeUnknownError):
             assert history.add(**turn)
         history.add(**turn)
         assert not history.add(**turn)

@@ -175,7 +175,7 @@ def test_list_that_grows_meanwhile(interfering: Interfering, contended: MemoryMa
 
 @pytest.mark.parametrize("lost", ["before", "after"])
 def test_lost_response(interfering: Interfering, contended: MemoryManager, lost: str) -> None:
-    """If the response is lost, the list is adopted once, and the caller is told so."""
+    """If the response is lost, the list is adopted once, and adopt() returns True."""
 
     def act(when: str) -> None:
         if when == lost:
