@@ -32,9 +32,9 @@ async def adopt(records: HistoryRecords, store_turn: StoreTurn) -> bool:
             return value["generation"] in generations
         turns = [store_turn(messages) for messages in split_turns(value, str(records.address))]
         ttl = await store.remaining_ttl_ms(records.address, deadline=records.deadline())
-        head, pages = _build(records, turns, expires=ttl is not None)
+        head, pages = build(records, turns, expires=ttl is not None)
         generations.add(head.generation)
-        addresses = await _write_pages(records, head, pages)
+        addresses = await write_pages(records, head, pages)
         data = records.serialize_head(head)
         try:
             if await store.compare_and_set(
@@ -87,7 +87,7 @@ def _group(items: Iterable[list[Message]]) -> Iterator[list[Message]]:
         yield turn
 
 
-def _build(
+def build(
     records: HistoryRecords, turns: Sequence[StoredTurn], *, expires: bool
 ) -> tuple[Head, list[Page]]:
     """Return the head and the pages of a history with these turns."""
@@ -101,7 +101,7 @@ def _build(
     return head, pages
 
 
-async def _write_pages(records: HistoryRecords, head: Head, pages: Sequence[Page]) -> list[Any]:
+async def write_pages(records: HistoryRecords, head: Head, pages: Sequence[Page]) -> list[Any]:
     items = []
     for page in pages:
         address = keys.page_address(records.address, head.generation, page.first)
