@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter
@@ -103,8 +104,8 @@ def ours(name: str, config: MemoryConfig, proxy: Proxy | None, lengths: list[int
             history = workflow.memory.history(f"chat {length}", user_id="ada")
             fill(history, length)
             history.add(*TURN)
-            add = measure(lambda: history.add(*TURN), ADDS, proxy)
-            read = measure(lambda: history.messages(max_tokens=WINDOW), READS, proxy)
+            add = measure(partial(history.add, *TURN), ADDS, proxy)
+            read = measure(partial(history.messages, max_tokens=WINDOW), READS, proxy)
             row(name, length, add, read)
             history.clear()
 
