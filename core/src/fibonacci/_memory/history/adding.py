@@ -67,10 +67,12 @@ class Addition:
 
     async def _make_room(self, head: Head) -> Head:
         """Return the head with as many pages less as the newest turn needs."""
+        total = len(codec.encode(head.to_json(), self._records.address))
+        if total <= HEAD_BYTES:
+            return head
         *sizes, size = map(self._records.size, head.turns)
-        rest = attrs.evolve(head, turns=()).to_json()
-        fixed = len(codec.encode(rest, self._records.address))
-        room = max(MIN_ROOM, HEAD_BYTES - fixed) - size
+        rest = total - sum(sizes) - size
+        room = max(MIN_ROOM, HEAD_BYTES - rest) - size
         while (page := head.full_page(sizes, room)) is not None:
             stored = await self._records.store_page(head, page, self._deadline)
             if len(stored.turns) >= len(head.turns):  # another writer knows a newer head

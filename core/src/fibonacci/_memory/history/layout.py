@@ -5,10 +5,10 @@ once, before its turns leave the head, and has its number in its key, so that wr
 the same record: a crash between the two loses nothing, and doubles nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, takewhile
 from secrets import token_urlsafe
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import attrs
 from attrs.validators import instance_of
@@ -68,21 +68,19 @@ class StoredTurn:
         )
 
 
-@attrs.frozen(kw_only=True)
-class PageName:
-    """A page, as the head and newer pages know it."""
+class PageName(NamedTuple):
+    """A page that is known without having been read."""
 
     first: int
     """The number of its first turn."""
-    count: int
-    """How many turns it has."""
+    end: int
+    """The number after that of its last turn."""
     tokens: int
     """Of all its turns."""
 
-    @property
-    def end(self) -> int:
-        """The number after that of its last turn."""
-        return self.first + self.count
+
+PageSize = Sequence[int]
+"""How many turns a page has, and how many tokens: what the head and newer pages keep of it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -91,30 +89,33 @@ class Page:
 
     first: int
     """The number of its first turn."""
-    before: Sequence[PageName]
+    before: Sequence[PageSize]
     """The newest pages before it, oldest first."""
     turns: Sequence[StoredTurn]
 
     @property
-    def name(self) -> PageName:
+    def size(self) -> PageSize:
         """What the head keeps of it."""
-        tokens = sum(turn.tokens for turn in self.turns)
-        return PageName(first=self.first, count=len(self.turns), tokens=tokens)
+        return [len(self.turns), sum(turn.tokens for turn in self.turns)]
+
+    @property
+    def names_before(self) -> list[PageName]:
+        """The newest pages before it, oldest first."""
+        return _names(self.before, self.first)
 
     def to_json(self) -> dict[str, Any]:
         """Return what is stored."""
         return {
             "first": self.first,
-            "before": _pairs(self.before),
+            "before": list(self.before),
             "turns": [turn.to_json() for turn in self.turns],
         }
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
         """Return the page that was stored."""
-        first = value["first"]
         turns = [StoredTurn.from_json(turn) for turn in value["turns"]]
-        return cls(first=first, before=_names(value["before"], end=first), turns=turns)
+        return cls(first=value["first"], before=value["before"], turns=turns)
 
 
 @attrs.frozen(kw_only=True)
@@ -142,7 +143,7 @@ class Head:
     touched: int = attrs.field(default=0, validator=instance_of(int))
     """How often the ttl was changed: a writer that knows an older one loses."""
     summary: Summary | None = None
-    pages: Sequence[PageName] = ()
+    pages: Sequence[PageSize] = attrs.field(default=(), validator=instance_of((list, tuple)))
     """The newest pages, oldest first."""
     ids: str = attrs.field(default="", validator=instance_of(str))
     """Digests of the ids that callers passed, of ID_LENGTH characters each; the newest last."""
@@ -153,6 +154,11 @@ class Head:
     def first(self) -> int:
         """The number of the oldest turn in the head."""
         return self.count - len(self.turns)
+
+    @property
+    def page_names(self) -> list[PageName]:
+        """The newest pages, oldest first."""
+        return _names(self.pages, self.first)
 
     @property
     def unsummarized(self) -> int:
@@ -168,14 +174,14 @@ class Head:
         """Return the head with a new turn, and without those beyond ``max_turns``."""
         count = self.count + 1
         start = self.start if max_turns is None else max(self.start, count - max_turns)
-        turns = [*self.turns, turn][-(count - start) :]
+        dropped = sum(page.end <= start for page in self.page_names) if start > self.start else 0
         return attrs.evolve(
             self,
             start=start,
             count=count,
-            pages=[page for page in self.pages if page.end > start],
+            pages=self.pages[dropped:],
             ids=(self.ids + digest)[-KNOWN_IDS * ID_LENGTH :],
-            turns=turns,
+            turns=[*self.turns, turn][-(count - start) :],
         )
 
     def full_page(self, sizes: Sequence[int], room: int) -> Page | None:
@@ -192,7 +198,7 @@ class Head:
 
     def without(self, page: Page) -> "Head":
         """Return the head after its oldest turns have left it, as a page."""
-        pages = [*self.pages, page.name][-KNOWN_PAGES:]
+        pages = [*self.pages, page.size][-KNOWN_PAGES:]
         return attrs.evolve(self, pages=pages, turns=self.turns[len(page.turns) :])
 
     def to_json(self) -> dict[str, Any]:
@@ -205,7 +211,7 @@ class Head:
             "expires": self.expires,
             "touched": self.touched,
             "summary": None if self.summary is None else attrs.asdict(self.summary),
-            "pages": _pairs(self.pages),
+            "pages": list(self.pages),
             "ids": self.ids,
             "turns": [turn.to_json() for turn in self.turns],
         }
@@ -222,7 +228,7 @@ class Head:
             expires=value["expires"],
             touched=value["touched"],
             summary=None if summary is None else Summary(**summary),
-            pages=_names(value["pages"], end=value["count"] - len(turns)),
+            pages=value["pages"],
             ids=value["ids"],
             turns=turns,
         )
@@ -233,16 +239,10 @@ def is_head(value: Any) -> bool:
     return isinstance(value, dict) and {"history", "generation", "turns"} <= value.keys()
 
 
-def _pairs(pages: Iterable[PageName]) -> list[list[int]]:
-    return [[page.count, page.tokens] for page in pages]
-
-
-def _names(pairs: Sequence[Sequence[int]], *, end: int) -> list[PageName]:
+def _names(sizes: Sequence[PageSize], end: int) -> list[PageName]:
     """Return the names of pages that follow one another, up to a turn's number."""
-    return list(_names_backwards(pairs, end))[::-1]
-
-
-def _names_backwards(pairs: Sequence[Sequence[int]], end: int) -> Iterator[PageName]:
-    for count, tokens in reversed(pairs):
+    names = []
+    for count, tokens in reversed(sizes):
+        names.append(PageName(end - count, end, tokens))
         end -= count
-        yield PageName(first=end, count=count, tokens=tokens)
+    return names[::-1]

@@ -148,16 +148,19 @@ class HistoryRecords:
 
         Only those of the newest ``max_tokens`` tokens, if there are more. PageMissing.
         """
-        names = list(head.pages)
+        names = head.page_names
         while names and names[0].first > number and _tokens(names) < max_tokens:
-            before = (await self.read_page(head, names[0])).before
+            before = (await self.read_page(head, names[0])).names_before
             if not before:
                 raise self._corrupt_error(f"its page {names[0].first} knows none before it")
-            names = [*before, *names]
-        kept = [name for name in names if name.end > number]
-        while kept and _tokens(kept[1:]) >= max_tokens:
-            del kept[0]
-        return kept
+            names = before + names
+        needed: list[PageName] = []
+        for name in reversed(names):
+            if name.end <= number or max_tokens <= 0:
+                break
+            needed.append(name)
+            max_tokens -= name.tokens
+        return needed[::-1]
 
     async def remove(self) -> None:
         """Remove the head, and then the pages."""
