@@ -5,11 +5,12 @@ meanwhile: it counts only if no other summary was made in that time, and turns t
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import attrs
 
-from fibonacci._memory.history.changes import change_head
+from fibonacci._memory.history.changes import HeadChange, change_head
 from fibonacci._memory.history.layout import Head, Summary
 from fibonacci._memory.history.messages import Message, estimate_tokens, summary_message
 from fibonacci._memory.history.reading import Turns, read_newest, read_oldest, read_whole
@@ -37,29 +38,30 @@ class Compaction:
 
     async def run(self) -> bool:
         """Summarize all turns but the newest, in portions; return whether a summary was stored."""
-        end = await read_whole(self._records, self._find_end) or 0
         stored = False
-        while True:
-            found = await read_whole(self._records, lambda head: self._read_portion(head, end))
+        goal = await read_whole(self._records, self._find_goal)
+        while goal is not None:
+            found = await read_whole(self._records, partial(self._read_portion, goal=goal))
             if found is None:
-                return stored
+                break
             head, portion = found
-            if not await self._replace(head, await self._ask(head, portion)):
-                return False
+            replacement = Replacement(self._records, head, await self._ask(head, portion))
+            if not await replacement.run():
+                break
             stored = True
+        return stored
 
-    async def _find_end(self, head: Head) -> int:
-        """Return the number of the oldest turn that stays as it is."""
+    async def _find_goal(self, head: Head) -> "_Goal":
         kept = await read_newest(self._records, head, head.unsummarized, self._keep_tokens)
-        return kept.first
+        return _Goal(head.generation, kept.first)
 
-    async def _read_portion(self, head: Head, end: int) -> tuple[Head, Turns] | None:
-        """Return the head, and the oldest turns that have no summary yet; None if none has to."""
+    async def _read_portion(self, head: Head, *, goal: "_Goal") -> tuple[Head, Turns] | None:
+        """Return the head, and the oldest turns that have no summary yet; None at the goal."""
         first = head.unsummarized
-        if first >= end:
+        if head.generation != goal.generation or first >= goal.end:
             return None
         budget = self._portion_tokens - (head.summary.tokens if head.summary else 0)
-        return head, await read_oldest(self._records, head, first, end, budget)
+        return head, await read_oldest(self._records, head, first, goal.end, budget)
 
     async def _ask(self, head: Head, portion: Turns) -> Summary:
         """Return the summary of the last summary and a portion of turns."""
@@ -68,31 +70,61 @@ class Compaction:
         if not isinstance(text, str) or not text.strip():
             shown = "empty text" if isinstance(text, str) else type(text).__name__
             raise InvalidArgumentError(
-                f"summarize must return the summary as text; it returned {shown}. "
-                f"The history is unchanged"
+                f"summarize must return the summary as text; it returned {shown}. It was not stored"
             )
-        tokens = estimate_tokens(summary_message(text), self._records.address)
-        if tokens > self._keep_tokens:
+        tokens = self._estimate_tokens(text)
+        limit = min(self._keep_tokens, self._portion_tokens // 2)
+        if tokens > limit:
             raise InvalidArgumentError(
-                f"the summary has about {tokens:,} tokens, and may have {self._keep_tokens:,} "
-                f"(keep_tokens): have the model write a shorter one. The history is unchanged"
+                f"the summary has about {tokens:,} tokens, and may have {limit:,}: keep_tokens, "
+                f"and half of portion_tokens. It was not stored: have the model write a shorter one"
             )
         return Summary(text=text, end=portion.end, tokens=tokens)
 
-    async def _replace(self, seen: Head, summary: Summary) -> bool:
-        """Store the summary, if the last one is still the one that was seen; return whether."""
-        replaced = False
+    def _estimate_tokens(self, text: str) -> int:
+        try:
+            return estimate_tokens(summary_message(text), self._records.address)
+        except UnicodeEncodeError:
+            pass  # the error has the whole text in it
+        raise InvalidArgumentError(
+            "summarize returned text with half of a surrogate pair in it. It was not stored"
+        )
 
-        async def change(found: bytes | None) -> Head | None:
-            nonlocal replaced
-            head = self._records.parse_head(found)
-            replaced = head is not None and head.summary == summary  # the response was lost
-            if replaced or head is None or head.generation != seen.generation:
-                return None
-            if head.summary != seen.summary:
-                return None
-            replaced = True
-            return attrs.evolve(head, summary=summary)
 
-        await change_head(self._records, change, self._records.deadline(), ttl_ms=None)
-        return replaced
+@attrs.frozen
+class _Goal:
+    """Which turns are to be summarized."""
+
+    generation: str
+    end: int
+    """The number of the oldest turn that stays as it is."""
+
+
+class Replacement(HeadChange):
+    """A new summary in the place of the last one."""
+
+    def __init__(self, records: HistoryRecords, seen: Head, summary: Summary) -> None:
+        """``seen`` is the head that the summary was made from."""
+        super().__init__()
+        self._records = records
+        self._seen = seen
+        self._summary = summary
+        self._is_done = False
+
+    async def run(self) -> bool:
+        """Store the summary, if nothing has replaced the one that was seen; return whether."""
+        await change_head(self._records, self, self._records.due())
+        return self._is_done
+
+    async def propose(self, found: bytes | None) -> Head | None:
+        head = self._records.parse_head(found)
+        self._is_done = False
+        if head is None or head.generation != self._seen.generation:
+            return None
+        if head.summary == self._summary:  # the response to an earlier attempt was lost
+            self._is_done = True
+            return None
+        if head.summary != self._seen.summary:
+            return None
+        self._is_done = True
+        return attrs.evolve(head, summary=self._summary)

@@ -1,56 +1,88 @@
-"""A new ttl for a whole history: the pages get it first, then the head."""
+"""A new ttl for a whole history: pages that need more get it first, then the head."""
+
+from secrets import token_urlsafe
+from time import monotonic
+from typing import Final
 
 import attrs
 
-from fibonacci._memory.history import keys
-from fibonacci._memory.history.changes import change_head
+from fibonacci._memory.history.changes import HeadChange, change_head
 from fibonacci._memory.history.layout import Head
+from fibonacci._memory.history.page_ttl import (
+    MARGIN,
+    extend_page,
+    head_ttl_ms,
+    longer,
+    shorten_page,
+    with_margin,
+)
 from fibonacci._memory.history.reading import read_whole
-from fibonacci._memory.history.records import TTL_MARGIN_MS, HistoryRecords, PageMissing
+from fibonacci._memory.history.records import HeadChanged, HistoryRecords, PageMissing
+from fibonacci.errors import ConflictError
+
+MAX_ROUNDS: Final = 10
+"""How often the pages are extended at most, if other callers change the ttl, too."""
 
 
-class Renewal:
+class Renewal(HeadChange):
     """One new ttl for a history."""
 
     def __init__(self, records: HistoryRecords, ttl_ms: int | None) -> None:
+        super().__init__()
         self._records = records
         self._ttl_ms = ttl_ms
-        self._generation = ""
-        self._end = 0
-        """The number after that of the last turn whose page has it."""
-        self._found = False
+        self._mark = token_urlsafe(9)
+        self._extended: Head | None = None
+        """The head whose pages were extended."""
+        self._extended_at = 0.0
+        self._is_done = False
 
     async def run(self) -> bool:
-        """Renew the ttl; return False if there is no history.
-
-        A writer that stores a page meanwhile, with the old ttl, finds that the head has changed.
-        """
-        await read_whole(self._records, self._renew_pages)
-        await change_head(
-            self._records,
-            self._change,
-            self._records.deadline(),
-            ttl_ms=self._ttl_ms,
-            renews_ttl=True,
+        """Set the ttl; return False if there is no history."""
+        for _ in range(MAX_ROUNDS):
+            self._extended, self._extended_at = None, monotonic()
+            await read_whole(self._records, self._extend_pages)
+            if self._extended is None:
+                return False
+            deadline = self._records.due()
+            await change_head(self._records, self, deadline, ttl_ms=self._ttl_ms, renews_ttl=True)
+            if self._is_done:
+                await self._shorten_pages(self._extended)
+                return True
+        raise ConflictError(
+            f"gave up on the ttl of the history {self._records.address}: other callers changed it "
+            f"each time"
         )
-        return self._found
 
-    async def _change(self, data: bytes | None) -> Head | None:
-        head = self._records.parse_head(data)
-        self._found = head is not None
-        if head is None:
+    async def propose(self, found: bytes | None) -> Head | None:
+        head, known = self._records.parse_head(found), self._extended
+        self._is_done = False
+        if head is None or known is None or monotonic() > self._extended_at + MARGIN / 2:
             return None
-        await self._renew_pages(head)
+        if (head.generation, head.touched) != (known.generation, known.touched):
+            return None  # once more from the beginning: another caller has changed the ttl
+        await self._extend_pages(head)
+        self._is_done = True
         return attrs.evolve(head, touched=head.touched + 1, expires=self._ttl_ms is not None)
 
-    async def _renew_pages(self, head: Head) -> None:
-        """Renew the pages that are new since the last time."""
-        if head.generation != self._generation:
-            self._generation, self._end = head.generation, 0
-        ttl_ms = None if self._ttl_ms is None else self._ttl_ms + TTL_MARGIN_MS
-        for name in await self._records.names_back_to(head, max(head.start, self._end)):
-            address = keys.page_address(self._records.address, head.generation, name.first)
-            store, deadline = self._records.handle.store, self._records.deadline()
-            if not await store.touch(address, ttl_ms, deadline=deadline):
+    async def _extend_pages(self, head: Head) -> None:
+        """Have all pages that are new since the last time live as long as both ttls say."""
+        first = head.start if self._extended is None else max(head.start, self._extended.first)
+        names = await self._records.names_back_to(head, first)
+        left = await head_ttl_ms(self._records) if names else 0
+        ttl_ms = with_margin(longer(left, self._ttl_ms))
+        for name in names:
+            address = self._records.page_address(head.generation, name.first)
+            if await extend_page(self._records, address, ttl_ms, self._mark) is None:
                 raise PageMissing(head.generation, name)
-            self._end = name.end
+        self._extended = head
+
+    async def _shorten_pages(self, head: Head) -> None:
+        """Have the pages end with the head, unless another caller has extended them since."""
+        ttl_ms = with_margin(self._ttl_ms)
+        try:
+            for name in await self._records.names_back_to(head, head.start):
+                address = self._records.page_address(head.generation, name.first)
+                await shorten_page(self._records, address, ttl_ms, self._mark)
+        except HeadChanged:
+            return  # the history was cleared

@@ -4,7 +4,9 @@ from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
+from inspect import iscoroutinefunction
 from math import inf
 from secrets import token_urlsafe
 from time import time
@@ -12,6 +14,7 @@ from typing import Any, Literal
 
 import attrs
 
+from fibonacci._memory import codec
 from fibonacci._memory.callbacks import reject_awaitable
 from fibonacci._memory.context import MemoryContext
 from fibonacci._memory.expiry import TTL, ttl_to_ms
@@ -24,6 +27,7 @@ from fibonacci._memory.history.layout import ID_LENGTH, Head, StoredTurn
 from fibonacci._memory.history.messages import Message, check_messages, estimate_tokens
 from fibonacci._memory.history.reading import read_messages, read_range, read_whole
 from fibonacci._memory.history.records import HistoryRecords
+from fibonacci._memory.history.removal import remove_history
 from fibonacci._memory.numbers import is_count
 from fibonacci.errors import InvalidArgumentError
 from fibonacci.plugin._run import run_sync
@@ -139,11 +143,11 @@ class History:
         ttl: TTL | None = None,
     ) -> bool:
         """Add one turn; the async form of ``add``."""
-        turn = self._store_turn(_turn_messages(messages, user, assistant), id)
+        digest = _digest(id)
         addition = Addition(
             self._records,
-            turn,
-            digest=_digest(id),
+            self._store_turn(_turn_messages(messages, user, assistant), id),
+            digest=digest,
             max_turns=_count(max_turns, "max_turns"),
             ttl_ms=self._context.default_ttl_ms if ttl is None else ttl_to_ms(ttl),
         )
@@ -267,8 +271,11 @@ class History:
         async def ask(messages: list[Message]) -> Any:
             if self._is_sync:
                 return reject_awaitable(summarize(messages), "summarize")
-            text = await run_in_thread(lambda: summarize(messages))
-            return await text if isinstance(text, Awaitable) else text
+            if iscoroutinefunction(summarize):
+                return await summarize(messages)
+            return reject_awaitable(
+                await run_in_thread(partial(summarize, messages)), "summarize, unless it is async,"
+            )
 
         compaction = Compaction(
             self._records,
@@ -318,20 +325,19 @@ class History:
 
     async def aclear(self) -> Literal[True]:
         """Delete the history; the async form of ``clear``."""
-        await self._records.remove()
+        await remove_history(self._records)
         return True
 
     def _store_turn(self, messages: Sequence[Message], turn_id: str | None) -> StoredTurn:
         """Return the turn as it is stored. Raises SerializationError."""
-        turn = StoredTurn(
+        data = codec.encode(list(messages), self._address)
+        copies = codec.decode(data, self._address)  # the caller may change its own meanwhile
+        return StoredTurn(
             id=token_urlsafe(9) if turn_id is None else turn_id,
             added_at=int(time() * 1000),
-            tokens=0,
-            messages=messages,
+            tokens=sum(estimate_tokens(message, self._address) for message in copies),
+            messages=copies,
         )
-        self._records.size(turn)  # what is not JSON is named with its path
-        tokens = sum(estimate_tokens(message, self._address) for message in messages)
-        return attrs.evolve(turn, tokens=tokens)
 
 
 def _turn_messages(

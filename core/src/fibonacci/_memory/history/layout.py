@@ -1,8 +1,9 @@
 """The layout of a history: one *head* record under its key, and *pages* of older turns beside it.
 
 Only the head decides what the history holds, and only compare-and-set changes it. A page is written
-once, before its turns leave the head, and has its number in its key, so that writers who race write
-the same record: a crash between the two loses nothing, and doubles nothing.
+once, before its turns leave the head, and has the number of its first turn in its key. It begins
+where the head of that moment begins, and turns leave the head from its front only, so a page's key
+stands for one content, whoever writes it.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from secrets import token_urlsafe
 from typing import Any, Final, NamedTuple, Self
 
 import attrs
-from attrs.validators import instance_of
+from attrs.validators import deep_iterable, instance_of, min_len, optional
 
 from fibonacci._memory.history.messages import Message
 
@@ -29,24 +30,29 @@ PAGE_BYTES: Final = 4_000
 """Bytes of turns in a page at most; a larger turn has a page of its own."""
 
 KNOWN_PAGES: Final = 64
-"""The newest pages before it, which a head and a page name: they can be read at once."""
+"""The newest pages before it, which a head and a page know: they can be read at once."""
 
 KNOWN_IDS: Final = 256
-"""The newest turns with an id of the caller's, which are recognised."""
+"""The newest turns with an id of the caller's, which are recognized."""
 
 ID_LENGTH: Final = 10
 """Characters of an id's digest, 6 bits each: 256 of them take 2.5 KB of the head."""
+
+_int: Final = instance_of(int)
+_str: Final = instance_of(str)
 
 
 @attrs.frozen(kw_only=True)
 class StoredTurn:
     """One turn, as it is stored."""
 
-    id: str
-    added_at: int
+    id: str = attrs.field(validator=_str)
+    added_at: int = attrs.field(validator=_int)
     """Milliseconds since the epoch, by the clock of its writer."""
-    tokens: int
-    messages: Sequence[Message]
+    tokens: int = attrs.field(validator=_int)
+    messages: Sequence[Message] = attrs.field(
+        repr=False, validator=deep_iterable(instance_of(dict), min_len(1))
+    )
 
     def to_json(self) -> dict[str, Any]:
         """Return what is stored."""
@@ -87,16 +93,18 @@ PageSize = Sequence[int]
 class Page:
     """Turns that have left the head, or are about to."""
 
-    first: int
+    first: int = attrs.field(validator=_int)
     """The number of its first turn."""
     before: Sequence[PageSize]
     """The newest pages before it, oldest first."""
     turns: Sequence[StoredTurn]
+    mark: str = attrs.field(default="", validator=_str)
+    """Who last changed its ttl: another text each time, so that the record's bytes change, too."""
 
     @property
-    def size(self) -> PageSize:
-        """What the head keeps of it."""
-        return [len(self.turns), sum(turn.tokens for turn in self.turns)]
+    def name(self) -> PageName:
+        """What it is known by."""
+        return PageName(self.first, self.first + len(self.turns), _tokens(self.turns))
 
     @property
     def names_before(self) -> list[PageName]:
@@ -109,46 +117,52 @@ class Page:
             "first": self.first,
             "before": list(self.before),
             "turns": [turn.to_json() for turn in self.turns],
+            "mark": self.mark,
         }
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """Return the page that was stored."""
+        """Return the page that was stored; any error if it is none."""
         turns = [StoredTurn.from_json(turn) for turn in value["turns"]]
-        return cls(first=value["first"], before=value["before"], turns=turns)
+        before, mark = _sizes(value["before"]), value["mark"]
+        page = cls(first=value["first"], before=before, turns=turns, mark=mark)
+        if not turns or page.first < 0:
+            raise ValueError
+        return page
 
 
 @attrs.frozen(kw_only=True)
 class Summary:
     """What stands for the oldest turns when a model is sent the history."""
 
-    text: str
-    end: int
+    text: str = attrs.field(repr=False, validator=_str)
+    end: int = attrs.field(validator=_int)
     """The number of the first turn that is not in it."""
-    tokens: int
+    tokens: int = attrs.field(validator=_int)
 
 
 @attrs.frozen(kw_only=True)
 class Head:
     """The head record."""
 
-    generation: str = attrs.field(factory=lambda: token_urlsafe(16), validator=instance_of(str))
+    generation: str = attrs.field(factory=lambda: token_urlsafe(16), validator=_str)
     """Random: a history that begins again after it was cleared has another one."""
-    start: int = attrs.field(default=0, validator=instance_of(int))
+    start: int = attrs.field(default=0, validator=_int)
     """The number of the oldest turn that the history still has."""
-    count: int = attrs.field(default=0, validator=instance_of(int))
+    count: int = attrs.field(default=0, validator=_int)
     """How many turns were added in all: the number of the next one."""
-    expires: bool = False
+    expires: bool = attrs.field(default=False, validator=instance_of(bool))
     """Whether the history has a ttl, so that a new page must have one, too."""
-    touched: int = attrs.field(default=0, validator=instance_of(int))
+    touched: int = attrs.field(default=0, validator=_int)
     """How often the ttl was changed: a writer that knows an older one loses."""
-    summary: Summary | None = None
-    pages: Sequence[PageSize] = attrs.field(default=(), validator=instance_of((list, tuple)))
-    """The newest pages, oldest first."""
-    ids: str = attrs.field(default="", validator=instance_of(str))
+    summary: Summary | None = attrs.field(default=None, validator=optional(instance_of(Summary)))
+    pages: Sequence[PageSize] = ()
+    """The newest pages, oldest first, also those before the start. They end where the head's turns
+    begin."""
+    ids: str = attrs.field(default="", validator=_str)
     """Digests of the ids that callers passed, of ID_LENGTH characters each; the newest last."""
     turns: Sequence[StoredTurn] = ()
-    """The turns that are in no page, oldest first."""
+    """The turns that are in no page, oldest first; also some before the start."""
 
     @property
     def first(self) -> int:
@@ -171,35 +185,35 @@ class Head:
         return any(self.ids[start : start + ID_LENGTH] == digest for start in starts)
 
     def add(self, turn: StoredTurn, digest: str, max_turns: int | None) -> "Head":
-        """Return the head with a new turn, and without those beyond ``max_turns``."""
+        """Return the head with a new turn; ``max_turns`` only moves the start."""
         count = self.count + 1
-        start = self.start if max_turns is None else max(self.start, count - max_turns)
-        dropped = sum(page.end <= start for page in self.page_names) if start > self.start else 0
         return attrs.evolve(
             self,
-            start=start,
+            start=self.start if max_turns is None else max(self.start, count - max_turns),
             count=count,
-            pages=self.pages[dropped:],
             ids=(self.ids + digest)[-KNOWN_IDS * ID_LENGTH :],
-            turns=[*self.turns, turn][-(count - start) :],
+            turns=[*self.turns, turn],
         )
 
-    def full_page(self, sizes: Sequence[int], room: int) -> Page | None:
-        """Return the page that has to leave the head next; None if the turns fit into the room.
+    def without_dropped(self) -> "Head":
+        """Return the head without the turns before its start."""
+        if self.start <= self.first:
+            return self
+        return attrs.evolve(self, pages=(), turns=self.turns[self.start - self.first :])
 
-        ``sizes`` are the turns' bytes. It is the longest page of the oldest turns: a function of
-        these turns alone.
+    def oldest_page(self, sizes: Sequence[int]) -> Page:
+        """Return the page that leaves the head first: of its oldest turns, as many as fill one.
+
+        ``sizes`` are the bytes of the turns that may leave, at least one.
         """
-        if not sizes or sum(sizes) <= room:
-            return None
         filled = takewhile(lambda total: total <= PAGE_BYTES, accumulate(sizes))
         turns = self.turns[: max(1, sum(1 for _ in filled))]
         return Page(first=self.first, before=self.pages, turns=turns)
 
-    def without(self, page: Page) -> "Head":
-        """Return the head after its oldest turns have left it, as a page."""
-        pages = [*self.pages, page.size][-KNOWN_PAGES:]
-        return attrs.evolve(self, pages=pages, turns=self.turns[len(page.turns) :])
+    def without(self, count: int) -> "Head":
+        """Return the head after so many of its oldest turns have left it, as a page."""
+        pages = [*self.pages, [count, _tokens(self.turns[:count])]][-KNOWN_PAGES:]
+        return attrs.evolve(self, pages=pages, turns=self.turns[count:])
 
     def to_json(self) -> dict[str, Any]:
         """Return what is stored."""
@@ -218,25 +232,43 @@ class Head:
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """Return the head that was stored."""
-        turns = [StoredTurn.from_json(turn) for turn in value["turns"]]
+        """Return the head that was stored; any error if it is none."""
         summary = value["summary"]
-        return cls(
+        head = cls(
             generation=value["generation"],
             start=value["start"],
             count=value["count"],
             expires=value["expires"],
             touched=value["touched"],
             summary=None if summary is None else Summary(**summary),
-            pages=value["pages"],
+            pages=_sizes(value["pages"]),
             ids=value["ids"],
-            turns=turns,
+            turns=[StoredTurn.from_json(turn) for turn in value["turns"]],
         )
+        oldest = head.first - sum(count for count, _ in head.pages)
+        if not 0 <= oldest <= head.first or not 0 <= head.start <= head.count:
+            raise ValueError
+        if oldest > head.start and len(head.pages) < KNOWN_PAGES:
+            raise ValueError
+        return head
 
 
 def is_head(value: Any) -> bool:
     """Return whether a value is a head, of whatever version."""
-    return isinstance(value, dict) and {"history", "generation", "turns"} <= value.keys()
+    if not isinstance(value, dict) or type(value.get("history")) is not int:
+        return False
+    return isinstance(value.get("generation"), str) and isinstance(value.get("turns"), list)
+
+
+def _tokens(turns: Sequence[StoredTurn]) -> int:
+    return sum(turn.tokens for turn in turns)
+
+
+def _sizes(value: Any) -> list[PageSize]:
+    """Return the sizes of pages that were stored; any error if they are none."""
+    if not all(count > 0 and tokens >= 0 for count, tokens in value):
+        raise ValueError
+    return list(value)
 
 
 def _names(sizes: Sequence[PageSize], end: int) -> list[PageName]:

@@ -69,12 +69,10 @@ def _check(message: Any, name: str) -> Message:
 
 def _check_content(message: Mapping[str, Any], name: str) -> None:
     content = message.get("content")
-    if content is None and any(
-        value for field, value in message.items() if field not in ("role", "content")
-    ):
-        return  # such as an assistant's message that has only tool calls
-    if isinstance(content, str | list | tuple) and not content:
-        raise InvalidArgumentError(f"{name} is empty")
+    if not content and isinstance(content, str | list | tuple | None):
+        if message["role"] != "tool" and not _has_more(message):
+            raise InvalidArgumentError(f"{name} is empty")
+        return
     if isinstance(content, str):
         return
     if not isinstance(content, list | tuple):
@@ -82,8 +80,15 @@ def _check_content(message: Mapping[str, Any], name: str) -> None:
             f"the content of {name} must be text or a list of blocks, not {type(content).__name__}"
         )
     for number, block in enumerate(content):
-        if not isinstance(block, Mapping) or not isinstance(block.get("type"), str):
+        if not isinstance(block, Mapping) or not block:
             raise InvalidArgumentError(
-                f'block {number} of {name} must be a dict with a "type", such as '
+                f"block {number} of {name} must be a dict, such as "
                 f'{{"type": "text", "text": "Hello"}}'
             )
+
+
+def _has_more(message: Mapping[str, Any]) -> bool:
+    """Return whether it says something besides content, such as an assistant's tool calls."""
+    return any(
+        value for field, value in message.items() if field not in ("role", "content", "name", "id")
+    )

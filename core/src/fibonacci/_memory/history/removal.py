@@ -1,0 +1,77 @@
+"""Removing a history, and pages that no head refers to any more."""
+
+from collections.abc import Sequence
+
+from fibonacci._memory.history import keys
+from fibonacci._memory.history.keys import PageKey
+from fibonacci._memory.history.layout import is_head
+from fibonacci._memory.history.records import BATCH_SIZE, HistoryRecords
+from fibonacci.errors import WrongTypeError
+
+
+async def remove_history(records: HistoryRecords) -> None:
+    """Remove the head, also one that is corrupt, and then all pages. Raises WrongTypeError."""
+    data = await records.store.read(records.address, deadline=records.due())
+    if data is not None:
+        value = records.context.serializer.deserialize(data, records.address)
+        if not is_head(value):
+            raise records.wrong_type_error(value)
+        await records.store.remove(records.address, deadline=records.due())
+    await remove_other_generations(records)
+
+
+async def remove_other_generations(records: HistoryRecords, deadline: float | None = None) -> None:
+    """Remove the pages of all generations but the head's."""
+    pages, cursor = await _scan(records, "", None, deadline)
+    while True:
+        if pages:
+            # Read after the pages were listed: they were written after their head, so a generation
+            # that is not the head's now has been replaced, and never comes back.
+            generation = await _read_generation(records, deadline)
+            others = [page for page in pages if page.generation != generation]
+            await _remove(records, others, deadline)
+        if cursor is None:
+            return
+        pages, cursor = await _scan(records, "", cursor, deadline)
+
+
+async def remove_dropped_pages(records: HistoryRecords, deadline: float) -> None:
+    """Remove the oldest pages whose turns are all before the history's start, up to 100."""
+    head = await records.read_head(deadline)
+    if head is None:
+        return
+    names = await records.names_back_to(head, head.start, deadline=deadline)
+    oldest = names[0].first if names else head.first
+    pages, _ = await _scan(records, head.generation, None, deadline)
+    await _remove(records, [page for page in pages if page.first < oldest], deadline)
+
+
+async def _read_generation(records: HistoryRecords, deadline: float | None) -> str | None:
+    try:
+        head = await records.read_head(deadline)
+    except WrongTypeError:  # another value has taken its place
+        return None
+    return None if head is None else head.generation
+
+
+async def _scan(
+    records: HistoryRecords, generation: str, cursor: str | None, deadline: float | None
+) -> tuple[Sequence[PageKey], str | None]:
+    """Return some pages of one generation, or of all, in order, and where the next ones begin."""
+    found = await records.store.scan(
+        records.address.space,
+        prefix=keys.page_prefix(records.address, generation),
+        cursor=cursor,
+        limit=BATCH_SIZE,
+        deadline=records.due(deadline),
+    )
+    parsed = [keys.parse_page_key(records.address, key) for key in found.keys]
+    return [page for page in parsed if page is not None], found.cursor
+
+
+async def _remove(
+    records: HistoryRecords, pages: Sequence[PageKey], deadline: float | None
+) -> None:
+    if pages:
+        addresses = [records.page_address(page.generation, page.first) for page in pages]
+        await records.store.remove_many(addresses, deadline=records.due(deadline))
