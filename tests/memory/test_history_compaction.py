@@ -95,7 +95,7 @@ def test_turn_larger_than_a_portion(memory: MemoryManager) -> None:
         sizes.append(len(messages))
         return join(messages)
 
-    assert history.compact(summarize, keep_tokens=30, portion_tokens=10)
+    assert history.compact(summarize, keep_tokens=30, portion_tokens=100)
     assert sizes == [2, 3, 3, 3, 3]
     assert all_numbers(history) == "0001020304"
 

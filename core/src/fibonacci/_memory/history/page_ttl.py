@@ -85,12 +85,13 @@ async def shorten_page(
     records: HistoryRecords, address: Address, ttl_ms: int | None, mark: str
 ) -> None:
     """Have a page live only so long, if it has this mark: nobody has extended it since."""
-    data = await records.store.read(address, deadline=records.due())
-    if data is None:
-        return
-    page = records.parse_page(data, address)
-    if page.mark == mark:
-        unmarked = records.context.serializer.serialize(
-            attrs.evolve(page, mark="").to_json(), address
-        )
-        await records.store.compare_and_set(address, data, unmarked, ttl_ms, deadline=records.due())
+    while (data := await records.store.read(address, deadline=records.due())) is not None:
+        page = records.parse_page(data, address)
+        if page.mark != mark:
+            return
+        page = attrs.evolve(page, mark="")
+        unmarked = records.context.serializer.serialize(page.to_json(), address)
+        with suppress(OutcomeUnknownError):  # then it is unmarked, or is tried again
+            await records.store.compare_and_set(
+                address, data, unmarked, ttl_ms, deadline=records.due()
+            )
