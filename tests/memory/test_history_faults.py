@@ -10,73 +10,17 @@ from fibonacci import (
     BackendUnavailableError,
     ConflictError,
     History,
-    MemoryConfig,
     OutcomeUnknownError,
     StorageError,
-    Workflow,
 )
-from fibonacci._builtin.local import LocalStore
 
-LONG = "x" * 1_500
-"""Content of which two turns fill a page, and three the head."""
+from .stopping_store import LONG, FullHistory
 
 WRITES = ("compare_and_set", "touch")
-
-REQUESTS = ("read", "compare_and_set", "remove", "remove_many", "scan", "touch", "read_many")
 
 
 class Killed(BaseException):
     """The process ends at this request."""
-
-
-class StoppingStore(LocalStore):
-    """A store with a function that is called before and after each request."""
-
-    retry_transient_errors = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.requests: list[str] = []
-        self.on_request: Callable[[str, int], object] = lambda when, number: None
-        self.latest: Callable[[], object]
-        """Applies the newest request."""
-
-    def __getattribute__(self, name: str) -> Any:
-        method = super().__getattribute__(name)
-        if name not in REQUESTS:
-            return method
-
-        def request(*args: Any, **kwargs: Any) -> Any:
-            self.requests.append(name)
-            self.latest = lambda: method(*args, **kwargs)
-            number = len(self.requests)
-            self.on_request("before", number)
-            result = method(*args, **kwargs)
-            self.on_request("after", number)
-            return result
-
-        return request
-
-
-class FullHistory:
-    """A history whose head is full, so that the next turn moves a page; some turns have a ttl."""
-
-    def __init__(self, *, timeout: float = 60, **options: Any) -> None:
-        self.store = StoppingStore()
-        self.workflow = Workflow("w", MemoryConfig(self.store, timeout=timeout))
-        self.memory = self.workflow.memory
-        self.history = self.memory.history("chat", user_id="ada")
-        for number in range(14):
-            self.history.add(user=f"{number}", assistant=LONG, **options)
-        self.store.requests.clear()
-
-    def said(self) -> list[str]:
-        """The questions of all turns, oldest first."""
-        return [turn.messages[0]["content"] for turn in self.history.turns(limit=1_000)]
-
-    def list_keys(self) -> list[str]:
-        """The keys of all records."""
-        return self.memory.list_keys("user", "ada")
 
 
 SAID = [f"{number}" for number in range(14)]

@@ -72,7 +72,7 @@ async def _replace(records: HistoryRecords, found: bytes, head: Head) -> bool:
 async def _finish(records: HistoryRecords, ttl_ms: int | None) -> None:
     """Remove the pages of other attempts. If the list was given another ttl, renew the pages."""
     left = await head_ttl_ms(records)
-    if left != longer(left, ttl_ms) or (left is None) != (ttl_ms is None):
+    if longer(left, ttl_ms) != ttl_ms or (left is not None and ttl_ms is None):
         await Renewal(records, left).run()
     await remove_other_generations(records)
 

@@ -1,6 +1,5 @@
 """A new ttl for a whole history: pages that need more get it first, then the head."""
 
-from secrets import token_urlsafe
 from time import monotonic
 from typing import Final
 
@@ -13,6 +12,7 @@ from fibonacci._memory.history.page_ttl import (
     extend_page,
     head_ttl_ms,
     longer,
+    new_mark,
     shorten_page,
     with_margin,
 )
@@ -31,7 +31,7 @@ class Renewal(HeadChange):
         super().__init__()
         self._records = records
         self._ttl_ms = ttl_ms
-        self._mark = token_urlsafe(9)
+        self._mark = new_mark()
         self._extended: Head | None = None
         """The head whose pages were extended."""
         self._extended_at = 0.0

@@ -6,6 +6,7 @@ alone: the one that last extended it, and has shortened the head's since.
 """
 
 from contextlib import suppress
+from secrets import token_urlsafe
 from typing import Final
 
 import attrs
@@ -19,6 +20,11 @@ from fibonacci.plugin.storage import ABSENT
 MARGIN: Final = 3_600
 """Seconds that a page lives longer than its head: the head's ttl may begin later, as it is set
 after those of all pages."""
+
+
+def new_mark() -> str:
+    """Return what a page is marked with; it never has the same bytes twice."""
+    return token_urlsafe(9)
 
 
 def with_margin(ttl_ms: int | None) -> int | None:
@@ -51,7 +57,7 @@ async def store_page(records: HistoryRecords, head: Head, page: Page, deadline: 
                 address, ABSENT, data, ttl_ms, deadline=deadline
             ):
                 return page
-        found = await extend_page(records, address, ttl_ms, page.mark, deadline)
+        found = await extend_page(records, address, ttl_ms, new_mark(), deadline)
         if found is not None:
             return found
 
@@ -89,7 +95,7 @@ async def shorten_page(
         page = records.parse_page(data, address)
         if page.mark != mark:
             return
-        page = attrs.evolve(page, mark="")
+        page = attrs.evolve(page, mark=new_mark())  # not as before it was marked
         unmarked = records.context.serializer.serialize(page.to_json(), address)
         with suppress(OutcomeUnknownError):  # then it is unmarked, or is tried again
             await records.store.compare_and_set(
