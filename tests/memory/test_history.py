@@ -523,9 +523,10 @@ def test_corrupt_page_is_reported(history: History, memory: MemoryManager) -> No
     """A page that another program changed is refused with its key."""
     add_turns(history, 60)
     page = memory.list_keys("user", "ada")[1]
-    memory.set(page, {"first": 0}, "user", "ada")
-    with pytest.raises(CorruptRecordError, match=f"{page}.*is not a page"):
-        history.messages()
+    for value in ({"first": 0}, {"first": 0, "before": [], "turns": [], "mark": ""}, "odd"):
+        memory.set(page, value, "user", "ada")
+        with pytest.raises(CorruptRecordError, match=f"{page}.*is not a page"):
+            history.messages()
 
 
 def test_function_nodes_add_to_histories() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from fibonacci import (
     BackendUnavailableError,
+    ConflictError,
     CorruptRecordError,
     History,
     InvalidArgumentError,
@@ -188,6 +189,40 @@ def test_shorter_touch_after_a_longer_one() -> None:
     assert all(page > head for page in pages)
 
 
+def test_ttl_that_others_change_each_time() -> None:
+    """touch() gives up if other callers change the ttl each time."""
+    full = FullHistory(ttl=600)
+
+    def touch(when: str, number: int) -> None:
+        is_head = not full.store.is_about_page
+        if full.store.requests[number - 1] == "compare_and_set" and when == "before" and is_head:
+            full.store.on_request = lambda when, number: None
+            assert other(full).touch(700)
+            full.store.on_request = touch
+
+    full.store.on_request = touch
+    with pytest.raises(ConflictError, match="other callers changed it each time"):
+        full.history.touch(800)
+
+
+def test_history_that_is_cleared_between_pages_and_head() -> None:
+    """touch() returns False if the history is cleared once its pages are renewed."""
+    full = FullHistory(ttl=600)
+    full.interrupt("before", "compare_and_set", lambda: other(full).clear(), pages=False)
+    assert full.history.touch(800) is False
+    assert full.list_keys() == []
+
+
+def test_history_that_is_cleared_after_its_ttl_was_set() -> None:
+    """touch() returns True if the history is cleared right after that."""
+    full = FullHistory(ttl=600)
+    for number in range(300):
+        full.history.add(user=f"{number}", assistant=LONG)
+    full.interrupt("after", "compare_and_set", lambda: other(full).clear(), pages=False)
+    assert full.history.touch(5) is True
+    assert full.list_keys() == []
+
+
 def test_new_generation_for_each_attempt() -> None:
     """A turn that is added again after a clear() does not bring back what was cleared."""
     full = empty()
@@ -273,6 +308,58 @@ def test_value_that_takes_the_place_of_a_new_history() -> None:
     full.interrupt("before", "scan", lambda: full.memory.set("chat", [1], "user", "ada"))
     assert full.history.add(user="x") is True
     assert full.memory.get("chat", "user", "ada") == [1]
+
+
+def test_value_that_takes_the_place_of_a_history_with_pages() -> None:
+    """Pages of a history that was overwritten are removed by the next one that looks."""
+    full = FullHistory()
+    full.memory.delete("chat", "user", "ada")
+    full.interrupt("before", "scan", lambda: full.memory.set("chat", [1], "user", "ada"))
+    assert full.history.add(user="x") is True
+    assert full.list_keys() == ["chat"]
+
+
+def test_history_that_is_cleared_before_old_pages_are_removed() -> None:
+    """If a history is cleared right after a turn was added, add() raises nothing."""
+    full = FullHistory(max_turns=8)
+    full.interrupt("after", "compare_and_set", lambda: other(full).clear(), pages=False)
+    assert full.history.add(user="x", assistant=LONG, max_turns=5) is True
+    assert full.list_keys() == []
+
+
+def test_page_with_other_turns() -> None:
+    """A page that another program changed before its turns left the head is refused."""
+    full = FullHistory()
+    full.interrupt("after", "compare_and_set", kill, pages=True)
+    with pytest.raises(Killed):
+        full.history.add(user="killed", assistant=LONG)
+    page = full.list_keys()[-1]
+    value = full.memory.get(page, "user", "ada")
+    value["turns"][0]["messages"][0]["content"] = "changed"
+    full.memory.set(page, value, "user", "ada")
+    with pytest.raises(CorruptRecordError, match="has other turns"):
+        full.history.add(user="x", assistant=LONG)
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_lost_response_of_a_turn_that_is_in_a_page_now(is_deleted: bool) -> None:
+    """A turn is found wherever it is; if its page was deleted, the outcome is unknown."""
+    full = empty()
+
+    def lose() -> None:
+        for number in range(10):
+            other(full).add(user=f"{number}", assistant=LONG)
+        if is_deleted:
+            full.memory.delete(full.list_keys()[1], "user", "ada")
+        raise OutcomeUnknownError("lost")
+
+    full.interrupt("after", "compare_and_set", lose)
+    if is_deleted:
+        with pytest.raises(OutcomeUnknownError):
+            full.history.add(user="mine")
+    else:
+        assert full.history.add(user="mine") is True
+        assert full.said() == ["mine", *(f"{number}" for number in range(10))]
 
 
 def test_other_errors_after_a_lost_response() -> None:
