@@ -234,15 +234,15 @@ class History:
 
         ``turns`` still returns them all. While ``summarize`` runs nothing is locked: turns that are
         added meanwhile stay, and the summary is dropped if the history was cleared, or another
-        summary was faster. Then, and if there was nothing to summarize, it returns False.
+        summary was faster.
 
         Args:
             summarize: gets messages, the last summary first, and returns a new summary of all of
                 them. It is called once for each portion; what it raises passes through, and the
                 summaries of earlier portions stay.
             keep_tokens: tokens of the newest turns that stay as they are; a summary may have as
-                many.
-            portion_tokens: tokens that ``summarize`` gets at once, or a single turn.
+                many, and at most half of ``portion_tokens``.
+            portion_tokens: tokens that ``summarize`` gets at once, unless a turn alone has more.
 
         Raises InvalidArgumentError for a summary that is empty, no text or too long, and what
         ``add`` raises.
@@ -289,7 +289,7 @@ class History:
         """Make a history of the list under this key; return False if there is no list.
 
         Its items are messages, with ``role`` and ``content``, or turns, with ``user`` and
-        ``assistant``. The expiry stays. A key that has a history is left as it is.
+        ``assistant`` and no other field. The expiry stays. A history is left as it is.
 
         Raises WrongTypeError for any other value, which stays as it is, and what ``add`` raises.
         """
@@ -302,8 +302,8 @@ class History:
     def touch(self, ttl: TTL) -> bool:
         """Give the whole history a new expiry; return whether there is one.
 
-        It takes a request for each page, about 4 KB of turns. ``memory.touch`` with the key of the
-        history would leave the older turns with their expiry.
+        It takes three requests and more for each page, about 4 KB of turns. ``memory.touch`` with
+        the key of the history would leave the older turns with their expiry.
 
         Args:
             ttl: seconds to live from now, or NO_EXPIRY.
@@ -319,7 +319,8 @@ class History:
     def clear(self) -> Literal[True]:
         """Delete the history. A turn that is added meanwhile begins a new one.
 
-        Raises what ``delete`` raises.
+        It takes several requests; after an error, call it again. Raises WrongTypeError if the key
+        has another value, which stays, and what ``get`` raises.
         """
         return run_sync(self._sync_view.aclear())
 
