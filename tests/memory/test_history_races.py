@@ -108,7 +108,7 @@ def test_page_of_a_killed_writer_ends_no_other() -> None:
 
 
 def test_page_of_a_killed_writer_with_max_turns() -> None:
-    """A page that is found has the same pages before it, whoever wrote it."""
+    """A page that is found has the same pages before it, whichever writer wrote it."""
     full = FullHistory()
     full.interrupt("after", "compare_and_set", kill, pages=True)
     with pytest.raises(Killed):
@@ -380,7 +380,7 @@ def test_other_errors_after_a_lost_response() -> None:
 
 
 def test_conflict_after_a_lost_response_was_cleared_up() -> None:
-    """Once it is known that a lost request was not applied, later errors are told as they are."""
+    """Once it is known that a lost request was not applied, later errors are reported as they are."""
     full = empty(timeout=0.4)
     full.history.add(user="first")
 

@@ -3,7 +3,7 @@
 Only the head decides what the history holds, and only compare-and-set changes it. A page is written
 once, before its turns leave the head, and has the number of its first turn in its key. It begins
 where the head of that moment begins, and turns leave the head from its front only, so a page's key
-stands for one content, whoever writes it.
+stands for one content, whichever writer writes it.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How long pages live: longer than their head, whoever changes a ttl meanwhile.
+"""How long pages live: longer than their head, whichever callers change a ttl meanwhile.
 
 A page that ends before its head would be lost, one that stays longer does no harm. So a page's ttl
 is only ever extended, by a compare-and-set that changes its bytes. It is shortened by one caller
