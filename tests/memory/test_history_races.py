@@ -380,7 +380,7 @@ def test_other_errors_after_a_lost_response() -> None:
 
 
 def test_conflict_after_a_lost_response_was_cleared_up() -> None:
-    """Once it is known that a lost request was not applied, later errors are reported as they are."""
+    """Once a lost request is known not to be applied, later errors are reported as they are."""
     full = empty(timeout=0.4)
     full.history.add(user="first")
 
