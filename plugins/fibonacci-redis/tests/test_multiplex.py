@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -37,6 +38,14 @@ def served(
 
 def soon(seconds: float = 5.0) -> float:
     return time.monotonic() + seconds
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, while the event loop goes on; fail after 5 s."""
+    late = soon()
+    while not condition():
+        assert time.monotonic() < late
+        await asyncio.sleep(0.005)
 
 
 def test_close_fails_callers_that_wait_for_a_connection(valkey_proxy: Proxy) -> None:
@@ -253,30 +262,31 @@ def test_timed_out_caller_does_not_affect_others(valkey_proxy: Proxy) -> None:
     asyncio.run(main())
 
 
-def test_silent_connection_gets_no_new_requests(valkey_proxy: Proxy) -> None:
-    """A connection on which a caller timed out without a reply gets no new requests."""
+def test_silent_connection_gets_no_new_requests(
+    valkey_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was silent for SILENCE_TIMEOUT after a timeout gets no new requests."""
 
     async def main() -> None:
         store = async_store(valkey_proxy.url)
         await store.read(KEY, deadline=soon())
         valkey_proxy.begin(BlackHole())
         long = asyncio.create_task(store.read(KEY, deadline=soon(1.5)))
+        monkeypatch.setattr(multiplex, "SILENCE_TIMEOUT", 60.0)
         with valkey_proxy.record() as traffic:
             for _ in range(5):  # more connections would not help
                 with pytest.raises(BackendUnavailableError):
                     await store.read(KEY, deadline=soon(0.05))
         assert traffic.connections == 0
-        await asyncio.sleep(0.3)
-        with pytest.raises(BackendUnavailableError):
-            await store.read(KEY, deadline=soon(0.05))
-        with valkey_proxy.record() as traffic, pytest.raises(BackendUnavailableError):
-            await store.read(KEY, deadline=soon(0.05))
-        assert traffic.connections == 1
+        monkeypatch.setattr(multiplex, "SILENCE_TIMEOUT", 0.0)
+        with valkey_proxy.record() as traffic:
+            read = asyncio.create_task(store.read(KEY, deadline=soon(30)))
+            await until(lambda: traffic.connections == 1)
         with pytest.raises(BackendUnavailableError):
             await long
         valkey_proxy.heal()
-        assert await store.read(KEY, deadline=soon()) is None
-        assert valkey_proxy.open == 1
+        assert await read is None
+        await until(lambda: valkey_proxy.open == 1)
         await store.close()
 
     asyncio.run(main())

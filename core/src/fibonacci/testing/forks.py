@@ -6,6 +6,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from typing import Self
 
 from fibonacci.testing.applicability import NOT_APPLICABLE
 
@@ -23,7 +24,7 @@ class forked:  # noqa: N801 - reads as a statement
         self._timeout = timeout
         self._status: int | None = None
 
-    def __enter__(self) -> "forked":
+    def __enter__(self) -> Self:
         """Fork."""
         self._report, writing = os.pipe()
         with warnings.catch_warnings():

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 from weakref import ref
@@ -63,15 +64,14 @@ class ConnectionPool:
 
     def discard(self, connection: Connection) -> None:
         """Close a connection; if the server is still busy with it, cancel and wait in a thread."""
-        if connection.is_executing():
+        is_executing = connection.is_executing()
+        if is_executing:
             _log.debug("cancelling a statement whose caller has left")
-        elif not connection.is_connecting():
-            connection.close()
-            return
-        try:
-            submit_to_thread(partial(cancel_and_close, connection))
-        except NoThreadError:  # the interpreter shuts down
-            connection.close()
+        if is_executing or connection.is_connecting():
+            with suppress(NoThreadError):  # no thread can be started: the interpreter shuts down
+                submit_to_thread(partial(cancel_and_close, connection))
+                return
+        connection.close()
 
     def close(self) -> None:
         """Close idle connections; those in use are closed when they are put back."""
