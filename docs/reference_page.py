@@ -28,8 +28,8 @@ the [hooks](hooks.md)."""
 OPERATIONS: Final = """\
 The methods of a `MemoryManager`, a `MemoryView` and a `RunMemory`. Each has an async form with the
 same arguments, result and errors, whose name starts with `a`: `await memory.aget(...)`, and
-`async for key in memory.aiter_keys(...)`. A view, and the memory of a run with a user, have another
-default scope than `"workflow"`: see above.
+`async for key in memory.aiter_keys(...)`. Only `history` has none: it sends no request. A view, and
+the memory of a run with a user, have another default scope than `"workflow"`: see above.
 
 In the signatures, `TTL` is a number of seconds (a `float`) or `NO_EXPIRY`, and `N` is `int` or
 `float`."""

@@ -1,7 +1,7 @@
 """A history in a store whose requests a test can interrupt."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from fibonacci import MemoryConfig, Workflow
 from fibonacci._builtin.local import LocalStore
@@ -21,6 +21,15 @@ REQUESTS = (
     "write_many",
     "remove_many",
 )
+
+
+class Killed(BaseException):
+    """The process ends at this request."""
+
+
+def kill() -> None:
+    """End the process."""
+    raise Killed
 
 
 class StoppingStore(LocalStore):
@@ -55,9 +64,16 @@ class StoppingStore(LocalStore):
 
         return request
 
+    def is_head_written(self) -> bool:
+        """Return whether the newest request writes a head."""
+        return self.requests[-1] == "compare_and_set" and not self.is_about_page
+
 
 class FullHistory:
     """A history whose head is full, so that the next turn moves a page; some turns have a ttl."""
+
+    pending: ClassVar[list[str]] = []
+    """Interruptions that have not come about, in any history."""
 
     def __init__(self, *, timeout: float = 60, **options: Any) -> None:
         self.store = StoppingStore()
@@ -67,6 +83,11 @@ class FullHistory:
         for number in range(14):
             self.history.add(user=f"{number}", assistant=LONG, **options)
         self.store.requests.clear()
+
+    def time_out_after(self, seconds: float) -> None:
+        """Have the history's calls time out sooner than those that filled it."""
+        workflow = Workflow("w", MemoryConfig(self.store, timeout=seconds))
+        self.history = workflow.memory.history("chat", user_id="ada")
 
     def said(self) -> list[str]:
         """The questions of all turns, oldest first."""
@@ -92,7 +113,13 @@ class FullHistory:
         def check(now: str, number: int) -> None:
             found = now, self.store.requests[number - 1]
             if found == (when, method) and pages in (None, self.store.is_about_page):
-                self.store.on_request = lambda when, number: None
+                self.go_on()
                 act()
 
+        self.pending.append(f"{when} {method}")
         self.store.on_request = check
+
+    def go_on(self) -> None:
+        """Interrupt no request from now on."""
+        self.pending.clear()
+        self.store.on_request = lambda when, number: None

@@ -15,6 +15,7 @@ from fibonacci import (
     History,
     InvalidArgumentError,
     InvalidKeyError,
+    MemoryConfig,
     MemoryManager,
     NodeContext,
     RunMemory,
@@ -22,9 +23,12 @@ from fibonacci import (
     SerializationError,
     StorageError,
     Turn,
+    ValueTooLargeError,
     Workflow,
     WrongTypeError,
 )
+
+from .stopping_store import FullHistory
 
 MARGIN = 3_600
 """Seconds that older turns may be kept longer than the history."""
@@ -138,13 +142,69 @@ def test_window_has_whole_turns(history: History) -> None:
         assert numbers(history.messages(max_tokens=budget - 1)) == expected[1:]
 
 
-def test_window_of_some_turns(history: History) -> None:
+def test_window_with_max_turns(history: History) -> None:
     """max_turns limits the turns of a window, with or without max_tokens."""
     add_turns(history, 60)
     assert numbers(history.messages(max_turns=25)) == list(range(35, 60))
     assert numbers(history.messages(max_turns=100)) == list(range(60))
     assert numbers(history.messages(max_tokens=300, max_turns=25)) == [58, 59]
     assert numbers(history.messages(max_tokens=10**6, max_turns=1)) == [59]
+
+
+def test_estimate_of_tokens(history: History) -> None:
+    """Tokens are a quarter of the bytes in UTF-8; blocks and other fields count as JSON."""
+    block = {"type": "text", "text": "x" * 400}
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "text": "x" * 400}]}
+    history.add(user="ü" * 100)
+    history.add({"role": "user", "content": [block]})
+    history.add(call)
+    plain, blocks, calls = (turn.tokens for turn in history.turns())
+    assert plain == 200 / 4 + 4
+    assert 400 / 4 + 4 < blocks < 120
+    assert 400 / 4 + 4 < calls < 130
+
+
+def test_requests_do_not_grow_with_the_history() -> None:
+    """A turn takes two requests, and one or two more to move a page; a window takes two."""
+    full = FullHistory()
+    history, requests = full.history, full.store.requests
+    for number in range(400):
+        history.add(user=f"{number}", assistant=LONG)
+    counts = []
+    for number in range(100):
+        requests.clear()
+        history.add(user=f"{number}", assistant=LONG)
+        counts.append(requests.copy())
+    assert {tuple(count) for count in counts} == {
+        ("read", "compare_and_set"),
+        ("read", "compare_and_set", "compare_and_set"),
+    }
+    assert counts.count(["read", "compare_and_set"]) > 80
+    requests.clear()
+    assert len(history.messages(max_tokens=3_000)) == 2 * 27
+    assert requests[:2] == ["read", "read_many"]
+    assert len(requests) == 2 + 3  # the store's read_many reads each page
+    head = full.store.read(history._address, deadline=math.inf)
+    assert head is not None
+    assert len(head) <= 7_800
+
+
+def test_turn_that_is_too_large(history: History, memory: MemoryManager) -> None:
+    """A turn that does not fit into a record is refused, and nothing is written."""
+    history.add(user="x")
+    with pytest.raises(ValueTooLargeError):
+        history.add(user="x" * (17 * 2**20))
+    assert [message["content"] for message in history.messages()] == ["x"]
+    assert memory.list_keys("user", "ada") == ["chat"]
+
+
+def test_clear_of_the_scope(history: History, memory: MemoryManager) -> None:
+    """memory.clear() removes histories with their pages; a new one has no old turns."""
+    add_turns(history, 100)
+    memory.clear("user", "ada")
+    assert memory.list_keys("user", "ada") == []
+    history.add(user="0")
+    assert numbers(history.messages()) == [0]
 
 
 def test_newest_turn_that_does_not_fit(history: History) -> None:
@@ -171,7 +231,7 @@ def test_newest_256_ids_are_recognized(history: History) -> None:
     assert history.add(user="again", id="id 43")
 
 
-def test_history_keeps_some_turns(history: History, memory: MemoryManager) -> None:
+def test_max_turns(history: History, memory: MemoryManager) -> None:
     """max_turns drops older turns at once for readers, and their records with time."""
     for number in range(200):
         history.add(user=f"{number}", assistant=LONG, max_turns=30)
@@ -181,7 +241,7 @@ def test_history_keeps_some_turns(history: History, memory: MemoryManager) -> No
     assert len(memory.list_keys("user", "ada")) <= 6
 
 
-def test_long_history_keeps_some_turns(history: History, memory: MemoryManager) -> None:
+def test_max_turns_of_a_long_history(history: History, memory: MemoryManager) -> None:
     """Records of dropped turns are removed even if the head no longer knows their names."""
     for number in range(1_100):
         history.add(user=f"{number}", assistant=LONG, max_turns=900)
@@ -332,8 +392,22 @@ def test_repr_names_the_history(history: History) -> None:
     assert history.key == "chat"
 
 
-def test_default_ttl_counts_from_the_first_turn(memory: MemoryManager) -> None:
-    """A ttl is set by the first turn; later ones neither change nor need it (C13)."""
+def test_default_ttl() -> None:
+    """A history has the default ttl, unless its first turn says otherwise."""
+    config = MemoryConfig(connection_url="memory://histories-that-expire", default_ttl=900)
+    with Workflow("w", config) as workflow:
+        memory = workflow.memory
+        for key, ttl in (("default", None), ("own", 60), ("endless", NO_EXPIRY)):
+            memory.history(key, user_id="ada").add(user="x", ttl=ttl)
+            memory.history(key, user_id="ada").add(user="y")
+        left = [memory.ttl(key, "user", "ada") or 0 for key in ("default", "own", "endless")]
+    assert 840 < left[0] <= 900
+    assert 0 < left[1] <= 60
+    assert left[2] == math.inf
+
+
+def test_ttl_counts_from_the_first_turn(memory: MemoryManager) -> None:
+    """A ttl is set by the first turn; later ones neither change nor need it."""
     history = memory.history("chat", user_id="ada")
     history.add(user="x", ttl=60)
     add_turns(history, 40)
@@ -468,6 +542,13 @@ def test_layout_of_a_newer_release(history: History, memory: MemoryManager) -> N
         {"start": -1},
         {"start": 2},
         {"ids": 7},
+        {"count": True},
+        {"turns": [{"id": "x", "at": 10**18, "tokens": 1, "messages": [MESSAGE]}]},
+        {"turns": [{"id": "x", "at": 1, "tokens": -1, "messages": [MESSAGE]}]},
+        {"summary": {"text": "x", "end": 2, "tokens": 1}},
+        {"pages": [[1.0, 1]], "count": 2},
+        {"generation": "a/b"},
+        {"history": 0},
         {"touched": None},
     ],
     ids=str,

@@ -63,7 +63,7 @@ def test_list_of_turns(history: History, memory: MemoryManager) -> None:
 
 
 def test_messages_that_belong_together(history: History, memory: MemoryManager) -> None:
-    """A turn begins with the user's message after an answer: tool calls keep their results."""
+    """A turn begins with what the user says after an answer: tool calls keep their results."""
     said = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "2 + 3?"},
@@ -72,11 +72,14 @@ def test_messages_that_belong_together(history: History, memory: MemoryManager) 
         {"role": "assistant", "content": "5"},
         {"role": "user", "content": "And"},
         {"role": "user", "content": "1 + 1?"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "d", "name": "add"}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "d"}]},
         {"role": "assistant", "content": [{"type": "text", "text": "2"}]},
+        {"role": "user", "content": [{"type": "text", "text": "Thanks"}]},
     ]
     memory.set("chat", said, "user", "ada")
     assert history.adopt()
-    assert [len(turn.messages) for turn in history.turns()] == [5, 3]
+    assert [len(turn.messages) for turn in history.turns()] == [5, 5, 1]
     assert history.messages() == said
 
 
@@ -123,7 +126,7 @@ def test_values_that_are_wrong(
     assert memory.list_keys("user", "ada") == ["chat"]
 
 
-def test_async_form(memory: MemoryManager, history: History) -> None:
+def test_async_adoption(memory: MemoryManager, history: History) -> None:
     """aadopt() does the same."""
     memory.set("chat", messages(40), "user", "ada")
     assert asyncio.run(history.aadopt()) is True
@@ -188,7 +191,7 @@ def test_lost_response(interfering: Interfering, contended: MemoryManager, lost:
     assert history.messages() == messages(40)
 
 
-def test_two_callers(interfering: Interfering, contended: MemoryManager) -> None:
+def test_list_that_two_callers_adopt(interfering: Interfering, contended: MemoryManager) -> None:
     """Of two callers one adopts the list, and the other one returns False."""
     done: list[bool] = []
     history = contended.history("chat", user_id="ada")

@@ -1,7 +1,7 @@
 """Compaction of histories: a summary takes the place of the oldest turns for models."""
 
 import asyncio
-import time
+from threading import Event
 from typing import Any, cast
 
 import pytest
@@ -70,15 +70,17 @@ def test_nothing_to_summarize(history: History, memory: MemoryManager) -> None:
 def test_portions(history: History) -> None:
     """summarize gets at most portion_tokens at once, after the summary so far."""
     portions: list[list[str]] = []
+    tokens: list[int] = []
 
     def summarize(messages: list[dict[str, Any]]) -> str:
         portions.append(questions(messages))
+        tokens.append(sum(-(-len(message["content"]) // 4) + 4 for message in messages))
         return join(messages)
 
     assert history.compact(summarize, keep_tokens=5 * 34, portion_tokens=10 * 34 + 40)
     assert all_numbers(history) == EVERYTHING
     assert portions[0] == [f"{number:02}" for number in range(11)]
-    assert all(len(portion) <= 12 for portion in portions)
+    assert max(tokens) <= 10 * 34 + 40
     assert [number for portion in portions for number in portion if len(number) == 2] == [
         f"{number:02}" for number in range(55)
     ]
@@ -98,6 +100,14 @@ def test_turn_larger_than_a_portion(memory: MemoryManager) -> None:
     assert history.compact(summarize, keep_tokens=30, portion_tokens=100)
     assert sizes == [2, 3, 3, 3, 3]
     assert all_numbers(history) == "0001020304"
+
+
+def test_newest_turn_larger_than_what_is_kept(history: History) -> None:
+    """A newest turn of more than keep_tokens is summarized, too."""
+    history.add(user="60", assistant="x" * 4_000)
+    assert history.compact(join, keep_tokens=100)
+    assert all_numbers(history) == EVERYTHING + "60"
+    assert len(history.messages()) == 1
 
 
 def test_turns_that_are_added_meanwhile_stay(history: History) -> None:
@@ -121,6 +131,16 @@ def test_slower_summary_is_dropped(history: History) -> None:
 
     assert history.compact(summarize, keep_tokens=10 * 34) is False
     assert all_numbers(history) == EVERYTHING
+
+
+def test_equal_summaries(history: History) -> None:
+    """Of two equal summaries of the same turns the first one counts."""
+
+    def summarize(messages: list[dict[str, Any]]) -> str:
+        assert history.compact(lambda messages: "equal", keep_tokens=10 * 34)
+        return "equal"
+
+    assert history.compact(summarize, keep_tokens=10 * 34) is False
 
 
 def test_history_that_is_cleared_meanwhile(history: History) -> None:
@@ -199,26 +219,28 @@ def test_window_counts_the_summary(history: History) -> None:
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_event_loop_goes_on(history: History, kind: str) -> None:
     """While a function of either kind summarizes, the event loop serves others."""
+    has_begun, loop_went_on = Event(), Event()
 
     def summarize(messages: list[dict[str, Any]]) -> str:
-        time.sleep(0.3)
+        has_begun.set()
+        assert loop_went_on.wait(60)
         return join(messages)
 
     async def asummarize(messages: list[dict[str, Any]]) -> str:
-        await asyncio.sleep(0.3)
+        has_begun.set()
+        while not loop_went_on.is_set():
+            await asyncio.sleep(0.001)
         return join(messages)
 
-    async def main() -> int:
+    async def main() -> None:
         function = summarize if kind == "sync" else asummarize
         task = asyncio.create_task(history.acompact(function, keep_tokens=10 * 34))
-        ticks = 0
-        while not task.done():
-            await asyncio.sleep(0.01)
-            ticks += 1
+        while not has_begun.is_set():
+            await asyncio.sleep(0.001)
+        loop_went_on.set()
         assert await task
-        return ticks
 
-    assert asyncio.run(main()) > 3
+    asyncio.run(main())
     assert all_numbers(history) == EVERYTHING
 
 

@@ -1,7 +1,7 @@
 """Histories against a model: random operations, compared with a list after each step."""
 
-from itertools import count
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -9,11 +9,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from fibonacci import MemoryConfig, Workflow
 
+from .stopping_store import Killed, StoppingStore, kill
+
 SIZES = st.sampled_from([1, 60, 300, 900, 2_000, 4_500, 9_000])
 NUMBERS = st.integers(0, 60)
 PREFIX = "Summary of the conversation so far: "
 
-_names = count()
+
+def tokens_of(text: str) -> int:
+    """Return the estimate for a message."""
+    return -(-len(text.encode()) // 4) + 4
 
 
 class HistoryMachine(RuleBasedStateMachine):
@@ -21,8 +26,8 @@ class HistoryMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        config = MemoryConfig(connection_url=f"memory://model-{next(_names)}")
-        self.memory = Workflow("w", config).memory
+        self.store = StoppingStore()
+        self.memory = Workflow("w", MemoryConfig(self.store, timeout=60)).memory
         self.history = self.memory.history("chat", user_id="ada")
         self.forget()
 
@@ -31,6 +36,8 @@ class HistoryMachine(RuleBasedStateMachine):
         self.exists = False
         self.turns: list[str] = []
         """What was said in each turn that was ever added."""
+        self.adopted = 0
+        """How many turns have an answer, too: those that were adopted."""
         self.start = 0
         self.summarized = 0
         self.summary: str | None = None
@@ -38,7 +45,7 @@ class HistoryMachine(RuleBasedStateMachine):
 
     def say(self, size: int) -> str:
         """Return the text of a new turn."""
-        text = f"{len(self.turns)} ".ljust(size, "x")
+        text = f"{len(self.turns)} ".ljust(size, "ü")
         self.turns.append(text)
         self.exists = True
         return text
@@ -52,6 +59,48 @@ class HistoryMachine(RuleBasedStateMachine):
     def add_and_drop(self, size: int, keep: int) -> None:
         assert self.history.add(user=self.say(size), max_turns=keep)
         self.start = max(self.start, len(self.turns) - keep)
+
+    @rule(size=SIZES, other=SIZES, keep=st.integers(1, 40), other_keep=st.integers(1, 40))
+    def add_while_another_adds(self, size: int, other: int, keep: int, other_keep: int) -> None:
+        """Another writer's turn comes between what an add() has read and what it writes."""
+
+        def add(when: str, number: int) -> None:
+            if when == "before" and self.store.is_head_written():
+                self.store.on_request = lambda when, number: None
+                assert self.history.add(user=first, max_turns=other_keep)
+
+        first = self.say(other)
+        self.store.on_request = add
+        assert self.history.add(user=self.say(size), max_turns=keep)
+        self.start = max(self.start, len(self.turns) - 1 - other_keep, len(self.turns) - keep)
+
+    @rule(
+        size=SIZES,
+        when=st.sampled_from(["before", "after"]),
+        at=st.integers(1, 8),
+        keep=st.none() | st.integers(1, 40),
+    )
+    def be_killed(
+        self, size: int, when: Literal["before", "after"], at: int, keep: int | None
+    ) -> None:
+        """A writer is killed at a request of add(): the turn was added or not."""
+
+        def check(now: str, number: int) -> None:
+            if (now, number) == (when, at):
+                kill()
+
+        text = self.say(size)
+        self.store.requests.clear()
+        self.store.on_request = check
+        with suppress(Killed):
+            self.history.add(user=text, max_turns=keep)
+        self.store.on_request = lambda when, number: None
+        newest = self.history.turns(limit=1)
+        if newest and newest[0].number == len(self.turns) - 1:
+            self.start = max(self.start, len(self.turns) - keep) if keep else self.start
+        else:
+            self.turns.pop()
+            self.exists = bool(self.turns)
 
     @rule(name=st.sampled_from("abcdefgh"), size=SIZES)
     def add_with_id(self, name: str, size: int) -> None:
@@ -85,6 +134,7 @@ class HistoryMachine(RuleBasedStateMachine):
         self.memory.set("chat", [each for pair in pairs for each in pair], "user", "ada")
         assert self.history.adopt()
         self.exists = True
+        self.adopted = len(sizes)
 
     @rule(keep=st.sampled_from([30, 300, 3_000]), portion=st.sampled_from([60, 500, 5_000]))
     def compact(self, keep: int, portion: int) -> None:
@@ -114,11 +164,22 @@ class HistoryMachine(RuleBasedStateMachine):
     @rule(tokens=st.integers(1, 3_000), turns=NUMBERS)
     def read_a_window(self, tokens: int, turns: int) -> None:
         messages = self.history.messages(max_tokens=tokens, max_turns=turns or None)
-        whole = self.history.messages()
-        said = [message for message in whole if not message["content"].startswith(PREFIX)]
-        found = [message for message in messages if not message["content"].startswith(PREFIX)]
-        assert found == said[len(said) - len(found) :]
-        assert sum(-(-len(m["content"].encode()) // 4) + 4 for m in messages) <= tokens
+        expected: list[str] = []
+        first = max(self.start, self.summarized, len(self.turns) - (turns or len(self.turns)))
+        summary = None if self.summary is None else PREFIX + self.summary
+        if summary is None or tokens_of(summary) > tokens:
+            summary = None
+        else:
+            tokens -= tokens_of(summary)
+        for number in range(len(self.turns) - 1, first - 1, -1):
+            tokens -= tokens_of(self.turns[number]) + (5 if number < self.adopted else 0)
+            if tokens < 0:
+                break
+            expected.insert(0, self.turns[number])
+        assert [m["content"] for m in messages if m["role"] == "user"] == [
+            *([] if summary is None else [summary]),
+            *expected,
+        ]
 
     @rule(before=NUMBERS, limit=st.integers(1, 40))
     def read_a_page(self, before: int, limit: int) -> None:

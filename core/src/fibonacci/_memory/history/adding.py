@@ -39,6 +39,10 @@ class Addition(HeadChange):
         self._is_new = False
         """Whether it begins the history."""
         self._drops_pages = False
+        self._generation = ""
+        """Of the head that was found or proposed last."""
+        self._stored_pages_of: set[str] = set()
+        """Generations; those that are not the head's were cleared meanwhile."""
 
     async def run(self) -> bool:
         """Add the turn; return False if the history had one with the same id."""
@@ -47,44 +51,60 @@ class Addition(HeadChange):
         return not self._is_known
 
     async def propose(self, found: bytes | None) -> Head | None:
+        self.is_partial = False
         old = self._records.parse_head(found)
-        if old is not None:
-            if await self._was_added(old):
-                return None
-            if self._digest and old.knows(self._digest):
-                self._is_known = True
-                return None
+        if old is not None and await self._is_there(old):
+            self._generation = old.generation
+            return None
         # A new generation for each attempt: an earlier one may have had pages, and been cleared.
         head = Head(expires=self._ttl_ms is not None) if old is None else old
+        self._generation = head.generation
+        self._is_new = old is None
         new = head.add(self._turn, self._digest, self._max_turns)
         if len(found or b"") + self._records.size(self._turn) + _SLACK > HEAD_BYTES:
-            new = await self._make_room(new)
-        self._is_new = old is None
-        self._drops_pages = new.start > 0 and new.first > head.first
+            new = await self._make_room(head, new)
+        if new.start > 0 and new.first > head.first:
+            self._drops_pages = True
         return new
 
-    async def _make_room(self, head: Head) -> Head:
-        """Return the head with as many turns less as the newest one needs."""
-        sizes = [self._records.size(turn) for turn in head.turns]
-        rest = len(codec.encode(attrs.evolve(head, turns=()).to_json(), self._records.address))
+    async def _is_there(self, head: Head) -> bool:
+        """Return whether the history has the turn, or another one with the same id."""
+        if await self._was_added(head):
+            return True
+        self._is_known = bool(self._digest) and head.knows(self._digest)
+        return self._is_known
+
+    async def _make_room(self, head: Head, new: Head) -> Head:
+        """Return the new head with as many old turns less as the newest one needs.
+
+        Only one page at a time leaves a head: a page's key stands for one content as long as each
+        page begins where a head begins that was stored. If one is not enough, this returns the old
+        head with a page less, and the turn is added to that.
+        """
+        sizes = [self._records.size(turn) for turn in new.turns]
+        rest = len(codec.encode(attrs.evolve(new, turns=()).to_json(), self._records.address))
         room = max(MIN_ROOM, HEAD_BYTES - rest)
-        while len(sizes) > 1 and sum(sizes) > room:
-            kept = head.without_dropped()
-            kept_sizes = sizes[len(head.turns) - len(kept.turns) :]
-            if len(kept_sizes) == 1 or sum(kept_sizes) <= room:
-                return kept
-            count = await self._move_page(head, sizes[:-1])
-            head, sizes = head.without(count), sizes[count:]
-        return head
+
+        def fits(head: Head) -> bool:
+            return len(head.turns) == 1 or sum(sizes[-len(head.turns) :]) <= room
+
+        if fits(kept := new.without_dropped()):
+            return kept
+        count = await self._move_page(head, sizes[:-1])
+        if fits(moved := new.without(count)):
+            return moved
+        self.is_partial = True
+        return head.without(count)
 
     async def _move_page(self, head: Head, sizes: list[int]) -> int:
-        """Store a page of the oldest turns; return how many it has."""
+        """Store a page of the head's oldest turns; return how many it has."""
         page = head.oldest_page(sizes)
+        self._stored_pages_of.add(head.generation)
         stored = await store_page(self._records, head, page, self._deadline)
-        same = all(map(StoredTurn.__eq__, stored.turns, head.turns[:-1]))
-        if not same or list(stored.before) != list(page.before):
+        same = all(map(StoredTurn.__eq__, stored.turns, head.turns))
+        if not same or stored.first != page.first or list(stored.before) != list(page.before):
             raise self._records.corrupt_error(f"its page {page.first} has other turns")
-        if len(stored.turns) >= len(head.turns):
+        if len(stored.turns) > len(head.turns):
             raise HeadChanged  # its writer knows a newer head
         return len(stored.turns)
 
@@ -93,12 +113,15 @@ class Addition(HeadChange):
 
         If the history was cleared since, the turn is gone in any case, and is added again.
         """
-        for proposal in self.unproven:
+        for _, proposal, _ in self.unproven:
             number = proposal.count - 1
             if proposal.generation != head.generation or number >= head.count:
                 continue
             if number < head.start:
-                raise OutcomeUnknownError("the turn, if it was added, was dropped since")
+                raise OutcomeUnknownError(
+                    f"whether the turn was added to {self._records.address} is not known: other "
+                    f"writers have dropped the turns of that moment since"
+                )
             if await self._read_turn(head, number) == self._turn:
                 return True
         return False
@@ -113,7 +136,7 @@ class Addition(HeadChange):
     async def _remove_pages(self) -> None:
         """Remove pages that are no longer needed. The turn was added, whatever happens here."""
         try:
-            if self._is_new:
+            if self._is_new or self._stored_pages_of - {self._generation}:
                 await remove_other_generations(self._records, self._deadline)
             elif self._drops_pages:
                 await remove_dropped_pages(self._records, self._deadline)

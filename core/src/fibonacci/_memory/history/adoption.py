@@ -3,10 +3,18 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from fibonacci._memory.history.expiry import Renewal
+import attrs
+
 from fibonacci._memory.history.layout import HEAD_BYTES, Head, Page, StoredTurn, is_head
 from fibonacci._memory.history.messages import Message, check_messages
-from fibonacci._memory.history.page_ttl import head_ttl_ms, longer, with_margin
+from fibonacci._memory.history.page_ttl import (
+    extend_page,
+    head_ttl_ms,
+    longer,
+    new_mark,
+    shorten_page,
+    with_margin,
+)
 from fibonacci._memory.history.records import BATCH_SIZE, HistoryRecords
 from fibonacci._memory.history.removal import remove_other_generations
 from fibonacci.errors import (
@@ -15,6 +23,7 @@ from fibonacci.errors import (
     OutcomeUnknownError,
     WrongTypeError,
 )
+from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import KEEP_TTL
 
 MAX_ATTEMPTS: Final = 20
@@ -33,48 +42,95 @@ async def adopt(records: HistoryRecords, store_turn: StoreTurn) -> bool:
 
     The pages are written first: until the head takes the place of the list, nobody reads them.
     """
-    generations: set[str] = set()
+    adoption = _Adoption(records)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         found = await records.store.read(records.address, deadline=records.due())
         if found is None:
-            return False
+            return await adoption.finish("")
         value: Any = records.context.serializer.deserialize(found, records.address)
         if is_head(value):
-            if value["generation"] not in generations:
-                return False
-            await remove_other_generations(records)
-            return True  # the response was lost
+            return await adoption.finish(value["generation"])
         turns = [store_turn(messages) for messages in split_turns(value, str(records.address))]
-        left = await head_ttl_ms(records)
-        head, pages = build(records, turns, expires=left is not None)
-        generations.add(head.generation)
-        await write_pages(records, head, pages, with_margin(left))
-        if await _replace(records, found, head):
-            await _finish(records, left)
-            return True
+        copy = await adoption.write_copy(turns)
+        if await adoption.replace(found, copy):
+            return await adoption.finish(copy.head.generation)
         await records.store.pause(attempt, records.address, deadline=records.due())
     raise ConflictError(
         f"gave up on adopting {records.address}: other writers changed the list each time"
     )
 
 
-async def _replace(records: HistoryRecords, found: bytes, head: Head) -> bool:
-    """Write the head if the list is still the same; return whether it certainly was written."""
-    data = records.serialize_head(head)
-    try:
-        return await records.store.compare_and_set(
-            records.address, found, data, KEEP_TTL, deadline=records.due()
-        )
-    except OutcomeUnknownError:
+@attrs.frozen(kw_only=True)
+class _Copy:
+    """A list as a history, of which the pages are stored."""
+
+    head: Head
+    pages: Sequence[Page]
+    ttl_ms: int | None
+    """What the list had left when it was copied, in milliseconds; None: for ever."""
+
+
+class _Adoption:
+    """One caller's attempts to adopt a list."""
+
+    def __init__(self, records: HistoryRecords) -> None:
+        self._records = records
+        self._copies: dict[str, _Copy] = {}
+        """By generation: those whose heads may have taken the list's place."""
+
+    async def write_copy(self, turns: Sequence[StoredTurn]) -> _Copy:
+        """Store the pages of a history with these turns."""
+        left = await head_ttl_ms(self._records)
+        head, pages = build(self._records, turns)
+        await write_pages(self._records, head, pages, with_margin(left))
+        copy = _Copy(head=head, pages=pages, ttl_ms=left)
+        self._copies[head.generation] = copy
+        return copy
+
+    async def replace(self, found: bytes, copy: _Copy) -> bool:
+        """Write the head if the list is still the same; return whether it certainly was written."""
+        data, store = self._records.serialize_head(copy.head), self._records.store
+        try:
+            if await store.compare_and_set(
+                self._records.address, found, data, KEEP_TTL, deadline=self._records.due()
+            ):
+                return True
+        except OutcomeUnknownError:
+            return False  # the next read tells
+        await self._remove(copy)
         return False
 
+    async def finish(self, generation: str) -> bool:
+        """Remove the other copies; return whether the head of this generation is of one of them."""
+        for copy in list(self._copies.values()):
+            if copy.head.generation != generation:
+                await self._remove(copy)
+        if generation not in self._copies:
+            return False
+        await self._adjust_ttls(self._copies[generation])
+        await remove_other_generations(self._records)
+        return True
 
-async def _finish(records: HistoryRecords, ttl_ms: int | None) -> None:
-    """Remove the pages of other attempts. If the list was given another ttl, renew the pages."""
-    left = await head_ttl_ms(records)
-    if longer(left, ttl_ms) != ttl_ms or (left is not None and ttl_ms is None):
-        await Renewal(records, left).run()
-    await remove_other_generations(records)
+    async def _remove(self, copy: _Copy) -> None:
+        del self._copies[copy.head.generation]
+        addresses = self._page_addresses(copy)
+        for start in range(0, len(addresses), BATCH_SIZE):
+            part = addresses[start : start + BATCH_SIZE]
+            await self._records.store.remove_many(part, deadline=self._records.due())
+
+    async def _adjust_ttls(self, copy: _Copy) -> None:
+        """If the list was given another ttl while it was copied, have the pages live as long."""
+        left = await head_ttl_ms(self._records)
+        ttl_ms = with_margin(left)
+        for address in self._page_addresses(copy):
+            if copy.ttl_ms is None and left is not None:
+                await shorten_page(self._records, address, ttl_ms, mark="")
+            elif longer(left, copy.ttl_ms) != copy.ttl_ms:
+                await extend_page(self._records, address, ttl_ms, new_mark())
+
+    def _page_addresses(self, copy: _Copy) -> list[Address]:
+        generation = copy.head.generation
+        return [self._records.page_address(generation, page.first) for page in copy.pages]
 
 
 def split_turns(value: Any, name: str) -> Iterator[list[Message]]:
@@ -94,20 +150,30 @@ def split_turns(value: Any, name: str) -> Iterator[list[Message]]:
 
 
 def _group(items: Sequence[Mapping[str, Any]]) -> Iterator[list[Message]]:
-    """Yield turns. Of messages, one begins with the user's that follows an answer."""
+    """Yield turns. Of messages, one begins with what the user says after an answer."""
     turn: list[Message] = []
+    is_answered = False
     for item in items:
         is_message = "role" in item
-        answered = any(message["role"] in _ANSWERS for message in turn)
-        if turn and (not is_message or (item["role"] == "user" and answered)):
+        message = check_messages([item])[0] if is_message else {}
+        if turn and (not is_message or (is_answered and _is_said(message))):
             yield turn
-            turn = []
+            turn, is_answered = [], False
         if is_message:
-            turn += check_messages([item])
+            turn.append(message)
+            is_answered = is_answered or message["role"] in _ANSWERS
         else:
             yield _pair(item)
     if turn:
         yield turn
+
+
+def _is_said(message: Message) -> bool:
+    """Return whether the user said it: Anthropic's API has the results of tools under that role."""
+    content = message.get("content")
+    blocks = content if isinstance(content, list | tuple) else ()
+    is_result = any(block.get("type") == "tool_result" for block in blocks)
+    return message["role"] == "user" and not is_result
 
 
 def _pair(item: Mapping[str, Any]) -> list[Message]:
@@ -121,11 +187,10 @@ def _pair(item: Mapping[str, Any]) -> list[Message]:
     return check_messages(said)
 
 
-def build(
-    records: HistoryRecords, turns: Sequence[StoredTurn], *, expires: bool
-) -> tuple[Head, list[Page]]:
+def build(records: HistoryRecords, turns: Sequence[StoredTurn]) -> tuple[Head, list[Page]]:
     """Return the head and the pages of a history with these turns."""
-    head, sizes = Head(expires=expires), []
+    sizes: list[int] = []
+    head = Head(expires=True)  # it has the list's ttl, which may change until it is written
     pages: list[Page] = []
     for turn in turns:
         head = head.add(turn, "", None)

@@ -1,6 +1,7 @@
 """Changes of a head by compare-and-set, of which it is known in the end whether they were made."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 from fibonacci._memory.cas import RecordUpdate
 from fibonacci._memory.history.layout import Head
@@ -8,18 +9,30 @@ from fibonacci._memory.history.records import HeadChanged, HistoryRecords, PageM
 from fibonacci.errors import FibonacciError, OutcomeUnknownError
 
 
+class Attempt(NamedTuple):
+    """A proposal whose response was lost: it may have been written, or may yet be."""
+
+    expected: bytes | None
+    """What the record had to hold; None: nothing."""
+    proposal: Head
+    error: OutcomeUnknownError
+
+
 class HeadChange(ABC):
     """One change of a head; it may be proposed several times."""
 
     def __init__(self) -> None:
-        self.unproven: list[Head] = []
-        """Proposals whose response was lost: they may have been written, or may yet be."""
+        self.unproven: list[Attempt] = []
+        """Whether these were written is not known."""
+        self.is_partial = False
+        """Whether the last proposal only makes room: once it is written, there has to be another."""
 
     @abstractmethod
     async def propose(self, found: bytes | None) -> Head | None:
         """Return the new head for the record that was found; None to leave it as it is.
 
-        Raises HeadChanged or PageMissing to be asked again with what is there then.
+        Has to recognize what an unproven attempt wrote. Raises HeadChanged or PageMissing to be
+        asked again with what is there then.
         """
 
 
@@ -33,52 +46,86 @@ async def change_head(
 ) -> None:
     """Write what is proposed, until no other writer comes between.
 
-    If a response is lost, the change is proposed again, and has to recognize what it wrote itself.
-    Raises OutcomeUnknownError only if that can't be found out; ConflictError if other writers won
-    until the deadline. ``ttl_ms`` is for a new record, or for any with ``renews_ttl``.
+    If a response is lost, the change is proposed again. Raises OutcomeUnknownError only if it can't
+    be found out what was written; ConflictError if other writers won until the deadline.
+    ``ttl_ms`` is for a new record, or for any with ``renews_ttl``.
     """
-    unknown: OutcomeUnknownError | None = None
-    unknown_found: bytes | None = None
     update = RecordUpdate(records.handle, records.address, deadline)
     try:
-        stale: list[bytes | None] = []
-        while True:
-            found = await update.read()
-            try:
-                head = await change.propose(found)
-            except HeadChanged as changed:
-                await _check_changed(records, changed, found, stale, deadline)
-                continue
-            if head is None:
-                return
-            if found != unknown_found:  # nobody will find the bytes that were expected again
-                unknown = None
-            data = records.serialize_head(head)
-            try:
-                if await update.try_commit(found, data, ttl_ms, renews_ttl=renews_ttl):
-                    return
-            except OutcomeUnknownError as error:
-                unknown, unknown_found = error, found
-                change.unproven.append(head)
-    except FibonacciError:
-        if unknown is None:
+        await _Attempts(records, change, update, deadline).run(ttl_ms, renews_ttl=renews_ttl)
+        return
+    except FibonacciError as error:
+        if not change.unproven or isinstance(error, OutcomeUnknownError):
             raise
     finally:
         update.release()
-    raise unknown
+    raise change.unproven[-1].error
 
 
-async def _check_changed(
-    records: HistoryRecords,
-    changed: HeadChanged,
-    found: bytes | None,
-    stale: list[bytes | None],
-    deadline: float,
-) -> None:
-    """Back off before the head is read again. CorruptRecordError if it has not changed at all."""
-    if isinstance(changed, PageMissing):
-        await records.raise_if_lost(changed, deadline)
-    elif found in stale[-1:]:
-        raise records.corrupt_error("its head is older than its pages") from None
-    stale.append(found)
-    await records.store.pause(len(stale), records.address, deadline=deadline)
+class _Attempts:
+    """The attempts to make one change."""
+
+    def __init__(
+        self, records: HistoryRecords, change: HeadChange, update: RecordUpdate, deadline: float
+    ) -> None:
+        self._records = records
+        self._change = change
+        self._update = update
+        self._deadline = deadline
+        self._failed = 0
+        self._refused: list[bytes | None] = []
+        """The record that was refused last, as it did not fit its pages."""
+
+    async def run(self, ttl_ms: int | None, *, renews_ttl: bool) -> None:
+        """Make the change. Raises what ``change_head`` raises."""
+        while True:
+            found = await self._update.read()
+            try:
+                head = await self._change.propose(found)
+            except HeadChanged as changed:
+                await self._check_changed(changed, found)
+                continue
+            self._forget_disproved(found)
+            if head is None:
+                return
+            data = self._records.serialize_head(head)
+            try:
+                if not await self._update.try_commit(found, data, ttl_ms, renews_ttl=renews_ttl):
+                    continue
+            except OutcomeUnknownError as error:
+                if not self._change.is_partial:
+                    self._change.unproven.append(Attempt(found, head, error))
+                await self._pause()
+                continue
+            if not self._change.is_partial:
+                return
+
+    def _forget_disproved(self, found: bytes | None) -> None:
+        """Forget attempts that were not written, and never will be.
+
+        The bytes that they expected are gone, and bytes never come back. A record that was to be
+        new is different: it may be absent again.
+        """
+        self._change.unproven = [
+            attempt
+            for attempt in self._change.unproven
+            if attempt.expected is None or attempt.expected == found
+        ]
+
+    async def _check_changed(self, changed: HeadChanged, found: bytes | None) -> None:
+        """Back off before the head is read again. CorruptRecordError if it has not changed at all.
+
+        Reads are linearizable: a head that was read twice is no older than its pages.
+        """
+        if isinstance(changed, PageMissing):
+            await self._records.raise_if_lost(changed, self._deadline)
+        elif found in self._refused:
+            raise self._records.corrupt_error("its head is older than its pages") from None
+        self._refused = [found]
+        await self._pause()
+
+    async def _pause(self) -> None:
+        self._failed += 1
+        await self._records.store.pause(
+            self._failed, self._records.address, deadline=self._deadline
+        )

@@ -121,7 +121,7 @@ class Replacement(HeadChange):
         self._is_done = False
         if head is None or head.generation != self._seen.generation:
             return None
-        if head.summary == self._summary:  # the response to an earlier attempt was lost
+        if self.unproven and head.summary == self._summary:  # only the response was lost
             self._is_done = True
             return None
         if head.summary != self._seen.summary:

@@ -22,7 +22,7 @@ from fibonacci._memory.history import keys
 from fibonacci._memory.history.adding import Addition
 from fibonacci._memory.history.adoption import adopt
 from fibonacci._memory.history.compaction import Compaction
-from fibonacci._memory.history.expiry import Renewal
+from fibonacci._memory.history.renewal import Renewal
 from fibonacci._memory.history.layout import ID_LENGTH, Head, StoredTurn
 from fibonacci._memory.history.messages import Message, check_messages, estimate_tokens
 from fibonacci._memory.history.reading import read_messages, read_range, read_whole
@@ -40,30 +40,37 @@ Content = str | Sequence[dict[str, Any]]
 
 @attrs.frozen(kw_only=True)
 class Turn:
-    """One turn of a history: messages that were added at once."""
+    """One turn of a history: messages that were added at once.
+
+    Attributes:
+        number: 0 for the first turn that was ever added.
+        id: what was passed to ``add`` as ``id``, else random.
+        added_at: when, in UTC, by the clock of the process that added it.
+        messages: dicts with ``role``, ``content`` and whatever else was in them.
+        tokens: an estimate: for each message the bytes in UTF-8 / 4, rounded up, and 4. Blocks,
+            tool calls and other fields count as JSON.
+    """
 
     number: int
-    """0 for the first turn that was ever added."""
     id: str
-    """What was passed to ``add`` as ``id``, else random."""
     added_at: datetime
-    """In UTC, by the clock of the process that added it."""
     messages: list[Message]
-    """Dicts with ``role``, ``content`` and whatever else was in them."""
     tokens: int
-    """An estimate: for each message the bytes in UTF-8 / 4, rounded up, and 4."""
 
 
 @attrs.frozen(kw_only=True)
 class HistoryInfo:
-    """One history of a scope, as a list of chats shows it."""
+    """One history of a scope, as a list of chats shows it.
+
+    Attributes:
+        key: the key of the history in its scope.
+        count: how many turns it has.
+        updated_at: when the newest turn was added, in UTC; None if an empty list was adopted.
+    """
 
     key: str
-    """The key of the history in its scope."""
     count: int
-    """How many turns it has."""
     updated_at: datetime | None
-    """When the newest turn was added, in UTC; None if an empty list was adopted."""
 
 
 class History:
@@ -116,9 +123,9 @@ class History:
                 a list of blocks, and other fields are kept as they are.
             user: instead of ``messages``: what the user said.
             assistant: instead of ``messages``: what the model answered.
-            id: names the turn, so that a second try adds nothing. It is recognized among the newest
-                256 turns that have one.
-            max_turns: how many of the newest turns the history keeps.
+            id: names the turn, so that a second try adds nothing: text of 1 to 1,000 bytes in
+                UTF-8. It is recognized among the newest 256 turns that have one.
+            max_turns: drops all but so many of the newest turns; pass it each time.
             ttl: seconds to live, if this is the first turn; ``default_ttl`` if None, for ever with
                 NO_EXPIRY.
 
@@ -159,7 +166,8 @@ class History:
         """Return what a model should be sent: the newest whole turns that fit, oldest first.
 
         A summary that ``compact`` made comes first, for the turns that it stands for; it counts in
-        ``max_tokens``. If not even the newest turn fits, the list has no turn in it.
+        ``max_tokens``, and is left out if it does not fit. If not even the newest turn fits, the
+        list has no turn in it.
 
         Args:
             max_tokens: of all messages together, by the estimate of :attr:`Turn.tokens`.
@@ -182,9 +190,9 @@ class History:
         return messages or []
 
     def turns(self, before: int | None = None, limit: int = 50) -> list[Turn]:
-        """Return a page of the transcript: the newest turns before a number, oldest first.
+        """Return a part of the transcript: the newest turns before a number, oldest first.
 
-        ``history.turns(before=page[0].number)`` returns the page before ``page``; an empty list is
+        ``history.turns(before=part[0].number)`` returns the part before ``part``; an empty list is
         the end. Compaction changes nothing here.
 
         Args:
@@ -196,7 +204,7 @@ class History:
         return run_sync(self._sync_view.aturns(before, limit))
 
     async def aturns(self, before: int | None = None, limit: int = 50) -> list[Turn]:
-        """Return a page of the transcript; the async form of ``turns``."""
+        """Return a part of the transcript; the async form of ``turns``."""
         if before is not None and (type(before) is not int or before < 0):
             raise InvalidArgumentError("before must be the number of a turn, 0 or more, or None")
         count = _required_count(limit, "limit")
@@ -240,9 +248,11 @@ class History:
             summarize: gets messages, the last summary first, and returns a new summary of all of
                 them. It is called once for each portion; what it raises passes through, and the
                 summaries of earlier portions stay.
-            keep_tokens: tokens of the newest turns that stay as they are; a summary may have as
-                many, and at most half of ``portion_tokens``.
-            portion_tokens: tokens that ``summarize`` gets at once, unless a turn alone has more.
+            keep_tokens: tokens of the newest turns that stay as they are; a newest turn that has
+                more is summarized, too. A summary may have as many, and at most half of
+                ``portion_tokens``.
+            portion_tokens: tokens that ``summarize`` gets at once, with the last summary; but at
+                least one turn, however large it is.
 
         Raises InvalidArgumentError for a summary that is empty, no text or too long, and what
         ``add`` raises.
@@ -289,7 +299,9 @@ class History:
         """Make a history of the list under this key; return False if there is no list.
 
         Its items are messages, with ``role`` and ``content``, or turns, with ``user`` and
-        ``assistant`` and no other field. The expiry stays. A history is left as it is.
+        ``assistant`` and no other field. Of messages, a turn begins with what the user
+        says after an answer; results of tools stay with their calls. The expiry stays. A history is
+        left as it is.
 
         Raises WrongTypeError for any other value, which stays as it is, and what ``add`` raises.
         """
@@ -302,8 +314,9 @@ class History:
     def touch(self, ttl: TTL) -> bool:
         """Give the whole history a new expiry; return whether there is one.
 
-        It takes three requests and more for each page, about 4 KB of turns. ``memory.touch`` with
-        the key of the history would leave the older turns with their expiry.
+        It takes three requests and more for each page, about 4 KB of turns. After an error, call
+        it again: until then older turns may stay in the store longer than the history.
+        ``memory.touch`` with the key of the history would leave them with their expiry.
 
         Args:
             ttl: seconds to live from now, or NO_EXPIRY.
@@ -320,7 +333,8 @@ class History:
         """Delete the history. A turn that is added meanwhile begins a new one.
 
         It takes several requests; after an error, call it again. Raises WrongTypeError if the key
-        has another value, which stays, and what ``get`` raises.
+        has another value, which stays (but not if it is written at that moment), and what ``get``
+        raises: a record that can't be read has to be removed by ``memory.delete`` first.
         """
         return run_sync(self._sync_view.aclear())
 

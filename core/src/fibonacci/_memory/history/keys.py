@@ -13,6 +13,7 @@ from fibonacci.errors import InvalidKeyError
 from fibonacci.plugin.address import MAX_NAME_BYTES, Address
 
 _MARK: Final = "/pages/"
+_GENERATION: Final = re.compile(r"[\w-]{22}", re.ASCII)
 _PAGE: Final = re.compile(r"/pages/(?P<generation>[\w-]{22})/(?P<first>[0-9]{12})", re.ASCII)
 _SUFFIX_LENGTH: Final = len(_MARK) + 22 + 1 + 12
 
@@ -35,6 +36,11 @@ def check_key(key: str) -> None:
             f"the key of a history has {size:,} bytes in UTF-8; it may have {limit}, as those of "
             f"its pages are longer"
         )
+
+
+def is_generation(text: str) -> bool:
+    """Return whether a text can be a generation."""
+    return bool(_GENERATION.fullmatch(text))
 
 
 def page_prefix(head: Address, generation: str = "") -> str:

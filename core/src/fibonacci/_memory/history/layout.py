@@ -2,18 +2,19 @@
 
 Only the head decides what the history holds, and only compare-and-set changes it. A page is written
 once, before its turns leave the head, and has the number of its first turn in its key. It begins
-where the head of that moment begins, and turns leave the head from its front only, so a page's key
-stands for one content, whichever writer writes it.
+where the stored head begins, and turns leave the head from its front only, one page at a time. So a
+page's key stands for the same turns, after the same pages, whichever writer writes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, takewhile
 from secrets import token_urlsafe
 from typing import Any, Final, NamedTuple, Self
 
 import attrs
-from attrs.validators import deep_iterable, instance_of, min_len, optional
+from attrs.validators import deep_iterable, instance_of, le, min_len, optional
 
+from fibonacci._memory.history.keys import is_generation
 from fibonacci._memory.history.messages import Message
 
 VERSION: Final = 1
@@ -38,7 +39,16 @@ KNOWN_IDS: Final = 256
 ID_LENGTH: Final = 10
 """Characters of an id's digest, 6 bits each: 256 of them take 2.5 KB of the head."""
 
-_int: Final = instance_of(int)
+MAX_TIME: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999, the last that a datetime can be."""
+
+
+def _count(instance: Any, field: Any, value: Any) -> None:
+    """Raise ValueError for what is no count: a whole number from 0."""
+    if type(value) is not int or value < 0:
+        raise ValueError(field.name)
+
+
 _str: Final = instance_of(str)
 
 
@@ -47,9 +57,9 @@ class StoredTurn:
     """One turn, as it is stored."""
 
     id: str = attrs.field(validator=_str)
-    added_at: int = attrs.field(validator=_int)
+    added_at: int = attrs.field(validator=[_count, le(MAX_TIME)])
     """Milliseconds since the epoch, by the clock of its writer."""
-    tokens: int = attrs.field(validator=_int)
+    tokens: int = attrs.field(validator=_count)
     messages: Sequence[Message] = attrs.field(
         repr=False, validator=deep_iterable(instance_of(dict), min_len(1))
     )
@@ -93,7 +103,7 @@ PageSize = Sequence[int]
 class Page:
     """Turns that have left the head, or are about to."""
 
-    first: int = attrs.field(validator=_int)
+    first: int = attrs.field(validator=_count)
     """The number of its first turn."""
     before: Sequence[PageSize]
     """The newest pages before it, oldest first."""
@@ -104,7 +114,7 @@ class Page:
     @property
     def name(self) -> PageName:
         """What it is known by."""
-        return PageName(self.first, self.first + len(self.turns), _tokens(self.turns))
+        return PageName(self.first, self.first + len(self.turns), total_tokens(self.turns))
 
     @property
     def names_before(self) -> list[PageName]:
@@ -126,7 +136,7 @@ class Page:
         turns = [StoredTurn.from_json(turn) for turn in value["turns"]]
         before, mark = _sizes(value["before"]), value["mark"]
         page = cls(first=value["first"], before=before, turns=turns, mark=mark)
-        if not turns or page.first < 0:
+        if not turns:
             raise ValueError
         return page
 
@@ -136,9 +146,9 @@ class Summary:
     """What stands for the oldest turns when a model is sent the history."""
 
     text: str = attrs.field(repr=False, validator=_str)
-    end: int = attrs.field(validator=_int)
+    end: int = attrs.field(validator=_count)
     """The number of the first turn that is not in it."""
-    tokens: int = attrs.field(validator=_int)
+    tokens: int = attrs.field(validator=_count)
 
 
 @attrs.frozen(kw_only=True)
@@ -146,14 +156,14 @@ class Head:
     """The head record."""
 
     generation: str = attrs.field(factory=lambda: token_urlsafe(16), validator=_str)
-    """Random: a history that begins again after it was cleared has another one."""
-    start: int = attrs.field(default=0, validator=_int)
+    """22 random characters: a history that begins again after it was cleared has others."""
+    start: int = attrs.field(default=0, validator=_count)
     """The number of the oldest turn that the history still has."""
-    count: int = attrs.field(default=0, validator=_int)
+    count: int = attrs.field(default=0, validator=_count)
     """How many turns were added in all: the number of the next one."""
     expires: bool = attrs.field(default=False, validator=instance_of(bool))
-    """Whether the history has a ttl, so that a new page must have one, too."""
-    touched: int = attrs.field(default=0, validator=_int)
+    """Whether the history may have a ttl, so that a new page must have one, too."""
+    touched: int = attrs.field(default=0, validator=_count)
     """How often the ttl was changed: a writer that knows an older one loses."""
     summary: Summary | None = attrs.field(default=None, validator=optional(instance_of(Summary)))
     pages: Sequence[PageSize] = ()
@@ -212,7 +222,7 @@ class Head:
 
     def without(self, count: int) -> "Head":
         """Return the head after so many of its oldest turns have left it, as a page."""
-        pages = [*self.pages, [count, _tokens(self.turns[:count])]][-KNOWN_PAGES:]
+        pages = [*self.pages, [count, total_tokens(self.turns[:count])]][-KNOWN_PAGES:]
         return attrs.evolve(self, pages=pages, turns=self.turns[count:])
 
     def to_json(self) -> dict[str, Any]:
@@ -246,7 +256,9 @@ class Head:
             turns=[StoredTurn.from_json(turn) for turn in value["turns"]],
         )
         oldest = head.first - sum(count for count, _ in head.pages)
-        if not 0 <= oldest <= head.first or not 0 <= head.start <= head.count:
+        if not 0 <= oldest <= head.first or head.unsummarized > head.count:
+            raise ValueError
+        if not is_generation(head.generation):
             raise ValueError
         if oldest > head.start and len(head.pages) < KNOWN_PAGES:
             raise ValueError
@@ -260,13 +272,16 @@ def is_head(value: Any) -> bool:
     return isinstance(value.get("generation"), str) and isinstance(value.get("turns"), list)
 
 
-def _tokens(turns: Sequence[StoredTurn]) -> int:
-    return sum(turn.tokens for turn in turns)
+def total_tokens(items: Iterable[StoredTurn | PageName]) -> int:
+    """Return the tokens of turns, or of pages."""
+    return sum(item.tokens for item in items)
 
 
 def _sizes(value: Any) -> list[PageSize]:
     """Return the sizes of pages that were stored; any error if they are none."""
-    if not all(count > 0 and tokens >= 0 for count, tokens in value):
+    if not all(
+        type(count) is type(tokens) is int and count > 0 <= tokens for count, tokens in value
+    ):
         raise ValueError
     return list(value)
 

@@ -5,7 +5,6 @@ is only ever extended, by a compare-and-set that changes its bytes. It is shorte
 alone: the one that last extended it, and has shortened the head's since.
 """
 
-from contextlib import suppress
 from secrets import token_urlsafe
 from typing import Final
 
@@ -13,9 +12,9 @@ import attrs
 
 from fibonacci._memory.history.layout import Head, Page
 from fibonacci._memory.history.records import HistoryRecords
-from fibonacci.errors import OutcomeUnknownError
+from fibonacci.errors import ConflictError, OutcomeUnknownError
 from fibonacci.plugin.address import Address
-from fibonacci.plugin.storage import ABSENT
+from fibonacci.plugin.storage import ABSENT, Absent
 
 MARGIN: Final = 3_600
 """Seconds that a page lives longer than its head: the head's ttl may begin later, as it is set
@@ -43,6 +42,39 @@ async def head_ttl_ms(records: HistoryRecords, deadline: float | None = None) ->
     return 0 if left is ABSENT else left
 
 
+class _PageUpdate:
+    """One caller's attempts to write one page, until a deadline."""
+
+    def __init__(self, records: HistoryRecords, address: Address, deadline: float | None) -> None:
+        self.deadline = records.due(deadline)
+        self._records = records
+        self._address = address
+        self._failed = 0
+
+    async def try_commit(self, expected: bytes | Absent, data: bytes, ttl_ms: int | None) -> bool:
+        """Write the page, or else back off and return False; also if a response was lost.
+
+        Raises ConflictError at the deadline, OutcomeUnknownError if the last response was lost.
+        """
+        store, unknown = self._records.store, None
+        try:
+            if await store.compare_and_set(
+                self._address, expected, data, ttl_ms, deadline=self.deadline
+            ):
+                return True
+        except OutcomeUnknownError as error:
+            unknown = error
+        self._failed += 1
+        try:
+            await store.pause(self._failed, self._address, deadline=self.deadline)
+        except ConflictError:
+            if unknown is None:
+                raise
+        else:
+            return False
+        raise unknown
+
+
 async def store_page(records: HistoryRecords, head: Head, page: Page, deadline: float) -> Page:
     """Write a page if no other writer has; return the page that is stored, with a ttl that fits.
 
@@ -51,15 +83,12 @@ async def store_page(records: HistoryRecords, head: Head, page: Page, deadline: 
     address = records.page_address(head.generation, page.first)
     data = records.context.serializer.serialize(page.to_json(), address)
     ttl_ms = with_margin(await head_ttl_ms(records, deadline)) if head.expires else None
-    while True:
-        with suppress(OutcomeUnknownError):  # then the page is there, or is written again
-            if await records.store.compare_and_set(
-                address, ABSENT, data, ttl_ms, deadline=deadline
-            ):
-                return page
+    update = _PageUpdate(records, address, deadline)
+    while not await update.try_commit(ABSENT, data, ttl_ms):
         found = await extend_page(records, address, ttl_ms, new_mark(), deadline)
         if found is not None:
             return found
+    return page
 
 
 async def extend_page(
@@ -70,34 +99,28 @@ async def extend_page(
     deadline: float | None = None,
 ) -> Page | None:
     """Have a page live at least so long, and mark it; return it, or None if it is not there."""
-    attempts = 0
+    update = _PageUpdate(records, address, deadline)
     while True:
-        data = await records.store.read(address, deadline=records.due(deadline))
-        left = await records.store.remaining_ttl_ms(address, deadline=records.due(deadline))
+        data = await records.store.read(address, deadline=update.deadline)
+        left = await records.store.remaining_ttl_ms(address, deadline=update.deadline)
         if data is None or left is ABSENT:
             return None
         page = attrs.evolve(records.parse_page(data, address), mark=mark)
         marked = records.context.serializer.serialize(page.to_json(), address)
-        with suppress(OutcomeUnknownError):
-            if await records.store.compare_and_set(
-                address, data, marked, longer(left, ttl_ms), deadline=records.due(deadline)
-            ):
-                return page
-        attempts += 1
-        await records.store.pause(attempts, address, deadline=records.due(deadline))
+        if await update.try_commit(data, marked, longer(left, ttl_ms)):
+            return page
 
 
 async def shorten_page(
     records: HistoryRecords, address: Address, ttl_ms: int | None, mark: str
 ) -> None:
     """Have a page live only so long, if it has this mark: nobody has extended it since."""
-    while (data := await records.store.read(address, deadline=records.due())) is not None:
+    update = _PageUpdate(records, address, None)
+    while (data := await records.store.read(address, deadline=update.deadline)) is not None:
         page = records.parse_page(data, address)
         if page.mark != mark:
             return
         page = attrs.evolve(page, mark=new_mark())  # not as before it was marked
         unmarked = records.context.serializer.serialize(page.to_json(), address)
-        with suppress(OutcomeUnknownError):  # then it is unmarked, or is tried again
-            await records.store.compare_and_set(
-                address, data, unmarked, ttl_ms, deadline=records.due()
-            )
+        if await update.try_commit(data, unmarked, ttl_ms):
+            return

@@ -16,6 +16,7 @@ from fibonacci._memory.history.layout import (
     PageName,
     StoredTurn,
     is_head,
+    total_tokens,
 )
 from fibonacci.errors import (
     CorruptRecordError,
@@ -85,13 +86,14 @@ class HistoryRecords:
         """Return the head with this value; WrongTypeError if it is none, CorruptRecordError."""
         if not is_head(value):
             raise self.wrong_type_error(value)
-        if value["history"] != VERSION:
+        if value["history"] > VERSION:
             raise StorageError(
                 f"{self.address} is a history of layout version {value['history']}, but this "
                 f"release of fibonacci-core supports version {VERSION}: upgrade fibonacci-core"
             )
         with suppress(*_PARSE_ERRORS):
-            return Head.from_json(value)
+            if value["history"] == VERSION:
+                return Head.from_json(value)
         raise self.corrupt_error("its head was changed by another program")
 
     def serialize_head(self, head: Head) -> bytes:
@@ -153,7 +155,7 @@ class HistoryRecords:
         the history's start. Raises PageMissing, CorruptRecordError.
         """
         names = head.page_names
-        while names and names[0].first > number and _tokens(names) < max_tokens:
+        while names and names[0].first > number and total_tokens(names) < max_tokens:
             before = (await self.read_page(head, names[0], deadline)).names_before
             if not before:
                 raise self.corrupt_error(f"its page {names[0].first} knows none before it")
@@ -176,7 +178,3 @@ class HistoryRecords:
     def corrupt_error(self, reason: str) -> CorruptRecordError:
         """Return the error for records that do not fit together."""
         return CorruptRecordError(f"the history {self.address} is corrupt: {reason}. clear() it")
-
-
-def _tokens(names: Sequence[PageName]) -> int:
-    return sum(name.tokens for name in names)

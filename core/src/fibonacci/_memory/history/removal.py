@@ -21,15 +21,22 @@ async def remove_history(records: HistoryRecords) -> None:
 
 
 async def remove_other_generations(records: HistoryRecords, deadline: float | None = None) -> None:
-    """Remove the pages of all generations but the head's."""
+    """Remove the pages of all generations but the head's.
+
+    Does nothing while the key has another value: it may be a list that is being adopted, whose
+    pages are written before their head.
+    """
     pages, cursor = await _scan(records, "", None, deadline)
     while True:
         if pages:
-            # Read after the pages were listed: they were written after their head, so a generation
-            # that is not the head's now has been replaced, and never comes back.
-            generation = await _read_generation(records, deadline)
-            others = [page for page in pages if page.generation != generation]
-            await _remove(records, others, deadline)
+            # Read after the pages were listed: all others were written after their head, so a
+            # generation that is not the head's now has been replaced, and never comes back.
+            try:
+                head = await records.read_head(deadline)
+            except WrongTypeError:
+                return
+            current = head and head.generation
+            await _remove(records, [page for page in pages if page.generation != current], deadline)
         if cursor is None:
             return
         pages, cursor = await _scan(records, "", cursor, deadline)
@@ -44,14 +51,6 @@ async def remove_dropped_pages(records: HistoryRecords, deadline: float) -> None
     oldest = names[0].first if names else head.first
     pages, _ = await _scan(records, head.generation, None, deadline)
     await _remove(records, [page for page in pages if page.first < oldest], deadline)
-
-
-async def _read_generation(records: HistoryRecords, deadline: float | None) -> str | None:
-    try:
-        head = await records.read_head(deadline)
-    except WrongTypeError:  # another value has taken its place
-        return None
-    return None if head is None else head.generation
 
 
 async def _scan(

@@ -33,15 +33,16 @@ class HistoryOperations(ListingOperations):
     ) -> list[HistoryInfo]:
         """Return the histories of one scope, sorted by key.
 
-        Reads all records of the scope that may be one: a pattern such as ``"chat:*"`` spares it
-        the others.
+        Reads all records of the scope that may be one; a pattern such as ``"chat:*"`` limits what
+        is read.
 
         Args:
             scope: workflow, user, organization or global.
             user_id: the user, for the user scope only.
             pattern: which keys, as for ``list_keys``; None: all.
 
-        Raises what ``list_keys`` and ``get`` raise.
+        Raises what ``list_keys`` raises, and what ``count`` of each history raises: one that is
+        corrupt, or of a newer release, fails the call. A pattern can leave it out.
         """
         return run_sync(self._sync_view.ahistories(scope, user_id, pattern))
 
