@@ -97,7 +97,7 @@ def test_inherited_arguments_have_one_text(node: type[Node]):
 
 
 ASYNC_FORM = r"the async form of ``(\w+)``"
-CREATED_BY_CORE = ("ExecutionResult", "MemoryManager", "MemoryView", "RunMemory")
+CREATED_BY_CORE = ("ExecutionResult", "History", "MemoryManager", "MemoryView", "RunMemory")
 """Classes that users get objects of, and can't call."""
 
 USERS_TESTING_TOOLS = ("fresh_memory", "override_model", "ScriptedModel")

@@ -252,6 +252,15 @@ def test_max_turns_of_a_long_history(history: History, memory: MemoryManager) ->
     assert len(memory.list_keys("user", "ada")) <= 6
 
 
+def test_touch_after_max_turns(history: History, memory: MemoryManager) -> None:
+    """touch() removes records that have only dropped turns, which would keep their expiry."""
+    add_turns(history, 60)
+    history.add(user="60", max_turns=1)
+    assert len(memory.list_keys("user", "ada")) > 3
+    assert history.touch(900)
+    assert memory.list_keys("user", "ada") == ["chat"]
+
+
 def test_clear_removes_all_records(history: History, memory: MemoryManager) -> None:
     """clear() removes the history with all its records, and nothing else."""
     other = memory.history("chat/pages", user_id="ada")

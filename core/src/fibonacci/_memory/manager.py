@@ -18,6 +18,7 @@ from fibonacci._memory.operations.basic import BasicOperations
 from fibonacci._memory.operations.batch import BatchOperations
 from fibonacci._memory.operations.expiry import ExpiryOperations
 from fibonacci._memory.operations.histories import HistoryOperations
+from fibonacci._memory.operations.listing import ListingOperations
 from fibonacci._memory.operations.rewrap import RewrapOperations
 from fibonacci._memory.reads import ReadResult, ReadSpec, Spaces, default_scope, read_values
 from fibonacci.errors import ScopeError
@@ -27,6 +28,7 @@ from fibonacci.plugin.address import SCOPES, Scope, Space
 class AllOperations(
     BasicOperations,
     HistoryOperations,
+    ListingOperations,
     AtomicOperations,
     BatchOperations,
     ExpiryOperations,

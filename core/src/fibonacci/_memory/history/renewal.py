@@ -18,6 +18,7 @@ from fibonacci._memory.history.page_ttl import (
 )
 from fibonacci._memory.history.reading import read_whole
 from fibonacci._memory.history.records import HeadChanged, HistoryRecords, PageMissing
+from fibonacci._memory.history.removal import remove_dropped_pages
 from fibonacci.errors import ConflictError
 
 MAX_ROUNDS: Final = 10
@@ -47,7 +48,7 @@ class Renewal(HeadChange):
             deadline = self._records.due()
             await change_head(self._records, self, deadline, ttl_ms=self._ttl_ms, renews_ttl=True)
             if self._is_done:
-                await self._shorten_pages(self._extended)
+                await self._finish(self._extended)
                 return True
         raise ConflictError(
             f"gave up on the ttl of the history {self._records.address}: other callers changed it "
@@ -77,12 +78,17 @@ class Renewal(HeadChange):
                 raise PageMissing(head.generation, name)
         self._extended = head
 
-    async def _shorten_pages(self, head: Head) -> None:
-        """Have the pages end with the head, unless another caller has extended them since."""
+    async def _finish(self, head: Head) -> None:
+        """Have the pages end with the head, unless another caller has extended them since.
+
+        Pages of dropped turns, which were not extended, are removed.
+        """
         ttl_ms = with_margin(self._ttl_ms)
         try:
             for name in await self._records.names_back_to(head, head.start):
                 address = self._records.page_address(head.generation, name.first)
                 await shorten_page(self._records, address, ttl_ms, self._mark)
+            if head.start > 0:
+                await remove_dropped_pages(self._records, self._records.due())
         except HeadChanged:
             return  # the history was cleared
