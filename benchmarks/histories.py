@@ -88,7 +88,7 @@ def fill(history: History, length: int) -> None:
         tokens = sum(estimate_tokens(message, records.address) for message in TURN)
         turn = StoredTurn(id="x" * 12, added_at=1_764_500_000_000, tokens=tokens, messages=TURN)
         head, pages = build(records, [turn] * length)
-        await write_pages(records, head, pages, None)
+        await write_pages(records, head, pages)
         data, deadline = records.serialize_head(head), records.due()
         await records.handle.store.write(records.address, data, None, deadline=deadline)
 

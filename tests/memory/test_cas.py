@@ -18,7 +18,7 @@ from fibonacci import (
     MemoryManager,
     Workflow,
 )
-from fibonacci._memory.cas import MAX_HANDOFFS
+from fibonacci._memory.cas import MAX_HANDOFFS, RecordUpdate
 from fibonacci.testing.threads import run_concurrently
 
 from .slow_store import SlowStore
@@ -107,6 +107,31 @@ def test_writer_is_not_handed_an_older_value(slow_store: SlowStore, slow_memory:
         respond.set()
         assert appending.result() == 2
         assert adding.result() == 6
+
+
+def test_first_of_two_values_is_not_handed_over(slow_memory: MemoryManager):
+    """A writer that stores one value, and fails to store a second one, hands over neither.
+
+    A writer that enqueued in between would be handed a value that was gone when it came.
+    """
+
+    async def write() -> bytes | None:
+        handle = slow_memory._context.handle
+        address = slow_memory._resolve_address("key", "workflow", None)
+        due = time.monotonic() + 60
+        first, second = RecordUpdate(handle, address, due), RecordUpdate(handle, address, due)
+        assert await first.read() is None
+        assert await first.try_commit(None, b"1", None)
+        assert await handle.store.compare_and_set(address, b"1", b"2", None, deadline=due)
+        waiting = asyncio.create_task(second.read())
+        await asyncio.sleep(0)
+        assert not await first.try_commit(b"1", b"3", None)
+        first.release()
+        found = await waiting
+        second.release()
+        return found
+
+    assert asyncio.run(write()) == b"2"
 
 
 def test_failing_update_releases_the_queue(slow_memory: MemoryManager):

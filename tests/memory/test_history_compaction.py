@@ -219,25 +219,26 @@ def test_window_counts_the_summary(history: History) -> None:
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_event_loop_goes_on(history: History, kind: str) -> None:
     """While a function of either kind summarizes, the event loop serves others."""
-    has_begun, loop_went_on = Event(), Event()
-
-    def summarize(messages: list[dict[str, Any]]) -> str:
-        has_begun.set()
-        assert loop_went_on.wait(60)
-        return join(messages)
-
-    async def asummarize(messages: list[dict[str, Any]]) -> str:
-        has_begun.set()
-        while not loop_went_on.is_set():
-            await asyncio.sleep(0.001)
-        return join(messages)
 
     async def main() -> None:
+        loop, has_begun = asyncio.get_running_loop(), asyncio.Event()
+        thread_may_go_on, task_may_go_on = Event(), asyncio.Event()
+
+        def summarize(messages: list[dict[str, Any]]) -> str:
+            loop.call_soon_threadsafe(has_begun.set)
+            assert thread_may_go_on.wait(60)
+            return join(messages)
+
+        async def asummarize(messages: list[dict[str, Any]]) -> str:
+            has_begun.set()
+            await task_may_go_on.wait()
+            return join(messages)
+
         function = summarize if kind == "sync" else asummarize
         task = asyncio.create_task(history.acompact(function, keep_tokens=10 * 34))
-        while not has_begun.is_set():
-            await asyncio.sleep(0.001)
-        loop_went_on.set()
+        await has_begun.wait()
+        thread_may_go_on.set()
+        task_may_go_on.set()
         assert await task
 
     asyncio.run(main())

@@ -21,6 +21,7 @@ from fibonacci import (
     MemoryManager,
     OutcomeUnknownError,
     StorageError,
+    ValueTooLargeError,
     Workflow,
 )
 from fibonacci._memory.store_handle import stores_of
@@ -195,21 +196,77 @@ def test_page_that_others_change_each_time() -> None:
     assert len(marks) >= 2
 
 
-@pytest.mark.parametrize("pages", [True, False])
-def test_backoff_while_responses_are_lost(pages: bool) -> None:
-    """A writer whose responses are lost backs off between its attempts, until its deadline."""
+@pytest.mark.parametrize(
+    ("pages", "size", "expected"),
+    [
+        (True, 1_500, BackendUnavailableError),
+        (False, 12_000, BackendUnavailableError),
+        (False, 1_500, OutcomeUnknownError),
+    ],
+    ids=["page", "head with a page less", "head with the turn"],
+)
+def test_backoff_while_responses_are_lost(pages: bool, size: int, expected: Any) -> None:
+    """A writer whose responses are lost backs off until its deadline.
+
+    The outcome is only unknown if the turn was in what it wrote.
+    """
     full = FullHistory()
     full.time_out_after(0.5)
 
     def lose(when: str, number: int) -> None:
-        if full.store.requests[number - 1] == "compare_and_set":
-            if full.store.is_about_page == pages:
-                raise OutcomeUnknownError("lost")
+        is_write = full.store.requests[number - 1] == "compare_and_set"
+        if when == "before" and is_write and full.store.is_about_page == pages:
+            raise OutcomeUnknownError("lost")
 
     full.store.on_request = lose
-    with pytest.raises(OutcomeUnknownError, match="lost"):
-        full.history.add(user="x", assistant=LONG)
+    with pytest.raises(expected):
+        full.history.add(user="x", assistant="x" * size)
     assert 2 <= full.store.requests.count("compare_and_set") < 200
+    full.go_on()
+    assert full.said() == SAID
+
+
+def test_error_after_a_disproved_attempt() -> None:
+    """An attempt that was disproved makes no later error an unknown outcome."""
+    full = FullHistory()
+
+    def overtake() -> None:
+        other(full).add(user="other")
+        full.interrupt("before", "compare_and_set", refuse, pages=True)
+        raise OutcomeUnknownError("lost")
+
+    def refuse() -> None:
+        raise StorageError("no permission")
+
+    full.history.add(user="14", assistant=LONG)
+    full.interrupt("before", "compare_and_set", overtake, pages=False)
+    with pytest.raises(StorageError, match="no permission") as caught:
+        full.history.add(user="mine", assistant=LONG * 3)
+    assert not isinstance(caught.value, OutcomeUnknownError)
+
+
+def test_lost_response_of_a_dropped_turn_with_an_id() -> None:
+    """A turn that was added, and dropped by other writers since, is known by its id."""
+    full = empty()
+    full.history.add(user="0")
+
+    def lose() -> None:
+        for number in range(3):
+            other(full).add(user=f"{number}", max_turns=3)
+        raise OutcomeUnknownError("lost")
+
+    full.interrupt("after", "compare_and_set", lose)
+    assert full.history.add(user="mine", id="r") is True
+    assert full.said() == ["0", "1", "2"]
+
+
+def test_turn_that_is_too_large_leaves_the_head_as_it_was() -> None:
+    """A turn that no record has room for moves no older turns."""
+    full = FullHistory()
+    keys = full.list_keys()
+    with pytest.raises(ValueTooLargeError):
+        full.history.add(user="x" * (2**24 - 100))
+    assert full.list_keys() == keys
 
 
 def test_removal_of_old_pages_reads_the_head_again() -> None:
@@ -712,6 +769,69 @@ def test_touch_right_after_an_adoption() -> None:
     head, *pages = ttls(full)
     assert head > 86_000
     assert [page for page in pages if page <= head] == []
+
+
+def test_unknown_outcome_of_an_adoption() -> None:
+    """If the response is lost, and the next read fails, the outcome is reported as unknown."""
+    full = empty()
+    full.memory.set("chat", LIST, "user", "ada")
+
+    def lose() -> None:
+        full.interrupt("before", "read", refuse)
+        raise OutcomeUnknownError("lost")
+
+    def refuse() -> None:
+        raise StorageError("no permission")
+
+    full.interrupt("after", "compare_and_set", lose)
+    with pytest.raises(OutcomeUnknownError, match="lost"):
+        full.history.adopt()
+    assert full.said() == [turn["user"] for turn in LIST]
+
+
+def test_adoption_that_can_remove_nothing() -> None:
+    """If tidying up fails, the list was adopted all the same, and adopt() returns True."""
+    full = empty()
+    full.memory.set("chat", LIST, "user", "ada")
+
+    def refuse() -> None:
+        raise StorageError("no permission")
+
+    full.interrupt("before", "scan", refuse)
+    assert full.history.adopt() is True
+    assert full.said() == [turn["user"] for turn in LIST]
+
+
+def test_list_that_is_deleted_and_set_again_while_it_is_adopted() -> None:
+    """A list that comes back with the same bytes, after its pages were removed, loses nothing."""
+    full = empty()
+    full.memory.set("chat", LIST, "user", "ada")
+
+    def set_again() -> None:
+        full.memory.delete("chat", "user", "ada")
+        other(full).clear()
+        assert full.list_keys() == []
+        full.memory.set("chat", LIST, "user", "ada")
+
+    full.interrupt("before", "compare_and_set", set_again)
+    assert full.history.adopt() is True
+    assert full.said() == [turn["user"] for turn in LIST]
+
+
+def test_killed_adoption_and_another_ttl() -> None:
+    """A caller that is killed once the list was adopted leaves pages that live long enough."""
+    full = empty()
+    full.memory.set("chat", LIST, "user", "ada", ttl=100)
+
+    def touch() -> None:
+        full.memory.touch("chat", NO_EXPIRY, "user", "ada")
+        full.interrupt("after", "compare_and_set", kill)
+
+    full.interrupt("before", "compare_and_set", touch)
+    with pytest.raises(Killed):
+        full.history.adopt()
+    assert set(ttls(full)) == {math.inf}
+    assert full.said() == [turn["user"] for turn in LIST]
 
 
 def test_adoption_that_another_caller_wins() -> None:

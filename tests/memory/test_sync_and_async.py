@@ -17,8 +17,8 @@ def test_every_operation_is_sync_and_async() -> None:
     """MemoryManager has these operations, each as ``name`` and ``aname``."""
     assert OPERATIONS == [
         "add", "append", "clear", "close", "delete", "delete_many", "exists", "get", "get_many",
-        "histories", "increment", "iter_keys", "list_keys", "rewrap", "set", "set_many", "touch", "ttl",
-        "update",
+        "histories", "increment", "iter_keys", "list_keys", "rewrap", "set", "set_many", "touch",
+        "ttl", "update",
     ]  # fmt: skip
 
 

@@ -79,14 +79,14 @@ class RecordUpdate:
         expected: bytes | Absent = ABSENT if found is None else found
         expiry: int | KeepTTL | None = ttl_ms if found is None or renews_ttl else KEEP_TTL
         store = self._handle.store  # looked up again: the memory may have been closed meanwhile
-        self._sent_at = monotonic()
+        self._written, sent_at = None, monotonic()
         won: bool = await store.compare_and_set(
             self._address, expected, data, expiry, deadline=self._deadline
         )
         if self._ticket is not None and self._ticket.queue is not None:
             self._ticket.queue.responses += 1
         if won:
-            self._written = data
+            self._written, self._sent_at = data, sent_at
             return True
         self._lost += 1
         await store.pause(self._lost, self._address, deadline=self._deadline)

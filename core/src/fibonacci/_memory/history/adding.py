@@ -7,9 +7,12 @@ from fibonacci._memory.history.changes import HeadChange, change_head
 from fibonacci._memory.history.layout import HEAD_BYTES, ID_LENGTH, MIN_ROOM, Head, StoredTurn
 from fibonacci._memory.history.page_ttl import store_page
 from fibonacci._memory.history.records import HeadChanged, HistoryRecords
-from fibonacci._memory.history.removal import remove_dropped_pages, remove_other_generations
-from fibonacci.errors import FibonacciError, OutcomeUnknownError
-from fibonacci.plugin._runtime.logs import get_logger
+from fibonacci._memory.history.removal import (
+    logged_only,
+    remove_dropped_pages,
+    remove_other_generations,
+)
+from fibonacci.errors import OutcomeUnknownError
 
 _SLACK = ID_LENGTH + 50
 """Bytes by which a head grows with a turn, besides the turn: an id, and digits of its numbers."""
@@ -50,29 +53,22 @@ class Addition(HeadChange):
         await self._remove_pages()
         return not self._is_known
 
-    async def propose(self, found: bytes | None) -> Head | None:
+    async def propose(self, head: Head | None, size: int) -> Head | None:
         self.is_partial = False
-        old = self._records.parse_head(found)
-        if old is not None and await self._is_there(old):
-            self._generation = old.generation
-            return None
-        # A new generation for each attempt: an earlier one may have had pages, and been cleared.
-        head = Head(expires=self._ttl_ms is not None) if old is None else old
+        self._is_new = head is None
+        if head is None:
+            # A generation for each attempt: an earlier one may have had pages, and been cleared.
+            head = Head(expires=self._ttl_ms is not None)
         self._generation = head.generation
-        self._is_new = old is None
+        if self._digest and head.knows(self._digest):
+            self._is_known = True
+            return None
         new = head.add(self._turn, self._digest, self._max_turns)
-        if len(found or b"") + self._records.size(self._turn) + _SLACK > HEAD_BYTES:
+        if size + self._records.size(self._turn) + _SLACK > HEAD_BYTES:
             new = await self._make_room(head, new)
         if new.start > 0 and new.first > head.first:
             self._drops_pages = True
         return new
-
-    async def _is_there(self, head: Head) -> bool:
-        """Return whether the history has the turn, or another one with the same id."""
-        if await self._was_added(head):
-            return True
-        self._is_known = bool(self._digest) and head.knows(self._digest)
-        return self._is_known
 
     async def _make_room(self, head: Head, new: Head) -> Head:
         """Return the new head with as many old turns less as the newest one needs.
@@ -85,11 +81,13 @@ class Addition(HeadChange):
         rest = len(codec.encode(attrs.evolve(new, turns=()).to_json(), self._records.address))
         room = max(MIN_ROOM, HEAD_BYTES - rest)
 
-        def fits(head: Head) -> bool:
-            return len(head.turns) == 1 or sum(sizes[-len(head.turns) :]) <= room
+        def fits(shorter: Head) -> bool:
+            return len(shorter.turns) == 1 or sum(sizes[-len(shorter.turns) :]) <= room
 
         if fits(kept := new.without_dropped()):
             return kept
+        # Before anything is written: alone it may be too large.
+        self._records.serialize_head(attrs.evolve(new, turns=new.turns[-1:]))
         count = await self._move_page(head, sizes[:-1])
         if fits(moved := new.without(count)):
             return moved
@@ -108,16 +106,19 @@ class Addition(HeadChange):
             raise HeadChanged  # its writer knows a newer head
         return len(stored.turns)
 
-    async def _was_added(self, head: Head) -> bool:
+    async def is_made(self, head: Head) -> bool:
         """Return whether an attempt without a response has added the turn.
 
         If the history was cleared since, the turn is gone in any case, and is added again.
         """
-        for _, proposal, _ in self.unproven:
-            number = proposal.count - 1
-            if proposal.generation != head.generation or number >= head.count:
+        self._generation = head.generation
+        for attempt in self.unproven:
+            number = attempt.proposal.count - 1
+            if attempt.proposal.generation != head.generation or number >= head.count:
                 continue
             if number < head.start:
+                if self._digest and head.knows(self._digest):
+                    return True
                 raise OutcomeUnknownError(
                     f"whether the turn was added to {self._records.address} is not known: other "
                     f"writers have dropped the turns of that moment since"
@@ -134,14 +135,9 @@ class Addition(HeadChange):
         return turns[number - name.first]
 
     async def _remove_pages(self) -> None:
-        """Remove pages that are no longer needed. The turn was added, whatever happens here."""
-        try:
+        """Remove pages that are no longer needed."""
+        with logged_only():
             if self._is_new or self._stored_pages_of - {self._generation}:
                 await remove_other_generations(self._records, self._deadline)
             elif self._drops_pages:
                 await remove_dropped_pages(self._records, self._deadline)
-        except (FibonacciError, HeadChanged) as error:
-            get_logger("memory").debug(
-                "old pages of a history stay in the store until the next time: %s",
-                type(error).__name__,
-            )

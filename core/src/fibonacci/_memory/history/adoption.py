@@ -1,38 +1,31 @@
-"""Adopting a list of messages, or of turns, that an application kept under a key itself."""
+"""Adopting a list that an application kept under a key itself: a history takes its place."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import attrs
 
 from fibonacci._memory.history.layout import HEAD_BYTES, Head, Page, StoredTurn, is_head
-from fibonacci._memory.history.messages import Message, check_messages
+from fibonacci._memory.history.lists import split_turns
+from fibonacci._memory.history.messages import Message
 from fibonacci._memory.history.page_ttl import (
-    extend_page,
     head_ttl_ms,
-    longer,
-    new_mark,
     shorten_page,
+    store_page,
     with_margin,
 )
 from fibonacci._memory.history.records import BATCH_SIZE, HistoryRecords
-from fibonacci._memory.history.removal import remove_other_generations
-from fibonacci.errors import (
-    ConflictError,
-    InvalidArgumentError,
-    OutcomeUnknownError,
-    WrongTypeError,
+from fibonacci._memory.history.removal import (
+    list_pages,
+    logged_only,
+    remove_other_generations,
 )
+from fibonacci.errors import ConflictError, FibonacciError, OutcomeUnknownError
 from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import KEEP_TTL
 
 MAX_ATTEMPTS: Final = 20
 """How often the list is read at most, if others change it meanwhile."""
-
-_PAIR: Final = ("user", "assistant")
-"""The fields of a turn that has no roles."""
-
-_ANSWERS: Final = ("assistant", "tool")
 
 StoreTurn = Callable[[Sequence[Message]], StoredTurn]
 
@@ -42,52 +35,68 @@ async def adopt(records: HistoryRecords, store_turn: StoreTurn) -> bool:
 
     The pages are written first: until the head takes the place of the list, nobody reads them.
     """
-    adoption = _Adoption(records)
-    for attempt in range(1, MAX_ATTEMPTS + 1):
-        found = await records.store.read(records.address, deadline=records.due())
-        if found is None:
-            return await adoption.finish("")
-        value: Any = records.context.serializer.deserialize(found, records.address)
-        if is_head(value):
-            return await adoption.finish(value["generation"])
-        turns = [store_turn(messages) for messages in split_turns(value, str(records.address))]
-        copy = await adoption.write_copy(turns)
-        if await adoption.replace(found, copy):
-            return await adoption.finish(copy.head.generation)
-        await records.store.pause(attempt, records.address, deadline=records.due())
-    raise ConflictError(
-        f"gave up on adopting {records.address}: other writers changed the list each time"
-    )
+    adoption = _Adoption(records, store_turn)
+    try:
+        return await adoption.run()
+    except FibonacciError as error:
+        if adoption.unknown is None or isinstance(error, OutcomeUnknownError):
+            raise
+    raise adoption.unknown
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class _Copy:
     """A list as a history, of which the pages are stored."""
 
     head: Head
     pages: Sequence[Page]
-    ttl_ms: int | None
-    """What the list had left when it was copied, in milliseconds; None: for ever."""
 
 
 class _Adoption:
     """One caller's attempts to adopt a list."""
 
-    def __init__(self, records: HistoryRecords) -> None:
+    def __init__(self, records: HistoryRecords, store_turn: StoreTurn) -> None:
+        self.unknown: OutcomeUnknownError | None = None
+        """If the response to a head was lost, whose list may still be there."""
+        self._expected: bytes | None = None
+        """That list."""
         self._records = records
+        self._store_turn = store_turn
         self._copies: dict[str, _Copy] = {}
         """By generation: those whose heads may have taken the list's place."""
 
-    async def write_copy(self, turns: Sequence[StoredTurn]) -> _Copy:
-        """Store the pages of a history with these turns."""
-        left = await head_ttl_ms(self._records)
-        head, pages = build(self._records, turns)
-        await write_pages(self._records, head, pages, with_margin(left))
-        copy = _Copy(head=head, pages=pages, ttl_ms=left)
-        self._copies[head.generation] = copy
+    async def run(self) -> bool:
+        """Adopt the list, until no other writer comes between."""
+        records = self._records
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            found = await records.store.read(records.address, deadline=records.due())
+            if found != self._expected:
+                self.unknown = None
+            if found is None:
+                return await self._finish("")
+            value: Any = records.context.serializer.deserialize(found, records.address)
+            if is_head(value):
+                return await self._finish(value["generation"])
+            copy = await self._write_copy(value)
+            if await self._replace(found, copy):
+                return await self._finish(copy.head.generation)
+            await records.store.pause(attempt, records.address, deadline=records.due())
+        raise ConflictError(
+            f"gave up on adopting {records.address}: other writers changed the list each time"
+        )
+
+    async def _write_copy(self, value: Any) -> _Copy:
+        """Store the pages of a history with the messages of a list, for ever until it is adopted.
+
+        A page that expires before its head would be lost, and the list's ttl may change meanwhile.
+        """
+        items = split_turns(value, str(self._records.address))
+        copy = _Copy(*build(self._records, [self._store_turn(messages) for messages in items]))
+        await write_pages(self._records, copy.head, copy.pages)
+        self._copies[copy.head.generation] = copy
         return copy
 
-    async def replace(self, found: bytes, copy: _Copy) -> bool:
+    async def _replace(self, found: bytes, copy: _Copy) -> bool:
         """Write the head if the list is still the same; return whether it certainly was written."""
         data, store = self._records.serialize_head(copy.head), self._records.store
         try:
@@ -95,96 +104,51 @@ class _Adoption:
                 self._records.address, found, data, KEEP_TTL, deadline=self._records.due()
             ):
                 return True
-        except OutcomeUnknownError:
+        except OutcomeUnknownError as error:
+            self.unknown, self._expected = error, found
             return False  # the next read tells
         await self._remove(copy)
         return False
 
-    async def finish(self, generation: str) -> bool:
-        """Remove the other copies; return whether the head of this generation is of one of them."""
-        for copy in list(self._copies.values()):
-            if copy.head.generation != generation:
+    async def _finish(self, generation: str) -> bool:
+        """Tidy up; return whether the head of this generation is of one of the copies."""
+        adopted = self._copies.pop(generation, None)
+        with logged_only():
+            for copy in list(self._copies.values()):
                 await self._remove(copy)
-        if generation not in self._copies:
-            return False
-        await self._adjust_ttls(self._copies[generation])
-        await remove_other_generations(self._records)
-        return True
+            if adopted is not None:
+                await self._restore_pages(adopted)
+                await self._limit_ttls(adopted)
+                await remove_other_generations(self._records)
+        return adopted is not None
 
     async def _remove(self, copy: _Copy) -> None:
-        del self._copies[copy.head.generation]
-        addresses = self._page_addresses(copy)
+        addresses = [self._page_address(copy, page) for page in copy.pages]
         for start in range(0, len(addresses), BATCH_SIZE):
             part = addresses[start : start + BATCH_SIZE]
             await self._records.store.remove_many(part, deadline=self._records.due())
+        del self._copies[copy.head.generation]
 
-    async def _adjust_ttls(self, copy: _Copy) -> None:
-        """If the list was given another ttl while it was copied, have the pages live as long."""
+    async def _restore_pages(self, copy: _Copy) -> None:
+        """Write pages again that were removed before the head was there.
+
+        So they are if the list is deleted, and set again with the same bytes, in that time.
+        """
+        stored = await list_pages(self._records, copy.head.generation)
+        for page in copy.pages:
+            if page.first not in stored:
+                await store_page(self._records, copy.head, page, self._records.due())
+
+    async def _limit_ttls(self, copy: _Copy) -> None:
+        """Have the pages end with the head, unless another caller has extended them since."""
         left = await head_ttl_ms(self._records)
-        ttl_ms = with_margin(left)
-        for address in self._page_addresses(copy):
-            if copy.ttl_ms is None and left is not None:
-                await shorten_page(self._records, address, ttl_ms, mark="")
-            elif longer(left, copy.ttl_ms) != copy.ttl_ms:
-                await extend_page(self._records, address, ttl_ms, new_mark())
+        if left is not None:
+            for page in copy.pages:
+                address = self._page_address(copy, page)
+                await shorten_page(self._records, address, with_margin(left), mark="")
 
-    def _page_addresses(self, copy: _Copy) -> list[Address]:
-        generation = copy.head.generation
-        return [self._records.page_address(generation, page.first) for page in copy.pages]
-
-
-def split_turns(value: Any, name: str) -> Iterator[list[Message]]:
-    """Yield the messages of each turn. Raises WrongTypeError for what is no list of messages."""
-    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-        raise WrongTypeError(
-            f"{name} holds no list of messages: a history is made of a list of "
-            f'{{"role": …, "content": …}}, or of {{"user": …, "assistant": …}}'
-        )
-    reason = None
-    try:
-        yield from _group(value)
-    except InvalidArgumentError as error:
-        reason = str(error)
-    if reason is not None:
-        raise WrongTypeError(f"{name} holds a list that can't become a history: {reason}")
-
-
-def _group(items: Sequence[Mapping[str, Any]]) -> Iterator[list[Message]]:
-    """Yield turns. Of messages, one begins with what the user says after an answer."""
-    turn: list[Message] = []
-    is_answered = False
-    for item in items:
-        is_message = "role" in item
-        message = check_messages([item])[0] if is_message else {}
-        if turn and (not is_message or (is_answered and _is_said(message))):
-            yield turn
-            turn, is_answered = [], False
-        if is_message:
-            turn.append(message)
-            is_answered = is_answered or message["role"] in _ANSWERS
-        else:
-            yield _pair(item)
-    if turn:
-        yield turn
-
-
-def _is_said(message: Message) -> bool:
-    """Return whether the user said it: Anthropic's API has the results of tools under that role."""
-    content = message.get("content")
-    blocks = content if isinstance(content, list | tuple) else ()
-    is_result = any(block.get("type") == "tool_result" for block in blocks)
-    return message["role"] == "user" and not is_result
-
-
-def _pair(item: Mapping[str, Any]) -> list[Message]:
-    """Return the messages of a turn without roles."""
-    for field in item:
-        if field not in _PAIR:
-            raise InvalidArgumentError(
-                f"a turn has the field {field[:40]!r}, which a history has no place for"
-            )
-    said = [{"role": role, "content": item[role]} for role in _PAIR if item.get(role) is not None]
-    return check_messages(said)
+    def _page_address(self, copy: _Copy, page: Page) -> Address:
+        return self._records.page_address(copy.head.generation, page.first)
 
 
 def build(records: HistoryRecords, turns: Sequence[StoredTurn]) -> tuple[Head, list[Page]]:
@@ -202,9 +166,7 @@ def build(records: HistoryRecords, turns: Sequence[StoredTurn]) -> tuple[Head, l
     return head, pages
 
 
-async def write_pages(
-    records: HistoryRecords, head: Head, pages: Sequence[Page], ttl_ms: int | None
-) -> None:
+async def write_pages(records: HistoryRecords, head: Head, pages: Sequence[Page]) -> None:
     """Write the pages of a head that is not written yet."""
     serialize = records.context.serializer.serialize
     for start in range(0, len(pages), BATCH_SIZE):
@@ -212,4 +174,4 @@ async def write_pages(
         for page in pages[start : start + BATCH_SIZE]:
             address = records.page_address(head.generation, page.first)
             items.append((address, serialize(page.to_json(), address)))
-        await records.store.write_many(items, ttl_ms, deadline=records.due())
+        await records.store.write_many(items, None, deadline=records.due())

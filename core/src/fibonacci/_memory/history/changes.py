@@ -5,8 +5,13 @@ from typing import NamedTuple
 
 from fibonacci._memory.cas import RecordUpdate
 from fibonacci._memory.history.layout import Head
-from fibonacci._memory.history.records import HeadChanged, HistoryRecords, PageMissing
-from fibonacci.errors import FibonacciError, OutcomeUnknownError
+from fibonacci._memory.history.records import (
+    HeadChanged,
+    HistoryRecords,
+    PageMissing,
+    no_response_error,
+)
+from fibonacci.errors import ConflictError, FibonacciError, OutcomeUnknownError
 
 
 class Attempt(NamedTuple):
@@ -25,14 +30,21 @@ class HeadChange(ABC):
         self.unproven: list[Attempt] = []
         """Whether these were written is not known."""
         self.is_partial = False
-        """Whether the last proposal only makes room: once it is written, there has to be another."""
+        """Whether the last proposal only makes room, and another one has to follow."""
 
     @abstractmethod
-    async def propose(self, found: bytes | None) -> Head | None:
-        """Return the new head for the record that was found; None to leave it as it is.
+    async def is_made(self, head: Head) -> bool:
+        """Return whether an unproven attempt was written after all, by the head that was found.
 
-        Has to recognize what an unproven attempt wrote. Raises HeadChanged or PageMissing to be
-        asked again with what is there then.
+        Raises PageMissing to be asked again with what is there then.
+        """
+
+    @abstractmethod
+    async def propose(self, head: Head | None, size: int) -> Head | None:
+        """Return the new head for the one that was found; None to leave it as it is.
+
+        ``size`` is that of the record that was found, in bytes. Raises HeadChanged or PageMissing
+        to be asked again with what is there then.
         """
 
 
@@ -74,37 +86,45 @@ class _Attempts:
         self._deadline = deadline
         self._failed = 0
         self._refused: list[bytes | None] = []
-        """The record that was refused last, as it did not fit its pages."""
+        """The record that was found last time, if its pages did not fit it; it may be absent."""
 
     async def run(self, ttl_ms: int | None, *, renews_ttl: bool) -> None:
         """Make the change. Raises what ``change_head`` raises."""
         while True:
             found = await self._update.read()
             try:
-                head = await self._change.propose(found)
+                head = await self._propose(found)
             except HeadChanged as changed:
                 await self._check_changed(changed, found)
                 continue
-            self._forget_disproved(found)
             if head is None:
                 return
             data = self._records.serialize_head(head)
             try:
-                if not await self._update.try_commit(found, data, ttl_ms, renews_ttl=renews_ttl):
-                    continue
+                is_written = await self._update.try_commit(
+                    found, data, ttl_ms, renews_ttl=renews_ttl
+                )
             except OutcomeUnknownError as error:
                 if not self._change.is_partial:
                     self._change.unproven.append(Attempt(found, head, error))
-                await self._pause()
+                await self._pause(lost=self._change.is_partial)
                 continue
-            if not self._change.is_partial:
+            if is_written and not self._change.is_partial:
                 return
+
+    async def _propose(self, found: bytes | None) -> Head | None:
+        head = self._records.parse_head(found)
+        if head is not None and self._change.unproven and await self._change.is_made(head):
+            return None
+        self._forget_disproved(found)
+        return await self._change.propose(head, len(found or b""))
 
     def _forget_disproved(self, found: bytes | None) -> None:
         """Forget attempts that were not written, and never will be.
 
-        The bytes that they expected are gone, and bytes never come back. A record that was to be
-        new is different: it may be absent again.
+        The bytes that they expected are gone, and the bytes of a head never come back; what was
+        found is no older than what this writer found before. A record that was to be new is
+        different: it may be absent again.
         """
         self._change.unproven = [
             attempt
@@ -124,8 +144,14 @@ class _Attempts:
         self._refused = [found]
         await self._pause()
 
-    async def _pause(self) -> None:
+    async def _pause(self, *, lost: bool = False) -> None:
+        """Back off. At the deadline: ConflictError, or another one if a response was lost."""
         self._failed += 1
-        await self._records.store.pause(
-            self._failed, self._records.address, deadline=self._deadline
-        )
+        address = self._records.address
+        try:
+            await self._records.store.pause(self._failed, address, deadline=self._deadline)
+            return
+        except ConflictError:
+            if not lost:
+                raise
+        raise no_response_error(address)

@@ -116,15 +116,14 @@ class Replacement(HeadChange):
         await change_head(self._records, self, self._records.due())
         return self._is_done
 
-    async def propose(self, found: bytes | None) -> Head | None:
-        head = self._records.parse_head(found)
-        self._is_done = False
-        if head is None or head.generation != self._seen.generation:
+    async def is_made(self, head: Head) -> bool:
+        self._is_done = (head.generation, head.summary) == (self._seen.generation, self._summary)
+        return self._is_done
+
+    async def propose(self, head: Head | None, size: int) -> Head | None:
+        self._is_done = head is not None and (
+            (head.generation, head.summary) == (self._seen.generation, self._seen.summary)
+        )
+        if head is None or not self._is_done:
             return None
-        if self.unproven and head.summary == self._summary:  # only the response was lost
-            self._is_done = True
-            return None
-        if head.summary != self._seen.summary:
-            return None
-        self._is_done = True
         return attrs.evolve(head, summary=self._summary)

@@ -22,12 +22,12 @@ from fibonacci._memory.history import keys
 from fibonacci._memory.history.adding import Addition
 from fibonacci._memory.history.adoption import adopt
 from fibonacci._memory.history.compaction import Compaction
-from fibonacci._memory.history.renewal import Renewal
 from fibonacci._memory.history.layout import ID_LENGTH, Head, StoredTurn
 from fibonacci._memory.history.messages import Message, check_messages, estimate_tokens
 from fibonacci._memory.history.reading import read_messages, read_range, read_whole
 from fibonacci._memory.history.records import HistoryRecords
 from fibonacci._memory.history.removal import remove_history
+from fibonacci._memory.history.renewal import Renewal
 from fibonacci._memory.numbers import is_count
 from fibonacci.errors import InvalidArgumentError
 from fibonacci.plugin._run import run_sync

@@ -2,7 +2,7 @@
 
 A page that ends before its head would be lost, one that stays longer does no harm. So a page's ttl
 is only ever extended, by a compare-and-set that changes its bytes. It is shortened by one caller
-alone: the one that last extended it, and has shortened the head's since.
+alone: the one that last wrote or extended it, and knows that the head's is shorter since.
 """
 
 from secrets import token_urlsafe
@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 
 from fibonacci._memory.history.layout import Head, Page
-from fibonacci._memory.history.records import HistoryRecords
+from fibonacci._memory.history.records import HistoryRecords, no_response_error
 from fibonacci.errors import ConflictError, OutcomeUnknownError
 from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import ABSENT, Absent
@@ -54,25 +54,24 @@ class _PageUpdate:
     async def try_commit(self, expected: bytes | Absent, data: bytes, ttl_ms: int | None) -> bool:
         """Write the page, or else back off and return False; also if a response was lost.
 
-        Raises ConflictError at the deadline, OutcomeUnknownError if the last response was lost.
+        Raises ConflictError at the deadline, BackendUnavailableError if a response was lost.
         """
-        store, unknown = self._records.store, None
+        store, lost = self._records.store, False
         try:
             if await store.compare_and_set(
                 self._address, expected, data, ttl_ms, deadline=self.deadline
             ):
                 return True
-        except OutcomeUnknownError as error:
-            unknown = error
+        except OutcomeUnknownError:
+            lost = True
         self._failed += 1
         try:
             await store.pause(self._failed, self._address, deadline=self.deadline)
-        except ConflictError:
-            if unknown is None:
-                raise
-        else:
             return False
-        raise unknown
+        except ConflictError:
+            if not lost:
+                raise
+        raise no_response_error(self._address)
 
 
 async def store_page(records: HistoryRecords, head: Head, page: Page, deadline: float) -> Page:

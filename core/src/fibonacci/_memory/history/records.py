@@ -1,4 +1,4 @@
-"""The records of one history, in the store: reading its head and its pages, and writing pages."""
+"""The records of one history, in the store: reading its head and its pages."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +19,7 @@ from fibonacci._memory.history.layout import (
     total_tokens,
 )
 from fibonacci.errors import (
+    BackendUnavailableError,
     CorruptRecordError,
     StorageError,
     WrongTypeError,
@@ -30,6 +31,11 @@ BATCH_SIZE: Final = 100
 """Records in one request."""
 
 _PARSE_ERRORS: Final = (KeyError, TypeError, ValueError, AttributeError)
+
+
+def no_response_error(address: Address) -> BackendUnavailableError:
+    """Return the error for a preparing write whose responses are lost: nothing was changed."""
+    return BackendUnavailableError(f"gave up on {address}: no response until the deadline")
 
 
 class HeadChanged(Exception):  # noqa: N818 - no error: what was done with the head is done again

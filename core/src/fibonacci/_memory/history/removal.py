@@ -1,12 +1,14 @@
 """Removing a history, and pages that no head refers to any more."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from fibonacci._memory.history import keys
 from fibonacci._memory.history.keys import PageKey
 from fibonacci._memory.history.layout import is_head
-from fibonacci._memory.history.records import BATCH_SIZE, HistoryRecords
-from fibonacci.errors import WrongTypeError
+from fibonacci._memory.history.records import BATCH_SIZE, HeadChanged, HistoryRecords
+from fibonacci.errors import FibonacciError, WrongTypeError
+from fibonacci.plugin._runtime.logs import get_logger
 
 
 async def remove_history(records: HistoryRecords) -> None:
@@ -51,6 +53,28 @@ async def remove_dropped_pages(records: HistoryRecords, deadline: float) -> None
     oldest = names[0].first if names else head.first
     pages, _ = await _scan(records, head.generation, None, deadline)
     await _remove(records, [page for page in pages if page.first < oldest], deadline)
+
+
+async def list_pages(records: HistoryRecords, generation: str) -> set[int]:
+    """Return the numbers of the first turns of all stored pages of one generation."""
+    found: set[int] = set()
+    cursor: str | None = None
+    while True:
+        pages, cursor = await _scan(records, generation, cursor, None)
+        found.update(page.first for page in pages)
+        if cursor is None:
+            return found
+
+
+@contextmanager
+def logged_only() -> Iterator[None]:
+    """Log an error instead of raising it: what the caller was asked for is done."""
+    try:
+        yield
+    except (FibonacciError, HeadChanged) as error:
+        get_logger("memory").debug(
+            "records that a history no longer needs stay in the store: %s", type(error).__name__
+        )
 
 
 async def _scan(

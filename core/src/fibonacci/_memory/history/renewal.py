@@ -17,9 +17,10 @@ from fibonacci._memory.history.page_ttl import (
     with_margin,
 )
 from fibonacci._memory.history.reading import read_whole
-from fibonacci._memory.history.records import HeadChanged, HistoryRecords, PageMissing
-from fibonacci._memory.history.removal import remove_dropped_pages
+from fibonacci._memory.history.records import HistoryRecords, PageMissing
+from fibonacci._memory.history.removal import logged_only, remove_dropped_pages
 from fibonacci.errors import ConflictError
+from fibonacci.plugin.address import Address
 
 MAX_ROUNDS: Final = 10
 """How often the pages are extended at most, if other callers change the ttl, too."""
@@ -32,7 +33,8 @@ class Renewal(HeadChange):
         super().__init__()
         self._records = records
         self._ttl_ms = ttl_ms
-        self._mark = new_mark()
+        self._marks: dict[Address, str] = {}
+        """The pages that were extended, and what each was marked with last."""
         self._extended: Head | None = None
         """The head whose pages were extended."""
         self._extended_at = 0.0
@@ -55,8 +57,11 @@ class Renewal(HeadChange):
             f"each time"
         )
 
-    async def propose(self, found: bytes | None) -> Head | None:
-        head, known = self._records.parse_head(found), self._extended
+    async def is_made(self, head: Head) -> bool:
+        return False  # what was written counts in `touched`: it is done once more
+
+    async def propose(self, head: Head | None, size: int) -> Head | None:
+        known = self._extended
         self._is_done = False
         if head is None or known is None or monotonic() > self._extended_at + MARGIN / 2:
             return None
@@ -71,10 +76,11 @@ class Renewal(HeadChange):
         first = head.start if self._extended is None else max(head.start, self._extended.first)
         names = await self._records.names_back_to(head, first)
         left = await head_ttl_ms(self._records) if names else 0
-        ttl_ms = with_margin(longer(left, self._ttl_ms))
+        ttl_ms, mark = with_margin(longer(left, self._ttl_ms)), new_mark()
         for name in names:
             address = self._records.page_address(head.generation, name.first)
-            if await extend_page(self._records, address, ttl_ms, self._mark) is None:
+            self._marks[address] = mark
+            if await extend_page(self._records, address, ttl_ms, mark) is None:
                 raise PageMissing(head.generation, name)
         self._extended = head
 
@@ -84,11 +90,8 @@ class Renewal(HeadChange):
         Pages of dropped turns, which were not extended, are removed.
         """
         ttl_ms = with_margin(self._ttl_ms)
-        try:
-            for name in await self._records.names_back_to(head, head.start):
-                address = self._records.page_address(head.generation, name.first)
-                await shorten_page(self._records, address, ttl_ms, self._mark)
-            if head.start > 0:
+        for address, mark in self._marks.items():
+            await shorten_page(self._records, address, ttl_ms, mark)
+        if head.start > 0:
+            with logged_only():
                 await remove_dropped_pages(self._records, self._records.due())
-        except HeadChanged:
-            return  # the history was cleared
