@@ -109,11 +109,17 @@ def postgres_module_url(postgres_server: Databases) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def pgbouncer_server() -> Iterator[PgBouncer]:
-    """A PgBouncer in transaction mode, before its own PostgreSQL: see `pgbouncer_url`."""
+def shared_pgbouncer() -> Iterator[PgBouncer]:
+    """The PgBouncer of all tests: see `pgbouncer_server`."""
     pgbouncer.binary()  # without it no PostgreSQL is started in vain
     with postgres.standalone() as behind, pgbouncer.pooler(behind) as server:
         yield server
+
+
+@pytest.fixture
+def pgbouncer_server(shared_pgbouncer: PgBouncer) -> PgBouncer:
+    """A PgBouncer in transaction mode, before its own PostgreSQL: see `pgbouncer_url`."""
+    return shared_pgbouncer.ensure_running()
 
 
 @pytest.fixture

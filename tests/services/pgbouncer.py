@@ -38,6 +38,13 @@ class PgBouncer(Server):
         with self.behind.database() as url:
             yield url.replace(f":{self.behind.port}/", f":{self.port}/")
 
+    def ensure_running(self) -> "PgBouncer":
+        """Start it again if it has ended by itself, as a service manager does.
+
+        Releases 1.18 to 1.20 exit with "server in bad state" at some cancel requests.
+        """
+        return self if self.alive else self.start()
+
     def is_ready(self) -> bool:
         try:
             return pgwire.query(self.host, self.port, "SELECT 1") == [["1"]]

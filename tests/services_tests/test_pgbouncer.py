@@ -27,3 +27,10 @@ def test_clients_share_prepared_statements(pgbouncer_server: PgBouncer, pgbounce
         one.query("PREPARE s AS SELECT 1")
         with pytest.raises(pgwire.QueryError, match='42P05: prepared statement "s" already'):
             other.query("PREPARE s AS SELECT 2")
+
+
+def test_pooler_that_has_ended_is_started_again(shared_pgbouncer: PgBouncer):
+    """A pooler that has ended by itself serves the next test at the same address."""
+    shared_pgbouncer.kill()
+    server = shared_pgbouncer.ensure_running()
+    assert connected(server, server.url).query("SELECT 1") == [["1"]]
