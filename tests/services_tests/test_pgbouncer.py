@@ -33,4 +33,5 @@ def test_pooler_that_has_ended_is_started_again(shared_pgbouncer: PgBouncer):
     """A pooler that has ended by itself serves the next test at the same address."""
     shared_pgbouncer.kill()
     server = shared_pgbouncer.ensure_running()
-    assert connected(server, server.url).query("SELECT 1") == [["1"]]
+    with connected(server, server.url) as client:
+        assert client.query("SELECT 1") == [["1"]]
