@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import attrs
 import pytest
+from programs import start_programs
 from services.proxy import Proxy
 
 from fibonacci import (
@@ -64,25 +65,6 @@ def questions(turns: list[Turn]) -> list[str]:
     return [turn.messages[0]["content"] for turn in turns]
 
 
-def start_processes(config: MemoryConfig, key: str, count: int, turns: int) -> list[Any]:
-    """Start processes that are connected, and add turns once their stdin is closed."""
-    settings = (f"{config.backend}", f"{config.connection_url}", key)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITERS, *settings, f"process {number}", str(turns)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(count)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.stdout.close()
-    return processes
-
-
 @pytest.mark.parametrize("key", ["", KEY], ids=["plain", "sealed"])
 def test_concurrent_writers(config: MemoryConfig, key: str, request: pytest.FixtureRequest) -> None:
     """Threads, tasks and processes add turns, and a slow summary is made all the time.
@@ -94,7 +76,10 @@ def test_concurrent_writers(config: MemoryConfig, key: str, request: pytest.Fixt
     turns = 5 if is_slow else 50
     history = open_history(config, key)
     several = 0 if config.backend == "memory" else 4
-    processes = start_processes(config, key, several, turns)
+    settings = (f"{config.backend}", f"{config.connection_url}", key)
+    processes = start_programs(
+        WRITERS, [(*settings, f"process {number}", f"{turns}") for number in range(several)]
+    )
     summarized: list[str] = []
     done = Event()
 
@@ -133,6 +118,7 @@ def test_concurrent_writers(config: MemoryConfig, key: str, request: pytest.Fixt
         compacting, reading = threads.submit(compact), threads.submit(read)
         try:
             for process in processes:
+                assert process.stdin is not None
                 process.stdin.close()
             tasks = threads.submit(lambda: asyncio.run(all_tasks()))
             list(threads.map(write, range(8)))

@@ -1,7 +1,6 @@
 """Several processes change the same records at once (C16)."""
 
-import subprocess
-import sys
+from programs import start_programs
 
 from fibonacci import MemoryConfig, Workflow
 
@@ -33,22 +32,11 @@ def test_concurrent_processes_lose_nothing(
     one takes less than a millisecond.
     """
     turns = 20 if config.backend == "dynamodb" else 100
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *backend_and_url, f"p{number}", str(turns)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(PROCESSES)
-    ]
-    for worker in workers:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "ready\n"
-        worker.stdout.close()
+    workers = start_programs(
+        PROGRAM, [(*backend_and_url, f"p{number}", f"{turns}") for number in range(PROCESSES)]
+    )
     for worker in workers:
         assert worker.stdin is not None
-        worker.stdin.write("go\n")
         worker.stdin.close()
     assert [worker.wait(120) for worker in workers] == [0] * PROCESSES
     memory = Workflow("shared", config).memory

@@ -245,19 +245,20 @@ def test_error_after_a_disproved_attempt() -> None:
     assert not isinstance(caught.value, OutcomeUnknownError)
 
 
+def drop_and_lose(full: FullHistory) -> None:
+    """Have other writers drop the turn that was just added; its response is lost."""
+    for number in range(3):
+        other(full).add(user=f"other {number}", max_turns=3)
+    raise OutcomeUnknownError("lost")
+
+
 def test_lost_response_of_a_dropped_turn_with_an_id() -> None:
     """A turn that was added, and dropped by other writers since, is known by its id."""
     full = empty()
-    full.history.add(user="0")
-
-    def lose() -> None:
-        for number in range(3):
-            other(full).add(user=f"{number}", max_turns=3)
-        raise OutcomeUnknownError("lost")
-
-    full.interrupt("after", "compare_and_set", lose)
+    full.history.add(user="first")
+    full.interrupt("after", "compare_and_set", lambda: drop_and_lose(full))
     assert full.history.add(user="mine", id="r") is True
-    assert full.said() == ["0", "1", "2"]
+    assert full.said() == ["other 0", "other 1", "other 2"]
 
 
 def test_turn_that_is_too_large_leaves_the_head_as_it_was() -> None:
@@ -650,14 +651,8 @@ def test_conflict_after_a_lost_response_was_cleared_up() -> None:
 def test_turn_that_may_have_been_dropped() -> None:
     """If other writers dropped the number that the turn would have, its outcome is unknown."""
     full = empty()
-    full.history.add(user="0")
-
-    def lose() -> None:
-        for number in range(3):
-            other(full).add(user=f"other {number}", max_turns=3)
-        raise OutcomeUnknownError("lost")
-
-    full.interrupt("after", "compare_and_set", lose)
+    full.history.add(user="first")
+    full.interrupt("after", "compare_and_set", lambda: drop_and_lose(full))
     with pytest.raises(OutcomeUnknownError):
         full.history.add(user="mine")
     assert full.said() == [f"other {number}" for number in range(3)]

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import attrs
 
-from fibonacci._memory.history.layout import Head, StoredTurn
+from fibonacci._memory.history.layout import Head, StoredTurn, total_tokens
 from fibonacci._memory.history.messages import Message, summary_message
 from fibonacci._memory.history.records import HistoryRecords, PageMissing
 
@@ -53,7 +53,7 @@ class Turns:
     @property
     def tokens(self) -> int:
         """How many tokens they have together."""
-        return sum(turn.tokens for turn in self.turns)
+        return total_tokens(self.turns)
 
     @property
     def messages(self) -> list[Message]:
