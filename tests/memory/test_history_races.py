@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from threading import Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -224,6 +225,49 @@ def test_backoff_while_responses_are_lost(pages: bool, size: int, expected: Any)
     assert 2 <= full.store.requests.count("compare_and_set") < 200
     full.go_on()
     assert full.said() == SAID
+
+
+@pytest.mark.parametrize(
+    ("pages", "size", "expected"),
+    [
+        (True, 1_500, BackendUnavailableError),
+        (False, 12_000, BackendUnavailableError),
+        (False, 1_500, OutcomeUnknownError),
+    ],
+    ids=["page", "head with a page less", "head with the turn"],
+)
+def test_response_is_lost_until_the_deadline(pages: bool, size: int, expected: Any) -> None:
+    """A writer that waits for a lost response until its deadline writes nothing more."""
+    full = FullHistory()
+    full.time_out_after(0.2)
+
+    def lose(when: str, number: int) -> None:
+        is_write = full.store.requests[number - 1] == "compare_and_set"
+        if when == "before" and is_write and full.store.is_about_page == pages:
+            full.go_on()
+            sleep(0.2)
+            full.store.requests.clear()
+            raise OutcomeUnknownError("lost")
+
+    full.store.on_request = lose
+    with pytest.raises(expected):
+        full.history.add(user="x", assistant="x" * size)
+    assert "compare_and_set" not in full.store.requests
+    assert full.said() == SAID
+
+
+def test_page_that_is_there_before_the_deadline() -> None:
+    """A writer that finds its page there goes on at once: it waits for no other writer."""
+    full = FullHistory()
+    full.time_out_after(0.3)
+
+    def lose() -> None:
+        full.interrupt("before", "compare_and_set", lambda: sleep(0.3), pages=True)
+        raise OutcomeUnknownError("lost")
+
+    full.interrupt("before", "compare_and_set", lose, pages=False)
+    assert full.history.add(user="x", assistant=LONG) is True
+    assert full.said() == [*SAID, "x"]
 
 
 def test_error_after_a_disproved_attempt() -> None:

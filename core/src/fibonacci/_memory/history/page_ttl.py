@@ -50,26 +50,31 @@ class _PageUpdate:
         self._records = records
         self._address = address
         self._failed = 0
+        self._is_lost = False
+        """Whether the newest response was lost."""
 
     async def try_commit(self, expected: bytes | Absent, data: bytes, ttl_ms: int | None) -> bool:
-        """Write the page, or else back off and return False; also if a response was lost.
+        """Return whether the page was written, as far as is known; a response may be lost."""
+        self._is_lost = False
+        try:
+            return await self._records.store.compare_and_set(
+                self._address, expected, data, ttl_ms, deadline=self.deadline
+            )
+        except OutcomeUnknownError:
+            self._is_lost = True
+            return False
+
+    async def back_off(self) -> None:
+        """Wait before the next attempt.
 
         Raises ConflictError at the deadline, BackendUnavailableError if a response was lost.
         """
-        store, lost = self._records.store, False
-        try:
-            if await store.compare_and_set(
-                self._address, expected, data, ttl_ms, deadline=self.deadline
-            ):
-                return True
-        except OutcomeUnknownError:
-            lost = True
         self._failed += 1
         try:
-            await store.pause(self._failed, self._address, deadline=self.deadline)
-            return False
+            await self._records.store.pause(self._failed, self._address, deadline=self.deadline)
+            return
         except ConflictError:
-            if not lost:
+            if not self._is_lost:
                 raise
         raise no_response_error(self._address)
 
@@ -87,6 +92,7 @@ async def store_page(records: HistoryRecords, head: Head, page: Page, deadline: 
         found = await extend_page(records, address, ttl_ms, new_mark(), deadline)
         if found is not None:
             return found
+        await update.back_off()
     return page
 
 
@@ -108,6 +114,7 @@ async def extend_page(
         marked = records.context.serializer.serialize(page.to_json(), address)
         if await update.try_commit(data, marked, longer(left, ttl_ms)):
             return page
+        await update.back_off()
 
 
 async def shorten_page(
@@ -123,3 +130,4 @@ async def shorten_page(
         unmarked = records.context.serializer.serialize(page.to_json(), address)
         if await update.try_commit(data, unmarked, ttl_ms):
             return
+        await update.back_off()
