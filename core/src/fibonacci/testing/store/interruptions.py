@@ -239,9 +239,14 @@ class _Alarm:
         self.raised: BaseException | None = None
         self.dropped: BaseException | None = None
         """By Python, as it was raised in a finalizer."""
+        self._is_set = False
+        """Whether a call is made. Another thread may get a signal just before the timer is stopped,
+        and pass it on afterwards."""
 
     def ring(self, *_: object) -> None:
-        """Raise; the signal handler."""
+        """Raise, if a call is made; the signal handler."""
+        if not self._is_set:
+            return
         self.raised = self._kind(RAISED)
         raise self.raised
 
@@ -250,9 +255,11 @@ class _Alarm:
         self.raised = None
         try:
             try:
+                self._is_set = True
                 signal.setitimer(signal.ITIMER_REAL, max(delay, 1e-6))
                 call()
             finally:
+                self._is_set = False
                 signal.setitimer(signal.ITIMER_REAL, 0)
         except BaseException as error:
             if error is not self.raised:
