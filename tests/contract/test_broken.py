@@ -45,7 +45,8 @@ def failed(run_once, kind):
 
 def run_suite(kind, report):
     folder = Path(__file__).parent
-    options = ["-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:valkey"]
+    # Half of the time they wait for an expiry or a deadline.
+    options = ["-n", "2", "--dist", "loadscope", "-q", "--tb=line", "-p", "no:cacheprovider"]
     options += ["-c", os.devnull, f"--junitxml={report}"]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *options, folder / f"{SUITES[kind].__name__}.py"],

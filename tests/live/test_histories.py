@@ -72,7 +72,8 @@ def test_concurrent_writers(config: MemoryConfig, key: str, request: pytest.Fixt
     The transcript has each turn once, in one order that all readers agree on at all times, and
     each turn is either sent to models or in the summary.
     """
-    turns = 50 if request.config.getoption("--long") else 5 if config.backend == "dynamodb" else 15
+    is_slow = config.backend == "dynamodb" and not request.config.getoption("--long")
+    turns = 5 if is_slow else 50
     history = open_history(config, key)
     several = 0 if config.backend == "memory" else 4
     settings = (f"{config.backend}", f"{config.connection_url}", key)

@@ -5,13 +5,8 @@ from typing import NamedTuple
 
 from fibonacci._memory.cas import RecordUpdate
 from fibonacci._memory.history.layout import Head
-from fibonacci._memory.history.records import (
-    HeadChanged,
-    HistoryRecords,
-    PageMissing,
-    no_response_error,
-)
-from fibonacci.errors import ConflictError, FibonacciError, OutcomeUnknownError
+from fibonacci._memory.history.records import HeadChanged, HistoryRecords, PageMissing
+from fibonacci.errors import FibonacciError, OutcomeUnknownError
 
 
 class Attempt(NamedTuple):
@@ -147,11 +142,5 @@ class _Attempts:
     async def _pause(self, *, lost: bool = False) -> None:
         """Back off. At the deadline: ConflictError, or another one if a response was lost."""
         self._failed += 1
-        address = self._records.address
-        try:
-            await self._records.store.pause(self._failed, address, deadline=self._deadline)
-            return
-        except ConflictError:
-            if not lost:
-                raise
-        raise no_response_error(address)
+        records = self._records
+        await records.back_off(self._failed, records.address, self._deadline, is_lost=lost)

@@ -11,8 +11,8 @@ from typing import Final
 import attrs
 
 from fibonacci._memory.history.layout import Head, Page
-from fibonacci._memory.history.records import HistoryRecords, no_response_error
-from fibonacci.errors import ConflictError, OutcomeUnknownError
+from fibonacci._memory.history.records import HistoryRecords
+from fibonacci.errors import OutcomeUnknownError
 from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import ABSENT, Absent
 
@@ -65,18 +65,11 @@ class _PageUpdate:
             return False
 
     async def back_off(self) -> None:
-        """Wait before the next attempt.
-
-        Raises ConflictError at the deadline, BackendUnavailableError if a response was lost.
-        """
+        """Wait before the next attempt. Raises what ``HistoryRecords.back_off`` raises."""
         self._failed += 1
-        try:
-            await self._records.store.pause(self._failed, self._address, deadline=self.deadline)
-            return
-        except ConflictError:
-            if not self._is_lost:
-                raise
-        raise no_response_error(self._address)
+        await self._records.back_off(
+            self._failed, self._address, self.deadline, is_lost=self._is_lost
+        )
 
 
 async def store_page(records: HistoryRecords, head: Head, page: Page, deadline: float) -> Page:

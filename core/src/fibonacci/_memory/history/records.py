@@ -20,6 +20,7 @@ from fibonacci._memory.history.layout import (
 )
 from fibonacci.errors import (
     BackendUnavailableError,
+    ConflictError,
     CorruptRecordError,
     StorageError,
     WrongTypeError,
@@ -31,11 +32,6 @@ BATCH_SIZE: Final = 100
 """Records in one request."""
 
 _PARSE_ERRORS: Final = (KeyError, TypeError, ValueError, AttributeError)
-
-
-def no_response_error(address: Address) -> BackendUnavailableError:
-    """Return the error for a preparing write whose responses are lost: nothing was changed."""
-    return BackendUnavailableError(f"gave up on {address}: no response until the deadline")
 
 
 class HeadChanged(Exception):  # noqa: N818 - no error: what was done with the head is done again
@@ -69,6 +65,22 @@ class HistoryRecords:
     def due(self, deadline: float | None = None) -> float:
         """Return the deadline of a request: that of the operation, or else the request's own."""
         return monotonic() + self.context.timeout if deadline is None else deadline
+
+    async def back_off(
+        self, attempt: int, address: Address, deadline: float, *, is_lost: bool
+    ) -> None:
+        """Wait before a write of one of them is tried again; ``attempt`` is the one that failed.
+
+        At the deadline raises ConflictError; or BackendUnavailableError, if the response was lost
+        to a write that only prepares a change.
+        """
+        try:
+            await self.store.pause(attempt, address, deadline=deadline)
+            return
+        except ConflictError:
+            if not is_lost:
+                raise
+        raise BackendUnavailableError(f"gave up on {address}: no response until the deadline")
 
     def size(self, turn: StoredTurn) -> int:
         """Return the bytes that a turn takes in a record, with its comma."""
