@@ -30,8 +30,14 @@ CLOSING = re.compile(
 LEFT_OUT = re.compile(r"^not run: .*$", re.MULTILINE)
 """What a pytest run skipped, by reason: tests/services/availability.py."""
 
-REASON = re.compile(r"^(?:(?:FAILED|ERROR) .*|\S+\.py(?: +\d+){4} +\d+%.*)$", re.MULTILINE)
-"""What says why a step failed: a test of pytest's, a file that is not covered, a step within it."""
+REASON = re.compile(
+    r"^(?:(?:FAILED|ERROR) .*"  # a test of pytest's, a step within this one
+    r"|\S+\.py(?: +\d+){4} +\d+%.*"  # a file that is not covered
+    r"|(?:Timeout \(|Fatal Python error: ).*"  # a test that hangs, or ends its process
+    r'|  File "(?!.*/site-packages/|<).*", line \d+ in \S+)$',  # where it is, in whatever thread
+    re.MULTILINE,
+)
+"""What says why a step failed."""
 
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
 """What tools write where the environment says CI=true or FORCE_COLOR=1, terminal or not."""

@@ -27,6 +27,12 @@ SUITES = {
         suite_of_broken_stores,
     )
 }
+HANG_OPTIONS = [
+    *("-o", "faulthandler_timeout=100", "-o", "faulthandler_exit_on_timeout=true"),
+    "--max-worker-restart=0",
+]
+"""A test that hangs ends its run, and earlier than tox.ini would end the run of these tests."""
+
 DEFECTS = [(kind, name) for kind, suite in SUITES.items() for name in suite.DEFECTS]
 SOUND = [(kind, name) for kind, suite in SUITES.items() for name in suite.SOUND]
 
@@ -45,12 +51,13 @@ def failed(run_once, kind):
 
 def run_suite(kind, report):
     folder = Path(__file__).parent
-    # Half of the time they wait for an expiry or a deadline.
+    # Half of the time they wait for an expiry or a deadline. In CI, failures are shown whole, which
+    # takes longer.
     options = ["-n", "2", "--dist", "loadscope", "-q", "--tb=line", "-p", "no:cacheprovider"]
-    options += ["-c", os.devnull, f"--junitxml={report}"]
+    options += ["-c", os.devnull, f"--junitxml={report}", *HANG_OPTIONS]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *options, folder / f"{SUITES[kind].__name__}.py"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
+        env={**os.environ, "CI": "true", "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
         capture_output=True,
         text=True,
         check=False,

@@ -10,6 +10,14 @@ CI = Path(__file__).parents[2] / ".ci"
 
 COVERAGE = "core/src/fibonacci/errors.py   93   1   8   0   99%   41"
 
+HANG = """\
+Timeout (0:05:00)!
+Thread 0x00007f0000000001 (most recent call first):
+  File "/checkout/tests/test_it.py", line 10 in test_that
+  File "/checkout/.tox/tests/lib/python3.11/site-packages/_pytest/main.py", line 387 in _main
+  File "<string>", line 1 in <module>
+[gw1] node down: Not properly terminated"""
+
 
 @pytest.fixture
 def steps(monkeypatch):
@@ -36,6 +44,15 @@ def test_report_tells_why_a_step_failed(steps, capsys, line):
     program = f"print({line!r}, 'more', *range(50), sep='\\n'); raise SystemExit(1)"
     assert not steps.report([outcome(steps, program)], budget=None, since=0)
     assert capsys.readouterr().out.endswith(f"\nFAILED inner: {line}\n")
+
+
+def test_report_tells_where_a_test_hung(steps, capsys):
+    """The report shows the frames of a test that hung, without those of what ran it."""
+    program = f"print({HANG!r}, *range(50), sep='\\n'); raise SystemExit(1)"
+    assert not steps.report([outcome(steps, program)], budget=None, since=0)
+    shown = capsys.readouterr().out.splitlines()
+    frame = '  File "/checkout/tests/test_it.py", line 10 in test_that'
+    assert shown[-2:] == ["FAILED inner: Timeout (0:05:00)!", f"FAILED inner: {frame}"]
 
 
 def test_report_ends_with_the_last_lines_of_a_failed_step(steps, capsys):

@@ -26,6 +26,7 @@ class forked:  # noqa: N801 - reads as a statement
 
     def __enter__(self) -> Self:
         """Fork."""
+        self._expires = time.monotonic() + self._timeout
         self._report, writing = os.pipe()
         with warnings.catch_warnings():
             # Python warns of forks while threads run; that they do no harm is what is tested.
@@ -36,29 +37,42 @@ class forked:  # noqa: N801 - reads as a statement
         os.close(writing)
         return self
 
-    def has_ended(self) -> bool:
-        """Return whether the child has ended."""
+    def is_running(self) -> bool:
+        """Return whether the child has neither ended nor taken too long."""
+        return not self._has_ended() and time.monotonic() < self._expires
+
+    def __exit__(self, *raised: object) -> None:
+        """Wait for the child."""
+        with os.fdopen(self._report) as report:
+            try:
+                message = self._wait()
+            finally:
+                self._kill()  # also if a watchdog ends the test
+            message += report.read()
+        if self._status:
+            raise AssertionError(message or f"the child died (status {self._status})")
+
+    def _wait(self) -> str:
+        """Wait for the child; return what is wrong with it if it does not end in time."""
+        while self.is_running():
+            time.sleep(0.002)
+        if self._has_ended():
+            return ""
+        return (
+            f"the child did not end within {self._timeout:g} s: "
+            f"a lock that is held at the fork stays locked in the child"
+        )
+
+    def _has_ended(self) -> bool:
         if self._status is None:
             ended, status = os.waitpid(self._child, os.WNOHANG)
             self._status = status if ended else None
         return self._status is not None
 
-    def __exit__(self, *raised: object) -> None:
-        """Wait for the child."""
-        end = time.monotonic() + self._timeout
-        message = ""
-        while not self.has_ended():
-            if time.monotonic() > end:
-                message = (
-                    f"the child did not end within {self._timeout:g} s: "
-                    f"a lock that is held at the fork stays locked in the child"
-                )
-                os.kill(self._child, signal.SIGKILL)
-            time.sleep(0.002)
-        with os.fdopen(self._report) as report:
-            message += report.read()
-        if self._status:
-            raise AssertionError(message or f"the child died (status {self._status})")
+    def _kill(self) -> None:
+        if not self._has_ended():
+            os.kill(self._child, signal.SIGKILL)
+            _, self._status = os.waitpid(self._child, 0)
 
 
 def _run_child(work: Callable[[], None], report: int) -> None:

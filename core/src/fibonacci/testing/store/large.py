@@ -8,6 +8,7 @@ import pytest
 
 from fibonacci import ValueTooLargeError
 from fibonacci.plugin import Address
+from fibonacci.testing.differences import difference
 from fibonacci.testing.store.fixtures import ContractFixtures, StoreUnderTest
 from fibonacci.testing.tracebacks import traceback_text
 
@@ -23,11 +24,11 @@ class LargeTests(ContractFixtures):
         addresses = [raw_store.address(f"k{number}") for number in range(count)]
         items = [(address, _data(size, number)) for number, address in enumerate(addresses)]
         if not _fits(lambda: raw_store.write_many(items), items[0][1]):
-            assert raw_store.read_many(addresses) == [None] * count
+            assert difference(raw_store.read_many(addresses), [None] * count) is None
             return
-        assert raw_store.read_many(addresses) == [data for _, data in items]
+        assert difference(raw_store.read_many(addresses), [data for _, data in items]) is None
         assert raw_store.remove_many(addresses) == count
-        assert raw_store.read_many(addresses) == [None] * count
+        assert difference(raw_store.read_many(addresses), [None] * count) is None
 
     @pytest.mark.parametrize("size", [5 * MIB, 9 * MIB, 16 * MIB])
     def test_largest_values(self, raw_store: StoreUnderTest, size: int) -> None:
@@ -38,7 +39,7 @@ class LargeTests(ContractFixtures):
             data = _data(size, number)
             if _fits(partial(write, raw_store, address, stored, data), data):
                 stored = data
-            assert raw_store.read(address) == stored
+            assert difference(raw_store.read(address), stored) is None
 
 
 def _write(raw_store: StoreUnderTest, address: Address, _: bytes, data: bytes) -> None:
