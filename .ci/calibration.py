@@ -4,7 +4,8 @@ A virtual machine shares its processor: the same work may take twice the CPU sec
 """
 
 import time
-from statistics import median
+from collections.abc import Sequence
+from statistics import fmean
 from threading import Event, Thread
 
 INTERVAL = 10
@@ -25,13 +26,22 @@ class Calibration:
         """Return how many times longer than the reference the same work took; 1 at least."""
         self._over.set()
         self._thread.join()
-        return max(1.0, median(self._samples) / self._reference)
+        return slowdown(self._samples, self._reference)
 
     def _sample(self) -> None:
         while True:
             self._samples.append(reference_work())
             if self._over.wait(INTERVAL):
                 return
+
+
+def slowdown(samples: Sequence[float], reference: float) -> float:
+    """Return how many times longer than the reference the samples took; 1 at least.
+
+    The mean, as the CPU seconds of a step are a sum, too. Work takes twice as long while another
+    process uses the same core: the samples have two peaks, and a median would be on either of them.
+    """
+    return max(1.0, fmean(samples) / reference)
 
 
 def reference_work() -> float:

@@ -7,6 +7,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -176,6 +177,7 @@ def is_a_sentence(member: object) -> bool:
     return text.split("\n\n")[0].rstrip().endswith((".", "::"))
 
 
+@cache
 def documented_constants() -> set[str]:
     """Return the names whose assignment, anywhere in the sources, has a string below it."""
     found = set()

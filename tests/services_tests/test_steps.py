@@ -26,6 +26,13 @@ def steps(monkeypatch):
     return importlib.import_module("steps")
 
 
+@pytest.fixture
+def calibration(monkeypatch):
+    """Return the module that measures the speed of the machine."""
+    monkeypatch.syspath_prepend(CI)
+    return importlib.import_module("calibration")
+
+
 def outcome(steps, program, **fields):
     """Run a program as a step; return its outcome."""
     command = [sys.executable, "-c", program]
@@ -84,3 +91,14 @@ def test_a_slow_machine_has_larger_budgets(steps, monkeypatch):
     done = outcome(steps, "print(sum(range(10**6)))", shows="", budget=1e-6)
     assert done.slowdown > 1_000
     assert done.verdict == "passed"
+
+
+def test_slowdown_is_that_of_the_mean(calibration):
+    """Each sample counts: if half of them are twice as slow, the slowdown is 1.5."""
+    assert calibration.slowdown([1.0] * 21 + [2.0] * 21, 1.0) == 1.5
+    assert calibration.slowdown([1.0] * 22 + [2.0] * 20, 1.0) == pytest.approx(1.5, rel=0.05)
+
+
+def test_fast_machine_has_no_smaller_budgets(calibration):
+    """A machine that is faster than the reference has the budgets as they are."""
+    assert calibration.slowdown([0.5, 0.6], 1.0) == 1.0
