@@ -3,6 +3,7 @@
 import pytest
 
 from fibonacci import MemoryManager
+from fibonacci.testing.modes import WORKERS
 from fibonacci.testing.store.addresses import HOSTILE
 from fibonacci.testing.store.fixtures import (
     ContractFixtures,
@@ -91,10 +92,13 @@ class ListingTests(ContractFixtures):
             for number in range(60)
             for method, value in (("set", (1,)), ("delete", ()))
         ]
-        listings = call_concurrently(
-            memory, [one for change in changes for one in (change, call("list_keys"))]
-        )
-        for listed in listings[1::2]:
+        calls = [  # each worker makes a change, then a listing, and so on
+            one
+            for start in range(0, len(changes), WORKERS)
+            for one in (*changes[start : start + WORKERS], *[call("list_keys")] * WORKERS)
+        ]
+        results = zip(calls, call_concurrently(memory, calls), strict=True)
+        for listed in [result for made, result in results if made.method == "list_keys"]:
             assert [key for key in listed if key.startswith("stays")] == [
                 f"stays{number}" for number in range(10)
             ]
