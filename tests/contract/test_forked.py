@@ -8,7 +8,6 @@ from collections import deque
 import pytest
 
 from fibonacci.testing.forks import forked
-from fibonacci.testing.watchdog import Watchdog
 
 
 def test_a_child_that_hangs():
@@ -35,10 +34,16 @@ def test_a_child_that_is_killed():
         pass
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals")
-def test_a_test_that_is_ended():
-    """A child is killed if the watchdog ends the test that waits for it."""
-    child = forked(lambda: time.sleep(60))
-    with Watchdog(0.1), pytest.raises(pytest.fail.Exception, match="no progress"), child:
+class Interrupted(forked):
+    """A child for which nobody waits: a signal's handler raises at once."""
+
+    def is_running(self):
+        raise KeyboardInterrupt
+
+
+def test_a_wait_that_is_interrupted():
+    """A child is killed if what waits for it is interrupted, as by a watchdog."""
+    child = Interrupted(lambda: time.sleep(60))
+    with pytest.raises(KeyboardInterrupt), child:
         pass
-    assert not child.is_running()
+    assert not forked.is_running(child)

@@ -87,15 +87,15 @@ class ListingTests(ContractFixtures):
     def test_listing_during_writes(self, memory: MemoryManager) -> None:
         """A record that stays is in every listing during other changes (C14)."""
         memory.set_many({f"stays{number}": 0 for number in range(10)})
-        changes = [
+        changes = (
             call(method, f"{'a' if number % 3 else 'z'}{number % 7}", *value)
             for number in range(60)
             for method, value in (("set", (1,)), ("delete", ()))
-        ]
-        calls = [  # each worker makes a change, then a listing, and so on
-            one
-            for start in range(0, len(changes), WORKERS)
-            for one in (*changes[start : start + WORKERS], *[call("list_keys")] * WORKERS)
+        )
+        # Each worker makes changes and listings in turn; half of them begin with a listing.
+        calls = [
+            call("list_keys") if (number + number // WORKERS) % 2 else next(changes)
+            for number in range(240)
         ]
         results = zip(calls, call_concurrently(memory, calls), strict=True)
         for listed in [result for made, result in results if made.method == "list_keys"]:
