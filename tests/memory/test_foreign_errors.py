@@ -17,6 +17,7 @@ from fibonacci import (
     MemoryConfig,
     MemoryManager,
     StorageError,
+    ValueTooLargeError,
     Workflow,
     register_plugin,
 )
@@ -145,6 +146,35 @@ def test_exception_of_a_store_is_a_storage_error(method: str, store: FailingStor
     assert ("may have been applied" in message) is (method not in READS)
     assert "the backend raised OSError, in line " in message
     assert f" of {FailingStore.__module__}, instead of one of Fibonacci's errors" in message
+
+
+def test_exception_of_a_check_is_a_storage_error(
+    store: FailingStore, memory: MemoryManager, mode: str
+):
+    """What check_size raises becomes a StorageError, too, and stays one of Fibonacci's if it is."""
+    history, content = memory.history("chat", user_id="ada"), "x" * 3_000
+    refused = ValueTooLargeError("3,000 bytes, of 1", size=3_000, limit=1)
+
+    def add() -> bool:
+        if mode == "sync":
+            return history.add(user=content)
+
+        async def main() -> bool:
+            return await history.aadd(user=content)
+
+        return asyncio.run(main())
+
+    assert add()
+    assert add()
+    store.fail_next("check_size", OSError(f"mariadb://u:{SECRET}@host refused"), refused)
+    with pytest.raises(StorageError, match=r"^check_size of a record in user scope failed: the"):
+        add()
+    with pytest.raises(ValueTooLargeError) as caught:
+        add()
+    assert caught.value is refused
+    assert store.calls == 2
+    assert add()
+    assert history.count() == 3
 
 
 @pytest.mark.parametrize("error", [TimeoutError, ConnectionResetError, IndexError, KeyError])

@@ -301,7 +301,7 @@ def test_key_of_a_page_is_no_history(history: History, memory: MemoryManager) ->
     """The key of a record with older turns can't be a history's."""
     add_turns(history, 40)
     page = memory.list_keys("user", "ada")[1]
-    with pytest.raises(InvalidKeyError, match="is the key of a history's page"):
+    with pytest.raises(InvalidKeyError, match="is the key of a page"):
         memory.history(page, user_id="ada")
 
 

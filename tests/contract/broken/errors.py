@@ -177,6 +177,32 @@ class SendsBothValues(MinimalStore):
         return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
 
 
+@broken("test_largest_values")
+class ChecksAnotherLimit(MinimalStore):
+    """A value of more than 8 MiB is refused before anybody writes it, though it could be stored."""
+
+    def check_size(self, address, data):
+        if len(data) > 2**23:
+            raise ValueTooLargeError("too large", size=len(data), limit=2**23)
+
+
+@broken("test_largest_values")
+class ChecksTooLate(MinimalStore):
+    """Writes refuse a value of more than 4 MiB that was accepted when it was only checked."""
+
+    def check_size(self, address, data, limit=2**24):
+        if len(data) > limit:
+            raise ValueTooLargeError("too large", size=len(data), limit=limit)
+
+    def write(self, address, data, ttl_ms, *, deadline):
+        self.check_size(address, data, 2**22)
+        super().write(address, data, ttl_ms, deadline=deadline)
+
+    def compare_and_set(self, address, expected, data, ttl_ms, *, deadline):
+        self.check_size(address, data, 2**22)
+        return super().compare_and_set(address, expected, data, ttl_ms, deadline=deadline)
+
+
 @broken("test_any_deadline")
 class LeaksLateTimeouts(MinimalStore):
     """A compare-and-set that takes too long raises the driver's own error."""

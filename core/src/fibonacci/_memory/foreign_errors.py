@@ -15,7 +15,7 @@ from fibonacci.plugin.address import Address, Space
 
 T = TypeVar("T")
 
-_READS: Final = {"read", "read_many", "exists", "remaining_ttl_ms", "scan"}
+_READS: Final = {"read", "read_many", "exists", "remaining_ttl_ms", "scan", "check_size"}
 
 
 def translate_errors(action: str, call: Callable[[], T]) -> T:

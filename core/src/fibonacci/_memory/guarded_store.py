@@ -6,6 +6,7 @@ from fibonacci._memory.foreign_errors import foreign_error
 from fibonacci.errors import FibonacciError
 from fibonacci.plugin._runtime.errors import error_origin
 from fibonacci.plugin._runtime.signals import raise_for_signal
+from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import AsyncStore
 
 
@@ -43,6 +44,18 @@ class GuardedStore(AsyncStore):
     exists = _guarded("exists")
     touch = _guarded("touch")
     clear = _guarded("clear")
+
+    def check_size(self, address: Address, data: bytes) -> None:
+        try:
+            self.store.check_size(address, data)
+        except FibonacciError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a backend raises
+            raise_for_signal(error)
+            origin = error_origin(error)
+        else:
+            return
+        raise foreign_error("check_size", (address,), origin)
 
     async def _sleep(self, seconds: float) -> None:
         await self.store._sleep(seconds)

@@ -162,14 +162,13 @@ class MemoryManager(AllOperations):
         specs: Sequence[ReadSpec],
         spaces: Spaces,
         *,
-        deadline: float | None,
+        deadline: float,
         is_sync: bool,
     ) -> ReadResult:
-        """Read the values of a node, within the timeout of one request and before the deadline."""
+        """Read the values of a node in one request."""
         context = self._context
         store = context.handle.sync.store if is_sync else context.handle.store
-        due = self._deadline() if deadline is None else min(deadline, self._deadline())
-        return await read_values(specs, spaces, store, context.serializer, deadline=due)
+        return await read_values(specs, spaces, store, context.serializer, deadline=deadline)
 
     def _organization_space(self, organization_id: str) -> Space:
         owner = validate_name(organization_id, "the organization id", ScopeError)

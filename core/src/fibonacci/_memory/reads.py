@@ -6,7 +6,9 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from fibonacci._memory import codec
+from fibonacci._memory.history.layout import is_head
 from fibonacci._memory.serializers import RecordSerializer
+from fibonacci.errors import WrongTypeError
 from fibonacci.plugin.address import SCOPES, Address, Scope, Space
 from fibonacci.plugin.storage import AsyncStore
 
@@ -47,6 +49,8 @@ class ReadSpec:
     """Without a scope: look only where a write without a scope goes."""
     default: bytes | None = attrs.field(default=None, repr=False)
     """As JSON: the value if there is no live record."""
+    is_history: bool = False
+    """Whether it is the head of a history, of which a node is sent the messages."""
 
     def candidate_spaces(self, spaces: Spaces) -> list[Space]:
         """Where to look, in order."""
@@ -79,7 +83,7 @@ async def read_values(
     """Read all values in one request.
 
     Raises StorageError or DecryptionError: what can't be read or opened is never reported as
-    missing.
+    missing. WrongTypeError for a history: a template would get its records instead of messages.
     """
     addresses = [
         Address(space, spec.key) for spec in specs for space in spec.candidate_spaces(spaces)
@@ -92,8 +96,27 @@ async def read_values(
         hits = [(space, data) for space in candidates if (data := next(found)) is not None]
         if hits:
             space, data = hits[0]
-            values[spec.name] = serializer.deserialize(data, Address(space, spec.key))
+            address = Address(space, spec.key)
+            value = serializer.deserialize(data, address)
+            if is_head(value) and not spec.is_history:
+                raise _history_error(address)
+            values[spec.name] = value
             read.append(MemoryKey(space.scope, spec.key))
         elif spec.default is not None:
             values[spec.name] = codec.decode(spec.default, Address(candidates[0], spec.key))
     return ReadResult(values, tuple(read))
+
+
+def _history_error(address: Address) -> WrongTypeError:
+    hint = history_hint(address.space.scope, address.key)
+    return WrongTypeError(f"{address} is a history, which memory_read can't read: use {hint}")
+
+
+def history_hint(scope: Scope, key: str) -> str:
+    """Return how a node reads this history."""
+    if scope == "user":
+        return f"LLMNode(history={key!r}), or ctx.memory.history({key!r}).messages()"
+    return (
+        f"LLMNode(history={{'key': {key!r}, 'scope': {scope!r}}}), or "
+        f"ctx.memory.history({key!r}, {scope!r}).messages()"
+    )

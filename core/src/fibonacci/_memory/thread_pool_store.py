@@ -10,6 +10,7 @@ from fibonacci.plugin._run import run_sync
 from fibonacci.plugin._runtime.threads import NoThreadError, run_in_thread
 from fibonacci.plugin._runtime.timing import DeadlineExceeded
 from fibonacci.plugin._runtime.waiters import TaskWaiter, WaitQueue
+from fibonacci.plugin.address import Address
 from fibonacci.plugin.storage import AsyncStore
 
 MAX_SERVER_CALLS: Final = 64
@@ -126,6 +127,10 @@ class ThreadPoolStore(AsyncStore):
     exists = _in_worker_thread("exists")
     touch = _in_worker_thread("touch", writes=True)
     clear = _in_worker_thread("clear", writes=True)
+
+    def check_size(self, address: Address, data: bytes) -> None:
+        """Ask the store in this thread: it sends no request."""
+        self.store.check_size(address, data)
 
     async def close(self) -> None:
         """Nothing to close."""

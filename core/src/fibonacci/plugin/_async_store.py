@@ -155,6 +155,9 @@ class AsyncStore(ABC):
         await self.remove_many([Address(space, key) for key in page.keys], deadline=deadline)
         return page.cursor
 
+    def check_size(self, address: Address, data: bytes) -> None:  # noqa: B027 - a default
+        """See :meth:`Store.check_size`; no coroutine, as it sends no request."""
+
     async def pause(self, attempt: int, address: Address, *, deadline: float) -> None:
         """Back off before a lost compare-and-set is retried; ConflictError at the deadline.
 

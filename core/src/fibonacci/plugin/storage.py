@@ -152,6 +152,14 @@ class Store(ABC):
             AsyncStore.clear(BlockingStore(self), space, cursor=cursor, deadline=deadline)
         )
 
+    def check_size(self, address: Address, data: bytes) -> None:  # noqa: B027 - a default
+        """Raise ValueTooLargeError if this store can't hold a record of these bytes.
+
+        It sends no request. By default it does nothing: core itself refuses values of more than
+        16 MiB. A store that knows a lower limit overrides it, and refuses exactly what its writes
+        refuse. Core asks before it writes records that belong together, or that cost something.
+        """
+
 
 class BlockingStore(AsyncStore):
     """A sync store as an AsyncStore whose coroutines block, and never suspend."""
@@ -227,6 +235,9 @@ class BlockingStore(AsyncStore):
         self, space: Space, *, cursor: str | None = None, deadline: float
     ) -> str | None:
         return self.store.clear(space, cursor=cursor, deadline=deadline)
+
+    def check_size(self, address: Address, data: bytes) -> None:
+        self.store.check_size(address, data)
 
 
 class Backend(ABC):

@@ -113,6 +113,9 @@ class DynamoStore(Store):
         ]
         self._table.batch_write(requests, deadline)
 
+    def check_size(self, address: Address, data: bytes) -> None:
+        schema.check_size(address, data)
+
     def close(self) -> None:
         self._table.close()
 

@@ -1,5 +1,7 @@
 """Adding a turn: room is made in the head, and the turn is written there."""
 
+from collections.abc import Sequence
+
 import attrs
 
 from fibonacci._memory import codec
@@ -78,21 +80,30 @@ class Addition(HeadChange):
         head with a page less, and the turn is added to that.
         """
         sizes = [self._records.size(turn) for turn in new.turns]
-        rest = len(codec.encode(attrs.evolve(new, turns=()).to_json(), self._records.address))
-        room = max(MIN_ROOM, HEAD_BYTES - rest)
-
-        def fits(shorter: Head) -> bool:
-            return len(shorter.turns) == 1 or sum(sizes[-len(shorter.turns) :]) <= room
-
-        if fits(kept := new.without_dropped()):
-            return kept
-        # Before anything is written: alone it may be too large.
-        self._records.serialize_head(attrs.evolve(new, turns=new.turns[-1:]))
+        if self._fits(kept := new.without_dropped(), sizes):
+            return kept  # the store refuses it if it is too large, and nothing else is written
+        self._records.check_head(self._final_head(new, sizes))
         count = await self._move_page(head, sizes[:-1])
-        if fits(moved := new.without(count)):
+        if self._fits(moved := new.without(count), sizes):
             return moved
         self.is_partial = True
         return head.without(count)
+
+    def _fits(self, head: Head, sizes: Sequence[int]) -> bool:
+        """Return whether all turns of a head may stay in it; ``sizes`` end with theirs."""
+        if len(head.turns) == 1:
+            return True
+        rest = len(codec.encode(attrs.evolve(head, turns=()).to_json(), self._records.address))
+        return sum(sizes[-len(head.turns) :]) <= max(MIN_ROOM, HEAD_BYTES - rest)
+
+    def _final_head(self, new: Head, sizes: Sequence[int]) -> Head:
+        """Return the head that will have the newest turn, after as many pages as have to leave."""
+        while True:
+            count = len(new.oldest_page(sizes[:-1]).turns)
+            new, sizes = new.without(count), sizes[count:]
+            for shorter in (new, new.without_dropped()):
+                if self._fits(shorter, sizes):
+                    return shorter
 
     async def _move_page(self, head: Head, sizes: list[int]) -> int:
         """Store a page of the head's oldest turns; return how many it has."""

@@ -7,7 +7,6 @@ import attrs
 
 from fibonacci._memory.history.layout import HEAD_BYTES, Head, Page, StoredTurn, is_head
 from fibonacci._memory.history.lists import split_turns
-from fibonacci._memory.history.messages import Message
 from fibonacci._memory.history.page_ttl import (
     head_ttl_ms,
     shorten_page,
@@ -22,6 +21,7 @@ from fibonacci._memory.history.removal import (
 )
 from fibonacci.errors import ConflictError, FibonacciError, OutcomeUnknownError
 from fibonacci.plugin.address import Address
+from fibonacci.plugin.models import Message
 from fibonacci.plugin.storage import KEEP_TTL
 
 MAX_ATTEMPTS: Final = 20
@@ -167,11 +167,20 @@ def build(records: HistoryRecords, turns: Sequence[StoredTurn]) -> tuple[Head, l
 
 
 async def write_pages(records: HistoryRecords, head: Head, pages: Sequence[Page]) -> None:
-    """Write the pages of a head that is not written yet."""
-    serialize = records.context.serializer.serialize
-    for start in range(0, len(pages), BATCH_SIZE):
-        items = []
-        for page in pages[start : start + BATCH_SIZE]:
-            address = records.page_address(head.generation, page.first)
-            items.append((address, serialize(page.to_json(), address)))
-        await records.store.write_many(items, None, deadline=records.due())
+    """Write the pages of a head that is not written yet.
+
+    Raises ValueTooLargeError before anything is written, if the store has a limit that it knows.
+    """
+    items = [serialize_page(records, head, page) for page in pages]
+    records.check_head(head)
+    for item in items:
+        records.store.check_size(*item)
+    for start in range(0, len(items), BATCH_SIZE):
+        part = items[start : start + BATCH_SIZE]
+        await records.store.write_many(part, None, deadline=records.due())
+
+
+def serialize_page(records: HistoryRecords, head: Head, page: Page) -> tuple[Address, bytes]:
+    """Return the address of a page, and its bytes. Raises what ``set`` raises for a value."""
+    address = records.page_address(head.generation, page.first)
+    return address, records.context.serializer.serialize(page.to_json(), address)

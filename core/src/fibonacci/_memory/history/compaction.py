@@ -5,19 +5,27 @@ meanwhile: it counts only if no other summary was made in that time, and turns t
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from math import inf
 from typing import Any
 
 import attrs
 
 from fibonacci._memory.history.changes import HeadChange, change_head
 from fibonacci._memory.history.layout import Head, Summary
-from fibonacci._memory.history.messages import Message, estimate_tokens, summary_message
+from fibonacci._memory.history.messages import estimate_tokens, summary_message
 from fibonacci._memory.history.reading import Turns, read_newest, read_oldest, read_whole
 from fibonacci._memory.history.records import HistoryRecords
 from fibonacci.errors import InvalidArgumentError
+from fibonacci.plugin.models import Message
 
 Summarize = Callable[[list[Message]], Awaitable[Any]]
+
+
+def summary_limit(keep_tokens: int, portion_tokens: int) -> int:
+    """Return how many tokens a summary may have."""
+    return min(keep_tokens, portion_tokens // 2)
 
 
 class Compaction:
@@ -30,26 +38,32 @@ class Compaction:
         *,
         keep_tokens: int,
         portion_tokens: int,
+        max_portions: float = inf,
+        writing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        """``writing`` is entered while a summary is stored."""
         self._records = records
         self._summarize = summarize
         self._keep_tokens = keep_tokens
         self._portion_tokens = portion_tokens
+        self._max_portions = max_portions
+        self._writing = writing
 
     async def run(self) -> bool:
         """Summarize all turns but the newest, in portions; return whether a summary was stored."""
-        stored = False
+        stored = 0
         goal = await read_whole(self._records, self._find_goal)
-        while goal is not None:
+        while goal is not None and stored < self._max_portions:
             found = await read_whole(self._records, partial(self._read_portion, goal=goal))
             if found is None:
                 break
             head, portion = found
             replacement = Replacement(self._records, head, await self._ask(head, portion))
-            if not await replacement.run():
-                break
-            stored = True
-        return stored
+            with self._writing():
+                if not await replacement.run():
+                    break
+            stored += 1
+        return stored > 0
 
     async def _find_goal(self, head: Head) -> "_Goal":
         kept = await read_newest(self._records, head, head.unsummarized, self._keep_tokens)
@@ -73,7 +87,7 @@ class Compaction:
                 f"summarize must return the summary as text; it returned {shown}. It was not stored"
             )
         tokens = self._estimate_tokens(text)
-        limit = min(self._keep_tokens, self._portion_tokens // 2)
+        limit = summary_limit(self._keep_tokens, self._portion_tokens)
         if tokens > limit:
             raise InvalidArgumentError(
                 f"the summary has about {tokens:,} tokens, and may have {limit:,}: keep_tokens, "

@@ -23,8 +23,14 @@ from fibonacci._memory.history.adding import Addition
 from fibonacci._memory.history.adoption import adopt
 from fibonacci._memory.history.compaction import Compaction
 from fibonacci._memory.history.layout import ID_LENGTH, Head, StoredTurn
-from fibonacci._memory.history.messages import Message, check_messages, estimate_tokens
-from fibonacci._memory.history.reading import read_messages, read_range, read_whole
+from fibonacci._memory.history.messages import check_messages, estimate_tokens
+from fibonacci._memory.history.reading import (
+    Window,
+    read_beside,
+    read_range,
+    read_whole,
+    read_window,
+)
 from fibonacci._memory.history.records import HistoryRecords
 from fibonacci._memory.history.removal import remove_history
 from fibonacci._memory.history.renewal import Renewal
@@ -33,6 +39,7 @@ from fibonacci.errors import InvalidArgumentError
 from fibonacci.plugin._run import run_sync
 from fibonacci.plugin._runtime.threads import run_in_thread
 from fibonacci.plugin.address import Address, name_problem
+from fibonacci.plugin.models import Message
 
 Content = str | Sequence[dict[str, Any]]
 """Text, or a list of blocks as providers define them."""
@@ -184,10 +191,27 @@ class History:
         """Return what a model should be sent; the async form of ``messages``."""
         tokens = _count(max_tokens, "max_tokens") or inf
         turns = _count(max_turns, "max_turns") or inf
-        messages = await read_whole(
-            self._records, lambda head: read_messages(self._records, head, tokens, turns)
+        window = await read_whole(
+            self._records, lambda head: read_window(self._records, head, tokens, turns)
         )
-        return messages or []
+        return (window or Window()).messages
+
+    async def _read_window(
+        self, value: Any, *, max_tokens: int, max_turns: int | None, deadline: float
+    ) -> Window:
+        """Return what ``messages`` finds, for a head that was read as a value; None: no head.
+
+        Raises what ``messages`` raises.
+        """
+        head = None if value is None else self._records.head_of(value)
+        turns = inf if max_turns is None else max_turns
+        found = await read_beside(
+            self._records,
+            head,
+            lambda head: read_window(self._records, head, max_tokens, turns, deadline),
+            deadline,
+        )
+        return found or Window()
 
     def turns(self, before: int | None = None, limit: int = 50) -> list[Turn]:
         """Return a part of the transcript: the newest turns before a number, oldest first.
@@ -343,6 +367,21 @@ class History:
         await remove_history(self._records)
         return True
 
+    def _estimate_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(estimate_tokens(message, self._address) for message in messages)
+
+    def _check_turn(self, messages: Sequence[Message]) -> None:
+        """Raise what ``add(*messages)`` would raise, as far as that is known without a request.
+
+        That is InvalidArgumentError, SerializationError and ValueTooLargeError. In sync code it is
+        called on the sync view.
+        """
+        turn = self._store_turn(check_messages(messages), None)
+        # A new history's head. One with a summary, pages and ids has less room, by some KB or more:
+        # only a request could tell, and what could be added must not be refused here.
+        head = Head(expires=self._context.default_ttl_ms is not None).add(turn, "", None)
+        self._records.check_head(head)
+
     def _store_turn(self, messages: Sequence[Message], turn_id: str | None) -> StoredTurn:
         """Return the turn as it is stored. Raises SerializationError."""
         # A copy: the caller may change its own meanwhile.
@@ -351,7 +390,7 @@ class History:
         return StoredTurn(
             id=token_urlsafe(9) if turn_id is None else turn_id,
             added_at=int(time() * 1000),
-            tokens=sum(estimate_tokens(message, self._address) for message in copies),
+            tokens=self._estimate_tokens(copies),
             messages=copies,
         )
 

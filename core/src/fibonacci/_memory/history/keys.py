@@ -28,14 +28,18 @@ class PageKey:
 
 def check_key(key: str) -> None:
     """Raise InvalidKeyError if a history can't have this key."""
+    if (problem := history_key_problem(key)) is not None:
+        raise InvalidKeyError(f"the key of a history {problem}")
+
+
+def history_key_problem(key: str) -> str | None:
+    """Return why a history can't have this key, None if it can: as the end of a sentence."""
     if _PAGE.fullmatch(key[-_SUFFIX_LENGTH:]):
-        raise InvalidKeyError(f"{key!r} is the key of a history's page, and can't be a history's")
+        return f"can't be {key!r}, which is the key of a page"
     limit = MAX_NAME_BYTES - _SUFFIX_LENGTH
     if (size := len(key.encode())) > limit:
-        raise InvalidKeyError(
-            f"the key of a history has {size:,} bytes in UTF-8; it may have {limit}, as those of "
-            f"its pages are longer"
-        )
+        return f"has {size:,} bytes in UTF-8; it may have {limit}, as those of its pages are longer"
+    return None
 
 
 def is_generation(text: str) -> bool:

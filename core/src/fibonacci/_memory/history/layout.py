@@ -15,7 +15,7 @@ import attrs
 from attrs.validators import deep_iterable, instance_of, le, min_len, optional
 
 from fibonacci._memory.history.keys import is_generation
-from fibonacci._memory.history.messages import Message
+from fibonacci.plugin.models import Message
 
 VERSION: Final = 1
 """Of the layout: a head with a higher one was written by a newer release."""

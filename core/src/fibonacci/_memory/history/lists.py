@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from fibonacci._memory.history.messages import Message, check_messages
+from fibonacci._memory.history.messages import check_messages
 from fibonacci.errors import InvalidArgumentError, WrongTypeError
+from fibonacci.plugin.models import Message
 
 _PAIR: Final = ("user", "assistant")
 """The fields of a turn that has no roles."""

@@ -8,6 +8,7 @@ from fibonacci._memory import codec
 from fibonacci.errors import InvalidArgumentError
 from fibonacci.plugin._runtime.errors import did_you_mean
 from fibonacci.plugin.address import Address
+from fibonacci.plugin.models import Message
 
 ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 """The roles of the providers' chat APIs."""
@@ -15,9 +16,6 @@ ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 BYTES_PER_TOKEN: Final = 4
 MESSAGE_OVERHEAD: Final = 4
 """Tokens that a message takes besides its content: its role, and where it begins and ends."""
-
-Message = dict[str, Any]
-"""``{"role": …, "content": …}``; content is text or a list of blocks, and other fields are kept."""
 
 
 def check_messages(messages: Sequence[Any]) -> list[Message]:

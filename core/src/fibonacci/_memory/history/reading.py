@@ -6,8 +6,9 @@ from typing import TypeVar
 import attrs
 
 from fibonacci._memory.history.layout import Head, StoredTurn, total_tokens
-from fibonacci._memory.history.messages import Message, summary_message
+from fibonacci._memory.history.messages import summary_message
 from fibonacci._memory.history.records import HistoryRecords, PageMissing
+from fibonacci.plugin.models import Message
 
 T = TypeVar("T")
 
@@ -66,37 +67,70 @@ async def read_whole(records: HistoryRecords, read: Callable[[Head], Awaitable[T
 
     Returns None if there is no history. Raises CorruptRecordError if a page is lost.
     """
-    while True:
-        head = await records.read_head()
-        if head is None:
-            return None
+    return await read_beside(records, await records.read_head(), read)
+
+
+async def read_beside(
+    records: HistoryRecords,
+    head: Head | None,
+    read: Callable[[Head], Awaitable[T]],
+    deadline: float | None = None,
+) -> T | None:
+    """Read what ``read`` reads beside a head; as ``read_whole``, with a head that was read."""
+    while head is not None:
         try:
             return await read(head)
         except PageMissing as missing:
-            await records.raise_if_lost(missing)
+            await records.raise_if_lost(missing, deadline)
+            head = await records.read_head(deadline)
+    return None
 
 
-async def read_messages(
-    records: HistoryRecords, head: Head, max_tokens: float, max_turns: float
-) -> list[Message]:
+@attrs.frozen(kw_only=True)
+class Window:
+    """What a model is sent of a history."""
+
+    messages: list[Message] = attrs.field(factory=list)
+    tokens: int = 0
+    is_complete: bool = True
+    """Whether no turn was left out but those that the summary stands for."""
+
+
+async def read_window(
+    records: HistoryRecords,
+    head: Head,
+    max_tokens: float,
+    max_turns: float,
+    deadline: float | None = None,
+) -> Window:
     """Return the summary, if it fits, and then the newest turns that fit."""
     messages: list[Message] = []
-    summary = head.summary
+    summary, tokens = head.summary, 0
     if summary is not None and summary.tokens <= max_tokens:
         messages.append(summary_message(summary.text))
-        max_tokens -= summary.tokens
+        tokens = summary.tokens
     first = int(max(head.unsummarized, head.count - max_turns))
-    turns = await read_newest(records, head, first, max_tokens)
-    return messages + turns.messages
+    turns = await read_newest(records, head, first, max_tokens - tokens, deadline)
+    return Window(
+        messages=messages + turns.messages,
+        tokens=tokens + turns.tokens,
+        is_complete=turns.first <= head.unsummarized,
+    )
 
 
-async def read_newest(records: HistoryRecords, head: Head, first: int, max_tokens: float) -> Turns:
+async def read_newest(
+    records: HistoryRecords,
+    head: Head,
+    first: int,
+    max_tokens: float,
+    deadline: float | None = None,
+) -> Turns:
     """Return the newest turns from a number on that have so many tokens together."""
     turns = _turns_of(head).between(first, head.count)
     left = max_tokens - turns.tokens
     if left > 0 and first < head.first:
-        names = await records.names_back_to(head, first, left)
-        paged = await records.read_pages(head, names)
+        names = await records.names_back_to(head, first, left, deadline)
+        paged = await records.read_pages(head, names, deadline)
         number = names[0].first if names else head.first
         turns = Turns(number, [*paged, *head.turns]).between(first, head.count)
     return turns.newest(max_tokens)

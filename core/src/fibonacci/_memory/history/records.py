@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from math import inf
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from fibonacci._memory import codec
 from fibonacci._memory.context import MemoryContext
@@ -55,6 +56,13 @@ class HistoryRecords:
         self.address = address
         self.context = context
         self.handle = handle
+        self._latest = inf
+
+    def until(self, deadline: float) -> Self:
+        """Return the same records, for requests that end by the deadline."""
+        limited = copy(self)
+        limited._latest = deadline
+        return limited
 
     @property
     def store(self) -> AsyncStore:
@@ -64,7 +72,8 @@ class HistoryRecords:
 
     def due(self, deadline: float | None = None) -> float:
         """Return the deadline of a request: that of the operation, or else the request's own."""
-        return monotonic() + self.context.timeout if deadline is None else deadline
+        due = monotonic() + self.context.timeout if deadline is None else deadline
+        return min(due, self._latest)
 
     async def back_off(
         self, attempt: int, address: Address, deadline: float, *, is_lost: bool
@@ -117,6 +126,13 @@ class HistoryRecords:
     def serialize_head(self, head: Head) -> bytes:
         """Return the record's bytes. Raises what ``set`` raises for a value."""
         return self.context.serializer.serialize(head.to_json(), self.address)
+
+    def check_head(self, head: Head) -> None:
+        """Raise ValueTooLargeError if the store can't hold the head, and what ``set`` raises.
+
+        What counts is the record's size, sealed if it is to be sealed. No request is sent.
+        """
+        self.store.check_size(self.address, self.serialize_head(head))
 
     async def read_pages(
         self, head: Head, names: Sequence[PageName], deadline: float | None = None

@@ -181,6 +181,20 @@ class StoreUnderTest:
     def write_many(self, items: Sequence[tuple[Address, bytes]], ttl_ms: int | None = None) -> None:
         self.call("write_many", items, ttl_ms)
 
+    def check_size(self, address: Address, data: bytes) -> None:
+        """Ask the store whether a record of these bytes is too large for it."""
+
+        async def check() -> None:
+            self._stores.async_store.check_size(address, data)
+
+        self._mode.call(CallPair(lambda: self.store.check_size(address, data), check))
+
+    @property
+    def knows_limit(self) -> bool:
+        """Whether the store has a ``check_size`` of its own."""
+        method = type(self.store).check_size
+        return method not in (Store.check_size, AsyncStore.check_size)
+
     def pages(self, space: Space, prefix: str = "", limit: int = 1000) -> Iterator[Page]:
         """Scan a space, page by page."""
         cursor, last = None, ""

@@ -32,14 +32,26 @@ class LargeTests(ContractFixtures):
 
     @pytest.mark.parametrize("size", [5 * MIB, 9 * MIB, 16 * MIB])
     def test_largest_values(self, raw_store: StoreUnderTest, size: int) -> None:
-        """A value of up to 16 MiB is stored whole, or refused while the old one stays (C10)."""
+        """A value of up to 16 MiB is stored whole, or refused while the old one stays (C10).
+
+        The store's check_size refuses it if the write does. One that isn't overridden refuses none.
+        """
         address, stored = raw_store.address("k"), b"old"
         raw_store.write(address, stored)
         for number, write in enumerate(WAYS_TO_WRITE[size]):
             data = _data(size, number)
-            if _fits(partial(write, raw_store, address, stored, data), data):
+            is_accepted = _fits(partial(raw_store.check_size, address, data), data)
+            if fits := _fits(partial(write, raw_store, address, stored, data), data):
                 stored = data
             assert difference(raw_store.read(address), stored) is None
+            _compare_limits(raw_store, is_accepted=is_accepted, fits=fits)
+
+
+def _compare_limits(raw_store: StoreUnderTest, *, is_accepted: bool, fits: bool) -> None:
+    assert is_accepted or not fits, "check_size refuses a value that can be written"
+    assert not is_accepted or fits or not raw_store.knows_limit, (
+        "check_size accepts a value that is too large to be written"
+    )
 
 
 def _write(raw_store: StoreUnderTest, address: Address, _: bytes, data: bytes) -> None:
@@ -64,10 +76,10 @@ WAYS_TO_WRITE: dict[int, list[Callable[[StoreUnderTest, Address, bytes, bytes], 
 }
 
 
-def _fits(write: Callable[[], object], data: bytes) -> bool:
-    """Write; return whether the data was small enough. If not, the error has sizes, and no data."""
+def _fits(call: Callable[[], object], data: bytes) -> bool:
+    """Call; return whether the data was small enough. If not, the error has sizes, and no data."""
     try:
-        write()
+        call()
     except ValueTooLargeError as error:
         refused = error
     else:
