@@ -114,6 +114,9 @@ class MinimalAsyncStore(AsyncStore):
     async def scan(self, space, *, prefix="", cursor=None, limit=1000, deadline):
         return self.store.scan(space, prefix=prefix, cursor=cursor, limit=limit, deadline=deadline)
 
+    def check_size(self, address, data):
+        self.store.check_size(address, data)
+
     async def close(self):
         pass
 

@@ -140,6 +140,14 @@ def test_an_error_of_a_script() -> None:
     assert isinstance(raised.value.cause, BackendUnavailableError)
 
 
+def test_script_records_a_history() -> None:
+    """A script's requests hold the messages that were sent, and its completions depend on none."""
+    messages = [{"role": "user", "content": "Hi"}, {"role": "tool", "content": [{"type": "x"}]}]
+    script, request = ScriptedModel("Hello"), ModelRequest(messages=messages, prompt="And now?")
+    assert script.complete(request).text == "Hello"
+    assert [recorded.messages for recorded in script.requests] == [tuple(messages)]
+
+
 @pytest.mark.parametrize("made", [fresh_memory, lambda: override_model("x", "echo")])
 def test_decorators_are_refused(made: Any) -> None:
     """fresh_memory() and override_model() are no decorators: an async test would outlast them."""

@@ -1,8 +1,9 @@
-"""The text for authors about an exception in a plugin, without the exception's text."""
+"""Texts of errors: where a plugin raised an exception, and whether a server quotes a secret."""
 
 import pytest
 
 from fibonacci.plugin._runtime.errors import error_origin
+from fibonacci.plugin.runtime import quotes_text
 
 
 def caught(source: str, names: dict[str, object]) -> Exception:
@@ -42,3 +43,30 @@ def test_a_missing_module_is_named():
         "ModuleNotFoundError: No module named 'a_missing_driver', in line 1 of fibonacci_shelf"
     )
     assert error_origin(ModuleNotFoundError("s3cret")) == "ModuleNotFoundError"
+
+
+SENT = [None, "", "the prompt is  secret", "hunter2", "ok", "over nine"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "refused: 'the prompt is secret'",
+        "refused: the\nprompt is   secret",
+        "refused: ...e prompt is s...",
+        "hunter2 is wrong",
+        "('hunter2')",
+        "xover ninex",
+    ],
+)
+def test_quotations_are_recognized(message: str) -> None:
+    """A message quotes a text that is in it, or twelve characters of it in a row."""
+    assert quotes_text(message, SENT)
+
+
+@pytest.mark.parametrize(
+    "message", ["", "a prompt is missing", "5 tokens are ok", "hunter22 is unknown", "prompt"]
+)
+def test_other_messages_quote_nothing(message: str) -> None:
+    """A few common characters, or the letters of a short text within a word, are no quotation."""
+    assert not quotes_text(message, SENT)

@@ -12,7 +12,7 @@ BUSY: Final = "a question that comes too early"
 
 def echo(body: dict[str, Any]) -> Reply:
     """Return the reply to a request of the Messages API."""
-    prompt = body["messages"][0]["content"]
+    prompt = content_text(body["messages"][-1]["content"])
     if prompt == SLOW:
         return [SILENCE]
     if prompt == ENDLESS:
@@ -22,6 +22,13 @@ def echo(body: dict[str, Any]) -> Reply:
     if prompt == BUSY:
         return error_response(429, "rate_limit_error", f"later: {prompt}", retry_after=1)
     return list(stream(repeated_events(f"You said: {prompt}", body)))
+
+
+def content_text(content: str | list[dict[str, Any]]) -> str:
+    """Return the text of a message's content, which may be a list of blocks."""
+    if isinstance(content, str):
+        return content
+    return " ".join(block["text"] for block in content if block["type"] == "text")
 
 
 def repeated_events(completion: str, body: dict[str, Any]) -> list[bytes]:

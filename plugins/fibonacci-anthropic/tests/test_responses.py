@@ -116,12 +116,12 @@ def test_stop_reasons_are_mapped(
 def test_usage_includes_cached_tokens(
     service: FakeService, model: AnthropicModel, complete: Complete
 ) -> None:
-    """Input tokens include those written to and read from the cache; the last counts win."""
+    """Input tokens include those written to and read from the cache, which are counted, too."""
     first = start(
         input_tokens=3, cache_creation_input_tokens=20, cache_read_input_tokens=100, output_tokens=1
     )
     completion = complete_with(service, model, complete, first, *text("x"), *end(output_tokens=9))
-    assert completion.usage == Usage(input_tokens=123, output_tokens=9)
+    assert completion.usage == Usage(input_tokens=123, output_tokens=9, cache_read_tokens=100)
 
 
 def test_missing_counts_are_ignored(
@@ -134,6 +134,19 @@ def test_missing_counts_are_ignored(
         service, model, complete, first, *text("x"), odd, event("message_stop")
     )
     assert (completion.text, completion.usage) == ("x", Usage())
+
+
+@pytest.mark.parametrize(
+    ("name", "reported"),
+    [("claude-x-20260101", "claude-x-20260101"), (None, None), (5, None), ("x" * 300, None)],
+)
+def test_the_service_names_the_model(
+    service: FakeService, model: AnthropicModel, complete: Complete, name: object, reported: object
+) -> None:
+    """The completion has the name of the model that the service has used."""
+    first = event("message_start", message={"usage": {}, "model": name})
+    completion = complete_with(service, model, complete, first, *text("x"), *end())
+    assert completion.model == reported
 
 
 @pytest.mark.parametrize(
@@ -153,9 +166,15 @@ def test_refusal_raises_model_error(
     """A refusal raises ModelError without the partial output."""
     with pytest.raises(ModelError, match=why) as caught:
         complete_with(
-            service, model, complete, start(), *text("half"), *end("refusal", stop_details=details)
+            service,
+            model,
+            complete,
+            start(input_tokens=7),
+            *text("half"),
+            *end("refusal", stop_details=details, output_tokens=2),
         )
     assert not caught.value.retryable
+    assert caught.value.usage == Usage(input_tokens=7, output_tokens=2)
     assert "quotation" not in str(caught.value)
 
 

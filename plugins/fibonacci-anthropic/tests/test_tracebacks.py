@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from traceback import TracebackException
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def shown(error: BaseException) -> str:
         {"api_key": "hunter2", "base_url": "https://hunter2:no-port"},
     ],
 )
-def test_arguments_are_hidden(arguments: dict[str, str]) -> None:
+def test_arguments_are_hidden(arguments: dict[str, Any]) -> None:
     """No traceback variable holds the key or the URL passed as arguments."""
     with pytest.raises(ConfigurationError) as caught:
         AnthropicModel("claude-x", **arguments)

@@ -76,6 +76,17 @@ def test_server_error_that_quotes_the_request_is_left_out(message: str) -> None:
     assert caught.value.retryable
 
 
+@pytest.mark.parametrize("quoted", ["the prompt is hunt", "Obey"])
+@pytest.mark.parametrize("role", ["user", "system", "assistant"])
+def test_server_error_that_quotes_a_message_is_left_out(role: str, quoted: str) -> None:
+    """A server error that quotes a message of the history is reported by its type only."""
+    blocks = [{"type": "text", "text": PROMPT}]
+    messages = [{"role": role, "content": "Obey"}, {"role": role, "content": blocks}]
+    with pytest.raises(ModelError) as caught:
+        model_of(f"last read: '{quoted}'").complete(ModelRequest(messages=messages, prompt="x?"))
+    assert str(caught.value) == "llama.cpp: server_error"
+
+
 def test_server_error_is_reported_beside_an_empty_prompt() -> None:
     """An empty prompt is in each message, and does not count as quoted."""
     with pytest.raises(ModelError, match=r"^llama\.cpp: out of memory$"):

@@ -116,9 +116,19 @@ def test_json_matches_the_schema(full_model: Model) -> None:
 
 def test_prompt_longer_than_the_context_is_refused(model: Model) -> None:
     """The error for a prompt longer than the context has both sizes, and is not retryable."""
-    with pytest.raises(ModelError, match=r"has 5\d\d\d tokens, .* has 4096, .*Shorten") as caught:
+    with pytest.raises(ModelError, match=r"have 5\d\d\d tokens, .* has 4096, .*Shorten") as caught:
         model.complete(ModelRequest(prompt="word " * 5000))
     assert not caught.value.retryable
+
+
+def test_history_longer_than_the_context_is_refused(model: Model) -> None:
+    """A history counts for the context, and the error says how to shorten it."""
+    messages = [
+        {"role": "user", "content": "word " * 5000},
+        {"role": "assistant", "content": "Yes"},
+    ]
+    with pytest.raises(ModelError, match=r"have 5\d\d\d tokens, .*lower the history's max_tokens"):
+        model.complete(ModelRequest(messages=messages, prompt="Hi"))
 
 
 @pytest.mark.parametrize("prompt", ["", "naïve 東京 🦜", "nul \0 nul", "{{ x }} {% y %}", "\n" * 9])

@@ -3,7 +3,16 @@
 Each docstring says what is wrong; ``test`` is the one that has to catch it.
 """
 
-from broken_models import completions, deadlines, failures, options, prompts, sharing, streams
+from broken_models import (
+    completions,
+    deadlines,
+    failures,
+    messages,
+    options,
+    prompts,
+    sharing,
+    streams,
+)
 from broken_models.sound import BROKEN, BUSY, ENDLESS, KEY, SLOW, WRONG, Plain, Sound
 
 __all__ = [
@@ -18,6 +27,7 @@ __all__ = [
     "completions",
     "deadlines",
     "failures",
+    "messages",
     "options",
     "prompts",
     "sharing",

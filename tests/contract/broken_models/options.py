@@ -12,7 +12,7 @@ from fibonacci.plugin import TextDelta
 class AcceptsAList(Sound):
     """The parameters have the service's names."""
 
-    supported_options = frozenset({"temperature", "stop", "top_p"})
+    supported_options = frozenset({"temperature", "stop", "messages", "top_p"})
 
 
 @broken("test_stop")

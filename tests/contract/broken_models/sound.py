@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from fibonacci.errors import ModelError
-from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, Usage
+from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, Usage, message_text
 
 BROKEN = {}
 SLOTS = 4
@@ -38,7 +38,7 @@ class Sound(Model):
     A completion is a sequence of steps: a number is a pause in seconds, all else a piece.
     """
 
-    supported_options = frozenset({"temperature", "stop"})
+    supported_options = frozenset({"temperature", "stop", "messages"})
 
     def __init__(self):
         self.slots = threading.BoundedSemaphore(SLOTS)
@@ -91,6 +91,7 @@ class Sound(Model):
     def steps(self, request) -> Any:
         """Yield the completion step by step."""
         self.check(request)
+        self.texts(request)  # what is no text is refused before the first word
         said, words = "", self.words(request)
         for count, word in enumerate(words, 1):
             self.check_time(request)
@@ -130,12 +131,17 @@ class Sound(Model):
             return Hours()
         return re.findall(r"\S+\s*", request.prompt)
 
+    def texts(self, request) -> Any:
+        """Return the texts of the history. Raises ModelError."""
+        return [message_text(message) for message in request.messages]
+
     def stopped(self, text, stops) -> Any:
         """Return the index at which the text has to end, or None; a stop text may span words."""
         return min((place for one in stops if (place := text.find(one)) >= 0), default=None)
 
     def whole(self, request, text, count, reason) -> Any:
-        usage = Usage(input_tokens=len(request.prompt.split()), output_tokens=count)
+        texts = [*self.texts(request), request.prompt]
+        usage = Usage(input_tokens=len(" ".join(texts).split()), output_tokens=count)
         return Completion(text=text, usage=usage, stop_reason=reason)
 
 

@@ -16,7 +16,7 @@ class Echo(Model):
     It stands in for any model, and so takes every option.
     """
 
-    supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
+    supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop", "messages"))
 
     def complete(self, request: ModelRequest) -> Completion:
         return truncate_at_stop(request.prompt, request.stop)

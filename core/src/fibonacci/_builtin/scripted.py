@@ -19,7 +19,7 @@ class Scripted(Model):
     It stands in for any model, and so takes every option.
     """
 
-    supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
+    supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop", "messages"))
 
     def __init__(self, completions: Sequence[str]) -> None:
         self._completions = completions

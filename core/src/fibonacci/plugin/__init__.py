@@ -6,11 +6,14 @@ from fibonacci.plugin.encryption import Cipher, CipherSettings
 from fibonacci.plugin.hookspecs import SPEC_VERSION, hookimpl
 from fibonacci.plugin.models import (
     Completion,
+    Message,
     Model,
     ModelRequest,
     ModelSettings,
+    StopReason,
     TextDelta,
     Usage,
+    message_text,
 )
 from fibonacci.plugin.options import bool_option, int_option, read_options, text_option
 from fibonacci.plugin.required_url import read_url
@@ -58,6 +61,7 @@ __all__ = [
     "Engine",
     "EngineSettings",
     "KeepTTL",
+    "Message",
     "Model",
     "ModelRequest",
     "ModelSettings",
@@ -65,6 +69,7 @@ __all__ = [
     "Reference",
     "Scope",
     "Space",
+    "StopReason",
     "Store",
     "StoreSettings",
     "StoreURL",
@@ -79,6 +84,7 @@ __all__ = [
     "hookimpl",
     "int_option",
     "is_unexpired",
+    "message_text",
     "missing_value_error",
     "parse_address",
     "read_options",

@@ -10,7 +10,7 @@ from fibonacci.plugin._runtime.certificates import (
     trust_store_problem,
     verification_failure,
 )
-from fibonacci.plugin._runtime.errors import did_you_mean, no_response_error
+from fibonacci.plugin._runtime.errors import did_you_mean, no_response_error, quotes_text
 from fibonacci.plugin._runtime.forks import keep_alive_in_child, on_fork
 from fibonacci.plugin._runtime.hosts import aresolve_host, host_problem, resolve_host
 from fibonacci.plugin._runtime.idle_pool import IdlePool
@@ -64,6 +64,7 @@ __all__ = [
     "now_ms",
     "on_fork",
     "private_key_problem",
+    "quotes_text",
     "raise_for_signal",
     "remaining_ttl_ms",
     "require_poll",

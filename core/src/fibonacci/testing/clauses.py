@@ -33,6 +33,7 @@ CLAUSES = {
     "C33": "models: a completion by the deadline, or an error",
     "C34": "models: an error says whether a retry may help",
     "C35": "models: any text is a prompt",
+    "C36": "models: a conversation is sent as messages, or refused",
 }
 
 _CITED_CLAUSES = re.compile(r"\((C\d+(?:, C\d+)*(?: and C\d+)?)\)")

@@ -39,7 +39,7 @@ class ScriptedModel(Model):
     Raises InvalidArgumentError.
     """
 
-    supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop"))
+    supported_options: ClassVar[frozenset[str]] = frozenset(("temperature", "stop", "messages"))
 
     def __init__(self, *completions: str | Completion | Exception) -> None:
         for item in completions:

@@ -2,13 +2,14 @@
 
 import math
 import re
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from fibonacci.errors import FibonacciError, ModelError
 from fibonacci.plugin import ModelRequest
-from fibonacci.plugin.runtime import raise_for_signal, verification_failure
+from fibonacci.plugin.runtime import quotes_text, raise_for_signal, verification_failure
+from fibonacci_anthropic.conversation import conversation_texts
 from fibonacci_anthropic.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -28,11 +29,9 @@ HINTS: Final = {
     402: "Check the account's billing",
     403: "The key may not use this model",
     404: "Check the model's name, and ANTHROPIC_BASE_URL",
-    413: "Shorten the prompt, or the history in it",
+    413: "Shorten the prompt or the history",
 }
 
-MIN_QUOTE: Final = 12
-"""Consecutive characters from which on the service's message counts as quoting what was sent."""
 MAX_MESSAGE: Final = 300
 """Characters of the service's message that are reported."""
 
@@ -68,10 +67,11 @@ def _map_error(error: Exception, request: ModelRequest, credentials: Credentials
     from anthropic import AnthropicError, APIError, APIStatusError
 
     if isinstance(error, APIStatusError):
-        sent = (request.prompt, request.system_prompt, *credentials.secrets)
+        texts = conversation_texts(request.messages)
+        sent = (request.prompt, request.system_prompt, *texts, *credentials.secrets)
         return APIErrorInfo(error).to_model_error(sent)
     if isinstance(error, UnicodeEncodeError):
-        return ModelError("anthropic: the prompt contains half a surrogate pair")
+        return ModelError("anthropic: the prompt or the history contains half a surrogate pair")
     if isinstance(error, AnthropicError) and not isinstance(error, APIError):
         return ModelError(f"anthropic: the SDK got no credentials: {type(error).__name__}")
     if reason := _certificate_problem(error):
@@ -123,11 +123,11 @@ class APIErrorInfo:
         self._type = _identifier(error_type)
         self._is_in_stream = error.response.is_success
 
-    def to_model_error(self, sent: Iterable[str | None]) -> ModelError:
+    def to_model_error(self, sent: Sequence[str | None]) -> ModelError:
         """Return it as a ModelError, without anything that was sent or is secret."""
         status = "in the stream" if self._is_in_stream else str(self._error.status_code)
         parts = [f"anthropic: the service returned an error, {status} {self._type}".rstrip()]
-        if message := self._safe_message([text for text in sent if text]):
+        if message := self._safe_message(sent):
             parts.append(f": {message}")
         if request_id := _identifier(self._headers.get("request-id")):
             parts.append(f" (request {request_id})")
@@ -139,9 +139,9 @@ class APIErrorInfo:
             retry_after=parse_retry_after(self._headers.get("retry-after")),
         )
 
-    def _safe_message(self, sent: list[str]) -> str:
+    def _safe_message(self, sent: Sequence[str | None]) -> str:
         message = " ".join(self._message.split())[:MAX_MESSAGE]
-        return "" if any(quotes(message, text) for text in sent) else message.rstrip(". ")
+        return "" if quotes_text(message, sent) else message.rstrip(". ")
 
     def _is_transient(self) -> bool:
         if self._is_in_stream:
@@ -161,13 +161,6 @@ def _type_and_message(body: object) -> tuple[object, str]:
 
 def _identifier(text: object) -> str:
     return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else ""
-
-
-def quotes(message: str, sent: str) -> bool:
-    """Return whether the message has all of what was sent, or MIN_QUOTE characters in a row."""
-    sent = " ".join(sent.split())
-    windows = (message[start : start + MIN_QUOTE] for start in range(len(message) - MIN_QUOTE + 1))
-    return sent in message or any(window in sent for window in windows)
 
 
 def parse_retry_after(header: str | None) -> float | None:

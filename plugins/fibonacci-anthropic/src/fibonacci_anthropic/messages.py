@@ -11,6 +11,8 @@ from typing import Any, Final
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, ModelRequest, Usage
 from fibonacci.plugin.runtime import raise_for_signal
+from fibonacci_anthropic.caching import Cache, cached_history, cached_text
+from fibonacci_anthropic.conversation import system_and_history
 
 STOP_REASONS: Final[dict[str, Any]] = {
     "end_turn": "end",
@@ -27,24 +29,30 @@ REFUSAL_CATEGORIES: Final = frozenset(
 )
 """The API's fixed names for why a model refused. They can't quote a prompt."""
 
+MAX_MODEL_NAME: Final = 256
+"""Characters, as in the API."""
+
 _log: Final = logging.getLogger("fibonacci.anthropic")
 _warned_models: Final[set[str]] = set()
 
 
-def request_body(model: str, request: ModelRequest) -> dict[str, Any]:
-    """Return the body of the request, which is always for a stream.
+def request_body(model: str, request: ModelRequest, cache: Cache | None = None) -> dict[str, Any]:
+    """Return the body of the request, which is always for a stream. Raises ModelError.
 
     With a stream, silence means a dead connection, and a response may take longer than the ten
     minutes that the API allows for one that is not streamed.
     """
+    system, history = system_and_history(request)
+    if cache is not None:
+        history = cached_history(history, cache)
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": request.max_tokens,
-        "messages": [{"role": "user", "content": request.prompt}],
+        "messages": [*history, {"role": "user", "content": request.prompt}],
         "stream": True,
     }
-    if request.system_prompt:
-        body["system"] = request.system_prompt
+    if system:
+        body["system"] = system if cache is None else cached_text(system, cache)
     if request.stop:
         body["stop_sequences"] = list(request.stop)
     if request.output_format == "json" and request.output_schema is not None:
@@ -90,6 +98,7 @@ class ResponseAccumulator:
         self._texts: list[str] = []
         self._usage: dict[str, int] = {}
         self._stop_reason: str | None = None
+        self._model: str | None = None
 
     def add(self, event: Any) -> str:
         """Add an event; return the text in it, or ""."""
@@ -104,12 +113,13 @@ class ResponseAccumulator:
                 "content_block": {"type": "text", "text": str(text)},
             }:
                 return self._add_text(text)
-            case {"type": "message_start", "message": {"usage": dict(usage)}}:
+            case {"type": "message_start", "message": {"usage": dict(usage)} as message}:
                 self._update_usage(usage)
+                self._model = _model_name(message.get("model"))
             case {"type": "message_delta", "delta": {"stop_reason": str(reason)}, **rest}:
                 self._stop_reason = reason
-                self._check_refusal(event["delta"])
                 self._update_usage(rest.get("usage"))
+                self._check_refusal(event["delta"])
             case {"type": "message_stop"} if self._stop_reason is not None:
                 self.is_complete = True
         return ""
@@ -130,19 +140,30 @@ class ResponseAccumulator:
             reason = f" ({category})" if category in REFUSAL_CATEGORIES else ""
             raise ModelError(
                 f"anthropic: the model refused to continue{reason}; its partial output is "
-                "discarded. Change the prompt, or the history in it"
+                "discarded. Change the prompt or the history",
+                usage=self._total_usage(),
             )
 
     def completion(self) -> Completion:
         """Return the complete response."""
         return Completion(
             text="".join(self._texts),
-            usage=Usage(
-                input_tokens=sum(self._usage.get(name, 0) for name in INPUT_COUNTERS),
-                output_tokens=self._usage.get("output_tokens", 0),
-            ),
+            usage=self._total_usage(),
             stop_reason=STOP_REASONS.get(self._stop_reason or ""),
+            model=self._model,
         )
+
+    def _total_usage(self) -> Usage:
+        return Usage(
+            input_tokens=sum(self._usage.get(name, 0) for name in INPUT_COUNTERS),
+            output_tokens=self._usage.get("output_tokens", 0),
+            cache_read_tokens=self._usage.get("cache_read_input_tokens", 0),
+        )
+
+
+def _model_name(name: Any) -> str | None:
+    """Return the name of the model that the service has chosen, which a trace shows."""
+    return name if isinstance(name, str) and 0 < len(name) <= MAX_MODEL_NAME else None
 
 
 def warn_if_deprecated(model: str) -> None:

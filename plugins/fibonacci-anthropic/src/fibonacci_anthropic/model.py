@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, run_sync
+from fibonacci_anthropic.caching import Cache, check_cache
 from fibonacci_anthropic.clients import shared_clients
 from fibonacci_anthropic.credentials import Secret, find_credentials
 from fibonacci_anthropic.environment import check_environment
@@ -19,14 +20,20 @@ from fibonacci_anthropic.stream import (
 class AnthropicModel(Model):
     """A model of Anthropic's Messages API, for ``LLMNode(model=...)``.
 
-    ``LLMNode(model="claude-…")`` creates one with the environment's API key.
+    ``LLMNode(model="claude-…")`` creates one with the environment's API key. Messages of the system
+    and the developer in a conversation become part of the system prompt.
     """
 
     # The API takes no temperature since its version of October 2026, and neither does its SDK.
-    supported_options: ClassVar[frozenset[str]] = frozenset({"stop"})
+    supported_options: ClassVar[frozenset[str]] = frozenset({"stop", "messages"})
 
     def __init__(
-        self, model: str, *, api_key: str | None = None, base_url: str | None = None
+        self,
+        model: str,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        cache: Literal["5m", "1h"] | None = None,
     ) -> None:
         """Find the API key and the URL; nothing is sent.
 
@@ -34,12 +41,17 @@ class AnthropicModel(Model):
             model: the model's name at the service.
             api_key: overrides ``ANTHROPIC_API_KEY`` and the SDK's other credentials.
             base_url: the service's URL, overrides ``ANTHROPIC_BASE_URL``.
+            cache: how long the service keeps what it has read, for later requests that begin in the
+                same way: 5 minutes or 1 hour after the last use; None: not at all. It is the system
+                prompt and the conversation before the prompt. See the README for what that costs.
 
         Raises ConfigurationError.
         """
         self._model = model
+        self._cache: Cache | None = cache
         arguments = Secret(api_key), Secret(base_url)
         del api_key, base_url  # or an error's traceback could show them
+        check_cache(cache)
         self._credentials = find_credentials(*arguments)
         check_environment()
         self._clients = shared_clients(self._credentials)
@@ -84,4 +96,4 @@ class AnthropicModel(Model):
         self, event_stream: type[EventStream], request: ModelRequest
     ) -> MessageStream:
         events = event_stream(self._clients, request.deadline)
-        return MessageStream(events, self._credentials, request)
+        return MessageStream(events, self._credentials, request, self._cache)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, ModelRequest, TextDelta
 from fibonacci.plugin.runtime import raise_for_signal, seconds_left, timeout_at
+from fibonacci_anthropic.caching import Cache
 from fibonacci_anthropic.clients import Clients
 from fibonacci_anthropic.credentials import Credentials
 from fibonacci_anthropic.faults import map_errors
@@ -167,11 +168,16 @@ class MessageStream:
     """One request and its response, for both kinds of event streams. Raises ModelError."""
 
     def __init__(
-        self, events: EventStream, credentials: Credentials, request: ModelRequest
+        self,
+        events: EventStream,
+        credentials: Credentials,
+        request: ModelRequest,
+        cache: Cache | None,
     ) -> None:
         self._events = events
         self._credentials = credentials
         self._request = request
+        self._cache: Cache | None = cache
         self._response = ResponseAccumulator()
         self._is_exhausted = False
 
@@ -182,7 +188,7 @@ class MessageStream:
     async def _send(self, model: str) -> None:
         await self._events.acquire_client()
         warn_if_deprecated(model)
-        await self._events.send(request_body(model, self._request))
+        await self._events.send(request_body(model, self._request, self._cache))
 
     async def next_item(self) -> TextDelta | Completion | None:
         """Return the next delta; after the last one the completion, and then None."""

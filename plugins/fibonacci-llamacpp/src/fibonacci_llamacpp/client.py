@@ -9,16 +9,13 @@ from typing import Any, Final, Self
 import h11
 
 from fibonacci.errors import ModelError
-from fibonacci.plugin.runtime import raise_for_signal, seconds_left, timeout_at
+from fibonacci.plugin.runtime import quotes_text, raise_for_signal, seconds_left, timeout_at
 from fibonacci_llamacpp.server import ModelServer, ServerProcess
 
 RECV_SIZE: Final = 65_536
 """Bytes read from a socket at once."""
 
 EVENT_PREFIX: Final = b"data: "
-
-MIN_QUOTE: Final = 12
-"""Consecutive characters from which on a server's message counts as quoting a request's text."""
 
 
 @contextmanager
@@ -193,24 +190,20 @@ def _encode(body: dict[str, Any]) -> bytes:
     try:
         return json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        # Without the cause, which holds the prompt.
-        raise ModelError("llamacpp: the prompt contains half a surrogate pair") from None
+        # Without the cause, which holds the text.
+        raise ModelError(
+            "llamacpp: the prompt or the history contains half a surrogate pair"
+        ) from None
 
 
 def _map_server_error(error: dict[str, Any], texts: Iterable[str]) -> ModelError:
     if error["type"] == "exceed_context_size_error":
         return ModelError(
-            f"llamacpp: the prompt has {error['n_prompt_tokens']} tokens, but the model's context "
-            f"has {error['n_ctx']}, output included. Shorten the prompt, or the history in it"
+            f"llamacpp: the prompt and its history have {error['n_prompt_tokens']} tokens, but the "
+            f"model's context has {error['n_ctx']}, output included. Shorten the prompt, or lower "
+            "the history's max_tokens"
         )
     message = " ".join(error["message"].split())
-    if any(_quotes(message, text) for text in texts):  # its JSON parser quotes what it last read
+    if quotes_text(message, texts):  # its JSON parser quotes what it last read
         message = error["type"]
     return ModelError(f"llama.cpp: {message}", retryable=error["code"] >= 500)
-
-
-def _quotes(message: str, text: str) -> bool:
-    """Return whether the message has all of the text, or MIN_QUOTE characters of it in a row."""
-    text = " ".join(text.split())
-    windows = (message[start : start + MIN_QUOTE] for start in range(len(message) - MIN_QUOTE + 1))
-    return bool(text) and (text in message or any(window in text for window in windows))

@@ -7,6 +7,7 @@ from typing import ClassVar
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta, run_sync
 from fibonacci_llamacpp.client import AsyncConnection, BlockingConnection, Client, Connection
 from fibonacci_llamacpp.completion import stream_completion
+from fibonacci_llamacpp.conversation import request_texts
 from fibonacci_llamacpp.server import ModelServer
 
 Items = AsyncGenerator[TextDelta | Completion, None]
@@ -15,7 +16,7 @@ Items = AsyncGenerator[TextDelta | Completion, None]
 class LlamaModel(Model):
     """A model of llama.cpp. Without a temperature it picks the most likely token each time."""
 
-    supported_options: ClassVar[frozenset[str]] = frozenset({"temperature", "stop"})
+    supported_options: ClassVar[frozenset[str]] = frozenset({"temperature", "stop", "messages"})
 
     def __init__(self, server: ModelServer) -> None:
         self._server = server
@@ -44,8 +45,9 @@ class LlamaModel(Model):
                 yield item
 
     async def _items(self, connection_type: type[Connection], request: ModelRequest) -> Items:
+        texts = request_texts(request)  # before the model is loaded for what it can't be sent
         connection = await connection_type.open(self._server, request.deadline)
-        client = Client(connection, (request.prompt, request.system_prompt or ""))
+        client = Client(connection, texts)
         try:
             async with aclosing(stream_completion(client, request)) as items:
                 async for item in items:

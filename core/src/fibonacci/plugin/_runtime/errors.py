@@ -1,5 +1,6 @@
 """Messages and copies of errors, without secrets; suggestions for misspelled names."""
 
+import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final, TypeVar
@@ -20,6 +21,33 @@ def no_response_error(reason: str, server: str, *, maybe_applied: bool) -> Stora
     if maybe_applied:
         return OutcomeUnknownError(f"{text}: the write may have been applied")
     return BackendUnavailableError(text)
+
+
+MIN_QUOTE: Final = 12
+"""Consecutive characters of a text that count as a quotation."""
+
+MIN_TEXT: Final = 4
+"""Characters of a text that can be recognized: what is shorter is in nearly every message."""
+
+
+def quotes_text(message: str, texts: Iterable[str | None]) -> bool:
+    """Return whether a server's message quotes one of the texts that it was sent, or a secret.
+
+    It does if it has 12 characters of it in a row, or all of it: of a text with fewer than 8
+    characters as whole words, and with fewer than 4 it is not recognized. White space counts as one
+    space.
+    """
+    message = " ".join(message.split())
+    windows = {message[start : start + MIN_QUOTE] for start in range(len(message) - MIN_QUOTE + 1)}
+    return any(_quotes(message, windows, " ".join(text.split())) for text in texts if text)
+
+
+def _quotes(message: str, windows: Iterable[str], text: str) -> bool:
+    if len(text) < MIN_TEXT:
+        return False
+    if len(text) < 2 * MIN_TEXT:
+        return re.search(rf"(?<!\w){re.escape(text)}(?!\w)", message) is not None
+    return text in message or any(window in text for window in windows)
 
 
 E = TypeVar("E", bound=BaseException)

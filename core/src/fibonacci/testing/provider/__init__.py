@@ -2,6 +2,7 @@
 
 from fibonacci.testing.provider.completions import CompletionTests, OptionTests, PromptTests
 from fibonacci.testing.provider.failures import DeadlineTests, FailureTests
+from fibonacci.testing.provider.messages import MessageTests
 from fibonacci.testing.provider.sharing import ForkTests, SharingTests
 from fibonacci.testing.provider.streams import StreamTests
 
@@ -15,6 +16,7 @@ class ProviderContract(
     DeadlineTests,
     FailureTests,
     PromptTests,
+    MessageTests,
     SharingTests,
     ForkTests,
 ):

@@ -1,7 +1,7 @@
 """What a test of a model works with: the model under test, called in the test's mode."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any, ClassVar
@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from fibonacci._workflow.models import find_model
+from fibonacci.errors import ModelError
 from fibonacci.plugin import Completion, Model, ModelRequest, TextDelta
 from fibonacci.testing.modes import AsyncMode, CallMode, CallPair, MixedMode, ModeFixtures
 
@@ -215,3 +216,23 @@ class ContractFixtures(ModeFixtures):
         if self.deterministic:
             assert one.text == other.text
             assert one.stop_reason == other.stop_reason
+
+    def check_response(self, mixed_provider: ModelUnderTest, request: ModelRequest) -> None:
+        """Check that a request gets a completion, or a ModelError where some requests fail."""
+        for _ in range(2):  # once sync, once async
+            try:
+                self.check_completion(mixed_provider.complete(self.with_timeout(request)))
+            except ModelError as error:
+                self._check_refusal(error, request)
+
+    def _check_refusal(self, error: ModelError, request: ModelRequest) -> None:
+        assert self.failing_requests, (
+            f"without `failing_requests` every request must be served: {error}"
+        )
+        texts = [request.prompt, request.system_prompt or ""]
+        texts += [text for message in request.messages for text in _texts_of(message["content"])]
+        assert not [text for text in texts if len(text) >= 8 and text in str(error)]
+
+
+def _texts_of(content: str | Sequence[Mapping[str, str]]) -> list[str]:
+    return [content] if isinstance(content, str) else [block["text"] for block in content]
