@@ -41,9 +41,11 @@ HISTORIES: Final = """\
 
 SECTIONS: Final = {
     "Workflows": "Workflow",
-    "Nodes": "LLMNode FunctionNode Node literal MemoryRead MemoryWrite Retry NodeContext",
-    "Results": "ExecutionResult NodeTrace MemoryKey",
-    "Events": "Event NodeStarted NodeText NodeRetried NodeFinished MemoryWritten WorkflowFinished",
+    "Nodes": "LLMNode FunctionNode Node literal MemoryRead MemoryWrite NodeHistory "
+    "HistoryCompaction Retry NodeContext",
+    "Results": "ExecutionResult NodeTrace CompactionTrace MemoryKey",
+    "Events": "Event NodeStarted NodeText NodeRetried NodeFinished NodeFailed MemoryWritten "
+    "NestedEvent WorkflowFinished",
     "Memory": "MemoryConfig generate_key MemoryManager MemoryView RunMemory Scope NO_EXPIRY",
     "Memory operations": "",
     "Histories": "History Turn HistoryInfo",

@@ -15,9 +15,11 @@ from fibonacci import (
     MemoryRead,
     MemoryWrite,
     MemoryWritten,
+    NestedEvent,
     Node,
     NodeContext,
     NodeExecutionError,
+    NodeFailed,
     NodeFinished,
     NodeRetried,
     NodeStarted,
@@ -130,7 +132,14 @@ assert_type(events, Generator[Event, None, None])
 for event in events:
     assert_type(
         event,
-        NodeStarted | NodeText | NodeRetried | NodeFinished | MemoryWritten | WorkflowFinished,
+        NodeStarted
+        | NodeText
+        | NodeRetried
+        | NodeFinished
+        | NodeFailed
+        | MemoryWritten
+        | NestedEvent
+        | WorkflowFinished,
     )
     match event:
         case NodeText(node_id, text):
@@ -141,6 +150,10 @@ for event in events:
             assert_type(attempt, int)
         case NodeStarted() | NodeFinished():
             assert_type(event.node_id, str)
+        case NodeFailed(error=error):
+            assert_type(error, BaseException)
+        case NestedEvent(event=nested):
+            assert_type(nested, Event)
         case WorkflowFinished(whole):
             assert_type(whole, ExecutionResult)
         case _:

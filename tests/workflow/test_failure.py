@@ -108,16 +108,18 @@ def test_message_quotes_fibonacci_errors(workflow: Workflow, execute: Any) -> No
 
 
 def test_error_has_trace_and_usage(workflow: Workflow, execute: Any) -> None:
-    """NodeExecutionError has the traces of nodes that succeeded, and their tokens."""
+    """NodeExecutionError has the traces of all nodes that ran, and their tokens."""
     spent = Completion(text="a", usage=Usage(input_tokens=3, output_tokens=5))
     workflow.add_node(LLMNode("first", lambda _: spent, "x"))
     workflow.add_node(FunctionNode("bad", fail, dependencies=["first"]))
     with pytest.raises(NodeExecutionError) as caught:
         execute(workflow)
-    assert list(caught.value.trace) == ["first"]
-    first = caught.value.trace["first"]
+    assert list(caught.value.trace) == ["first", "bad"]
+    first, bad = caught.value.trace["first"], caught.value.trace["bad"]
     assert isinstance(first, NodeTrace)
-    assert first.attempts == 1
+    assert isinstance(bad, NodeTrace)
+    assert first.attempts == bad.attempts == 1
+    assert caught.value.results == {"first": "a"}
     assert caught.value.usage == spent.usage
 
 

@@ -23,6 +23,21 @@ def test_flowchart(workflow: Workflow) -> None:
     ]
 
 
+def test_history_is_drawn(workflow: Workflow) -> None:
+    """A history is read by its node, and written by it unless the turn is left to others."""
+    workflow.add_node(LLMNode("a", "echo", "x", history="chat"))
+    workflow.add_node(LLMNode("b", "echo", "x", history={"key": "chat", "record": False}))
+    assert workflow.to_mermaid().splitlines() == [
+        "flowchart TD",
+        '    n0["a"]',
+        '    n1["b"]',
+        '    m0[("user: chat")]',
+        "    m0 -.-> n0",
+        "    m0 -.-> n1",
+        "    n0 -.-> m0",
+    ]
+
+
 def test_shared_record_is_drawn_once(workflow: Workflow) -> None:
     """A record that two nodes use is drawn once."""
     for node_id in ("a", "b"):

@@ -22,6 +22,7 @@ from fibonacci import (
     MemoryWritten,
     ModelError,
     NodeExecutionError,
+    NodeFailed,
     NodeFinished,
     NodeRetried,
     NodeStarted,
@@ -278,7 +279,10 @@ def test_running_nodes_end_before_the_error(workflow: Workflow, stream: Any) -> 
     events: list[Any] = []
     with pytest.raises(NodeExecutionError, match="node 'bad' failed") as caught:
         events.extend(stream(workflow))  # the list has the events before the error
-    assert set(map(type, events)) == {NodeStarted, NodeFinished, MemoryWritten}
+    assert set(map(type, events)) == {NodeStarted, NodeFinished, NodeFailed, MemoryWritten}
+    assert [event.error for event in events if isinstance(event, NodeFailed)] == [
+        caught.value.__cause__
+    ]
     assert {event.node_id for event in events} == {"bad", "fine"}
     assert caught.value.results == {"fine": True}
 
@@ -294,8 +298,11 @@ def test_failed_write_follows_the_output(stream: Any) -> None:
     workflow.add_node(FunctionNode("n", lambda _: 1, memory_write="k"))
     events = stream(workflow)
     assert [next(events), next(events)] == [NodeStarted("n"), NodeFinished("n", 1)]
-    with pytest.raises(NodeExecutionError, match="BackendUnavailableError: away"):
+    failed = next(events)
+    with pytest.raises(NodeExecutionError, match="BackendUnavailableError: away") as caught:
         next(events)
+    assert isinstance(failed, NodeFailed)
+    assert (failed.node_id, failed.error) == ("n", caught.value.__cause__)
 
 
 def test_stream_is_lazy(workflow: Workflow, stream: Any) -> None:

@@ -19,6 +19,8 @@ from fibonacci import (
     MemoryKey,
     MemoryWritten,
     ModelError,
+    NestedEvent,
+    NodeFailed,
     NodeFinished,
     NodeRetried,
     NodeStarted,
@@ -139,8 +141,8 @@ class Reader:
                 self.go("finished", "ended")
                 names = (f"k{node_id[1:]}-{write}" for write in range(self.plan.writes))
                 assert keys == tuple(MemoryKey("workflow", name) for name in names)
-            case WorkflowFinished():
-                raise AssertionError("that is no node's event")
+            case WorkflowFinished() | NodeFailed() | NestedEvent():
+                raise AssertionError("no node of these graphs fails, or runs another workflow")
             case _:
                 assert_never(event)
 

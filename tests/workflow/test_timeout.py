@@ -83,7 +83,7 @@ def test_workflow_timeout_error_covers_both_timeouts(execute: Any, whose: str) -
     late.go.set()
     assert isinstance(caught.value, NodeExecutionError)
     assert (caught.value.node_id, caught.value.results) == ("n", {"first": 1})
-    assert list(caught.value.trace) == ["first"]
+    assert list(caught.value.trace) == ["first", "n"]
 
 
 def test_timeout_of_a_nested_workflow(workflow: Workflow, execute: Any) -> None:

@@ -10,15 +10,18 @@ from fibonacci._workflow.context import NodeContext
 from fibonacci._workflow.events import (
     Event,
     MemoryWritten,
+    NestedEvent,
+    NodeFailed,
     NodeFinished,
     NodeRetried,
     NodeStarted,
     NodeText,
     WorkflowFinished,
 )
+from fibonacci._workflow.history_spec import HistoryCompaction, NodeHistory
 from fibonacci._workflow.memory_spec import MemoryRead, MemoryWrite
 from fibonacci._workflow.nodes import FunctionNode, LLMNode, Node, literal
-from fibonacci._workflow.result import ExecutionResult, NodeTrace
+from fibonacci._workflow.result import CompactionTrace, ExecutionResult, NodeTrace
 from fibonacci._workflow.retry import Retry
 from fibonacci._workflow.workflow import Workflow
 from fibonacci.errors import (
@@ -56,6 +59,7 @@ __version__ = "0.1.0"
 __all__ = [
     "NO_EXPIRY",
     "BackendUnavailableError",
+    "CompactionTrace",
     "ConfigurationError",
     "ConflictError",
     "CorruptRecordError",
@@ -66,6 +70,7 @@ __all__ = [
     "FibonacciError",
     "FunctionNode",
     "History",
+    "HistoryCompaction",
     "HistoryInfo",
     "InvalidArgumentError",
     "InvalidKeyError",
@@ -78,10 +83,13 @@ __all__ = [
     "MemoryWrite",
     "MemoryWritten",
     "ModelError",
+    "NestedEvent",
     "Node",
     "NodeContext",
     "NodeExecutionError",
+    "NodeFailed",
     "NodeFinished",
+    "NodeHistory",
     "NodeRetried",
     "NodeStarted",
     "NodeText",

@@ -206,8 +206,8 @@ class ModelError(FibonacciError):
 
     ``retryable`` says whether another attempt may succeed, and ``retry_after`` after how many
     seconds at the earliest; ``Retry`` honors both. ``answer`` is the whole text of a completion
-    that was rejected; no message and no repr shows it. The error is the cause of its node's
-    NodeExecutionError.
+    that was rejected, which no message and no repr shows, and ``usage`` its tokens, if they are
+    known. The error is the cause of its node's NodeExecutionError.
     """
 
     def __init__(
@@ -217,12 +217,14 @@ class ModelError(FibonacciError):
         retryable: bool = False,
         retry_after: float | None = None,
         answer: str | None = None,
+        usage: object = None,
     ) -> None:
         """``retryable``: another attempt may succeed, after ``retry_after`` seconds or more."""
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
         self.answer = answer
+        self.usage = usage
 
 
 class WorkflowError(FibonacciError):
@@ -238,7 +240,9 @@ class NodeExecutionError(WorkflowError):
 
     It has written no memory, unless one of its writes failed: then the records before that one are
     written. ``results`` holds the outputs of the nodes that succeeded (their memory writes stay),
-    ``trace`` how each of them ran, as in an ExecutionResult, and ``usage`` the sum of their tokens.
+    ``trace`` how each of them and the failed ones ran, as in an ExecutionResult, and ``usage`` the
+    sum of their tokens. ``output`` is that of the failed node if only its memory could not be
+    written, else None.
 
     The message includes the text of Fibonacci's errors, and of what the function of a FunctionNode
     raised. Of an exception of a model or a driver it includes only the type: its text may quote a
@@ -255,10 +259,12 @@ class NodeExecutionError(WorkflowError):
         results: "dict[str, object] | None" = None,
         trace: "dict[str, object] | None" = None,
         usage: object = None,
+        output: object = None,
     ) -> None:
-        """``node_id`` failed because of ``cause``.
+        """``node_id`` failed because of ``cause``; ``output`` is what it could not write.
 
-        ``results``, ``trace`` and ``usage`` are those of the nodes that succeeded.
+        ``results`` are those of the nodes that succeeded; ``trace`` and ``usage`` those of all that
+        have run.
         """
         super().__init__(message)
         self.node_id = node_id
@@ -266,6 +272,7 @@ class NodeExecutionError(WorkflowError):
         self.results = results or {}
         self.trace = trace or {}
         self.usage = usage
+        self.output = output
 
     def __setstate__(self, state: "dict[str, object] | None") -> None:
         """Restore the pickled state, and chain the cause again."""

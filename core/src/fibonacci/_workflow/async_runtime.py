@@ -4,16 +4,27 @@ Only async programs import it: asyncio takes 62 ms.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
-from typing import Any, TypeVar
+from threading import Lock
+from typing import Any, Final, TypeVar
 
 from fibonacci._workflow.runtime import Runtime, Worker, is_async
 from fibonacci._workflow.timeouts import await_before
-from fibonacci.plugin._runtime.threads import run_in_thread
+from fibonacci.plugin._runtime.threads import (
+    NoThreadError,
+    capture_outcome,
+    run_in_thread,
+    submit_to_thread,
+)
 from fibonacci.plugin.models import Completion, Model, ModelRequest, TextDelta
 
 T = TypeVar("T")
+
+_END: Final = object()
+"""A generator has yielded all."""
 
 
 class AsyncRuntime(Runtime):
@@ -22,6 +33,8 @@ class AsyncRuntime(Runtime):
     is_sync = False
 
     def __init__(self) -> None:
+        super().__init__()
+        self.event_loop = asyncio.get_running_loop()
         self._workers: set[asyncio.Task[None]] = set()
         self._task = asyncio.current_task()
         self._cancellations = 0 if self._task is None else self._task.cancelling()
@@ -77,8 +90,45 @@ class AsyncRuntime(Runtime):
 
 
 async def call_async(function: Callable[[Any], Any], argument: Any) -> Any:
-    """Await an async function; call a sync one in a thread, as it may block the event loop."""
+    """Await an async function; call a sync one in a thread, as it may block the event loop.
+
+    What an async generator function returns is not awaited: there is nothing to wait for yet.
+    """
     if is_async(function):
-        return await function(argument)
-    result = await run_in_thread(partial(function, argument))
+        result = function(argument)
+    else:
+        result = await run_in_thread(partial(function, argument))
     return await result if hasattr(result, "__await__") else result
+
+
+async def iterate_in_threads(generator: Generator[Any]) -> AsyncGenerator[Any]:
+    """Yield what a sync generator yields; each step runs in a thread, and all in one context.
+
+    Closing it closes the generator and waits for that. A step can't be cancelled: it ends later,
+    and the generator is closed after it, while its caller goes on.
+    """
+    lock, context = Lock(), copy_context()
+
+    def in_turn(work: Callable[[], Any]) -> Any:
+        with lock:
+            return context.run(work)
+
+    def close_in_turn() -> None:
+        capture_outcome(close)
+
+    step = partial(in_turn, partial(next, generator, _END))
+    close = partial(in_turn, generator.close)
+    while True:
+        try:
+            item = await run_in_thread(step)
+        except asyncio.CancelledError:
+            with suppress(NoThreadError):  # then it is closed as garbage
+                submit_to_thread(close_in_turn)
+            raise
+        if item is _END:
+            return
+        try:
+            yield item
+        except GeneratorExit:
+            await run_in_thread(close)
+            raise

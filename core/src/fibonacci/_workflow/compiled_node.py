@@ -8,18 +8,23 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from fibonacci._memory.addresses import validate_name
+from fibonacci._memory.history.keys import history_key_problem
 from fibonacci._workflow.context import NodeContext, Results
-from fibonacci._workflow.json_output import Check, compile_schema, parse_json_output
+from fibonacci._workflow.history_spec import HistorySpec
+from fibonacci._workflow.json_output import Check, compile_schema, parse_json_output, rejected_for
+from fibonacci._workflow.models import check_completion, model_name
+from fibonacci._workflow.nested import call_function
 from fibonacci._workflow.nodes import RESERVED, FunctionNode, LiteralText, LLMNode, Node
+from fibonacci._workflow.reasoning import after_reasoning
+from fibonacci._workflow.result import NO_USAGE
 from fibonacci._workflow.run import WorkflowRun
 from fibonacci._workflow.runtime import is_async
 from fibonacci._workflow.streaming import stream_completion
 from fibonacci.errors import TemplateError, WorkflowValidationError
 from fibonacci.plugin._runtime.errors import nearest_name
-from fibonacci.plugin.models import Completion, ModelRequest, Usage
+from fibonacci.plugin.models import Completion, ModelRequest, StopReason, Usage
 from fibonacci.plugin.templating import Engine, Reference, Template
 
-_NO_USAGE: Final = Usage()
 _EMPTY_NAMESPACE: Final[Mapping[str, Mapping[str, str]]] = {"input": {}, "memory": {}}
 
 
@@ -27,7 +32,22 @@ class AttemptResult(NamedTuple):
     """What one attempt of a node returned."""
 
     output: Any
-    usage: Usage
+    usage: Usage = NO_USAGE
+    answer: str = ""
+    """A model's completion without its reasoning: what a history records."""
+    model: str | None = None
+    """The name of the model that was asked."""
+    stop_reason: StopReason | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CompiledHistory:
+    """The history of an LLM node, with compiled templates."""
+
+    spec: HistorySpec
+    key: Template
+    record: Template | None
+    """What stands for the prompt in the turn that is added; None: the prompt itself."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -43,6 +63,8 @@ class CompiledNode(ABC):
     read_keys: Mapping[int, Template]
     """The keys of its ``memory_read`` that are templates, by their index."""
     templates: "NodeTemplates"
+    history: CompiledHistory | None = None
+    """The conversation that it continues."""
 
     @property
     def prompts(self) -> tuple[Template, ...]:
@@ -71,6 +93,10 @@ class CompiledNode(ABC):
     ) -> AttemptResult:
         """Make one attempt. Raises NodeDeadlineExceeded, and what the model or function raises."""
 
+    def request_after(self, error: Exception, request: Any) -> Any:
+        """Return what the attempt after this error sends or passes."""
+        return request
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class CompiledLLMNode(CompiledNode):
@@ -87,13 +113,17 @@ class CompiledLLMNode(CompiledNode):
 
     @property
     def prompts(self) -> tuple[Template, ...]:
-        """The templates of what its model is sent."""
-        return (self.prompt,) if self.system_prompt is None else (self.prompt, self.system_prompt)
+        """The templates of what its model is sent, and of what is recorded instead."""
+        record = None if self.history is None else self.history.record
+        prompts = self.prompt, self.system_prompt, record
+        return tuple(prompt for prompt in prompts if prompt is not None)
 
     @property
     def needs_async(self) -> bool:
-        """Whether its model is an async function."""
-        return is_async(self.definition.model)
+        """Whether its model is an async function, or the one that summarizes its history."""
+        history = self.definition.history
+        compact = None if history is None else history.compact
+        return is_async(self.definition.model) or (compact is not None and is_async(compact.model))
 
     def build_request(
         self, run: WorkflowRun, memory_values: Mapping[str, Any], deadline: float | None
@@ -109,6 +139,9 @@ class CompiledLLMNode(CompiledNode):
             output_format=node.output_format,
             output_schema=node.output_schema,
             deadline=deadline,
+            user_id=run.user_id,
+            run_id=run.id,
+            node_id=self.id,
         )
 
     async def attempt(
@@ -120,13 +153,29 @@ class CompiledLLMNode(CompiledNode):
             completion = await run.runtime.complete(model, request)
         else:
             completion = await stream_completion(run.runtime, run.channel, self.id, model, request)
-        if not isinstance(completion, Completion):
-            raise WorkflowValidationError(
-                f"a model must return a Completion, not {type(completion).__name__}"
-            )
+        check_completion(completion)
+        return AttemptResult(
+            self._output(completion),
+            completion.usage,
+            "" if self.history is None else after_reasoning(completion),
+            completion.model or model_name(self.definition.model),
+            completion.stop_reason,
+        )
+
+    def _output(self, completion: Completion) -> Any:
         if self.definition.output_format == "text":
-            return AttemptResult(completion.text, completion.usage)
-        return AttemptResult(parse_json_output(completion, self.check), completion.usage)
+            return completion.text
+        return parse_json_output(completion, self.check)
+
+    def request_after(self, error: Exception, request: ModelRequest) -> ModelRequest:
+        """Return the request, which says what was wrong with a completion that was rejected."""
+        problem = rejected_for(error)
+        if problem is None:
+            return request
+        return attrs.evolve(
+            request,
+            prompt=f"{request.prompt}\n\nYour last answer was rejected: {problem}. Answer again.",
+        )
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -144,7 +193,6 @@ class CompiledFunctionNode(CompiledNode):
         self, run: WorkflowRun, memory_values: Mapping[str, Any], deadline: float | None
     ) -> NodeContext:
         """Collect what the function may see: only what its node declares."""
-        user = run.spaces.get("user")
         results = Results(
             {node_id: run.outputs[node_id] for node_id in self.definition.dependencies}
         )
@@ -153,7 +201,7 @@ class CompiledFunctionNode(CompiledNode):
             inputs=MappingProxyType(run.inputs),
             results=MappingProxyType(results),
             memory_values=MappingProxyType(memory_values),
-            user_id=user and user.owner,
+            user_id=run.user_id,
             organization_id=run.spaces["organization"].owner,
             make_memory=run.memory,
         )
@@ -162,9 +210,8 @@ class CompiledFunctionNode(CompiledNode):
         self, run: WorkflowRun, request: NodeContext, deadline: float | None
     ) -> AttemptResult:
         """Call the function once."""
-        return AttemptResult(
-            await run.runtime.call(self.definition.function, request, deadline), _NO_USAGE
-        )
+        function = self.definition.function
+        return AttemptResult(await call_function(run, self.id, function, request, deadline))
 
 
 def compile_node(node: Node, engine: Engine) -> CompiledNode:
@@ -198,6 +245,7 @@ def _compile_llm_node(node: LLMNode, templates: "NodeTemplates") -> CompiledLLMN
         definition=node,
         prompt=prompt,
         system_prompt=system_prompt,
+        history=_compile_history(templates, node.history),
         stop=tuple(node.stop),
         check=None if node.output_schema is None else compile_schema(node.output_schema),
         write_keys=write_keys,
@@ -211,6 +259,19 @@ def _compile_prompt(templates: "NodeTemplates", field: str, source: str | Litera
     if isinstance(source, LiteralText):
         return LiteralTemplate(source.text)
     return templates.compile(field, source)
+
+
+def _compile_history(
+    templates: "NodeTemplates", spec: HistorySpec | None
+) -> CompiledHistory | None:
+    if spec is None:
+        return None
+    has_template = isinstance(spec.record, str)
+    return CompiledHistory(
+        spec=spec,
+        key=templates.compile_history_key(spec.key),
+        record=templates.compile("history", str(spec.record)) if has_template else None,
+    )
 
 
 def _late_keys(node: Node, keys: Sequence[Template]) -> frozenset[int]:
@@ -292,6 +353,20 @@ class NodeTemplates:
                 )
             keys[index] = template
         return keys
+
+    def compile_history_key(self, key: str) -> Template:
+        """Compile the key of the node's history.
+
+        Raises WorkflowValidationError if it can never be valid.
+        """
+        template = self._compile("history", key, self._check_read_key)
+        parts = literals(template)
+        if parts is not None and len(parts) == 1:
+            what = f"the history of node {self._node.id!r}: the key"
+            validate_name(parts[0], what, WorkflowValidationError)
+            if (problem := history_key_problem(parts[0])) is not None:
+                raise WorkflowValidationError(f"{what} {problem}")
+        return template
 
     @property
     def nodes(self) -> dict[str, TemplateUse]:

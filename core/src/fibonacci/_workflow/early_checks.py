@@ -11,6 +11,7 @@ import attrs
 
 from fibonacci._builtin.template_engine import BuiltinTemplate
 from fibonacci._memory.addresses import validate_name
+from fibonacci._memory.history.keys import check_key
 from fibonacci._memory.reads import MemoryKey
 from fibonacci._workflow.compiled_node import CompiledLLMNode, CompiledNode
 from fibonacci._workflow.run import WorkflowRun
@@ -33,6 +34,7 @@ class EarlyCheck:
     """Inputs that a prompt uses as a whole: if all are text, rendering can't fail."""
     what: str = ""
     """Which key it is; empty for a prompt."""
+    is_history: bool = False
 
     def check(self, inputs: Mapping[str, Any]) -> None:
         """Raise the TemplateError or InvalidKeyError that the node would raise."""
@@ -46,6 +48,8 @@ class EarlyCheck:
         text = self.template.render({"input": inputs, "memory": {}})
         if self.what:
             validate_name(text, self.what, InvalidKeyError)
+        if self.is_history:
+            check_key(text)
 
     def is_final(self, inputs: Mapping[str, Any]) -> bool:
         """Return whether no function can change the inputs that it uses."""
@@ -76,6 +80,10 @@ def _key_checks(node: CompiledNode) -> Iterator[EarlyCheck]:
     for template, what in (*read_keys, *write_keys):
         if template.references and _uses_only_inputs(template):
             yield EarlyCheck(node, template, _input_names(template), what=what)
+    if node.history is not None:
+        key, what = node.history.key, "history: the key"
+        if key.references and _uses_only_inputs(key):
+            yield EarlyCheck(node, key, _input_names(key), what=what, is_history=True)
 
 
 def _prompt_checks(node: CompiledNode) -> Iterator[EarlyCheck]:
@@ -139,4 +147,10 @@ def _write_key(
     node: CompiledNode, run: WorkflowRun, index: int, namespace: Mapping[str, Any]
 ) -> MemoryKey:
     key = node.write_keys[index].render(namespace)
-    return run.resolve_key(node.definition.memory_write[index].scope, key)
+    record = run.resolve_key(node.definition.memory_write[index].scope, key)
+    if record in run.heads:
+        raise InvalidKeyError(
+            f"memory_write: the key {key!r} in {record.scope} scope is that of a history, which "
+            f"would be overwritten: use another key"
+        )
+    return record

@@ -6,6 +6,7 @@ import attrs
 
 from fibonacci._memory.reads import MemoryKey
 from fibonacci._workflow.result import ExecutionResult
+from fibonacci.plugin.models import StopReason
 
 
 @attrs.frozen
@@ -54,10 +55,27 @@ class NodeFinished:
     Attributes:
         node_id: the node's id.
         output: the node's output, as the result of the run will have it.
+        model: the name of its model, as ``NodeTrace`` has it; not compared.
+        stop_reason: why the completion ended, as ``NodeTrace`` has it; not compared.
     """
 
     node_id: str
     output: Any = attrs.field(repr=False)
+    model: str | None = attrs.field(default=None, eq=False)
+    stop_reason: StopReason | None = attrs.field(default=None, eq=False)
+
+
+@attrs.frozen
+class NodeFailed:
+    """A node has failed, after all its attempts; the run starts no other node, and then raises.
+
+    Attributes:
+        node_id: the node's id.
+        error: what it raised: the ``cause`` of the run's error, if it was the first to fail.
+    """
+
+    node_id: str
+    error: BaseException = attrs.field(repr=False)
 
 
 @attrs.frozen
@@ -74,6 +92,19 @@ class MemoryWritten:
 
 
 @attrs.frozen
+class NestedEvent:
+    """An event of a run that a node's function has started, with ``execute`` or ``aexecute``.
+
+    Attributes:
+        node_id: the node of the outer run, the one that is read.
+        event: an event of the nested run: any but WorkflowFinished. It may be a NestedEvent itself.
+    """
+
+    node_id: str
+    event: "Event"
+
+
+@attrs.frozen
 class WorkflowFinished:
     """All nodes have ended; this is always the last event.
 
@@ -85,6 +116,13 @@ class WorkflowFinished:
 
 
 Event: TypeAlias = (
-    NodeStarted | NodeText | NodeRetried | NodeFinished | MemoryWritten | WorkflowFinished
+    NodeStarted
+    | NodeText
+    | NodeRetried
+    | NodeFinished
+    | NodeFailed
+    | MemoryWritten
+    | NestedEvent
+    | WorkflowFinished
 )
 """What ``Workflow.stream`` and ``Workflow.astream`` yield."""

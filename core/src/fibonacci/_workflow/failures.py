@@ -26,7 +26,7 @@ def build_error(run: WorkflowRun, failure: Failure) -> BaseException:
     node_id, cause = failure.node.id, failure.cause
     if not isinstance(cause, Exception):
         return cause
-    error_class, text = NodeExecutionError, f"node {node_id!r} failed: {_message_of(cause)}"
+    error_class, text = NodeExecutionError, f"node {node_id!r} failed: {message_of(cause)}"
     if failure.is_overdue:
         text = (
             f"the workflow exceeded its timeout of {run.timeout} s; "
@@ -36,20 +36,24 @@ def build_error(run: WorkflowRun, failure: Failure) -> BaseException:
         isinstance(cause, WorkflowTimeoutError) and not _is_from_function(cause)
     ):
         error_class = WorkflowTimeoutError
-    ended = ExecutionResult(dict(run.outcomes), run.clock_offset)
+    succeeded = dict(run.outcomes)
+    ended = ExecutionResult(
+        run.id, {**succeeded, **run.failed}, run.clock_offset, dict(run.compactions)
+    )
     error = error_class(
         text,
         node_id=node_id,
         cause=cause,
-        results=dict(ended),
+        results={name: outcome.output for name, outcome in succeeded.items()},
         trace={**ended.trace},
         usage=ended.usage,
+        output=run.unwritten.get(node_id),
     )
     error.__cause__ = cause
     return error
 
 
-def _message_of(cause: Exception) -> str:
+def message_of(cause: Exception) -> str:
     """Return what may be shown of a cause; of a library's only its type: a text may quote a key."""
     if isinstance(cause, FibonacciError) or _is_from_function(cause):
         return type_and_text(cause)

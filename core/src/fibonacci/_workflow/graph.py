@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from fibonacci._memory.addresses import validate_name
-from fibonacci._memory.reads import ReadSpec
+from fibonacci._memory.reads import ReadSpec, history_hint
 from fibonacci._workflow.compiled_node import (
     CompiledFunctionNode,
     CompiledNode,
@@ -18,6 +18,7 @@ from fibonacci._workflow.early_checks import EarlyCheck, early_checks
 from fibonacci._workflow.memory_spec import RecordWrite
 from fibonacci.errors import InvalidKeyError, WorkflowValidationError
 from fibonacci.plugin._runtime.errors import did_you_mean
+from fibonacci.plugin.address import SCOPES, Scope
 from fibonacci.plugin.templating import Template
 
 
@@ -54,6 +55,7 @@ def build_graph(nodes: Mapping[str, CompiledNode]) -> Graph:
     if not nodes:
         raise WorkflowValidationError("the workflow has no nodes: add one with add_node(...)")
     problems = [problem for node in nodes.values() for problem in _unknown_ids(node, nodes)]
+    problems += _history_conflicts(nodes.values())
     if problems:
         raise WorkflowValidationError("\n".join(problems))
     dependencies = {node_id: node.dependencies for node_id, node in nodes.items()}
@@ -119,6 +121,33 @@ def _user_scope_uses(node: CompiledNode) -> Iterator[str]:
         for record in records:
             if record.scope == "user":
                 yield f"node {node.id!r} {verb} {record.key!r} in user scope"
+    if node.history is not None and node.history.spec.scope == "user":
+        yield f"node {node.id!r} has the history {node.history.spec.key!r} in user scope"
+
+
+def _history_conflicts(nodes: Iterable[CompiledNode]) -> Iterator[str]:
+    """Yield a message for each node that uses the record of another's history as a value."""
+    nodes = tuple(nodes)
+    histories = {
+        (node.history.spec.scope, node.history.spec.key): node.id
+        for node in nodes
+        if node.history is not None and literals(node.history.key) is not None
+    }
+    for node in nodes if histories else ():
+        for read in node.definition.memory_read:
+            for scope in SCOPES if read.scope is None else (read.scope,):
+                if (scope, read.key) in histories:
+                    yield (
+                        f"node {node.id!r} reads {read.key!r}, the history of node "
+                        f"{histories[scope, read.key]!r}: use {history_hint(scope, read.key)}"
+                    )
+        for write in node.definition.memory_write:
+            scopes: tuple[Scope, ...] = ("user", "workflow") if not write.scope else (write.scope,)
+            for owner in [histories[s, write.key] for s in scopes if (s, write.key) in histories]:
+                yield (
+                    f"node {node.id!r} writes {write.key!r}, the history of node {owner!r}: give "
+                    f"one of them another key"
+                )
 
 
 @attrs.frozen

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from fibonacci._memory import codec, strict_json
+from fibonacci._workflow.reasoning import without_reasoning
 from fibonacci.errors import FibonacciError, ModelError, WorkflowValidationError
 from fibonacci.plugin.address import Address, Space
 from fibonacci.plugin.models import Completion
@@ -37,7 +38,6 @@ MAX_PARTS: Final = 1_000
 
 _NO_VALUE: Final = object()
 
-_THOUGHT: Final = re.compile(r"<(/?)(?:think(?:ing)?|thoughts?|reasoning)>", re.IGNORECASE)
 _PART: Final = re.compile(r"`{3,}(?P<json>[ \t]*json\w*)?|[\[{]", re.IGNORECASE)
 _FENCE_END: Final = re.compile(r"\s*`{3,}")
 _WHITESPACE: Final = re.compile(r"\s*")
@@ -47,14 +47,18 @@ _BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _DECODER: Final = strict_json.make_decoder(strict=False)
 _ADDRESS: Final = Address(Space("", "global", ""), "answer")
 
-_NO_JSON: Final = (
-    "the completion is not JSON. Tell the model in the prompt to return only JSON, or raise "
-    "max_tokens"
-)
-_AMBIGUOUS: Final = (
-    "the completion holds several different JSON values. Tell the model in the prompt to return "
-    "only one, or select one with output_schema"
-)
+_NO_JSON: Final = "the completion is not JSON"
+_AMBIGUOUS: Final = "the completion holds several different JSON values"
+_CUT: Final = "the completion was cut off at max_tokens, before its JSON was complete"
+
+_FIXES: Final = {
+    _NO_JSON: "Tell the model in the prompt to return only JSON",
+    _AMBIGUOUS: (
+        "Tell the model in the prompt to return only one, or select one with output_schema"
+    ),
+    _CUT: "Raise max_tokens of the node, or ask for less",
+}
+"""What its author can do about a completion that is rejected."""
 
 
 def parse_json_output(completion: Completion, check: Check | None = None) -> Any:
@@ -66,7 +70,7 @@ def parse_json_output(completion: Completion, check: Check | None = None) -> Any
     value, error = _select(completion, check)
     if error is None:
         return value
-    error.answer = completion.text
+    error.answer, error.usage = completion.text, completion.usage
     raise error.with_traceback(None)  # the frames that it came through hold values of the text
 
 
@@ -77,11 +81,25 @@ def _select(completion: Completion, check: Check | None) -> tuple[Any, ModelErro
         errors = [_mismatch(check, value) for value in values]
         matching = [value for value, error in zip(values, errors, strict=True) if error is None]
         if len(matching) > 1 and len({json.dumps(item, sort_keys=True) for item in matching}) > 1:
-            return None, ModelError(_AMBIGUOUS, retryable=True)
+            return None, _rejected(_AMBIGUOUS)
         if matching:
             return matching[0], None
         mismatch = mismatch or next(iter(errors), None)
-    return None, mismatch or ModelError(_NO_JSON, retryable=True)
+    if completion.stop_reason == "max_tokens":
+        return None, _rejected(_CUT)
+    return None, mismatch or _rejected(_NO_JSON)
+
+
+def _rejected(problem: str) -> ModelError:
+    return ModelError(f"{problem}. {_FIXES[problem]}", retryable=True)
+
+
+def rejected_for(error: Exception) -> str | None:
+    """Return why a completion was rejected, for the model; None if it was another error."""
+    if not isinstance(error, ModelError) or error.answer is None:
+        return None
+    text = str(error)
+    return next((problem for problem in _FIXES if text.startswith(problem)), text)
 
 
 def _mismatch(check: Check | None, value: Any) -> ModelError | None:
@@ -96,30 +114,13 @@ def _mismatch(check: Check | None, value: Any) -> ModelError | None:
 def _candidates(text: str) -> Iterator[list[Any]]:
     """Yield the values that may be meant, in the order in which they count."""
     stripped = text.strip().lstrip("\ufeff")
-    for whole in (stripped, _without_thoughts(stripped)):
+    for whole in (stripped, without_reasoning(stripped)):
         value = _parse_whole(whole)
         if value is not _NO_VALUE:
             yield [value]
             return
     parts = _Parts(whole)
     yield from (parts.fenced, parts.objects, parts.lists)
-
-
-def _without_thoughts(text: str) -> str:
-    """Remove what is between ``<think>`` and ``</think>``.
-
-    A block that is not closed extends to the end: the completion was cut off in it. One that is not
-    opened began before the completion: some providers end the prompt with the first tag.
-    """
-    outside: list[str] = []
-    thinking, end = False, 0
-    for tag in _THOUGHT.finditer(text):
-        if not thinking:
-            outside.append(text[end : tag.start()])
-            if tag[1]:
-                outside.clear()
-        thinking, end = not tag[1], tag.end()
-    return "\n".join(outside if thinking else [*outside, text[end:]])
 
 
 def _parse_whole(text: str) -> Any:

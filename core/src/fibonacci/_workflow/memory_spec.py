@@ -113,19 +113,19 @@ def parse_writes(forms: WriteForm) -> tuple[RecordWrite, ...]:
 def _parse_read(form: Any) -> ReadSpec:
     if isinstance(form, str):
         return ReadSpec(name=form, key=_check_key(form, "memory_read"))
-    fields = _check_fields(form, "memory_read", ("key", "scope", "default", "as"))
+    fields = check_fields(form, "memory_read", ("key", "scope", "default", "as"))
     key = _check_key(fields["key"], "memory_read")
     name = fields.get("as", key)
     if not isinstance(name, str) or not name:
         raise WorkflowValidationError("memory_read: 'as' must be non-empty text")
     return ReadSpec(
-        name=name, key=key, scope=_parse_scope(fields), default=_encode_default(fields, name)
+        name=name, key=key, scope=parse_scope(fields), default=_encode_default(fields, name)
     )
 
 
 def _parse_write(form: Any) -> RecordWrite:
     fields = {"key": form} if isinstance(form, str) else form
-    fields = _check_fields(fields, "memory_write", ("key", "scope", "ttl", "mode", "max_items"))
+    fields = check_fields(fields, "memory_write", ("key", "scope", "ttl", "mode", "max_items"))
     if not isinstance(fields["key"], str) or not fields["key"]:
         raise WorkflowValidationError("memory_write: 'key' must be non-empty text")
     mode = fields.get("mode", "set")
@@ -136,14 +136,15 @@ def _parse_write(form: Any) -> RecordWrite:
         )
     return RecordWrite(
         key=fields["key"],
-        scope=_parse_scope(fields),
+        scope=parse_scope(fields),
         ttl=_check_ttl(fields.get("ttl")),
         mode=mode,
         max_items=_check_max_items(fields, mode),
     )
 
 
-def _check_fields(form: Any, what: str, known: Sequence[str]) -> Mapping[str, Any]:
+def check_fields(form: Any, what: str, known: Sequence[str]) -> Mapping[str, Any]:
+    """Return a dict that has a key, and no unknown field. Raises WorkflowValidationError."""
     if not isinstance(form, Mapping) or "key" not in form:
         raise WorkflowValidationError(f"{what} takes keys, or dicts that have a 'key'")
     for field in form:
@@ -159,7 +160,8 @@ def _check_key(key: Any, what: str) -> str:
     return validate_name(key, f"{what}: the key", WorkflowValidationError)
 
 
-def _parse_scope(fields: Mapping[str, Any]) -> Scope | None:
+def parse_scope(fields: Mapping[str, Any]) -> Scope | None:
+    """Return the scope of a dict; None if it has none. Raises WorkflowValidationError."""
     scope = fields.get("scope")
     if scope is not None and scope not in SCOPES:
         raise WorkflowValidationError(

@@ -26,23 +26,38 @@ def to_mermaid(nodes: Mapping[str, CompiledNode]) -> str:
                 for dependency in sorted(node.dependencies & numbers.keys(), key=order.__getitem__)
             ),
             *(
-                f"    {records[read.scope, read.key]} -.-> {numbers[node_id]}"
+                f"    {records[record]} -.-> {numbers[node_id]}"
                 for node_id, node in nodes.items()
-                for read in node.definition.memory_read
+                for record in _reads(node)
             ),
             *(
-                f"    {numbers[node_id]} -.-> {records[write.scope, write.key]}"
+                f"    {numbers[node_id]} -.-> {records[record]}"
                 for node_id, node in nodes.items()
-                for write in node.definition.memory_write
+                for record in _writes(node)
             ),
         ]
     )
 
 
-def _records(nodes: Mapping[str, CompiledNode]) -> Iterator[tuple[str | None, str]]:
+_Record = tuple[str | None, str]
+
+
+def _records(nodes: Mapping[str, CompiledNode]) -> Iterator[_Record]:
     for node in nodes.values():
-        yield from ((read.scope, read.key) for read in node.definition.memory_read)
-        yield from ((write.scope, write.key) for write in node.definition.memory_write)
+        yield from _reads(node)
+        yield from _writes(node)
+
+
+def _reads(node: CompiledNode) -> Iterator[_Record]:
+    yield from ((read.scope, read.key) for read in node.definition.memory_read)
+    if node.history is not None:
+        yield node.history.spec.scope, node.history.spec.key
+
+
+def _writes(node: CompiledNode) -> Iterator[_Record]:
+    yield from ((write.scope, write.key) for write in node.definition.memory_write)
+    if node.history is not None and node.history.spec.record is not False:
+        yield node.history.spec.scope, node.history.spec.key
 
 
 def _label(scope: str | None, key: str) -> str:

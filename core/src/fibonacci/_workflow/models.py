@@ -1,33 +1,16 @@
 """Finding the model of a node: by name, by prefix, or from a function."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from fibonacci._discovery import find_plugin, has_plugin, match_prefix
+from fibonacci._workflow.function_models import FunctionModel
 from fibonacci._workflow.nodes import LLMNode
-from fibonacci._workflow.runtime import reject_awaitable
 from fibonacci.errors import WorkflowValidationError
-from fibonacci.plugin.models import Completion, Model, ModelRequest, ModelSettings
+from fibonacci.plugin.models import Completion, Model, ModelSettings
 
 OPTIONAL = ("temperature", "stop")
-"""Options of a request that not every model supports."""
-
-
-class FunctionModel(Model):
-    """A function as a model: it gets the request, and returns text or a Completion."""
-
-    supported_options = frozenset(OPTIONAL)
-
-    def __init__(self, function: Callable[[ModelRequest], Any]) -> None:
-        self._function = function
-
-    def complete(self, request: ModelRequest) -> Completion:
-        return _to_completion(reject_awaitable(self._function(request)))
-
-    async def acomplete(self, request: ModelRequest) -> Completion:
-        from fibonacci._workflow.async_runtime import call_async
-
-        return _to_completion(await call_async(self._function, request))
+"""Options of a node that not every model supports."""
 
 
 def find_model(model: Any) -> Model:
@@ -49,13 +32,23 @@ def unsupported_options(node: LLMNode, model: Model) -> Iterator[str]:
     for option in OPTIONAL:
         if getattr(node, option) not in (None, ()) and option not in model.supported_options:
             yield f"node {node.id!r}: its model does not support {option}: leave it out"
+    if node.history is not None and "messages" not in model.supported_options:
+        yield (
+            f"node {node.id!r}: its model does not support messages: leave out history, and put "
+            f"the conversation into the prompt"
+        )
 
 
-def _to_completion(result: Any) -> Completion:
-    if isinstance(result, Completion):
-        return result
-    if isinstance(result, str):
-        return Completion(text=str.__str__(result))
-    raise WorkflowValidationError(
-        f"a function as a model must return text or a Completion, not {type(result).__name__}"
-    )
+def check_completion(completion: Any) -> None:
+    """Raise WorkflowValidationError for what a model must not return."""
+    if not isinstance(completion, Completion):
+        raise WorkflowValidationError(
+            f"a model must return a Completion, not {type(completion).__name__}"
+        )
+
+
+def model_name(model: Any) -> str:
+    """Return what a trace calls a node's model, if its provider does not say: no repr."""
+    if isinstance(model, str):
+        return model
+    return getattr(model, "__qualname__", None) or type(model).__qualname__

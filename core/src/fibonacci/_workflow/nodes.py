@@ -8,6 +8,7 @@ import attrs
 
 from fibonacci._memory.numbers import is_count, is_number
 from fibonacci._memory.reads import ReadSpec
+from fibonacci._workflow.history_spec import HistorySpec, parse_history
 from fibonacci._workflow.memory_spec import RecordWrite, parse_reads, parse_writes
 from fibonacci._workflow.retry import Retry, to_retry
 from fibonacci._workflow.timeouts import TIMEOUT_RULE, is_timeout
@@ -72,11 +73,20 @@ def _check_optional_text(node: Any, attribute: "attrs.Attribute[Any]", value: An
         _check_text(node, attribute, value)
 
 
-def _check_model(node: Any, _: Any, value: Any) -> None:
+def _check_model(node: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    _check_model_form(node, attribute.name, value)
+
+
+def _check_model_form(node: Any, name: str, value: Any) -> None:
     if not (isinstance(value, Model) or callable(value) or (isinstance(value, str) and value)):
-        raise _error(node, "model must be a model's name, a function, or a Model")
+        raise _error(node, f"{name} must be a model's name, a function, or a Model")
     if isinstance(value, type) and issubclass(value, Model):
-        raise _error(node, f"model is a class; pass an instance: {value.__name__}(...)")
+        raise _error(node, f"{name} is a class; pass an instance: {value.__name__}(...)")
+
+
+def _check_history(node: Any, _: Any, value: HistorySpec | None) -> None:
+    if value is not None and value.compact is not None:
+        _check_model_form(node, "the model of the history's compact", value.compact.model)
 
 
 def _check_function(node: Any, _: Any, value: Any) -> None:
@@ -165,7 +175,7 @@ class LLMNode(Node):
     Args:
         id: the node's name in templates and in results: letters, digits, ``_`` and ``-``.
         model: ``claude-…``, ``provider:model`` or ``echo``; a ``Model``; or a function that
-            takes the ModelRequest and returns text.
+            takes the ModelRequest and returns text, or yields it in parts.
         prompt: the user's message: a template with ``{{input.x}}``, ``{{memory.key}}`` or
             ``{{node}}``; or ``literal(...)``.
         dependencies: ids of nodes to wait for, besides those that its templates name.
@@ -186,6 +196,11 @@ class LLMNode(Node):
             completion, and the attempt fails if there is none.
         output_schema: a JSON Schema for ``output_format="json"``; the attempt fails if the value
             does not match it. None: any value.
+        history: the conversation that the node continues: the key of a ``memory.history``, or a
+            dict with ``key``, and ``scope``, ``max_tokens``, ``max_turns``, ``record`` or
+            ``compact`` (``NodeHistory``). The model is sent its newest turns before the prompt;
+            after the node has succeeded, prompt and completion are added as one turn. Without a
+            scope, it is that of the run's user. None: the model is sent the prompt only.
 
     Raises WorkflowValidationError.
     """
@@ -205,6 +220,9 @@ class LLMNode(Node):
     output_format: OutputFormat = attrs.field(default="text", validator=_check_format, kw_only=True)
     output_schema: Mapping[str, Any] | None = attrs.field(
         default=None, validator=_check_schema, kw_only=True, hash=False, repr=False
+    )
+    history: HistorySpec | None = attrs.field(
+        default=None, converter=parse_history, validator=_check_history, kw_only=True
     )
 
     def __attrs_post_init__(self) -> None:

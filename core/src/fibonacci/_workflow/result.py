@@ -1,12 +1,29 @@
 """ExecutionResult: the outputs of a run by node, its trace and its usage."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import attrs
 
 from fibonacci._memory.reads import MemoryKey
-from fibonacci.plugin.models import Usage
+from fibonacci.plugin.models import StopReason, Usage
+
+NO_USAGE: Final = Usage()
+
+
+@attrs.frozen(kw_only=True)
+class CompactionTrace:
+    """How the history of a node was summarized, after its turn was added.
+
+    Attributes:
+        stored: whether a summary was stored.
+        usage: tokens of the model that summarizes; not part of the node's own.
+        error: why no summary was stored, or not the last one; None: nothing failed.
+    """
+
+    stored: bool
+    usage: Usage
+    error: str | None
 
 
 @attrs.frozen(kw_only=True)
@@ -17,10 +34,16 @@ class NodeTrace:
         node_id: the node's id.
         start: seconds since the epoch (``time.time()``).
         end: seconds since the epoch; with ``start``, measured on a clock that is never set back.
-        attempts: how many attempts it took; the last one succeeded.
-        read: the records that were found for its ``memory_read``.
-        written: the records that its ``memory_write`` wrote.
-        usage: tokens of the attempt that succeeded.
+        attempts: how many attempts it took; the last one succeeded, unless the node failed.
+        read: the records that were found for its ``memory_read``, and its history's.
+        written: the records that its ``memory_write`` wrote, and its history's.
+        usage: tokens of all attempts, as far as they are known; of a FunctionNode, those of the
+            workflows that its function has executed.
+        compaction: how its history was summarized; None: it did not have to be.
+        model: the name of its model, as the provider says, or else as the node has it; None for a
+            FunctionNode, and for a node that failed.
+        stop_reason: why the completion ended: "end", "stop" for a text of ``stop``, "max_tokens" if
+            it was cut off there; None if that is not known.
     """
 
     node_id: str
@@ -30,10 +53,13 @@ class NodeTrace:
     read: tuple[MemoryKey, ...]
     written: tuple[MemoryKey, ...]
     usage: Usage
+    compaction: CompactionTrace | None = None
+    model: str | None = None
+    stop_reason: StopReason | None = None
 
 
 class NodeOutcome(NamedTuple):
-    """What a run records of a node that has succeeded."""
+    """What a run records of a node that has ended."""
 
     output: Any
     usage: Usage
@@ -43,6 +69,13 @@ class NodeOutcome(NamedTuple):
     attempts: int
     read: tuple[MemoryKey, ...]
     written: tuple[MemoryKey, ...]
+    model: str | None
+    stop_reason: StopReason | None
+
+
+def total_usage(*parts: NodeOutcome | CompactionTrace) -> Usage:
+    """Return the tokens of all parts together."""
+    return sum((part.usage for part in parts), NO_USAGE)
 
 
 class ExecutionResult(Mapping[str, Any]):
@@ -50,13 +83,24 @@ class ExecutionResult(Mapping[str, Any]):
 
     A read-only mapping: ``result["summarize"]`` is the output of that node. Its ``repr`` has only
     the ids.
+
+    Attributes:
+        run_id: names the run: 16 random characters, as in each ModelRequest of the run.
     """
 
-    __slots__ = ("_clock_offset", "_outcomes")
+    __slots__ = ("_clock_offset", "_compactions", "_outcomes", "run_id")
 
-    def __init__(self, outcomes: Mapping[str, NodeOutcome], clock_offset: float) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        outcomes: Mapping[str, NodeOutcome],
+        clock_offset: float,
+        compactions: Mapping[str, CompactionTrace],
+    ) -> None:
         """``clock_offset``: seconds that the wall clock is ahead of the monotonic one."""
+        self.run_id = run_id
         self._outcomes = outcomes
+        self._compactions = compactions
         self._clock_offset = clock_offset
 
     @property
@@ -71,14 +115,26 @@ class ExecutionResult(Mapping[str, Any]):
                 read=outcome.read,
                 written=outcome.written,
                 usage=outcome.usage,
+                compaction=self._compactions.get(node_id),
+                model=outcome.model,
+                stop_reason=outcome.stop_reason,
             )
             for node_id, outcome in self._outcomes.items()
         }
 
     @property
     def usage(self) -> Usage:
-        """Tokens of all nodes together."""
-        return sum((outcome.usage for outcome in self._outcomes.values()), Usage())
+        """Tokens of all nodes together, and of the summaries of their histories."""
+        return total_usage(*self._outcomes.values(), *self._compactions.values())
+
+    @property
+    def truncated(self) -> tuple[str, ...]:
+        """The ids of the nodes whose completions were cut off at their ``max_tokens``."""
+        return tuple(
+            node_id
+            for node_id, outcome in self._outcomes.items()
+            if outcome.stop_reason == "max_tokens"
+        )
 
     def __getitem__(self, node_id: str) -> Any:
         """Return the output of a node."""

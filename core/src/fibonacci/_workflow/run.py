@@ -1,19 +1,55 @@
 """WorkflowRun: the state of one execution, which its workers share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from os import urandom
+from threading import Lock
 from time import monotonic, time
 from typing import Any
 
 import attrs
 
+from fibonacci._memory.history.history import History
 from fibonacci._memory.manager import MemoryManager, RunMemory
 from fibonacci._memory.reads import MemoryKey, Spaces, default_scope
-from fibonacci._workflow.result import NodeOutcome
+from fibonacci._workflow.events import Event
+from fibonacci._workflow.result import CompactionTrace, NodeOutcome, total_usage
 from fibonacci._workflow.runtime import RunCancelled, Runtime
-from fibonacci._workflow.streaming import Channel
 from fibonacci._workflow.timeouts import has_passed
+from fibonacci.plugin._runtime.waiters import Waiter
 from fibonacci.plugin.address import Scope
-from fibonacci.plugin.models import Model
+from fibonacci.plugin.models import Model, Usage
+
+
+class RunChannel(ABC):
+    """Hands the events of one run to a reader."""
+
+    @property
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """Whether the reader has left: no node starts, is retried, or begins to write."""
+
+    @property
+    @abstractmethod
+    def waiter(self) -> type[Waiter]:
+        """What waits for the reader, in a thread or a task."""
+
+    @abstractmethod
+    async def emit(
+        self,
+        event: Event,
+        deadline: float | None = None,
+        model_stream_closed: Waiter | None = None,
+    ) -> None:
+        """Hand an event to the reader, and wait until it requests the next one.
+
+        Raises RunCancelled if the reader leaves, and NodeDeadlineExceeded.
+        """
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[None]:
+        """Let the end of the stream wait for the end of these memory writes."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -27,24 +63,52 @@ class WorkflowRun:
     node_ids: Collection[str]
     models: Mapping[str, Model]
     """The model of each LLMNode, by the node's id."""
+    summary_models: Mapping[str, Model]
+    """Those that summarize the histories of nodes, by the node's id."""
     timeout: float | None
     """Seconds that the run may take."""
-    channel: Channel | None = None
+    channel: RunChannel | None = None
     """To the reader of a stream, if there is one."""
     outputs: dict[str, Any] = attrs.field(factory=dict)
     outcomes: dict[str, NodeOutcome] = attrs.field(factory=dict)
+    failed: dict[str, NodeOutcome] = attrs.field(factory=dict)
+    """How nodes ran that failed; without an output."""
+    unwritten: dict[str, Any] = attrs.field(factory=dict)
+    """The outputs of nodes that began to write memory."""
+    compactions: dict[str, CompactionTrace] = attrs.field(factory=dict)
+    """How the histories of nodes were summarized, by the node's id."""
+    heads: set[MemoryKey] = attrs.field(factory=set)
+    """The heads of the histories of nodes, as far as they are known: no node may write there."""
+    has_failed: bool = False
+    """A node has failed: no other starts."""
+    interruption: BaseException | None = None
+    """What a model that summarized has raised, if it was no Exception: the run raises it."""
     is_cancelled: bool = False
     """The caller has left: no node starts, and no memory is written."""
+    is_over: bool = False
+    """It has ended, whatever is still running in its threads."""
+    was_abandoned: bool = False
+    """It has ended because its reader had left."""
+    id: str = attrs.field(init=False, factory=lambda: urandom(8).hex())
+    """Random: it names the run in requests to models and in the result."""
     deadline: float | None = attrs.field(init=False)
     """When it has to end, on the monotonic clock."""
     clock_offset: float = attrs.field(init=False)
     """Seconds that the wall clock is ahead of the monotonic one."""
     _memory: RunMemory | None = None
+    _nested_usage: dict[str, Usage] = attrs.field(factory=dict)
+    _lock: Lock = attrs.field(factory=Lock)
 
     def __attrs_post_init__(self) -> None:
         start = monotonic()
         self.deadline = None if self.timeout is None else start + self.timeout
         self.clock_offset = time() - start
+
+    @property
+    def user_id(self) -> str | None:
+        """Whose run it is."""
+        user = self.spaces.get("user")
+        return user and user.owner
 
     def raise_if_cancelled(self) -> None:
         """Raise RunCancelled, or the pending cancellation of the run's caller."""
@@ -70,6 +134,12 @@ class WorkflowRun:
         """Return the memory whose async methods this run's runtime can await."""
         return self.memory()._for_runtime(is_sync=self.runtime.is_sync)
 
+    def history(self, record: MemoryKey) -> History:
+        """Return the history with this head; its async methods can be awaited by the runtime."""
+        self.heads.add(record)
+        history = self.memory().history(record.key, record.scope)
+        return history._sync_view if self.runtime.is_sync else history
+
     def resolve_key(self, scope: Scope | None, key: str) -> MemoryKey:
         """Return the record of a key; without a scope, that of the user, or of the workflow.
 
@@ -78,6 +148,22 @@ class WorkflowRun:
         scope = scope or default_scope(self.spaces)
         self.memory()._check_key(scope, key)
         return MemoryKey(scope, key)
+
+    def add_nested_usage(self, node_id: str, usage: Usage) -> None:
+        """Add the tokens of a run that a node's function has started."""
+        with self._lock:
+            self._nested_usage[node_id] = self.with_nested_usage(node_id, usage)
+
+    def with_nested_usage(self, node_id: str, usage: Usage) -> Usage:
+        """Return these tokens, and those of the runs that a node's function has started."""
+        nested = self._nested_usage.get(node_id)
+        return usage if nested is None else usage + nested
+
+    def usage(self) -> Usage:
+        """Return the tokens so far: of nodes that have ended, and of summaries."""
+        return total_usage(
+            *self.outcomes.values(), *self.failed.values(), *self.compactions.values()
+        )
 
     def record_outcome(self, node_id: str, outcome: NodeOutcome) -> None:
         """Store the outcome of a node that has succeeded."""

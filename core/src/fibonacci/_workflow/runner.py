@@ -1,48 +1,32 @@
 """Executing a workflow: it is prepared once, each run is checked, and its nodes are scheduled.
 
-`execute` → `Scheduler.run` → `run_node`: read memory, try until an attempt succeeds, write memory.
+`execute` → `Scheduler.run` → `NodeRunner.run`, in `node_runner`.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
+from contextlib import suppress
 from threading import Lock
-from time import monotonic
 from typing import Any, Protocol
 
 import attrs
 
 from fibonacci._memory.manager import MemoryManager
-from fibonacci._memory.reads import EMPTY_RESULT, MemoryKey, ReadResult, Spaces
-from fibonacci._workflow.compiled_node import AttemptResult, CompiledNode
-from fibonacci._workflow.early_checks import all_write_keys, early_write_keys
-from fibonacci._workflow.events import MemoryWritten, NodeFinished, NodeRetried, NodeStarted
-from fibonacci._workflow.failures import Failure, build_error, type_and_text
-from fibonacci._workflow.graph import Graph, NodeReads, build_graph
+from fibonacci._memory.reads import Spaces
+from fibonacci._workflow.compiled_node import CompiledNode
+from fibonacci._workflow.events import NodeFailed
+from fibonacci._workflow.failures import Failure, build_error
+from fibonacci._workflow.graph import Graph, build_graph
 from fibonacci._workflow.inputs import validate_inputs
-from fibonacci._workflow.memory_spec import RecordWrite
-from fibonacci._workflow.models import FunctionModel, find_model, unsupported_options
+from fibonacci._workflow.models import find_model, unsupported_options
+from fibonacci._workflow.nested import outer_node
+from fibonacci._workflow.node_runner import NodeRunner
 from fibonacci._workflow.nodes import LLMNode
 from fibonacci._workflow.overrides import Overrides, current_overrides
-from fibonacci._workflow.result import ExecutionResult, NodeOutcome
-from fibonacci._workflow.retry import MAX_RETRY_AFTER
-from fibonacci._workflow.run import WorkflowRun
+from fibonacci._workflow.result import ExecutionResult
+from fibonacci._workflow.run import RunChannel, WorkflowRun
 from fibonacci._workflow.runtime import RunCancelled, Runtime, Worker
-from fibonacci._workflow.streaming import Channel
-from fibonacci._workflow.timeouts import (
-    NodeDeadlineExceeded,
-    earlier_deadline,
-    has_passed,
-    node_timeout_error,
-)
-from fibonacci.errors import (
-    ModelError,
-    ScopeError,
-    StorageError,
-    WorkflowTimeoutError,
-    WorkflowValidationError,
-)
-from fibonacci.plugin._runtime.logs import get_logger
+from fibonacci.errors import ScopeError, WorkflowError, WorkflowValidationError
 from fibonacci.plugin._runtime.platforms import refuse_late_patches
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.threads import NoThreadError
@@ -64,6 +48,8 @@ class ExecutionPlan:
     graph: Graph
     models: Mapping[str, Model]
     """The model of each LLMNode, by the node's id."""
+    summary_models: Mapping[str, Model]
+    """The model that summarizes its history, by the node's id."""
     overrides: Overrides
     """Those in force when the models were found."""
 
@@ -80,10 +66,15 @@ def prepare(nodes: Mapping[str, CompiledNode], models: dict[str, Model]) -> Exec
     graph, overrides = build_graph(nodes), current_overrides()
     llm_nodes = [node.definition for node in nodes.values() if isinstance(node.definition, LLMNode)]
     found = {node.id: _find_model(node.model, models, overrides) for node in llm_nodes}
+    summary_models = {
+        node.id: _find_model(node.history.compact.model, models, overrides)
+        for node in llm_nodes
+        if node.history is not None and node.history.compact is not None
+    }
     problems = [text for node in llm_nodes for text in unsupported_options(node, found[node.id])]
     if problems:
         raise WorkflowValidationError("\n".join(problems))
-    return ExecutionPlan(graph, found, overrides)
+    return ExecutionPlan(graph, found, summary_models, overrides)
 
 
 def _find_model(model: Any, models: dict[str, Model], overrides: Overrides) -> Model:
@@ -104,7 +95,7 @@ async def execute(
     inputs: Mapping[str, Any] | None,
     user_id: str | None,
     organization_id: str | None,
-    channel: Channel | None = None,
+    channel: RunChannel | None = None,
 ) -> ExecutionResult:
     """Run all nodes on this runtime, and emit events to the channel."""
     refuse_late_patches()
@@ -113,6 +104,9 @@ async def execute(
     spaces = workflow.memory._run_spaces(user_id, organization_id)
     _check_user(graph, spaces)
     _check_runtime(graph, runtime)
+    outer = outer_node()
+    if outer is not None and channel is None:
+        channel = outer.channel(runtime)
     run = WorkflowRun(
         runtime=runtime,
         manager=workflow.memory,
@@ -120,18 +114,40 @@ async def execute(
         inputs=inputs,
         node_ids=graph.nodes,
         models=plan.models,
+        summary_models=plan.summary_models,
         timeout=workflow.timeout,
         channel=channel,
     )
+    try:
+        return await _run_nodes(graph, run, workflow.max_concurrency)
+    finally:
+        run.was_abandoned = channel is not None and channel.is_closed
+        run.is_over = True
+        if outer is not None:
+            outer.run.add_nested_usage(outer.node_id, run.usage())
+
+
+async def _run_nodes(graph: Graph, run: WorkflowRun, limit: int | None) -> ExecutionResult:
     failure = _early_failure(graph, run)
-    if failure is None:
-        scheduler = Scheduler(graph, run, workflow.max_concurrency)
+    if failure is not None:
+        await _emit_failure(run, failure.node.id, failure.cause)
+    else:
+        scheduler = Scheduler(graph, run, limit)
         await scheduler.run()
         failure = scheduler.failure
+    if failure is not None and isinstance(failure.cause, RunCancelled):
+        raise WorkflowError("the stream of the outer run was closed") from None
     if failure is not None:
         raise build_error(run, failure)
     outcomes = {node_id: run.outcomes[node_id] for node_id in graph.nodes}
-    return ExecutionResult(outcomes, run.clock_offset)
+    return ExecutionResult(run.id, outcomes, run.clock_offset, run.compactions)
+
+
+async def _emit_failure(run: WorkflowRun, node_id: str, error: BaseException) -> None:
+    """Emit an event for a node that failed; none if it failed because the reader has left."""
+    if run.channel is not None and not isinstance(error, RunCancelled):
+        with suppress(RunCancelled):
+            await run.channel.emit(NodeFailed(node_id, error))
 
 
 def _early_failure(graph: Graph, run: WorkflowRun) -> Failure | None:
@@ -184,6 +200,8 @@ class Scheduler:
             await self._work(self._next(None))
             self._run.runtime.raise_pending_cancellation()
             await self._run.runtime.join()
+            if self._run.interruption is not None:
+                raise self._run.interruption
         except BaseException:
             self._run.is_cancelled = True
             await self._run.runtime.cancel_all()
@@ -192,9 +210,10 @@ class Scheduler:
     async def _work(self, node: CompiledNode | None) -> None:
         while node is not None:
             try:
-                await run_node(node, self._run, self._graph.reads[node.id])
+                await NodeRunner(node, self._run, self._graph.reads[node.id]).run()
             except Exception as error:  # noqa: BLE001 - the run raises it, whatever it is
                 self._fail(node, error)
+                await _emit_failure(self._run, node.id, error)
             except BaseException as error:
                 self._fail(node, error)
                 self._next(node)
@@ -243,142 +262,4 @@ class Scheduler:
         with self._lock:
             if self.failure is None:
                 self.failure = Failure(node, error, self._run.is_overdue())
-
-
-async def run_node(node: CompiledNode, run: WorkflowRun, reads: NodeReads) -> None:
-    """Run one node, and record its outcome in the run."""
-    node_id, channel = node.id, run.channel
-    run.raise_if_cancelled()
-    if channel is not None:
-        await channel.emit(NodeStarted(node_id))
-    start = monotonic()
-    deadline = earlier_deadline(node.definition.timeout, run.deadline)
-    memory = await _read_memory(node, run, reads, deadline) if reads.reads else EMPTY_RESULT
-    request = node.build_request(run, memory.values, deadline)
-    early = early_write_keys(node, run, memory.values) if node.write_keys else None
-    result, attempts = await _attempt(node, run, request, deadline)
-    written: tuple[MemoryKey, ...] = ()
-    if channel is not None:
-        await channel.emit(NodeFinished(node_id, result.output))
-    if node.write_keys:
-        write_keys = partial(all_write_keys, node, run, memory.values, early, result.output)
-        written = await _write_memory(node, run, write_keys, result.output)
-    run.record_outcome(
-        node_id,
-        NodeOutcome(
-            result.output, result.usage, start, monotonic(), attempts, memory.read, written
-        ),
-    )
-
-
-async def _read_memory(
-    node: CompiledNode, run: WorkflowRun, reads: NodeReads, deadline: float | None
-) -> ReadResult:
-    """Read all that the node reads in one request."""
-    wanted = reads.render(run.namespace({})) if reads.templates else reads.reads
-    is_sync = run.runtime.is_sync
-    try:
-        return await run.manager._read_values(
-            wanted, run.spaces, deadline=deadline, is_sync=is_sync
-        )
-    except StorageError as error:
-        if has_passed(deadline):
-            raise _timeout_error(node, run) from error
-        raise
-
-
-async def _attempt(
-    node: CompiledNode, run: WorkflowRun, request: Any, deadline: float | None
-) -> tuple[AttemptResult, int]:
-    """Try until an attempt succeeds; return its result and its number."""
-    attempt, retry = 1, node.definition.retry
-    while True:
-        if has_passed(deadline):
-            raise _timeout_error(node, run)
-        try:
-            return await node.attempt(run, request, deadline), attempt
-        except NodeDeadlineExceeded:
-            raise _timeout_error(node, run) from None
-        except RunCancelled:
-            raise
-        except Exception as error:
-            # A model that heeds the deadline may raise at it before our own timer does.
-            if has_passed(deadline):
-                raise _timeout_error(node, run) from error
-            if attempt == retry.attempts or not retry.applies_to(error):
-                raise
-            pause = retry.pause(attempt, error)
-            if pause > MAX_RETRY_AFTER or (
-                deadline is not None and monotonic() + pause >= deadline
-            ):
-                raise
-            run.raise_if_cancelled()
-            _log_retry(node, run, attempt + 1, pause, error)
-        attempt += 1
-        if run.channel is not None:
-            await run.channel.emit(NodeRetried(node.id, attempt))
-        await run.runtime.sleep(pause)
-        run.raise_if_cancelled()
-
-
-def _log_retry(
-    node: CompiledNode, run: WorkflowRun, attempt: int, pause: float, error: Exception
-) -> None:
-    """Log that a node gets another attempt, and why.
-
-    Only the text of a Model's ModelError is logged: it holds no prompt. A function, of a node or
-    as a model, may raise one whose text quotes a value.
-    """
-    from logging import INFO  # it takes 4 ms
-
-    logger, model = get_logger("workflow"), run.models.get(node.id)
-    if not logger.isEnabledFor(INFO):
-        return
-    is_model_text = isinstance(error, ModelError) and not isinstance(model, FunctionModel | None)
-    logger.info(
-        "node %r failed, attempt %d of %d follows in %.3f s: %s",
-        node.id,
-        attempt,
-        node.definition.retry.attempts,
-        pause,
-        type_and_text(error) if is_model_text else type(error).__name__,
-    )
-
-
-def _timeout_error(node: CompiledNode, run: WorkflowRun) -> WorkflowTimeoutError:
-    timeout = None if run.is_overdue() else node.definition.timeout
-    return node_timeout_error(node.id, timeout, run.timeout)
-
-
-async def _write_memory(
-    node: CompiledNode, run: WorkflowRun, write_keys: Callable[[], list[MemoryKey]], output: Any
-) -> tuple[MemoryKey, ...]:
-    """Write the output to each key of the node, and emit the event; return what was written."""
-    if run.channel is None:
-        return await _write_all(node, run, write_keys(), output)
-    with run.channel.writing():
-        run.raise_if_cancelled()  # from here on, the channel's close() waits
-        written = await _write_all(node, run, write_keys(), output)
-    await run.channel.emit(MemoryWritten(node.id, written))
-    return written
-
-
-async def _write_all(
-    node: CompiledNode, run: WorkflowRun, records: list[MemoryKey], output: Any
-) -> tuple[MemoryKey, ...]:
-    """All keys have been checked before the first is written."""
-    for write, record in zip(node.definition.memory_write, records, strict=True):
-        if run.channel is None:  # the close() of a channel waits for the last of them
-            run.raise_if_cancelled()
-        await _write_one(run, write, record, output)
-    return tuple(records)
-
-
-async def _write_one(run: WorkflowRun, write: RecordWrite, record: MemoryKey, output: Any) -> None:
-    memory, (scope, key) = run.async_memory(), record
-    if write.mode == "set":
-        await memory.aset(key, output, scope, ttl=write.ttl)
-    elif write.mode == "append":
-        await memory.aappend(key, output, max_items=write.max_items, scope=scope, ttl=write.ttl)
-    else:
-        await memory.aincrement(key, output, scope, ttl=write.ttl)
+                self._run.has_failed = True

@@ -4,9 +4,10 @@ A run is written once, as coroutines that await a runtime and a memory, and noth
 runtime's coroutines never suspend: its workers run in threads.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, ClassVar, TypeVar
 
 from fibonacci.errors import WorkflowValidationError
@@ -28,6 +29,13 @@ class Runtime(ABC):
 
     is_sync: ClassVar[bool]
     """Whether its coroutines never suspend, and those of the run's memory may not either."""
+
+    event_loop: Any = None
+    """The event loop of the run; None in sync code."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        """A forked child that goes on with the run has none of its threads, and no reader."""
 
     @abstractmethod
     async def complete(self, model: Model, request: ModelRequest) -> Completion:
@@ -71,17 +79,19 @@ class Runtime(ABC):
 
 
 def is_async(function: Any) -> bool:
-    """Return whether calling the function returns an awaitable."""
+    """Return whether calling the function returns an awaitable, or an async generator."""
     call = getattr(type(function), "__call__", None)  # noqa: B004 - an object's own may be async
-    return iscoroutinefunction(function) or iscoroutinefunction(call)
+    kinds = iscoroutinefunction, isasyncgenfunction
+    return any(is_kind(function) or is_kind(call) for is_kind in kinds)
 
 
 def reject_awaitable(result: Any) -> Any:
-    """Return the result of a sync call; an awaitable is a WorkflowValidationError."""
-    if not hasattr(result, "__await__"):
+    """Return the result of a sync call; what needs an event loop is a WorkflowValidationError."""
+    if not hasattr(result, "__await__") and not isinstance(result, AsyncGenerator):
         return result
-    if hasattr(result, "close"):
-        result.close()
+    close = getattr(result, "close", None)
+    if close is not None:
+        close()
     raise WorkflowValidationError(
         "execute() and stream() can't await an async function: use await workflow.aexecute(...), "
         "or workflow.astream(...)"

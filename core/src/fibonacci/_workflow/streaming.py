@@ -12,19 +12,20 @@ The channel is written once, as coroutines over a waiter and a queue, for thread
 
 import os
 import sys
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import aclosing, contextmanager
 from contextvars import copy_context
 from functools import partial
 from math import inf
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from fibonacci._workflow.events import Event, NodeText, WorkflowFinished
 from fibonacci._workflow.result import ExecutionResult
+from fibonacci._workflow.run import RunChannel
 from fibonacci._workflow.runtime import RunCancelled, Runtime
 from fibonacci._workflow.timeouts import NodeDeadlineExceeded, has_passed
 from fibonacci.errors import WorkflowError, WorkflowValidationError
@@ -51,17 +52,18 @@ class PendingEvent:
     """Woken when the model's stream that the event came from is closed."""
 
 
-class Channel(ABC):
+class Channel(RunChannel):
     """Hands the events of one run to one reader."""
 
-    waiter: ClassVar[type[Waiter]]
-
     def __init__(self) -> None:
-        self.is_closed = False
-        """The reader has left: no node starts, none is retried, and none begins to write."""
+        self._is_closed = False
         self._pending: set[PendingEvent] = set()
         self._writes: set[Waiter] = set()
         self._last_read: PendingEvent | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
 
     @abstractmethod
     def _put(self, item: PendingEvent | BaseException) -> None:
@@ -77,10 +79,6 @@ class Channel(ABC):
         deadline: float | None = None,
         model_stream_closed: Waiter | None = None,
     ) -> None:
-        """Hand an event to the reader, and wait until it requests the next one.
-
-        Raises RunCancelled if the reader leaves, and NodeDeadlineExceeded.
-        """
         if has_passed(deadline):
             raise NodeDeadlineExceeded
         pending = PendingEvent(event, self.waiter(), model_stream_closed)
@@ -98,7 +96,6 @@ class Channel(ABC):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Let ``close`` wait for the end of these memory writes."""
         ended = self.waiter()
         self._writes.add(ended)
         try:
@@ -132,7 +129,7 @@ class Channel(ABC):
         Streams of models that wait for the reader are closed, and memory writes that have begun
         have ended, before this returns.
         """
-        self.is_closed = True
+        self._is_closed = True
         pending = list(self._pending)
         for item in pending:
             item.consumed.wake()
@@ -145,7 +142,9 @@ class Channel(ABC):
 class ThreadChannel(Channel):
     """The reader and the run are in different threads of one process."""
 
-    waiter = ThreadWaiter
+    @property
+    def waiter(self) -> type[Waiter]:
+        return ThreadWaiter
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,7 +173,9 @@ class ThreadChannel(Channel):
 class TaskChannel(Channel):
     """The reader and the run are in tasks of one event loop."""
 
-    waiter = TaskWaiter
+    @property
+    def waiter(self) -> type[Waiter]:
+        return TaskWaiter
 
     def __init__(self) -> None:
         import asyncio  # only async programs pay for it: 62 ms
@@ -224,6 +225,8 @@ async def astream(run: RunFactory) -> AsyncGenerator[Event]:
             # that is writing would be cut off between two of its records. The loop holds no task
             # strongly, but what this one waits for does.
             await asyncio.shield(_close(channel, task))
+        else:
+            await channel.close()  # a nested run may outlive it, and wait for the reader
 
 
 async def _close(channel: TaskChannel, task: "Task[None]") -> None:
@@ -235,7 +238,7 @@ async def _close(channel: TaskChannel, task: "Task[None]") -> None:
 
 
 async def stream_completion(
-    runtime: Runtime, channel: Channel, node_id: str, model: Model, request: ModelRequest
+    runtime: Runtime, channel: RunChannel, node_id: str, model: Model, request: ModelRequest
 ) -> Completion:
     """Send a request to a model, emit each delta, and return the completion.
 
@@ -246,7 +249,7 @@ async def stream_completion(
 
 
 async def _forward_deltas(
-    runtime: Runtime, channel: Channel, node_id: str, model: Model, request: ModelRequest
+    runtime: Runtime, channel: RunChannel, node_id: str, model: Model, request: ModelRequest
 ) -> Completion:
     closed = channel.waiter()
     try:

@@ -1,5 +1,6 @@
 """The runtime of ``execute`` and ``stream``: direct calls, and workers in threads."""
 
+import os
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import closing, suppress
 from contextvars import copy_context
@@ -27,6 +28,7 @@ class SyncRuntime(Runtime):
     is_sync = True
 
     def __init__(self) -> None:
+        super().__init__()
         self._lock = Lock()
         self._worker_count = 0
         self._all_ended: SimpleQueue[None] = SimpleQueue()
@@ -84,7 +86,8 @@ class SyncRuntime(Runtime):
             self._all_ended.put(None)
 
     async def join(self) -> None:
-        while self._worker_count:
+        # A forked child that goes on with the run has none of its threads.
+        while self._worker_count and self.process == os.getpid():
             self._all_ended.get()
 
     async def cancel_all(self) -> None:
