@@ -88,10 +88,7 @@ def test_system_messages_are_one_block(service: FakeService) -> None:
     [
         ((THINKING, TEXT), [THINKING, {**TEXT, **CACHED}]),
         ((TEXT, THINKING, REDACTED), [{**TEXT, **CACHED}, THINKING, REDACTED]),
-        (
-            (TEXT, {"type": "text", "text": " "}),
-            [{**TEXT, **CACHED}, {"type": "text", "text": " "}],
-        ),
+        ((TEXT, {"type": "text", "text": " "}), [{**TEXT, **CACHED}]),  # the blank is not sent
     ],
 )
 def test_last_block_that_can_be_cached(

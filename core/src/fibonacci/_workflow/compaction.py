@@ -164,7 +164,7 @@ def _shortened(text: str, size: int) -> str:
 
 def _as_text(message: Message) -> str:
     """Return a message as lines. The later ones are indented: none looks like another message."""
-    role, content = message["role"], message["content"]
+    role, content = message["role"], message.get("content")
     rest = {name: value for name, value in message.items() if name not in ("role", "content")}
     if not isinstance(content, str):
         rest["content"], content = content, ""

@@ -4,12 +4,10 @@ The service keeps what precedes a block with ``cache_control``, the block includ
 again in a later request that begins in the same way.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from fibonacci.errors import ConfigurationError
 from fibonacci.plugin import Message
-from fibonacci_anthropic.conversation import is_blank_text
 
 Cache = Literal["5m", "1h"]
 """How long the service keeps a part of a request after its last use."""
@@ -54,14 +52,9 @@ def _cached_content(content: Any, cache: Cache) -> list[Any] | None:
         return cached_text(content, cache)
     blocks = list(content)
     for number in reversed(range(len(blocks))):
-        if _can_be_cached(blocks[number]):
+        if blocks[number].get("type") not in UNCACHEABLE_TYPES:
             # The caller's own value takes precedence.
             own = blocks[number].get("cache_control")
             blocks[number] = {**blocks[number], "cache_control": own or CACHE_CONTROLS[cache]}
             return blocks
     return None
-
-
-def _can_be_cached(block: Mapping[str, Any]) -> bool:
-    # Anthropic's docs on prompt caching: not empty text blocks.
-    return block.get("type") not in UNCACHEABLE_TYPES and not is_blank_text(block)

@@ -55,17 +55,17 @@ def _has_content(message: Message) -> bool:
 def _is_blank(content: Any) -> bool:
     if isinstance(content, str):
         return not content.strip()
-    return all(map(is_blank_text, content or ()))
+    return all(map(_is_blank_text, content or ()))
 
 
 def _without_blank_texts(content: Any) -> Any:
     """Return the content; the API refuses a block of text without any, also beside others."""
-    if isinstance(content, str) or not any(map(is_blank_text, content)):
+    if isinstance(content, str) or not any(map(_is_blank_text, content)):
         return content
-    return [block for block in content if not is_blank_text(block)]
+    return [block for block in content if not _is_blank_text(block)]
 
 
-def is_blank_text(block: Mapping[str, Any]) -> bool:
+def _is_blank_text(block: Mapping[str, Any]) -> bool:
     """Return whether it is a block of text without any."""
     return block.get("type") == "text" and not str(block.get("text") or "").strip()
 
