@@ -1,6 +1,8 @@
 """A failed node: which nodes end, which do not start, and what the error says."""
 
+import asyncio
 import re
+from collections.abc import Callable
 from threading import Event
 from typing import Any
 
@@ -13,7 +15,9 @@ from fibonacci import (
     MemoryConfig,
     ModelError,
     NodeExecutionError,
+    NodeFailed,
     NodeTrace,
+    Retry,
     Workflow,
     WorkflowError,
 )
@@ -121,6 +125,61 @@ def test_error_has_trace_and_usage(workflow: Workflow, execute: Any) -> None:
     assert first.attempts == bad.attempts == 1
     assert caught.value.results == {"first": "a"}
     assert caught.value.usage == spent.usage
+
+
+def test_no_node_runs_after_a_failure(workflow: Workflow, execute: Any) -> None:
+    """A node that was waiting for its turn does not run once another has failed."""
+    workflow.max_concurrency = 1
+    ran: list[str] = []
+    workflow.add_node(FunctionNode("bad", fail))
+    for node_id in "abc":
+        workflow.add_node(FunctionNode(node_id, lambda _: ran.append("x")))
+    with pytest.raises(NodeExecutionError):
+        execute(workflow)
+    assert ran == []
+
+
+def read(workflow: Workflow, stream: Any, on_failure: Callable[[], object]) -> None:
+    """Read a stream, and call the function at the event of a failed node."""
+    for event in stream(workflow):
+        if isinstance(event, NodeFailed):
+            on_failure()
+
+
+def test_node_that_is_about_to_start_does_not_run_after_a_failure(workflow: Workflow) -> None:
+    """A node whose task exists, but has not begun when another fails, does not run."""
+    ran: list[str] = []
+
+    async def bad(_: Any) -> None:
+        raise KeyError  # before the other tasks have had their turn
+
+    workflow.add_node(FunctionNode("bad", bad))
+    for node_id in "abc":
+        workflow.add_node(FunctionNode(node_id, lambda _: ran.append("x")))
+    with pytest.raises(NodeExecutionError, match="node 'bad' failed"):
+        asyncio.run(workflow.aexecute())
+    assert ran == []
+
+
+def test_no_attempt_is_made_after_a_failure(workflow: Workflow, stream: Any) -> None:
+    """A node whose attempt fails after another node has failed makes no further one."""
+    began, failed, attempts = Event(), Event(), []
+
+    def flaky(_: Any) -> None:
+        attempts.append(1)
+        began.set()
+        assert failed.wait(60)
+        raise ConnectionError
+
+    def bad(_: Any) -> None:
+        assert began.wait(60)
+        raise KeyError
+
+    workflow.add_node(FunctionNode("flaky", flaky, retry=Retry(attempts=5, backoff=0)))
+    workflow.add_node(FunctionNode("bad", bad))
+    with pytest.raises(NodeExecutionError, match="node 'bad' failed"):
+        read(workflow, stream, failed.set)
+    assert attempts == [1]
 
 
 def test_running_nodes_end_after_a_failure(workflow: Workflow, execute: Any) -> None:

@@ -293,6 +293,14 @@ def test_summary_is_not_paid_after_a_failure(workflow: Workflow, stream: Any) ->
     assert not chat(workflow).messages()[0]["content"].startswith("Summary")
 
 
+def test_usage_of_a_failed_summary(workflow: Workflow, execute: Any) -> None:
+    """What a failed request for a summary has cost counts, if the model says so."""
+    used = Usage(output_tokens=5)
+    add_node(workflow, ScriptedModel(ModelError("refused", usage=used)))
+    fill(workflow)
+    assert run(execute, workflow).usage == used
+
+
 def test_summary_of_an_earlier_portion_stays(workflow: Workflow, execute: Any) -> None:
     """If a later portion fails, the summary of the earlier one stays, and its tokens count."""
     used = Usage(output_tokens=5)

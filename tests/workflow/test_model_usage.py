@@ -129,6 +129,7 @@ def test_usage_of_a_failed_run(workflow: Workflow, execute: Any) -> None:
     )
     error = failure(execute, workflow)
     assert error.usage == Usage(input_tokens=3, output_tokens=13)
+    assert {request.run_id for request in model.requests} == {error.run_id}
     trace = trace_of(error)
     assert (trace.attempts, trace.usage) == (2, Usage(input_tokens=2, output_tokens=12))
     assert trace.start <= trace.end
@@ -144,6 +145,13 @@ def test_usage_that_a_model_reports_with_its_error(workflow: Workflow, execute: 
     cost = Usage(input_tokens=9)
     workflow.add_node(LLMNode("n", ScriptedModel(ModelError("cut", usage=cost)), "x"))
     assert failure(execute, workflow).usage == cost
+
+
+def test_usage_has_to_be_a_usage() -> None:
+    """A completion with another usage is refused where it is made."""
+    wrong: Any = None
+    with pytest.raises(TypeError, match="usage"):
+        Completion(text="x", usage=wrong)
 
 
 def test_rejected_answer_is_on_the_error(workflow: Workflow, execute: Any) -> None:
@@ -202,6 +210,17 @@ def test_next_attempt_is_given_the_problem(
     assert first == "How old?"
     text = f"How old?\n\nYour last answer was rejected: {problem}. Answer again."
     assert others == [text, text]
+
+
+def test_problem_is_kept_after_a_transient_error(workflow: Workflow, execute: Any) -> None:
+    """An attempt that fails in another way sends the same again."""
+    model = ScriptedModel("none", ModelError("busy", retryable=True), "{}")
+    retry = Retry(attempts=3, backoff=0)
+    workflow.add_node(LLMNode("n", model, "x", output_format="json", retry=retry))
+    execute(workflow)
+    first, second, third = [request.prompt for request in model.requests]
+    assert first == "x"
+    assert second == third != "x"
 
 
 def test_other_errors_are_not_sent_to_the_model(workflow: Workflow, execute: Any) -> None:

@@ -1,4 +1,4 @@
-"""Workflows that a node's function executes: their tokens and events reach the outer run."""
+"""ctx.execute and ctx.aexecute: a function's workflows are a part of the outer run."""
 
 import asyncio
 import os
@@ -6,7 +6,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from fibonacci import (
     MemoryWritten,
     ModelError,
     NestedEvent,
+    NodeContext,
     NodeExecutionError,
     NodeFailed,
     NodeFinished,
@@ -29,6 +29,7 @@ from fibonacci import (
     Workflow,
     WorkflowError,
     WorkflowFinished,
+    WorkflowTimeoutError,
 )
 from fibonacci.plugin import Completion, Usage
 from fibonacci.testing import ScriptedModel
@@ -49,11 +50,11 @@ def inner(*answers: Any) -> Workflow:
 def executing(nested: Workflow, *, is_async: bool) -> Any:
     """Return a function that executes the workflow."""
 
-    async def execute_async(_: Any) -> str:
-        result = await nested.aexecute()
+    async def execute_async(ctx: NodeContext) -> str:
+        result = await ctx.aexecute(nested)
         return f"{result['ask']}"
 
-    return execute_async if is_async else lambda _: nested.execute()["ask"]
+    return execute_async if is_async else lambda ctx: ctx.execute(nested)["ask"]
 
 
 def test_usage_reaches_the_outer_run(workflow: Workflow, execute: Any) -> None:
@@ -69,21 +70,21 @@ def test_usage_in_async_functions(workflow: Workflow) -> None:
     """Nested runs of an async function count, also those that it runs at once."""
     nested = inner(ANSWER, ANSWER, ANSWER)
 
-    async def several(_: Any) -> None:
-        await asyncio.gather(*(nested.aexecute() for _ in range(3)))
+    async def several(ctx: NodeContext) -> None:
+        await asyncio.gather(*(ctx.aexecute(nested) for _ in range(3)))
 
     workflow.add_node(FunctionNode("n", several))
     assert asyncio.run(workflow.aexecute()).usage == COST + COST + COST
 
 
 def test_usage_in_threads_of_a_function(workflow: Workflow, execute: Any) -> None:
-    """Nested runs in threads count if the threads have the function's context."""
+    """Nested runs in a function's threads count."""
     nested = inner(*[ANSWER] * 8)
 
-    def several(_: Any) -> None:
+    def several(ctx: NodeContext) -> None:
         with ThreadPoolExecutor(4) as threads:
             for _ in range(8):
-                threads.submit(copy_context().run, nested.execute)
+                threads.submit(ctx.execute, nested)
 
     workflow.add_node(FunctionNode("n", several))
     assert execute(workflow).usage == Usage(input_tokens=24, output_tokens=40)
@@ -94,9 +95,9 @@ def test_usage_of_failed_attempts(workflow: Workflow, execute: Any) -> None:
     nested = inner(ModelError("busy", usage=COST), ANSWER)
     attempts = []
 
-    def function(_: Any) -> str:
+    def function(ctx: NodeContext) -> str:
         attempts.append(1)
-        result = nested.execute()
+        result = ctx.execute(nested)
         raise ConnectionError(len(result))
 
     workflow.add_node(FunctionNode("n", function, retry=Retry(attempts=2, backoff=0, on=Exception)))
@@ -110,18 +111,62 @@ def test_nested_in_nested(workflow: Workflow, execute: Any) -> None:
     """Tokens reach the outermost run."""
     middle = Workflow("middle")
     middle.add_node(FunctionNode("m", executing(inner(ANSWER), is_async=False)))
-    workflow.add_node(FunctionNode("n", lambda _: dict(middle.execute())))
+    workflow.add_node(FunctionNode("n", lambda ctx: dict(ctx.execute(middle))))
     assert execute(workflow).usage == COST
 
 
+def test_other_runs_are_not_nested(workflow: Workflow, execute: Any) -> None:
+    """A run that a function starts without its context is a run of its own."""
+    nested = inner(ANSWER)
+    workflow.add_node(FunctionNode("n", lambda _: nested.execute()["ask"]))
+    assert execute(workflow).usage == Usage()
+
+
 def test_later_runs_are_not_nested(workflow: Workflow, execute: Any) -> None:
-    """What runs after the outer run, even in the context of its function, is not nested."""
-    contexts = []
-    workflow.add_node(FunctionNode("n", lambda _: contexts.append(copy_context())))
+    """A context that is used after its function has returned executes a run of its own."""
+    contexts: list[NodeContext] = []
+    workflow.add_node(FunctionNode("n", contexts.append))
     result = execute(workflow)
-    assert contexts[0].run(inner(ANSWER).execute)["ask"] == "an answer"
+    assert contexts[0].execute(inner(ANSWER))["ask"] == "an answer"
     assert result.usage == Usage()
-    assert inner(ANSWER).execute().usage == COST
+
+
+def test_nested_run_is_for_the_same_user(workflow: Workflow, execute: Any) -> None:
+    """A nested run has the user and the organization of the outer one, and its inputs."""
+    nested = Workflow("inner")
+    nested.add_node(
+        FunctionNode("who", lambda ctx: [ctx.user_id, ctx.organization_id, ctx.inputs["x"]])
+    )
+    workflow.add_node(FunctionNode("n", lambda ctx: ctx.execute(nested, {"x": 1})["who"]))
+    assert execute(workflow, user_id="ada", organization_id="acme")["n"] == ["ada", "acme", 1]
+
+
+def test_nested_run_ends_with_its_node(workflow: Workflow, execute: Any) -> None:
+    """When the time of a node is over, its nested run starts no other node; its tokens count."""
+    go, ended = threading.Event(), threading.Event()
+    nested, later = Workflow("inner"), ScriptedModel("never")
+
+    def slow(_: Any) -> Completion:
+        assert go.wait(60)
+        return ANSWER
+
+    nested.add_node(LLMNode("first", ScriptedModel(ANSWER), "x"))
+    nested.add_node(LLMNode("slow", slow, "{{first}}"))
+    nested.add_node(LLMNode("later", later, "{{slow}}"))
+
+    def function(ctx: NodeContext) -> None:
+        try:
+            ctx.execute(nested)
+        finally:
+            ended.set()
+
+    workflow.add_node(FunctionNode("n", function, timeout=0.2))
+    with pytest.raises(WorkflowTimeoutError) as caught:
+        execute(workflow)
+    assert caught.value.usage == COST
+    go.set()
+    assert ended.wait(60)
+    assert later.requests == []
 
 
 def events_of(workflow: Workflow, *, is_async: bool) -> list[Event]:
@@ -169,13 +214,13 @@ def test_events_of_two_levels(workflow: Workflow, is_async: bool) -> None:
     failing = inner(ModelError("busy"))
     middle.add_node(FunctionNode("m", executing(failing, is_async=is_async)))
 
-    async def run_async(_: Any) -> None:
+    async def run_async(ctx: NodeContext) -> None:
         with suppress(NodeExecutionError):
-            await middle.aexecute()
+            await ctx.aexecute(middle)
 
-    def run(_: Any) -> None:
+    def run(ctx: NodeContext) -> None:
         with suppress(NodeExecutionError):
-            middle.execute()
+            ctx.execute(middle)
 
     workflow.add_node(FunctionNode("n", run_async if is_async else run))
     events = events_of(workflow, is_async=is_async)
@@ -198,19 +243,29 @@ def test_sync_function_in_an_async_stream(workflow: Workflow) -> None:
 def test_event_loop_of_its_own(workflow: Workflow, stream: Any) -> None:
     """A nested run in an event loop of its own can't reach the reader: its tokens count."""
     nested = inner(ANSWER)
-    workflow.add_node(FunctionNode("n", lambda _: asyncio.run(nested.aexecute())["ask"]))
+    workflow.add_node(FunctionNode("n", lambda ctx: asyncio.run(ctx.aexecute(nested))["ask"]))
     *events, finished = stream(workflow)
     assert events == [NodeStarted("n"), NodeFinished("n", "an answer")]
     assert finished.result.usage == COST
 
 
-def test_stream_within_a_function(workflow: Workflow, stream: Any) -> None:
-    """A function that reads the stream of a nested run gets the events itself."""
-    nested = inner(ANSWER)
-    workflow.add_node(FunctionNode("n", lambda _: len(list(nested.stream()))))
-    *events, finished = stream(workflow)
-    assert events == [NodeStarted("n"), NodeFinished("n", 4)]
-    assert finished.result.usage == COST
+def test_nested_runs_at_once_can_be_distinguished(workflow: Workflow) -> None:
+    """Each event of a nested run has the id of that run."""
+    nested = inner("one", "two")
+
+    async def both(ctx: NodeContext) -> list[str]:
+        results = await asyncio.gather(*(ctx.aexecute(nested) for _ in range(2)))
+        return [result.run_id for result in results]
+
+    workflow.add_node(FunctionNode("n", both))
+    *events, finished = events_of(workflow, is_async=True)
+    assert isinstance(finished, WorkflowFinished)
+    texts: dict[str, str] = {}
+    for event in events:
+        if isinstance(event, NestedEvent) and isinstance(event.event, NodeText):
+            texts[event.run_id] = texts.get(event.run_id, "") + event.event.text
+    assert texts.keys() == set(finished.result["n"])
+    assert sorted(texts.values()) == ["one", "two"]
 
 
 def test_closing_the_outer_stream_stops_a_nested_run(workflow: Workflow, stream: Any) -> None:
@@ -239,11 +294,8 @@ def test_nested_run_in_a_thread_outlives_the_outer_stream(workflow: Workflow) ->
     nested.add_node(LLMNode("ask", slow, "x"))
     nested.add_node(LLMNode("again", "echo", "{{ask}}"))
 
-    def function(_: Any) -> threading.Thread:
-        context = copy_context()
-        thread = threading.Thread(
-            target=lambda: answers.append(context.run(nested.execute)["again"])
-        )
+    def function(ctx: NodeContext) -> threading.Thread:
+        thread = threading.Thread(target=lambda: answers.append(ctx.execute(nested)["again"]))
         thread.start()
         assert started.wait(60)
         return thread
@@ -264,8 +316,8 @@ def test_nested_run_in_a_task_outlives_the_outer_stream(
     nested = inner("an answer")
     tasks: list[asyncio.Task[Any]] = []
 
-    async def function(_: Any) -> None:
-        tasks.append(asyncio.create_task(nested.aexecute()))
+    async def function(ctx: NodeContext) -> None:
+        tasks.append(asyncio.create_task(ctx.aexecute(nested)))
         if waits_for_the_reader:
             await asyncio.sleep(0)
 
@@ -283,9 +335,9 @@ def test_function_whose_reader_has_left(workflow: Workflow) -> None:
     """What a nested run raises in a function whose reader has left says so."""
     raised = []
 
-    def function(_: Any) -> None:
+    def function(ctx: NodeContext) -> None:
         try:
-            inner("an answer").execute()
+            ctx.execute(inner("an answer"))
         except WorkflowError as error:
             raised.append(error)
 
@@ -296,7 +348,7 @@ def test_function_whose_reader_has_left(workflow: Workflow) -> None:
     events.close()
     while not raised:
         time.sleep(0.01)
-    assert str(raised[0]) == "the stream of the outer run was closed"
+    assert str(raised[0]) == "nobody waits for this run any more"
     assert raised[0].__cause__ is None
 
 
@@ -305,10 +357,10 @@ def test_forked_child_is_not_nested(workflow: Workflow) -> None:
     """A child that a function forks runs its own workflows, and no reader waits for them."""
     nested = inner("an answer")
 
-    def fork(_: Any) -> int:
+    def fork(ctx: NodeContext) -> int:
         child = os.fork()
         if not child:
-            os._exit(7 if nested.execute()["ask"] == "an answer" else 1)
+            os._exit(7 if ctx.execute(nested)["ask"] == "an answer" else 1)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     workflow.add_node(FunctionNode("n", fork))

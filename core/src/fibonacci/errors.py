@@ -242,7 +242,7 @@ class NodeExecutionError(WorkflowError):
     written. ``results`` holds the outputs of the nodes that succeeded (their memory writes stay),
     ``trace`` how each of them and the failed ones ran, as in an ExecutionResult, and ``usage`` the
     sum of their tokens. ``output`` is that of the failed node if only its memory could not be
-    written, else None.
+    written, else None. ``run_id`` names the run, as in its requests to models.
 
     The message includes the text of Fibonacci's errors, and of what the function of a FunctionNode
     raised. Of an exception of a model or a driver it includes only the type: its text may quote a
@@ -260,6 +260,7 @@ class NodeExecutionError(WorkflowError):
         trace: "dict[str, object] | None" = None,
         usage: object = None,
         output: object = None,
+        run_id: str = "",
     ) -> None:
         """``node_id`` failed because of ``cause``; ``output`` is what it could not write.
 
@@ -273,6 +274,7 @@ class NodeExecutionError(WorkflowError):
         self.trace = trace or {}
         self.usage = usage
         self.output = output
+        self.run_id = run_id
 
     def __setstate__(self, state: "dict[str, object] | None") -> None:
         """Restore the pickled state, and chain the cause again."""

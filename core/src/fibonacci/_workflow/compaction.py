@@ -20,7 +20,7 @@ from fibonacci._workflow.result import CompactionTrace
 from fibonacci._workflow.run import WorkflowRun
 from fibonacci._workflow.runtime import RunCancelled
 from fibonacci._workflow.timeouts import NodeDeadlineExceeded
-from fibonacci.errors import InvalidArgumentError, StorageError
+from fibonacci.errors import InvalidArgumentError, ModelError, StorageError
 from fibonacci.plugin._runtime.logs import get_logger
 from fibonacci.plugin._runtime.signals import raise_for_signal
 from fibonacci.plugin._runtime.threads import NoThreadError
@@ -65,6 +65,8 @@ async def _compact(run: WorkflowRun, node_id: str, conversation: Conversation) -
     except Exception as error:  # noqa: BLE001 - whatever a model raises: the run is unharmed
         raise_for_signal(error)
         problem = message_of(error)
+        if isinstance(error, ModelError) and isinstance(error.usage, Usage):
+            summarizer.usage += error.usage
     except BaseException as error:
         run.interruption, problem = error, type(error).__name__
         raise

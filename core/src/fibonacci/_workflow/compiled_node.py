@@ -13,13 +13,13 @@ from fibonacci._workflow.context import NodeContext, Results
 from fibonacci._workflow.history_spec import HistorySpec
 from fibonacci._workflow.json_output import Check, compile_schema, parse_json_output, rejected_for
 from fibonacci._workflow.models import check_completion, model_name
-from fibonacci._workflow.nested import call_function
 from fibonacci._workflow.nodes import RESERVED, FunctionNode, LiteralText, LLMNode, Node
 from fibonacci._workflow.reasoning import after_reasoning
 from fibonacci._workflow.result import NO_USAGE
-from fibonacci._workflow.run import WorkflowRun
-from fibonacci._workflow.runtime import is_async
+from fibonacci._workflow.run import OuterNode, WorkflowRun
+from fibonacci._workflow.runtime import RunCancelled, is_async
 from fibonacci._workflow.streaming import stream_completion
+from fibonacci._workflow.timeouts import NodeDeadlineExceeded
 from fibonacci.errors import TemplateError, WorkflowValidationError
 from fibonacci.plugin._runtime.errors import nearest_name
 from fibonacci.plugin.models import Completion, ModelRequest, StopReason, Usage
@@ -94,8 +94,8 @@ class CompiledNode(ABC):
         """Make one attempt. Raises NodeDeadlineExceeded, and what the model or function raises."""
 
     def request_after(self, error: Exception, request: Any) -> Any:
-        """Return what the attempt after this error sends or passes."""
-        return request
+        """Return what the attempt after this error sends instead; None: what the last one did."""
+        return None
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -167,11 +167,11 @@ class CompiledLLMNode(CompiledNode):
             return completion.text
         return parse_json_output(completion, self.check)
 
-    def request_after(self, error: Exception, request: ModelRequest) -> ModelRequest:
+    def request_after(self, error: Exception, request: ModelRequest) -> ModelRequest | None:
         """Return the request, which says what was wrong with a completion that was rejected."""
         problem = rejected_for(error)
         if problem is None:
-            return request
+            return None
         return attrs.evolve(
             request,
             prompt=f"{request.prompt}\n\nYour last answer was rejected: {problem}. Answer again.",
@@ -204,14 +204,27 @@ class CompiledFunctionNode(CompiledNode):
             user_id=run.user_id,
             organization_id=run.spaces["organization"].owner,
             make_memory=run.memory,
+            outer=OuterNode(run, self.id),
         )
 
     async def attempt(
         self, run: WorkflowRun, request: NodeContext, deadline: float | None
     ) -> AttemptResult:
         """Call the function once."""
-        function = self.definition.function
-        return AttemptResult(await call_function(run, self.id, function, request, deadline))
+        outer = request._outer
+        outer.is_over = outer.was_abandoned = False
+        try:
+            return AttemptResult(
+                await run.runtime.call(self.definition.function, request, deadline)
+            )
+        except Exception as error:
+            outer.was_abandoned = isinstance(error, NodeDeadlineExceeded | RunCancelled)
+            raise
+        except BaseException:
+            outer.was_abandoned = True
+            raise
+        finally:
+            outer.is_over = True
 
 
 def compile_node(node: Node, engine: Engine) -> CompiledNode:

@@ -1,13 +1,18 @@
 """NodeContext: the argument of a FunctionNode's function."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
 from fibonacci._memory.manager import RunMemory
+from fibonacci._workflow.result import ExecutionResult
 from fibonacci.errors import WorkflowValidationError
 from fibonacci.plugin._runtime.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from fibonacci._workflow.run import OuterNode
+    from fibonacci._workflow.workflow import Workflow
 
 
 class UndeclaredError(WorkflowValidationError, KeyError):
@@ -57,6 +62,7 @@ class NodeContext:
     user_id: str | None
     organization_id: str
     _make_memory: Callable[[], RunMemory] = attrs.field(repr=False, alias="make_memory")
+    _outer: "OuterNode" = attrs.field(repr=False, alias="outer")
 
     @property
     def memory(self) -> RunMemory:
@@ -65,3 +71,35 @@ class NodeContext:
         A call without a scope uses that of the run's user if there is one, else the workflow's.
         """
         return self._make_memory()
+
+    def execute(
+        self, workflow: "Workflow", inputs: Mapping[str, Any] | None = None
+    ) -> ExecutionResult:
+        """Execute another workflow as a part of this node, for the same user and organization.
+
+        Its tokens count in this node's trace, and in ``stream`` the outer stream has its events
+        (NestedEvent). It stops when the node's time is over, or the reader of the stream leaves.
+        After the function has returned, it is a run like any other.
+
+        Args:
+            workflow: the workflow.
+            inputs: its inputs.
+
+        Raises what ``Workflow.execute`` raises; WorkflowError if nobody waits for it any more.
+        """
+        return workflow._execute_nested(self._outer, inputs, self.user_id, self.organization_id)
+
+    async def aexecute(
+        self, workflow: "Workflow", inputs: Mapping[str, Any] | None = None
+    ) -> ExecutionResult:
+        """Execute another workflow as a part of this node; the async form, for async functions.
+
+        In ``astream`` the outer stream has its events.
+
+        Args:
+            workflow: the workflow.
+            inputs: its inputs.
+        """
+        return await workflow._aexecute_nested(
+            self._outer, inputs, self.user_id, self.organization_id
+        )

@@ -67,7 +67,7 @@ class NodeFinished:
 
 @attrs.frozen
 class NodeFailed:
-    """A node has failed, after all its attempts; the run starts no other node, and then raises.
+    """A node has failed, after all its attempts; no further node runs, and then the run raises.
 
     Attributes:
         node_id: the node's id.
@@ -93,15 +93,17 @@ class MemoryWritten:
 
 @attrs.frozen
 class NestedEvent:
-    """An event of a run that a node's function has started, with ``execute`` or ``aexecute``.
+    """An event of a run that a node's function has started, by ``ctx.execute`` or ``ctx.aexecute``.
 
     Attributes:
         node_id: the node of the outer run, the one that is read.
         event: an event of the nested run: any but WorkflowFinished. It may be a NestedEvent itself.
+        run_id: the nested run: a function may start several at once. Not compared.
     """
 
     node_id: str
     event: "Event"
+    run_id: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen

@@ -48,6 +48,7 @@ def build_error(run: WorkflowRun, failure: Failure) -> BaseException:
         trace={**ended.trace},
         usage=ended.usage,
         output=run.unwritten.get(node_id),
+        run_id=run.id,
     )
     error.__cause__ = cause
     return error

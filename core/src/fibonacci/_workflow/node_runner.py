@@ -53,9 +53,10 @@ class NodeRunner:
 
     async def run(self) -> None:
         """Run the node. Raises what makes it fail."""
-        self._run.raise_if_cancelled()
+        self._raise_if_ended()
         if self._run.channel is not None:
             await self._run.channel.emit(NodeStarted(self._node.id))
+            self._raise_if_ended()  # the reader took its time
         self._start = monotonic()
         self._deadline = earlier_deadline(self._node.definition.timeout, self._run.deadline)
         try:
@@ -63,6 +64,12 @@ class NodeRunner:
         except Exception:
             self._run.failed[self._node.id] = self._outcome(())
             raise
+
+    def _raise_if_ended(self) -> None:
+        """Raise RunCancelled if another node has failed, or nobody waits for the run any more."""
+        self._run.raise_if_cancelled()
+        if self._run.has_failed:
+            raise RunCancelled
 
     async def _run_started(self) -> None:
         node, run = self._node, self._run
@@ -126,14 +133,14 @@ class NodeRunner:
                     raise
                 run.raise_if_cancelled()
                 self._log_retry(pause, error)
-                next_request = node.request_after(error, request)
+                next_request = node.request_after(error, request) or next_request
             else:
                 self._add_usage(result.usage)
                 return result
             if run.channel is not None:
                 await run.channel.emit(NodeRetried(node.id, self._attempts + 1))
             await run.runtime.sleep(pause)
-            run.raise_if_cancelled()
+            self._raise_if_ended()
 
     def _pause_after(self, error: Exception) -> float | None:
         """Return the seconds until the next attempt; None if none follows this error."""
@@ -143,7 +150,7 @@ class NodeRunner:
         if has_passed(self._deadline):
             raise self._timeout_error() from error
         retry = self._node.definition.retry
-        if self._attempts == retry.attempts or not retry.applies_to(error):
+        if self._attempts == retry.attempts or not retry.applies_to(error) or self._run.has_failed:
             return None
         pause = retry.pause(self._attempts, error)
         if pause > MAX_RETRY_AFTER:

@@ -38,10 +38,10 @@ class NodeTrace:
         read: the records that were found for its ``memory_read``, and its history's.
         written: the records that its ``memory_write`` wrote, and its history's.
         usage: tokens of all attempts, as far as they are known; of a FunctionNode, those of the
-            workflows that its function has executed.
+            workflows that its function has executed by its context.
         compaction: how its history was summarized; None: it did not have to be.
         model: the name of its model, as the provider says, or else as the node has it; None for a
-            FunctionNode, and for a node that failed.
+            FunctionNode, and if no attempt succeeded.
         stop_reason: why the completion ended: "end", "stop" for a text of ``stop``, "max_tokens" if
             it was cut off there; None if that is not known.
     """

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from os import urandom
-from threading import Lock
 from time import monotonic, time
 from typing import Any
 
@@ -52,6 +51,18 @@ class RunChannel(ABC):
         """Let the end of the stream wait for the end of these memory writes."""
 
 
+@attrs.define(eq=False)
+class OuterNode:
+    """A node whose function is called: what it executes by its context is nested in it."""
+
+    run: "WorkflowRun"
+    node_id: str
+    is_over: bool = False
+    """The call has ended, whatever it has left behind in threads and tasks."""
+    was_abandoned: bool = False
+    """Nobody waits for the call any more: its nested runs stop."""
+
+
 @attrs.define(kw_only=True, eq=False)
 class WorkflowRun:
     """One execution of a workflow; its workers may be in several threads."""
@@ -85,10 +96,10 @@ class WorkflowRun:
     """What a model that summarized has raised, if it was no Exception: the run raises it."""
     is_cancelled: bool = False
     """The caller has left: no node starts, and no memory is written."""
-    is_over: bool = False
-    """It has ended, whatever is still running in its threads."""
-    was_abandoned: bool = False
-    """It has ended because its reader had left."""
+    nested: dict[str, list["WorkflowRun"]] = attrs.field(factory=dict)
+    """The runs that are nested in each node."""
+    outer: "OuterNode | None" = None
+    """The node that it is nested in."""
     id: str = attrs.field(init=False, factory=lambda: urandom(8).hex())
     """Random: it names the run in requests to models and in the result."""
     deadline: float | None = attrs.field(init=False)
@@ -96,8 +107,6 @@ class WorkflowRun:
     clock_offset: float = attrs.field(init=False)
     """Seconds that the wall clock is ahead of the monotonic one."""
     _memory: RunMemory | None = None
-    _nested_usage: dict[str, Usage] = attrs.field(factory=dict)
-    _lock: Lock = attrs.field(factory=Lock)
 
     def __attrs_post_init__(self) -> None:
         start = monotonic()
@@ -113,6 +122,8 @@ class WorkflowRun:
     def raise_if_cancelled(self) -> None:
         """Raise RunCancelled, or the pending cancellation of the run's caller."""
         if self.is_cancelled or (self.channel is not None and self.channel.is_closed):
+            raise RunCancelled
+        if self.outer is not None and self.outer.was_abandoned:
             raise RunCancelled
         self.runtime.raise_pending_cancellation()
 
@@ -149,15 +160,9 @@ class WorkflowRun:
         self.memory()._check_key(scope, key)
         return MemoryKey(scope, key)
 
-    def add_nested_usage(self, node_id: str, usage: Usage) -> None:
-        """Add the tokens of a run that a node's function has started."""
-        with self._lock:
-            self._nested_usage[node_id] = self.with_nested_usage(node_id, usage)
-
     def with_nested_usage(self, node_id: str, usage: Usage) -> Usage:
-        """Return these tokens, and those of the runs that a node's function has started."""
-        nested = self._nested_usage.get(node_id)
-        return usage if nested is None else usage + nested
+        """Return these tokens, and those so far of the runs that are nested in a node."""
+        return sum((run.usage() for run in self.nested.get(node_id, ())), usage)
 
     def usage(self) -> Usage:
         """Return the tokens so far: of nodes that have ended, and of summaries."""

@@ -3,6 +3,7 @@
 `execute` → `Scheduler.run` → `NodeRunner.run`, in `node_runner`.
 """
 
+import os
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,12 +20,12 @@ from fibonacci._workflow.failures import Failure, build_error
 from fibonacci._workflow.graph import Graph, build_graph
 from fibonacci._workflow.inputs import validate_inputs
 from fibonacci._workflow.models import find_model, unsupported_options
-from fibonacci._workflow.nested import outer_node
+from fibonacci._workflow.nested import nested_channel
 from fibonacci._workflow.node_runner import NodeRunner
 from fibonacci._workflow.nodes import LLMNode
 from fibonacci._workflow.overrides import Overrides, current_overrides
 from fibonacci._workflow.result import ExecutionResult
-from fibonacci._workflow.run import RunChannel, WorkflowRun
+from fibonacci._workflow.run import OuterNode, RunChannel, WorkflowRun
 from fibonacci._workflow.runtime import RunCancelled, Runtime, Worker
 from fibonacci.errors import ScopeError, WorkflowError, WorkflowValidationError
 from fibonacci.plugin._runtime.platforms import refuse_late_patches
@@ -96,17 +97,18 @@ async def execute(
     user_id: str | None,
     organization_id: str | None,
     channel: RunChannel | None = None,
+    outer: OuterNode | None = None,
 ) -> ExecutionResult:
-    """Run all nodes on this runtime, and emit events to the channel."""
+    """Run all nodes on this runtime, and emit events to the channel, or that of the outer node."""
     refuse_late_patches()
     graph = plan.graph
     inputs = validate_inputs(graph, inputs)
     spaces = workflow.memory._run_spaces(user_id, organization_id)
     _check_user(graph, spaces)
     _check_runtime(graph, runtime)
-    outer = outer_node()
-    if outer is not None and channel is None:
-        channel = outer.channel(runtime)
+    if outer is not None and (outer.is_over or outer.run.runtime.process != os.getpid()):
+        outer = None
+    nested = None if outer is None else nested_channel(outer, runtime)
     run = WorkflowRun(
         runtime=runtime,
         manager=workflow.memory,
@@ -116,15 +118,14 @@ async def execute(
         models=plan.models,
         summary_models=plan.summary_models,
         timeout=workflow.timeout,
-        channel=channel,
+        channel=channel or nested,
+        outer=outer,
     )
-    try:
-        return await _run_nodes(graph, run, workflow.max_concurrency)
-    finally:
-        run.was_abandoned = channel is not None and channel.is_closed
-        run.is_over = True
-        if outer is not None:
-            outer.run.add_nested_usage(outer.node_id, run.usage())
+    if nested is not None:
+        nested.run_id = run.id
+    if outer is not None:
+        outer.run.nested.setdefault(outer.node_id, []).append(run)
+    return await _run_nodes(graph, run, workflow.max_concurrency)
 
 
 async def _run_nodes(graph: Graph, run: WorkflowRun, limit: int | None) -> ExecutionResult:
@@ -136,7 +137,7 @@ async def _run_nodes(graph: Graph, run: WorkflowRun, limit: int | None) -> Execu
         await scheduler.run()
         failure = scheduler.failure
     if failure is not None and isinstance(failure.cause, RunCancelled):
-        raise WorkflowError("the stream of the outer run was closed") from None
+        raise WorkflowError("nobody waits for this run any more") from None
     if failure is not None:
         raise build_error(run, failure)
     outcomes = {node_id: run.outcomes[node_id] for node_id in graph.nodes}

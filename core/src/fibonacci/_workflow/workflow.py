@@ -16,6 +16,7 @@ from fibonacci._workflow.compiled_node import CompiledNode, compile_node
 from fibonacci._workflow.events import Event
 from fibonacci._workflow.nodes import Node
 from fibonacci._workflow.result import ExecutionResult
+from fibonacci._workflow.run import OuterNode
 from fibonacci._workflow.runner import ExecutionPlan, execute, prepare
 from fibonacci._workflow.sync_runtime import SyncRuntime
 from fibonacci._workflow.timeouts import TIMEOUT_RULE, is_timeout
@@ -182,6 +183,40 @@ class Workflow:
             lambda channel: execute(
                 self, self._prepare(), AsyncRuntime(), inputs, user_id, organization_id, channel
             )
+        )
+
+    def _execute_nested(
+        self,
+        outer: OuterNode,
+        inputs: Mapping[str, Any] | None,
+        user_id: str | None,
+        organization_id: str,
+    ) -> ExecutionResult:
+        """Run all nodes as a part of a node of another run."""
+        return run_sync(
+            execute(
+                self,
+                self._prepare(),
+                SyncRuntime(),
+                inputs,
+                user_id,
+                organization_id,
+                outer=outer,
+            )
+        )
+
+    async def _aexecute_nested(
+        self,
+        outer: OuterNode,
+        inputs: Mapping[str, Any] | None,
+        user_id: str | None,
+        organization_id: str,
+    ) -> ExecutionResult:
+        """Run all nodes as a part of a node of another run; the async form."""
+        from fibonacci._workflow.async_runtime import AsyncRuntime
+
+        return await execute(
+            self, self._prepare(), AsyncRuntime(), inputs, user_id, organization_id, outer=outer
         )
 
     def to_mermaid(self) -> str:

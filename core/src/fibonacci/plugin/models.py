@@ -99,7 +99,7 @@ class Completion:
 
     text: str = attrs.field(repr=False, validator=attrs.validators.instance_of(str))
     """The text; not in the repr."""
-    usage: Usage = Usage()
+    usage: Usage = attrs.field(default=Usage(), validator=attrs.validators.instance_of(Usage))
     """The tokens used; zeros if the provider does not count."""
     stop_reason: StopReason | None = None
     """Why it ended: by itself, at ``max_tokens``, at a text of ``stop``; None if unknown."""
