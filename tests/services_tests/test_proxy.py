@@ -317,7 +317,7 @@ def test_closed_proxy_leaves_nothing(valkey_server, recwarn):
         client("PING")
         proxy.begin(faults.BlackHole())
         client.send("PING")
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # another test's may end meanwhile
     with pytest.raises(ConnectionRefusedError):
         Client(proxy.url)
     gc.collect()

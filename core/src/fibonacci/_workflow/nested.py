@@ -1,6 +1,6 @@
 """Runs that a node's function starts by its context: they are a part of the outer run."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from fibonacci._workflow.events import Event, NestedEvent
 from fibonacci._workflow.run import OuterNode, RunChannel
@@ -45,12 +45,9 @@ class NestedChannel(RunChannel):
         model_stream_closed: Waiter | None = None,
     ) -> None:
         nested = NestedEvent(self._outer.node_id, event, self.run_id)
-        try:
-            if not self._outer.is_over:
+        if not self._outer.is_over:
+            with suppress(RunCancelled):  # also if the call has just ended: then nobody has left
                 await self._channel.emit(nested, deadline, model_stream_closed)
-        except RunCancelled:
-            if self.is_closed:
-                raise
         if self.is_closed:
             raise RunCancelled
 
